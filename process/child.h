@@ -1,0 +1,83 @@
+// Child: one child process on the loop, with its pipes. Owned by an agent (or a test); must be destroyed on
+// the loop's thread. Destroying one that lives kills its tree at once.
+//
+// Done means exited *and* drained: on_done comes once, after the last output. A grandchild that holds the
+// pipes open cannot delay it for ever: once the child has exited, what is in the pipes is read to the end, the
+// rest of the tree is killed (TERM, grace, KILL), and on_done reports whether the tree is empty.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "process/result.h"
+#include "process/spawn.h"
+
+namespace reeve {
+
+class Loop;
+
+struct ExitStatus {
+  int code = -1;            // exit code, or -1 when a signal ended it
+  int signal = 0;           // that signal, or 0
+  bool oom = false;         // the kernel's out-of-memory killer took it (where a cgroup can tell)
+  bool tree_empty = true;   // false: some process of the tree could not be killed; it is in the log
+};
+
+class Child {
+ public:
+  enum class Output { kStdout, kStderr };
+
+  struct Handlers {
+    // Bytes as they were read; the view is good during the call only.
+    std::function<void(Output, std::string_view)> on_output;
+    // The last call. The Child may be destroyed in it.
+    std::function<void(const ExitStatus&)> on_done;
+  };
+
+  // `marker` is an environment entry ("REEVE_AGENT_ID=…" and friends) of spec.env that is this child's alone:
+  // a process that left the tree (its own session, reparented to us) is recognised by it.
+  static Result<std::unique_ptr<Child>> Start(Loop& loop, const SpawnSpec& spec, std::string marker,
+                                              Handlers handlers);
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  [[nodiscard]] pid_t pid() const;
+  // Field 22 of /proc/<pid>/stat: with the pid it names the process for good.
+  [[nodiscard]] uint64_t start_time() const;
+  [[nodiscard]] bool exited() const;
+
+  // Writes to the child's stdin, in order, buffering what the pipe does not take. Error "queue_full" (nothing
+  // taken) when more than 4 MiB would wait, "not_running" when stdin is closed.
+  Status WriteStdin(std::string_view bytes);
+  // Closes stdin after what is buffered has been written.
+  void CloseStdin();
+
+  // Stops or goes on reading its output: back-pressure. Reading goes on all the same once the child has
+  // exited only when not paused: on_done waits for a paused reader.
+  void PauseReading(bool paused);
+
+  // Sends a signal to the child alone, through its pidfd.
+  void Signal(int signum);
+
+  // TERM to the whole tree, after `grace_ms` KILL, again until it is empty. May be called again with a
+  // shorter grace. on_done follows.
+  void Stop(int64_t grace_ms);
+
+  // The live processes of its tree, the child first.
+  [[nodiscard]] std::vector<pid_t> Tree() const;
+
+ private:
+  struct State;
+  explicit Child(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace reeve

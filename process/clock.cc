@@ -1,0 +1,42 @@
+#include "process/clock.h"
+
+#include <ctime>
+
+namespace reeve {
+
+namespace {
+
+int64_t Read(clockid_t id) {
+  timespec now{};
+  clock_gettime(id, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+void PutDigits(char* at, int count, int64_t number) {
+  for (int i = count - 1; i >= 0; --i) {
+    at[i] = static_cast<char>('0' + number % 10);
+    number /= 10;
+  }
+}
+
+}  // namespace
+
+int64_t SystemClock::MonotonicMs() const { return Read(CLOCK_MONOTONIC); }
+int64_t SystemClock::WallMs() const { return Read(CLOCK_REALTIME); }
+
+std::string FormatTime(int64_t wall_ms) {
+  std::time_t seconds = wall_ms / 1000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::string text = "0000-00-00T00:00:00.000Z";
+  PutDigits(text.data(), 4, parts.tm_year + 1900);
+  PutDigits(text.data() + 5, 2, parts.tm_mon + 1);
+  PutDigits(text.data() + 8, 2, parts.tm_mday);
+  PutDigits(text.data() + 11, 2, parts.tm_hour);
+  PutDigits(text.data() + 14, 2, parts.tm_min);
+  PutDigits(text.data() + 17, 2, parts.tm_sec);
+  PutDigits(text.data() + 20, 3, wall_ms % 1000);
+  return text;
+}
+
+}  // namespace reeve

@@ -1,0 +1,27 @@
+// Clock: the time, from outside, so that tests can set it. No libuv in here: tickets/ uses it too.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace reeve {
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  // CLOCK_MONOTONIC, milliseconds: for deadlines and durations.
+  [[nodiscard]] virtual int64_t MonotonicMs() const = 0;
+  // Milliseconds since the Unix epoch: for people, and for what must survive a restart.
+  [[nodiscard]] virtual int64_t WallMs() const = 0;
+};
+
+class SystemClock : public Clock {
+ public:
+  [[nodiscard]] int64_t MonotonicMs() const override;
+  [[nodiscard]] int64_t WallMs() const override;
+};
+
+// RFC 3339 in UTC with milliseconds: "2026-11-20T15:36:54.123Z".
+std::string FormatTime(int64_t wall_ms);
+
+}  // namespace reeve

@@ -1,0 +1,71 @@
+// HttpClient: all outbound HTTP, by libcurl's multi interface on the loop. One per user of it; outlives its
+// calls. Cancelling is destroying the HttpCall; after that none of its functions is called.
+//
+// No proxy is taken from the environment, no redirect is followed, no cookie kept.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "process/result.h"
+
+namespace reeve {
+
+class Loop;
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;          // http:// or https://
+  std::string unix_socket;  // path: connect there instead of to the URL's host
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string user;         // with `password`: HTTP Basic
+  std::string password;
+  std::string body;
+  int64_t connect_timeout_ms = 5'000;
+  int64_t timeout_ms = 30'000;  // whole call; 0: none (streams)
+  size_t max_body_bytes = size_t{16} << 20;  // of the answer, when it is collected
+};
+
+struct HttpResponse {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string body;
+  // The first header of that (lower-case) name, or empty.
+  [[nodiscard]] std::string_view Header(std::string_view name) const;
+};
+
+class HttpCall {
+ public:
+  virtual ~HttpCall() = default;
+};
+
+class HttpClient {
+ public:
+  struct Stream {
+    std::function<void(const HttpResponse& head)> on_head;       // body empty
+    std::function<void(std::string_view bytes)> on_body;
+    std::function<void(const Status& how)> on_end;  // ok: the body ended as it should
+  };
+
+  explicit HttpClient(Loop& loop);
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  // Any HTTP status is a response; an Error ("unreachable", "timeout", "too_large") is the lack of one. The
+  // functions are called from the loop, never from within Send or Open; they may destroy the call.
+  [[nodiscard]] std::unique_ptr<HttpCall> Send(HttpRequest request,
+                                               std::function<void(Result<HttpResponse>)> done);
+  [[nodiscard]] std::unique_ptr<HttpCall> Open(HttpRequest request, Stream stream);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace reeve

@@ -1,0 +1,37 @@
+// The daemon's own log: one line an entry on stderr, "time level message". Not the agents' event log.
+//
+// spdlog stays behind this header. Never pass a token, a ticket, a request target with a query or an
+// environment value to it. Messages end in `key=value` pairs where there is something to grep for.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <string_view>
+#include <utility>
+
+namespace reeve::log {
+
+enum class Level { kDebug, kInfo, kWarning, kError, kOff };
+
+void SetLevel(Level level);
+bool Enabled(Level level);
+void Write(Level level, std::string_view message);
+
+template <typename... Args>
+void Debug(fmt::format_string<Args...> format, Args&&... args) {
+  if (Enabled(Level::kDebug)) Write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void Info(fmt::format_string<Args...> format, Args&&... args) {
+  if (Enabled(Level::kInfo)) Write(Level::kInfo, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void Warning(fmt::format_string<Args...> format, Args&&... args) {
+  if (Enabled(Level::kWarning)) Write(Level::kWarning, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void Failure(fmt::format_string<Args...> format, Args&&... args) {
+  if (Enabled(Level::kError)) Write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace reeve::log

@@ -1,0 +1,140 @@
+#include "process/loop.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <utility>
+
+#include "process/handle.h"
+
+namespace reeve {
+
+namespace {
+
+// Failures here are our own bugs or a machine without memory or descriptors at start: nothing can go on.
+void Check(int result, const char* what) {
+  if (result == 0) return;
+  std::fprintf(stderr, "reeve: %s: %s\n", what, uv_strerror(result));
+  std::abort();
+}
+
+struct Signal {
+  std::function<void()> handler;
+  UvHandle<uv_signal_t> handle;
+};
+
+struct Work {
+  uv_work_t request{};
+  std::function<void()> work;
+  std::function<void()> done;
+};
+
+}  // namespace
+
+struct Loop::State {
+  uv_loop_t uv{};
+  UvHandle<uv_async_t> wake;
+  UvHandle<uv_prepare_t> prepare;
+  UvHandle<uv_idle_t> busy;  // running: the next poll does not sleep
+  std::vector<std::function<bool()>> steps;
+  std::vector<std::unique_ptr<Signal>> signals;
+
+  std::mutex mutex;
+  std::vector<std::function<void()>> posted;  // guarded by mutex
+
+  // Sends coalesce: one wake-up drains everything that was posted before it.
+  void RunPosted() {
+    std::vector<std::function<void()>> tasks;
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      tasks.swap(posted);
+    }
+    for (auto& task : tasks) task();
+  }
+
+  void RunSteps() {
+    bool more = false;
+    for (auto& step : steps) more |= step();
+    if (more && !uv_is_active(reinterpret_cast<uv_handle_t*>(busy.get()))) {
+      uv_idle_start(busy.get(), [](uv_idle_t*) {});
+    } else if (!more) {
+      uv_idle_stop(busy.get());
+    }
+  }
+};
+
+Loop::Loop() : state_(std::make_unique<State>()) {
+  State* state = state_.get();
+  Check(uv_loop_init(&state->uv), "uv_loop_init");
+  state->wake = MakeUvHandle<uv_async_t>(state, [state](uv_async_t* handle) {
+    return uv_async_init(&state->uv, handle, [](uv_async_t* async) {
+      if (auto* owner = OwnerOf<State>(async)) owner->RunPosted();
+    });
+  });
+  state->prepare =
+      MakeUvHandle<uv_prepare_t>(state, [state](uv_prepare_t* handle) { return uv_prepare_init(&state->uv, handle); });
+  state->busy = MakeUvHandle<uv_idle_t>(state, [state](uv_idle_t* handle) { return uv_idle_init(&state->uv, handle); });
+  if (!state->wake || !state->prepare || !state->busy) Check(UV_ENOMEM, "loop handles");
+  uv_prepare_start(state->prepare.get(), [](uv_prepare_t* prepare) {
+    if (auto* owner = OwnerOf<State>(prepare)) owner->RunSteps();
+  });
+}
+
+Loop::~Loop() {
+  state_->steps.clear();
+  state_->signals.clear();
+  state_->prepare.reset();
+  state_->busy.reset();
+  state_->RunPosted();
+  state_->wake.reset();
+  uv_run(&state_->uv, UV_RUN_DEFAULT);  // offloaded work finishes, closing handles close
+  state_->RunPosted();
+  Check(uv_loop_close(&state_->uv), "a handle outlived its loop");
+}
+
+void Loop::Run() { uv_run(&state_->uv, UV_RUN_DEFAULT); }
+void Loop::Stop() { uv_stop(&state_->uv); }
+void Loop::RunOnce(bool wait) { uv_run(&state_->uv, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT); }
+int64_t Loop::NowMs() const { return static_cast<int64_t>(uv_now(&state_->uv)); }
+uv_loop_s* Loop::uv() const { return &state_->uv; }
+
+void Loop::Post(std::function<void()> task) {
+  std::lock_guard<std::mutex> lock(state_->mutex);
+  state_->posted.push_back(std::move(task));
+  if (state_->wake) uv_async_send(state_->wake.get());
+}
+
+void Loop::Offload(std::function<void()> work, std::function<void()> done) {
+  auto task = std::make_unique<Work>();
+  task->work = std::move(work);
+  task->done = std::move(done);
+  task->request.data = task.get();
+  int result = uv_queue_work(
+      &state_->uv, &task->request, [](uv_work_t* request) { static_cast<Work*>(request->data)->work(); },
+      [](uv_work_t* request, int) {
+        std::unique_ptr<Work> finished(static_cast<Work*>(request->data));
+        finished->done();
+      });
+  Check(result, "uv_queue_work");
+  (void)task.release();  // the callback above takes it back
+}
+
+void Loop::BeforeSleep(std::function<bool()> step) { state_->steps.push_back(std::move(step)); }
+
+void Loop::OnSignal(int signum, std::function<void()> handler) {
+  auto signal = std::make_unique<Signal>();
+  signal->handler = std::move(handler);
+  signal->handle = MakeUvHandle<uv_signal_t>(
+      signal.get(), [this](uv_signal_t* handle) { return uv_signal_init(&state_->uv, handle); });
+  if (!signal->handle) Check(UV_ENOMEM, "uv_signal_init");
+  Check(uv_signal_start(
+            signal->handle.get(),
+            [](uv_signal_t* arrived, int) {
+              if (auto* owner = OwnerOf<Signal>(arrived)) owner->handler();
+            },
+            signum),
+        "uv_signal_start");
+  state_->signals.push_back(std::move(signal));
+}
+
+}  // namespace reeve

@@ -1,0 +1,51 @@
+// Spawn: makes one child process by vfork and exec, as glibc's posix_spawn and Go's runtime do, so that its
+// cost does not grow with the daemon's memory. Main thread only: PR_SET_PDEATHSIG is bound to the thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "process/fd.h"
+#include "process/result.h"
+
+namespace reeve {
+
+struct SpawnSpec {
+  std::vector<std::string> argv;  // argv[0] is looked up on the PATH of `env` unless it has a slash
+  std::vector<std::string> env;   // "NAME=value", complete: nothing is inherited
+  std::string cwd;                // empty: the daemon's own
+  bool stdin_pipe = false;        // otherwise stdin is /dev/null
+  bool die_with_parent = true;    // PR_SET_PDEATHSIG: KILL when the daemon dies
+  bool no_new_privs = true;       // prctl(PR_SET_NO_NEW_PRIVS)
+  std::string cgroup;             // a cgroup v2 folder the child enters before exec; empty for none
+  std::optional<uint64_t> max_open_files;  // RLIMIT_NOFILE soft limit; default 1024, hard limit kept
+  struct User {
+    uid_t uid;
+    gid_t gid;
+    std::vector<gid_t> groups;
+  };
+  std::optional<User> user;  // run as another user (needs root)
+};
+
+// What Spawn made. The child leads a process group of its own (pgid == pid). All descriptors are ours,
+// close-on-exec and non-blocking; stdin is empty unless it was asked for.
+struct Spawned {
+  pid_t pid = -1;
+  Fd pidfd;
+  Fd stdin_fd;
+  Fd stdout_fd;
+  Fd stderr_fd;
+};
+
+// Errors: "spawn_failed", "<argv[0]>: no such file or directory", "<cwd>: …" and so on: which step failed, on
+// what, and why. Nothing is left behind then.
+Result<Spawned> Spawn(const SpawnSpec& spec);
+
+// Where `program` is found on `path` (a PATH value), or empty. One with a slash is checked as it is.
+std::string FindProgram(const std::string& program, const std::string& path);
+
+}  // namespace reeve

@@ -1,0 +1,31 @@
+// Timer: calls a function once, or again and again, on the loop. Owned by whoever starts it; destroying it
+// stops it, also from within its own call.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "process/handle.h"
+
+namespace reeve {
+
+class Loop;
+
+class Timer {
+ public:
+  Timer(Loop& loop, std::function<void()> fire);
+  ~Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  // Fires after `delay_ms`, then every `repeat_ms` if that is not 0. Restarts a timer that already runs.
+  void Start(int64_t delay_ms, int64_t repeat_ms = 0);
+  void Stop();
+  [[nodiscard]] bool active() const;
+
+ private:
+  std::function<void()> fire_;
+  UvHandle<uv_timer_t> handle_;
+};
+
+}  // namespace reeve
