@@ -39,6 +39,7 @@ class EventLog {
     uint64_t retain_bytes = uint64_t{1} << 30;    // of all segments; the oldest go first. 0: no limit
     int64_t retain_ms = 0;                        // since a segment's last write. 0: no limit
     size_t tail_bytes = size_t{1} << 20;          // of committed events kept in memory
+    bool sync_always = false;  // fdatasync within each Commit; otherwise the owner syncs now and then
   };
   static constexpr size_t kChunkBytes = size_t{64} << 10;
   // Above this much uncommitted the log is not writable(): back-pressure to the child begins.
@@ -69,9 +70,8 @@ class EventLog {
   Status Commit();
   [[nodiscard]] bool dirty() const { return written_ != end_; }
   [[nodiscard]] bool writable() const { return end_ - committed_ < kMaxUncommitted; }
-  // A descriptor of the segment now written to, duplicated for an fdatasync off the loop; empty if nothing was
-  // written since the last call.
-  Fd TakeForSync();
+  // Duplicates of the segments written to since the last call, for an fdatasync off the loop.
+  std::vector<Fd> TakeForSync();
 
   // Called once for each time the log goes from clean to dirty: how the town learns whom to commit.
   void OnDirty(std::function<void()> notify) { on_dirty_ = std::move(notify); }
@@ -86,31 +86,37 @@ class EventLog {
   [[nodiscard]] uint64_t begin_position() const;
   [[nodiscard]] uint64_t end_position() const { return committed_; }  // of what readers may see
 
-  // --- reading
-  // Where a reader that has seen up to `cursor` goes on, and what it lost.
+  // --- reading. Errors: "expired" for a position that was trimmed away, else the disk's.
+  // Where a reader that has seen up to `cursor` goes on, and what it lost (api.md §5).
   struct Start {
     uint64_t position = 0;
     struct Gap {
-      Cursor from, to;
+      Cursor from, to;     // the stream goes on after `to`
       const char* reason;  // "expired" or "lost"
     };
     std::optional<Gap> gap;
   };
-  // Error only when the disk cannot be read.
   [[nodiscard]] Result<Start> Find(Cursor cursor) const;
+  // The first byte of the first event after number `seq`.
+  [[nodiscard]] Result<uint64_t> PositionAfter(uint64_t seq) const;
 
-  // Up to `max_bytes` of committed bytes from `position`, as pieces of memory in `iov`: shared chunks near the
-  // head, else a buffer of this log's, good until the next Read of any log. At least one byte unless `position`
-  // is the end. Positions that were trimmed away are an Error "expired"; "cold" says that the page cache has
-  // not got it: Warm() it off the loop and read again.
+  // Up to `max_bytes` of committed bytes from `position`, as pieces of memory: the shared chunks near the head,
+  // else `scratch`, read from the segment. None at the end. The view is good until the next Append or Commit.
+  // Error "cold": the page cache has not got it; run Warm() off the loop and read again.
   struct View {
-    iovec iov[17];
+    static constexpr int kMaxPieces = 8;
+    iovec pieces[kMaxPieces];
     int count = 0;
     size_t bytes = 0;
   };
-  Result<View> Read(uint64_t position, size_t max_bytes, bool allow_cold = false) const;
-  // A function that reads the part around `position` from the disk, for the pool; it needs nothing of the log.
-  std::function<void()> Warm(uint64_t position) const;
+  Result<View> Read(uint64_t position, size_t max_bytes, std::string& scratch) const;
+  // A function that brings the part of the disk at `position` into the page cache; it needs nothing of the log.
+  [[nodiscard]] std::function<void()> Warm(uint64_t position) const;
+
+  // Calls visit(frame, its bytes) for each event from `position`, a frame's first byte, on, until it returns
+  // false or the end. Returns the position after the last one visited. Reads cold parts too.
+  Result<uint64_t> Scan(uint64_t position,
+                        const std::function<bool(const FrameView&, std::string_view)>& visit) const;
 
   // The end of the frame that `position` stands in; `position` itself when it is a frame's first byte.
   [[nodiscard]] Result<uint64_t> FrameEnd(uint64_t position) const;
@@ -142,31 +148,52 @@ class EventLog {
   struct Segment {
     uint64_t first_seq = 0;
     uint64_t epoch = 0;
-    uint64_t position = 0;  // of its first byte in the stream
-    uint64_t bytes = 0;     // committed
+    uint64_t position = 0;      // of its first byte in the stream
+    uint64_t bytes = 0;         // committed
     int64_t last_write_ms = 0;  // wall clock
-    Fd fd;                      // open for reading while somebody does, always for the last
   };
 
   EventLog(const Clock& clock, std::string dir, std::string agent, uint64_t epoch, Limits limits);
   Status Recover();
-  Status OpenSegment(uint64_t first_seq);
+  Result<std::optional<Segment>> RecoverSegment(uint64_t first_seq);
+  Status OpenSegment();
+  void DropTail();
+  [[nodiscard]] std::string PathOf(const Segment& segment) const;
+  [[nodiscard]] const Segment& SegmentAt(uint64_t position) const;
+  [[nodiscard]] uint64_t EndOf(const Segment& segment) const { return segment.position + segment.bytes; }
+  Result<int> ReadableFd(const Segment& segment) const;
+  Result<size_t> ReadAt(uint64_t position, char* out, size_t size) const;
+  Result<std::optional<uint64_t>> FrameStart(uint64_t from, uint64_t end) const;
+  Result<Cursor> IdAt(uint64_t position) const;
 
   const Clock& clock_;
-  std::string dir_;
-  std::string agent_;
-  uint64_t epoch_;
-  Limits limits_;
+  const std::string dir_;
+  const std::string agent_;
+  const uint64_t epoch_;
+  const Limits limits_;
 
   Cursor head_;
   Cursor committed_head_;
   uint64_t end_ = 0;        // of what was appended
-  uint64_t written_ = 0;    // of what reached the file, perhaps in mid-frame after a short write
+  uint64_t written_ = 0;    // of what reached the file: in mid-frame after a short write
   uint64_t committed_ = 0;  // of what readers may see: a frame's end
 
-  std::deque<Segment> segments_;
-  std::deque<std::unique_ptr<char[]>> chunks_;  // the tail, kChunkBytes each
-  uint64_t tail_begin_ = 0;                     // position of chunks_[0]'s first byte
+  std::deque<Segment> segments_;  // the last one is written to once fd_ is open
+  Fd fd_;                         // of the last segment, from this epoch's first commit on
+  mutable Fd read_fd_;            // of the segment read last, an older one
+  mutable uint64_t read_fd_seq_ = 0;
+  std::vector<Fd> unsynced_;      // segments closed since the last TakeForSync
+  bool needs_sync_ = false;       // fd_ was written to since then
+
+  std::deque<std::unique_ptr<char[]>> chunks_;  // [tail_begin_, end_), kChunkBytes each
+  uint64_t tail_begin_ = 0;
+
+  std::string frame_;  // scratch of Append
+  std::string time_;   // of time_ms_, formatted
+  int64_t time_ms_ = -1;
+  int64_t max_commit_us_ = 0;
+  std::vector<Reader*> readers_;
+  std::function<void()> on_dirty_;
 };
 
 }  // namespace reeve

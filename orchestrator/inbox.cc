@@ -1,0 +1,54 @@
+#include "orchestrator/inbox.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "orchestrator/json.h"
+
+namespace reeve {
+
+const char* NameOf(Message::Mode mode) {
+  switch (mode) {
+    case Message::Mode::kFollowUp: return "followup";
+    case Message::Mode::kSteer: return "steer";
+    case Message::Mode::kInterrupt: return "interrupt";
+  }
+  return "";
+}
+
+std::string Message::ToJson() const { return JsonObject().Set("text", text).Set("mode", NameOf(mode)).Take(); }
+
+std::optional<Message> Message::FromJson(const std::string& id, const std::string& body) {
+  auto json = JsonDocument::Parse(body);
+  if (!json || !(*json)["text"].AsString()) return std::nullopt;
+  Message message;
+  message.id = id;
+  message.text = (*json)["text"].StringOr("");
+  std::string_view mode = (*json)["mode"].StringOr("followup");
+  message.mode = mode == "steer" ? Mode::kSteer : mode == "interrupt" ? Mode::kInterrupt : Mode::kFollowUp;
+  return message;
+}
+
+void Inbox::Add(Message message) {
+  message.through_pause = paused_;
+  if (!message.through_pause && message.mode == Message::Mode::kFollowUp) {
+    waiting_.push_back(std::move(message));
+    return;
+  }
+  // Before the first that has no precedence; those that have it keep their order.
+  auto at = std::find_if(waiting_.begin(), waiting_.end(), [](const Message& other) {
+    return !other.through_pause && other.mode == Message::Mode::kFollowUp;
+  });
+  waiting_.insert(at, std::move(message));
+}
+
+bool Inbox::HasNext() const { return !waiting_.empty() && (!paused_ || waiting_.front().through_pause); }
+
+std::optional<Message> Inbox::Take() {
+  if (!HasNext()) return std::nullopt;
+  Message message = std::move(waiting_.front());
+  waiting_.pop_front();
+  return message;
+}
+
+}  // namespace reeve

@@ -1,0 +1,52 @@
+// Inbox: the messages that wait for one agent, in order. A value of its Agent; what is on disk is the Store's.
+//
+// After a run that failed or that a person cancelled the inbox is paused: what waited goes on waiting, only
+// messages that arrive later still run, first; when one of those completes the rest follow.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+
+namespace reeve {
+
+struct Message {
+  enum class Mode { kFollowUp, kSteer, kInterrupt };
+  std::string id;
+  std::string text;
+  Mode mode = Mode::kFollowUp;
+  bool through_pause = false;  // it arrived while the inbox was paused
+
+  // The record's body, and back. Nothing for a body that is not one.
+  [[nodiscard]] std::string ToJson() const;
+  static std::optional<Message> FromJson(const std::string& id, const std::string& body);
+};
+
+const char* NameOf(Message::Mode mode);
+
+class Inbox {
+ public:
+  static constexpr size_t kMaxWaiting = 100;  // api.md §2
+
+  [[nodiscard]] bool full() const { return waiting_.size() >= kMaxWaiting; }
+  [[nodiscard]] bool paused() const { return paused_; }
+  [[nodiscard]] size_t size() const { return waiting_.size(); }
+
+  // In order; steer and interrupt go before the follow-ups, as does what comes during a pause.
+  void Add(Message message);
+  // The next one that may run now; it leaves the inbox.
+  std::optional<Message> Take();
+  [[nodiscard]] bool HasNext() const;
+  // A message that was taken could not be begun: back to the front.
+  void PutBack(Message message) { waiting_.push_front(std::move(message)); }
+
+  void Pause() { paused_ = true; }
+  void Resume() { paused_ = false; }
+
+ private:
+  std::deque<Message> waiting_;
+  bool paused_ = false;
+};
+
+}  // namespace reeve
