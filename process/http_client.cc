@@ -1,0 +1,402 @@
+#include "process/http_client.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "process/handle.h"
+#include "process/loop.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+namespace {
+
+// More than the head of any server that was met; the limit exists so that an endless one ends.
+constexpr size_t kMaxHeadBytes = size_t{64} << 10;
+// Idle connections kept for reuse.
+constexpr long kMaxIdleConnections = 32;
+
+template <auto free_it>
+struct Frees {
+  template <typename T>
+  void operator()(T* thing) const {
+    free_it(thing);
+  }
+};
+using Easy = std::unique_ptr<CURL, Frees<curl_easy_cleanup>>;
+using Multi = std::unique_ptr<CURLM, Frees<curl_multi_cleanup>>;
+using Headers = std::unique_ptr<curl_slist, Frees<curl_slist_free_all>>;
+
+// Failures here are a machine without memory: nothing can go on.
+template <typename T>
+T* Check(T* made) {
+  if (!made) std::abort();
+  return made;
+}
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+std::string_view Trim(std::string_view text) {
+  size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+// "host" or "host:port" of a URL, without the user and password that may stand before it.
+std::string HostOf(const std::string& url) {
+  size_t begin = url.find("://");
+  begin = begin == std::string::npos ? 0 : begin + 3;
+  std::string host = url.substr(begin, url.find_first_of("/?#", begin) - begin);
+  size_t at = host.rfind('@');
+  return at == std::string::npos ? host : host.substr(at + 1);
+}
+
+bool HasLineEnd(std::string_view text) {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
+}
+
+}  // namespace
+
+std::string_view HttpResponse::Header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+struct HttpClient::State {
+  class Transfer;
+  struct Poll {
+    State* state;
+    curl_socket_t socket;
+    UvHandle<uv_poll_t> handle;
+  };
+
+  explicit State(Loop& on) : loop(on), timer(on, [this] { Act(CURL_SOCKET_TIMEOUT, 0); }) {}
+
+  void Act(curl_socket_t socket, int events);
+  void Deliver();
+  void WatchSocket(curl_socket_t socket, int what);
+
+  Loop& loop;
+  Timer timer;
+  std::map<curl_socket_t, std::unique_ptr<Poll>> polls;
+  // Transfers with something to tell. curl must not be called back from within its callbacks, so they only
+  // record; the user's functions run when curl has returned.
+  std::vector<Transfer*> ready;
+  Multi multi;
+};
+
+// One call. curl's callbacks fill it, Deliver empties it.
+class HttpClient::State::Transfer : public HttpCall {
+ public:
+  // What the caller gave us; shared so that a function which destroys the call can run to its end.
+  struct Sink {
+    Stream stream;
+    std::function<void(Result<HttpResponse>)> done;  // set: collect the body, tell once
+    bool cancelled = false;
+  };
+
+  Transfer(State& state, HttpRequest request, Sink sink);
+  ~Transfer() override;
+
+  void End(CURLcode code);
+  void Deliver();
+
+ private:
+  void SetUp();
+  void AddHeader(const std::string& line);
+  std::optional<Error> Invalid() const;
+  Error Explain(CURLcode code) const;
+  void Ready();
+  size_t TakeHeader(std::string_view line);
+  size_t TakeBody(std::string_view bytes);
+
+  State& state_;
+  HttpRequest request_;
+  std::shared_ptr<Sink> sink_;
+  Headers headers_;
+  Easy easy_;
+  char reason_[CURL_ERROR_SIZE] = "";
+
+  bool ready_ = false;  // in state_.ready
+  bool too_large_ = false;
+  size_t head_bytes_ = 0;
+  HttpResponse response_;
+  bool head_whole_ = false;
+  bool head_told_ = false;
+  std::string body_;  // collected, or not yet told
+  std::optional<Status> end_;
+};
+
+void HttpClient::State::Act(curl_socket_t socket, int events) {
+  int running = 0;
+  curl_multi_socket_action(multi.get(), socket, events, &running);
+  int left = 0;
+  while (CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    Transfer* transfer = nullptr;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+    transfer->End(message->data.result);
+  }
+  Deliver();
+}
+
+void HttpClient::State::Deliver() {
+  while (!ready.empty()) {
+    Transfer* transfer = ready.front();
+    ready.erase(ready.begin());
+    transfer->Deliver();
+  }
+}
+
+// curl says what it wants of a socket it owns. It tells us to forget a socket before it closes it.
+void HttpClient::State::WatchSocket(curl_socket_t socket, int what) {
+  if (what == CURL_POLL_REMOVE) {
+    polls.erase(socket);
+    return;
+  }
+  auto& poll = polls[socket];
+  if (!poll) {
+    poll = std::make_unique<Poll>();
+    poll->state = this;
+    poll->socket = socket;
+    poll->handle = MakeUvHandle<uv_poll_t>(poll.get(), [this, socket](uv_poll_t* handle) {
+      return uv_poll_init_socket(loop.uv(), handle, socket);
+    });
+    if (!poll->handle) {  // the call ends by its time-out
+      polls.erase(socket);
+      return;
+    }
+  }
+  int events = ((what & CURL_POLL_IN) ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
+  uv_poll_start(poll->handle.get(), events, [](uv_poll_t* handle, int status, int ready_events) {
+    auto* owner = OwnerOf<Poll>(handle);
+    if (!owner) return;
+    int action = status < 0 ? CURL_CSELECT_ERR : 0;
+    if (ready_events & UV_READABLE) action |= CURL_CSELECT_IN;
+    if (ready_events & UV_WRITABLE) action |= CURL_CSELECT_OUT;
+    owner->state->Act(owner->socket, action);  // may end the owner
+  });
+}
+
+HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink sink)
+    : state_(state),
+      request_(std::move(request)),
+      sink_(std::make_shared<Sink>(std::move(sink))),
+      easy_(Check(curl_easy_init())) {
+  if (auto error = Invalid()) {
+    end_ = std::move(*error);
+    Ready();
+    state_.timer.Start(0);  // told from the loop, like any other end
+    return;
+  }
+  SetUp();
+  curl_multi_add_handle(state_.multi.get(), easy_.get());
+}
+
+HttpClient::State::Transfer::~Transfer() {
+  sink_->cancelled = true;
+  if (ready_) std::erase(state_.ready, this);
+  curl_multi_remove_handle(state_.multi.get(), easy_.get());
+}
+
+// curl writes headers as they are: a line end in one would start another.
+std::optional<Error> HttpClient::State::Transfer::Invalid() const {
+  for (const auto& [name, value] : request_.headers) {
+    if (HasLineEnd(name) || HasLineEnd(value)) {
+      return Error{"invalid_request",
+                   "header " + name.substr(0, name.find_first_of("\r\n")) + " has a line end"};
+    }
+  }
+  return std::nullopt;
+}
+
+void HttpClient::State::Transfer::SetUp() {
+  CURL* easy = easy_.get();
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, this);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, reason_);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(easy, CURLOPT_URL, request_.url.c_str());
+  if (!request_.unix_socket.empty()) {
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request_.unix_socket.c_str());
+  }
+  if (!request_.user.empty()) {
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    curl_easy_setopt(easy, CURLOPT_USERNAME, request_.user.c_str());
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, request_.password.c_str());
+  }
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request_.connect_timeout_ms));
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request_.timeout_ms));
+
+  bool has_type = false;
+  for (const auto& [name, value] : request_.headers) {
+    has_type |= Lower(name) == "content-type";
+    std::string line = name;
+    AddHeader(line.append(": ").append(value));
+  }
+  const std::string& method = request_.method;
+  if (method == "HEAD") {
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  } else if (!request_.body.empty() || method == "POST" || method == "PUT" || method == "PATCH") {
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.c_str());
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
+    // What curl would add by itself: a form's type, and a second's wait for "100 Continue".
+    if (!has_type) AddHeader("Content-Type:");
+    AddHeader("Expect:");
+  }
+  if (method != "HEAD") curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method.c_str());
+  // On a reused connection that turns out to be dead curl sends the request again, though the server may have
+  // taken the first: never for what must not happen twice.
+  if (method == "POST" || method == "PATCH") curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers_.get());
+
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
+  curl_easy_setopt(
+      easy, CURLOPT_HEADERFUNCTION, +[](char* bytes, size_t, size_t size, void* self) {
+        return static_cast<Transfer*>(self)->TakeHeader({bytes, size});
+      });
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
+  curl_easy_setopt(
+      easy, CURLOPT_WRITEFUNCTION, +[](char* bytes, size_t, size_t size, void* self) {
+        return static_cast<Transfer*>(self)->TakeBody({bytes, size});
+      });
+}
+
+void HttpClient::State::Transfer::AddHeader(const std::string& line) {
+  headers_.reset(Check(curl_slist_append(headers_.release(), line.c_str())));
+}
+
+void HttpClient::State::Transfer::Ready() {
+  if (!ready_) state_.ready.push_back(this);
+  ready_ = true;
+}
+
+// Anything but line.size() ends the transfer.
+size_t HttpClient::State::Transfer::TakeHeader(std::string_view line) {
+  head_bytes_ += line.size();
+  if (head_bytes_ > kMaxHeadBytes) {
+    too_large_ = true;
+    return 0;
+  }
+  if (head_whole_) return line.size();  // a trailer
+  std::string_view text = Trim(line);
+  if (text.starts_with("HTTP/")) {
+    response_ = {};
+    long status = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+    response_.status = static_cast<int>(status);
+  } else if (text.empty()) {
+    if (response_.status < 200) return line.size();  // 1xx: the real head follows
+    head_whole_ = true;
+    Ready();
+  } else if (size_t colon = text.find(':'); colon != std::string_view::npos) {
+    response_.headers.emplace_back(Lower(Trim(text.substr(0, colon))), Trim(text.substr(colon + 1)));
+  }
+  return line.size();
+}
+
+size_t HttpClient::State::Transfer::TakeBody(std::string_view bytes) {
+  if (sink_->done && bytes.size() > request_.max_body_bytes - body_.size()) {
+    too_large_ = true;
+    return 0;
+  }
+  body_.append(bytes);
+  Ready();
+  return bytes.size();
+}
+
+void HttpClient::State::Transfer::End(CURLcode code) {
+  end_ = code == CURLE_OK ? Status() : Status(Explain(code));
+  Ready();
+}
+
+Error HttpClient::State::Transfer::Explain(CURLcode code) const {
+  std::string who = HostOf(request_.url);
+  if (!request_.unix_socket.empty()) who = request_.unix_socket;
+  if (too_large_) return {"too_large", who + ": the answer is larger than its limit"};
+  if (code == CURLE_OPERATION_TIMEDOUT) return {"timeout", who + ": no answer in time"};
+  long system_error = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &system_error);
+  if (code == CURLE_COULDNT_CONNECT && system_error != 0) {
+    return {"unreachable", OsError(who, static_cast<int>(system_error)).message};
+  }
+  return {"unreachable", who + ": " + (reason_[0] ? reason_ : curl_easy_strerror(code))};
+}
+
+void HttpClient::State::Transfer::Deliver() {
+  ready_ = false;
+  auto sink = sink_;  // any of the functions may destroy us
+  if (sink->done) {
+    if (!end_) return;
+    if (!end_->ok()) return sink->done(end_->error());
+    response_.body = std::move(body_);
+    return sink->done(std::move(response_));
+  }
+  std::string body;
+  body.swap(body_);
+  std::optional<Status> end = std::move(end_);
+  if (head_whole_ && !std::exchange(head_told_, true) && sink->stream.on_head) {
+    HttpResponse head = std::move(response_);
+    sink->stream.on_head(head);
+  }
+  if (!sink->cancelled && !body.empty() && sink->stream.on_body) sink->stream.on_body(body);
+  if (!sink->cancelled && end && sink->stream.on_end) sink->stream.on_end(*end);
+}
+
+HttpClient::HttpClient(Loop& loop) : state_(std::make_unique<State>(loop)) {
+  [[maybe_unused]] static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
+  state_->multi.reset(Check(curl_multi_init()));
+  CURLM* multi = state_->multi.get();
+  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, kMaxIdleConnections);
+  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, state_.get());
+  curl_multi_setopt(
+      multi, CURLMOPT_SOCKETFUNCTION, +[](CURL*, curl_socket_t socket, int what, void* state, void*) {
+        static_cast<State*>(state)->WatchSocket(socket, what);
+        return 0;
+      });
+  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, state_.get());
+  curl_multi_setopt(
+      multi, CURLMOPT_TIMERFUNCTION, +[](CURLM*, long delay_ms, void* state) {
+        Timer& timer = static_cast<State*>(state)->timer;
+        if (delay_ms < 0) {
+          timer.Stop();
+        } else {
+          timer.Start(delay_ms);
+        }
+        return 0;
+      });
+}
+
+HttpClient::~HttpClient() = default;
+
+std::unique_ptr<HttpCall> HttpClient::Send(HttpRequest request,
+                                           std::function<void(Result<HttpResponse>)> done) {
+  State::Transfer::Sink sink;
+  sink.done = std::move(done);
+  return std::make_unique<State::Transfer>(*state_, std::move(request), std::move(sink));
+}
+
+std::unique_ptr<HttpCall> HttpClient::Open(HttpRequest request, Stream stream) {
+  State::Transfer::Sink sink;
+  sink.stream = std::move(stream);
+  return std::make_unique<State::Transfer>(*state_, std::move(request), std::move(sink));
+}
+
+}  // namespace reeve
