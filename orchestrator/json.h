@@ -1,5 +1,7 @@
 // JSON: the only door to RapidJSON, and safe for what comes from outside: NUL bytes refused, iterative parsing
-// (deep input cannot overflow the stack), valid UTF-8 demanded, numbers kept as their text, depth limited.
+// (deep input cannot overflow the stack), valid UTF-8 demanded, numbers kept as their text, depth limited. Half a
+// UTF-16 pair written as an escape, which programs that cut strings in JavaScript produce, reads as U+FFFD. A
+// number beyond the range of a double is refused, as RFC 8259 section 6 allows.
 //
 //   JsonDocument::Parse  →  reads: JsonValue, a cheap view into the document
 //   JsonObject, JsonArray →  writes: text, appended to as you go
@@ -41,9 +43,9 @@ class JsonValue {
   [[nodiscard]] JsonValue At(size_t index) const;
   [[nodiscard]] size_t size() const;  // members or elements; 0 for the rest
 
-  // The value where it has that type, else nothing / the default.
+  // The value where it has that type and fits, else nothing / the default.
   [[nodiscard]] std::optional<std::string_view> AsString() const;
-  [[nodiscard]] std::optional<int64_t> AsInt() const;  // whole numbers in range only
+  [[nodiscard]] std::optional<int64_t> AsInt() const;  // whole numbers only; 2.0 is one
   [[nodiscard]] std::optional<double> AsDouble() const;
   [[nodiscard]] std::optional<bool> AsBool() const;
   [[nodiscard]] std::string_view StringOr(std::string_view otherwise) const;
@@ -91,7 +93,8 @@ struct JsonLine {
   size_t type_begin = 0;  // the bytes of the member `"type":"…"` with one comma: cut them and the rest is
   size_t type_end = 0;    // still an object. Both 0 without a type.
 };
-// Error "invalid_json" unless `line` is one valid JSON object.
+// Error "invalid_json" unless `line` is one valid JSON object without line ends: what passes can go into a frame
+// as it is. A "type" that is there twice, in whatever spelling, is none.
 Result<JsonLine> ScanJsonObject(std::string_view line);
 
 // Appends `text` quoted and escaped (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
