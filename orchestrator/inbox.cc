@@ -42,6 +42,10 @@ void Inbox::Add(Message message) {
   waiting_.insert(at, std::move(message));
 }
 
+bool Inbox::Has(const std::string& id) const {
+  return std::any_of(waiting_.begin(), waiting_.end(), [&id](const Message& message) { return message.id == id; });
+}
+
 bool Inbox::HasNext() const { return !waiting_.empty() && (!paused_ || waiting_.front().through_pause); }
 
 std::optional<Message> Inbox::Take() {

@@ -32,6 +32,7 @@ class Inbox {
   [[nodiscard]] bool full() const { return waiting_.size() >= kMaxWaiting; }
   [[nodiscard]] bool paused() const { return paused_; }
   [[nodiscard]] size_t size() const { return waiting_.size(); }
+  [[nodiscard]] bool Has(const std::string& id) const;
 
   // In order; steer and interrupt go before the follow-ups, as does what comes during a pause.
   void Add(Message message);

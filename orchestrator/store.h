@@ -54,6 +54,7 @@ class Store {
   void PutAgent(AgentRecord record, Done done);
   void DeleteAgent(std::string id, Done done);  // and its messages
   void PutMessage(MessageRecord record, Done done);
+  void DeleteMessage(std::string id, Done done);  // one that has ended: what happened is in the log
   void ReserveLater(std::string counter, uint64_t count, std::function<void(Result<uint64_t>)> done);
 
  private:

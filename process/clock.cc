@@ -1,5 +1,6 @@
 #include "process/clock.h"
 
+#include <cstdio>
 #include <ctime>
 
 namespace reeve {
@@ -37,6 +38,21 @@ std::string FormatTime(int64_t wall_ms) {
   PutDigits(text.data() + 17, 2, parts.tm_sec);
   PutDigits(text.data() + 20, 3, wall_ms % 1000);
   return text;
+}
+
+std::optional<int64_t> ParseTime(const std::string& text) {
+  std::tm parts{};
+  int millis = 0;
+  if (sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
+             &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &millis) != 7) {
+    return std::nullopt;
+  }
+  parts.tm_year -= 1900;
+  parts.tm_mon -= 1;
+  int64_t wall_ms = int64_t{timegm(&parts)} * 1000 + millis;
+  // What does not print as it came (a month 13, a missing digit) is not a time.
+  if (FormatTime(wall_ms) != text) return std::nullopt;
+  return wall_ms;
 }
 
 }  // namespace reeve

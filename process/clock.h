@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace reeve {
@@ -23,5 +24,7 @@ class SystemClock : public Clock {
 
 // RFC 3339 in UTC with milliseconds: "2026-11-20T15:36:54.123Z".
 std::string FormatTime(int64_t wall_ms);
+// Its inverse; nothing for any other text.
+std::optional<int64_t> ParseTime(const std::string& text);
 
 }  // namespace reeve
