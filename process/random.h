@@ -1,4 +1,5 @@
-// Random bytes from the system's generator (getrandom(2)), as text.
+// Random bytes from the system's generator (getrandom(2)). Blocks only before the machine's generator is
+// seeded.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +7,9 @@
 
 namespace reeve {
 
-// `bytes` random bytes in lower-case hex. Blocks only before the machine's generator is seeded.
+std::string RandomBytes(size_t bytes);
+
+// `bytes` random bytes in lower-case hex.
 std::string RandomHex(size_t bytes);
 
 }  // namespace reeve
