@@ -45,6 +45,9 @@ class TicketStore {
   static constexpr int64_t kMaxTtlMs = 60'000;
   static constexpr size_t kMaxTickets = 1000;  // unredeemed; the oldest goes first
   static constexpr int64_t kResumeMs = 60'000;
+  // Resume tickets of closed streams, the oldest goes first: room for all viewers of a proxy that restarts, and
+  // an end to those of a client that connects in a loop.
+  static constexpr size_t kMaxClosed = 16'384;
 
   explicit TicketStore(const Clock& clock);
   ~TicketStore();

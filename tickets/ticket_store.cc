@@ -1,0 +1,191 @@
+#include "tickets/ticket_store.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "process/clock.h"
+#include "process/random.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kSecretBytes = 32;
+constexpr size_t kTicketSize = 43;  // of 32 bytes in base64url, unpadded
+
+using Hash = std::array<unsigned char, 32>;
+
+Hash Sha256(std::string_view text) {
+  Hash hash;
+  if (EVP_Digest(text.data(), text.size(), hash.data(), nullptr, EVP_sha256(), nullptr) != 1) std::abort();
+  return hash;
+}
+
+// Of what a client presents. Something of another size cannot be a ticket; it costs the same as one.
+Hash HashOfPresented(std::string_view ticket) {
+  static constexpr std::string_view kNone = "-------------------------------------------";
+  static_assert(kNone.size() == kTicketSize);
+  return Sha256(ticket.size() == kTicketSize ? ticket : kNone);
+}
+
+std::string NewTicket() {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string text;
+  unsigned bits = 0;
+  int held = 0;
+  for (char c : RandomBytes(kSecretBytes)) {
+    bits = (bits << 8) | static_cast<unsigned char>(c);
+    for (held += 8; held >= 6; held -= 6) text += kDigits[(bits >> (held - 6)) & 63];
+  }
+  text += kDigits[(bits << (6 - held)) & 63];
+  return text;
+}
+
+bool Allows(const Grant& grant, const Redemption& claim) {
+  if (!grant.origin.empty() && !claim.origin.empty() && grant.origin != claim.origin) return false;
+  if (grant.several || claim.agent.empty()) return grant.several && claim.agent.empty();
+  return grant.agents.size() == 1 && grant.agents.front() == claim.agent;
+}
+
+enum class Kind {
+  kFirst,     // of the 1000: opens a new stream
+  kStanding,  // continues a stream that is open
+  kClosed,    // continues one that has closed, for kResumeMs
+};
+
+struct Entry {
+  Grant grant;
+  Kind kind;
+  uint64_t key;             // its place in State::by_kind
+  int64_t expires_at;       // monotonic; kNever for kStanding
+  std::optional<Hash> url;  // of a resume ticket: what the cookie must come with
+};
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+}  // namespace
+
+struct TicketStore::State {
+  explicit State(const Clock& the_clock) : clock(the_clock) {}
+
+  using Entries = std::map<Hash, Entry>;
+
+  const Clock& clock;
+  Entries entries;
+  // Of each kind the hashes, by age (kFirst, kClosed) or by stream (kStanding).
+  std::array<std::map<uint64_t, Hash>, 3> by_kind;
+  std::set<std::pair<int64_t, Hash>> by_expiry;
+  uint64_t last_age = 0;
+
+  std::map<uint64_t, Hash>& Of(Kind kind) { return by_kind[static_cast<size_t>(kind)]; }
+
+  void Add(const Hash& hash, Entry entry) {
+    Of(entry.kind).emplace(entry.key, hash);
+    if (entry.expires_at != kNever) by_expiry.emplace(entry.expires_at, hash);
+    entries.emplace(hash, std::move(entry));
+  }
+
+  Entry Take(Entries::iterator at) {
+    Entry entry = std::move(at->second);
+    Of(entry.kind).erase(entry.key);
+    by_expiry.erase({entry.expires_at, at->first});
+    entries.erase(at);
+    return entry;
+  }
+
+  void DropExpired() {
+    while (!by_expiry.empty() && by_expiry.begin()->first <= clock.MonotonicMs()) {
+      Take(entries.find(by_expiry.begin()->second));
+    }
+  }
+
+  void MakeRoom(Kind kind, size_t limit) {
+    DropExpired();
+    while (Of(kind).size() >= limit) Take(entries.find(Of(kind).begin()->second));
+  }
+
+  // `url`: the entry must be the resume ticket of a chain that began with it.
+  std::optional<Redeemed> Redeem(std::string_view ticket, const Redemption& claim,
+                                 const std::optional<Hash>& url) {
+    auto at = entries.find(HashOfPresented(ticket));
+    if (at == entries.end() || at->second.expires_at <= clock.MonotonicMs()) return std::nullopt;
+    if (!Allows(at->second.grant, claim)) return std::nullopt;
+    if (url && at->second.url != url) return std::nullopt;
+    Entry entry = Take(at);
+    return Redeemed{std::move(entry.grant), entry.kind == Kind::kStanding ? entry.key : 0};
+  }
+};
+
+TicketStore::TicketStore(const Clock& clock) : state_(std::make_unique<State>(clock)) {}
+TicketStore::~TicketStore() = default;
+
+std::string TicketStore::Issue(Grant grant, int64_t ttl_ms) {
+  state_->MakeRoom(Kind::kFirst, kMaxTickets);
+  const int64_t expires_at = state_->clock.MonotonicMs() + std::clamp<int64_t>(ttl_ms, 1, kMaxTtlMs);
+  std::string ticket = NewTicket();
+  state_->Add(Sha256(ticket), {std::move(grant), Kind::kFirst, ++state_->last_age, expires_at, std::nullopt});
+  return ticket;
+}
+
+std::optional<TicketStore::Redeemed> TicketStore::Redeem(std::string_view ticket, const Redemption& claim) {
+  return state_->Redeem(ticket, claim, std::nullopt);
+}
+
+std::optional<TicketStore::Redeemed> TicketStore::RedeemWithCookie(std::string_view spent,
+                                                                   std::string_view resume,
+                                                                   const Redemption& claim) {
+  return state_->Redeem(resume, claim, HashOfPresented(spent));
+}
+
+std::string TicketStore::OpenStream(uint64_t stream, Grant grant, std::string_view url_ticket) {
+  std::string ticket = NewTicket();
+  std::optional<Hash> url;
+  if (!url_ticket.empty()) url = Sha256(url_ticket);
+  state_->Add(Sha256(ticket), {std::move(grant), Kind::kStanding, stream, kNever, url});
+  return ticket;
+}
+
+void TicketStore::CloseStream(uint64_t stream) {
+  auto& standing = state_->Of(Kind::kStanding);
+  auto at = standing.find(stream);
+  if (at == standing.end()) return;
+  const Hash hash = at->second;
+  Entry entry = state_->Take(state_->entries.find(hash));
+  state_->MakeRoom(Kind::kClosed, kMaxClosed);
+  entry.kind = Kind::kClosed;
+  entry.key = ++state_->last_age;
+  entry.expires_at = state_->clock.MonotonicMs() + kResumeMs;
+  state_->Add(hash, std::move(entry));
+}
+
+void TicketStore::RevokeToken(uint64_t token) {
+  for (auto at = state_->entries.begin(); at != state_->entries.end();) {
+    auto next = std::next(at);
+    if (at->second.grant.token == token) state_->Take(at);
+    at = next;
+  }
+}
+
+size_t TicketStore::unredeemed() const {
+  state_->DropExpired();
+  return state_->Of(Kind::kFirst).size();
+}
+
+std::string TicketStore::CookieName(std::string_view url_ticket) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string name = "reeve_resume_";
+  const Hash hash = Sha256(url_ticket);
+  for (size_t i = 0; i < 8; ++i) {
+    name += kDigits[hash[i] >> 4];
+    name += kDigits[hash[i] & 15];
+  }
+  return name;
+}
+
+}  // namespace reeve
