@@ -1,0 +1,419 @@
+// StreamClient: keeps reading an agent's live event stream until the stream is over, across dropped
+// connections and restarts of the daemon, with every event once and in order. No DOM, no dependencies; runs in
+// browsers and in Node 18 or later. <agent-stream> is a view over it.
+//
+//   const client = new StreamClient({
+//     tickets: ticketsFrom('/agents/a1/stream-ticket'),
+//     after: '0',                       // from the oldest event; left out: live only
+//     onEvent: (event) => console.log(event.seq, event.type, event.data),
+//   });
+//   client.start();
+//
+// A connection costs a one-use ticket, so each one begins by asking `tickets` for a new one. Where that fails,
+// the resume ticket that the last stream brought is tried. The position travels as `after` in the query: unlike
+// a Last-Event-ID header it needs no CORS preflight.
+
+// The longest line is an agent.output of 1 MiB, up to six times that when all of it is escaped in JSON.
+const kMaxBlockChars = 16 << 20;
+
+const kTimes = {
+  silenceMs: 40_000, // the server says something every 15 s
+  backoffMinMs: 250,
+  backoffMaxMs: 10_000,
+};
+
+// How often in a row "not you" is worth another ticket: one may have been lost in a restart of the daemon.
+const kMaxRefusals = 3;
+
+// The reasons of stream.bye after which nothing more comes.
+const kFinalByes = new Set(['agent_exited', 'agent_deleted']);
+
+// Cuts bytes, which may arrive in any pieces, into the blocks of an event stream (WHATWG HTML, 9.2.6). Each
+// block goes to `onBlock` as {id, event, data}; a field that it lacks is undefined.
+export class SseParser {
+  #onBlock;
+  #decoder = new TextDecoder();
+  #rest = ''; // the line that has not ended yet
+  #afterCr = false; // an LF that comes next belongs to the line end before it
+  #block = {};
+
+  constructor(onBlock) {
+    this.#onBlock = onBlock;
+  }
+
+  push(bytes) {
+    let text = this.#decoder.decode(bytes, { stream: true });
+    if (text === '') return;
+    if (this.#afterCr && text[0] === '\n') text = text.slice(1);
+    this.#afterCr = text.endsWith('\r');
+    const lines = text.split(/\r\n|\n|\r/);
+    lines[0] = this.#rest + lines[0];
+    this.#rest = lines.pop();
+    for (const line of lines) this.#line(line);
+    if (this.#rest.length + (this.#block.data?.length ?? 0) > kMaxBlockChars) {
+      throw new Error('the server sent an event larger than 16 MiB');
+    }
+  }
+
+  #line(line) {
+    if (line === '') {
+      const block = this.#block;
+      this.#block = {};
+      if (block.id !== undefined || block.data !== undefined) this.#onBlock(block);
+      return;
+    }
+    const colon = line.indexOf(':');
+    if (colon === 0) return; // a comment
+    const field = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? '' : line.slice(colon + (line[colon + 1] === ' ' ? 2 : 1));
+    const block = this.#block;
+    if (field === 'data') block.data = block.data === undefined ? value : `${block.data}\n${value}`;
+    else if (field === 'event') block.event = value;
+    else if (field === 'id' && !value.includes('\0')) block.id = value;
+  }
+}
+
+// A position, "<epoch>-<seq>" or "0". Undefined for anything else.
+export function parseCursor(text) {
+  if (text === '0') return { epoch: 0, seq: 0 };
+  const match = /^(\d+)-(\d+)$/.exec(text ?? '');
+  return match ? { epoch: Number(match[1]), seq: Number(match[2]) } : undefined;
+}
+
+export function formatCursor({ epoch, seq }) {
+  return epoch === 0 ? '0' : `${epoch}-${seq}`;
+}
+
+function isAfter(a, b) {
+  return a.epoch === b.epoch ? a.seq > b.seq : a.epoch > b.epoch;
+}
+
+// An answer that is not the one hoped for. `status` decides what comes next: 401 asks for another ticket, a few
+// times; other 4xx are for good; everything else is tried again.
+export class HttpError extends Error {
+  constructor(message, status, retryAfterMs) {
+    super(message);
+    this.name = 'HttpError';
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  static async from(response, what) {
+    let reason = response.statusText;
+    if (response.headers.get('content-type')?.startsWith('application/problem+json')) {
+      const problem = await response.json().catch(() => ({}));
+      reason = problem.detail || problem.title || reason;
+    }
+    const seconds = Number(response.headers.get('retry-after'));
+    const wait = seconds > 0 ? Math.min(seconds, 60) * 1000 : undefined;
+    return new HttpError(`${what}: ${response.status} ${reason}`.trim(), response.status, wait);
+  }
+}
+
+// A ticket provider that POSTs to `url`, which answers as POST /agents/{id}/stream-ticket does. The answer's
+// own `url` is taken relative to the one asked. `headers` may be a function.
+export function ticketsFrom(url, { headers, body, credentials = 'same-origin' } = {}) {
+  return async ({ signal } = {}) => {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(typeof headers === 'function' ? headers() : headers) },
+      body: JSON.stringify(body ?? {}),
+      cache: 'no-store',
+      credentials,
+      signal,
+    });
+    if (!response.ok) throw await HttpError.from(response, 'asking for a ticket');
+    const ticket = await response.json();
+    return { ...ticket, url: new URL(ticket.url, response.url).href };
+  };
+}
+
+export class StreamClient {
+  #options;
+  #times;
+  #positions = new Map(); // agent → position; of a stream of one agent, '' → position
+  #unsynced = new Map(); // agent → head at its hello, until it is synced
+  #url; // of the last stream
+  #resume; // its resume ticket, good for one more connection
+  #abort; // of what runs between start() and stop()
+  #wake; // ends the present pause
+  #state = 'idle';
+  #failures = 0; // since the last sign of progress; sets the pause
+  #refusals = 0; // 401s in a row
+
+  // tickets    async ({signal}) => {url} or a URL. Throws to be asked again later; an error whose `status` is a
+  //            4xx other than 401, 408, 425 and 429 is for good.
+  // after      where to begin: a cursor, "0" for the oldest; of several agents "a1:3-10,b2:1-7".
+  // several    the stream is one of several agents (GET /stream): positions are kept for each.
+  // types      only these: "tool.*,run.failed". Holes cannot be told then.
+  // follow     goes on when the agent has exited, until it is deleted.
+  // base       what relative URLs are relative to; the page's address in a browser.
+  // onEvent    (envelope)
+  // onGap      ({agent, from, to, reason}): events are not there: "expired", "lost", or "missing", when numbers
+  //            were skipped without a word from the server, which is an error somewhere.
+  // onState    (state, {reason, error}): connecting, replaying, live, reconnecting; and for good: ended,
+  //            replaced (another client took this stream over), error.
+  constructor(options) {
+    this.#options = { credentials: 'same-origin', fetch: (...args) => fetch(...args), ...options };
+    this.#times = { ...kTimes, ...options.times };
+    this.#seek(options.after);
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  // Where this client stands, in the form that `after` takes. Undefined before it stands anywhere.
+  get cursor() {
+    if (!this.#options.several) {
+      const position = this.#positions.get('');
+      return position && formatCursor(position);
+    }
+    const each = [...this.#positions].map(([agent, position]) => `${agent}:${formatCursor(position)}`);
+    return each.length > 0 ? each.join(',') : undefined;
+  }
+
+  start() {
+    if (this.#abort) return;
+    this.#abort = new AbortController();
+    this.#run(this.#abort.signal);
+  }
+
+  // Ends at once and without another call to any handler. start() goes on where it stood.
+  stop() {
+    this.#abort?.abort();
+    this.#abort = undefined;
+    this.#state = 'idle';
+  }
+
+  // Does not wait any longer to connect again: the network is back, the page is looked at.
+  wake() {
+    this.#wake?.();
+  }
+
+  #seek(after) {
+    if (after === undefined || after === null || after === '') return;
+    for (const part of this.#options.several ? after.split(',') : [`:${after}`]) {
+      const colon = part.indexOf(':');
+      const position = parseCursor(part.slice(colon + 1));
+      if (!position) throw new TypeError(`not a cursor: ${part}`);
+      this.#positions.set(part.slice(0, colon), position);
+    }
+  }
+
+  async #run(signal) {
+    this.#enter('connecting');
+    while (!signal.aborted) {
+      const end = await this.#connection(signal);
+      if (signal.aborted) return;
+      if (end.state) return this.#enter(end.state, end);
+      this.#enter('reconnecting', end);
+      await this.#pause(end.error?.retryAfterMs ?? this.#backoff(), signal);
+    }
+  }
+
+  // One connection from its ticket to its end. Gives what to report, with a `state` if it was the last.
+  async #connection(signal) {
+    const life = new AbortController();
+    const stop = () => life.abort(signal.reason);
+    signal.addEventListener('abort', stop);
+    let silence;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => life.abort(new Error('the server went silent')), this.#times.silenceMs);
+    };
+    try {
+      heard();
+      const response = await this.#open(life.signal);
+      if (response.status === 204) return { state: 'ended', reason: 'ended' };
+      const reason = await this.#read(response.body.getReader(), life.signal, heard);
+      if (kFinalByes.has(reason)) return { state: 'ended', reason };
+      if (reason === 'replaced') return { state: 'replaced', reason };
+      return { reason: reason ?? 'dropped' };
+    } catch (error) {
+      return this.#failed(life.signal.aborted ? life.signal.reason : error);
+    } finally {
+      clearTimeout(silence);
+      signal.removeEventListener('abort', stop);
+      life.abort();
+    }
+  }
+
+  #failed(error) {
+    const status = error.status ?? 0;
+    if (status === 401) return ++this.#refusals < kMaxRefusals ? { error } : { state: 'error', error };
+    const passing = status < 400 || status >= 500 || [408, 425, 429].includes(status);
+    return passing ? { error } : { state: 'error', error };
+  }
+
+  async #open(signal) {
+    const url = await this.#nextUrl(signal);
+    const { types, follow, credentials } = this.#options;
+    if (this.cursor !== undefined) url.searchParams.set('after', this.cursor);
+    if (types) url.searchParams.set('types', types);
+    if (follow) url.searchParams.set('follow', '1');
+    const response = await this.#options.fetch(url.href, {
+      headers: { accept: 'text/event-stream' },
+      cache: 'no-store',
+      credentials,
+      signal,
+    });
+    if (response.status === 204) return response;
+    if (response.status !== 200) throw await HttpError.from(response, 'opening the stream');
+    if (!response.headers.get('content-type')?.startsWith('text/event-stream')) {
+      throw new Error('opening the stream: the answer is not an event stream');
+    }
+    this.#url = url;
+    this.#refusals = 0;
+    this.#unsynced.clear();
+    return response;
+  }
+
+  // The URL of the next connection: with a new ticket, or else with the last stream's resume ticket.
+  async #nextUrl(signal) {
+    const resume = this.#resume;
+    this.#resume = undefined;
+    try {
+      const answer = await unlessAborted(this.#options.tickets({ signal }), signal);
+      return new URL(answer.url ?? answer, this.#options.base ?? globalThis.document?.baseURI);
+    } catch (error) {
+      if (signal.aborted || !resume) throw error;
+      const url = new URL(this.#url);
+      url.searchParams.set('ticket', resume);
+      return url;
+    }
+  }
+
+  // Reads until the server says goodbye, and gives its reason; undefined when the stream ended without a word.
+  async #read(reader, signal, heard) {
+    let goodbye;
+    const parser = new SseParser((block) => {
+      if (!signal.aborted && goodbye === undefined) goodbye = this.#take(block);
+    });
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || signal.aborted) return undefined;
+      heard();
+      parser.push(value);
+      if (goodbye !== undefined) return goodbye;
+    }
+  }
+
+  // Gives the reason if this block is a goodbye.
+  #take({ id, event, data }) {
+    if (data === undefined) {
+      this.#standAt(parseCursor(id));
+      return undefined;
+    }
+    const body = JSON.parse(data);
+    if (event?.startsWith('stream.')) return this.#control(event, body);
+    this.#event(body);
+    return undefined;
+  }
+
+  #control(event, frame) {
+    const key = this.#key(frame);
+    switch (event) {
+      case 'stream.hello':
+        if (frame.resume) this.#resume = frame.resume;
+        if (frame.head) this.#unsynced.set(key, parseCursor(frame.head));
+        this.#enter('replaying');
+        break;
+      case 'stream.synced':
+        this.#synced(key);
+        break;
+      case 'stream.gap':
+        this.#positions.set(key, parseCursor(frame.to));
+        this.#tell('onGap', frame);
+        break;
+      case 'stream.heartbeat':
+        this.#progress();
+        break;
+      case 'stream.bye':
+        // Of several agents, one that has gone ends only its own part.
+        if (this.#options.several && frame.agent && kFinalByes.has(frame.reason)) break;
+        return frame.reason ?? 'dropped';
+    }
+    return undefined;
+  }
+
+  #event(event) {
+    const key = this.#key(event);
+    const last = this.#positions.get(key);
+    const position = { epoch: event.epoch, seq: event.seq };
+    if (last && !isAfter(position, last)) return; // had it before
+    const checked = last && last.epoch > 0 && !this.#options.types;
+    if (checked && event.seq !== last.seq + 1) {
+      const to = formatCursor({ epoch: event.epoch, seq: event.seq - 1 });
+      this.#tell('onGap', { agent: event.agent, from: formatCursor(last), to, reason: 'missing' });
+    }
+    this.#positions.set(key, position);
+    this.#progress();
+    this.#tell('onEvent', event);
+  }
+
+  // The server says where this viewer stands without an event that shows it: at the start of a stream, or when
+  // the filter let nothing through. Otherwise only events move the position, so that a hole is seen.
+  #standAt(position) {
+    if (!position || this.#options.several) return;
+    const last = this.#positions.get('');
+    if (!last || (this.#options.types && isAfter(position, last))) this.#positions.set('', position);
+  }
+
+  // All up to the head at the hello has been delivered, or was not asked for.
+  #synced(key) {
+    const head = this.#unsynced.get(key);
+    this.#unsynced.delete(key);
+    if (head && !this.#positions.has(key)) this.#positions.set(key, head);
+    if (this.#unsynced.size === 0) this.#enter('live');
+  }
+
+  #key(frame) {
+    return this.#options.several ? frame.agent : '';
+  }
+
+  #progress() {
+    this.#failures = 0;
+  }
+
+  #backoff() {
+    const { backoffMinMs, backoffMaxMs } = this.#times;
+    const most = Math.min(backoffMaxMs, backoffMinMs * 2 ** this.#failures++);
+    return most * (0.5 + Math.random() / 2); // jitter: not all viewers of a daemon at once
+  }
+
+  #pause(ms, signal) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      signal.addEventListener('abort', this.#wake, { once: true });
+    });
+  }
+
+  #enter(state, { reason, error } = {}) {
+    if (state === this.#state && !error) return;
+    this.#state = state;
+    this.#tell('onState', state, { reason, error });
+  }
+
+  // An error in a handler is its owner's, not the stream's.
+  #tell(handler, ...args) {
+    try {
+      this.#options[handler]?.(...args);
+    } catch (error) {
+      (globalThis.reportError ?? console.error)(error);
+    }
+  }
+}
+
+function unlessAborted(promise, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    Promise.resolve(promise).then(resolve, reject);
+  });
+}
