@@ -1,0 +1,232 @@
+// Transcript: turns an agent's events into the items that a person reads: deltas joined into messages, lines of
+// output into blocks, a tool call's start, output and end into one card. No DOM; <agent-stream> draws it.
+//
+// It keeps the last `maxItems` and counts what it dropped. An item is a plain object {kind, agent, run, time, …};
+// `changed` collects those that were made or altered since the reader last cleared it.
+
+const kMaxText = 256 << 10; // characters of one item: more is of no use to an eye; its beginning is cut
+const kMaxLine = 16 << 10; // characters of one line of output
+const kMaxBlockLines = 200; // lines of output in one item, so that old ones can be dropped
+
+export class Transcript {
+  items = new Set(); // in order
+  changed = new Set();
+  dropped = 0;
+  #maxItems;
+  #weight = 0; // of all items; a block of output weighs its lines
+  #named = new Map(); // items that later events may alter, by what those will call them
+  #last;
+
+  constructor(maxItems = 5000) {
+    this.#maxItems = maxItems;
+  }
+
+  add(event) {
+    const take = kTakers[event.type] ?? kTakers[event.type?.replace(/[^.]*$/, '*')] ?? other;
+    take(this, event, event.data ?? {});
+    this.#trim();
+  }
+
+  addGap(gap) {
+    this.push({ kind: 'gap', agent: gap.agent, from: gap.from, to: gap.to, reason: gap.reason });
+    this.#trim();
+  }
+
+  // For what follows: the events' own business.
+
+  push(item, name) {
+    this.items.add(item);
+    this.#last = item;
+    this.#weight += 1;
+    this.changed.add(item);
+    if (name !== undefined) {
+      item.name = name;
+      this.#named.set(name, item);
+    }
+    return item;
+  }
+
+  // The item of this name, made from `fresh` if there is none.
+  named(name, fresh) {
+    const item = this.#named.get(name) ?? this.push(fresh, name);
+    this.changed.add(item);
+    return item;
+  }
+
+  addLine(event, line) {
+    const fits = this.#last?.kind === 'output' && this.#last.agent === event.agent;
+    if (!fits || this.#last.lines.length === kMaxBlockLines) {
+      this.push({ ...origin(event), kind: 'output', lines: [] });
+      this.#weight -= 1;
+    }
+    this.#last.lines.push(line);
+    this.#weight += 1;
+    this.changed.add(this.#last);
+  }
+
+  #trim() {
+    for (const item of this.items) {
+      if (this.#weight <= this.#maxItems || item === this.#last) return;
+      const weight = item.lines?.length ?? 1;
+      this.items.delete(item);
+      this.changed.delete(item);
+      if (this.#named.get(item.name) === item) this.#named.delete(item.name);
+      this.#weight -= weight;
+      this.dropped += weight;
+    }
+  }
+}
+
+function origin({ agent, run, time }) {
+  return { agent, run, time };
+}
+
+function clip(text) {
+  return text.length > 2 * kMaxText ? `…${text.slice(-kMaxText)}` : text;
+}
+
+export function asText(value) {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value, null, 2);
+}
+
+function append(item, field, text) {
+  item[field] = clip(item[field] + asText(text));
+}
+
+// --- one function for each type of event: (transcript, event, its data)
+
+function delta(kind) {
+  return (transcript, event, data) => {
+    append(transcript.named(messageName(kind, event), message(kind, event)), 'text', data.text);
+  };
+}
+
+function whole(kind) {
+  return (transcript, event, data) => {
+    const item = transcript.named(messageName(kind, event), message(kind, event));
+    item.text = clip(asText(data.text));
+    item.done = true;
+  };
+}
+
+function message(kind, event) {
+  return { ...origin(event), kind, text: '', done: false };
+}
+
+function messageName(kind, { agent, run, data }) {
+  return `${kind} ${agent} ${data.message_id ?? run ?? ''}`;
+}
+
+function tool(change) {
+  return (transcript, event, data) => {
+    const item = transcript.named(`tool ${event.agent} ${data.call_id}`, {
+      ...origin(event),
+      kind: 'tool',
+      tool: '',
+      input: undefined,
+      output: '',
+      outcome: 'running',
+    });
+    if (data.name) item.tool = data.name;
+    if (data.input !== undefined) item.input = data.input;
+    if (data.duration_ms !== undefined) item.durationMs = data.duration_ms;
+    change(item, data);
+  };
+}
+
+function finished(outcome) {
+  return (item, data) => {
+    item.outcome = outcome;
+    if (data.output !== undefined) item.output = clip(asText(data.output));
+    if (data.error !== undefined) item.error = data.error?.message ?? asText(data.error);
+  };
+}
+
+function output(transcript, event, data) {
+  let text = data.json === undefined ? asText(data.text) : JSON.stringify(data.json);
+  if (text.length > kMaxLine) text = `${text.slice(0, kMaxLine)}… (${text.length - kMaxLine} more characters)`;
+  if (data.encoding === 'base64') text = `(not UTF-8, base64) ${text}`;
+  if (data.truncated) text += ' … (truncated)';
+  transcript.addLine(event, { stream: data.stream, text });
+}
+
+function request(kind) {
+  return (transcript, event, data) => {
+    const item = transcript.named(`${kind} ${event.agent} ${data.id}`, { ...origin(event), kind, state: 'pending' });
+    const { id, tool: name, input, message: question, schema, options, deadline } = data;
+    Object.assign(item, { id, tool: name, input, message: question, schema, options, deadline });
+  };
+}
+
+function resolution(kind) {
+  return (transcript, event, data) => {
+    const item = transcript.named(`${kind} ${event.agent} ${data.id}`, { ...origin(event), kind, id: data.id });
+    const { decision, action, by, reason } = data;
+    Object.assign(item, { state: 'resolved', decision: decision ?? action, by, reason });
+  };
+}
+
+function latest(kind) {
+  return (transcript, event, data) => {
+    const item = transcript.named(`${kind} ${event.agent} ${event.run ?? ''}`, { ...origin(event), kind });
+    item.data = data;
+  };
+}
+
+// An item that says it all by its type and data.
+function plain(kind) {
+  return (transcript, event, data) => {
+    transcript.push({ ...origin(event), kind, type: event.type, data });
+  };
+}
+
+// What the run leaves open will not be finished any more.
+function runEnded(transcript, event, data) {
+  for (const item of transcript.items) {
+    if (item.agent !== event.agent || item.run !== event.run) continue;
+    if (item.done === false) item.done = true;
+    else if (item.outcome === 'running') item.outcome = 'unfinished';
+    else continue;
+    transcript.changed.add(item);
+  }
+  plain('run')(transcript, event, data);
+}
+
+const other = plain('other');
+const silent = () => {};
+
+const kTakers = {
+  'user.message': (transcript, event, data) => {
+    transcript.push({ ...origin(event), kind: 'user', text: clip(asText(data.text)) });
+  },
+  'assistant.delta': delta('assistant'),
+  'assistant.message': whole('assistant'),
+  'reasoning.delta': delta('reasoning'),
+  'reasoning.message': whole('reasoning'),
+  'tool.started': tool(() => {}),
+  'tool.output': tool((item, data) => append(item, 'output', data.output)),
+  'tool.completed': tool(finished('completed')),
+  'tool.failed': tool(finished('failed')),
+  'agent.output': output,
+  'agent.error': plain('error'),
+  'agent.*': plain('agent'),
+  'run.started': plain('run'),
+  'run.completed': runEnded,
+  'run.failed': runEnded,
+  'run.cancelled': runEnded,
+  'approval.requested': request('approval'),
+  'approval.resolved': resolution('approval'),
+  'elicitation.requested': request('elicitation'),
+  'elicitation.resolved': resolution('elicitation'),
+  'plan.updated': latest('plan'),
+  'usage.updated': latest('usage'),
+  'title.updated': plain('note'),
+  'file.edited': plain('note'),
+  'subagent.*': plain('note'),
+  'message.queued': plain('note'),
+  'message.cancelled': plain('note'),
+  // The run says the same.
+  'message.started': silent,
+  'message.done': silent,
+};

@@ -1,0 +1,199 @@
+// How <agent-stream> draws each kind of item that a Transcript keeps: kViews[kind] is (item, element) =>
+// {node, update}, where update, if there is one, brings the node up to date with the item. All text goes through
+// text nodes: nothing that an agent says is ever parsed as HTML.
+
+import { asText } from './transcript.js';
+import {
+  clockTime,
+  compact,
+  describeAgent,
+  describeNote,
+  describeUsage,
+  formatDuration,
+  inputText,
+  join,
+  kDecisions,
+  principal,
+} from './words.js';
+
+export function h(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+// Text that mostly grows at its end.
+function growing(node) {
+  const text = node.appendChild(document.createTextNode(''));
+  return (value) => {
+    if (value === text.data) return;
+    if (value.startsWith(text.data)) text.appendData(value.slice(text.length));
+    else text.data = value;
+  };
+}
+
+function fixed(className, text) {
+  return { node: h('div', { class: className }, text) };
+}
+
+function speech(item) {
+  const node = h('div', { class: 'speech' });
+  const write = growing(node);
+  return {
+    node,
+    update() {
+      write(item.text);
+      node.classList.toggle('open', item.done === false);
+    },
+  };
+}
+
+function reasoning(item) {
+  const summary = h('summary');
+  const body = h('div', { class: 'body' });
+  const write = growing(body);
+  return {
+    node: h('details', {}, summary, body),
+    update() {
+      summary.textContent = item.done ? 'Thought' : 'Thinking…';
+      write(item.text);
+    },
+  };
+}
+
+function tool(item) {
+  const name = h('b');
+  const gist = h('code', { class: 'gist' });
+  const outcome = h('span', { class: 'outcome' });
+  const summary = h('summary', {}, h('i', { class: 'dot' }), name, gist, outcome);
+  const input = h('pre', { class: 'input', 'aria-label': 'input' });
+  const output = h('pre', { class: 'output', 'aria-label': 'output' });
+  const error = h('div', { class: 'failure' });
+  const node = h('details', { class: 'card' }, summary, input, output, error);
+  const write = growing(output);
+  let touched = false; // the reader opened or closed it, and so it stays
+  summary.addEventListener('click', () => (touched = true));
+  return {
+    node,
+    update() {
+      node.dataset.outcome = item.outcome;
+      name.textContent = item.tool;
+      gist.textContent = principal(item.input);
+      outcome.textContent = join(item.outcome, item.durationMs === undefined ? '' : formatDuration(item.durationMs));
+      input.textContent = inputText(item.input);
+      error.textContent = item.error ?? '';
+      write(item.output);
+      if (!touched) node.open = item.outcome === 'running';
+    },
+  };
+}
+
+function output(item) {
+  const node = h('pre', { tabindex: '0' });
+  let drawn = 0;
+  return {
+    node,
+    update() {
+      const lines = item.lines.slice(drawn).map(({ stream, text }) => h('span', { class: stream ?? '' }, `${text}\n`));
+      drawn = item.lines.length;
+      node.append(...lines);
+    },
+  };
+}
+
+function approval(item, element) {
+  const title = h('div', { class: 'title' });
+  const input = h('pre', { class: 'input' });
+  const failure = h('div', { class: 'failure', role: 'alert' });
+  const buttons = h('div', { class: 'buttons' });
+  for (const [decision, label] of [
+    ['allow_once', 'Allow once'],
+    ['allow_always', 'Allow always'],
+    ['deny', 'Deny'],
+  ]) {
+    const button = h('button', { type: 'button', class: decision, part: `button ${decision}` }, label);
+    button.addEventListener('click', () => decide(decision));
+    buttons.append(button);
+  }
+  async function decide(decision) {
+    failure.textContent = '';
+    for (const button of buttons.children) button.disabled = true;
+    try {
+      await element.sendDecision(item, decision);
+    } catch (error) {
+      failure.textContent = error.message;
+      for (const button of buttons.children) button.disabled = false;
+    }
+  }
+  const node = h('div', { class: 'card' }, title, input, buttons, failure);
+  return {
+    node,
+    update() {
+      const asked = item.kind === 'approval' ? `to use ${item.tool ?? 'a tool'}` : 'for an answer';
+      const by = join(item.by ? `by ${item.by}` : undefined, item.reason);
+      node.dataset.state = item.state;
+      node.dataset.decision = item.decision ?? '';
+      title.textContent =
+        item.state === 'pending' ? `Asks ${asked}` : join(kDecisions[item.decision] ?? item.decision, item.tool, by);
+      input.textContent = item.message ?? inputText(item.input);
+      buttons.hidden = item.state !== 'pending' || item.kind !== 'approval' || !element.canDecide;
+      if (item.state !== 'pending') failure.textContent = '';
+    },
+  };
+}
+
+function run({ type, time, run: id, data }) {
+  const word = type.slice('run.'.length);
+  const took = data.duration_ms === undefined ? undefined : formatDuration(data.duration_ms);
+  const text = join(`run ${id ?? ''} ${word}`, took, describeUsage(data.usage), clockTime(time));
+  const node = h('div', { class: `rule ${word}` }, h('span', {}, text));
+  const reason = data.error?.message ?? data.error?.code;
+  if (reason) node.append(h('div', { class: 'failure' }, reason));
+  return { node };
+}
+
+function plan(item) {
+  const list = h('ul');
+  return {
+    node: h('div', { class: 'card' }, h('div', { class: 'title' }, 'Plan'), list),
+    update() {
+      const entries = Array.isArray(item.data.entries) ? item.data.entries : [];
+      list.replaceChildren(
+        ...entries.map((entry) => {
+          const text = entry.content ?? entry.text ?? entry.title ?? asText(entry);
+          return h('li', { 'data-status': entry.status ?? '' }, text);
+        }),
+      );
+    },
+  };
+}
+
+function usage(item) {
+  const node = h('div', { class: 'line' });
+  return { node, update: () => (node.textContent = `usage: ${describeUsage(item.data) || compact(item.data)}`) };
+}
+
+function note({ type, data }) {
+  const text = describeNote(type, data);
+  if (!data.diff) return fixed('line', text);
+  return { node: h('details', {}, h('summary', {}, text), h('pre', { class: 'output' }, asText(data.diff))) };
+}
+
+export const kViews = {
+  user: speech,
+  assistant: speech,
+  reasoning,
+  tool,
+  output,
+  approval,
+  elicitation: approval,
+  run,
+  plan,
+  usage,
+  note,
+  agent: ({ type, data, time }) => fixed('line', join(describeAgent(type, data), clockTime(time))),
+  error: ({ data }) => fixed('alert', join(data.fatal ? 'fatal error' : 'error', data.code, data.message)),
+  gap: ({ from, to, reason }) => fixed('alert', `events lost: ${from}–${to} (${reason})`),
+  other: ({ type, data }) => ({ node: h('div', { class: 'line' }, h('b', {}, type), ' ', h('code', {}, compact(data))) }),
+};
