@@ -1,0 +1,69 @@
+// The servers under test, each a process of its own that a benchmark starts afresh and ends.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "process/fd.h"
+#include "process/result.h"
+#include "tests/bench/epoll_server.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/source.h"
+
+namespace reeve::bench {
+
+// What a fan-out needs of a server: where viewers connect, whose CPU counts, how the source is told to begin.
+class Server {
+ public:
+  virtual ~Server() = default;
+  [[nodiscard]] virtual pid_t pid() const = 0;  // the server alone, not the source
+  [[nodiscard]] virtual uint16_t port() const = 0;
+  [[nodiscard]] virtual std::string StreamRequest() const = 0;
+  virtual Status Order(const std::string& source_order) = 0;
+};
+
+Result<std::unique_ptr<Server>> StartEpollServer(Writes writes);
+
+// A real daemon with a data folder of its own, spoken to over one keep-alive connection, blocking.
+class Daemon {
+ public:
+  // `path` is the binary. Returns once it says that it listens.
+  static Result<std::unique_ptr<Daemon>> Start(const std::string& path);
+  ~Daemon();
+
+  [[nodiscard]] pid_t pid() const { return process_.pid(); }
+  [[nodiscard]] uint16_t port() const { return port_; }
+  [[nodiscard]] int64_t ready_us() const { return ready_us_; }  // from fork to the line that says so
+  // The body of a 2xx answer; anything else is an Error.
+  Result<std::string> Request(const char* method, const std::string& target, const std::string& body = "");
+  Status AddAgent(const std::string& id, const char* kind, const std::vector<std::string>& command);
+  // Makes a `jsonl` agent that is the source, and waits until it runs.
+  Status AddSource(const std::string& id, int line_bytes = kLineBytes);
+  // Waits until the agent's state is `state`.
+  Status AwaitState(const std::string& id, std::string_view state);
+  Status Send(const std::string& agent, const std::string& text);
+  [[nodiscard]] std::string StreamRequest(const std::string& agent) const;
+
+ private:
+  Daemon() = default;
+  Status Connect();
+
+  std::string folder_;
+  Process process_;
+  Fd stdout_;
+  uint16_t port_ = 0;
+  int64_t ready_us_ = 0;
+  std::string token_;
+  Fd connection_;
+};
+
+// A string member of a flat piece of JSON; empty if there is none.
+std::string_view Member(std::string_view json, std::string_view name);
+
+// A daemon with one `jsonl` agent, "bench", that is the source.
+Result<std::unique_ptr<Server>> StartReeve(const std::string& path);
+
+}  // namespace reeve::bench
