@@ -1,9 +1,8 @@
-// Request and Reply: what a handler gets, and how it answers.
+// Request, Response and Reply: what a handler gets, what it says, and the one way to say it.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,17 +15,21 @@
 
 namespace reeve {
 
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
 enum class Scope { kView, kOperate, kAdmin };  // each with those before it
 
 // A request that has arrived whole and passed the front's checks. A value.
 struct Request {
   std::string method;
-  std::string path;  // percent-decoded, without query
-  std::vector<std::pair<std::string, std::string>> query;    // decoded, in order
-  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  // Without the query, as it was sent: "%2F" is not a slash. The router decodes it segment by segment; that
+  // it can be decoded, and holds no NUL, has been checked.
+  std::string path;
+  std::vector<std::pair<std::string, std::string>> query;  // decoded ('+' is a space), in order
+  Headers headers;                                         // names in lower case
   std::string body;
-  std::string id;  // request id: ours, on every answer and error
-  std::vector<std::string> params;  // what the route's {…} matched, in order
+  std::string id;                   // request id: ours, on every answer and error
+  std::vector<std::string> params;  // what the route's {…} matched, decoded, in order
   bool from_unix_socket = false;
 
   // Filled in by auth, before the handler runs.
@@ -43,14 +46,23 @@ struct Request {
 
 struct Response {
   int status = 200;
-  std::vector<std::pair<std::string, std::string>> headers;
+  Headers headers;  // without those that every answer gets: FormatHead
   std::string body;
 
   static Response Json(int status, std::string body);
-  // RFC 9457. The status comes from the code (control/problem.cc has the one table); "request_id" is added when
-  // the answer is sent. 429 and 503 get Retry-After.
+  // RFC 9457. The status comes from the code (control/problem.cc has the one table); "request_id" is added
+  // when the answer is sent. 429 and 503 get Retry-After.
   static Response Problem(const Error& error);
 };
+
+// The head of an HTTP/1.1 answer, blank line included: `headers`, then those of every answer (X-Request-Id,
+// Cache-Control: no-store, X-Content-Type-Options, Referrer-Policy) that are not among them. For streams too,
+// which add their own Content-Type and "Connection: close". Control characters in values become spaces.
+std::string FormatHead(int status, const Headers& headers, std::string_view request_id);
+
+// Decodes %XX; nothing if one is malformed.
+std::optional<std::string> PercentDecode(std::string_view text);
+bool EqualsIgnoringCase(std::string_view a, std::string_view b);  // ASCII
 
 // The one answer to a request. Move-only; may be kept and used in a later turn, when the connection may have
 // gone: then answering does nothing. Dropped without an answer, it says 500.
@@ -61,15 +73,17 @@ class Reply {
    public:
     virtual ~Sink() = default;
     virtual void Answer(Response response) = 0;
-    // Gives the socket away, with a head to send first; the connection ends without closing it. Null when it
-    // has gone.
+    // Gives the socket away; the connection ends without closing it. Nothing was sent and is watched: its new
+    // owner sets a function of its own first. Null when the client has gone.
     virtual std::unique_ptr<Watch> TakeSocket() = 0;
   };
   explicit Reply(std::weak_ptr<Sink> sink) : sink_(std::move(sink)) {}
   Reply(Reply&&) = default;
-  Reply& operator=(Reply&&) = default;
+  Reply& operator=(Reply&& other) noexcept;
   ~Reply();
 
+  // Goes out with whatever is sent, the 500 of a dropped Reply included; not with a socket that was taken.
+  void AddHeader(std::string name, std::string value);
   void Send(Response response);
   // For a stream: the socket is the caller's now, and writes its own head.
   std::unique_ptr<Watch> TakeSocket();
@@ -78,6 +92,7 @@ class Reply {
 
  private:
   std::weak_ptr<Sink> sink_;
+  Headers headers_;
 };
 
 using Handler = std::function<void(const Request&, Reply)>;
