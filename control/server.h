@@ -27,18 +27,21 @@ class Server {
     size_t connections = 10'000;  // counted without streams that took their socket
   };
 
-  Server(Loop& loop, Limits limits, Handler handler);
+  // Gets the request as its own. A Handler will do too. Never ends the Server from within.
+  using Dispatch = std::function<void(Request, Reply)>;
+
+  Server(Loop& loop, Limits limits, Dispatch dispatch);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   // "tcp://127.0.0.1:8080" (port 0 is allowed; [::1] too), "unix:///run/reeve.sock" (0600; a dead one in the
-  // way is replaced, a live one is an error), "fd://3". Returns what a client would use: "http://127.0.0.1:PORT",
-  // the socket's path, ….
+  // way is replaced, a live one is an error), "fd://3". Returns what a client would use:
+  // "http://127.0.0.1:PORT", the socket's path, ….
   Result<std::string> Listen(const std::string& url);
 
-  // Takes no new connections; answers what is in flight, with Connection: close; `drained` once no connection is
-  // left (streams that took their socket do not count).
+  // Takes no new connections; answers what is in flight, with Connection: close; `drained` once no connection
+  // is left (streams that took their socket do not count).
   void Drain(std::function<void()> drained);
 
   struct Stats {
