@@ -15,13 +15,13 @@
 namespace reeve {
 
 struct SpawnSpec {
-  std::vector<std::string> argv;  // argv[0] is looked up on the PATH of `env` unless it has a slash
-  std::vector<std::string> env;   // "NAME=value", complete: nothing is inherited
-  std::string cwd;                // empty: the daemon's own
-  bool stdin_pipe = false;        // otherwise stdin is /dev/null
-  bool die_with_parent = true;    // PR_SET_PDEATHSIG: KILL when the daemon dies
-  bool no_new_privs = true;       // prctl(PR_SET_NO_NEW_PRIVS)
-  std::string cgroup;             // a cgroup v2 folder the child enters before exec; empty for none
+  std::vector<std::string> argv;           // argv[0] is looked up on the PATH of `env` unless it has a slash
+  std::vector<std::string> env;            // "NAME=value", complete: nothing is inherited
+  std::string cwd;                         // empty: the daemon's own
+  bool stdin_pipe = false;                 // otherwise stdin is /dev/null
+  bool die_with_parent = true;             // PR_SET_PDEATHSIG: KILL when the daemon dies
+  bool no_new_privs = true;                // prctl(PR_SET_NO_NEW_PRIVS)
+  std::string cgroup;                      // a cgroup v2 folder the child enters before exec; empty for none
   std::optional<uint64_t> max_open_files;  // RLIMIT_NOFILE soft limit; default 1024, hard limit kept
   struct User {
     uid_t uid;
