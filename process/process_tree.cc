@@ -1,0 +1,64 @@
+#include "process/process_tree.h"
+
+#include <algorithm>
+#include <csignal>
+
+namespace reeve {
+
+namespace {
+
+bool Contains(const std::vector<ProcessId>& list, const ProcessId& one) {
+  return std::find(list.begin(), list.end(), one) != list.end();
+}
+
+void AddAll(std::vector<ProcessId>& to, const std::vector<ProcessId>& from) {
+  for (const ProcessId& one : from) {
+    if (!Contains(to, one)) to.push_back(one);
+  }
+}
+
+}  // namespace
+
+bool ProcessTree::Claims(const ProcessStat& orphan) const {
+  return orphan.group == root_.pid || Contains(told_, orphan.id) || HasMarker(orphan.id.pid, marker_);
+}
+
+std::vector<ProcessId> ProcessTree::Members() const {
+  std::vector<ProcessId> members = Descendants(root_.pid);
+  reaper_.Forget();
+  for (const ProcessStat& orphan : reaper_.Adopted()) {
+    if (Claims(orphan)) AddAll(members, Descendants(orphan.id.pid));
+  }
+  if (!cgroup_) return members;
+  for (pid_t pid : cgroup_->Pids()) {
+    auto stat = StatProcess(pid);
+    if (stat && !stat->zombie && !Contains(members, stat->id)) members.push_back(stat->id);
+  }
+  return members;
+}
+
+// That our own list of children holds none of the tree is proof enough: it is exact, and whatever still has a
+// living parent in the tree has an ancestor that we adopted.
+bool ProcessTree::Empty() const {
+  if (cgroup_ && !cgroup_->Populated()) return true;
+  if (cgroup_) return Members().empty();
+  const auto& adopted = reaper_.Adopted();
+  return std::none_of(adopted.begin(), adopted.end(),
+                      [this](const ProcessStat& orphan) { return !orphan.zombie && Claims(orphan); });
+}
+
+void ProcessTree::Terminate() {
+  for (const ProcessId& member : Members()) {
+    if (Contains(told_, member)) continue;
+    SignalProcess(member, SIGTERM);
+    SignalProcess(member, SIGCONT);
+    told_.push_back(member);
+  }
+}
+
+void ProcessTree::Kill() {
+  if (cgroup_) cgroup_->Kill();
+  for (const ProcessId& member : Members()) SignalProcess(member, SIGKILL);
+}
+
+}  // namespace reeve

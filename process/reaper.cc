@@ -1,0 +1,57 @@
+#include "process/reaper.h"
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "process/log.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+// SIGCHLDs of this long are answered by one look: nobody waits for an orphan's burial.
+constexpr int64_t kReapDelayMs = 50;
+
+}  // namespace
+
+Reaper::Reaper(Loop& loop) : soon_(loop, [this] { Look(); }) {
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+    log::Warning("cannot adopt orphans: {}; what leaves its parent escapes its agent", std::strerror(errno));
+  }
+  signal_ = MakeUvHandle<uv_signal_t>(
+      this, [&loop](uv_signal_t* handle) { return uv_signal_init(loop.uv(), handle); });
+  if (!signal_) return;  // no memory: a loop could not have been made either
+  uv_signal_start(
+      signal_.get(),
+      [](uv_signal_t* arrived, int) {
+        auto* reaper = OwnerOf<Reaper>(arrived);
+        if (reaper && !reaper->soon_.active()) reaper->soon_.Start(kReapDelayMs);
+      },
+      SIGCHLD);
+}
+
+Reaper::~Reaper() = default;
+
+const std::vector<ProcessStat>& Reaper::Adopted() {
+  if (!looked_) Look();
+  return adopted_;
+}
+
+void Reaper::Look() {
+  adopted_.clear();
+  for (pid_t pid : ChildrenOf(getpid())) {
+    if (owned_.count(pid) != 0) continue;
+    siginfo_t info{};
+    if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == pid) continue;
+    if (auto stat = StatProcess(pid)) adopted_.push_back(std::move(*stat));
+  }
+  looked_ = true;
+}
+
+}  // namespace reeve
