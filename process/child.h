@@ -2,8 +2,8 @@
 // the loop's thread. Destroying one that lives kills its tree at once.
 //
 // Done means exited *and* drained: on_done comes once, after the last output. A grandchild that holds the
-// pipes open cannot delay it for ever: once the child has exited, what is in the pipes is read to the end, the
-// rest of the tree is killed (TERM, grace, KILL), and on_done reports whether the tree is empty.
+// pipes open cannot delay it for ever: once the child has exited, what is in the pipes is read to the end,
+// the rest of the tree is killed (TERM, grace, KILL), and on_done reports whether the tree is empty.
 #pragma once
 
 #include <sys/types.h>
@@ -11,23 +11,33 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "process/proc.h"
 #include "process/result.h"
 #include "process/spawn.h"
 
 namespace reeve {
 
+class CgroupRoot;
 class Loop;
+class Reaper;
+
+// What every child of a daemon shares. All of it outlives the children.
+struct ChildContext {
+  Loop& loop;
+  Reaper& reaper;
+  CgroupRoot* cgroups = nullptr;  // where cgroups can be made: each child gets one
+};
 
 struct ExitStatus {
-  int code = -1;            // exit code, or -1 when a signal ended it
-  int signal = 0;           // that signal, or 0
-  bool oom = false;         // the kernel's out-of-memory killer took it (where a cgroup can tell)
-  bool tree_empty = true;   // false: some process of the tree could not be killed; it is in the log
+  int code = -1;           // exit code, or -1 when a signal ended it
+  int signal = 0;          // that signal, or 0
+  bool oom = false;        // the kernel's out-of-memory killer took it (where a cgroup can tell)
+  bool tree_empty = true;  // false: some process of the tree could not be killed; it is in the log. If that
+                           // is the child itself, code is -1 and signal what it was sent: KILL
 };
 
 class Child {
@@ -35,7 +45,7 @@ class Child {
   enum class Output { kStdout, kStderr };
 
   struct Handlers {
-    // Bytes as they were read; the view is good during the call only.
+    // Bytes as they were read; the view is good during the call only. Must not destroy the Child.
     std::function<void(Output, std::string_view)> on_output;
     // The last call. The Child may be destroyed in it.
     std::function<void(const ExitStatus&)> on_done;
@@ -43,7 +53,7 @@ class Child {
 
   // `marker` is an environment entry ("REEVE_AGENT_ID=…" and friends) of spec.env that is this child's alone:
   // a process that left the tree (its own session, reparented to us) is recognised by it.
-  static Result<std::unique_ptr<Child>> Start(Loop& loop, const SpawnSpec& spec, std::string marker,
+  static Result<std::unique_ptr<Child>> Start(const ChildContext& context, SpawnSpec spec, std::string marker,
                                               Handlers handlers);
   ~Child();
   Child(const Child&) = delete;
@@ -71,8 +81,8 @@ class Child {
   // shorter grace. on_done follows.
   void Stop(int64_t grace_ms);
 
-  // The live processes of its tree, the child first.
-  [[nodiscard]] std::vector<pid_t> Tree() const;
+  // The live processes of its tree, the child first. Reads /proc.
+  [[nodiscard]] std::vector<ProcessId> Tree() const;
 
  private:
   struct State;

@@ -1,0 +1,354 @@
+#include "process/child.h"
+
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "process/cgroup.h"
+#include "process/clock.h"
+#include "process/log.h"
+#include "process/loop.h"
+#include "process/process_tree.h"
+#include "process/reaper.h"
+#include "process/timer.h"
+#include "process/watch.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kReadBytes = size_t{64} << 10;     // as much as a pipe holds
+constexpr size_t kTurnBytes = size_t{256} << 10;    // of one pipe in one turn: no child holds the loop
+constexpr size_t kMaxInputBytes = size_t{4} << 20;  // waiting for a child that does not read
+constexpr int64_t kOrphanGraceMs = 2'000;           // between TERM and KILL for what a child left behind
+constexpr int64_t kLookMs = 20;                     // between two looks whether the tree is empty
+constexpr int64_t kKillForMs = 5'000;               // after which what still lives cannot be killed
+constexpr int64_t kEndNowMs = 1'000;                // the same in the destructor, which blocks
+
+int SendSignal(int pidfd, int signum) {
+  return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signum, nullptr, 0));
+}
+
+// Where none can be made a child goes without: the tree is then found by /proc.
+std::unique_ptr<Cgroup> MakeCgroup(const ChildContext& context, std::string_view marker) {
+  if (!context.cgroups) return {};
+  auto cgroup = context.cgroups->Make(marker.substr(marker.find('=') + 1));
+  if (cgroup) return std::move(*cgroup);
+  log::Warning("going on without a cgroup: {}", cgroup.error().message);
+  return {};
+}
+
+}  // namespace
+
+// Stages only go forward. kRunning: nobody asked it to end. kStopping: it and its tree were told TERM.
+// kOrphans: it has exited, what it left was told TERM. kKilling: KILL, again and again. kDraining: the tree
+// is gone (or was given up), what is left in the pipes is read. kDone: on_done was called.
+struct Child::State {
+  enum class Stage { kRunning, kStopping, kOrphans, kKilling, kDraining, kDone };
+
+  struct Pipe {
+    std::unique_ptr<Watch> watch;  // none: it has ended
+    size_t left = SIZE_MAX;        // bytes that still count, once all who could write are gone
+  };
+
+  State(const ChildContext& context, ProcessId id, ProcessTree process_tree, Handlers on)
+      : loop(context.loop),
+        reaper(context.reaper),
+        self(id),
+        tree(std::move(process_tree)),
+        handlers(std::move(on)),
+        timer(loop, [this] { Advance(); }) {}
+
+  Status Open(Spawned spawned);
+  Result<std::unique_ptr<Watch>> OpenOutput(Fd fd, Output which);
+  void Read(Output which);
+  void WantOutput();
+  void Flush();
+  void CloseInput();
+  void OnExit();
+  void Advance();
+  void Settle(bool empty);
+  void Drain();
+  void EndNow();
+  void Reap();
+
+  Loop& loop;
+  Reaper& reaper;
+  ProcessId self;
+  ProcessTree tree;
+  Handlers handlers;
+  Timer timer;  // fires Advance
+  Stage stage = Stage::kRunning;
+  ExitStatus status;
+  bool exited = false;
+  bool paused = false;
+  std::unique_ptr<Watch> exit_watch;  // the pidfd, until the child is reaped
+  std::array<Pipe, 2> pipes;          // by Output
+  std::unique_ptr<Watch> input;
+  std::string input_bytes;   // what stdin has not taken yet
+  bool close_input = false;  // once it has
+  int64_t kill_at = 0;
+  int64_t give_up_at = 0;
+};
+
+Result<std::unique_ptr<Child>> Child::Start(const ChildContext& context, SpawnSpec spec, std::string marker,
+                                            Handlers handlers) {
+  std::unique_ptr<Cgroup> cgroup = MakeCgroup(context, marker);
+  if (cgroup) spec.cgroup = cgroup->path();
+  auto spawned = Spawn(spec);
+  if (!spawned && cgroup) {  // perhaps it may be made but not entered
+    cgroup.reset();
+    spec.cgroup.clear();
+    std::string reason = spawned.error().message;
+    spawned = Spawn(spec);
+    if (spawned) log::Warning("going on without a cgroup: {}", reason);
+  }
+  if (!spawned) return spawned.error();
+  context.reaper.Own(spawned->pid);
+  ProcessId id{spawned->pid, StartTime(spawned->pid)};
+  ProcessTree tree(context.reaper, id, std::move(marker), std::move(cgroup));
+  auto state = std::make_unique<State>(context, id, std::move(tree), std::move(handlers));
+  Status opened = state->Open(std::move(*spawned));
+  std::unique_ptr<Child> child(new Child(std::move(state)));
+  if (!opened) return opened.error();
+  return child;
+}
+
+Child::Child(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Child::~Child() { state_->EndNow(); }
+
+pid_t Child::pid() const { return state_->self.pid; }
+uint64_t Child::start_time() const { return state_->self.start_time; }
+bool Child::exited() const { return state_->exited; }
+
+Status Child::WriteStdin(std::string_view bytes) {
+  if (!state_->input || state_->close_input) return Error{"not_running", "its stdin is closed"};
+  if (state_->input_bytes.size() + bytes.size() > kMaxInputBytes) {
+    return Error{"queue_full", "it does not read its stdin: 4 MiB are waiting"};
+  }
+  state_->input_bytes.append(bytes);
+  state_->Flush();
+  if (!state_->input) return Error{"not_running", "its stdin is closed"};
+  return {};
+}
+
+void Child::CloseStdin() {
+  if (!state_->input) return;
+  state_->close_input = true;
+  state_->Flush();
+}
+
+void Child::PauseReading(bool paused) {
+  if (state_->paused == paused) return;
+  state_->paused = paused;
+  state_->WantOutput();
+  if (state_->stage == State::Stage::kDraining) state_->timer.Start(0);
+}
+
+void Child::Signal(int signum) {
+  if (!state_->exited) SendSignal(state_->exit_watch->fd(), signum);
+}
+
+void Child::Stop(int64_t grace_ms) {
+  State& state = *state_;
+  int64_t kill_at = state.loop.NowMs() + std::max<int64_t>(grace_ms, 0);
+  switch (state.stage) {
+    case State::Stage::kRunning:
+      state.stage = State::Stage::kStopping;
+      state.kill_at = kill_at;
+      if (grace_ms > 0) state.tree.Terminate();
+      break;
+    case State::Stage::kStopping:
+    case State::Stage::kOrphans:
+      state.kill_at = std::min(state.kill_at, kill_at);
+      break;
+    case State::Stage::kKilling:
+    case State::Stage::kDraining:
+    case State::Stage::kDone:
+      return;
+  }
+  state.timer.Start(0);
+}
+
+std::vector<ProcessId> Child::Tree() const {
+  if (state_->stage >= State::Stage::kDraining) return {};
+  return state_->tree.Members();
+}
+
+Status Child::State::Open(Spawned spawned) {
+  auto watch = Watch::Make(loop, std::move(spawned.pidfd), [this](int) { OnExit(); });
+  if (!watch) return watch.error();
+  exit_watch = std::move(*watch);
+  exit_watch->Want(Watch::kRead);
+  auto output = OpenOutput(std::move(spawned.stdout_fd), Output::kStdout);
+  if (!output) return output.error();
+  auto errors = OpenOutput(std::move(spawned.stderr_fd), Output::kStderr);
+  if (!errors) return errors.error();
+  pipes[0].watch = std::move(*output);
+  pipes[1].watch = std::move(*errors);
+  WantOutput();
+  if (!spawned.stdin_fd.valid()) return {};
+  auto stdin_watch = Watch::Make(loop, std::move(spawned.stdin_fd), [this](int) { Flush(); });
+  if (!stdin_watch) return stdin_watch.error();
+  input = std::move(*stdin_watch);
+  return {};
+}
+
+Result<std::unique_ptr<Watch>> Child::State::OpenOutput(Fd fd, Output which) {
+  return Watch::Make(loop, std::move(fd), [this, which](int) { Read(which); });
+}
+
+void Child::State::WantOutput() {
+  if (stage >= Stage::kDraining) return;  // the timer reads what is left
+  for (Pipe& pipe : pipes) {
+    if (pipe.watch) pipe.watch->Want(paused ? 0 : Watch::kRead);
+  }
+}
+
+void Child::State::Read(Output which) {
+  Pipe& pipe = pipes[static_cast<size_t>(which)];
+  char buffer[kReadBytes];
+  for (size_t budget = kTurnBytes; budget > 0 && !paused;) {
+    ssize_t got = read(pipe.watch->fd(), buffer, std::min(kReadBytes, pipe.left));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN && stage < Stage::kDraining) return;
+    if (got <= 0) {
+      pipe.watch.reset();
+      return;
+    }
+    auto bytes = static_cast<size_t>(got);
+    budget -= std::min(budget, bytes);
+    if (pipe.left != SIZE_MAX) pipe.left -= bytes;  // at 0 the next read gets 0: the end
+    handlers.on_output(which, std::string_view(buffer, bytes));
+    if (bytes < kReadBytes && stage < Stage::kDraining) return;  // the pipe is empty, or nearly
+  }
+}
+
+void Child::State::Flush() {
+  size_t written = 0;
+  while (written < input_bytes.size()) {
+    ssize_t taken = write(input->fd(), input_bytes.data() + written, input_bytes.size() - written);
+    if (taken < 0 && errno == EINTR) continue;
+    if (taken < 0 && errno == EAGAIN) break;
+    if (taken < 0) return CloseInput();  // nobody reads it any more
+    written += static_cast<size_t>(taken);
+  }
+  input_bytes.erase(0, written);
+  if (!input_bytes.empty()) return input->Want(Watch::kWrite);
+  std::string().swap(input_bytes);  // it may have been megabytes
+  if (close_input) return CloseInput();
+  input->Want(0);
+}
+
+void Child::State::CloseInput() {
+  input.reset();
+  std::string().swap(input_bytes);
+}
+
+void Child::State::OnExit() {
+  siginfo_t info{};
+  // WNOWAIT: unreaped, its pid keeps naming its process group while the rest of the tree is looked for.
+  int result = waitid(P_PID, static_cast<id_t>(self.pid), &info, WEXITED | WNOHANG | WNOWAIT);
+  if (result == 0 && info.si_pid == 0) return;
+  if (result != 0) log::Warning("child {}: someone else took its exit status", self.pid);
+  if (info.si_code == CLD_EXITED) {
+    status.code = info.si_status;
+  } else {
+    status.signal = info.si_status;
+  }
+  exited = true;
+  exit_watch->Want(0);
+  CloseInput();
+  reaper.Forget();
+  timer.Start(0);  // children that exit in one turn share one look at what they left
+}
+
+void Child::State::Advance() {
+  if (stage == Stage::kDone) return;
+  if (stage == Stage::kDraining) return Drain();
+  int64_t now = loop.NowMs();
+  if (stage > Stage::kStopping) reaper.Forget();
+  if (exited && tree.Empty()) return Settle(true);
+  if (exited && stage < Stage::kOrphans) {
+    if (stage == Stage::kRunning) kill_at = now + kOrphanGraceMs;
+    stage = Stage::kOrphans;
+    tree.Terminate();
+  }
+  if (stage < Stage::kKilling && now >= kill_at) {
+    stage = Stage::kKilling;
+    give_up_at = now + kKillForMs;
+  }
+  if (stage == Stage::kKilling) {
+    if (now >= give_up_at) return Settle(false);
+    tree.Kill();
+  }
+  timer.Start(stage == Stage::kStopping ? kill_at - now : kLookMs);
+}
+
+// All who could write are dead, or beyond our reach: what is in the pipes now is the last of the output. A
+// process that slipped out of the tree may hold a pipe open, and even write on: it is not waited for.
+void Child::State::Settle(bool empty) {
+  status.tree_empty = empty;
+  if (!exited) status.signal = SIGKILL;
+  if (tree.cgroup()) status.oom = tree.cgroup()->OomKilled();
+  if (!empty) {
+    for (const ProcessId& survivor : tree.Members()) {
+      auto stat = StatProcess(survivor.pid);
+      log::Failure("cannot kill a process: child={} pid={} name={}", self.pid, survivor.pid,
+                   stat ? stat->name : "");
+    }
+  }
+  Reap();
+  CloseInput();
+  for (Pipe& pipe : pipes) {
+    if (!pipe.watch) continue;
+    pipe.watch->Want(0);
+    int bytes = 0;
+    ioctl(pipe.watch->fd(), FIONREAD, &bytes);
+    pipe.left = static_cast<size_t>(std::max(bytes, 0));
+  }
+  stage = Stage::kDraining;
+  Drain();
+}
+
+void Child::State::Drain() {
+  for (Output which : {Output::kStdout, Output::kStderr}) {
+    while (pipes[static_cast<size_t>(which)].watch && !paused) Read(which);
+  }
+  if (pipes[0].watch || pipes[1].watch) return;  // until PauseReading(false)
+  stage = Stage::kDone;
+  auto on_done = std::move(handlers.on_done);
+  on_done(ExitStatus(status));  // may destroy us
+}
+
+void Child::State::Reap() {
+  waitid(P_PID, static_cast<id_t>(self.pid), nullptr, WEXITED | WNOHANG);
+  reaper.Disown(self.pid);
+  exit_watch.reset();
+  tree.RemoveCgroup();
+}
+
+// Blocks, as nobody is there to be told later: for as long as the kernel takes to end what was killed.
+void Child::State::EndNow() {
+  if (stage >= Stage::kDraining) return;
+  SystemClock clock;
+  for (int64_t deadline = clock.MonotonicMs() + kEndNowMs; clock.MonotonicMs() < deadline;) {
+    tree.Kill();
+    siginfo_t info{};
+    waitid(P_PID, static_cast<id_t>(self.pid), &info, WEXITED | WNOHANG | WNOWAIT);
+    if (info.si_pid == self.pid && tree.Members().empty()) return Reap();
+    usleep(500);
+  }
+  log::Failure("cannot kill a process tree: child={}", self.pid);
+  Reap();
+}
+
+}  // namespace reeve
