@@ -108,7 +108,8 @@ button.deny { color: var(--bad); }
 .rule > span { display: flex; align-items: center; gap: 12px; }
 .rule > span::before, .rule > span::after { content: ''; flex: 1; border-top: 1px solid var(--border); }
 .rule.completed { color: var(--ok); }
-.rule.failed, .rule.cancelled { color: var(--bad); }
+.rule.failed { color: var(--bad); }
+.rule.cancelled { color: var(--warn); }
 .alert {
   padding: 6px 12px; border-radius: var(--radius); color: var(--bad);
   border: 1px solid currentColor; background: color-mix(in srgb, currentColor 8%, var(--bg));
