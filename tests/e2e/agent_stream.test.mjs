@@ -1,0 +1,146 @@
+// <agent-stream> in a real browser on a real daemon.
+
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { assertSameSequence, complaints, Daemon, outDir, startBrowser, ticker, until } from './harness.mjs';
+
+// A page of the daemon's origin with nothing but an element on agent a1, which notes all it is told.
+async function openViewer(browser, daemon, attributes) {
+  const page = await browser.newPage({ viewport: { width: 900, height: 700 } });
+  const complained = complaints(page);
+  await page.goto(`${daemon.origin}/`);
+  await page.evaluate(
+    async ([headers, given]) => {
+      await import('/assets/agent-stream.js');
+      const element = document.createElement('agent-stream');
+      element.headers = headers;
+      element.style.height = '100vh';
+      for (const [name, value] of Object.entries(given)) element.setAttribute(name, value);
+      Object.assign(window, { element, events: [], gaps: [], states: [] });
+      element.addEventListener('agent-event', ({ detail }) => window.events.push(detail));
+      element.addEventListener('agent-gap', ({ detail }) => window.gaps.push(detail));
+      element.addEventListener('agent-state', ({ detail }) => window.states.push(detail.state));
+      document.body.replaceChildren(element);
+    },
+    [daemon.authorization, { 'ticket-url': '/agents/a1/stream-ticket', after: '0', ...attributes }],
+  );
+  return {
+    page,
+    complained,
+    events: () => page.evaluate(() => window.events),
+    gaps: () => page.evaluate(() => window.gaps),
+    states: () => page.evaluate(() => window.states),
+    state: () => page.evaluate(() => window.element.state),
+    epoch: () => page.evaluate(() => window.events.at(-1)?.epoch ?? 0),
+    count: () => page.evaluate(() => window.events.length),
+    text: () => page.evaluate(() => window.element.shadowRoot.querySelector('.items').innerText),
+  };
+}
+
+test('two pages see every event once, through kill -9 of the daemon', async (t) => {
+  const daemon = await Daemon.start(t);
+  await daemon.call('POST', '/agents', {
+    id: 'a1',
+    kind: 'process',
+    command: ticker(),
+    restart: { policy: 'always' },
+  });
+  const browser = await startBrowser(t);
+  const viewers = [await openViewer(browser, daemon), await openViewer(browser, daemon)];
+  const more = async (viewer, n) => {
+    const before = await viewer.count();
+    await until(`${n} more events`, async () => (await viewer.count()) >= before + n);
+  };
+  for (const viewer of viewers) await more(viewer, 20);
+
+  for (let crash = 1; crash <= 3; ++crash) {
+    const epochs = await Promise.all(viewers.map((viewer) => viewer.epoch()));
+    await daemon.kill();
+    await daemon.spawn();
+    for (const [i, viewer] of viewers.entries()) {
+      await until('events of the new epoch', async () => (await viewer.epoch()) > epochs[i]);
+      await more(viewer, 20);
+    }
+  }
+  await viewers[0].page.screenshot({ path: path.join(outDir, 'agent-stream-live.png') });
+
+  await daemon.call('POST', '/agents/a1/stop', {});
+  for (const viewer of viewers) await until('the end', async () => (await viewer.state()) === 'ended');
+  await viewers[1].page.screenshot({ path: path.join(outDir, 'agent-stream-ended.png') });
+
+  const log = await daemon.events('a1');
+  for (const [i, viewer] of viewers.entries()) {
+    assertSameSequence(await viewer.events(), log, `page ${i}`);
+    assert.deepEqual(await viewer.gaps(), []);
+    assert.deepEqual(viewer.complained, []);
+    assert.ok((await viewer.states()).filter((state) => state === 'reconnecting').length >= 3);
+    const text = await viewer.text();
+    for (const { data } of log.filter(({ type }) => type === 'agent.output').slice(-100)) {
+      assert.ok(text.includes(data.text), `page ${i} does not show "${data.text}"`);
+    }
+  }
+});
+
+test('what an agent prints is shown as text and nothing else', async (t) => {
+  const daemon = await Daemon.start(t);
+  const evil = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script><b>bold</b>';
+  await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command: ['echo', evil] });
+  const browser = await startBrowser(t);
+  const viewer = await openViewer(browser, daemon);
+  await until('the end', async () => (await viewer.state()) === 'ended');
+  await until('the line', async () => (await viewer.text()).includes(evil));
+  const found = await viewer.page.evaluate(() => ({
+    harmed: window.harmed,
+    elements: window.element.shadowRoot.querySelectorAll('img, script').length,
+  }));
+  assert.deepEqual(found, { harmed: undefined, elements: 0 });
+});
+
+test('the page holds the newest items only and says how many are not shown', async (t) => {
+  const daemon = await Daemon.start(t);
+  await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command: ['seq', '20000'] });
+  const browser = await startBrowser(t);
+  const viewer = await openViewer(browser, daemon, { 'max-items': '1000' });
+  await until('the end', async () => (await viewer.state()) === 'ended');
+  await until('the last line', async () => /^20000$/m.test(await viewer.text()));
+  const shown = await viewer.page.evaluate(() => {
+    const { shadowRoot } = window.element;
+    const log = shadowRoot.querySelector('.log');
+    return {
+      lines: shadowRoot.querySelectorAll('.item.output span').length,
+      dropped: shadowRoot.querySelector('[part=dropped]').textContent,
+      atEnd: log.scrollHeight - log.scrollTop - log.clientHeight < 2,
+    };
+  });
+  assert.ok(shown.lines <= 1000 && shown.lines >= 700, `${shown.lines} lines`);
+  assert.match(shown.dropped, /^19,\d\d\d earlier items are not shown$/);
+  assert.ok(shown.atEnd);
+  assertSameSequence(await viewer.events(), await daemon.events('a1'), 'the page');
+});
+
+test('taken out of the page it lets its connection go; put back it goes on', async (t) => {
+  const daemon = await Daemon.start(t);
+  await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command: ticker() });
+  const browser = await startBrowser(t);
+  const viewer = await openViewer(browser, daemon);
+  await until('events', async () => (await viewer.count()) > 10);
+  await viewer.page.evaluate(() => window.element.remove());
+  await until('no viewer', async () => (await daemon.call('GET', '/agents/a1')).viewers === 0);
+  await viewer.page.evaluate(() => document.body.append(window.element));
+  const before = await viewer.count();
+  await until('more events', async () => (await viewer.count()) > before + 10);
+  await daemon.call('POST', '/agents/a1/stop', {});
+  await until('the end', async () => (await viewer.state()) === 'ended');
+  assertSameSequence(await viewer.events(), await daemon.events('a1'), 'the page');
+});
+
+test('an agent that does not exist is said to', async (t) => {
+  const daemon = await Daemon.start(t);
+  const browser = await startBrowser(t);
+  const viewer = await openViewer(browser, daemon);
+  await until('the error', async () => (await viewer.state()) === 'error');
+  const status = await viewer.page.evaluate(() => window.element.shadowRoot.querySelector('.status .text').innerText);
+  assert.match(status, /404/);
+});

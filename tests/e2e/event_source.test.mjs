@@ -1,0 +1,123 @@
+// Clients that reconnect by themselves, with the spent ticket in the URL and the resume cookie: Chromium's native
+// EventSource and npm's. Two at once share one jar of cookies and must not disturb each other.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { EventSource } from 'eventsource';
+
+import { assertSameSequence, Daemon, Proxy, startBrowser, ticker, until } from './harness.mjs';
+
+// An EventSource tells only types that it was asked for.
+const kTypes = [
+  'agent.starting', 'agent.ready', 'agent.exited', 'agent.failed', 'agent.restarting', 'agent.stopping',
+  'agent.output', 'agent.stalled', 'agent.resumed', 'agent.updated', 'agent.error',
+  'message.queued', 'message.started', 'message.done', 'message.cancelled', 'user.message',
+  'run.started', 'run.completed', 'run.failed', 'run.cancelled',
+];
+
+// Cuts the connections between the viewers and the daemon until each has come back `times` times; then ends the
+// agent, and expects each viewer to have been closed by the daemon's 204, with the whole sequence.
+async function cutAndCompare(daemon, proxy, viewers, times) {
+  const counts = () => Promise.all(viewers.map((viewer) => viewer.count()));
+  const each = async (what, reached) => {
+    for (const [i, viewer] of viewers.entries()) {
+      await until(`${what}, viewer ${i}`, async () => reached(await viewer.count(), i), 30_000);
+    }
+  };
+  await each('events', (count) => count >= 20);
+  for (let i = 0; i < times; ++i) {
+    proxy.cut();
+    const before = await counts();
+    await each('events after a cut', (count, viewer) => count >= before[viewer] + 20);
+  }
+  await daemon.call('POST', '/agents/a1/stop', {});
+  for (const viewer of viewers) await until('the 204', async () => (await viewer.readyState()) === 2, 30_000);
+  const log = await daemon.events('a1');
+  for (const [i, viewer] of viewers.entries()) assertSameSequence(await viewer.events(), log, `viewer ${i}`);
+}
+
+async function startTicker(t) {
+  const daemon = await Daemon.start(t);
+  const proxy = await Proxy.start(t, daemon.port);
+  await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command: ticker() });
+  return { daemon, proxy };
+}
+
+async function streamUrl(daemon, proxy) {
+  const { url } = await daemon.call('POST', '/agents/a1/stream-ticket', {});
+  return `${proxy.origin}${url}&after=0`;
+}
+
+test("Chromium's EventSource comes back by its cookie, two tabs at once", async (t) => {
+  const { daemon, proxy } = await startTicker(t);
+  const browser = await startBrowser(t);
+  const context = await browser.newContext(); // one jar of cookies
+  const openTab = async () => {
+    const page = await context.newPage();
+    await page.goto(`${proxy.origin}/`);
+    await page.evaluate(
+      ([url, types]) => {
+        window.events = [];
+        window.source = new EventSource(url);
+        for (const type of types) {
+          window.source.addEventListener(type, ({ data }) => window.events.push(JSON.parse(data)));
+        }
+      },
+      [await streamUrl(daemon, proxy), kTypes],
+    );
+    return {
+      count: () => page.evaluate(() => window.events.length),
+      events: () => page.evaluate(() => window.events),
+      readyState: () => page.evaluate(() => window.source.readyState),
+    };
+  };
+  await cutAndCompare(daemon, proxy, [await openTab(), await openTab()], 2);
+});
+
+// As a browser's: cookies by path, over all connections.
+class CookieJar {
+  #cookies = new Map();
+
+  fetch = async (url, init) => {
+    const { pathname } = new URL(url);
+    const own = [...this.#cookies.values()].filter(({ path }) => pathname.startsWith(path));
+    const cookie = own.map(({ pair }) => pair).join('; ');
+    const response = await fetch(url, { ...init, headers: { ...init.headers, ...(cookie && { cookie }) } });
+    for (const line of response.headers.getSetCookie()) {
+      const [pair, ...attributes] = line.split('; ');
+      const path = attributes.find((attribute) => /^path=/i.test(attribute))?.slice('path='.length) ?? '/';
+      assert.ok(attributes.includes('HttpOnly') && attributes.includes('SameSite=Strict'), line);
+      assert.equal(path, pathname);
+      this.#cookies.set(pair.split('=')[0], { pair, path });
+    }
+    return response;
+  };
+}
+
+test("npm's eventsource comes back by its cookie, two at once", async (t) => {
+  const { daemon, proxy } = await startTicker(t);
+  const jar = new CookieJar();
+  const openSource = async () => {
+    const events = [];
+    const source = new EventSource(await streamUrl(daemon, proxy), { fetch: jar.fetch });
+    t.after(() => source.close());
+    for (const type of kTypes) source.addEventListener(type, ({ data }) => events.push(JSON.parse(data)));
+    return { count: () => events.length, events: () => events, readyState: () => source.readyState };
+  };
+  await cutAndCompare(daemon, proxy, [await openSource(), await openSource()], 2);
+});
+
+test('without the cookie the spent ticket in the URL opens nothing', async (t) => {
+  const { daemon, proxy } = await startTicker(t);
+  const url = await streamUrl(daemon, proxy);
+  let opened = 0;
+  const source = new EventSource(url);
+  t.after(() => source.close());
+  source.addEventListener('open', () => (opened += 1));
+  await until('the stream', () => opened === 1);
+  const refused = new Promise((resolve) => source.addEventListener('error', ({ code }) => code && resolve(code)));
+  proxy.cut();
+  assert.equal(await refused, 401);
+  assert.equal(opened, 1);
+});

@@ -1,0 +1,185 @@
+// A real kilo server on a model of the tests' own, seen by three viewers at once. Needs kilo/ to be installed (or
+// REEVE_KILO to name the binary): 292 MB that everything else does without.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { StreamClient, ticketsFrom } from '../../control/dashboard/stream-client.js';
+import { assertSameSequence, Daemon, outDir, startBrowser, until } from './harness.mjs';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+// The native program, not the wrapper around it: one process fewer, and signals arrive.
+const kilo = process.env.REEVE_KILO ?? path.join(here, 'kilo/node_modules/@kilocode/cli-linux-x64/bin/kilo');
+const skip = existsSync(kilo) ? false : 'kilo is not installed: npm ci --prefix tests/e2e/kilo';
+const kSlowMs = 90_000; // a cold kilo takes a while to start
+
+async function startModel(t) {
+  const model = spawn(process.execPath, [path.join(here, '../support/mock-llm.mjs'), '--port', '0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = new Promise((resolve) => model.once('exit', resolve));
+  t.after(() => {
+    model.kill();
+    return exited;
+  });
+  const line = await new Promise((resolve) => createInterface(model.stdout).once('line', resolve));
+  return JSON.parse(line).port;
+}
+
+async function startKilo(t, daemon) {
+  const port = await startModel(t);
+  const home = path.join(daemon.dir, 'kilo-home');
+  const folder = (name) => {
+    const made = path.join(home, name);
+    mkdirSync(made, { recursive: true });
+    return made;
+  };
+  const config = {
+    autoupdate: false,
+    share: 'disabled',
+    model: 'mock/mock-1',
+    small_model: 'mock/mock-1',
+    enabled_providers: ['mock'],
+    provider: {
+      mock: {
+        npm: '@ai-sdk/openai-compatible',
+        name: 'Mock',
+        options: { baseURL: `http://127.0.0.1:${port}/v1`, apiKey: 'dummy' },
+        models: { 'mock-1': { name: 'Mock 1', tool_call: true, limit: { context: 128000, output: 8192 } } },
+      },
+    },
+    permission: { bash: 'ask', edit: 'ask' },
+  };
+  await daemon.call('POST', '/agents', {
+    id: 'k1',
+    kind: 'kilo',
+    command: [kilo, 'serve'],
+    cwd: folder('work'),
+    env: {
+      HOME: home,
+      XDG_CONFIG_HOME: folder('config'),
+      XDG_DATA_HOME: folder('data'),
+      XDG_STATE_HOME: folder('state'),
+      XDG_CACHE_HOME: folder('cache'),
+      KILO_CONFIG_CONTENT: JSON.stringify(config),
+      KILO_DISABLE_AUTOUPDATE: '1',
+      KILO_DISABLE_MODELS_FETCH: '1',
+      KILO_DISABLE_LSP_DOWNLOAD: '1',
+      KILO_DISABLE_DEFAULT_PLUGINS: '1',
+    },
+  });
+}
+
+function openViewer(t, daemon, after) {
+  const events = [];
+  const gaps = [];
+  const client = new StreamClient({
+    tickets: ticketsFrom(`${daemon.origin}/agents/k1/stream-ticket`, { headers: daemon.authorization }),
+    after,
+    onEvent: (event) => events.push(event),
+    onGap: (gap) => gaps.push(gap),
+  });
+  t.after(() => client.stop());
+  client.start();
+  const has = (type, matches = () => true) => events.find((event) => event.type === type && matches(event));
+  const sees = (type, matches) =>
+    until(() => `${type}; seen: ${events.map((event) => event.type).join(' ')}`, () => has(type, matches), kSlowMs);
+  return { client, events, gaps, sees };
+}
+
+// The living processes that carry an agent's id in their environment.
+function processesOf(id) {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`REEVE_AGENT_ID=${id}\0`);
+    } catch {
+      return false; // it has gone, or is not ours
+    }
+  });
+}
+
+function say(daemon, text) {
+  return daemon.call('POST', '/agents/k1/message', { text });
+}
+
+function allow(daemon, { data }) {
+  return daemon.call('POST', `/agents/k1/approvals/${data.id}`, { decision: 'allow_once' });
+}
+
+test('a turn with a tool and an approval: three viewers, one late, see the same', { skip }, async (t) => {
+  const daemon = await Daemon.start(t);
+  await startKilo(t, daemon);
+  const early = [openViewer(t, daemon, '0'), openViewer(t, daemon, '0')];
+  await early[0].sees('agent.ready');
+  await say(daemon, 'TOOL[echo from-the-tool]');
+  const asked = await early[0].sees('approval.requested');
+  assert.equal((await daemon.call('GET', '/agents/k1')).state, 'needs_input');
+
+  const late = openViewer(t, daemon, `${asked.epoch}-${asked.seq}`);
+  await allow(daemon, asked);
+  const all = [...early, late];
+  for (const viewer of all) await viewer.sees('run.completed');
+  const done = await late.sees('tool.completed');
+  assert.match(JSON.stringify(done.data.output), /from-the-tool/);
+
+  await daemon.call('POST', '/agents/k1/stop', {});
+  for (const { client } of all) await until('the end', () => client.state === 'ended', kSlowMs);
+  const log = await daemon.events('k1');
+  for (const [i, viewer] of early.entries()) assertSameSequence(viewer.events, log, `viewer ${i}`);
+  assert.deepEqual(late.events, log.slice(asked.seq), 'the late viewer');
+  for (const { gaps } of all) assert.deepEqual(gaps, []);
+  assert.equal(log.filter(({ type }) => /^run\.(completed|failed|cancelled)$/.test(type)).length, 1);
+  assert.deepEqual(processesOf('k1'), []);
+});
+
+test('kill -9 of the server in mid-turn: the run fails, the streams end, no process is left', { skip }, async (t) => {
+  const daemon = await Daemon.start(t);
+  await startKilo(t, daemon);
+  const viewers = [openViewer(t, daemon, '0'), openViewer(t, daemon, '0')];
+  await viewers[0].sees('agent.ready');
+  await say(daemon, 'TOOL[sleep 1000]');
+  await allow(daemon, await viewers[0].sees('approval.requested'));
+  // The tool runs in a session of its own; only then is there something that could be left.
+  await until('the tool', () => processesOf('k1').some((pid) => commandOf(pid).includes('sleep')), kSlowMs);
+
+  process.kill((await daemon.call('GET', '/agents/k1')).pid, 'SIGKILL');
+  for (const viewer of viewers) {
+    await viewer.sees('run.failed');
+    await viewer.sees('agent.exited', ({ data }) => data.exit.signal !== null);
+    await until('the end', () => viewer.client.state === 'ended', kSlowMs);
+  }
+  await until('no process', () => processesOf('k1').length === 0);
+  const log = await daemon.events('k1');
+  for (const [i, viewer] of viewers.entries()) assertSameSequence(viewer.events, log, `viewer ${i}`);
+});
+
+function commandOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+test('an approval given on the page', { skip }, async (t) => {
+  const daemon = await Daemon.start(t);
+  await startKilo(t, daemon);
+  const browser = await startBrowser(t);
+  const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+  page.setDefaultTimeout(kSlowMs);
+  await page.goto(`${daemon.origin}/#token=${daemon.token}&agent=k1`);
+  await page.locator('agent-stream').getByText('agent is ready').waitFor();
+  await page.locator('textarea').fill('TOOL[echo from-the-tool]');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Allow once' }).waitFor();
+  await page.screenshot({ path: path.join(outDir, 'approval.png') });
+  await page.getByRole('button', { name: 'Allow once' }).click();
+  await page.locator('agent-stream').getByText('Allowed once').waitFor();
+  await page.locator('agent-stream .rule.completed').waitFor();
+  await page.screenshot({ path: path.join(outDir, 'turn.png') });
+});
