@@ -82,11 +82,13 @@ class Reply {
   Reply& operator=(Reply&& other) noexcept;
   ~Reply();
 
-  // Goes out with whatever is sent, the 500 of a dropped Reply included; not with a socket that was taken.
+  // Goes out with whatever is sent, the 500 of a dropped Reply included.
   void AddHeader(std::string name, std::string value);
   void Send(Response response);
   // For a stream: the socket is the caller's now, and writes its own head.
   std::unique_ptr<Watch> TakeSocket();
+  // What was added: who takes the socket puts it into its own head.
+  [[nodiscard]] const Headers& headers() const { return headers_; }
   // The client has gone, or the answer has been given.
   [[nodiscard]] bool gone() const { return sink_.expired(); }
 

@@ -1,6 +1,6 @@
-// Router: method and path to a handler. A path may hold {parameters}, each one segment. Unknown path: 404 with
-// code "not_found"; known path, other method: 405 with Allow; HEAD is answered as GET without a body; OPTIONS
-// is the business of the CORS check that comes before.
+// Router: method and path to a handler. A path may hold {parameters}, each one segment. Unknown path: 404
+// with code "not_found"; known path, other method: 405 with Allow; HEAD is answered as GET without a body;
+// OPTIONS is the business of the CORS check that comes before.
 #pragma once
 
 #include <string>
