@@ -95,9 +95,12 @@ function output(item) {
   return {
     node,
     update() {
-      const lines = item.lines.slice(drawn).map(({ stream, text }) => h('span', { class: stream ?? '' }, `${text}\n`));
+      let span = node.lastChild; // one for all neighbouring lines of a stream: thousands may come at once
+      for (const { stream = '', text } of item.lines.slice(drawn)) {
+        if (span?.className !== stream) span = node.appendChild(h('span', { class: stream }));
+        span.append(`${text}\n`);
+      }
       drawn = item.lines.length;
-      node.append(...lines);
     },
   };
 }
