@@ -15,12 +15,12 @@ namespace reeve {
 struct RestartPolicy {
   enum class When { kNever, kOnFailure, kAlways };
   When when = When::kNever;
-  int max_restarts = 5;        // within window_ms; one more ends in state "failed"
+  int max_restarts = 5;  // within window_ms; one more ends in state "failed"
   int64_t window_ms = 600'000;
 };
 
 struct AgentSpec {
-  std::string id;    // [a-z0-9][a-z0-9_-]{0,63}
+  std::string id;  // [a-z0-9][a-z0-9_-]{0,63}
   std::string kind;
   std::vector<std::string> command;
   std::string cwd;
@@ -38,7 +38,7 @@ struct AgentSpec {
     bool allow_on_timeout = false;
   } permissions;
   int64_t readiness_timeout_ms = 60'000;
-  bool turns = false;         // kind_options.turns: a jsonl program that reports run.* itself
+  bool turns = false;  // kind_options.turns: a jsonl program that reports run.* itself
   std::map<std::string, std::string> kind_options;  // the kind's own, as JSON text
 
   // Error "invalid_request": names the field and the reason; unknown fields are named too. Makes an id where

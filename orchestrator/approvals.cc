@@ -9,9 +9,12 @@ namespace reeve {
 
 const char* NameOf(Decision decision) {
   switch (decision) {
-    case Decision::kAllowOnce: return "allow_once";
-    case Decision::kAllowAlways: return "allow_always";
-    case Decision::kDeny: return "deny";
+    case Decision::kAllowOnce:
+      return "allow_once";
+    case Decision::kAllowAlways:
+      return "allow_always";
+    case Decision::kDeny:
+      return "deny";
   }
   return "";
 }

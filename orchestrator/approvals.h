@@ -1,5 +1,6 @@
-// Approvals: what one agent waits for a person to allow. A value of its Agent. Each gets exactly one decision:
-// a person's, the policy's, the deadline's; or it is withdrawn when its run ends or the agent takes it back.
+// Approvals: what one agent waits for a person to allow. A value of its Agent. Each gets exactly one
+// decision: a person's, the policy's, the deadline's; or it is withdrawn when its run ends or the agent takes
+// it back.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,8 @@ class Approvals {
   [[nodiscard]] const ResolvedApproval* FindResolved(const std::string& id) const;
 
  private:
-  static constexpr size_t kRemembered = 256;  // a second answer comes within seconds, not hundreds of approvals
+  static constexpr size_t kRemembered =
+      256;  // a second answer comes within seconds, not hundreds of approvals
   std::vector<PendingApproval> pending_;
   std::deque<ResolvedApproval> resolved_;
 };

@@ -1,4 +1,5 @@
-// The envelope of an event, and its frame: encoded once, in Append, and from then on only bytes (api.md §3, §5).
+// The envelope of an event, and its frame: encoded once, in Append, and from then on only bytes (api.md §3,
+// §5).
 //
 //   id: 3-1042\n
 //   event: tool.started\n
@@ -34,7 +35,7 @@ struct EventHead {
   Cursor id;
   std::string_view time;  // FormatTime
   std::string_view type;
-  std::string_view run;   // empty: none
+  std::string_view run;  // empty: none
 };
 
 // Appends the frame to `out`. `data` is one JSON object on one line, trusted to be so.

@@ -34,7 +34,8 @@ std::string SegmentName(uint64_t first_seq) {
 
 // The first sequence number in a segment's name, or nothing for another file.
 std::optional<uint64_t> ParseSegmentName(std::string_view name) {
-  if (name.size() <= kSuffix.size() || name.substr(name.size() - kSuffix.size()) != kSuffix) return std::nullopt;
+  if (name.size() <= kSuffix.size() || name.substr(name.size() - kSuffix.size()) != kSuffix)
+    return std::nullopt;
   name.remove_suffix(kSuffix.size());
   uint64_t seq = 0;
   auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), seq);
@@ -68,7 +69,8 @@ Result<std::string> ReadEnd(const std::string& path, uint64_t file_size, uint64_
   std::string bytes(size, '\0');
   size_t got = 0;
   while (got < bytes.size()) {
-    ssize_t n = pread(fd.get(), bytes.data() + got, bytes.size() - got, static_cast<off_t>(file_size - size + got));
+    ssize_t n =
+        pread(fd.get(), bytes.data() + got, bytes.size() - got, static_cast<off_t>(file_size - size + got));
     if (n <= 0) return OsError("read " + path, n < 0 ? errno : EIO);
     got += static_cast<size_t>(n);
   }
@@ -107,7 +109,12 @@ Result<std::optional<Cursor>> LastId(const std::string& path, uint64_t file_size
 }  // namespace
 
 EventLog::EventLog(const Clock& clock, std::string dir, std::string agent, uint64_t epoch, Limits limits)
-    : clock_(clock), dir_(std::move(dir)), agent_(std::move(agent)), epoch_(epoch), limits_(limits), head_{epoch, 0} {}
+    : clock_(clock),
+      dir_(std::move(dir)),
+      agent_(std::move(agent)),
+      epoch_(epoch),
+      limits_(limits),
+      head_{epoch, 0} {}
 
 EventLog::~EventLog() = default;
 
@@ -119,10 +126,10 @@ Result<std::unique_ptr<EventLog>> EventLog::Open(const Clock& clock, std::string
   return log;
 }
 
-// Finds the segments, from the last back. The last one's torn tail is cut. An earlier one that does not lead up
-// to the next without a hole (a machine that lost power may keep a later segment and lose the end of an earlier
-// one) is set aside with all before it: the log is the newest stretch that is whole, and cursors into the rest
-// are told "expired".
+// Finds the segments, from the last back. The last one's torn tail is cut. An earlier one that does not lead
+// up to the next without a hole (a machine that lost power may keep a later segment and lose the end of an
+// earlier one) is set aside with all before it: the log is the newest stretch that is whole, and cursors into
+// the rest are told "expired".
 Status EventLog::Recover() {
   auto names = ListSegments(dir_);
   if (!names) return names.error();
@@ -138,7 +145,8 @@ Status EventLog::Recover() {
   }
   for (uint64_t first : *names) {
     std::string path = dir_ + "/" + SegmentName(first);
-    log::Failure("{}: the events in it are damaged or not followed by the next; set aside as *.damaged", path);
+    log::Failure("{}: the events in it are damaged or not followed by the next; set aside as *.damaged",
+                 path);
     if (rename(path.c_str(), (path + ".damaged").c_str()) != 0) return OsError("rename " + path, errno);
   }
   for (Segment& segment : segments_) {
@@ -188,7 +196,9 @@ Result<std::optional<EventLog::Segment>> EventLog::RecoverSegment(uint64_t first
   return std::optional<Segment>(segment);
 }
 
-std::string EventLog::PathOf(const Segment& segment) const { return dir_ + "/" + SegmentName(segment.first_seq); }
+std::string EventLog::PathOf(const Segment& segment) const {
+  return dir_ + "/" + SegmentName(segment.first_seq);
+}
 
 // ---------------------------------------------------------------------------------------------- writing
 
@@ -199,6 +209,7 @@ Cursor EventLog::Append(std::string_view type, std::string_view run, std::string
     time_ = FormatTime(now);
   }
   head_ = {epoch_, head_.seq + 1};
+  ++appended_;
   frame_.clear();
   AppendFrame(frame_, {agent_, head_, time_, type, run}, data);
 
@@ -259,7 +270,8 @@ Status EventLog::Commit() {
     written_ += static_cast<uint64_t>(n);
     needs_sync_ = true;
   }
-  if (limits_.sync_always && fdatasync(fd_.get()) != 0) return OsError("sync event log of agent " + agent_, errno);
+  if (limits_.sync_always && fdatasync(fd_.get()) != 0)
+    return OsError("sync event log of agent " + agent_, errno);
   auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   max_commit_us_ = std::max<int64_t>(max_commit_us_, took.count());
 
@@ -269,6 +281,7 @@ Status EventLog::Commit() {
   segment.bytes = committed_ - segment.position;
   segment.last_write_ms = time_ms_;
   DropTail();
+  for (Reader* reader : readers_) reader->OnCommit();
   return {};
 }
 
@@ -340,12 +353,15 @@ void EventLog::RemoveReader(Reader* reader) {
 }
 
 EventLog::Stats EventLog::stats() const {
-  return {committed_ - begin_position(), chunks_.size() * kChunkBytes, segments_.size(), max_commit_us_};
+  return {committed_ - begin_position(), chunks_.size() * kChunkBytes, segments_.size(), appended_,
+          max_commit_us_};
 }
 
 // ---------------------------------------------------------------------------------------------- reading
 
-uint64_t EventLog::begin_position() const { return segments_.empty() ? committed_ : segments_.front().position; }
+uint64_t EventLog::begin_position() const {
+  return segments_.empty() ? committed_ : segments_.front().position;
+}
 
 Cursor EventLog::oldest() const {
   if (segments_.empty()) return committed_head_;
@@ -412,7 +428,8 @@ Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::
   auto offset = static_cast<off_t>(position - segment.position);
   ssize_t n = preadv2(*fd, &into, 1, offset, RWF_NOWAIT);
   if (n < 0 && errno == EAGAIN) return Error{"cold", ""};
-  if (n < 0 && errno == EOPNOTSUPP) n = preadv(*fd, &into, 1, offset);  // not every file system knows RWF_NOWAIT
+  if (n < 0 && errno == EOPNOTSUPP)
+    n = preadv(*fd, &into, 1, offset);  // not every file system knows RWF_NOWAIT
   if (n <= 0) return OsError("read " + PathOf(segment), n < 0 ? errno : EIO);
   view.pieces[0] = {scratch.data(), static_cast<size_t>(n)};
   view.count = 1;
@@ -430,8 +447,8 @@ std::function<void()> EventLog::Warm(uint64_t position) const {
   };
 }
 
-// The first frame that begins at or after `from`, which is a frame's first byte or lies within one; nothing if
-// there is none before `end`, which is a segment's.
+// The first frame that begins at or after `from`, which is a frame's first byte or lies within one; nothing
+// if there is none before `end`, which is a segment's.
 Result<std::optional<uint64_t>> EventLog::FrameStart(uint64_t from, uint64_t end) const {
   if (from == SegmentAt(from).position) return std::optional<uint64_t>(from);
   // One byte back, or two: the blank line may lie just before `from`.
@@ -481,14 +498,15 @@ Result<Cursor> EventLog::CursorAt(uint64_t position) const {
   return Cursor{epoch_begins ? SegmentAt(position - 1).epoch : id->epoch, id->seq - 1};
 }
 
-// A segment is its own index: frames say their number and can be found from any byte, so the place of an event
-// is found by bisection, then a scan of at most kScanBytes.
+// A segment is its own index: frames say their number and can be found from any byte, so the place of an
+// event is found by bisection, then a scan of at most kScanBytes.
 Result<uint64_t> EventLog::PositionAfter(uint64_t seq) const {
   if (seq >= committed_head_.seq) return committed_;
   if (seq <= oldest().seq) return begin_position();
   const uint64_t wanted = seq + 1;
-  auto after = std::upper_bound(segments_.begin(), segments_.end(), wanted,
-                                [](uint64_t number, const Segment& segment) { return number < segment.first_seq; });
+  auto after =
+      std::upper_bound(segments_.begin(), segments_.end(), wanted,
+                       [](uint64_t number, const Segment& segment) { return number < segment.first_seq; });
   const Segment& segment = *(after - 1);
   uint64_t low = segment.position;  // a frame's start, of an event not after the wanted one
   uint64_t high = EndOf(segment);

@@ -2,12 +2,13 @@
 //
 // It is one stream of bytes: frames (event.h), one after another. A *position* is an offset in that stream;
 // the segment files hold the stream cut at frame ends, and the newest part of it also stands in memory, in
-// 64 KiB chunks. A reader is a position and nothing else: Read() looks it up afresh each time, so a reader that
-// stalls holds nothing.
+// 64 KiB chunks. A reader is a position and nothing else: Read() looks it up afresh each time, so a reader
+// that stalls holds nothing.
 //
 // Append numbers and frames; Commit, at the end of the loop's turn, writes all that was appended with one
-// write; only then do readers see it. When the disk is full Commit fails, nothing is dropped, what was appended
-// waits in memory, writable() says no, and the owner stops reading its child until Commit has succeeded.
+// write; only then do readers see it. When the disk is full Commit fails, nothing is dropped, what was
+// appended waits in memory, writable() says no, and the owner stops reading its child until Commit has
+// succeeded.
 //
 // Owned by its Agent; used on the loop's thread. Segments are read inline where the page cache has them.
 #pragma once
@@ -48,15 +49,17 @@ class EventLog {
   // Somebody who reads the log as it grows: told, never asked. A viewer.
   class Reader {
    public:
-    // The log is about to delete everything before `position`.
+    // The log is about to delete everything before `position`. The reader may leave the log in this call.
     virtual void OnTrim(uint64_t position) = 0;
+    // There is more to read. Called for every commit: to be noted, not acted upon.
+    virtual void OnCommit() = 0;
 
    protected:
     ~Reader() = default;
   };
 
-  // Opens the log in folder `dir` (made if need be), cutting a torn tail. A new epoch begins in a new segment,
-  // so each segment has one. `epoch` must be greater than any this log has seen.
+  // Opens the log in folder `dir` (made if need be), cutting a torn tail. A new epoch begins in a new
+  // segment, so each segment has one. `epoch` must be greater than any this log has seen.
   static Result<std::unique_ptr<EventLog>> Open(const Clock& clock, std::string dir, std::string agent,
                                                 uint64_t epoch, Limits limits);
   ~EventLog();
@@ -77,7 +80,8 @@ class EventLog {
   void OnDirty(std::function<void()> notify) { on_dirty_ = std::move(notify); }
 
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
-  // The last event appended, and the last one committed; {epoch, 0} or an earlier epoch's where there is none.
+  // The last event appended, and the last one committed; {epoch, 0} or an earlier epoch's where there is
+  // none.
   [[nodiscard]] Cursor head() const { return head_; }
   [[nodiscard]] Cursor committed() const { return committed_head_; }
   // Of the oldest event still kept, less one: the cursor that gets everything.
@@ -100,17 +104,19 @@ class EventLog {
   // The first byte of the first event after number `seq`.
   [[nodiscard]] Result<uint64_t> PositionAfter(uint64_t seq) const;
 
-  // Up to `max_bytes` of committed bytes from `position`, as pieces of memory: the shared chunks near the head,
-  // else `scratch`, read from the segment. None at the end. The view is good until the next Append or Commit.
-  // Error "cold": the page cache has not got it; run Warm() off the loop and read again.
+  // Up to `max_bytes` of committed bytes from `position`, as pieces of memory: the shared chunks near the
+  // head, else `scratch`, read from the segment. None at the end. The view is good until the next Append or
+  // Commit. Error "cold": the page cache has not got it; run Warm() off the loop and read again.
   struct View {
     static constexpr int kMaxPieces = 8;
     iovec pieces[kMaxPieces];
     int count = 0;
     size_t bytes = 0;
   };
+  [[nodiscard]] bool InMemory(uint64_t position) const { return position >= tail_begin_; }
   Result<View> Read(uint64_t position, size_t max_bytes, std::string& scratch) const;
-  // A function that brings the part of the disk at `position` into the page cache; it needs nothing of the log.
+  // A function that brings the part of the disk at `position` into the page cache; it needs nothing of the
+  // log.
   [[nodiscard]] std::function<void()> Warm(uint64_t position) const;
 
   // Calls visit(frame, its bytes) for each event from `position`, a frame's first byte, on, until it returns
@@ -128,8 +134,8 @@ class EventLog {
   [[nodiscard]] const std::vector<Reader*>& readers() const { return readers_; }
 
   // --- retention and memory
-  // Deletes the segments that the limits no longer cover, after telling the readers. Called at rotation, and by
-  // the town now and then for age.
+  // Deletes the segments that the limits no longer cover, after telling the readers. Called at rotation, and
+  // by the town now and then for age.
   void Trim();
   // Gives the memory of the tail back: all readers read from disk. For a log that has gone quiet.
   void ReleaseTail();
@@ -140,6 +146,7 @@ class EventLog {
     uint64_t bytes_on_disk = 0;
     size_t tail_bytes = 0;
     size_t segments = 0;
+    uint64_t appended = 0;      // events, since the log was opened
     int64_t max_commit_us = 0;  // the slowest write since the log was opened
   };
   [[nodiscard]] Stats stats() const;
@@ -182,8 +189,8 @@ class EventLog {
   Fd fd_;                         // of the last segment, from this epoch's first commit on
   mutable Fd read_fd_;            // of the segment read last, an older one
   mutable uint64_t read_fd_seq_ = 0;
-  std::vector<Fd> unsynced_;      // segments closed since the last TakeForSync
-  bool needs_sync_ = false;       // fd_ was written to since then
+  std::vector<Fd> unsynced_;  // segments closed since the last TakeForSync
+  bool needs_sync_ = false;   // fd_ was written to since then
 
   std::deque<std::unique_ptr<char[]>> chunks_;  // [tail_begin_, end_), kChunkBytes each
   uint64_t tail_begin_ = 0;
@@ -192,6 +199,7 @@ class EventLog {
   std::string time_;   // of time_ms_, formatted
   int64_t time_ms_ = -1;
   int64_t max_commit_us_ = 0;
+  uint64_t appended_ = 0;
   std::vector<Reader*> readers_;
   std::function<void()> on_dirty_;
 };

@@ -9,14 +9,19 @@ namespace reeve {
 
 const char* NameOf(Message::Mode mode) {
   switch (mode) {
-    case Message::Mode::kFollowUp: return "followup";
-    case Message::Mode::kSteer: return "steer";
-    case Message::Mode::kInterrupt: return "interrupt";
+    case Message::Mode::kFollowUp:
+      return "followup";
+    case Message::Mode::kSteer:
+      return "steer";
+    case Message::Mode::kInterrupt:
+      return "interrupt";
   }
   return "";
 }
 
-std::string Message::ToJson() const { return JsonObject().Set("text", text).Set("mode", NameOf(mode)).Take(); }
+std::string Message::ToJson() const {
+  return JsonObject().Set("text", text).Set("mode", NameOf(mode)).Take();
+}
 
 std::optional<Message> Message::FromJson(const std::string& id, const std::string& body) {
   auto json = JsonDocument::Parse(body);
@@ -43,7 +48,8 @@ void Inbox::Add(Message message) {
 }
 
 bool Inbox::Has(const std::string& id) const {
-  return std::any_of(waiting_.begin(), waiting_.end(), [&id](const Message& message) { return message.id == id; });
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [&id](const Message& message) { return message.id == id; });
 }
 
 bool Inbox::HasNext() const { return !waiting_.empty() && (!paused_ || waiting_.front().through_pause); }

@@ -1,4 +1,5 @@
-// Inbox: the messages that wait for one agent, in order. A value of its Agent; what is on disk is the Store's.
+// Inbox: the messages that wait for one agent, in order. A value of its Agent; what is on disk is the
+// Store's.
 //
 // After a run that failed or that a person cancelled the inbox is paused: what waited goes on waiting, only
 // messages that arrive later still run, first; when one of those completes the rest follow.

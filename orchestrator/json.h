@@ -1,7 +1,7 @@
-// JSON: the only door to RapidJSON, and safe for what comes from outside: NUL bytes refused, iterative parsing
-// (deep input cannot overflow the stack), valid UTF-8 demanded, numbers kept as their text, depth limited. Half a
-// UTF-16 pair written as an escape, which programs that cut strings in JavaScript produce, reads as U+FFFD. A
-// number beyond the range of a double is refused, as RFC 8259 section 6 allows.
+// JSON: the only door to RapidJSON, and safe for what comes from outside: NUL bytes refused, iterative
+// parsing (deep input cannot overflow the stack), valid UTF-8 demanded, numbers kept as their text, depth
+// limited. Half a UTF-16 pair written as an escape, which programs that cut strings in JavaScript produce,
+// reads as U+FFFD. A number beyond the range of a double is refused, as RFC 8259 section 6 allows.
 //
 //   JsonDocument::Parse  →  reads: JsonValue, a cheap view into the document
 //   JsonObject, JsonArray →  writes: text, appended to as you go
@@ -50,8 +50,8 @@ class JsonValue {
   [[nodiscard]] std::optional<bool> AsBool() const;
   [[nodiscard]] std::string_view StringOr(std::string_view otherwise) const;
 
-  // The value's own text, as it stood in the input, "null" when absent. Whitespace between tokens is kept, but
-  // for line ends, which become spaces: the text always fits one line.
+  // The value's own text, as it stood in the input, "null" when absent. Whitespace between tokens is kept,
+  // but for line ends, which become spaces: the text always fits one line.
   [[nodiscard]] std::string Raw() const;
 
   // Object members in order.
@@ -93,8 +93,8 @@ struct JsonLine {
   size_t type_begin = 0;  // the bytes of the member `"type":"…"` with one comma: cut them and the rest is
   size_t type_end = 0;    // still an object. Both 0 without a type.
 };
-// Error "invalid_json" unless `line` is one valid JSON object without line ends: what passes can go into a frame
-// as it is. A "type" that is there twice, in whatever spelling, is none.
+// Error "invalid_json" unless `line` is one valid JSON object without line ends: what passes can go into a
+// frame as it is. A "type" that is there twice, in whatever spelling, is none.
 Result<JsonLine> ScanJsonObject(std::string_view line);
 
 // Appends `text` quoted and escaped (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
@@ -106,7 +106,9 @@ bool IsUtf8(std::string_view text);
 class JsonObject {
  public:
   JsonObject& Set(std::string_view key, std::string_view value);
-  JsonObject& Set(std::string_view key, const std::string& value) { return Set(key, std::string_view(value)); }
+  JsonObject& Set(std::string_view key, const std::string& value) {
+    return Set(key, std::string_view(value));
+  }
   JsonObject& Set(std::string_view key, const char* value) { return Set(key, std::string_view(value)); }
   JsonObject& Set(std::string_view key, bool value) { return SetRaw(key, value ? "true" : "false"); }
   JsonObject& Set(std::string_view key, int value) { return Set(key, static_cast<int64_t>(value)); }

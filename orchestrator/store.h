@@ -1,8 +1,9 @@
-// Store: what must survive a restart and is not an event: agents, messages, counters. SQLite (WAL, synchronous=
-// FULL) on a worker thread of its own; the only <sqlite3.h>. Owned by main; calls are made on the loop.
+// Store: what must survive a restart and is not an event: agents, messages, counters. SQLite (WAL,
+// synchronous= FULL) on a worker thread of its own; the only <sqlite3.h>. Owned by main; calls are made on
+// the loop.
 //
-// Writes are handed over in order and committed in groups: one transaction, one fsync, for everything that was
-// asked for meanwhile. `done` runs on the loop once it is on disk, or with the Error; a 2xx waits for it.
+// Writes are handed over in order and committed in groups: one transaction, one fsync, for everything that
+// was asked for meanwhile. `done` runs on the loop once it is on disk, or with the Error; a 2xx waits for it.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ class Loop;
 
 struct AgentRecord {
   std::string id;
-  std::string spec;     // JSON, AgentSpec::ToJson with secrets
-  std::string state;    // JSON: what Agent keeps of itself
+  std::string spec;      // JSON, AgentSpec::ToJson with secrets
+  std::string state;     // JSON: what Agent keeps of itself
   bool deleted = false;  // its log stays readable and its id taken, until purged
 };
 

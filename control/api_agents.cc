@@ -1,0 +1,223 @@
+#include <memory>
+#include <utility>
+
+#include "control/api.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kMaxPage = 1'000;
+constexpr int64_t kMaxGraceMs = 600'000;
+
+// A Reply in a callback that std::function may copy.
+std::shared_ptr<Reply> Shared(Reply reply) { return std::make_shared<Reply>(std::move(reply)); }
+
+void List(ApiContext& api, const Request& request, Reply reply) {
+  auto limit = ReadNumber(request, "limit", 100, 1, kMaxPage);
+  if (!limit) return reply.Send(Response::Problem(limit.error()));
+  const auto state = request.Query("state");
+  const auto label = request.Query("label");
+  const std::string after(request.Query("page_token").value_or(""));
+  size_t colon = label ? label->find(':') : 0;
+  if (label && colon == std::string_view::npos) {
+    return reply.Send(Response::Problem({"invalid_request", "label: key:value"}));
+  }
+  JsonArray found;
+  std::string next;
+  int64_t count = 0;
+  std::string last;
+  for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
+    const Agent& agent = *at->second;
+    if (agent.deleted() || (state && *state != NameOf(agent.state()))) continue;
+    if (label) {
+      auto value = agent.spec().labels.find(std::string(label->substr(0, colon)));
+      if (value == agent.spec().labels.end() || value->second != label->substr(colon + 1)) continue;
+    }
+    if (count++ == *limit) {
+      next = last;
+      break;
+    }
+    last = agent.id();
+    found.AddRaw(agent.ToJson());
+  }
+  JsonObject page;
+  page.SetRaw("agents", found.Take());
+  if (!next.empty()) page.Set("next_page_token", next);
+  reply.Send(Response::Json(200, page.Take()));
+}
+
+void Create(ApiContext& api, const Request& request, Reply reply) {
+  auto json = JsonDocument::Parse(request.body);
+  if (!json) return reply.Send(Response::Problem(json.error()));
+  auto spec = AgentSpec::FromJson(json->root());
+  if (!spec) return reply.Send(Response::Problem(spec.error()));
+  const std::string id = spec->id;
+  auto shared = Shared(std::move(reply));
+  auto created = api.town.Create(std::move(*spec), [&api, shared, id](const Status& status) {
+    Answer(*shared, status, [&api, &id] {
+      const Agent* agent = api.town.Find(id);
+      Response response = Response::Json(201, agent ? agent->ToJson() : "{}");
+      response.headers.emplace_back("Location", api.base_path + "/agents/" + id);
+      return response;
+    });
+  });
+  if (!created) shared->Send(Response::Problem(created.error()));
+}
+
+void Get(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  reply.Send(agent ? Response::Json(200, (*agent)->ToJson()) : Response::Problem(agent.error()));
+}
+
+void Delete(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  const auto purge = request.Query("purge").value_or("false");
+  if (purge != "true" && purge != "false") {
+    return reply.Send(Response::Problem({"invalid_request", "purge: true or false"}));
+  }
+  const bool had_process = (*agent)->has_process();
+  auto shared = Shared(std::move(reply));
+  Status accepted =
+      api.town.Delete(request.params[0], purge == "true", [shared, had_process](const Status& status) {
+        Answer(*shared, status, [had_process] { return Response{had_process ? 202 : 204, {}, ""}; });
+      });
+  if (!accepted) shared->Send(Response::Problem(accepted.error()));
+}
+
+// start, stop, restart: 202 with the agent once the wish is on disk.
+using Command = std::function<Status(Agent&, int64_t grace_ms, Agent::Done done)>;
+
+Handler CommandHandler(ApiContext& api, Command command) {
+  return [&api, command = std::move(command)](const Request& request, Reply reply) {
+    auto agent = FindLiveAgent(api, request);
+    if (!agent) return reply.Send(Response::Problem(agent.error()));
+    auto body = ReadBody(request, {"grace_ms"});
+    if (!body) return reply.Send(Response::Problem(body.error()));
+    const JsonValue grace = (*body)["grace_ms"];
+    const int64_t grace_ms = grace.AsInt().value_or(grace ? -1 : Agent::kDefaultGraceMs);
+    if (grace_ms < 0 || grace_ms > kMaxGraceMs) {
+      return reply.Send(Response::Problem(
+          {"invalid_request", "grace_ms: a whole number from 0 to " + std::to_string(kMaxGraceMs)}));
+    }
+    auto shared = Shared(std::move(reply));
+    Status accepted = command(**agent, grace_ms, [&api, shared, id = (*agent)->id()](const Status& status) {
+      Answer(*shared, status, [&api, &id] {
+        const Agent* there = api.town.Find(id);
+        return Response::Json(202, there ? there->ToJson() : "{}");
+      });
+    });
+    if (!accepted) shared->Send(Response::Problem(accepted.error()));
+  };
+}
+
+void Interrupt(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  Answer(reply, (*agent)->Interrupt(), [&agent] { return Response::Json(202, (*agent)->ToJson()); });
+}
+
+void Send(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  if (api.town.draining()) return reply.Send(Response::Problem({"draining", "the daemon is shutting down"}));
+  auto body = ReadBody(request, {"text", "mode"}, {"delay_ms", "run_at", "model", "attachments", "meta"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  const auto text = (*body)["text"].AsString();
+  if (!text || text->empty()) {
+    return reply.Send(Response::Problem({"invalid_request", "text: a string that is not empty"}));
+  }
+  const JsonValue mode_value = (*body)["mode"];
+  const std::string_view name = mode_value ? mode_value.StringOr("") : "followup";
+  Message::Mode mode = Message::Mode::kFollowUp;
+  if (name == "steer") {
+    mode = Message::Mode::kSteer;
+  } else if (name == "interrupt") {
+    mode = Message::Mode::kInterrupt;
+  } else if (name != "followup") {
+    return reply.Send(Response::Problem({"invalid_request", "mode: followup, steer or interrupt"}));
+  }
+  auto shared = Shared(std::move(reply));
+  (*agent)->Send(std::string(*text), mode, [shared](Result<Agent::Accepted> accepted) {
+    if (!accepted) return shared->Send(Response::Problem(accepted.error()));
+    shared->Send(Response::Json(202, JsonObject()
+                                         .Set("message_id", accepted->message_id)
+                                         .Set("disposition", accepted->disposition)
+                                         .Set("seq", accepted->seq)
+                                         .Take()));
+  });
+}
+
+void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
+  if (request.Query("state").value_or("pending") != "pending") {
+    return reply.Send(Response::Problem({"invalid_request", "state: pending"}));
+  }
+  std::multimap<int64_t, std::string> oldest_first;
+  for (const auto& [id, agent] : api.town.agents()) {
+    for (const PendingApproval& approval : agent->approvals().pending()) {
+      std::string json = approval.ToJson();
+      json.back() = ',';
+      json += JsonObject().Set("agent", id).Set("run", approval.run).Take().substr(1);
+      oldest_first.emplace(approval.requested_at_ms, std::move(json));
+    }
+  }
+  JsonArray approvals;
+  for (const auto& [at, json] : oldest_first) approvals.AddRaw(json);
+  reply.Send(Response::Json(200, JsonObject().SetRaw("approvals", approvals.Take()).Take()));
+}
+
+void Decide(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto body = ReadBody(request, {"decision", "reason"}, {"input"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  auto decision = ParseDecision((*body)["decision"].StringOr(""));
+  if (!decision) {
+    return reply.Send(Response::Problem({"invalid_request", "decision: allow_once, allow_always or deny"}));
+  }
+  const JsonValue reason = (*body)["reason"];
+  if (reason && !reason.AsString())
+    return reply.Send(Response::Problem({"invalid_request", "reason: a string"}));
+  Status decided = (*agent)->Decide(request.params[1], *decision, std::string(reason.StringOr("")));
+  Answer(reply, decided, [&request, &decision] {
+    return Response::Json(200, JsonObject()
+                                   .Set("id", request.params[1])
+                                   .Set("decision", NameOf(*decision))
+                                   .Set("by", "person")
+                                   .Take());
+  });
+}
+
+}  // namespace
+
+void AddAgentRoutes(Router& router, ApiContext& api) {
+  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
+    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
+  };
+  router.Add("GET", "/agents", Access::kView, with(List));
+  router.Add("POST", "/agents", Access::kAdmin, with(Create));
+  router.Add("GET", "/agents/{id}", Access::kView, with(Get));
+  router.Add("GET", "/agents/{id}/status", Access::kView, with(Get));
+  router.Add("DELETE", "/agents/{id}", Access::kAdmin, with(Delete));
+  router.Add("POST", "/agents/{id}/start", Access::kOperate,
+             CommandHandler(api, [&api](Agent& agent, int64_t, Agent::Done done) -> Status {
+               if (api.town.draining()) return Error{"draining", "the daemon is shutting down"};
+               return agent.Start(std::move(done));
+             }));
+  router.Add("POST", "/agents/{id}/stop", Access::kOperate,
+             CommandHandler(api, [](Agent& agent, int64_t grace_ms, Agent::Done done) {
+               return agent.Stop(grace_ms, std::move(done));
+             }));
+  router.Add("POST", "/agents/{id}/restart", Access::kOperate,
+             CommandHandler(api, [&api](Agent& agent, int64_t grace_ms, Agent::Done done) -> Status {
+               if (api.town.draining()) return Error{"draining", "the daemon is shutting down"};
+               return agent.Restart(grace_ms, std::move(done));
+             }));
+  router.Add("POST", "/agents/{id}/interrupt", Access::kOperate, with(Interrupt));
+  router.Add("POST", "/agents/{id}/message", Access::kOperate, with(Send));
+  router.Add("GET", "/approvals", Access::kView, with(ListApprovals));
+  router.Add("POST", "/agents/{id}/approvals/{approval}", Access::kOperate, with(Decide));
+}
+
+}  // namespace reeve

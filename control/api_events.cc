@@ -1,0 +1,205 @@
+#include <charconv>
+#include <memory>
+#include <utility>
+
+#include "control/api.h"
+#include "process/loop.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kMaxEvents = 10'000;
+// A page ends with the event that takes it past this: what one answer may hold in memory.
+constexpr size_t kMaxPageBytes = size_t{8} << 20;
+constexpr int64_t kMaxWaitMs = 50'000;
+
+Response EventsPage(EventLog& log, const Request& request) {
+  auto limit = ReadNumber(request, "limit", 1'000, 1, kMaxEvents);
+  if (!limit) return Response::Problem(limit.error());
+  auto tail = ReadNumber(request, "tail", 0, 1, kMaxEvents);
+  if (!tail) return Response::Problem(tail.error());
+  auto after = ReadCursor("after", request.Query("after"));
+  if (!after) return Response::Problem(after.error());
+  if (*after && *tail != 0) return Response::Problem({"invalid_request", "tail: not together with after"});
+  const TypeFilter types(request.Query("types").value_or(""));
+
+  auto start = log.Find(after->value_or(Cursor{}));
+  if (!start) return Response::Problem(start.error());
+  if (*tail != 0) {
+    const uint64_t head = log.committed().seq;
+    const auto back = static_cast<uint64_t>(*tail);
+    auto position = log.PositionAfter(head > back ? head - back : 0);
+    if (!position) return Response::Problem(position.error());
+    start->position = *position;
+  }
+  std::string events = "[";
+  int64_t count = 0;
+  const int64_t most = *tail != 0 ? *tail : *limit;
+  auto end = log.Scan(start->position, [&](const FrameView& frame, std::string_view) {
+    if (types.Matches(frame.type)) {
+      if (events.size() > 1) events += ',';
+      events += frame.envelope;
+      ++count;
+    }
+    return count < most && events.size() < kMaxPageBytes;
+  });
+  if (!end) return Response::Problem(end.error());
+  auto cursor = log.CursorAt(*end);
+  if (!cursor) return Response::Problem(cursor.error());
+  JsonObject page;
+  page.SetRaw("events", events + "]").Set("cursor", cursor->ToString());
+  if (const auto& gap = start->gap) {
+    page.SetRaw("gap", JsonObject()
+                           .Set("from", gap->from.ToString())
+                           .Set("to", gap->to.ToString())
+                           .Set("reason", gap->reason)
+                           .Take());
+  } else {
+    page.SetRaw("gap", "null");
+  }
+  return Response::Json(200, page.Take());
+}
+
+void Events(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAgent(api, request);  // a deleted agent's log stays readable
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto log = (*agent)->log();
+  reply.Send(log ? EventsPage(**log, request) : Response::Problem(log.error()));
+}
+
+void Snapshot(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto snapshot = (*agent)->Snapshot();
+  reply.Send(snapshot ? Response::Json(200, *snapshot) : Response::Problem(snapshot.error()));
+}
+
+// One request that waits for something to become true of an agent. Owns itself through its listener and timer
+// until it has answered; at most kMaxWaitMs.
+class Wait : public std::enable_shared_from_this<Wait> {
+ public:
+  enum class Until { kReady, kTerminal, kIdle, kExited };
+
+  Wait(ApiContext& api, std::string agent, Until until, std::string message, std::string after_run,
+       Reply reply)
+      : api_(api),
+        agent_(std::move(agent)),
+        until_(until),
+        message_(std::move(message)),
+        after_run_(std::move(after_run)),
+        reply_(std::move(reply)),
+        deadline_(api.loop, [this] {
+          Finish(Response{204, {}, ""});
+        }) {}
+
+  void Begin(int64_t timeout_ms) {
+    Agent& agent = *api_.town.Find(agent_);
+    if (until_ == Until::kTerminal && message_.empty() && after_run_.empty() && agent.run())
+      run_ = agent.run()->id;
+    // Registers before it looks: nothing can happen in between.
+    listener_ = agent.Listen([self = shared_from_this()] { self->Look(); });
+    keep_ = shared_from_this();
+    deadline_.Start(timeout_ms);
+    Look();
+  }
+
+ private:
+  void Look() {
+    if (!keep_) return;
+    const Agent* agent = api_.town.Find(agent_);
+    if (!agent)
+      return Finish(Response::Problem({"agent_not_found", "agent " + agent_ + " was purged meanwhile"}));
+    if (reply_.gone()) return Finish({});
+    if (auto response = Check(*agent)) Finish(std::move(*response));
+  }
+
+  std::optional<Response> Check(const Agent& agent) const {
+    if (until_ == Until::kTerminal) {
+      const Run* run = Candidate(agent);
+      if (run && run->status != Run::Status::kRunning) return Response::Json(200, run->ToJson());
+      if (!message_.empty() && agent.has_turns() && !run && !agent.Waits(message_)) {
+        return Response::Problem(
+            {"not_found", "message_id: agent " + agent.id() + " has no message " + message_});
+      }
+      return std::nullopt;
+    }
+    const bool ended = agent.ended();
+    const bool holds = until_ == Until::kReady  ? agent.ready() || ended
+                       : until_ == Until::kIdle ? agent.idle() && (agent.ready() || ended)
+                                                : ended;
+    if (!holds) return std::nullopt;
+    return Response::Json(200, agent.ToJson());
+  }
+
+  // The run that this waits for, if there is one yet.
+  const Run* Candidate(const Agent& agent) const {
+    if (!message_.empty() && agent.has_turns()) return agent.RunOfMessage(message_);
+    if (!run_.empty()) return agent.FindRun(run_);
+    const Run* run = agent.run() ? &*agent.run() : agent.LastRun();
+    if (run && !after_run_.empty() && Number(run->id) <= Number(after_run_)) return nullptr;
+    return run;
+  }
+
+  static uint64_t Number(const std::string& run_id) {
+    uint64_t number = 0;
+    if (run_id.size() > 1) std::from_chars(run_id.data() + 1, run_id.data() + run_id.size(), number);
+    return number;
+  }
+
+  void Finish(Response response) {
+    auto self = std::move(keep_);  // the last thing to let go of us
+    if (!self) return;
+    deadline_.Stop();
+    if (Agent* agent = api_.town.Find(agent_)) agent->Unlisten(listener_);
+    reply_.Send(std::move(response));
+    // Not within our own timer or listener.
+    api_.loop.Post([self] {});
+  }
+
+  ApiContext& api_;
+  const std::string agent_;
+  const Until until_;
+  const std::string message_;
+  const std::string after_run_;
+  std::string run_;  // the one that was open when the request came
+  Reply reply_;
+  uint64_t listener_ = 0;
+  Timer deadline_;
+  std::shared_ptr<Wait> keep_;
+};
+
+void BeginWait(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
+  if (!timeout) return reply.Send(Response::Problem(timeout.error()));
+  const std::string_view name = request.Query("until").value_or("terminal");
+  Wait::Until until = Wait::Until::kTerminal;
+  if (name == "ready") {
+    until = Wait::Until::kReady;
+  } else if (name == "idle") {
+    until = Wait::Until::kIdle;
+  } else if (name == "exited") {
+    until = Wait::Until::kExited;
+  } else if (name != "terminal") {
+    return reply.Send(Response::Problem({"invalid_request", "until: ready, terminal, idle or exited"}));
+  }
+  std::make_shared<Wait>(api, (*agent)->id(), until, std::string(request.Query("message_id").value_or("")),
+                         std::string(request.Query("after_run").value_or("")), std::move(reply))
+      ->Begin(*timeout);
+}
+
+}  // namespace
+
+void AddEventRoutes(Router& router, ApiContext& api) {
+  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
+    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
+  };
+  router.Add("GET", "/agents/{id}/events", Access::kView, with(Events));
+  router.Add("GET", "/agents/{id}/snapshot", Access::kView, with(Snapshot));
+  router.Add("GET", "/agents/{id}/wait", Access::kView, with(BeginWait));
+}
+
+}  // namespace reeve

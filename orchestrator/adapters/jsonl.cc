@@ -1,0 +1,110 @@
+#include "orchestrator/adapters/jsonl.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "orchestrator/adapters/process.h"
+#include "orchestrator/agent_spec.h"
+#include "process/lines.h"
+
+namespace reeve {
+
+namespace {
+
+// What a child may say in its own words. The rest only the daemon knows: a child cannot forge it.
+bool IsContent(std::string_view type) {
+  static constexpr std::string_view kContent[] = {"assistant.", "reasoning.", "tool.", "file.",
+                                                  "plan.",      "usage.",     "title."};
+  return std::any_of(std::begin(kContent), std::end(kContent),
+                     [type](std::string_view prefix) { return type.substr(0, prefix.size()) == prefix; });
+}
+
+// A type goes into the frame unescaped.
+bool IsPlain(std::string_view type) {
+  return type.size() <= 64 && std::all_of(type.begin(), type.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_';
+         });
+}
+
+class JsonlAdapter : public Adapter {
+ public:
+  explicit JsonlAdapter(AgentHost& host) : host_(host), turns_(host.spec().turns) {}
+
+  Status Prepare(SpawnSpec& spawn) override {
+    spawn.stdin_pipe = true;
+    return {};
+  }
+  void OnSpawned() override { host_.OnReady(); }
+
+  void OnOutput(Child::Output from, std::string_view bytes) override {
+    if (from == Child::Output::kStdout) {
+      out_.Feed(bytes, [this](std::string_view line, bool truncated) { TakeLine(line, truncated); });
+    } else {
+      err_.Feed(bytes, [this](std::string_view line, bool truncated) {
+        host_.Emit("agent.output", OutputJson("stderr", line, truncated));
+      });
+    }
+  }
+
+  void OnExited() override {
+    out_.Finish([this](std::string_view line, bool truncated) { TakeLine(line, truncated); });
+    err_.Finish([this](std::string_view line, bool truncated) {
+      host_.Emit("agent.output", OutputJson("stderr", line, truncated));
+    });
+  }
+
+  Status Prompt(const std::string& text) override { return host_.WriteStdin(text + "\n"); }
+  void Interrupt() override { host_.Signal(SIGINT); }
+
+ private:
+  void TakeLine(std::string_view line, bool truncated) {
+    if (truncated) return host_.Emit("agent.output", OutputJson("stdout", line, true));
+    auto object = ScanJsonObject(line);
+    if (!object) return host_.Emit("agent.output", OutputJson("stdout", line, false));
+    const std::string_view type = object->type;
+    if (turns_ && type.substr(0, 4) == "run.") return TakeRun(type, line);
+    if (!IsContent(type) || !IsPlain(type)) {
+      data_ = R"({"stream":"stdout","json":)";
+      data_ += line;
+      data_ += '}';
+      return host_.Emit("agent.output", data_);
+    }
+    data_.assign(line.substr(0, object->type_begin));
+    data_ += line.substr(object->type_end);
+    host_.Emit(type, data_);
+  }
+
+  void TakeRun(std::string_view type, std::string_view line) {
+    if (type == "run.started") return host_.OnTurnStarted();
+    TurnEnd end;
+    if (type == "run.completed") {
+      end.outcome = TurnEnd::Outcome::kCompleted;
+    } else if (type == "run.cancelled") {
+      end.outcome = TurnEnd::Outcome::kCancelled;
+    } else if (type == "run.failed") {
+      end.outcome = TurnEnd::Outcome::kFailed;
+      auto json = JsonDocument::Parse(line);
+      if (json) {
+        end.error.code = (*json)["error"]["code"].StringOr("failed");
+        end.error.message = (*json)["error"]["message"].StringOr("");
+      }
+    } else {
+      return host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
+    }
+    host_.OnTurnEnded(end);
+  }
+
+  AgentHost& host_;
+  const bool turns_;
+  Lines out_;
+  Lines err_;
+  std::string data_;  // scratch: one event's data
+};
+
+}  // namespace
+
+std::unique_ptr<Adapter> MakeJsonlAdapter(AgentHost& host, const std::string&) {
+  return std::make_unique<JsonlAdapter>(host);
+}
+
+}  // namespace reeve

@@ -1,0 +1,98 @@
+#include "orchestrator/adapters/process.h"
+
+#include <csignal>
+
+#include "orchestrator/agent_spec.h"
+#include "process/lines.h"
+
+namespace reeve {
+
+namespace {
+
+std::string Base64(std::string_view bytes) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    uint32_t group = 0;
+    for (size_t i = 0; i < 3; ++i) {
+      group = group << 8 | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0U);
+    }
+    for (size_t i = 0; i < 4; ++i) text += at + i > bytes.size() ? '=' : kDigits[group >> (18 - 6 * i) & 63];
+  }
+  return text;
+}
+
+// A cut at 1 MiB may fall into a character: what is left of it goes too.
+std::string_view WithoutCutCharacter(std::string_view text) {
+  size_t at = text.size();
+  for (int back = 0; back < 3 && at > 0; ++back) {
+    const auto byte = static_cast<unsigned char>(text[--at]);
+    if ((byte & 0xC0U) == 0x80U) continue;
+    return byte >= 0xC0U && !IsUtf8(text.substr(at)) ? text.substr(0, at) : text;
+  }
+  return text;
+}
+
+class ProcessAdapter : public Adapter {
+ public:
+  explicit ProcessAdapter(AgentHost& host) : host_(host) {}
+
+  Status Prepare(SpawnSpec& spawn) override {
+    auto option = host_.spec().kind_options.find("stdin");
+    if (option != host_.spec().kind_options.end() && option->second != "true" && option->second != "false") {
+      return Error{"invalid_request", "kind_options.stdin: true or false"};
+    }
+    spawn.stdin_pipe = option == host_.spec().kind_options.end() || option->second == "true";
+    return {};
+  }
+
+  void OnSpawned() override { host_.OnReady(); }
+
+  void OnOutput(Child::Output from, std::string_view bytes) override {
+    (from == Child::Output::kStdout ? out_ : err_)
+        .Feed(bytes, [this, from](std::string_view line, bool truncated) {
+          host_.Emit("agent.output", OutputJson(NameOf(from), line, truncated));
+        });
+  }
+
+  void OnExited() override {
+    for (Child::Output from : {Child::Output::kStdout, Child::Output::kStderr}) {
+      (from == Child::Output::kStdout ? out_ : err_)
+          .Finish([this, from](std::string_view line, bool truncated) {
+            host_.Emit("agent.output", OutputJson(NameOf(from), line, truncated));
+          });
+    }
+  }
+
+  Status Prompt(const std::string& text) override { return host_.WriteStdin(text + "\n"); }
+  void Interrupt() override { host_.Signal(SIGINT); }
+
+ private:
+  AgentHost& host_;
+  Lines out_;
+  Lines err_;
+};
+
+}  // namespace
+
+const char* NameOf(Child::Output from) { return from == Child::Output::kStdout ? "stdout" : "stderr"; }
+
+std::string OutputJson(const char* stream, std::string_view line, bool truncated) {
+  if (truncated) line = WithoutCutCharacter(line);
+  JsonObject data;
+  data.Set("stream", stream);
+  if (IsUtf8(line)) {
+    data.Set("text", line);
+  } else {
+    data.Set("text", Base64(line)).Set("encoding", "base64");
+  }
+  if (truncated) data.Set("truncated", true);
+  return data.Take();
+}
+
+std::unique_ptr<Adapter> MakeProcessAdapter(AgentHost& host, const std::string&) {
+  return std::make_unique<ProcessAdapter>(host);
+}
+
+}  // namespace reeve

@@ -1,0 +1,18 @@
+// Kind `process`: any program. Its life is the run; lines of stdout and stderr are agent.output; a prompt is
+// a line on its stdin; interrupt is INT.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "orchestrator/adapters/adapter.h"
+
+namespace reeve {
+
+std::unique_ptr<Adapter> MakeProcessAdapter(AgentHost& host, const std::string& session);
+
+// One line of output as agent.output data: {stream, text}, with encoding "base64" where it is not UTF-8.
+std::string OutputJson(const char* stream, std::string_view line, bool truncated);
+const char* NameOf(Child::Output from);
+
+}  // namespace reeve

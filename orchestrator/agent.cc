@@ -1,0 +1,424 @@
+// The life of an agent's process: wishes, start, stop, end, restart. Its runs are in agent_runs.cc, its
+// record and its faces in agent_record.cc.
+#include "orchestrator/agent.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+#include "process/clock.h"
+#include "process/log.h"
+#include "process/loop.h"
+#include "process/random.h"
+
+namespace reeve {
+
+namespace {
+
+// The polite part of a stop (abort the turn, say goodbye) takes at most this long; then the tree gets its
+// TERM.
+constexpr int64_t kPoliteMs = 3'000;
+constexpr int64_t kBackoffMinMs = 1'000;
+constexpr int64_t kBackoffMaxMs = 60'000;
+constexpr int64_t kHealthyMs = 60'000;  // lived this long: the next restart's backoff begins anew
+
+// What a child gets of the daemon's own environment; everything else is the spec's.
+constexpr const char* kInherited[] = {
+    "PATH",     "HOME", "USER",   "LOGNAME", "SHELL",           "LANG",          "LC_ALL",
+    "LC_CTYPE", "TZ",   "TMPDIR", "TERM",    "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"};
+
+}  // namespace
+
+Agent::Agent(AgentContext& context, AgentSpec spec)
+    : context_(context),
+      spec_(std::move(spec)),
+      kind_(FindKind(spec_.kind)),
+      has_turns_(kind_->turns || spec_.turns),
+      session_(spec_.resume),
+      ready_deadline_(
+          context.loop,
+          [this] {
+            OnBroken({"not_ready", "not ready within " + std::to_string(spec_.readiness_timeout_ms) + " ms"});
+          }),
+      stop_deadline_(context.loop,
+                     [this] {
+                       if (child_) child_->Stop(grace_ms_);
+                     }),
+      backoff_(context.loop, [this] { Advance(); }),
+      approval_deadline_(context.loop, [this] { WatchDeadlines(); }) {}
+
+Agent::~Agent() {
+  child_.reset();
+}  // before the adapter: what is read for one that has gone has no place to go
+
+Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec spec, Done done) {
+  std::unique_ptr<Agent> agent(new Agent(context, std::move(spec)));
+  if (auto opened = agent->OpenLog(); !opened) return opened.error();
+  agent->created_ms_ = context.clock.WallMs();
+  agent->wanted_ = true;
+  agent->state_ = State::kStarting;
+  Agent* made = agent.get();
+  made->Save(std::move(done));
+  if (!made->spec_.prompt.empty()) {
+    // Handed to the store after the agent, so on disk with it or not at all.
+    Message first{"m" + RandomHex(8), made->spec_.prompt, Message::Mode::kFollowUp, false};
+    context.store.PutMessage({first.id, made->id(), first.ToJson(), "queued"}, [](const Status&) {});
+    made->inbox_.Add(std::move(first));
+  }
+  return agent;
+}
+
+Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
+                                           std::vector<MessageRecord> messages) {
+  auto spec_json = JsonDocument::Parse(record.spec);
+  if (!spec_json)
+    return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec_json.error().message};
+  auto spec = AgentSpec::FromJson(spec_json->root());
+  if (!spec)
+    return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec.error().message};
+  if (!FindKind(spec->kind))
+    return Error{"store_failed", "agent " + record.id + ": unknown kind " + spec->kind};
+  auto state = JsonDocument::Parse(record.state);
+  if (!state)
+    return Error{"store_failed", "agent " + record.id + ": its state on disk: " + state.error().message};
+
+  std::unique_ptr<Agent> agent(new Agent(context, std::move(*spec)));
+  agent->deleted_ = record.deleted;
+  agent->LoadState(state->root());
+  agent->saved_state_ = agent->StateJson();
+  for (const MessageRecord& message : messages) {
+    auto parsed = Message::FromJson(message.id, message.body);
+    if (message.state == "queued" && parsed) {
+      agent->inbox_.Add(std::move(*parsed));
+    } else {
+      context.store.DeleteMessage(message.id, [](const Status&) {});  // its run ended with the daemon
+    }
+  }
+  const bool was_wanted = agent->wanted_;
+  const bool has_work = agent->inbox_.size() > 0 && !agent->deleted_;
+  if (was_wanted || has_work) {
+    if (auto opened = agent->OpenLog(); !opened) return opened.error();
+  }
+  if (was_wanted) {
+    agent->RecoverLog();
+    agent->wanted_ = agent->spec_.restart.when != RestartPolicy::When::kNever || has_work;
+  }
+  Agent* loaded = agent.get();
+  loaded->Save(loaded->Guarded([loaded](const Status&) { loaded->Advance(); }));
+  return agent;
+}
+
+Status Agent::OpenLog() {
+  if (log_) return {};
+  auto opened = EventLog::Open(context_.clock, context_.events_dir + "/" + id(), id(), context_.next_epoch(),
+                               context_.log_limits);
+  if (!opened) return opened.error();
+  log_ = std::move(*opened);
+  log_->OnDirty([this] { context_.dirty(*this); });
+  return {};
+}
+
+Result<EventLog*> Agent::log() {
+  if (auto opened = OpenLog(); !opened) return opened.error();
+  return log_.get();
+}
+
+// A daemon that was killed left the log as it was: what was open in it is closed here, once.
+void Agent::RecoverLog() {
+  constexpr uint64_t kLookBack = 4096;  // a process that lives has said "starting" within these, or long ago
+  uint64_t head = log_->head().seq;
+  auto from = log_->PositionAfter(head > kLookBack ? head - kLookBack : 0);
+  if (!from || head == 0) return;
+  bool alive = head > kLookBack;
+  std::string open_run;
+  (void)log_->Scan(*from, [&alive, &open_run](const FrameView& frame, std::string_view) {
+    if (frame.type == "agent.starting") alive = true;
+    if (frame.type == "agent.exited" || frame.type == "agent.failed") alive = false;
+    // Every event of an open run carries it, so the last event tells.
+    open_run.clear();
+    if (frame.type.substr(0, 4) == "run." && frame.type != "run.started") return true;
+    if (auto json = JsonDocument::Parse(frame.envelope)) open_run = (*json)["run"].StringOr("");
+    return true;
+  });
+  if (!open_run.empty()) {
+    Run run;
+    run.id = open_run;
+    run.started_ms = run.ended_ms = context_.clock.WallMs();
+    run.status = Run::Status::kFailed;
+    run.error = {"daemon_restarted", "the daemon ended in the middle of this run"};
+    log_->Append(
+        "run.failed", run.id,
+        JsonObject()
+            .SetRaw("error",
+                    JsonObject().Set("code", run.error.code).Set("message", run.error.message).Take())
+            .Take());
+    runs_.push_back(std::move(run));
+  }
+  if (alive) Append("agent.exited", JsonObject().Set("reason", "daemon_restarted").Take());
+}
+
+// --------------------------------------------------------------------------------------------- commands
+
+Status Agent::Start(Done done) {
+  if (deleted_) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
+  if (auto opened = OpenLog(); !opened) return opened;
+  inbox_.Resume();
+  if (stopping_) restart_ = true;
+  if (!child_) {
+    backoff_.Stop();
+    backoff_step_ = 0;
+    restart_times_.clear();
+    broken_.reset();
+  }
+  wanted_ = true;
+  Save(std::move(done));
+  return {};
+}
+
+Status Agent::Stop(int64_t grace_ms, Done done) {
+  if (deleted_) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
+  if (ended()) return Error{"not_running", "agent " + id() + " has no process and none is to come"};
+  wanted_ = restart_ = false;
+  // No process is there to say that it has gone: whoever waits for that is told here.
+  if (!child_) Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
+  backoff_.Stop();
+  if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
+  BeginStop(grace_ms);
+  Save(std::move(done));
+  return {};
+}
+
+Status Agent::Restart(int64_t grace_ms, Done done) {
+  if (!child_) return Start(std::move(done));
+  if (deleted_) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
+  wanted_ = restart_ = true;
+  if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
+  BeginStop(grace_ms);
+  Save(std::move(done));
+  return {};
+}
+
+Status Agent::Delete(Done done) {
+  wanted_ = restart_ = false;
+  deleted_ = true;
+  backoff_.Stop();
+  if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
+  BeginStop(kDefaultGraceMs);
+  Save(std::move(done));
+  return {};
+}
+
+void Agent::Shutdown(int64_t grace_ms) {
+  shutdown_ = true;
+  restart_ = false;
+  backoff_.Stop();
+  if (spec_.restart.when == RestartPolicy::When::kNever) wanted_ = false;
+  if (run_ && cancel_ == Cancel::kNo)
+    cancel_ = Cancel::kMessage;  // no person's doing: the queue goes on later
+  BeginStop(grace_ms);
+  Advance();
+}
+
+// ------------------------------------------------------------------------------------------ the one place
+
+Agent::State Agent::Derive() const {
+  if (child_) {
+    if (stopping_) return State::kStopping;
+    if (!ready_) return State::kStarting;
+    if (!run_) return State::kIdle;
+    return approvals_.pending().empty() ? State::kRunning : State::kNeedsInput;
+  }
+  if (wanted_ && !shutdown_) return backoff_.active() ? State::kBackoff : State::kStarting;
+  return broken_ ? State::kFailed : State::kExited;
+}
+
+void Agent::Advance() {
+  again_ = true;
+  if (advancing_) return;  // what follows sees the new facts too
+  advancing_ = true;
+  while (std::exchange(again_, false)) {
+    if (child_ && !wanted_ && !stopping_) BeginStop(kDefaultGraceMs);
+    if (!child_ && wanted_ && saved_ && !shutdown_ && !spawn_wanted_ && !backoff_.active()) {
+      spawn_wanted_ = true;
+      context_.want_spawn(*this);
+    }
+    if (!child_ && !wanted_ && !deleted_ && inbox_.HasNext() && !broken_ && !shutdown_) {
+      wanted_ = true;  // a message wakes an agent that has exited
+      saved_ = false;
+    }
+    TakeNextMessage();
+    state_ = Derive();
+    SaveIfChanged();
+  }
+  advancing_ = false;
+  const auto told = listeners_;  // one may leave while it is told
+  for (const auto& [listener, changed] : told) {
+    if (listeners_.count(listener) != 0) changed();
+  }
+}
+
+uint64_t Agent::Listen(std::function<void()> changed) {
+  listeners_.emplace(next_listener_, std::move(changed));
+  return next_listener_++;
+}
+
+// ----------------------------------------------------------------------------------------------- process
+
+std::string Agent::TreeMarker() const { return "REEVE_TREE=" + context_.town_id + "/" + id(); }
+
+SpawnSpec Agent::BaseSpawn() const {
+  SpawnSpec spawn;
+  spawn.argv = spec_.command;
+  spawn.cwd = spec_.cwd;
+  for (const char* name : kInherited) {
+    if (const char* value = std::getenv(name); value && spec_.env.count(name) == 0) {
+      spawn.env.push_back(std::string(name) + "=" + value);
+    }
+  }
+  for (const auto& [name, value] : spec_.env) spawn.env.push_back(name + "=" + value);
+  spawn.env.push_back("REEVE_AGENT_ID=" + id());
+  spawn.env.push_back("REEVE_TOWN_ID=" + context_.town_id);
+  spawn.env.push_back(TreeMarker());
+  return spawn;
+}
+
+void Agent::Spawn() {
+  spawn_wanted_ = false;
+  if (child_ || !wanted_ || shutdown_) return Advance();
+  broken_.reset();
+  exit_.reset();
+  ready_ = stopping_ = false;
+  adapter_ = kind_->make(*this, session_);
+  SpawnSpec spawn = BaseSpawn();
+  if (Status prepared = adapter_->Prepare(spawn); !prepared) {
+    broken_ = prepared.error();
+  } else {
+    auto child =
+        Child::Start({context_.loop, context_.reaper, context_.cgroups}, spawn, TreeMarker(),
+                     {[this](Child::Output from, std::string_view bytes) { adapter_->OnOutput(from, bytes); },
+                      [this](const ExitStatus& exit) { OnChildDone(exit); }});
+    if (child) {
+      child_ = std::move(*child);
+    } else {
+      broken_ = child.error();
+    }
+  }
+  started_ms_ = context_.clock.WallMs();
+  if (broken_) {
+    adapter_.reset();
+    PlanRestart(true);
+    return Advance();
+  }
+  Append("agent.starting", JsonObject().Set("pid", int64_t{child_->pid()}).Set("restarts", restarts_).Take());
+  if (!has_turns_) BeginRun("");
+  ready_deadline_.Start(spec_.readiness_timeout_ms);
+  if (!log_->writable()) child_->PauseReading(true);
+  adapter_->OnSpawned();
+  Advance();
+}
+
+void Agent::OnCommit(bool committed) {
+  if (child_) child_->PauseReading(!committed && !log_->writable());
+}
+
+// Politely first, by the kind's own way; then TERM to the tree, grace, KILL.
+void Agent::BeginStop(int64_t grace_ms) {
+  grace_ms_ = grace_ms;
+  if (!child_) return;
+  if (stopping_) {
+    child_->Stop(grace_ms_);  // asked again: no more politeness
+    return;
+  }
+  stopping_ = true;
+  ready_deadline_.Stop();
+  Append("agent.stopping", JsonObject().Set("grace_ms", grace_ms).Take());
+  stop_deadline_.Start(std::min(grace_ms, kPoliteMs));
+  adapter_->PrepareStop(Guarded([this, pid = child_->pid()] {
+    if (child_ && child_->pid() == pid && stop_deadline_.active()) stop_deadline_.Start(0);
+  }));
+}
+
+void Agent::OnBroken(Error error) {
+  if (!child_ || broken_) return;
+  log::Warning("agent {}: {}: {}", id(), error.code, error.message);
+  Append("agent.error",
+         JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", true).Take());
+  broken_ = std::move(error);
+  BeginStop(kDefaultGraceMs);
+  Advance();
+}
+
+void Agent::OnChildDone(const ExitStatus& exit) {
+  adapter_->OnExited();
+  for (Timer* timer : {&ready_deadline_, &stop_deadline_}) timer->Stop();
+  const std::string how =
+      exit.signal != 0 ? "signal " + std::to_string(exit.signal) : "code " + std::to_string(exit.code);
+  const std::optional<int> code = exit.signal == 0 ? std::optional<int>(exit.code) : std::nullopt;
+  const bool asked = stopping_ && !broken_;
+  if (!exit.tree_empty) {
+    Append("agent.error", JsonObject()
+                              .Set("code", "tree_not_empty")
+                              .Set("message", "some process of this agent could not be killed")
+                              .Set("fatal", false)
+                              .Take());
+  }
+  if (run_) {
+    if (broken_) {
+      EndRun(Run::Status::kFailed, *broken_, code);
+    } else if (asked || cancel_ != Cancel::kNo) {
+      EndRun(Run::Status::kCancelled, {}, code);
+    } else if (!has_turns_ && exit.code == 0) {
+      EndRun(Run::Status::kCompleted, {}, code);
+    } else {
+      EndRun(Run::Status::kFailed, {has_turns_ ? "agent_exited" : "exit", "the process ended with " + how},
+             code);
+    }
+  }
+  JsonObject data;
+  data.Set("code", code);
+  if (exit.signal != 0) data.Set("signal", exit.signal);
+  data.Set("oom", exit.oom);
+  Append("agent.exited", data.Take());
+
+  exit_ = exit;
+  exited_ms_ = context_.clock.WallMs();
+  adapter_.reset();
+  child_.reset();
+  ready_ = stopping_ = false;
+  if (!std::exchange(restart_, false) && wanted_ && !shutdown_)
+    PlanRestart(broken_ || exit.signal != 0 || exit.code != 0);
+  Advance();
+}
+
+// What follows a process that ended by itself, or could not be started.
+void Agent::PlanRestart(bool failed) {
+  using When = RestartPolicy::When;
+  const RestartPolicy& policy = spec_.restart;
+  if (policy.when == When::kNever || (policy.when == When::kOnFailure && !failed)) {
+    wanted_ = false;
+  } else {
+    const int64_t now = context_.clock.MonotonicMs();
+    while (!restart_times_.empty() && restart_times_.front() <= now - policy.window_ms)
+      restart_times_.pop_front();
+    if (restart_times_.size() >= static_cast<size_t>(policy.max_restarts)) {
+      wanted_ = false;
+      broken_ = Error{"crash_loop", "ended " + std::to_string(restart_times_.size() + 1) + " times within " +
+                                        std::to_string(policy.window_ms) + " ms"};
+    } else {
+      if (context_.clock.WallMs() - started_ms_ >= kHealthyMs) backoff_step_ = 0;
+      const int64_t full = std::min(kBackoffMaxMs, kBackoffMinMs << std::min(backoff_step_++, 6));
+      const int64_t delay =
+          full / 2 + std::rand() % (full / 2 + 1);  // jitter: agents that fell together rise apart
+      restart_times_.push_back(now);
+      ++restarts_;
+      Append("agent.restarting", JsonObject().Set("attempt", restarts_).Set("delay_ms", delay).Take());
+      backoff_.Start(delay);
+    }
+  }
+  if (!wanted_ && broken_) {
+    Append("agent.failed", JsonObject().Set("code", broken_->code).Set("message", broken_->message).Take());
+  }
+}
+
+}  // namespace reeve

@@ -1,0 +1,232 @@
+// Agent: one managed agent. It outlives its process, which comes and goes, and the daemon, which may be
+// killed at any moment: spec and state are in the Store, everything that happened is in its EventLog.
+//
+// State is decided in one place: commands and facts (the child lives, the adapter is ready, a run is open,
+// approvals wait) are noted where they occur, then Advance() looks at all of them, acts, and derives the
+// State. Each process has its own Child and Adapter, which own everything that could call back: what is late
+// from an earlier process has nobody to reach.
+//
+// Owned by the Town; on the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/agent_spec.h"
+#include "orchestrator/approvals.h"
+#include "orchestrator/event_log.h"
+#include "orchestrator/inbox.h"
+#include "orchestrator/run.h"
+#include "orchestrator/store.h"
+#include "process/child.h"
+#include "process/result.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+class Agent;
+class CgroupRoot;
+class Clock;
+class Reaper;
+
+// What an agent needs of the town. Everything here outlives it.
+struct AgentContext {
+  Loop& loop;
+  const Clock& clock;
+  HttpClient& http;
+  Store& store;
+  Reaper& reaper;
+  CgroupRoot* cgroups = nullptr;  // null: process_tree.h does what it can
+  std::string events_dir;         // holds one folder an agent
+  std::string town_id;            // random, of this data folder: marks all its children's environments
+  EventLog::Limits log_limits;
+  std::function<uint64_t()> next_epoch;
+  std::function<void(Agent&)> want_spawn;  // call Spawn() when it is this agent's turn
+  std::function<void(Agent&)> dirty;       // its log is to be committed at the end of this turn
+};
+
+class Agent final : private AgentHost {
+ public:
+  enum class State {
+    kStarting,    // its process is being made, or is not ready yet
+    kIdle,        // ready, no run
+    kRunning,     // a run is open
+    kNeedsInput,  // a run is open and waits for a person
+    kStopping,    // the process is being ended
+    kBackoff,     // the process has gone and is started again after a while
+    kExited,      // no process, none wanted
+    kFailed,      // no process: it could not be started, never became ready, or crashed too often
+  };
+  using Done = std::function<void(Status)>;  // on disk, or why not
+  // What a stop gets before KILL when nobody says; kilo takes 3 s to end by itself.
+  static constexpr int64_t kDefaultGraceMs = 5'000;
+
+  // A new agent, wanted alive. Its log is made here; the record is on disk when `done` says so, and only then
+  // is the process started.
+  static Result<std::unique_ptr<Agent>> Create(AgentContext& context, AgentSpec spec, Done done);
+  // One that an earlier daemon knew. Its processes must have been swept before. Ends what that daemon left
+  // open in the log (run.failed daemon_restarted, agent.exited) and starts it again if its policy says so.
+  static Result<std::unique_ptr<Agent>> Load(AgentContext& context, const AgentRecord& record,
+                                             std::vector<MessageRecord> messages);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  // --- what it is
+  [[nodiscard]] const AgentSpec& spec() const override { return spec_; }
+  [[nodiscard]] const std::string& id() const { return spec_.id; }
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool deleted() const { return deleted_; }
+  [[nodiscard]] bool has_turns() const { return has_turns_; }
+  [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] bool has_process() const { return child_ != nullptr; }
+  // No process, none to come: its streams end when all is delivered.
+  [[nodiscard]] bool ended() const { return !child_ && !wanted_; }
+  [[nodiscard]] int64_t last_event_ms() const { return last_event_ms_; }  // wall clock
+  [[nodiscard]] const Approvals& approvals() const { return approvals_; }
+  [[nodiscard]] const std::optional<Run>& run() const { return run_; }
+  [[nodiscard]] const Run* LastRun() const { return runs_.empty() ? nullptr : &runs_.back(); }
+  [[nodiscard]] const Run* FindRun(const std::string& run_id) const;           // also the present one
+  [[nodiscard]] const Run* RunOfMessage(const std::string& message_id) const;  // also the present one
+  [[nodiscard]] bool Waits(const std::string& message_id) const;               // queued or being begun
+  [[nodiscard]] bool idle() const { return !run_ && (!taken_ && (inbox_.size() == 0 || inbox_.paused())); }
+  [[nodiscard]] std::string ToJson() const;
+  // {agent, run, pending, partial_text, cursor}, all of one log position; commits the log first.
+  Result<std::string> Snapshot();
+
+  // The log, opened on first use.
+  Result<EventLog*> log();
+  // The log if it is open.
+  [[nodiscard]] EventLog* open_log() const { return log_.get(); }
+
+  // --- commands. The Status returned refuses; `done` comes only after an accepted one.
+  Status Start(Done done);
+  Status Stop(int64_t grace_ms, Done done);
+  Status Restart(int64_t grace_ms, Done done);
+  Status Interrupt();
+  Status Delete(Done done);
+  // The end of the daemon: the process is ended, but stays wanted if its policy brings it back.
+  void Shutdown(int64_t grace_ms);
+  struct Accepted {
+    std::string message_id;
+    const char* disposition = "";  // delivered, started, queued
+    uint64_t seq = 0;              // of the event that records it
+  };
+  void Send(std::string text, Message::Mode mode, std::function<void(Result<Accepted>)> done);
+  Status Decide(const std::string& approval_id, Decision decision, const std::string& reason);
+
+  // --- for the town
+  void Spawn();
+  // The log was committed, or could not be (disk full): the child's output is read or left in the pipe.
+  void OnCommit(bool committed);
+
+  // Calls `changed` after anything about it has changed, until Unlisten.
+  uint64_t Listen(std::function<void()> changed);
+  void Unlisten(uint64_t listener) { listeners_.erase(listener); }
+
+ private:
+  Agent(AgentContext& context, AgentSpec spec);
+
+  // AgentHost
+  Loop& loop() override { return context_.loop; }
+  HttpClient& http() override { return context_.http; }
+  void Emit(std::string_view type, std::string_view data) override;
+  void OnReady() override;
+  void OnTurnStarted() override;
+  void OnTurnEnded(const TurnEnd& end) override;
+  void OnApproval(ApprovalRequest request) override;
+  void OnApprovalGone(const std::string& id) override;
+  void OnSession(std::string id) override;
+  void OnBroken(Error error) override;
+  Status WriteStdin(std::string_view bytes) override;
+  void Signal(int signum) override;
+
+  void Advance();
+  [[nodiscard]] State Derive() const;
+  Status OpenLog();
+  void RecoverLog();
+  [[nodiscard]] SpawnSpec BaseSpawn() const;
+  [[nodiscard]] std::string TreeMarker() const;
+  void BeginStop(int64_t grace_ms);
+  void OnChildDone(const ExitStatus& exit);
+  void PlanRestart(bool failed);
+  void TakeNextMessage();
+  void BeginTaken();
+  void FinishMessage(const std::string& message_id);
+  void BeginRun(const std::string& message_id);
+  void EndRun(Run::Status status, Error error, std::optional<int> exit_code);
+  void Resolve(const std::string& approval_id, const std::string& decision, const char* by,
+               const std::string& reason);
+  void WatchDeadlines();
+  void Save(Done done);
+  void SaveIfChanged();
+  [[nodiscard]] std::string StateJson() const;
+  void LoadState(const JsonValue& state);
+  Cursor Append(std::string_view type, std::string_view data);
+  // Wraps a callback that comes from outside (store, pool): it runs only if the agent still exists.
+  template <typename Call>
+  auto Guarded(Call call) {
+    return [alive = std::weak_ptr<bool>(alive_), call = std::move(call)](auto&&... args) {
+      if (!alive.expired()) call(std::forward<decltype(args)>(args)...);
+    };
+  }
+
+  AgentContext& context_;
+  const AgentSpec spec_;
+  const Kind* const kind_;
+  const bool has_turns_;  // otherwise the process's life is the run
+
+  // wishes
+  bool wanted_ = false;  // a process shall live
+  bool deleted_ = false;
+  bool restart_ = false;  // start again once the present process has gone
+  bool shutdown_ = false;
+  int64_t grace_ms_ = 0;
+
+  // facts
+  std::unique_ptr<Adapter> adapter_;  // of the present process
+  std::unique_ptr<Child> child_;
+  bool saved_ = false;         // the wish to live is on disk: it may be spawned
+  bool spawn_wanted_ = false;  // asked the town for our turn
+  bool ready_ = false;
+  bool stopping_ = false;
+  std::optional<Error> broken_;  // why the present process is of no more use, or the last start failed
+  std::optional<Run> run_;
+  enum class Cancel { kNo, kPerson, kMessage } cancel_ = Cancel::kNo;  // of the open run
+  std::deque<Run> runs_;  // ended ones, the newest last, kMaxRuns of them
+  Inbox inbox_;
+  std::optional<Message> taken_;  // out of the inbox, its state "running" on its way to disk
+  Approvals approvals_;
+  std::string session_;  // upstream
+
+  State state_ = State::kExited;
+  std::optional<ExitStatus> exit_;
+  int64_t created_ms_ = 0, started_ms_ = 0, ready_ms_ = 0, exited_ms_ = 0, last_event_ms_ = 0;
+  int restarts_ = 0;
+  std::deque<int64_t> restart_times_;  // monotonic, within the policy's window
+  int backoff_step_ = 0;
+  uint64_t partial_after_ = 0;  // the present message's deltas come after this event
+
+  std::unique_ptr<EventLog> log_;
+  Timer ready_deadline_;
+  Timer stop_deadline_;  // of the polite part of a stop
+  Timer backoff_;
+  Timer approval_deadline_;
+  bool advancing_ = false, again_ = false;
+  std::string saved_state_;  // what the store has
+  std::map<uint64_t, std::function<void()>> listeners_;
+  uint64_t next_listener_ = 1;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+const char* NameOf(Agent::State state);
+
+}  // namespace reeve

@@ -1,0 +1,228 @@
+// What an agent shows of itself, to the API and to the store.
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <utility>
+
+#include <unistd.h>
+
+#include "orchestrator/agent.h"
+#include "process/clock.h"
+
+namespace reeve {
+
+const char* NameOf(Agent::State state) {
+  switch (state) {
+    case Agent::State::kStarting:
+      return "starting";
+    case Agent::State::kIdle:
+      return "idle";
+    case Agent::State::kRunning:
+      return "running";
+    case Agent::State::kNeedsInput:
+      return "needs_input";
+    case Agent::State::kStopping:
+      return "stopping";
+    case Agent::State::kBackoff:
+      return "backoff";
+    case Agent::State::kExited:
+      return "exited";
+    case Agent::State::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+const char* NameOf(Run::Status status) {
+  switch (status) {
+    case Run::Status::kRunning:
+      return "running";
+    case Run::Status::kCompleted:
+      return "completed";
+    case Run::Status::kFailed:
+      return "failed";
+    case Run::Status::kCancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
+std::string Run::ToJson() const {
+  JsonObject json;
+  json.Set("run_id", id).Set("status", NameOf(status));
+  if (!message_id.empty()) json.Set("message_id", message_id);
+  json.Set("exit_code", exit_code);
+  if (!error.code.empty()) {
+    json.SetRaw("error", JsonObject().Set("code", error.code).Set("message", error.message).Take());
+  }
+  json.SetRaw("usage", usage).Set("started_at", FormatTime(started_ms));
+  if (ended_ms != 0) json.Set("ended_at", FormatTime(ended_ms)).Set("duration_ms", ended_ms - started_ms);
+  return json.Take();
+}
+
+std::optional<Run> Run::FromJson(const JsonValue& json) {
+  auto time = [](const JsonValue& value) { return ParseTime(std::string(value.StringOr(""))).value_or(0); };
+  Run run;
+  run.id = json["run_id"].StringOr("");
+  run.message_id = json["message_id"].StringOr("");
+  if (auto code = json["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
+  run.error = {std::string(json["error"]["code"].StringOr("")),
+               std::string(json["error"]["message"].StringOr(""))};
+  if (json["usage"]) run.usage = json["usage"].Raw();
+  run.started_ms = time(json["started_at"]);
+  run.ended_ms = time(json["ended_at"]);
+  for (Status status : {Status::kRunning, Status::kCompleted, Status::kFailed, Status::kCancelled}) {
+    if (json["status"].StringOr("") == NameOf(status)) run.status = status;
+  }
+  if (run.id.empty()) return std::nullopt;
+  return run;
+}
+
+namespace {
+
+std::string ExitJson(const ExitStatus& exit) {
+  JsonObject json;
+  if (exit.signal != 0) {
+    json.Set("signal", exit.signal);
+  } else {
+    json.Set("code", exit.code);
+  }
+  return json.Set("oom", exit.oom).Take();
+}
+
+// {rss_bytes, cpu_ms} of one process, from /proc/<pid>/stat (proc(5)); empty if it has gone.
+std::string ResourcesJson(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string stat((std::istreambuf_iterator<char>(file)), {});
+  size_t after_name = stat.rfind(')');
+  if (after_name == std::string::npos) return {};
+  uint64_t user = 0;
+  uint64_t system = 0;
+  int64_t pages = 0;
+  // Fields 14, 15 and 24; the name, field 2, may hold anything.
+  if (std::sscanf(stat.c_str() + after_name + 1,
+                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
+                  &user, &system, &pages) != 3) {
+    return {};
+  }
+  const auto ticks = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  return JsonObject()
+      .Set("rss_bytes", pages * sysconf(_SC_PAGESIZE))
+      .Set("cpu_ms", (user + system) * 1000 / ticks)
+      .Take();
+}
+
+}  // namespace
+
+std::string Agent::ToJson() const {
+  JsonObject state;
+  state.Set("state", NameOf(state_));
+  if (child_) state.Set("pid", int64_t{child_->pid()});
+  state.Set("created_at", FormatTime(created_ms_));
+  for (auto [name, ms] : {std::pair{"started_at", started_ms_},
+                          {"ready_at", ready_ms_},
+                          {"exited_at", exited_ms_},
+                          {"last_event_at", last_event_ms_}}) {
+    if (ms != 0) state.Set(name, FormatTime(ms));
+  }
+  if (exit_) state.SetRaw("exit", ExitJson(*exit_));
+  state.Set("restarts", restarts_);
+  if (run_) state.SetRaw("run", run_->ToJson());
+  if (!runs_.empty()) state.SetRaw("last_run", runs_.back().ToJson());
+  state.Set("queue_depth", static_cast<uint64_t>(inbox_.size() + (taken_ ? 1 : 0)));
+  state.Set("queue_paused", inbox_.paused());
+  state.Set("pending_approvals", static_cast<uint64_t>(approvals_.pending().size()));
+  state.Set("viewers", static_cast<uint64_t>(log_ ? log_->readers().size() : 0));
+  if (log_) state.Set("cursor", log_->committed().ToString());
+  if (!session_.empty()) state.Set("session", session_);
+  if (child_) state.SetRaw("resources", ResourcesJson(child_->pid()));
+  if (broken_) state.Set("reason", broken_->message);
+  if (deleted_) state.Set("deleted", true);
+
+  std::string json = spec_.ToJson(AgentSpec::Secrets::kNamesOnly);
+  json.back() = ',';
+  json += state.Take().substr(1);
+  return json;
+}
+
+Result<std::string> Agent::Snapshot() {
+  if (auto opened = OpenLog(); !opened) return opened.error();
+  if (Status committed = log_->Commit(); !committed) return committed.error();
+  std::string partial;
+  if (run_ && log_->head().seq > partial_after_) {
+    auto from = log_->PositionAfter(partial_after_);
+    if (!from) return from.error();
+    auto read = log_->Scan(*from, [&partial](const FrameView& frame, std::string_view) {
+      if (frame.type == "assistant.delta") {
+        if (auto json = JsonDocument::Parse(frame.envelope)) partial += (*json)["data"]["text"].StringOr("");
+      }
+      return true;
+    });
+    if (!read) return read.error();
+  }
+  JsonArray pending;
+  for (const PendingApproval& approval : approvals_.pending()) pending.AddRaw(approval.ToJson());
+  return JsonObject()
+      .SetRaw("agent", ToJson())
+      .SetRaw("run", run_ ? run_->ToJson() : "null")
+      .SetRaw("pending", pending.Take())
+      .Set("partial_text", partial)
+      .Set("cursor", log_->committed().ToString())
+      .Take();
+}
+
+// -------------------------------------------------------------------------------------------------- store
+
+std::string Agent::StateJson() const {
+  JsonObject json;
+  json.Set("wanted", wanted_)
+      .Set("session", session_)
+      .Set("restarts", restarts_)
+      .Set("paused", inbox_.paused());
+  json.Set("created_ms", created_ms_).Set("started_ms", started_ms_).Set("exited_ms", exited_ms_);
+  if (exit_) json.SetRaw("exit", ExitJson(*exit_));
+  if (!runs_.empty()) json.SetRaw("last_run", runs_.back().ToJson());
+  if (broken_)
+    json.SetRaw("failure", JsonObject().Set("code", broken_->code).Set("message", broken_->message).Take());
+  return json.Take();
+}
+
+void Agent::LoadState(const JsonValue& state) {
+  wanted_ = state["wanted"].AsBool().value_or(false) && !deleted_;
+  session_ = state["session"].StringOr(session_);
+  restarts_ = static_cast<int>(state["restarts"].AsInt().value_or(0));
+  created_ms_ = state["created_ms"].AsInt().value_or(0);
+  started_ms_ = state["started_ms"].AsInt().value_or(0);
+  exited_ms_ = state["exited_ms"].AsInt().value_or(0);
+  if (state["paused"].AsBool().value_or(false)) inbox_.Pause();
+  if (JsonValue exit = state["exit"]) {
+    exit_.emplace();
+    exit_->code = static_cast<int>(exit["code"].AsInt().value_or(-1));
+    exit_->signal = static_cast<int>(exit["signal"].AsInt().value_or(0));
+    exit_->oom = exit["oom"].AsBool().value_or(false);
+  }
+  if (auto run = Run::FromJson(state["last_run"])) runs_.push_back(std::move(*run));
+  if (JsonValue failure = state["failure"]) {
+    broken_ = Error{std::string(failure["code"].StringOr("")), std::string(failure["message"].StringOr(""))};
+  }
+  state_ = Derive();
+}
+
+// Every save carries the whole record; the store keeps their order. The process is spawned only once the wish
+// for it is on disk: after a crash the next daemon knows that it may have been there.
+void Agent::Save(Done done) {
+  const bool wish = wanted_;
+  saved_state_ = StateJson();
+  context_.store.PutAgent({id(), spec_.ToJson(AgentSpec::Secrets::kKeep), saved_state_, deleted_},
+                          Guarded([this, wish, done = std::move(done)](const Status& status) {
+                            if (status && wanted_ == wish) saved_ = wish;
+                            done(status);
+                            Advance();
+                          }));
+}
+
+void Agent::SaveIfChanged() {
+  if (StateJson() != saved_state_) Save([](const Status&) {});
+}
+
+}  // namespace reeve

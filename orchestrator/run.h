@@ -1,0 +1,31 @@
+// Run: one turn of work, from a prompt to its end (api.md, "Names"). A value: the present one of an agent,
+// and the record of an ended one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "orchestrator/json.h"
+#include "process/result.h"
+
+namespace reeve {
+
+struct Run {
+  enum class Status { kRunning, kCompleted, kFailed, kCancelled };
+  std::string id;  // "r<seq of its run.started>"
+  std::string message_id;
+  Status status = Status::kRunning;
+  std::optional<int> exit_code;  // of a process whose life was the run
+  Error error{};                 // of a failed one
+  int64_t started_ms = 0;        // wall clock
+  int64_t ended_ms = 0;
+  std::string usage;  // JSON of its last usage.updated, or empty
+
+  [[nodiscard]] std::string ToJson() const;
+  static std::optional<Run> FromJson(const JsonValue& json);
+};
+
+const char* NameOf(Run::Status status);
+
+}  // namespace reeve

@@ -1,0 +1,298 @@
+#include "orchestrator/town.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "process/clock.h"
+#include "process/log.h"
+#include "process/loop.h"
+#include "process/proc.h"
+#include "process/random.h"
+
+namespace reeve {
+
+namespace {
+
+// vfork holds the loop for about 0.6 ms: so many starts a turn, and viewers are served in between.
+constexpr int kSpawnsPerTurn = 2;
+// Epochs are reserved on disk this many at a time, so that opening a log does not wait for the disk.
+constexpr uint64_t kEpochBlock = 4096;
+constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
+constexpr int64_t kUpkeepMs = 1'000;
+constexpr int kTrimEvery = 60;  // upkeep rounds between looks at retention and quiet logs
+constexpr int64_t kQuietMs = 30'000;
+
+// The town's identity: random, made once, kept beside its data. It marks the environments of its children.
+Result<std::string> TownId(const std::string& path) {
+  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return OsError("open " + path, errno);
+  char buffer[64];
+  ssize_t n = read(fd.get(), buffer, sizeof buffer);
+  if (n == 32) return std::string(buffer, 32);
+  std::string id = RandomHex(16);
+  if (ftruncate(fd.get(), 0) != 0 ||
+      pwrite(fd.get(), id.data(), id.size(), 0) != static_cast<ssize_t>(id.size()) || fsync(fd.get()) != 0) {
+    return OsError("write " + path, errno);
+  }
+  return id;
+}
+
+bool ProgramFound(const AgentSpec& spec, const std::string& program) {
+  auto path = spec.env.find("PATH");
+  const char* inherited = std::getenv("PATH");
+  return !FindProgram(program, path != spec.env.end() ? path->second : inherited ? inherited : "").empty();
+}
+
+}  // namespace
+
+Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper,
+           CgroupRoot* cgroups, Options options)
+    : loop_(loop),
+      clock_(clock),
+      store_(store),
+      options_(std::move(options)),
+      context_{loop,
+               clock,
+               http,
+               store,
+               reaper,
+               cgroups,
+               options_.data_dir + "/events",
+               "",
+               options_.log,
+               [this] { return NextEpoch(); },
+               [this](Agent& agent) {
+                 spawn_queue_.push_back(agent.id());
+                 if (!spawn_.active()) spawn_.Start(0);
+               },
+               [this](Agent& agent) { dirty_.push_back(&agent); }},
+      spawn_(loop, [this] { SpawnSome(); }),
+      retry_(loop,
+             [this] {
+               dirty_.insert(dirty_.end(), blocked_.begin(), blocked_.end());
+               blocked_.clear();
+             }),
+      upkeep_(loop, [this] { SyncLogs(); }),
+      drain_watch_(loop, [this] { LookAfterDrain(); }) {
+  upkeep_.Start(kUpkeepMs, kUpkeepMs);
+}
+
+Town::~Town() = default;
+
+Status Town::Load() {
+  if (mkdir(context_.events_dir.c_str(), 0700) != 0 && errno != EEXIST)
+    return OsError("make " + context_.events_dir, errno);
+  auto id = TownId(options_.data_dir + "/town-id");
+  if (!id) return id.error();
+  context_.town_id = *id;
+  for (const ProcessId& left : AllWithMarker("REEVE_TOWN_ID=" + context_.town_id)) {
+    log::Warning("sweeping process {} that an earlier daemon left behind", left.pid);
+    SignalProcess(left, SIGKILL);
+  }
+  auto epoch = store_.Reserve("epoch", kEpochBlock);
+  if (!epoch) return epoch.error();
+  epoch_ = *epoch;
+  epoch_end_ = *epoch + kEpochBlock;
+
+  auto records = store_.LoadAgents();
+  if (!records) return records.error();
+  auto messages = store_.LoadMessages();
+  if (!messages) return messages.error();
+  std::map<std::string, std::vector<MessageRecord>> by_agent;
+  for (MessageRecord& message : *messages) by_agent[message.agent].push_back(std::move(message));
+  for (const AgentRecord& record : *records) {
+    auto agent = Agent::Load(context_, record, std::move(by_agent[record.id]));
+    if (!agent) return agent.error();
+    agents_.emplace(record.id, std::move(*agent));
+  }
+  return {};
+}
+
+uint64_t Town::NextEpoch() {
+  if (epoch_end_ - epoch_ == kEpochBlock / 2) {
+    store_.ReserveLater("epoch", kEpochBlock, [this](Result<uint64_t> before) {
+      if (before) epoch_end_ = *before + kEpochBlock;
+    });
+  }
+  if (epoch_ == epoch_end_) log::Failure("epochs run ahead of what is reserved on disk");
+  return ++epoch_;
+}
+
+// ------------------------------------------------------------------------------------------------- agents
+
+Result<Agent*> Town::Create(AgentSpec spec, Agent::Done done) {
+  if (draining_) return Error{"draining", "the daemon is shutting down"};
+  if (agents_.size() >= options_.max_agents) {
+    return Error{"too_many_agents",
+                 "this town has its " + std::to_string(options_.max_agents) + " agents already"};
+  }
+  if (const Agent* there = Find(spec.id)) {
+    if (!there->deleted()) return Error{"agent_exists", "agent " + spec.id + " exists"};
+    return Error{"agent_exists", "agent " + spec.id + " was deleted; its id is free once it is purged"};
+  }
+  const Kind* kind = FindKind(spec.kind);
+  if (!kind) return Error{"invalid_request", "kind: there is no kind " + spec.kind};
+  if (spec.command.empty() && !kind->program)
+    return Error{"invalid_request", "command: kind " + spec.kind + " needs one"};
+  const std::string program = spec.command.empty() ? kind->program : spec.command[0];
+  if (!ProgramFound(spec, program)) {
+    std::string hint = kind->install ? std::string("; to install: ") + kind->install : "";
+    return Error{"invalid_request", "command: program " + program + " was not found" + hint};
+  }
+  std::string id = spec.id;
+  auto agent = Agent::Create(context_, std::move(spec), std::move(done));
+  if (!agent) return agent.error();
+  Agent* made = agent->get();
+  agents_.emplace(std::move(id), std::move(*agent));
+  if (on_change_) on_change_(*made, Change::kMade);
+  return made;
+}
+
+Agent* Town::Find(const std::string& id) const {
+  auto found = agents_.find(id);
+  return found == agents_.end() ? nullptr : found->second.get();
+}
+
+Status Town::Delete(const std::string& id, bool purge, Agent::Done done) {
+  Agent* agent = Find(id);
+  if (!agent) return Error{"agent_not_found", "there is no agent " + id};
+  if (agent->deleted() && !purge) return Error{"agent_deleted", "agent " + id + " has been deleted"};
+  if (purge && purging_.count(id) == 0) {
+    purging_[id] = agent->Listen([this, agent] {
+      if (!agent->has_process())
+        loop_.Post([this, gone = agent->id()] {
+          if (Agent* still = Find(gone)) FinishDeletion(*still);
+        });
+    });
+  }
+  Status accepted = agent->Delete(std::move(done));
+  if (on_change_) on_change_(*agent, Change::kDeleted);
+  return accepted;
+}
+
+// The last of a purged agent: its record, its log, itself.
+void Town::FinishDeletion(Agent& agent) {
+  if (agent.has_process() || purging_.count(agent.id()) == 0) return;
+  const std::string id = agent.id();
+  if (on_change_) on_change_(agent, Change::kPurged);
+  store_.DeleteAgent(id, [id](const Status& status) {
+    if (!status) log::Failure("purge agent {}: {}", id, status.error().message);
+  });
+  if (auto log = agent.log(); !log) {
+    log::Failure("purge agent {}: {}", id, log.error().message);
+  } else if (Status removed = (*log)->Remove(); !removed) {
+    log::Failure("purge agent {}: {}", id, removed.error().message);
+  }
+  dirty_.erase(std::remove(dirty_.begin(), dirty_.end(), &agent), dirty_.end());
+  blocked_.erase(std::remove(blocked_.begin(), blocked_.end(), &agent), blocked_.end());
+  purging_.erase(id);
+  agents_.erase(id);
+}
+
+void Town::SpawnSome() {
+  for (int spawned = 0; spawned < kSpawnsPerTurn && !spawn_queue_.empty(); ++spawned) {
+    std::string id = std::move(spawn_queue_.front());
+    spawn_queue_.erase(spawn_queue_.begin());
+    if (Agent* agent = Find(id)) agent->Spawn();
+  }
+  if (!spawn_queue_.empty()) spawn_.Start(0);
+}
+
+// --------------------------------------------------------------------------------------------------- logs
+
+void Town::CommitLogs() {
+  // Committing calls agents, which may append: those logs are dirty again, for the next turn.
+  std::vector<Agent*> now;
+  now.swap(dirty_);
+  for (Agent* agent : now) {
+    EventLog* log = agent->open_log();
+    if (Status committed = log->Commit(); committed) {
+      ++commits_;
+      agent->OnCommit(true);
+      continue;
+    } else if (blocked_.empty()) {
+      log::Failure("{}; trying again every {} ms", committed.error().message, kRetryMs);
+      blocked_reason_ = committed.error().message;
+    }
+    blocked_.push_back(agent);
+    agent->OnCommit(false);
+  }
+  if (!blocked_.empty() && !retry_.active()) retry_.Start(kRetryMs);
+}
+
+// Off the loop: fdatasync takes as long as the disk likes. One round at a time.
+void Town::SyncLogs() {
+  const bool trim = ++upkeep_round_ % kTrimEvery == 0;
+  std::vector<Fd> written;
+  for (auto& [id, agent] : agents_) {
+    EventLog* log = agent->open_log();
+    if (!log) continue;
+    if (options_.sync && !syncing_) {
+      for (Fd& fd : log->TakeForSync()) written.push_back(std::move(fd));
+    }
+    if (trim) {
+      log->Trim();
+      if (log->readers().empty() && clock_.WallMs() - agent->last_event_ms() > kQuietMs) log->ReleaseTail();
+    }
+  }
+  if (written.empty()) return;
+  syncing_ = true;
+  auto shared = std::make_shared<std::vector<Fd>>(std::move(written));
+  loop_.Offload(
+      [shared] {
+        for (const Fd& fd : *shared) {
+          if (fdatasync(fd.get()) != 0) log::Failure("{}", OsError("sync an event log", errno).message);
+        }
+        shared->clear();
+      },
+      [this] { syncing_ = false; });
+}
+
+// -------------------------------------------------------------------------------------------------- drain
+
+void Town::Drain(int64_t timeout_ms, std::function<void(std::vector<std::string>)> drained) {
+  draining_ = true;
+  drained_ = std::move(drained);
+  drain_deadline_ms_ = clock_.MonotonicMs() + timeout_ms;
+  // An agent's grace ends before ours, so that its KILL still happens.
+  for (auto& [id, agent] : agents_) agent->Shutdown(std::max<int64_t>(timeout_ms - 2'000, timeout_ms / 2));
+  drain_watch_.Start(0, 20);
+}
+
+void Town::LookAfterDrain() {
+  std::vector<std::string> alive;
+  for (auto& [id, agent] : agents_) {
+    if (agent->has_process()) alive.push_back(id);
+  }
+  if (!alive.empty() && clock_.MonotonicMs() < drain_deadline_ms_) return;
+  drain_watch_.Stop();
+  CommitLogs();
+  auto drained = std::move(drained_);
+  drained(std::move(alive));
+}
+
+Town::Stats Town::stats() const {
+  Stats stats;
+  stats.agents = agents_.size();
+  stats.commits = commits_;
+  stats.blocked_logs = blocked_.size();
+  if (!blocked_.empty()) stats.blocked_reason = blocked_reason_;
+  for (const auto& [id, agent] : agents_) {
+    ++stats.by_state[NameOf(agent->state())];
+    const EventLog* log = agent->open_log();
+    if (!log) continue;
+    EventLog::Stats one = log->stats();
+    stats.log_bytes += one.bytes_on_disk;
+    stats.tail_bytes += one.tail_bytes;
+    stats.max_commit_us = std::max(stats.max_commit_us, one.max_commit_us);
+    stats.events += one.appended;
+  }
+  return stats;
+}
+
+}  // namespace reeve

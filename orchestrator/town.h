@@ -1,0 +1,109 @@
+// Town: owns the agents of this daemon. It makes, finds and forgets them, lets them start a few at a time,
+// and commits their logs at the end of every turn of the loop.
+//
+// Owned by main; on the loop's thread. What it is given outlives it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "orchestrator/agent.h"
+#include "process/result.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+class Town {
+ public:
+  struct Options {
+    std::string data_dir;  // ours alone; has "events/"
+    std::string name;
+    size_t max_agents = 10'000;  // each costs a record, a log folder and, alive, some descriptors
+    EventLog::Limits log;
+    bool sync = true;  // fdatasync written logs once a second
+  };
+
+  Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper, CgroupRoot* cgroups,
+       Options options);
+  ~Town();
+  Town(const Town&) = delete;
+  Town& operator=(const Town&) = delete;
+
+  // Sweeps what an earlier daemon left behind, then brings its agents back. Blocks; before the loop runs.
+  Status Load();
+
+  // Error "agent_exists", "agent_deleted" (the id is taken until it is purged), "too_many_agents",
+  // "draining", "invalid_request" (no such kind, no such program). `done` once the agent is on disk.
+  Result<Agent*> Create(AgentSpec spec, Agent::Done done);
+  // Null: never was, or purged. Deleted agents are found, and say so.
+  [[nodiscard]] Agent* Find(const std::string& id) const;
+  [[nodiscard]] const std::map<std::string, std::unique_ptr<Agent>>& agents() const { return agents_; }
+  // Stops the agent, then forgets it; with `purge` also its log and its id. `done` once the wish is on disk.
+  Status Delete(const std::string& id, bool purge, Agent::Done done);
+
+  // No new agents, no starts; every agent is stopped; `drained` when none has a process, with the names of
+  // those that had to be given up after `timeout_ms`.
+  void Drain(int64_t timeout_ms, std::function<void(std::vector<std::string> stuck)> drained);
+  [[nodiscard]] bool draining() const { return draining_; }
+
+  // Writes what this turn appended. Run at the end of every turn, before viewers are served.
+  void CommitLogs();
+  // Called when an agent was made, and when one was deleted or is about to be destroyed (purged).
+  enum class Change { kMade, kDeleted, kPurged };
+  void OnChange(std::function<void(Agent&, Change)> told) { on_change_ = std::move(told); }
+
+  struct Stats {
+    size_t agents = 0;
+    std::map<std::string, size_t> by_state;
+    uint64_t events = 0;  // appended since start
+    uint64_t commits = 0;
+    int64_t max_commit_us = 0;
+    uint64_t log_bytes = 0;  // of the open logs
+    size_t tail_bytes = 0;
+    size_t blocked_logs = 0;  // could not be written at the last try
+    std::string blocked_reason;
+  };
+  [[nodiscard]] Stats stats() const;
+  [[nodiscard]] const std::string& name() const { return options_.name; }
+
+ private:
+  uint64_t NextEpoch();
+  void SpawnSome();
+  void SyncLogs();
+  void FinishDeletion(Agent& agent);
+  void LookAfterDrain();
+
+  Loop& loop_;
+  const Clock& clock_;
+  Store& store_;
+  Options options_;
+  AgentContext context_;
+
+  uint64_t epoch_ = 0;      // the last one given out
+  uint64_t epoch_end_ = 0;  // reserved on disk up to here
+  std::map<std::string, std::unique_ptr<Agent>> agents_;
+  std::map<std::string, uint64_t> purging_;  // agents that go once they have no process: id → listener
+  std::vector<std::string> spawn_queue_;     // ids: an agent may be gone by its turn
+  std::vector<Agent*> dirty_;
+  std::vector<Agent*> blocked_;  // their last commit failed; tried again by retry_
+  std::string blocked_reason_;
+  Timer spawn_;
+  Timer retry_;
+  Timer upkeep_;  // fdatasync, retention by age, memory of quiet logs
+  int upkeep_round_ = 0;
+  bool syncing_ = false;
+  uint64_t commits_ = 0;
+
+  bool draining_ = false;
+  int64_t drain_deadline_ms_ = 0;
+  std::function<void(std::vector<std::string>)> drained_;
+  Timer drain_watch_;
+
+  std::function<void(Agent&, Change)> on_change_;
+};
+
+}  // namespace reeve
