@@ -25,6 +25,9 @@ const kTimes = {
 // Longest time to take in what has arrived before others in the page get their turn.
 const kSliceMs = 12;
 
+// A server takes 8 KiB of path and query. More positions than fit travel in the ticket.
+const kMaxAfterChars = 6000;
+
 // How often in a row "not you" is worth another ticket: one may have been lost in a restart of the daemon.
 const kMaxRefusals = 3;
 
@@ -116,11 +119,11 @@ export class HttpError extends Error {
 // A ticket provider that POSTs to `url`, which answers as POST /agents/{id}/stream-ticket does. The answer's
 // own `url` is taken relative to the one asked. `headers` may be a function.
 export function ticketsFrom(url, { headers, body, credentials = 'same-origin' } = {}) {
-  return async ({ signal } = {}) => {
+  return async ({ signal, after } = {}) => {
     const response = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(typeof headers === 'function' ? headers() : headers) },
-      body: JSON.stringify(body ?? {}),
+      body: JSON.stringify({ ...body, after }),
       cache: 'no-store',
       credentials,
       signal,
@@ -144,8 +147,9 @@ export class StreamClient {
   #failures = 0; // since the last sign of progress; sets the pause
   #refusals = 0; // 401s in a row
 
-  // tickets    async ({signal}) => {url} or a URL. Throws to be asked again later; an error whose `status` is a
-  //            4xx other than 401, 408, 425 and 429 is for good.
+  // tickets    async ({signal, after}) => {url} or a URL. Throws to be asked again later; an error whose `status`
+  //            is a 4xx other than 401, 408, 425 and 429 is for good. `after` is there for several agents only:
+  //            {a1: "3-10"}, for the ticket; needed for hundreds of them, whose positions no query can hold.
   // after      where to begin: a cursor, "0" for the oldest; of several agents "a1:3-10,b2:1-7".
   // several    the stream is one of several agents (GET /stream): positions are kept for each.
   // types      only these: "tool.*,run.failed". Holes cannot be told then.
@@ -204,6 +208,11 @@ export class StreamClient {
     }
   }
 
+  #afterEach() {
+    if (!this.#options.several || this.#positions.size === 0) return undefined;
+    return Object.fromEntries([...this.#positions].map(([agent, position]) => [agent, formatCursor(position)]));
+  }
+
   async #run(signal) {
     this.#enter('connecting');
     while (!signal.aborted) {
@@ -252,7 +261,8 @@ export class StreamClient {
   async #open(signal) {
     const url = await this.#nextUrl(signal);
     const { types, follow, credentials } = this.#options;
-    if (this.cursor !== undefined) url.searchParams.set('after', this.cursor);
+    const after = this.cursor ?? '';
+    if (after !== '' && encodeURIComponent(after).length <= kMaxAfterChars) url.searchParams.set('after', after);
     if (types) url.searchParams.set('types', types);
     if (follow) url.searchParams.set('follow', '1');
     const response = await this.#options.fetch(url.href, {
@@ -277,7 +287,7 @@ export class StreamClient {
     const resume = this.#resume;
     this.#resume = undefined;
     try {
-      const answer = await unlessAborted(this.#options.tickets({ signal }), signal);
+      const answer = await unlessAborted(this.#options.tickets({ signal, after: this.#afterEach() }), signal);
       return new URL(answer.url ?? answer, this.#options.base ?? globalThis.document?.baseURI);
     } catch (error) {
       if (signal.aborted || !resume) throw error;

@@ -381,6 +381,24 @@ describe('StreamClient', () => {
     assert.deepEqual(asked, [null, 'a:3-40']);
   });
 
+  test('positions of very many agents travel in the ticket, not in the query', async () => {
+    const agents = Array.from({ length: 1000 }, (_, i) => [`agent-${i}`, `7-${i + 1}`]);
+    const told = [];
+    const asked = [];
+    const tickets = ({ after }) => {
+      told.push(after);
+      return 'http://reeve.test/stream?ticket=t';
+    };
+    const fake = async (url) => {
+      asked.push(url);
+      return new Response(null, { status: 204 });
+    };
+    open({ several: true, after: agents.map((pair) => pair.join(':')).join(','), tickets, fetch: fake });
+    await reaches('ended');
+    assert.deepEqual(told, [Object.fromEntries(agents)]);
+    assert.deepEqual(asked, ['http://reeve.test/stream?ticket=t']);
+  });
+
   test('an `after` that is no cursor is refused at once', () => {
     assert.throws(() => new StreamClient({ tickets: () => '', after: '12' }), /not a cursor/);
   });
