@@ -54,7 +54,7 @@ Status RuntimeFile::Write(const std::string& data_dir) const {
 
 Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
   const std::string path = data_dir + "/runtime.json";
-  auto text = ReadSmallFile(path);
+  auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
   if (!json) return Error{"invalid_json", path + ": " + json.error().message};
@@ -65,7 +65,7 @@ Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
   return file;
 }
 
-Result<std::string> ReadSmallFile(const std::string& path) {
+Result<std::string> ReadConfigFile(const std::string& path) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return OsError("read " + path, errno);
   std::string text(size_t{64} << 10, '\0');

@@ -28,6 +28,6 @@ struct RuntimeFile {
 };
 
 // A small file, whole. Error "os_error" names it.
-Result<std::string> ReadSmallFile(const std::string& path);
+Result<std::string> ReadConfigFile(const std::string& path);
 
 }  // namespace reeve

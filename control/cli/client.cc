@@ -47,7 +47,7 @@ Result<Client> Client::Find(const Options& options) {
     return client;
   }
   const std::string path = options.token_file.empty() ? data_dir + "/token" : options.token_file;
-  auto text = ReadSmallFile(path);
+  auto text = ReadConfigFile(path);
   if (!text) return Error{"unauthorized", "no token: " + text.error().message};
   client.token_ = Trimmed(*text);
   return client;
