@@ -1,9 +1,11 @@
 // Store: what must survive a restart and is not an event: agents, messages, counters. SQLite (WAL,
-// synchronous= FULL) on a worker thread of its own; the only <sqlite3.h>. Owned by main; calls are made on
+// synchronous=FULL) on a worker thread of its own; the only <sqlite3.h>. Owned by main; calls are made on
 // the loop.
 //
 // Writes are handed over in order and committed in groups: one transaction, one fsync, for everything that
-// was asked for meanwhile. `done` runs on the loop once it is on disk, or with the Error; a 2xx waits for it.
+// was asked for meanwhile, which succeeds or fails as one. `done` runs on the loop, in the order of asking,
+// once it is on disk, or with the Error: "disk_full", after which a later write may succeed, or
+// "store_failed"; both with SQLite's reason. A 2xx waits for it.
 #pragma once
 
 #include <cstdint>

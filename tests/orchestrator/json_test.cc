@@ -11,7 +11,7 @@
 namespace reeve {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 JsonDocument Parsed(std::string_view text) {
   Result<JsonDocument> document = JsonDocument::Parse(text);

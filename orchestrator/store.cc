@@ -1,0 +1,372 @@
+#include "orchestrator/store.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <iterator>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "process/fd.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int kApplicationId = 0x72656576;  // "reev"; what file(1) and we know the file by
+
+// Each step upgrades the schema by one version; a new file takes them all. `made` keeps the order of making,
+// which a plain rowid does not over a VACUUM.
+constexpr const char* kSchema[] = {
+    "CREATE TABLE agents (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,"
+    "                     state TEXT NOT NULL, deleted INTEGER NOT NULL);"
+    "CREATE TABLE messages (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL,"
+    "                       body TEXT NOT NULL, state TEXT NOT NULL);"
+    "CREATE INDEX messages_agent ON messages (agent);"
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);",
+};
+constexpr int kVersion = static_cast<int>(std::size(kSchema));
+
+// secure_delete: the values of an agent's env go when it goes. The limit keeps a WAL that one burst made
+// large from staying so.
+constexpr const char* kSettings =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA "
+    "journal_size_limit=4194304;";
+constexpr int kBusyMs = 5000;  // for somebody who looks at the file with sqlite3(1)
+
+struct CloseDatabase {
+  void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
+};
+struct FinishStatement {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using Statement = std::unique_ptr<sqlite3_stmt, FinishStatement>;
+
+// One connection, used by one thread at a time.
+class Database {
+ public:
+  static Result<Database> Open(const std::string& path) {
+    sqlite3* handle = nullptr;
+    const int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    const int result = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+    Database database(handle, path);
+    if (result != SQLITE_OK) return database.Failure();
+    sqlite3_busy_timeout(handle, kBusyMs);
+    return database;
+  }
+
+  Status Execute(const char* sql) {
+    if (sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) return Failure();
+    return {};
+  }
+
+  // Runs one statement with `values` for its question marks; on_row(sqlite3_stmt*) sees each row.
+  template <typename OnRow, typename... Values>
+  Status Query(const char* sql, OnRow on_row, const Values&... values) {
+    sqlite3_stmt* raw = nullptr;
+    if (sqlite3_prepare_v2(handle_.get(), sql, -1, &raw, nullptr) != SQLITE_OK) return Failure();
+    Statement statement(raw);
+    int index = 0;
+    if (((Bind(raw, ++index, values) != SQLITE_OK) || ...)) return Failure();
+    int result;
+    while ((result = sqlite3_step(raw)) == SQLITE_ROW) on_row(raw);
+    if (result != SQLITE_DONE) return Failure();
+    return {};
+  }
+  template <typename... Values>
+  Status Run(const char* sql, const Values&... values) {
+    return Query(
+        sql, [](sqlite3_stmt*) {}, values...);
+  }
+  Result<int64_t> Number(const char* sql) {
+    int64_t number = 0;
+    Status status = Query(sql, [&number](sqlite3_stmt* row) { number = sqlite3_column_int64(row, 0); });
+    if (!status.ok()) return status.error();
+    return number;
+  }
+
+  [[nodiscard]] Error Failure() const {
+    const int result = sqlite3_extended_errcode(handle_.get());
+    const int reason = sqlite3_system_errno(handle_.get());
+    const bool io = (result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_CANTOPEN;
+    // SQLite says "full" of a write, but "I/O error" where it was the shared memory that did not fit.
+    const bool full = (result & 0xff) == SQLITE_FULL || (io && (reason == ENOSPC || reason == EDQUOT));
+    std::string message = path_ + ": " + sqlite3_errmsg(handle_.get());
+    if (io && reason != 0) message = OsError(std::move(message), reason).message;
+    return {full ? "disk_full" : "store_failed", std::move(message)};
+  }
+  [[nodiscard]] Error Refusal(const std::string& reason) const {
+    return {"store_failed", path_ + ": " + reason};
+  }
+
+ private:
+  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+
+  // The text must outlive the statement.
+  static int Bind(sqlite3_stmt* statement, int index, std::string_view text) {
+    return sqlite3_bind_text64(statement, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  }
+  static int Bind(sqlite3_stmt* statement, int index, int64_t number) {
+    return sqlite3_bind_int64(statement, index, number);
+  }
+
+  std::unique_ptr<sqlite3, CloseDatabase> handle_;
+  std::string path_;
+};
+
+std::string Text(sqlite3_stmt* row, int column) {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(row, column));
+  return {text ? text : "", static_cast<size_t>(sqlite3_column_bytes(row, column))};
+}
+
+Status Upgrade(Database& database, int64_t version) {
+  Status status = database.Execute("BEGIN IMMEDIATE");
+  for (; status.ok() && version < kVersion; ++version) status = database.Execute(kSchema[version]);
+  if (status.ok()) status = database.Execute(("PRAGMA user_version=" + std::to_string(kVersion)).c_str());
+  if (status.ok())
+    status = database.Execute(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());
+  if (status.ok()) status = database.Execute("COMMIT");
+  return status;
+}
+
+Error FileError(std::string what, int err) { return {"store_failed", OsError(std::move(what), err).message}; }
+
+// Makes a rename in `path`'s folder durable.
+Status SyncFolder(const std::string& path) {
+  const std::string folder = path.substr(0, path.find_last_of('/') + 1);
+  Fd opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened.valid() || ::fsync(opened.get()) != 0) return FileError("sync " + folder, errno);
+  return {};
+}
+
+// A new file gets its name only once it is whole: an empty or half-made one under this name is damage, and
+// never taken for a town without agents.
+Status Make(const std::string& path) {
+  // SQLite would replay it into the new file.
+  if (::access((path + "-wal").c_str(), F_OK) == 0) {
+    return Error{"store_failed", path + ": missing, but its -wal is there: half a store"};
+  }
+  const std::string draft = path + ".new";
+  ::unlink(draft.c_str());
+  ::unlink((draft + "-journal").c_str());
+  // SQLite gives its -wal and -shm the mode of the file.
+  Fd made(::open(draft.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!made.valid()) return FileError("make " + draft, errno);
+  made.Close();
+  {
+    Result<Database> database = Database::Open(draft);
+    if (!database.ok()) return database.error();
+    if (Status status = Upgrade(*database, 0); !status.ok()) return status;
+  }
+  if (::rename(draft.c_str(), path.c_str()) != 0) return FileError("rename " + draft, errno);
+  return SyncFolder(path);
+}
+
+Status Accept(Database& database) {
+  Result<int64_t> owner = database.Number("PRAGMA application_id");
+  if (!owner.ok()) return owner.error();
+  Result<int64_t> version = database.Number("PRAGMA user_version");
+  if (!version.ok()) return version.error();
+  if (*owner != kApplicationId || *version < 1) return database.Refusal("not a store of reeve");
+  if (*version > kVersion) {
+    return database.Refusal("made by a newer reeve (schema " + std::to_string(*version) +
+                            ", this one knows " + std::to_string(kVersion) + ")");
+  }
+  if (*version < kVersion) {
+    if (Status status = Upgrade(database, *version); !status.ok()) return status;
+  }
+  return database.Execute(kSettings);
+}
+
+Status AddToCounter(Database& database, const std::string& counter, uint64_t count, uint64_t& before) {
+  auto read = [&before, count](sqlite3_stmt* row) {
+    before = static_cast<uint64_t>(sqlite3_column_int64(row, 0)) - count;
+  };
+  return database.Query(
+      "INSERT INTO counters (name, value) VALUES (?1, ?2)"
+      " ON CONFLICT (name) DO UPDATE SET value = value + ?2 RETURNING value",
+      read, counter, static_cast<int64_t>(count));
+}
+
+}  // namespace
+
+struct Store::State {
+  State(Loop& the_loop, Database the_database) : loop(the_loop), database(std::move(the_database)) {}
+
+  struct Operation {
+    std::function<Status(Database&)> act;
+    Done done;
+  };
+
+  Loop& loop;
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // the loop's thread only
+
+  std::mutex database_mutex;
+  Database database;  // guarded by database_mutex
+
+  std::mutex mutex;
+  std::condition_variable wake;
+  // Guarded by mutex. What bounds it is that each caller waits for its answer.
+  std::vector<Operation> queue;
+  bool stopping = false;
+
+  std::thread worker;
+
+  void Submit(std::function<Status(Database&)> act, Done done) {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      queue.push_back({std::move(act), std::move(done)});
+    }
+    wake.notify_one();
+  }
+
+  // One transaction, so one fsync, for all of them: they succeed or fail together.
+  Status Commit(const std::vector<Operation>& batch) {
+    std::lock_guard<std::mutex> lock(database_mutex);
+    Status status = database.Execute("BEGIN IMMEDIATE");
+    for (const Operation& operation : batch) {
+      if (status.ok()) status = operation.act(database);
+    }
+    if (status.ok()) status = database.Execute("COMMIT");
+    if (!status.ok()) (void)database.Execute("ROLLBACK");  // which may have happened already
+    return status;
+  }
+
+  void Work() {
+    for (;;) {
+      std::vector<Operation> batch;
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        wake.wait(lock, [this] { return stopping || !queue.empty(); });
+        if (queue.empty()) return;
+        batch.swap(queue);
+      }
+      Status status = Commit(batch);
+      // A `done` is the loop's: it goes there whole, so that even its end is on the loop's thread.
+      auto finished = std::make_shared<std::vector<Operation>>(std::move(batch));
+      loop.Post([still = alive, finished = std::move(finished), status = std::move(status)] {
+        for (Operation& operation : *finished) {
+          if (!*still) return;  // the one before may have ended the store
+          if (operation.done) operation.done(status);
+        }
+      });
+    }
+  }
+};
+
+Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {
+  state_->worker = std::thread([state = state_.get()] { state->Work(); });
+}
+
+Store::~Store() {
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->wake.notify_one();
+  state_->worker.join();
+  *state_->alive = false;
+}
+
+Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    if (errno != ENOENT) return FileError(path, errno);
+    if (Status made = Make(path); !made.ok()) return made.error();
+  } else if (info.st_size == 0) {
+    return Error{"store_failed", path + ": empty, so not a store of reeve"};
+  }
+  if (::chmod(path.c_str(), 0600) != 0) return FileError("chmod " + path, errno);
+  Result<Database> database = Database::Open(path);
+  if (!database.ok()) return database.error();
+  if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
+  return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+}
+
+Result<std::vector<AgentRecord>> Store::LoadAgents() {
+  std::lock_guard<std::mutex> lock(state_->database_mutex);
+  std::vector<AgentRecord> agents;
+  Status status = state_->database.Query(
+      "SELECT id, spec, state, deleted FROM agents ORDER BY made", [&agents](sqlite3_stmt* row) {
+        agents.push_back({Text(row, 0), Text(row, 1), Text(row, 2), sqlite3_column_int(row, 3) != 0});
+      });
+  if (!status.ok()) return status.error();
+  return agents;
+}
+
+Result<std::vector<MessageRecord>> Store::LoadMessages() {
+  std::lock_guard<std::mutex> lock(state_->database_mutex);
+  std::vector<MessageRecord> messages;
+  Status status = state_->database.Query(
+      "SELECT id, agent, body, state FROM messages WHERE state IN ('queued', 'starting', 'running') ORDER BY "
+      "made",
+      [&messages](sqlite3_stmt* row) {
+        messages.push_back({Text(row, 0), Text(row, 1), Text(row, 2), Text(row, 3)});
+      });
+  if (!status.ok()) return status.error();
+  return messages;
+}
+
+Result<uint64_t> Store::Reserve(const std::string& counter, uint64_t count) {
+  uint64_t before = 0;
+  auto act = [&](Database& database) { return AddToCounter(database, counter, count, before); };
+  Status status = state_->Commit({{act, nullptr}});
+  if (!status.ok()) return status.error();
+  return before;
+}
+
+void Store::ReserveLater(std::string counter, uint64_t count, std::function<void(Result<uint64_t>)> done) {
+  auto before = std::make_shared<uint64_t>(0);
+  state_->Submit([counter = std::move(counter), count,
+                  before](Database& database) { return AddToCounter(database, counter, count, *before); },
+                 [before, done = std::move(done)](const Status& status) {
+                   done(status.ok() ? Result<uint64_t>(*before) : Result<uint64_t>(status.error()));
+                 });
+}
+
+void Store::PutAgent(AgentRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record)](Database& database) {
+        return database.Run(
+            "INSERT INTO agents (id, spec, state, deleted) VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (id) DO UPDATE SET spec = ?2, state = ?3, deleted = ?4",
+            record.id, record.spec, record.state, int64_t{record.deleted});
+      },
+      std::move(done));
+}
+
+void Store::DeleteAgent(std::string id, Done done) {
+  state_->Submit(
+      [id = std::move(id)](Database& database) {
+        Status status = database.Run("DELETE FROM messages WHERE agent = ?", id);
+        return status.ok() ? database.Run("DELETE FROM agents WHERE id = ?", id) : status;
+      },
+      std::move(done));
+}
+
+void Store::PutMessage(MessageRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record)](Database& database) {
+        return database.Run(
+            "INSERT INTO messages (id, agent, body, state) VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (id) DO UPDATE SET agent = ?2, body = ?3, state = ?4",
+            record.id, record.agent, record.body, record.state);
+      },
+      std::move(done));
+}
+
+void Store::DeleteMessage(std::string id, Done done) {
+  state_->Submit([id = std::move(id)](
+                     Database& database) { return database.Run("DELETE FROM messages WHERE id = ?", id); },
+                 std::move(done));
+}
+
+}  // namespace reeve
