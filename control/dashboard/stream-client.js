@@ -335,7 +335,7 @@ export class StreamClient {
       case 'stream.hello':
         if (frame.resume) this.#resume = frame.resume;
         if (frame.head) this.#unsynced.set(key, parseCursor(frame.head));
-        this.#enter('replaying');
+        this.#enter(this.#unsynced.size > 0 ? 'replaying' : 'live'); // a town may have no agents yet
         break;
       case 'stream.synced':
         this.#synced(key);
@@ -349,7 +349,10 @@ export class StreamClient {
         break;
       case 'stream.bye':
         // Of several agents, one that has gone ends only its own part.
-        if (this.#options.several && frame.agent && kFinalByes.has(frame.reason)) break;
+        if (this.#options.several && frame.agent && kFinalByes.has(frame.reason)) {
+          if (frame.reason === 'agent_deleted') this.#positions.delete(frame.agent);
+          break;
+        }
         return frame.reason ?? 'dropped';
     }
     return undefined;
