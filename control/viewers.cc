@@ -251,8 +251,7 @@ bool Viewers::Viewer::Pump() {
       case Sent::kGone:
         return false;
       case Sent::kAll:
-        if (active_.empty() && pending_.empty()) return false;
-        continue;
+        continue;  // Fill knows what follows: perhaps the goodbye
       case Sent::kSome:
         break;
     }
