@@ -215,7 +215,7 @@ export class AgentStream extends HTMLElement {
       drawn.node.setAttribute('part', `item ${item.kind}`);
       if (item.time) drawn.node.title = new Date(item.time).toLocaleString();
       if (item.agent && this.hasAttribute('agents')) {
-        const front = drawn.node.querySelector('summary') ?? drawn.node; // what shows of closed details
+        const front = drawn.node.querySelector('summary, .words') ?? drawn.node; // what shows of closed details
         front.prepend(h('span', { class: 'agent-id' }, item.agent));
       }
       this.#nodes.set(item, drawn);

@@ -53,6 +53,7 @@ const kStyle = `
 .items { display: flex; flex-direction: column; gap: 8px; }
 .item { min-width: 0; overflow-wrap: anywhere; flex: none; }
 .agent-id { color: var(--accent); font: 600 11px var(--mono); margin-right: 8px; }
+.words > .agent-id { margin: 0; }
 
 .speech { white-space: pre-wrap; max-width: 80ch; }
 .user.speech {
@@ -74,6 +75,7 @@ summary { cursor: pointer; }
 .gist { flex: 1; min-width: 0; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; color: var(--muted); }
 .outcome { color: var(--muted); font-size: 12px; white-space: nowrap; }
 .card > .title { padding: 8px 12px 0; font-weight: 600; }
+.card > .agent-id { display: block; margin: 8px 12px 0; }
 .card > pre { margin: 8px 12px; }
 .dot { flex: none; width: 8px; height: 8px; border-radius: 50%; background: var(--muted); }
 [data-outcome=running] .dot { background: var(--accent); }
@@ -105,8 +107,8 @@ button.deny { color: var(--bad); }
 
 .line { color: var(--muted); font-size: 12.5px; text-align: center; }
 .rule { color: var(--muted); font-size: 12.5px; text-align: center; }
-.rule > span { display: flex; align-items: center; gap: 12px; }
-.rule > span::before, .rule > span::after { content: ''; flex: 1; border-top: 1px solid var(--border); }
+.rule > .words { display: flex; align-items: center; gap: 12px; }
+.rule > .words::before, .rule > .words::after { content: ''; flex: 1; border-top: 1px solid var(--border); }
 .rule.completed { color: var(--ok); }
 .rule.failed { color: var(--bad); }
 .rule.cancelled { color: var(--warn); }

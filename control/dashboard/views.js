@@ -150,7 +150,7 @@ function run({ type, time, run: id, data }) {
   const word = type.slice('run.'.length);
   const took = data.duration_ms === undefined ? undefined : formatDuration(data.duration_ms);
   const text = join(`run ${id ?? ''} ${word}`, took, describeUsage(data.usage), clockTime(time));
-  const node = h('div', { class: `rule ${word}` }, h('span', {}, text));
+  const node = h('div', { class: `rule ${word}` }, h('span', { class: 'words' }, text));
   const reason = data.error?.message ?? data.error?.code;
   if (reason) node.append(h('div', { class: 'failure' }, reason));
   return { node };

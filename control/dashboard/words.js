@@ -51,7 +51,7 @@ export function describeAgent(type, data) {
   const pid = data.pid ? `pid ${data.pid}` : undefined;
   switch (type) {
     case 'agent.starting':
-      return join('agent is starting', data.attempt > 1 ? `attempt ${data.attempt}` : undefined, pid);
+      return join('agent is starting', data.restarts > 0 ? `restart ${data.restarts}` : undefined, pid);
     case 'agent.ready':
       return join('agent is ready', pid);
     case 'agent.stopping':

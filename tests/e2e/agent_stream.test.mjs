@@ -8,7 +8,7 @@ import { assertSameSequence, complaints, Daemon, outDir, startBrowser, ticker, u
 
 // A page of the daemon's origin with nothing but an element on agent a1, which notes all it is told.
 async function openViewer(browser, daemon, attributes) {
-  const page = await browser.newPage({ viewport: { width: 900, height: 700 } });
+  const page = await browser.newPage({ viewport: { width: 900, height: 1100 } });
   const complained = complaints(page);
   await page.goto(`${daemon.origin}/`);
   await page.evaluate(
@@ -44,7 +44,7 @@ test('two pages see every event once, through kill -9 of the daemon', async (t) 
   await daemon.call('POST', '/agents', {
     id: 'a1',
     kind: 'process',
-    command: ticker(),
+    command: ticker(0.1),
     restart: { policy: 'always' },
   });
   const browser = await startBrowser(t);
@@ -53,7 +53,7 @@ test('two pages see every event once, through kill -9 of the daemon', async (t) 
     const before = await viewer.count();
     await until(`${n} more events`, async () => (await viewer.count()) >= before + n);
   };
-  for (const viewer of viewers) await more(viewer, 20);
+  for (const viewer of viewers) await more(viewer, 5);
 
   for (let crash = 1; crash <= 3; ++crash) {
     const epochs = await Promise.all(viewers.map((viewer) => viewer.epoch()));
@@ -61,7 +61,7 @@ test('two pages see every event once, through kill -9 of the daemon', async (t) 
     await daemon.spawn();
     for (const [i, viewer] of viewers.entries()) {
       await until('events of the new epoch', async () => (await viewer.epoch()) > epochs[i]);
-      await more(viewer, 20);
+      await more(viewer, 5);
     }
   }
   await viewers[0].page.screenshot({ path: path.join(outDir, 'agent-stream-live.png') });
@@ -82,6 +82,30 @@ test('two pages see every event once, through kill -9 of the daemon', async (t) 
       return shown.join() === lines.join();
     });
   }
+});
+
+test('one element on several agents keeps a position for each', async (t) => {
+  const daemon = await Daemon.start(t);
+  for (const id of ['a1', 'b2']) {
+    const restart = { policy: 'always' };
+    await daemon.call('POST', '/agents', { id, kind: 'process', command: ticker(0.05), restart });
+  }
+  const browser = await startBrowser(t);
+  const attributes = { 'ticket-url': '/stream-ticket', agents: 'a1,b2', after: 'a1:0,b2:0' };
+  const viewer = await openViewer(browser, daemon, attributes);
+  const of = async (id) => (await viewer.events()).filter(({ agent }) => agent === id);
+  for (const id of ['a1', 'b2']) await until(`events of ${id}`, async () => (await of(id)).length >= 10);
+  const epoch = await viewer.epoch();
+  await daemon.kill();
+  await daemon.spawn();
+  for (const id of ['a1', 'b2']) {
+    await until(`${id} after the crash`, async () => (await of(id)).filter((event) => event.epoch > epoch).length >= 10);
+  }
+  await viewer.page.screenshot({ path: path.join(outDir, 'agent-stream-several.png') });
+  for (const id of ['a1', 'b2']) await daemon.call('POST', `/agents/${id}/stop`, {});
+  await until('the end', async () => (await viewer.state()) === 'ended');
+  for (const id of ['a1', 'b2']) assertSameSequence(await of(id), await daemon.events(id), id);
+  assert.deepEqual(await viewer.gaps(), []);
 });
 
 test('what an agent prints is shown as text and nothing else', async (t) => {

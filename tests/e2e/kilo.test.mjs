@@ -150,7 +150,7 @@ test('kill -9 of the server in mid-turn: the run fails, the streams end, no proc
   process.kill((await daemon.call('GET', '/agents/k1')).pid, 'SIGKILL');
   for (const viewer of viewers) {
     await viewer.sees('run.failed');
-    await viewer.sees('agent.exited', ({ data }) => data.exit.signal !== null);
+    await viewer.sees('agent.exited', ({ data }) => data.signal !== undefined);
     await until('the end', () => viewer.client.state === 'ended', kSlowMs);
   }
   await until('no process', () => processesOf('k1').length === 0);
