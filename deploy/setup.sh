@@ -1,0 +1,50 @@
+#!/bin/sh
+# Installs what reeve needs from Debian 12's packages. Idempotent: what is there is left alone. As root, or with sudo.
+#
+#   deploy/setup.sh          to build reeve
+#   deploy/setup.sh demo     also for the quickstart's agents
+#   deploy/setup.sh tests    also for the tests
+set -eu
+
+build="g++ cmake ninja-build pkg-config ca-certificates libuv1-dev node-llhttp rapidjson-dev libsqlite3-dev
+  libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev"
+demo="procps curl"
+tests="$demo git ccache clang clang-format clang-tidy libclang-rt-14-dev valgrind libgtest-dev libgmock-dev chromium"
+
+case "${1:-build}" in
+  build) wanted=$build ;;
+  demo) wanted="$build $demo" ;;
+  tests) wanted="$build $tests" ;;
+  *) echo "setup: unknown set '$1': build, demo or tests" >&2; exit 64 ;;
+esac
+# The agents of the quickstart and the browser tests need Node; one that did not come from Debian does as well.
+if [ "${1:-build}" != build ]; then
+  command -v node >/dev/null || wanted="$wanted nodejs"
+  command -v npm >/dev/null || wanted="$wanted npm"
+fi
+
+missing=
+for package in $wanted; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+  echo "setup: everything is installed"
+  exit 0
+fi
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "setup: needs root or sudo to install:$missing" >&2; exit 77; }
+  as_root=sudo
+fi
+echo "setup: installing$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086  # one word a package
+if ! { $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive \
+       apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "setup: could not install:$missing" >&2
+  exit 69
+fi
+echo "setup: done"

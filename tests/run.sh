@@ -1,0 +1,109 @@
+#!/bin/bash
+# Installs, builds and runs all tests.
+#
+#   tests/run.sh                 everything, as CI does
+#   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz
+#
+# REEVE_SKIP_KILO=1 leaves out what needs the 290 MB of a real kilo; FUZZ_SECONDS (60) is how long each target runs.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+all="build lint test e2e quickstart asan valgrind fuzz"
+jobs=$(nproc)
+passed=0
+failed=0
+mkdir -p build/logs
+
+# step NAME COMMAND…: runs it into build/logs/NAME.log; on failure shows the end of that.
+step() {
+  local name=$1 log="build/logs/$1.log" begin=$SECONDS
+  shift
+  if "$@" >"$log" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok    $name  ($((SECONDS - begin)) s)"
+    return 0
+  fi
+  failed=$((failed + 1))
+  echo "FAIL  $name  ($((SECONDS - begin)) s), the end of $log:"
+  tail -n 60 "$log" | sed 's/^/      /'
+  return 1
+}
+
+build() { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"; }
+
+# Runs tests of a build. Labels are the folders of tests/.
+run_ctest() {
+  local preset=$1
+  shift
+  ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@"
+}
+
+lint_format() {
+  git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run --Werror
+}
+lint_tidy() {
+  git ls-files -z 'process/*.cc' 'tickets/*.cc' 'orchestrator/*.cc' 'control/*.cc' |
+    xargs -0 -n 4 -P "$jobs" clang-tidy --quiet -p build/dev
+}
+
+valgrind_core() {
+  local program
+  for program in tickets orchestrator process; do
+    valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+      --trace-children=no "build/dev/tests/${program}_test" --gtest_brief=1 --gtest_filter="$(valgrind_filter "$program")" ||
+      return 1
+  done
+}
+# Under valgrind a program is thirty times slower: the tests of what owns memory and libuv handles.
+valgrind_filter() {
+  case $1 in
+    tickets) echo '*' ;;
+    orchestrator) echo 'EventLog*:-*Property*:*Disk*' ;;
+    process) echo 'Loop*:Timer*:Watch*:Lines*:Child.*' ;;
+  esac
+}
+
+e2e() {
+  npm ci --prefix tests/e2e --no-audit --no-fund || return 1
+  if [ -n "${REEVE_SKIP_KILO:-}" ]; then
+    echo "REEVE_SKIP_KILO is set: THE TESTS WITH A REAL KILO SERVER DO NOT RUN"
+  else
+    npm ci --prefix tests/e2e/kilo --no-audit --no-fund || return 1
+  fi
+  # One file at a time: browsers and kilo fill two cores each.
+  REEVE_BIN=build/dev/reeve node --test --test-concurrency=1 tests/e2e/*.test.mjs
+}
+
+fuzz() {
+  build fuzz || return 1
+  local seconds=${FUZZ_SECONDS:-60}
+  mkdir -p build/fuzz/corpus
+  find build/fuzz/tests -maxdepth 1 -name '*_fuzz' -printf '%f\n' | sort |
+    xargs -P "$jobs" -I{} sh -c '
+      mkdir -p build/fuzz/corpus/{}
+      dictionary=; [ -f tests/fuzz/{}.dict ] && dictionary=-dict=tests/fuzz/{}.dict
+      build/fuzz/tests/{} -max_total_time='"$seconds"' -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
+        -artifact_prefix=build/fuzz/ $dictionary build/fuzz/corpus/{} >build/logs/{}.log 2>&1 ||
+        { echo "{} failed"; tail -n 40 build/logs/{}.log; exit 255; }
+      tail -n 1 build/logs/{}.log'
+}
+
+deploy/setup.sh tests || exit 1
+for name in ${*:-$all}; do
+  case $name in
+    build) step build build dev ;;
+    lint)
+      step format lint_format
+      step tidy lint_tidy
+      ;;
+    test) step test run_ctest dev ;;
+    asan) step asan-build build asan && step asan run_ctest asan -LE slow ;;
+    valgrind) step valgrind valgrind_core ;;
+    e2e) step e2e e2e ;;
+    quickstart) step quickstart deploy/quickstart.sh --check ;;
+    fuzz) step fuzz fuzz ;;
+    *) echo "run.sh: unknown step '$name': $all" >&2; exit 64 ;;
+  esac
+done
+grep -hE '^(100% tests passed|[0-9]+% tests passed)' build/logs/*.log 2>/dev/null
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
