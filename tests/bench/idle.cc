@@ -38,6 +38,7 @@ Result<Metrics> Round(const Options& options) {
   if (!started) return started.error();
   Daemon& daemon = **started;
   int64_t empty_rss = RssBytes(daemon.pid());
+  int64_t empty_own = OwnBytes(daemon.pid());
   if (Status added = daemon.AddSource("bench"); !added) return added.error();
   auto alone = CpuOfInterval(daemon, {});
   if (!alone) return alone.error();
@@ -73,6 +74,7 @@ Result<Metrics> Round(const Options& options) {
   return Metrics{
       {"ready_ms", static_cast<double>(daemon.ready_us()) / 1000, 1},
       {"empty_mib", Mib(empty_rss), 1},
+      {"own_mib", Mib(empty_own), 1},
       {"viewer_kib", Mib(viewers_rss) * 1024 / kViewers, 2},
       {"beats", static_cast<double>(beats), 0},
       {"round_cpu_ms", static_cast<double>(*cpu - *alone) / 1e6 * kViewers / static_cast<double>(beats), 1},
@@ -90,7 +92,7 @@ Status RunIdle(const Options& options, Report& report) {
     auto round = Round(options);
     if (!round) return round.error();
     Report::Note(fmt::format("idle round {}: {:.2f} KiB a viewer, {:.1f} ms CPU a round of beats", i + 1,
-                             (*round)[2].value, (*round)[4].value));
+                             (*round)[3].value, (*round)[5].value));
     rounds.push_back(std::move(*round));
   }
   report.Begin("idle", fmt::format("{} viewers", kViewers));

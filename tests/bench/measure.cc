@@ -1,9 +1,15 @@
 #include "tests/bench/measure.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +33,34 @@ int64_t ReadNs(clockid_t id) {
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+struct Pages {  // in bytes
+  int64_t resident = 0;
+  int64_t of_files = 0;
+};
+
+Pages ReadPages(pid_t pid) {
+  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
+  int64_t total = 0;
+  Pages pages;
+  statm >> total >> pages.resident >> pages.of_files;
+  pages.resident *= sysconf(_SC_PAGESIZE);
+  pages.of_files *= sysconf(_SC_PAGESIZE);
+  return pages;
+}
+
+// What the kernel has charged to the socket that `message` describes (sock_diag(7), INET_DIAG_SKMEMINFO).
+int64_t ChargedBytes(const nlmsghdr* message, const inet_diag_msg* socket) {
+  const auto* attribute = reinterpret_cast<const rtattr*>(socket + 1);
+  auto left = static_cast<int>(message->nlmsg_len - NLMSG_LENGTH(sizeof *socket));
+  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    if (attribute->rta_type != INET_DIAG_SKMEMINFO) continue;
+    const auto* memory = static_cast<const uint32_t*>(RTA_DATA(attribute));
+    return int64_t{memory[SK_MEMINFO_RMEM_ALLOC]} + memory[SK_MEMINFO_WMEM_QUEUED] +
+           memory[SK_MEMINFO_FWD_ALLOC];
+  }
+  return 0;
+}
+
 }  // namespace
 
 int64_t NowNs() { return ReadNs(CLOCK_MONOTONIC); }
@@ -36,12 +70,11 @@ int64_t CpuNs(pid_t pid) {
   return clock_getcpuclockid(pid, &id) == 0 ? ReadNs(id) : 0;
 }
 
-int64_t RssBytes(pid_t pid) {
-  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
-  int64_t total = 0;
-  int64_t resident = 0;
-  statm >> total >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
+int64_t RssBytes(pid_t pid) { return ReadPages(pid).resident; }
+
+int64_t OwnBytes(pid_t pid) {
+  Pages pages = ReadPages(pid);
+  return pages.resident - pages.of_files;
 }
 
 int64_t SocketBytes() {
@@ -54,6 +87,36 @@ int64_t SocketBytes() {
   int64_t pages = 0;
   sockstat >> pages;
   return pages * sysconf(_SC_PAGESIZE);
+}
+
+SocketEnds SocketBytesOf(uint16_t port) {
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 body;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.body.sdiag_family = AF_INET;
+  request.body.sdiag_protocol = IPPROTO_TCP;
+  request.body.idiag_ext = 1U << (INET_DIAG_SKMEMINFO - 1);
+  request.body.idiag_states = ~0U;
+  Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  send(netlink.get(), &request, sizeof request, 0);
+
+  SocketEnds ends;
+  alignas(nlmsghdr) char answer[size_t{64} << 10];
+  while (true) {
+    ssize_t left = recv(netlink.get(), answer, sizeof answer, 0);
+    if (left <= 0) return ends;
+    for (const auto* message = reinterpret_cast<const nlmsghdr*>(answer); NLMSG_OK(message, left);
+         message = NLMSG_NEXT(message, left)) {
+      if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY) return ends;  // done, or an error
+      const auto* socket = static_cast<const inet_diag_msg*>(NLMSG_DATA(message));
+      if (socket->id.idiag_sport == htons(port)) ends.server += ChargedBytes(message, socket);
+      if (socket->id.idiag_dport == htons(port)) ends.clients += ChargedBytes(message, socket);
+    }
+  }
 }
 
 std::string SelfPath() { return std::filesystem::read_symlink("/proc/self/exe").string(); }

@@ -17,8 +17,18 @@ int64_t NowNs();  // CLOCK_MONOTONIC
 // the nanosecond (/proc/<pid>/stat counts in ticks of 10 ms).
 int64_t CpuNs(pid_t pid);
 int64_t RssBytes(pid_t pid);
-// Kernel memory of all TCP sockets of this network namespace: both ends of what runs over loopback.
+// Of that, what no other process could share: without the pages of programs and libraries.
+int64_t OwnBytes(pid_t pid);
+// Kernel memory of all TCP sockets of this network namespace: both ends of what runs over loopback. Cheap,
+// but the kernel keeps up to 1 MiB a CPU out of the sum.
 int64_t SocketBytes();
+// The same of the connections to `port` of this machine, to the byte: those of the server, and those of its
+// clients. Looks at every socket there is.
+struct SocketEnds {
+  int64_t server = 0;
+  int64_t clients = 0;
+};
+SocketEnds SocketBytesOf(uint16_t port);
 
 // The path of this very program: it is also the source of events.
 std::string SelfPath();

@@ -27,7 +27,7 @@ Result<Metrics> Round(const Options& options, int stalled) {
                                    .events = kEvents});
   if (!client) return client.error();
   int64_t rss = RssBytes(server.pid());
-  int64_t sockets = SocketBytes();
+  SocketEnds before = SocketBytesOf(server.port());
   int64_t most_rss = rss;
   int64_t cpu = CpuNs(server.pid());
   int64_t begin = NowNs();
@@ -37,7 +37,7 @@ Result<Metrics> Round(const Options& options, int stalled) {
   watch();
   cpu = CpuNs(server.pid()) - cpu;
   int64_t took_ns = seen.last_ns - begin;
-  int64_t held = SocketBytes() - sockets;  // the others have emptied theirs
+  SocketEnds held = SocketBytesOf(server.port());  // the others have emptied theirs
 
   int64_t resumed = NowNs();
   Seen all = seen;
@@ -56,7 +56,8 @@ Result<Metrics> Round(const Options& options, int stalled) {
       {"took_s", static_cast<double>(took_ns) / 1e9, 2, true},
       {"cpu_us", static_cast<double>(cpu) / 1000 / static_cast<double>(seen.events), 3, true},
       {"grown_mib", mib(most_rss - rss), 1},
-      {"held_mib", stalled > 0 ? mib(held) / stalled : 0, 2},
+      {"server_mib", stalled > 0 ? mib(held.server - before.server) / stalled : 0, 2},
+      {"client_mib", stalled > 0 ? mib(held.clients - before.clients) / stalled : 0, 2},
       {"resume_s", stalled > 0 ? static_cast<double>(all.last_ns - resumed) / 1e9 : 0, 2},
       {"missing", static_cast<double>(missing), 0},
   };
