@@ -67,7 +67,13 @@ void Create(ApiContext& api, const Request& request, Reply reply) {
 
 void Get(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
-  reply.Send(agent ? Response::Json(200, (*agent)->ToJson()) : Response::Problem(agent.error()));
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  std::string json = (*agent)->ToJson();
+  if (const std::string resources = (*agent)->ResourcesJson(); !resources.empty()) {
+    json.back() = ',';
+    json += "\"resources\":" + resources + "}";
+  }
+  reply.Send(Response::Json(200, std::move(json)));
 }
 
 void Delete(ApiContext& api, const Request& request, Reply reply) {

@@ -112,6 +112,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
     if (!agent)
       return Finish(Response::Problem({"agent_not_found", "agent " + agent_ + " was purged meanwhile"}));
     if (reply_.gone()) return Finish({});
+    if (api_.town.draining()) return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
     if (auto response = Check(*agent)) Finish(std::move(*response));
   }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <set>
 #include <utility>
 
 #include "process/clock.h"
@@ -132,16 +133,26 @@ void Agent::RecoverLog() {
   if (!from || head == 0) return;
   bool alive = head > kLookBack;
   std::string open_run;
-  (void)log_->Scan(*from, [&alive, &open_run](const FrameView& frame, std::string_view) {
+  std::set<std::string> pending;  // approvals
+  auto scanned = log_->Scan(*from, [&alive, &open_run, &pending](const FrameView& frame, std::string_view) {
     if (frame.type == "agent.starting") alive = true;
     if (frame.type == "agent.exited" || frame.type == "agent.failed") alive = false;
     // Every event of an open run carries it, so the last event tells.
     open_run.clear();
-    if (frame.type.substr(0, 4) == "run." && frame.type != "run.started") return true;
-    if (auto json = JsonDocument::Parse(frame.envelope)) open_run = (*json)["run"].StringOr("");
+    auto json = JsonDocument::Parse(frame.envelope);
+    if (!json || (frame.type.substr(0, 4) == "run." && frame.type != "run.started")) return true;
+    open_run = (*json)["run"].StringOr("");
+    const std::string approval((*json)["data"]["id"].StringOr(""));
+    if (frame.type == "approval.requested") pending.insert(approval);
+    if (frame.type == "approval.resolved") pending.erase(approval);
     return true;
   });
+  if (!scanned) log::Failure("agent {}: {}", id(), scanned.error().message);
   if (!open_run.empty()) {
+    for (const std::string& approval : pending) {
+      log_->Append("approval.resolved", open_run,
+                   JsonObject().Set("id", approval).Set("decision", "withdrawn").Set("by", "daemon").Take());
+    }
     Run run;
     run.id = open_run;
     run.started_ms = run.ended_ms = context_.clock.WallMs();

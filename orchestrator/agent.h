@@ -99,6 +99,8 @@ class Agent final : private AgentHost {
   [[nodiscard]] bool Waits(const std::string& message_id) const;               // queued or being begun
   [[nodiscard]] bool idle() const { return !run_ && (!taken_ && (inbox_.size() == 0 || inbox_.paused())); }
   [[nodiscard]] std::string ToJson() const;
+  // {rss_bytes, cpu_ms} of its process, read from /proc now; empty without one.
+  [[nodiscard]] std::string ResourcesJson() const;
   // {agent, run, pending, partial_text, cursor}, all of one log position; commits the log first.
   Result<std::string> Snapshot();
 

@@ -1,13 +1,13 @@
 // What an agent shows of itself, to the API and to the store.
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <utility>
 
 #include <unistd.h>
 
 #include "orchestrator/agent.h"
 #include "process/clock.h"
+#include "process/proc.h"
 
 namespace reeve {
 
@@ -90,28 +90,6 @@ std::string ExitJson(const ExitStatus& exit) {
   return json.Set("oom", exit.oom).Take();
 }
 
-// {rss_bytes, cpu_ms} of one process, from /proc/<pid>/stat (proc(5)); empty if it has gone.
-std::string ResourcesJson(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string stat((std::istreambuf_iterator<char>(file)), {});
-  size_t after_name = stat.rfind(')');
-  if (after_name == std::string::npos) return {};
-  uint64_t user = 0;
-  uint64_t system = 0;
-  int64_t pages = 0;
-  // Fields 14, 15 and 24; the name, field 2, may hold anything.
-  if (std::sscanf(stat.c_str() + after_name + 1,
-                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
-                  &user, &system, &pages) != 3) {
-    return {};
-  }
-  const auto ticks = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
-  return JsonObject()
-      .Set("rss_bytes", pages * sysconf(_SC_PAGESIZE))
-      .Set("cpu_ms", (user + system) * 1000 / ticks)
-      .Take();
-}
-
 }  // namespace
 
 std::string Agent::ToJson() const {
@@ -135,7 +113,6 @@ std::string Agent::ToJson() const {
   state.Set("viewers", static_cast<uint64_t>(log_ ? log_->readers().size() : 0));
   if (log_) state.Set("cursor", log_->committed().ToString());
   if (!session_.empty()) state.Set("session", session_);
-  if (child_) state.SetRaw("resources", ResourcesJson(child_->pid()));
   if (broken_) state.Set("reason", broken_->message);
   if (deleted_) state.Set("deleted", true);
 
@@ -143,6 +120,27 @@ std::string Agent::ToJson() const {
   json.back() = ',';
   json += state.Take().substr(1);
   return json;
+}
+
+// proc(5), /proc/<pid>/stat: fields 14, 15 and 24; the name, field 2, may hold anything.
+std::string Agent::ResourcesJson() const {
+  if (!child_) return {};
+  const std::string stat = ReadSmallFile("/proc/" + std::to_string(child_->pid()) + "/stat");
+  const size_t after_name = stat.rfind(')');
+  if (after_name == std::string::npos) return {};
+  uint64_t user = 0;
+  uint64_t system = 0;
+  int64_t pages = 0;
+  if (std::sscanf(stat.c_str() + after_name + 1,
+                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
+                  &user, &system, &pages) != 3) {
+    return {};
+  }
+  const auto ticks = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  return JsonObject()
+      .Set("rss_bytes", pages * sysconf(_SC_PAGESIZE))
+      .Set("cpu_ms", (user + system) * 1000 / ticks)
+      .Take();
 }
 
 Result<std::string> Agent::Snapshot() {

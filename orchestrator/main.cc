@@ -27,6 +27,7 @@
 #include "process/log.h"
 #include "process/loop.h"
 #include "process/reaper.h"
+#include "process/timer.h"
 #include "tickets/ticket_store.h"
 
 namespace reeve {
@@ -186,6 +187,7 @@ int Serve(ServeOptions options) {
   if (Status written = runtime.Write(options.data_dir); !written) return Refuse(written.error());
   std::fflush(stdout);
 
+  Timer last_step(loop, [&loop] { loop.Stop(); });  // a connection that will not end does not hold us
   auto stop = [&] {
     if (town.draining()) _exit(kCancelled);  // asked twice: at once. Children die with us
     log::Info("draining");
@@ -194,7 +196,10 @@ int Serve(ServeOptions options) {
         log::Failure("agent {} did not end in time", id);
         std::printf("reeve: agent %s did not end in time\n", id.c_str());
       }
-      viewers.Shutdown(2'000, [&] { server->Drain([&] { loop.Stop(); }); });
+      viewers.Shutdown(2'000, [&] {
+        last_step.Start(2'000);
+        server->Drain([&] { loop.Stop(); });
+      });
     });
   };
   loop.OnSignal(SIGTERM, stop);

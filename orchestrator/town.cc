@@ -145,7 +145,17 @@ Result<Agent*> Town::Create(AgentSpec spec, Agent::Done done) {
     return Error{"invalid_request", "command: program " + program + " was not found" + hint};
   }
   std::string id = spec.id;
-  auto agent = Agent::Create(context_, std::move(spec), std::move(done));
+  // What could not be put on disk was never made.
+  auto on_disk = [this, id, done = std::move(done)](const Status& status) {
+    if (!status) {
+      purging_.emplace(id, 0);
+      loop_.Post([this, id] {
+        if (Agent* unmade = Find(id)) FinishDeletion(*unmade);
+      });
+    }
+    done(status);
+  };
+  auto agent = Agent::Create(context_, std::move(spec), std::move(on_disk));
   if (!agent) return agent.error();
   Agent* made = agent->get();
   agents_.emplace(std::move(id), std::move(*agent));
