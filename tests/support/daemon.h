@@ -1,0 +1,206 @@
+// Daemon: the real reeve (REEVE_BINARY) as a user runs it, with a data folder of its own, and what a test
+// needs to talk to it: blocking HTTP over a plain socket, and streams that are read when the test says so.
+//
+// Everything waits for a condition with a deadline. A daemon ends with its object, and so do the processes it
+// left behind: they are found by its town's id in their environment, and signalled by pid.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/http.h"
+#include "orchestrator/json.h"
+#include "process/fd.h"
+#include "tests/support/loop_fixture.h"
+
+namespace reeve {
+
+// Under a sanitizer or beside other tests everything takes longer; it does not take for ever.
+inline constexpr int64_t kPatienceMs = 60'000;
+
+// Looks at `condition` until it holds; false after `deadline_ms`.
+bool Eventually(const std::function<bool()>& condition, int64_t deadline_ms = kPatienceMs);
+
+// The live processes that have `entry` ("NAME=value") in their environment; zombies have none.
+std::vector<pid_t> ProcessesWith(const std::string& entry);
+
+// --- HTTP
+
+struct HttpAnswer {
+  int status = 0;   // 0: no whole answer came
+  Headers headers;  // names in lower case
+  std::string body;
+  std::string wire;  // all of it, as it came
+  [[nodiscard]] std::string Header(std::string_view lower_case_name) const;
+  // A member of the JSON body by its dotted path, as in "exit.code": a string's text, of everything else its
+  // JSON, "" where there is none.
+  [[nodiscard]] std::string Field(std::string_view path) const;
+};
+std::string JsonField(std::string_view json, std::string_view path);
+
+// One keep-alive connection.
+class HttpConnection {
+ public:
+  explicit HttpConnection(const std::string& address);  // as the daemon prints it
+  HttpAnswer Call(std::string_view method, std::string_view target, std::string_view body = {},
+                  const Headers& headers = {});
+  // In two steps, so that several requests can be under way.
+  void Send(std::string_view method, std::string_view target, std::string_view body = {},
+            const Headers& headers = {});
+  HttpAnswer Receive(int64_t deadline_ms = kPatienceMs);
+
+ private:
+  Fd fd_;
+  std::string received_;
+};
+
+// --- streams
+
+struct StreamFrame {
+  std::string id;     // empty: none
+  std::string event;  // empty with an id: a block that only sets Last-Event-ID
+  std::string data;
+  [[nodiscard]] std::string Field(std::string_view path) const { return JsonField(data, path); }
+};
+
+// One open stream. Reads only when it is told to: a test decides who is slow.
+class StreamClient {
+ public:
+  struct Options {
+    Headers headers;
+    int receive_buffer = 0;   // SO_RCVBUF, before connecting; 0: the system's
+    bool keep_frames = true;  // false: only counts, and digest()
+  };
+  StreamClient(const std::string& address, std::string_view target, Options options);
+
+  // Takes what is there, at most `max_bytes`. False once the stream has ended.
+  bool Poll(size_t max_bytes = size_t{1} << 20);
+  // Reads until `condition` holds; false if the deadline or the stream's end comes first.
+  bool Until(const std::function<bool()>& condition, int64_t deadline_ms = kPatienceMs);
+  bool UntilEvent(std::string_view event);  // one of that name has been read, now or before
+  bool UntilEnd();
+  bool UntilHead() {
+    return Until([this] { return status_ != 0; });
+  }
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] int status() const { return status_; }  // 0: not yet
+  [[nodiscard]] const Headers& headers() const { return headers_; }
+  [[nodiscard]] std::string Header(std::string_view lower_case_name) const;
+  [[nodiscard]] bool ended() const { return ended_; }
+  // Of an answer that is no stream.
+  [[nodiscard]] const std::string& body() const { return buffer_; }
+
+  [[nodiscard]] const std::vector<StreamFrame>& frames() const { return frames_; }
+  [[nodiscard]] const StreamFrame* Find(std::string_view event) const;  // the first, or null
+  [[nodiscard]] std::vector<StreamFrame> All(std::string_view event) const;
+  // The frames that are events of a log, byte for byte and one after another (with keep_frames).
+  [[nodiscard]] const std::string& events() const { return events_; }
+  [[nodiscard]] uint64_t count() const { return count_; }
+  [[nodiscard]] uint64_t digest() const { return digest_; }  // Digest(events)
+  [[nodiscard]] const std::string& last_id() const { return last_id_; }
+  // What an EventSource would not understand: must stay empty.
+  [[nodiscard]] const std::string& malformed() const { return malformed_; }
+
+ private:
+  void TakeHead();
+  void TakeBlocks();
+  void TakeBlock(std::string_view block);
+
+  const bool keep_frames_;
+  Fd fd_;
+  std::string request_;  // what is not sent yet
+  std::string buffer_;   // what is not taken yet
+  bool ended_ = false;
+  int status_ = 0;
+  Headers headers_;
+  std::vector<StreamFrame> frames_;
+  std::string events_;
+  uint64_t count_ = 0;
+  uint64_t digest_;
+  std::string last_id_;
+  std::string malformed_;
+};
+uint64_t Digest(std::string_view bytes);
+
+// --- the daemon
+
+class Daemon {
+ public:
+  struct Options {
+    std::vector<std::string> arguments;    // after `serve --data DIR`
+    std::vector<std::string> environment;  // NAME=value, beside PATH, HOME and the sanitizers'
+    std::string data_dir;                  // empty: one of its own, that goes with it
+    std::string listen = "tcp://127.0.0.1:0";
+    int inherit_fd = -1;  // is descriptor 3 in the daemon (listen: "fd://3")
+  };
+  // Starts it and waits until it listens; a failure to is the test's.
+  Daemon();
+  explicit Daemon(Options options);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  void Kill();  // -9, and reaps it
+  void Signal(int signum) const;
+  // Waits for its end: the exit code, minus the signal, or -1000 if it goes on.
+  int Wait(int64_t deadline_ms = kPatienceMs);
+  // On the same data and the same address, after its end.
+  void Start();
+
+  [[nodiscard]] bool listening() const { return !address_.empty(); }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] const std::string& address() const { return address_; }  // "http://127.0.0.1:PORT", a path
+  [[nodiscard]] const std::string& data_dir() const { return data_dir_; }
+  [[nodiscard]] std::string token() const;
+  [[nodiscard]] std::string town_id() const;
+  // All it wrote to stderr so far, of earlier lives too; likewise stdout.
+  [[nodiscard]] std::string log() const;
+  [[nodiscard]] std::string output() const;
+
+  // One request on a connection of its own, with the token.
+  [[nodiscard]] HttpAnswer Call(std::string_view method, std::string_view target, std::string_view body = {},
+                                Headers headers = {}) const;
+  HttpAnswer Get(std::string_view target) const { return Call("GET", target); }
+  HttpAnswer Post(std::string_view target, std::string_view body = {}) const {
+    return Call("POST", target, body);
+  }
+  // POST /agents with `spec`, which must be accepted: the answer's id.
+  std::string Create(std::string_view spec) const;
+  // Waits by GET /agents/{id}/wait, however long that takes.
+  HttpAnswer WaitFor(const std::string& agent, std::string_view query = "until=exited") const;
+  // The agent's whole log by GET …/events: the envelopes, one after another.
+  [[nodiscard]] std::vector<std::string> Events(const std::string& agent,
+                                                std::string_view query = "after=0") const;
+  // The segment files of an agent, joined.
+  [[nodiscard]] std::string LogFiles(const std::string& agent) const;
+
+  // A stream opened with the token; the target comes with its query.
+  [[nodiscard]] std::unique_ptr<StreamClient> Stream(std::string_view target,
+                                                     StreamClient::Options options) const;
+  [[nodiscard]] std::unique_ptr<StreamClient> Stream(std::string_view target) const {
+    return Stream(target, {});
+  }
+  // A ticket's URL for this agent's stream.
+  [[nodiscard]] std::string TicketUrl(const std::string& agent, std::string_view body = "{}") const;
+
+  [[nodiscard]] size_t OpenDescriptors() const;  // of the daemon's process
+  [[nodiscard]] size_t ResidentBytes() const;
+
+ private:
+  void Sweep() const;
+
+  Options options_;
+  std::unique_ptr<TempDir> folder_;
+  std::string data_dir_;
+  std::string address_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace reeve
