@@ -1,0 +1,40 @@
+// Kinds `opencode` and `kilo`: the agent's own HTTP server, one process and one session an agent. OPENCODE.md
+// in this folder tells how it is driven and what is reliable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "orchestrator/adapters/adapter.h"
+
+namespace reeve {
+
+// `session`: the upstream session to resume; a new one is made when it is empty or gone.
+std::unique_ptr<Adapter> MakeOpencodeAdapter(AgentHost& host, const std::string& session);
+std::unique_ptr<Adapter> MakeKiloAdapter(AgentHost& host, const std::string& session);
+
+struct OpencodeFlavour {
+  const char* name;    // of the program, and the user of its HTTP server
+  const char* prefix;  // of its environment variables
+  bool closes_turns;   // by session.turn.close; otherwise a turn ends when the server is idle
+};
+inline constexpr OpencodeFlavour kOpencode = {"opencode", "OPENCODE", false};
+inline constexpr OpencodeFlavour kKilo = {"kilo", "KILO", true};
+
+// How long it waits for what; shorter in tests.
+struct OpencodeTiming {
+  int64_t probe_ms = 1'000;      // for a health probe: it may accept a connection and never answer it
+  int64_t probe_again_ms = 200;  // between probes
+  int64_t open_ms = 10'000;      // for the event stream's first event
+  int64_t silence_ms = 30'000;   // without a byte on it: heartbeats come every 10 s
+  int64_t backoff_min_ms = 100;  // between attempts to open it again, doubled each time
+  int64_t backoff_max_ms = 5'000;
+  int64_t sound_ms = 10'000;  // a stream that lived this long was no failure
+  int64_t close_ms = 5'000;   // for a turn's close after the server is idle
+  int64_t rest_ms = 1'000;    // for the last of a turn after an error
+};
+std::unique_ptr<Adapter> MakeServerAdapter(AgentHost& host, const std::string& session,
+                                           const OpencodeFlavour& flavour, const OpencodeTiming& timing);
+
+}  // namespace reeve

@@ -1,0 +1,229 @@
+#include "orchestrator/adapters/opencode_messages.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace reeve {
+
+namespace {
+
+// More of a diff than a person reads; beyond it the counts must do.
+constexpr size_t kMaxDiffBytes = size_t{64} << 10;
+// Messages of one turn that are remembered, so that a turn without end stays small: one per step of the
+// model.
+constexpr size_t kMaxMessages = 2'000;
+
+}  // namespace
+
+int64_t WholeNumber(const JsonValue& value) {
+  if (auto whole = value.AsInt()) return *whole;
+  return static_cast<int64_t>(std::clamp(value.AsDouble().value_or(0), 0.0, 1e15));
+}
+
+void TellOther(AgentHost& host, const JsonValue& value) {
+  host.Emit("agent.output", JsonObject().Set("stream", "events").SetRaw("json", value.Raw()).Take());
+}
+
+void OpencodeMessages::SetSession(std::string session, int64_t horizon_ms) {
+  session_ = std::move(session);
+  horizon_ms_ = horizon_ms;
+}
+
+void OpencodeMessages::BeginTurn() {
+  usage_ = {};
+  // Those that have become history were kept for what came late.
+  std::erase_if(messages_, [this](const auto& entry) { return entry.second.created_ms <= horizon_ms_; });
+}
+
+void OpencodeMessages::EndTurn() {
+  TellHeldEdits();
+  for (const auto& [id, message] : messages_) {
+    if (message.assistant) horizon_ms_ = std::max(horizon_ms_, message.created_ms);
+  }
+}
+
+void OpencodeMessages::StreamBroke() {
+  for (auto& [id, message] : messages_) {
+    for (auto& [part_id, part] : message.parts) part.gapped = !part.done;
+  }
+}
+
+bool OpencodeMessages::ReachesBack(const JsonValue& messages) const {
+  if (messages.size() == 0) return true;
+  const JsonValue oldest = messages.At(0)["info"];
+  return WholeNumber(oldest["time"]["created"]) <= horizon_ms_ ||
+         messages_.find(oldest["id"].StringOr("")) != messages_.end();
+}
+
+bool OpencodeMessages::HasUnheard(const JsonValue& messages) const {
+  const auto all = messages.Elements();
+  return std::any_of(all.begin(), all.end(), [this](const JsonValue& message) {
+    const JsonValue info = message["info"];
+    return info["role"].StringOr("") == "assistant" && WholeNumber(info["time"]["created"]) > horizon_ms_ &&
+           messages_.find(info["id"].StringOr("")) == messages_.end();
+  });
+}
+
+bool OpencodeMessages::TakeInfo(const JsonValue& info) {
+  const std::string_view id = info["id"].StringOr("");
+  if (messages_.find(id) != messages_.end()) return true;
+  Message message;
+  message.assistant = info["role"].StringOr("") == "assistant";
+  message.sub_agent = info["sessionID"].StringOr("") != session_;
+  message.created_ms = WholeNumber(info["time"]["created"]);
+  if (id.empty() || message.created_ms <= horizon_ms_) return false;
+  if (messages_.size() >= kMaxMessages) {
+    auto oldest = messages_.begin();  // ids ascend
+    horizon_ms_ = std::max(horizon_ms_, oldest->second.created_ms);
+    messages_.erase(oldest);
+  }
+  messages_.emplace(id, std::move(message));
+  return true;
+}
+
+void OpencodeMessages::TakePart(const JsonValue& part, bool live) {
+  auto message = messages_.find(part["messageID"].StringOr(""));
+  if (message == messages_.end() || !message->second.assistant) return;  // the daemon tells what a user said
+  const bool sub_agent = message->second.sub_agent;
+  auto [entry, fresh] = message->second.parts.try_emplace(std::string(part["id"].StringOr("")));
+  Part& known = entry->second;
+  if (fresh) {
+    known.type = part["type"].StringOr("");
+    known.gapped = !live;
+  }
+  if (known.done) return;
+  if (known.type == "text" || known.type == "reasoning") {
+    // A sub-agent's words are its report to us: the output of the tool call that asked for it.
+    if (!sub_agent) TakeText(part, known, live);
+    return;
+  }
+  if (known.type == "tool") return TakeTool(part, known, sub_agent);
+  known.done = true;
+  if (known.type == "step-start") {
+    reported_.clear();
+  } else if (known.type == "step-finish") {
+    TellHeldEdits();
+    TakeUsage(part);
+  } else if (known.type == "patch") {  // all that changed in the step, by whichever tool
+    for (const JsonValue& file : part["files"].Elements()) edited_.emplace(file.StringOr(""));
+    TellHeldEdits();
+  } else if (known.type != "snapshot" && known.type != "retry") {  // session.status tells of retries
+    TellOther(host_, part);
+  }
+}
+
+void OpencodeMessages::TakeDelta(const JsonValue& delta) {
+  auto message = messages_.find(delta["messageID"].StringOr(""));
+  if (message == messages_.end() || message->second.sub_agent || delta["field"].StringOr("") != "text")
+    return;
+  auto part = message->second.parts.find(delta["partID"].StringOr(""));
+  if (part == message->second.parts.end()) return;
+  Part& known = part->second;
+  if (known.done || known.gapped || (known.type != "text" && known.type != "reasoning")) return;
+  const std::string_view text = delta["delta"].StringOr("");
+  known.sent += text;
+  host_.Emit(known.type == "text" ? "assistant.delta" : "reasoning.delta",
+             JsonObject().Set("message_id", part->first).Set("text", text).Take());
+}
+
+// The part has all of its text so far. A message may have several texts, with tool calls between them: each
+// is a message of ours, by the part's own id.
+void OpencodeMessages::TakeText(const JsonValue& part, Part& known, bool live) {
+  const std::string_view id = part["id"].StringOr("");
+  const std::string_view text = part["text"].StringOr("");
+  const bool spoken = known.type == "text";
+  if (text.substr(0, known.sent.size()) == known.sent) {
+    const std::string_view rest = text.substr(known.sent.size());
+    known.sent = text;
+    if (live) known.gapped = false;
+    if (!rest.empty()) {
+      host_.Emit(spoken ? "assistant.delta" : "reasoning.delta",
+                 JsonObject().Set("message_id", id).Set("text", rest).Take());
+    }
+  }
+  if (part["time"] && !part["time"]["end"]) return;
+  known.done = true;
+  const bool said = !text.empty() || !known.sent.empty();
+  known.sent = {};
+  if (said) {
+    host_.Emit(spoken ? "assistant.message" : "reasoning.message",
+               JsonObject().Set("message_id", id).Set("text", text).Take());
+  }
+}
+
+void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, bool sub_agent) {
+  const JsonValue state = part["state"];
+  const std::string_view status = state["status"].StringOr("");
+  if (status != "running" && status != "completed" && status != "error") return;  // pending: not all is known
+  auto data = [&part, sub_agent] {
+    JsonObject object;
+    object.Set("call_id", part["callID"].StringOr(""));
+    if (sub_agent) object.Set("session", part["sessionID"].StringOr(""));
+    return object;
+  };
+  const std::string_view name = part["tool"].StringOr("");
+  const std::string input = state["input"].Is(JsonType::kObject) ? state["input"].Raw() : "{}";
+  if (!std::exchange(known.started, true)) {
+    host_.Emit("tool.started", data().Set("name", name).SetRaw("input", input).Take());
+  }
+  if (status == "running") {
+    const std::string_view output = state["metadata"]["output"].StringOr("");
+    if (output.size() <= known.sent.size() || output.substr(0, known.sent.size()) != known.sent) return;
+    const std::string_view more = output.substr(known.sent.size());
+    known.sent = output;
+    return host_.Emit("tool.output", data().Set("output", more).Take());
+  }
+  known.done = true;
+  known.sent = {};
+  const bool failed = status == "error";
+  JsonObject end = data();
+  end.Set("name", name).SetRaw("input", input).Set("output", state[failed ? "error" : "output"].StringOr(""));
+  const JsonValue time = state["time"];
+  if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
+  host_.Emit(failed ? "tool.failed" : "tool.completed", end.Take());
+  if (!failed) TellEdits(state["metadata"]);
+}
+
+void OpencodeMessages::TakeUsage(const JsonValue& part) {
+  const JsonValue tokens = part["tokens"];
+  const JsonValue cache = tokens["cache"];
+  usage_.input_tokens +=
+      WholeNumber(tokens["input"]) + WholeNumber(cache["read"]) + WholeNumber(cache["write"]);
+  usage_.output_tokens += WholeNumber(tokens["output"]) + WholeNumber(tokens["reasoning"]);
+  usage_.cost_usd += part["cost"].AsDouble().value_or(0);
+  host_.Emit("usage.updated", JsonObject()
+                                  .Set("input_tokens", usage_.input_tokens)
+                                  .Set("output_tokens", usage_.output_tokens)
+                                  .Set("cost_usd", usage_.cost_usd)
+                                  .Take());
+}
+
+// What a tool says it edited: one file (`filediff`) or several (`files`), with counts.
+void OpencodeMessages::TellEdits(const JsonValue& metadata) {
+  if (metadata["filediff"]) TellEdit(metadata["filediff"], metadata["diff"].StringOr(""));
+  for (const JsonValue& file : metadata["files"].Elements()) TellEdit(file, file["diff"].StringOr(""));
+}
+
+void OpencodeMessages::TellEdit(const JsonValue& file, std::string_view diff) {
+  const std::string_view path = file["file"].StringOr(file["filePath"].StringOr(""));
+  if (path.empty()) return;
+  if (auto held = edited_.find(path); held != edited_.end()) edited_.erase(held);
+  reported_.emplace(path);
+  if (diff.empty()) diff = file["patch"].StringOr("");
+  JsonObject data;
+  data.Set("path", path);
+  data.Set("additions", WholeNumber(file["additions"])).Set("deletions", WholeNumber(file["deletions"]));
+  if (!diff.empty() && diff.size() <= kMaxDiffBytes) data.Set("diff", diff);
+  host_.Emit("file.edited", data.Take());
+}
+
+void OpencodeMessages::TellHeldEdits() {
+  const auto held = std::exchange(edited_, {});
+  for (const std::string& path : held) {
+    if (path.empty() || !reported_.insert(path).second) continue;
+    host_.Emit("file.edited", JsonObject().Set("path", path).Take());
+  }
+}
+
+}  // namespace reeve

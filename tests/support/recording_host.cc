@@ -1,0 +1,65 @@
+#include "tests/support/recording_host.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace reeve {
+
+void RecordingHost::Emit(std::string_view type, std::string_view data) {
+  lines_.push_back(std::string(type) + " " + std::string(data));
+}
+
+void RecordingHost::OnReady() {
+  lines_.emplace_back("> ready");
+  if (on_ready) on_ready();
+}
+
+void RecordingHost::OnTurnStarted() { lines_.emplace_back("> turn started"); }
+
+void RecordingHost::OnTurnEnded(const TurnEnd& end) {
+  switch (end.outcome) {
+    case TurnEnd::Outcome::kCompleted:
+      lines_.emplace_back("> turn completed");
+      break;
+    case TurnEnd::Outcome::kCancelled:
+      lines_.emplace_back("> turn cancelled");
+      break;
+    case TurnEnd::Outcome::kFailed:
+      lines_.push_back("> turn failed " + end.error.code + ": " + end.error.message);
+      break;
+  }
+  if (on_turn_ended) on_turn_ended();
+}
+
+void RecordingHost::OnApproval(ApprovalRequest request) {
+  lines_.push_back("> approval " + request.id + " " + request.tool + " " + request.input + " " +
+                   request.call_id);
+  if (on_approval) on_approval(request);
+}
+
+void RecordingHost::OnApprovalGone(const std::string& id) { lines_.push_back("> approval gone " + id); }
+void RecordingHost::OnSession(std::string id) { lines_.push_back("> session " + id); }
+void RecordingHost::OnBroken(Error error) {
+  lines_.push_back("> broken " + error.code + ": " + error.message);
+}
+
+Status RecordingHost::WriteStdin(std::string_view bytes) {
+  lines_.push_back("> stdin " + std::string(bytes));
+  return {};
+}
+
+void RecordingHost::Signal(int signum) { lines_.push_back("> signal " + std::to_string(signum)); }
+
+std::string RecordingHost::Text() const {
+  std::string text;
+  for (const std::string& line : lines_) text.append(line).append("\n");
+  return text;
+}
+
+size_t RecordingHost::Count(std::string_view beginning) const {
+  return static_cast<size_t>(std::count_if(
+      lines_.begin(), lines_.end(),
+      [beginning](const std::string& line) { return line.compare(0, beginning.size(), beginning) == 0; }));
+}
+
+}  // namespace reeve

@@ -1,0 +1,58 @@
+// RecordingHost: an AgentHost that writes down what an adapter tells it, a line each:
+//   assistant.delta {"message_id":…}            an event
+//   > turn started                              anything else
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/agent_spec.h"
+#include "process/http_client.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+class RecordingHost : public AgentHost {
+ public:
+  explicit RecordingHost(Loop& on) : loop_(on), http_(on) {}
+  virtual ~RecordingHost() = default;
+
+  Loop& loop() override { return loop_; }
+  HttpClient& http() override { return http_; }
+  [[nodiscard]] const AgentSpec& spec() const override { return spec_; }
+  AgentSpec& spec() { return spec_; }
+
+  void Emit(std::string_view type, std::string_view data) override;
+  void OnReady() override;
+  void OnTurnStarted() override;
+  void OnTurnEnded(const TurnEnd& end) override;
+  void OnApproval(ApprovalRequest request) override;
+  void OnApprovalGone(const std::string& id) override;
+  void OnSession(std::string id) override;
+  void OnBroken(Error error) override;
+  Status WriteStdin(std::string_view bytes) override;
+  void Signal(int signum) override;
+
+  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+  [[nodiscard]] std::string Text() const;
+  // Whether a line begins with this; how many do.
+  [[nodiscard]] bool Has(std::string_view beginning) const { return Count(beginning) > 0; }
+  [[nodiscard]] size_t Count(std::string_view beginning) const;
+  void Clear() { lines_.clear(); }
+
+  // Called, where set, after a line of that kind: what an Agent would do from within.
+  std::function<void()> on_ready;
+  std::function<void()> on_turn_ended;
+  std::function<void(const ApprovalRequest&)> on_approval;
+
+ private:
+  Loop& loop_;
+  HttpClient http_;
+  AgentSpec spec_;
+  std::vector<std::string> lines_;
+};
+
+}  // namespace reeve
