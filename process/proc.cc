@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdio>
 #include <memory>
+#include <string_view>
 
 #include "process/fd.h"
 
@@ -27,6 +28,30 @@ void EachNumber(const std::string& folder, OnNumber on_number) {
     pid_t number = 0;
     if (std::from_chars(name.data(), name.data() + name.size(), number).ec == std::errc()) on_number(number);
   }
+}
+
+// In the midst of an exec a process has neither arguments nor environment for some microseconds: one without
+// arguments is looked at again. One that has them wiped its environment, or has got both just now.
+std::string Environment(pid_t pid) {
+  std::string path = fmt::format("/proc/{}/environ", pid);
+  for (int look = 0; look < 10; ++look) {
+    std::string environment = ReadSmallFile(path);
+    if (!environment.empty()) return environment;
+    if (!ReadSmallFile(fmt::format("/proc/{}/cmdline", pid)).empty()) break;
+    usleep(50);
+  }
+  return ReadSmallFile(path);
+}
+
+// Whether an environment, entries that end in NUL, holds `marker`.
+bool Holds(std::string_view environment, std::string_view marker) {
+  while (!environment.empty() && !marker.empty()) {
+    size_t end = environment.find('\0');
+    if (environment.substr(0, end) == marker) return true;
+    if (end == std::string_view::npos) return false;
+    environment.remove_prefix(end + 1);
+  }
+  return false;
 }
 
 }  // namespace
@@ -100,22 +125,13 @@ std::vector<ProcessId> Descendants(pid_t root) {
 }
 
 bool HasMarker(pid_t pid, const std::string& marker) {
-  if (marker.empty()) return false;
-  std::string environment = ReadSmallFile(fmt::format("/proc/{}/environ", pid));
-  std::string_view left = environment;
-  while (!left.empty()) {
-    size_t end = left.find('\0');
-    if (left.substr(0, end) == marker) return true;
-    if (end == std::string_view::npos) return false;
-    left.remove_prefix(end + 1);
-  }
-  return false;
+  return !marker.empty() && Holds(Environment(pid), marker);
 }
 
 std::vector<ProcessId> AllWithMarker(const std::string& marker) {
   std::vector<ProcessId> found;
   EachNumber("/proc", [&found, &marker](pid_t pid) {
-    if (pid == getpid() || !HasMarker(pid, marker)) return;
+    if (pid == getpid() || !Holds(ReadSmallFile(fmt::format("/proc/{}/environ", pid)), marker)) return;
     auto stat = StatProcess(pid);
     if (stat && !stat->zombie) found.push_back(stat->id);
   });

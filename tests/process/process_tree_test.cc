@@ -124,9 +124,10 @@ TEST(Proc, FindsByMarkerWholeEntriesOnly) {
   Started ours(Shell("exec sleep 1000", {"FIRST=1", marker}));
   Started longer(Shell("exec sleep 1000", {marker + "0"}));
   Started prefixed(Shell("exec sleep 1000", {"X" + marker}));
-  EXPECT_EQ(AllWithMarker(marker), std::vector<ProcessId>{ours.id()});
   EXPECT_TRUE(HasMarker(ours.pid(), marker));
+  EXPECT_TRUE(HasMarker(longer.pid(), marker + "0"));
   EXPECT_FALSE(HasMarker(longer.pid(), marker));
+  EXPECT_EQ(AllWithMarker(marker), std::vector<ProcessId>{ours.id()});
   EXPECT_FALSE(HasMarker(ours.pid(), ""));
 }
 
