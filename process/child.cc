@@ -84,7 +84,8 @@ struct Child::State {
   ProcessId self;
   ProcessTree tree;
   Handlers handlers;
-  Timer timer;  // fires Advance
+  Timer timer;        // fires Advance
+  SystemClock clock;  // not the loop's: after a long turn that would cut the grace short
   Stage stage = Stage::kRunning;
   ExitStatus status;
   bool exited = false;
@@ -159,7 +160,7 @@ void Child::Signal(int signum) {
 
 void Child::Stop(int64_t grace_ms) {
   State& state = *state_;
-  int64_t kill_at = state.loop.NowMs() + std::max<int64_t>(grace_ms, 0);
+  int64_t kill_at = state.clock.MonotonicMs() + std::max<int64_t>(grace_ms, 0);
   switch (state.stage) {
     case State::Stage::kRunning:
       state.stage = State::Stage::kStopping;
@@ -274,8 +275,7 @@ void Child::State::OnExit() {
 void Child::State::Advance() {
   if (stage == Stage::kDone) return;
   if (stage == Stage::kDraining) return Drain();
-  int64_t now = loop.NowMs();
-  if (stage > Stage::kStopping) reaper.Forget();
+  int64_t now = clock.MonotonicMs();
   if (exited && tree.Empty()) return Settle(true);
   if (exited && stage < Stage::kOrphans) {
     if (stage == Stage::kRunning) kill_at = now + kOrphanGraceMs;
@@ -330,7 +330,8 @@ void Child::State::Drain() {
 }
 
 void Child::State::Reap() {
-  waitid(P_PID, static_cast<id_t>(self.pid), nullptr, WEXITED | WNOHANG);
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(self.pid), &info, WEXITED | WNOHANG);
   reaper.Disown(self.pid);
   exit_watch.reset();
   tree.RemoveCgroup();
@@ -339,12 +340,15 @@ void Child::State::Reap() {
 // Blocks, as nobody is there to be told later: for as long as the kernel takes to end what was killed.
 void Child::State::EndNow() {
   if (stage >= Stage::kDraining) return;
-  SystemClock clock;
   for (int64_t deadline = clock.MonotonicMs() + kEndNowMs; clock.MonotonicMs() < deadline;) {
     tree.Kill();
     siginfo_t info{};
     waitid(P_PID, static_cast<id_t>(self.pid), &info, WEXITED | WNOHANG | WNOWAIT);
-    if (info.si_pid == self.pid && tree.Members().empty()) return Reap();
+    reaper.Forget();
+    if (info.si_pid == self.pid && tree.Members().empty()) {
+      reaper.Look();  // those that were members a moment ago are zombies now
+      return Reap();
+    }
     usleep(500);
   }
   log::Failure("cannot kill a process tree: child={}", self.pid);

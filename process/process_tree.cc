@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <unordered_set>
 
 namespace reeve {
 
@@ -11,12 +12,6 @@ bool Contains(const std::vector<ProcessId>& list, const ProcessId& one) {
   return std::find(list.begin(), list.end(), one) != list.end();
 }
 
-void AddAll(std::vector<ProcessId>& to, const std::vector<ProcessId>& from) {
-  for (const ProcessId& one : from) {
-    if (!Contains(to, one)) to.push_back(one);
-  }
-}
-
 }  // namespace
 
 bool ProcessTree::Claims(const ProcessStat& orphan) const {
@@ -24,21 +19,27 @@ bool ProcessTree::Claims(const ProcessStat& orphan) const {
 }
 
 std::vector<ProcessId> ProcessTree::Members() const {
-  std::vector<ProcessId> members = Descendants(root_.pid);
-  reaper_.Forget();
+  std::vector<ProcessId> members;
+  std::unordered_set<pid_t> known;
+  auto add = [&members, &known](const ProcessId& member) {
+    if (known.insert(member.pid).second) members.push_back(member);
+  };
+  for (const ProcessId& member : Descendants(root_.pid)) add(member);
   for (const ProcessStat& orphan : reaper_.Adopted()) {
-    if (Claims(orphan)) AddAll(members, Descendants(orphan.id.pid));
+    if (!Claims(orphan)) continue;
+    for (const ProcessId& member : Descendants(orphan.id.pid)) add(member);
   }
   if (!cgroup_) return members;
   for (pid_t pid : cgroup_->Pids()) {
     auto stat = StatProcess(pid);
-    if (stat && !stat->zombie && !Contains(members, stat->id)) members.push_back(stat->id);
+    if (stat && !stat->zombie) add(stat->id);
   }
   return members;
 }
 
-// That our own list of children holds none of the tree is proof enough: it is exact, and whatever still has a
-// living parent in the tree has an ancestor that we adopted.
+// That our own list of children, read after the root's exit, holds none of the tree is proof enough, for
+// good: the list is exact, and whatever still has a living parent in the tree has an ancestor that we
+// adopted.
 bool ProcessTree::Empty() const {
   if (cgroup_ && !cgroup_->Populated()) return true;
   if (cgroup_) return Members().empty();

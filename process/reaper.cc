@@ -17,12 +17,17 @@ namespace {
 
 // SIGCHLDs of this long are answered by one look: nobody waits for an orphan's burial.
 constexpr int64_t kReapDelayMs = 50;
+constexpr int64_t kShareLookMs = 5;
 
 }  // namespace
 
 Reaper::Reaper(Loop& loop) : soon_(loop, [this] { Look(); }) {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
     log::Warning("cannot adopt orphans: {}; what leaves its parent escapes its agent", std::strerror(errno));
+  }
+  if (access("/proc/thread-self/children", R_OK) != 0) {
+    log::Warning(
+        "this kernel does not list children (CONFIG_PROC_CHILDREN): only cgroups know the tree of an agent");
   }
   signal_ = MakeUvHandle<uv_signal_t>(
       this, [&loop](uv_signal_t* handle) { return uv_signal_init(loop.uv(), handle); });
@@ -39,7 +44,7 @@ Reaper::Reaper(Loop& loop) : soon_(loop, [this] { Look(); }) {
 Reaper::~Reaper() = default;
 
 const std::vector<ProcessStat>& Reaper::Adopted() {
-  if (!looked_) Look();
+  if (clock_.MonotonicMs() >= look_again_at_) Look();
   return adopted_;
 }
 
@@ -51,7 +56,7 @@ void Reaper::Look() {
     if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == pid) continue;
     if (auto stat = StatProcess(pid)) adopted_.push_back(std::move(*stat));
   }
-  looked_ = true;
+  look_again_at_ = clock_.MonotonicMs() + kShareLookMs;
 }
 
 }  // namespace reeve

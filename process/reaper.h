@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "process/clock.h"
 #include "process/handle.h"
 #include "process/proc.h"
 #include "process/timer.h"
@@ -29,18 +30,19 @@ class Reaper {
   void Own(pid_t pid) { owned_.insert(pid); }
   void Disown(pid_t pid) { owned_.erase(pid); }
 
-  // Our living children that nobody owns: what lost its parent. One look at /proc serves all who ask until
-  // Forget(), as a thousand children may exit in one turn.
+  // Our living children that nobody owns: what lost its parent. One look at /proc serves all who ask within
+  // some milliseconds or until Forget(), as a thousand children may exit or be stopped in one turn.
   const std::vector<ProcessStat>& Adopted();
   // Something has exited, so what Adopted() knew is out of date.
-  void Forget() { looked_ = false; }
+  void Forget() { look_again_at_ = 0; }
+  // Looks now, and reaps what has exited.
+  void Look();
 
  private:
-  void Look();  // reaps what has exited
-
   std::unordered_set<pid_t> owned_;
   std::vector<ProcessStat> adopted_;
-  bool looked_ = false;
+  SystemClock clock_;  // not the loop's, which stands still during a turn
+  int64_t look_again_at_ = 0;
   Timer soon_;
   UvHandle<uv_signal_t> signal_;
 };
