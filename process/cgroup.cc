@@ -72,11 +72,10 @@ void KillAll(const std::string& path) {
 
 // Kills what is in `path` and removes it; says in the log when that fails.
 void KillAndRemove(const std::string& path) {
+  if (rmdir(path.c_str()) == 0) return;  // nearly always
   for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
-    if (attempt > 0) {
-      KillAll(path);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    KillAll(path);
+    if (attempt > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     int error = 0;
     for (const std::string& folder : FoldersOf(path)) error = rmdir(folder.c_str()) == 0 ? 0 : errno;
     if (error == 0 || error == ENOENT) return;
