@@ -159,8 +159,8 @@ __attribute__((noinline)) long CloneChild(Plan& plan, clone_args& args) {
 
 // Where clone3 is not: other processors, old container runtimes' seccomp filters, valgrind.
 __attribute__((noinline)) long VforkChild(Plan& plan) {
-  pid_t pid = vfork();  // NOLINT: that is the point of this file
-  if (pid == 0) RunChild(plan);
+  pid_t pid = vfork();           // NOLINT: that is the point of this file
+  if (pid == 0) RunChild(plan);  // NOLINT
   return pid < 0 ? -errno : pid;
 }
 
@@ -206,7 +206,8 @@ long Launch(Plan& plan, Fd& pidfd) {
 
 // Waits for one that has ended or is about to.
 void Bury(pid_t pid) {
-  while (waitid(P_PID, static_cast<id_t>(pid), nullptr, WEXITED) != 0 && errno == EINTR) continue;
+  siginfo_t info{};
+  while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) != 0 && errno == EINTR) continue;
 }
 
 Error Failed(const std::string& what, int error) {
@@ -295,8 +296,8 @@ std::vector<std::string> Candidates(const std::string& program, std::string_view
   if (path.empty()) path = kDefaultPath;
   for (;;) {
     size_t colon = path.find(':');
-    std::string folder(path.substr(0, colon));
-    candidates.push_back(folder.empty() ? "./" + program : folder + "/" + program);
+    std::string_view folder = path.substr(0, colon);
+    candidates.push_back(fmt::format("{}/{}", folder.empty() ? "." : folder, program));
     if (colon == std::string_view::npos) return candidates;
     path.remove_prefix(colon + 1);
   }

@@ -3,15 +3,19 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#include <algorithm>
 #include <csignal>
-#include <cstdlib>
+#include <cstddef>
 
+#include "process/cgroup.h"
 #include "tests/process/processes.h"
 #include "tests/support/loop_fixture.h"
 
@@ -295,6 +299,46 @@ TEST(Spawn, WorksWithoutStandardDescriptors) {
       report);
   EXPECT_EQ(ReadToEnd(report.get()), "to stdout\nto stderr\n");
   EXPECT_EQ(Wait(daemon), 0);
+}
+
+// As old container runtimes do it.
+void ForbidClone3() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{sizeof program / sizeof program[0], program};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) _exit(99);
+}
+
+TEST(Spawn, WorksWhereClone3IsForbidden) {
+  auto root = CgroupRoot::Open();
+  std::string cgroup = root ? (*root)->path() : "";
+  Fd report;
+  pid_t daemon = InAnotherProcess(
+      [&cgroup](int fd) {
+        ForbidClone3();
+        SpawnSpec spec = Shell("cat /proc/self/cgroup; exec sleep 1000 >&-");
+        spec.cgroup = cgroup;
+        auto child = Spawn(spec);
+        if (!child.ok()) _exit(1);
+        std::string text = ReadToEnd(child->stdout_fd.get());
+        if (syscall(SYS_pidfd_send_signal, child->pidfd.get(), SIGTERM, nullptr, 0) != 0) _exit(2);
+        if (Wait(child->pid) != -SIGTERM) _exit(3);
+        spec.cwd = "/no/such/folder";
+        text += Spawn(spec).error().message;
+        if (write(fd, text.data(), text.size()) < 0) _exit(4);
+      },
+      report);
+  std::string text = ReadToEnd(report.get());
+  EXPECT_EQ(Wait(daemon), 0);
+  EXPECT_THAT(text, HasSubstr("/no/such/folder: no such file or directory"));
+  if (root) {
+    EXPECT_THAT(text, HasSubstr(cgroup.substr(cgroup.rfind('/')) + "\n"));
+  }
 }
 
 TEST(Spawn, ALackOfDescriptorsIsAnErrorAndLeavesNone) {
