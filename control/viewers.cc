@@ -53,8 +53,8 @@ void AppendCursor(std::string& out, Cursor cursor) { out += "id: " + cursor.ToSt
 }  // namespace
 
 // One open stream. Its bytes are, in this order: what stands in pending_, then the log of the first of
-// active_ from its position on. Between two agents' events, and before a control frame, that position is a
-// frame's first byte.
+// active_ from its position on. Only the first of active_ may stand within a frame: between two agents'
+// events, and before a control frame, every position is a frame's first byte.
 class Viewers::Viewer {
  public:
   struct Source final : EventLog::Reader {
@@ -128,7 +128,7 @@ class Viewers::Viewer {
   bool Fill();
   bool FillFiltered(Source& source);
   Sent Send();
-  void Settle(size_t sent);
+  void NextAfter(const Source& last);
   void Shut();
   [[nodiscard]] const char* EndReason() const;
   void Trimmed(Source& source, uint64_t kept_from);
@@ -387,11 +387,13 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
   hub_.stats_.bytes += static_cast<uint64_t>(sent);
   last_write_ms_ = hub_.loop_.NowMs();
   auto left = static_cast<size_t>(sent);
+  Source* last = nullptr;
   for (int i = 0; i < count && left > 0; ++i) {
     const size_t part = std::min(left, plan[i].bytes);
     left -= part;
     if (plan[i].source) {
-      plan[i].source->position += part;
+      last = plan[i].source;
+      last->position += part;
     } else {
       pending_sent_ += part;
     }
@@ -400,15 +402,16 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
     std::string().swap(pending_);  // an idle viewer keeps no buffer
     pending_sent_ = 0;
   }
-  if (static_cast<size_t>(sent) < total) return Sent::kSome;
-  // Whoever has more than its turn's worth lets the others go first; it stands at a frame's end.
-  if (active_.size() > 1) {
-    Source& first = *active_.front();
-    auto frame_end = first.log.FrameEnd(first.position);
-    if (frame_end && *frame_end == first.position)
-      std::rotate(active_.begin(), active_.begin() + 1, active_.end());
-  }
-  return Sent::kAll;
+  if (last && active_.size() > 1) NextAfter(*last);
+  return static_cast<size_t>(sent) < total ? Sent::kSome : Sent::kAll;
+}
+
+// `last` was sent last: if it stands within a frame it goes on with that, else it lets the others go first.
+void Viewers::Viewer::NextAfter(const Source& last) {
+  auto next = std::find(active_.begin(), active_.end(), &last);
+  auto frame_end = last.log.FrameEnd(last.position);
+  if (frame_end && *frame_end == last.position) ++next;
+  std::rotate(active_.begin(), next, active_.end());
 }
 
 void Viewers::Viewer::OnReady(int events) {
