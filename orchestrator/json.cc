@@ -132,9 +132,9 @@ rapidjson::ParseResult Read(Stream& in, Handler& handler) {
   return reader.Parse<kFlags>(in, handler);
 }
 
-Status Explain(const rapidjson::ParseResult& result, const Stream& in) {
+Status Explain(const rapidjson::ParseResult& result, const Stream& in, int max_depth) {
   if (result.Code() == rapidjson::kParseErrorTermination) {
-    return InvalidJson("nested deeper than " + std::to_string(kMaxJsonDepth), result.Offset());
+    return InvalidJson("nested deeper than " + std::to_string(max_depth), result.Offset());
   }
   if (result.IsError()) {
     std::string_view reason = rapidjson::GetParseError_En(result.Code());
@@ -274,8 +274,8 @@ class Scanner : public NoNumbers {
     key_end_ = in_.Tell();
     return true;
   }
-  bool StartObject() { return ++depth_ <= kMaxJsonDepth; }
-  bool StartArray() { return ++depth_ <= kMaxJsonDepth; }
+  bool StartObject() { return ++depth_ <= kMaxLineDepth; }
+  bool StartArray() { return ++depth_ <= kMaxLineDepth; }
   bool EndObject(rapidjson::SizeType) { return --depth_, true; }
   bool EndArray(rapidjson::SizeType) { return --depth_, true; }
 
@@ -333,7 +333,7 @@ Result<JsonDocument> JsonDocument::Parse(std::string_view text) {
   ReplaceLoneSurrogates(tree.text);
   Stream in(tree.text.data(), tree.text.size());
   TreeBuilder builder(tree, in);
-  Status status = Explain(Read(in, builder), in);
+  Status status = Explain(Read(in, builder), in, kMaxJsonDepth);
   if (!status.ok()) return status.error();
   return document;
 }
@@ -443,7 +443,7 @@ Result<JsonLine> ScanJsonObject(std::string_view line) {
     found->type = line.substr(static_cast<size_t>(found->type.data() - repaired.data()), found->type.size());
     return found;
   }
-  Status status = Explain(result, in);
+  Status status = Explain(result, in, kMaxLineDepth);
   if (!status.ok()) return status.error();
   return scanner.Found();
 }

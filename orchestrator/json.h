@@ -20,6 +20,8 @@ namespace reeve {
 
 // Deeper than any agent's output seen; the limit exists so that nobody downstream recurses for ever.
 inline constexpr int kMaxJsonDepth = 64;
+// Of a line that becomes an event: the envelope around it is to be readable too.
+inline constexpr int kMaxLineDepth = kMaxJsonDepth - 4;
 
 enum class JsonType : uint8_t { kNull, kBool, kNumber, kString, kArray, kObject };
 
@@ -93,8 +95,9 @@ struct JsonLine {
   size_t type_begin = 0;  // the bytes of the member `"type":"…"` with one comma: cut them and the rest is
   size_t type_end = 0;    // still an object. Both 0 without a type.
 };
-// Error "invalid_json" unless `line` is one valid JSON object without line ends: what passes can go into a
-// frame as it is. A "type" that is there twice, in whatever spelling, is none.
+// Error "invalid_json" unless `line` is one valid JSON object without line ends, no deeper than
+// kMaxLineDepth: what passes can go into a frame as it is. A "type" that is there twice, in whatever
+// spelling, is none.
 Result<JsonLine> ScanJsonObject(std::string_view line);
 
 // Appends `text` quoted and escaped (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.

@@ -228,8 +228,10 @@ TEST(Json, DepthIsLimitedAndNeverCostsTheStack) {
   EXPECT_NE(Refusal(std::string(2'000'000, '[')), "");
   EXPECT_NE(Refusal(nested(1'000'000)), "");
   auto within = [&nested](int depth) { return R"({"type":"x","a":)" + nested(depth) + "}"; };
-  EXPECT_TRUE(ScanJsonObject(within(kMaxJsonDepth - 1)).ok());
-  EXPECT_FALSE(ScanJsonObject(within(kMaxJsonDepth)).ok());
+  const std::string deepest = within(kMaxLineDepth - 1);
+  EXPECT_TRUE(ScanJsonObject(deepest).ok());
+  EXPECT_EQ(Refusal(R"({"data":{"stream":"stdout","json":)" + deepest + "}}"), "");  // as an event
+  EXPECT_FALSE(ScanJsonObject(within(kMaxLineDepth)).ok());
   EXPECT_FALSE(ScanJsonObject("{\"a\":" + std::string(2'000'000, '[')).ok());
 }
 

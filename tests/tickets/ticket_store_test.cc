@@ -132,6 +132,7 @@ TEST_F(Tickets, MalformedOnesAreRefused) {
 
 TEST_F(Tickets, ThousandAndFirstPushesTheFirstOut) {
   std::vector<std::string> tickets;
+  tickets.reserve(1001);
   for (int i = 0; i < 1001; ++i) tickets.push_back(store_.Issue(For("a"), 60'000));
   EXPECT_EQ(store_.unredeemed(), 1000u);
   EXPECT_FALSE(Opens(tickets[0]));
@@ -224,6 +225,7 @@ TEST_F(Tickets, AStreamOpenedByABearerTokenHasNoCookie) {
 
 TEST_F(Tickets, ResumeTicketsAreNotCountedAmongTheThousand) {
   std::vector<std::string> tickets;
+  tickets.reserve(1000);
   for (int i = 0; i < 1000; ++i) tickets.push_back(store_.Issue(For("a"), 60'000));
   for (uint64_t stream = 1; stream <= 5000; ++stream) (void)store_.OpenStream(stream, For("a"), "");
   for (uint64_t stream = 1; stream <= 2500; ++stream) store_.CloseStream(stream);
