@@ -3,6 +3,7 @@
 
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/jsonl.h"
+#include "orchestrator/adapters/opencode.h"
 #include "orchestrator/adapters/process.h"
 
 namespace reeve {
@@ -11,6 +12,8 @@ const std::vector<Kind>& Kinds() {
   static const std::vector<Kind> kinds = {
       {"process", false, true, false, nullptr, nullptr, MakeProcessAdapter},
       {"jsonl", false, true, false, nullptr, nullptr, MakeJsonlAdapter},
+      {"opencode", true, true, true, "opencode", "npm install -g opencode-ai", MakeOpencodeAdapter},
+      {"kilo", true, true, true, "kilo", "npm install -g @kilocode/cli", MakeKiloAdapter},
   };
   return kinds;
 }
