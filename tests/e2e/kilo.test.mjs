@@ -92,15 +92,20 @@ function openViewer(t, daemon, after) {
   return { client, events, gaps, sees };
 }
 
-// The living processes that carry an agent's id in their environment.
-function processesOf(id) {
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`REEVE_AGENT_ID=${id}\0`);
-    } catch {
-      return false; // it has gone, or is not ours
-    }
-  });
+// The command lines of the living processes of this daemon's agent, by the environment they were given.
+function processes(daemon) {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
+        const ours = environment.includes('REEVE_AGENT_ID=k1\0') && environment.includes(daemon.dir);
+        return ours ? `${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')}` : '';
+      } catch {
+        return ''; // it has gone, or is not ours
+      }
+    })
+    .filter((command) => command !== '');
 }
 
 function say(daemon, text) {
@@ -134,7 +139,7 @@ test('a turn with a tool and an approval: three viewers, one late, see the same'
   assert.deepEqual(late.events, log.slice(asked.seq), 'the late viewer');
   for (const { gaps } of all) assert.deepEqual(gaps, []);
   assert.equal(log.filter(({ type }) => /^run\.(completed|failed|cancelled)$/.test(type)).length, 1);
-  assert.deepEqual(processesOf('k1'), []);
+  assert.deepEqual(processes(daemon), []);
 });
 
 test('kill -9 of the server in mid-turn: the run fails, the streams end, no process is left', { skip }, async (t) => {
@@ -145,7 +150,7 @@ test('kill -9 of the server in mid-turn: the run fails, the streams end, no proc
   await say(daemon, 'TOOL[sleep 1000]');
   await allow(daemon, await viewers[0].sees('approval.requested'));
   // The tool runs in a session of its own; only then is there something that could be left.
-  await until('the tool', () => processesOf('k1').some((pid) => commandOf(pid).includes('sleep')), kSlowMs);
+  await until('the tool', () => processes(daemon).some((command) => command.includes('sleep 1000')), kSlowMs);
 
   process.kill((await daemon.call('GET', '/agents/k1')).pid, 'SIGKILL');
   for (const viewer of viewers) {
@@ -153,18 +158,10 @@ test('kill -9 of the server in mid-turn: the run fails, the streams end, no proc
     await viewer.sees('agent.exited', ({ data }) => data.signal !== undefined);
     await until('the end', () => viewer.client.state === 'ended', kSlowMs);
   }
-  await until('no process', () => processesOf('k1').length === 0);
+  await until(() => `the end of ${processes(daemon)}`, () => processes(daemon).length === 0);
   const log = await daemon.events('k1');
   for (const [i, viewer] of viewers.entries()) assertSameSequence(viewer.events, log, `viewer ${i}`);
 });
-
-function commandOf(pid) {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return '';
-  }
-}
 
 test('an approval given on the page', { skip }, async (t) => {
   const daemon = await Daemon.start(t);
