@@ -127,7 +127,7 @@ void Connection::HandOver() {
 
 void Connection::Answer(Response response) {
   exchange_.reset();
-  bool last = !keep_alive_ || shared_.draining || (peer_ended_ && input_.empty());
+  bool last = !keep_alive_ || shared_.draining;
   SetRequestId(response, request_id_);
   // RFC 9110 section 8.6: no Content-Length with 1xx and 204. A HEAD gets that of the GET.
   if (response.status >= 200 && response.status != 204) {
@@ -199,7 +199,7 @@ void Connection::Drain() {
 
 void Connection::CheckTime(int64_t now_ms) {
   if (!out_.empty()) {
-    if (now_ms - progress_ms_ >= kWriteMs) Close();
+    if (now_ms - progress_ms_ >= shared_.limits.write_ms) Close();
     return;
   }
   int64_t spent = now_ms - entered_ms_;

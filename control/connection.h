@@ -25,7 +25,6 @@ namespace reeve {
 class Connection {
  public:
   static constexpr size_t kMaxInput = size_t{64} << 10;  // read ahead of the request that is being answered
-  static constexpr int64_t kWriteMs = 30'000;  // a peer that takes nothing of an answer for so long is gone
   // After the last answer the peer's bytes are read and dropped: closing on unread bytes sends a RST, which
   // can destroy the answer before the peer has read it.
   static constexpr int64_t kLingerMs = 2'000;

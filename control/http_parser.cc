@@ -148,7 +148,7 @@ int HttpParser::Message::OnValueEnd() {
 
 int HttpParser::Message::OnHeadersEnd() {
   headers_done = true;
-  keep_alive = llhttp_should_keep_alive(&llhttp) != 0;
+  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !http_1_0;  // 1.0 would have to be told by a header
   return HPE_OK;
 }
 

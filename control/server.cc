@@ -288,7 +288,7 @@ void Server::State::EmptyGraves() {
 void Server::State::StartScan() {
   if (scan.active()) return;
   // Late by a quarter at most, and by no more than a second.
-  int64_t shortest = std::min(shared.limits.request_ms, shared.limits.idle_ms);
+  int64_t shortest = std::min({shared.limits.request_ms, shared.limits.idle_ms, shared.limits.write_ms});
   int64_t period = std::clamp<int64_t>(shortest / 4, 1, 1'000);
   scan.Start(period, period);
 }

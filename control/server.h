@@ -24,6 +24,7 @@ class Server {
     size_t target_bytes = size_t{8} << 10;
     int64_t request_ms = 10'000;  // from the first byte of a request to its last
     int64_t idle_ms = 60'000;     // keep-alive without a request
+    int64_t write_ms = 30'000;    // a peer that takes nothing of its answer for so long is gone
     size_t connections = 10'000;  // counted without streams that took their socket
   };
 
