@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,7 +37,7 @@ std::string Post(std::string_view target, std::string_view body) {
 class ServerTest : public ::testing::Test {
  protected:
   void Start(Server::Limits limits = {}, const std::string& url = "tcp://127.0.0.1:0") {
-    server = std::make_unique<Server>(loop, limits, [this](Request request, Reply reply) {
+    server = std::make_unique<Server>(loop, limits, [this](const Request& request, Reply reply) {
       requests.push_back(request);
       if (request.path == "/later") {
         later.push_back(std::move(reply));
@@ -143,15 +142,17 @@ TEST_F(ServerTest, ReadsAheadOnlyABoundedAmount) {
   client.Send(Get("/later"));
   ASSERT_TRUE(Until([&] { return later.size() == 1; }));
   std::string flood;
-  while (flood.size() < size_t{16} << 20) flood += Post("/f", std::string(100'000, 'f'));
+  while (flood.size() < size_t{12} << 20) flood += Post("/f", std::string(100'000, 'f'));
   client.Send(flood);
   // The buffers on the way fill up, and then nothing moves any more.
-  int stuck = 0;
+  size_t unsent = 0;
+  int still = 0;
   ASSERT_TRUE(Until(client, [&] {
-    pollfd writable{client.fd(), POLLOUT, 0};
-    stuck = poll(&writable, 1, 0) == 0 ? stuck + 1 : 0;
-    return stuck > 10;
+    still = client.unsent() == unsent ? still + 1 : 0;
+    unsent = client.unsent();
+    return still > 20;
   }));
+  EXPECT_GT(unsent, size_t{1} << 20);
   EXPECT_EQ(requests.size(), 1U);
   later[0].Send({});
   size_t all = 1 + flood.size() / Post("/f", std::string(100'000, 'f')).size();
@@ -313,6 +314,48 @@ TEST_F(ServerTest, AHandlerMayTakeAsLongAsItLikes) {
   later[0].Send(Response::Json(200, "late"));
   ASSERT_TRUE(Until(client, [&] { return client.Answers().size() == 1; }));
   EXPECT_EQ(client.Answers()[0].body, "late");
+}
+
+TEST_F(ServerTest, AClientThatTakesNothingOfItsAnswerIsClosed) {
+  Server::Limits limits;
+  limits.write_ms = 50;
+  Start(limits);
+  RawClient client(address);
+  client.Send(Get("/large"));
+  ASSERT_TRUE(Until([&] { return requests.size() == 1; }));
+  EXPECT_TRUE(Until([&] { return server->stats().connections == 0; }));
+}
+
+TEST_F(ServerTest, FarTooManyConnectionsAreJustClosed) {
+  Server::Limits limits;
+  limits.connections = 1;
+  Start(limits);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  clients.reserve(100);
+  for (int i = 0; i < 100; ++i) clients.push_back(std::make_unique<RawClient>(address));
+  size_t told = 0;
+  ASSERT_TRUE(Until([&] {
+    size_t closed = 0;
+    told = 0;
+    for (auto& client : clients) {
+      client->Poll();
+      closed += client->ended();
+      told += client->Answers().size();
+    }
+    return closed == 99;
+  }));
+  EXPECT_EQ(told, 64U);
+}
+
+TEST_F(ServerTest, AClientInTheMiddleOfALargeUploadSeesWhyItIsRefused) {
+  Start();
+  RawClient client(address);
+  const std::string body(size_t{3} << 20, 'x');
+  client.Send(Post("/upload", body));
+  ASSERT_TRUE(Until(client, [&] { return client.ended() || client.reset(); }));
+  EXPECT_FALSE(client.reset());
+  ASSERT_EQ(client.Answers().size(), 1U);
+  EXPECT_EQ(client.Answers()[0].status, 413);
 }
 
 TEST_F(ServerTest, ConnectionsBeyondTheLimitAreTurnedAway) {
@@ -482,6 +525,7 @@ TEST_F(ServerTest, LeaksNoDescriptorWhenItEnds) {
   size_t before = OpenDescriptors();
   Start();
   std::vector<std::unique_ptr<RawClient>> clients;
+  clients.reserve(5);
   for (int i = 0; i < 5; ++i) clients.push_back(std::make_unique<RawClient>(address));
   clients[0]->Send(Get("/later"));
   clients[1]->Send("GET / HTTP");

@@ -78,14 +78,14 @@ RawClient::RawClient(const std::string& address) : fd_(ConnectTo(address)) {}
 
 void RawClient::Send(std::string_view bytes) {
   unsent_ += bytes;
-  while (!unsent_.empty()) {
-    ssize_t sent = send(fd_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
-    if (sent < 0) {
-      if (errno != EAGAIN) unsent_.clear();  // Poll() finds out
-      return;
-    }
-    unsent_.erase(0, static_cast<size_t>(sent));
+  while (sent_ < unsent_.size()) {
+    ssize_t sent = send(fd_.get(), unsent_.data() + sent_, unsent_.size() - sent_, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EAGAIN) return;
+    if (sent < 0) break;  // Poll() finds out
+    sent_ += static_cast<size_t>(sent);
   }
+  unsent_.clear();
+  sent_ = 0;
 }
 
 void RawClient::EndSending() { shutdown(fd_.get(), SHUT_WR); }

@@ -33,6 +33,7 @@ class RawClient {
 
   // Sends what waits, and reads all there is.
   void Poll();
+  [[nodiscard]] size_t unsent() const { return unsent_.size() - sent_; }
   [[nodiscard]] const std::string& received() const { return received_; }
   [[nodiscard]] bool ended() const { return ended_; }  // by an orderly close
   [[nodiscard]] bool reset() const { return reset_; }
@@ -43,6 +44,7 @@ class RawClient {
  private:
   Fd fd_;
   std::string unsent_;
+  size_t sent_ = 0;  // of unsent_
   std::string received_;
   bool ended_ = false;
   bool reset_ = false;
