@@ -372,7 +372,13 @@ void OpencodeAdapter::MakeSession() {
   request.timeout_ms = 60'000;  // the first call for a folder loads its configuration and plugins
   JsonObject body;
   if (!host_.spec().title.empty()) body.Set("title", host_.spec().title);
-  request.body = body.Take();
+  // What only a person at its own screen could answer would keep a turn waiting for ever; its own headless
+  // commands deny the same.
+  JsonArray denied;
+  for (const char* what : {"question", "suggest", "plan_enter", "plan_exit"}) {
+    denied.AddRaw(JsonObject().Set("permission", what).Set("pattern", "*").Set("action", "deny").Take());
+  }
+  request.body = body.SetRaw("permission", denied.Take()).Take();
   Call(fetches_, std::move(request), [this](const Result<HttpResponse>& answer) {
     if (!Good(answer)) return Broke("make a session: " + WhyNot(answer));
     Adopted(answer->body, 0);
@@ -467,6 +473,7 @@ void OpencodeAdapter::SendPrompt(const std::string& text) {
                              .Set("modelID", model.substr(slash + 1))
                              .Take());
   }
+  if (flavour_.asks_about_snapshots) body.Set("snapshotInitialization", "wait");
   HttpRequest request = Request("POST", "/session/" + PercentEncode(events_.session()) + "/prompt_async");
   request.timeout_ms = 60'000;
   request.body = body.Take();

@@ -15,12 +15,13 @@ std::unique_ptr<Adapter> MakeOpencodeAdapter(AgentHost& host, const std::string&
 std::unique_ptr<Adapter> MakeKiloAdapter(AgentHost& host, const std::string& session);
 
 struct OpencodeFlavour {
-  const char* name;    // of the program, and the user of its HTTP server
-  const char* prefix;  // of its environment variables
-  bool closes_turns;   // by session.turn.close; otherwise a turn ends when the server is idle
+  const char* name;           // of the program, and the user of its HTTP server
+  const char* prefix;         // of its environment variables
+  bool closes_turns;          // by session.turn.close; otherwise a turn ends when the server is idle
+  bool asks_about_snapshots;  // when the first one of a large folder is slow, unless a prompt says to wait
 };
-inline constexpr OpencodeFlavour kOpencode = {"opencode", "OPENCODE", false};
-inline constexpr OpencodeFlavour kKilo = {"kilo", "KILO", true};
+inline constexpr OpencodeFlavour kOpencode = {"opencode", "OPENCODE", false, false};
+inline constexpr OpencodeFlavour kKilo = {"kilo", "KILO", true, true};
 
 // How long it waits for what; shorter in tests.
 struct OpencodeTiming {

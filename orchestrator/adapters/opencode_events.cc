@@ -25,6 +25,9 @@ constexpr std::string_view kHousekeeping[] = {
     "session.queue.changed",
     "session.drained",
     "session.drain.interrupted",
+    // bookkeeping: what was said has been said
+    "message.part.removed",
+    "message.removed",
     // furniture of the program
     "catalog.updated",
     "global.config.updated",

@@ -92,6 +92,7 @@ void OpencodeMessages::TakePart(const JsonValue& part, bool live) {
     known.type = part["type"].StringOr("");
     known.gapped = !live;
   }
+  if (part["synthetic"].AsBool().value_or(false)) known.done = true;  // the program's own: progress, spinners
   if (known.done) return;
   if (known.type == "text" || known.type == "reasoning") {
     // A sub-agent's words are its report to us: the output of the tool call that asked for it.

@@ -281,6 +281,15 @@ TEST_F(OpencodeContent, AnEmptyTextIsNotTold) {
   EXPECT_THAT(lines(), ElementsAre());
 }
 
+// A spinner: {"text":"⠋ Initializing snapshot…","synthetic":true}, updated eight times a second, then
+// removed.
+TEST_F(OpencodeContent, TheProgramsOwnProgressIsNotTold) {
+  Part(R"("id":"prt_1","type":"text","text":"| working","synthetic":true)");
+  Part(R"("id":"prt_1","type":"text","text":"/ working","synthetic":true)");
+  Say("message.part.removed", R"("messageID":"msg_1","partID":"prt_1")");
+  EXPECT_THAT(lines(), ElementsAre());
+}
+
 TEST_F(OpencodeContent, TheServersOwnWordOnATextWinsOverItsDeltas) {
   Part(R"("id":"prt_1","type":"text","text":"","time":{"start":1})");
   Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_1","field":"text","delta":"word \n")");

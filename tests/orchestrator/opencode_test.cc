@@ -156,8 +156,10 @@ TEST_F(OpencodeTest, TheEnvironmentHasAPasswordOfItsOwnAndNoSurprises) {
 TEST_F(OpencodeTest, IsReadyOnceItsEventsAreHeardAndItsSessionExists) {
   host.spec().title = "my task";
   LaunchReady();
-  EXPECT_THAT(server.requests(),
-              ElementsAre("GET /global/health", "GET /event", R"(POST /session {"title":"my task"})"));
+  EXPECT_THAT(server.requests(), ElementsAre("GET /global/health", "GET /event",
+                                             ::testing::StartsWith(R"(POST /session {"title":"my task",)")));
+  EXPECT_THAT(server.requests().back(),
+              HasSubstr(R"({"permission":"question","pattern":"*","action":"deny"})"));
   EXPECT_THAT(host.lines(), ElementsAre("> session ses_1", "> ready"));
 }
 
@@ -245,7 +247,7 @@ TEST_F(OpencodeTest, APromptBecomesATurn) {
   ASSERT_TRUE(UntilAsked("POST /session/ses_1/prompt_async"));
   EXPECT_EQ(server.requests().back(),
             R"(POST /session/ses_1/prompt_async {"parts":[{"type":"text","text":"say \"hi\"\n"}],)"
-            R"("model":{"providerID":"mock","modelID":"some/model"}})");
+            R"("model":{"providerID":"mock","modelID":"some/model"},"snapshotInitialization":"wait"})");
   SayTurn();
   SayMessage("msg_1", 10);
   SayText("msg_1", "prt_1", "", false);
@@ -611,6 +613,10 @@ TEST_F(OpencodeTest, OpencodeIsDrivenTheSameWayUnderItsOwnName) {
   server.user = "opencode";
   Launch("", kOpencode);
   ASSERT_TRUE(UntilTold("> ready"));
+  ASSERT_TRUE(adapter->Prompt("x").ok());
+  ASSERT_TRUE(UntilAsked("POST /session/ses_1/prompt_async"));
+  EXPECT_EQ(server.requests().back(),
+            R"(POST /session/ses_1/prompt_async {"parts":[{"type":"text","text":"x"}]})");
   SayBusy();
   SayIdle();
   EXPECT_TRUE(UntilTold("> turn completed"));
