@@ -44,8 +44,7 @@ std::vector<std::string> FoldersOf(const std::string& path) {
 std::vector<pid_t> PidsIn(const std::string& path) {
   std::vector<pid_t> pids;
   for (const std::string& folder : FoldersOf(path)) {
-    std::istringstream text(ReadSmallFile(folder + "/cgroup.procs"));
-    for (pid_t pid = 0; text >> pid;) {
+    for (pid_t pid : ParsePids(ReadSmallFile(folder + "/cgroup.procs"))) {
       if (pid > 0) pids.push_back(pid);  // 0: of another PID namespace
     }
   }

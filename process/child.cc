@@ -58,10 +58,10 @@ struct Child::State {
     size_t left = SIZE_MAX;        // bytes that still count, once all who could write are gone
   };
 
-  State(const ChildContext& context, ProcessId id, ProcessTree process_tree, Handlers on)
+  State(const ChildContext& context, pid_t child, ProcessTree process_tree, Handlers on)
       : loop(context.loop),
         reaper(context.reaper),
-        self(id),
+        pid(child),
         tree(std::move(process_tree)),
         handlers(std::move(on)),
         timer(loop, [this] { Advance(); }) {}
@@ -81,7 +81,8 @@ struct Child::State {
 
   Loop& loop;
   Reaper& reaper;
-  ProcessId self;
+  pid_t pid;
+  uint64_t start_time = 0;  // once asked for
   ProcessTree tree;
   Handlers handlers;
   Timer timer;        // fires Advance
@@ -113,9 +114,8 @@ Result<std::unique_ptr<Child>> Child::Start(const ChildContext& context, SpawnSp
   }
   if (!spawned) return spawned.error();
   context.reaper.Own(spawned->pid);
-  ProcessId id{spawned->pid, StartTime(spawned->pid)};
-  ProcessTree tree(context.reaper, id, std::move(marker), std::move(cgroup));
-  auto state = std::make_unique<State>(context, id, std::move(tree), std::move(handlers));
+  ProcessTree tree(context.reaper, spawned->pid, std::move(marker), std::move(cgroup));
+  auto state = std::make_unique<State>(context, spawned->pid, std::move(tree), std::move(handlers));
   Status opened = state->Open(std::move(*spawned));
   std::unique_ptr<Child> child(new Child(std::move(state)));
   if (!opened) return opened.error();
@@ -126,9 +126,14 @@ Child::Child(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Child::~Child() { state_->EndNow(); }
 
-pid_t Child::pid() const { return state_->self.pid; }
-uint64_t Child::start_time() const { return state_->self.start_time; }
+pid_t Child::pid() const { return state_->pid; }
 bool Child::exited() const { return state_->exited; }
+
+uint64_t Child::start_time() const {
+  bool reaped = state_->stage >= State::Stage::kDraining;
+  if (state_->start_time == 0 && !reaped) state_->start_time = StartTime(state_->pid);
+  return state_->start_time;
+}
 
 Status Child::WriteStdin(std::string_view bytes) {
   if (!state_->input || state_->close_input) return Error{"not_running", "its stdin is closed"};
@@ -257,9 +262,9 @@ void Child::State::CloseInput() {
 void Child::State::OnExit() {
   siginfo_t info{};
   // WNOWAIT: unreaped, its pid keeps naming its process group while the rest of the tree is looked for.
-  int result = waitid(P_PID, static_cast<id_t>(self.pid), &info, WEXITED | WNOHANG | WNOWAIT);
+  int result = waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
   if (result == 0 && info.si_pid == 0) return;
-  if (result != 0) log::Warning("child {}: someone else took its exit status", self.pid);
+  if (result != 0) log::Warning("child {}: someone else took its exit status", pid);
   if (info.si_code == CLD_EXITED) {
     status.code = info.si_status;
   } else {
@@ -302,7 +307,7 @@ void Child::State::Settle(bool empty) {
   if (!empty) {
     for (const ProcessId& survivor : tree.Members()) {
       auto stat = StatProcess(survivor.pid);
-      log::Failure("cannot kill a process: child={} pid={} name={}", self.pid, survivor.pid,
+      log::Failure("cannot kill a process: child={} pid={} name={}", pid, survivor.pid,
                    stat ? stat->name : "");
     }
   }
@@ -331,8 +336,8 @@ void Child::State::Drain() {
 
 void Child::State::Reap() {
   siginfo_t info{};
-  waitid(P_PID, static_cast<id_t>(self.pid), &info, WEXITED | WNOHANG);
-  reaper.Disown(self.pid);
+  waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
+  reaper.Disown(pid);
   exit_watch.reset();
   tree.RemoveCgroup();
 }
@@ -343,15 +348,15 @@ void Child::State::EndNow() {
   for (int64_t deadline = clock.MonotonicMs() + kEndNowMs; clock.MonotonicMs() < deadline;) {
     tree.Kill();
     siginfo_t info{};
-    waitid(P_PID, static_cast<id_t>(self.pid), &info, WEXITED | WNOHANG | WNOWAIT);
+    waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
     reaper.Forget();
-    if (info.si_pid == self.pid && tree.Members().empty()) {
+    if (info.si_pid == pid && tree.Members().empty()) {
       reaper.Look();  // those that were members a moment ago are zombies now
       return Reap();
     }
     usleep(500);
   }
-  log::Failure("cannot kill a process tree: child={}", self.pid);
+  log::Failure("cannot kill a process tree: child={}", pid);
   Reap();
 }
 

@@ -93,18 +93,25 @@ uint64_t StartTime(pid_t pid) {
   return stat ? stat->id.start_time : 0;
 }
 
+std::vector<pid_t> ParsePids(const std::string& text) {
+  std::vector<pid_t> pids;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  pid_t pid = 0;
+  while (at < end) {
+    auto [next, error] = std::from_chars(at, end, pid);
+    if (error != std::errc()) break;
+    pids.push_back(pid);
+    at = next < end ? next + 1 : end;
+  }
+  return pids;
+}
+
 std::vector<pid_t> ChildrenOf(pid_t pid) {
   std::vector<pid_t> children;
   EachNumber(fmt::format("/proc/{}/task", pid), [&children, pid](pid_t thread) {
-    std::string text = ReadSmallFile(fmt::format("/proc/{}/task/{}/children", pid, thread));
-    const char* at = text.data();
-    const char* end = at + text.size();
-    pid_t child = 0;
-    for (;;) {
-      auto [next, error] = std::from_chars(at, end, child);
-      if (error != std::errc()) return;
+    for (pid_t child : ParsePids(ReadSmallFile(fmt::format("/proc/{}/task/{}/children", pid, thread)))) {
       children.push_back(child);
-      at = next < end ? next + 1 : end;  // one space after each
     }
   });
   return children;

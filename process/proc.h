@@ -51,5 +51,7 @@ bool SignalProcess(const ProcessId& process, int signum);
 
 // A file of /proc or of a cgroup, whole; empty when it cannot be read.
 std::string ReadSmallFile(const std::string& path);
+// The pids in such a text, between spaces or newlines; up to the first thing that is none.
+std::vector<pid_t> ParsePids(const std::string& text);
 
 }  // namespace reeve

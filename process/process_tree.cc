@@ -15,7 +15,7 @@ bool Contains(const std::vector<ProcessId>& list, const ProcessId& one) {
 }  // namespace
 
 bool ProcessTree::Claims(const ProcessStat& orphan) const {
-  return orphan.group == root_.pid || Contains(told_, orphan.id) || HasMarker(orphan.id.pid, marker_);
+  return orphan.group == root_ || Contains(told_, orphan.id) || HasMarker(orphan.id.pid, marker_);
 }
 
 std::vector<ProcessId> ProcessTree::Members() const {
@@ -24,7 +24,7 @@ std::vector<ProcessId> ProcessTree::Members() const {
   auto add = [&members, &known](const ProcessId& member) {
     if (known.insert(member.pid).second) members.push_back(member);
   };
-  for (const ProcessId& member : Descendants(root_.pid)) add(member);
+  for (const ProcessId& member : Descendants(root_)) add(member);
   for (const ProcessStat& orphan : reaper_.Adopted()) {
     if (!Claims(orphan)) continue;
     for (const ProcessId& member : Descendants(orphan.id.pid)) add(member);

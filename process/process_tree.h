@@ -23,7 +23,7 @@ namespace reeve {
 class ProcessTree {
  public:
   // `root` is a child of ours that is not reaped while the tree lives, so that its pid still names its group.
-  ProcessTree(Reaper& reaper, ProcessId root, std::string marker, std::unique_ptr<Cgroup> cgroup)
+  ProcessTree(Reaper& reaper, pid_t root, std::string marker, std::unique_ptr<Cgroup> cgroup)
       : reaper_(reaper), root_(root), marker_(std::move(marker)), cgroup_(std::move(cgroup)) {}
 
   // Those that live, the root first.
@@ -46,7 +46,7 @@ class ProcessTree {
   [[nodiscard]] bool Claims(const ProcessStat& orphan) const;
 
   Reaper& reaper_;
-  ProcessId root_;
+  pid_t root_;
   std::string marker_;
   std::unique_ptr<Cgroup> cgroup_;
   std::vector<ProcessId> told_;  // got their TERM; also remembered as ours

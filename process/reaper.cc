@@ -18,6 +18,8 @@ namespace {
 // SIGCHLDs of this long are answered by one look: nobody waits for an orphan's burial.
 constexpr int64_t kReapDelayMs = 50;
 constexpr int64_t kShareLookMs = 5;
+// Children are made on the loop's thread, and orphans are given to the main one, which is the same.
+constexpr char kOwnChildren[] = "/proc/thread-self/children";
 
 }  // namespace
 
@@ -25,7 +27,7 @@ Reaper::Reaper(Loop& loop) : soon_(loop, [this] { Look(); }) {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
     log::Warning("cannot adopt orphans: {}; what leaves its parent escapes its agent", std::strerror(errno));
   }
-  if (access("/proc/thread-self/children", R_OK) != 0) {
+  if (access(kOwnChildren, R_OK) != 0) {
     log::Warning(
         "this kernel does not list children (CONFIG_PROC_CHILDREN): only cgroups know the tree of an agent");
   }
@@ -50,7 +52,7 @@ const std::vector<ProcessStat>& Reaper::Adopted() {
 
 void Reaper::Look() {
   adopted_.clear();
-  for (pid_t pid : ChildrenOf(getpid())) {
+  for (pid_t pid : ParsePids(ReadSmallFile(kOwnChildren))) {
     if (owned_.count(pid) != 0) continue;
     siginfo_t info{};
     if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == pid) continue;
