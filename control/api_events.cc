@@ -113,7 +113,11 @@ class Wait : public std::enable_shared_from_this<Wait> {
       return Finish(Response::Problem({"agent_not_found", "agent " + agent_ + " was purged meanwhile"}));
     if (reply_.gone()) return Finish({});
     if (api_.town.draining()) return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
-    if (auto response = Check(*agent)) Finish(std::move(*response));
+    auto response = Check(*agent);
+    if (!response) return;
+    // What we are about to tell is in the log of this turn: committed before it is seen.
+    if (EventLog* log = agent->open_log()) (void)log->Commit();
+    Finish(std::move(*response));
   }
 
   std::optional<Response> Check(const Agent& agent) const {
