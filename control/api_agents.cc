@@ -16,7 +16,11 @@ std::shared_ptr<Reply> Shared(Reply reply) { return std::make_shared<Reply>(std:
 void List(ApiContext& api, const Request& request, Reply reply) {
   auto limit = ReadNumber(request, "limit", 100, 1, kMaxPage);
   if (!limit) return reply.Send(Response::Problem(limit.error()));
-  const auto state = request.Query("state");
+  const auto state_name = request.Query("state");
+  const auto state = ParseAgentState(state_name.value_or(""));
+  if (state_name && !state) {
+    return reply.Send(Response::Problem({"invalid_request", "state: not a state of an agent"}));
+  }
   const auto label = request.Query("label");
   const std::string after(request.Query("page_token").value_or(""));
   size_t colon = label ? label->find(':') : 0;
@@ -29,7 +33,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   std::string last;
   for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
     const Agent& agent = *at->second;
-    if (agent.deleted() || (state && *state != NameOf(agent.state()))) continue;
+    if (agent.deleted() || (state && *state != agent.state())) continue;
     if (label) {
       auto value = agent.spec().labels.find(std::string(label->substr(0, colon)));
       if (value == agent.spec().labels.end() || value->second != label->substr(colon + 1)) continue;

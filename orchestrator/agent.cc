@@ -1,11 +1,10 @@
 // The life of an agent's process: wishes, start, stop, end, restart. Its runs are in agent_runs.cc, its
-// record and its faces in agent_record.cc.
+// record and its faces in agent_record.cc, what follows a crash of the daemon in agent_recovery.cc.
 #include "orchestrator/agent.h"
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <set>
 #include <utility>
 
 #include "process/clock.h"
@@ -70,46 +69,6 @@ Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec sp
   return agent;
 }
 
-Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
-                                           std::vector<MessageRecord> messages) {
-  auto spec_json = JsonDocument::Parse(record.spec);
-  if (!spec_json)
-    return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec_json.error().message};
-  auto spec = AgentSpec::FromJson(spec_json->root());
-  if (!spec)
-    return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec.error().message};
-  if (!FindKind(spec->kind))
-    return Error{"store_failed", "agent " + record.id + ": unknown kind " + spec->kind};
-  auto state = JsonDocument::Parse(record.state);
-  if (!state)
-    return Error{"store_failed", "agent " + record.id + ": its state on disk: " + state.error().message};
-
-  std::unique_ptr<Agent> agent(new Agent(context, std::move(*spec)));
-  agent->deleted_ = record.deleted;
-  agent->LoadState(state->root());
-  agent->saved_state_ = agent->StateJson();
-  for (const MessageRecord& message : messages) {
-    auto parsed = Message::FromJson(message.id, message.body);
-    if (message.state == "queued" && parsed) {
-      agent->inbox_.Add(std::move(*parsed));
-    } else {
-      context.store.DeleteMessage(message.id, [](const Status&) {});  // its run ended with the daemon
-    }
-  }
-  const bool was_wanted = agent->wanted_;
-  const bool has_work = agent->inbox_.size() > 0 && !agent->deleted_;
-  if (was_wanted || has_work) {
-    if (auto opened = agent->OpenLog(); !opened) return opened.error();
-  }
-  if (was_wanted) {
-    agent->RecoverLog();
-    agent->wanted_ = agent->spec_.restart.when != RestartPolicy::When::kNever || has_work;
-  }
-  Agent* loaded = agent.get();
-  loaded->Save(loaded->Guarded([loaded](const Status&) { loaded->Advance(); }));
-  return agent;
-}
-
 Status Agent::OpenLog() {
   if (log_) return {};
   auto opened = EventLog::Open(context_.clock, context_.events_dir + "/" + id(), id(), context_.next_epoch(),
@@ -123,50 +82,6 @@ Status Agent::OpenLog() {
 Result<EventLog*> Agent::log() {
   if (auto opened = OpenLog(); !opened) return opened.error();
   return log_.get();
-}
-
-// A daemon that was killed left the log as it was: what was open in it is closed here, once.
-void Agent::RecoverLog() {
-  constexpr uint64_t kLookBack = 4096;  // a process that lives has said "starting" within these, or long ago
-  uint64_t head = log_->head().seq;
-  auto from = log_->PositionAfter(head > kLookBack ? head - kLookBack : 0);
-  if (!from || head == 0) return;
-  bool alive = head > kLookBack;
-  std::string open_run;
-  std::set<std::string> pending;  // approvals
-  auto scanned = log_->Scan(*from, [&alive, &open_run, &pending](const FrameView& frame, std::string_view) {
-    if (frame.type == "agent.starting") alive = true;
-    if (frame.type == "agent.exited" || frame.type == "agent.failed") alive = false;
-    // Every event of an open run carries it, so the last event tells.
-    open_run.clear();
-    auto json = JsonDocument::Parse(frame.envelope);
-    if (!json || (frame.type.substr(0, 4) == "run." && frame.type != "run.started")) return true;
-    open_run = (*json)["run"].StringOr("");
-    const std::string approval((*json)["data"]["id"].StringOr(""));
-    if (frame.type == "approval.requested") pending.insert(approval);
-    if (frame.type == "approval.resolved") pending.erase(approval);
-    return true;
-  });
-  if (!scanned) log::Failure("agent {}: {}", id(), scanned.error().message);
-  if (!open_run.empty()) {
-    for (const std::string& approval : pending) {
-      log_->Append("approval.resolved", open_run,
-                   JsonObject().Set("id", approval).Set("decision", "withdrawn").Set("by", "daemon").Take());
-    }
-    Run run;
-    run.id = open_run;
-    run.started_ms = run.ended_ms = context_.clock.WallMs();
-    run.status = Run::Status::kFailed;
-    run.error = {"daemon_restarted", "the daemon ended in the middle of this run"};
-    log_->Append(
-        "run.failed", run.id,
-        JsonObject()
-            .SetRaw("error",
-                    JsonObject().Set("code", run.error.code).Set("message", run.error.message).Take())
-            .Take());
-    runs_.push_back(std::move(run));
-  }
-  if (alive) Append("agent.exited", JsonObject().Set("reason", "daemon_restarted").Take());
 }
 
 // --------------------------------------------------------------------------------------------- commands
@@ -210,9 +125,10 @@ Status Agent::Restart(int64_t grace_ms, Done done) {
   return {};
 }
 
-Status Agent::Delete(Done done) {
+Status Agent::Delete(bool purge, Done done) {
   wanted_ = restart_ = false;
   deleted_ = true;
+  purge_ = purge_ || purge;
   backoff_.Stop();
   if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
   BeginStop(kDefaultGraceMs);

@@ -85,6 +85,7 @@ class Agent final : private AgentHost {
   [[nodiscard]] const std::string& id() const { return spec_.id; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool deleted() const { return deleted_; }
+  [[nodiscard]] bool purge() const { return purge_; }  // its log and its id go too, once it has ended
   [[nodiscard]] bool has_turns() const { return has_turns_; }
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] bool has_process() const { return child_ != nullptr; }
@@ -114,7 +115,7 @@ class Agent final : private AgentHost {
   Status Stop(int64_t grace_ms, Done done);
   Status Restart(int64_t grace_ms, Done done);
   Status Interrupt();
-  Status Delete(Done done);
+  Status Delete(bool purge, Done done);
   // The end of the daemon: the process is ended, but stays wanted if its policy brings it back.
   void Shutdown(int64_t grace_ms);
   struct Accepted {
@@ -154,7 +155,9 @@ class Agent final : private AgentHost {
   void Advance();
   [[nodiscard]] State Derive() const;
   Status OpenLog();
-  void RecoverLog();
+  struct LeftOver;
+  [[nodiscard]] Result<LeftOver> ReadLeftOver() const;
+  void CloseLeftOver(const LeftOver& left);
   [[nodiscard]] SpawnSpec BaseSpawn() const;
   [[nodiscard]] std::string TreeMarker() const;
   void BeginStop(int64_t grace_ms);
@@ -189,6 +192,7 @@ class Agent final : private AgentHost {
   // wishes
   bool wanted_ = false;  // a process shall live
   bool deleted_ = false;
+  bool purge_ = false;
   bool restart_ = false;  // start again once the present process has gone
   bool shutdown_ = false;
   int64_t grace_ms_ = 0;
@@ -205,6 +209,7 @@ class Agent final : private AgentHost {
   enum class Cancel { kNo, kPerson, kMessage } cancel_ = Cancel::kNo;  // of the open run
   std::deque<Run> runs_;  // ended ones, the newest last, kMaxRuns of them
   Inbox inbox_;
+  size_t arriving_ = 0;           // messages on their way to disk and then to the inbox
   std::optional<Message> taken_;  // out of the inbox, its state "running" on its way to disk
   Approvals approvals_;
   std::string session_;  // upstream
@@ -230,5 +235,6 @@ class Agent final : private AgentHost {
 };
 
 const char* NameOf(Agent::State state);
+std::optional<Agent::State> ParseAgentState(std::string_view name);
 
 }  // namespace reeve

@@ -33,6 +33,13 @@ const char* NameOf(Agent::State state) {
   return "";
 }
 
+std::optional<Agent::State> ParseAgentState(std::string_view name) {
+  for (int i = 0; i <= static_cast<int>(Agent::State::kFailed); ++i) {
+    if (name == NameOf(static_cast<Agent::State>(i))) return static_cast<Agent::State>(i);
+  }
+  return std::nullopt;
+}
+
 const char* NameOf(Run::Status status) {
   switch (status) {
     case Run::Status::kRunning:
@@ -174,6 +181,8 @@ Result<std::string> Agent::Snapshot() {
 std::string Agent::StateJson() const {
   JsonObject json;
   json.Set("wanted", wanted_)
+      .Set("alive", child_ != nullptr)
+      .Set("purge", purge_)
       .Set("session", session_)
       .Set("restarts", restarts_)
       .Set("paused", inbox_.paused());
@@ -187,12 +196,12 @@ std::string Agent::StateJson() const {
 
 void Agent::LoadState(const JsonValue& state) {
   wanted_ = state["wanted"].AsBool().value_or(false) && !deleted_;
+  purge_ = state["purge"].AsBool().value_or(false);
   session_ = state["session"].StringOr(session_);
   restarts_ = static_cast<int>(state["restarts"].AsInt().value_or(0));
   created_ms_ = state["created_ms"].AsInt().value_or(0);
   started_ms_ = state["started_ms"].AsInt().value_or(0);
   exited_ms_ = state["exited_ms"].AsInt().value_or(0);
-  if (state["paused"].AsBool().value_or(false)) inbox_.Pause();
   if (JsonValue exit = state["exit"]) {
     exit_.emplace();
     exit_->code = static_cast<int>(exit["code"].AsInt().value_or(-1));
@@ -203,20 +212,19 @@ void Agent::LoadState(const JsonValue& state) {
   if (JsonValue failure = state["failure"]) {
     broken_ = Error{std::string(failure["code"].StringOr("")), std::string(failure["message"].StringOr(""))};
   }
-  state_ = Derive();
 }
 
 // Every save carries the whole record; the store keeps their order. The process is spawned only once the wish
 // for it is on disk: after a crash the next daemon knows that it may have been there.
 void Agent::Save(Done done) {
-  const bool wish = wanted_;
   saved_state_ = StateJson();
   context_.store.PutAgent({id(), spec_.ToJson(AgentSpec::Secrets::kKeep), saved_state_, deleted_},
-                          Guarded([this, wish, done = std::move(done)](const Status& status) {
-                            if (status && wanted_ == wish) saved_ = wish;
-                            done(status);
-                            Advance();
-                          }));
+                          [this, alive = std::weak_ptr<bool>(alive_), wish = wanted_,
+                           done = std::move(done)](const Status& status) {
+                            if (!alive.expired() && status && wanted_ == wish) saved_ = wish;
+                            done(status);  // also when the agent was purged meanwhile: the asker is told
+                            if (!alive.expired()) Advance();
+                          });
 }
 
 void Agent::SaveIfChanged() {

@@ -24,7 +24,7 @@ std::string ErrorJson(const Error& error) {
 
 void Agent::Send(std::string text, Message::Mode mode, std::function<void(Result<Accepted>)> done) {
   if (deleted_) return done(Error{"agent_deleted", "agent " + id() + " has been deleted"});
-  if (inbox_.full()) {
+  if (inbox_.size() + arriving_ >= Inbox::kMaxWaiting) {
     return done(Error{"queue_full", "agent " + id() + ": " + std::to_string(Inbox::kMaxWaiting) +
                                         " messages wait already"});
   }
@@ -40,13 +40,15 @@ void Agent::Send(std::string text, Message::Mode mode, std::function<void(Result
   }
 
   MessageRecord record{message.id, id(), message.ToJson(), "queued"};
+  ++arriving_;
   auto on_disk = [this, message = std::move(message), done = std::move(done)](const Status& status) {
+    --arriving_;
     if (!status) return done(status.error());
     const bool at_once = has_turns_ && ready_ && !stopping_ && !run_ && !taken_ && inbox_.size() == 0;
     Cursor at = Append("message.queued",
                        JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take());
     inbox_.Add(message);
-    broken_.reset();  // a new message is a new try
+    if (!child_) broken_.reset();  // a new message is a new try
     if (message.mode == Message::Mode::kInterrupt && run_) {
       cancel_ = Cancel::kMessage;
       adapter_->Interrupt();

@@ -20,7 +20,10 @@ const char* NameOf(Message::Mode mode) {
 }
 
 std::string Message::ToJson() const {
-  return JsonObject().Set("text", text).Set("mode", NameOf(mode)).Take();
+  JsonObject json;
+  json.Set("text", text).Set("mode", NameOf(mode));
+  if (through_pause) json.Set("through_pause", true);
+  return json.Take();
 }
 
 std::optional<Message> Message::FromJson(const std::string& id, const std::string& body) {
@@ -31,11 +34,12 @@ std::optional<Message> Message::FromJson(const std::string& id, const std::strin
   message.text = (*json)["text"].StringOr("");
   std::string_view mode = (*json)["mode"].StringOr("followup");
   message.mode = mode == "steer" ? Mode::kSteer : mode == "interrupt" ? Mode::kInterrupt : Mode::kFollowUp;
+  message.through_pause = (*json)["through_pause"].AsBool().value_or(false);
   return message;
 }
 
 void Inbox::Add(Message message) {
-  message.through_pause = paused_;
+  message.through_pause = message.through_pause || paused_;
   if (!message.through_pause && message.mode == Message::Mode::kFollowUp) {
     waiting_.push_back(std::move(message));
     return;

@@ -30,12 +30,11 @@ class Inbox {
  public:
   static constexpr size_t kMaxWaiting = 100;  // api.md §2
 
-  [[nodiscard]] bool full() const { return waiting_.size() >= kMaxWaiting; }
   [[nodiscard]] bool paused() const { return paused_; }
   [[nodiscard]] size_t size() const { return waiting_.size(); }
   [[nodiscard]] bool Has(const std::string& id) const;
 
-  // In order; steer and interrupt go before the follow-ups, as does what comes during a pause.
+  // In order; steer and interrupt go before the follow-ups, as does what comes, or came, during a pause.
   void Add(Message message);
   // The next one that may run now; it leaves the inbox.
   std::optional<Message> Take();

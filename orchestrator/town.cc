@@ -48,6 +48,22 @@ bool ProgramFound(const AgentSpec& spec, const std::string& program) {
   return !FindProgram(program, path != spec.env.end() ? path->second : inherited ? inherited : "").empty();
 }
 
+Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
+  auto knows = [&kind](const std::string& name) {
+    return std::find(kind.options.begin(), kind.options.end(), name) != kind.options.end();
+  };
+  auto wrong = [](const std::string& name, const std::string& reason) {
+    return Error{"invalid_request", "kind_options." + name.substr(0, 64) + ": " + reason};
+  };
+  const std::string unknown = std::string("kind ") + kind.name + " has no such option";
+  if (spec.turns && !knows("turns")) return wrong("turns", unknown);
+  for (const auto& [name, value] : spec.kind_options) {
+    if (!knows(name)) return wrong(name, unknown);
+    if (value != "true" && value != "false") return wrong(name, "true or false");
+  }
+  return {};
+}
+
 }  // namespace
 
 Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper,
@@ -108,7 +124,9 @@ Status Town::Load() {
   for (const AgentRecord& record : *records) {
     auto agent = Agent::Load(context_, record, std::move(by_agent[record.id]));
     if (!agent) return agent.error();
+    const bool purge = (*agent)->purge();
     agents_.emplace(record.id, std::move(*agent));
+    if (purge) PurgeOnceEnded(record.id);
   }
   return {};
 }
@@ -139,6 +157,7 @@ Result<Agent*> Town::Create(AgentSpec spec, Agent::Done done) {
   if (!kind) return Error{"invalid_request", "kind: there is no kind " + spec.kind};
   if (spec.command.empty() && !kind->program)
     return Error{"invalid_request", "command: kind " + spec.kind + " needs one"};
+  if (Status checked = CheckKindOptions(*kind, spec); !checked) return checked.error();
   const std::string program = spec.command.empty() ? kind->program : spec.command[0];
   if (!ProgramFound(spec, program)) {
     std::string hint = kind->install ? std::string("; to install: ") + kind->install : "";
@@ -172,17 +191,28 @@ Status Town::Delete(const std::string& id, bool purge, Agent::Done done) {
   Agent* agent = Find(id);
   if (!agent) return Error{"agent_not_found", "there is no agent " + id};
   if (agent->deleted() && !purge) return Error{"agent_deleted", "agent " + id + " has been deleted"};
-  if (purge && purging_.count(id) == 0) {
-    purging_[id] = agent->Listen([this, agent] {
-      if (!agent->has_process())
-        loop_.Post([this, gone = agent->id()] {
-          if (Agent* still = Find(gone)) FinishDeletion(*still);
-        });
-    });
+  if (purge) {
+    done = [this, id, done = std::move(done)](const Status& status) {
+      done(status);
+      if (status) PurgeOnceEnded(id);
+    };
   }
-  Status accepted = agent->Delete(std::move(done));
+  Status accepted = agent->Delete(purge, std::move(done));
   if (on_change_) on_change_(*agent, Change::kDeleted);
   return accepted;
+}
+
+void Town::PurgeOnceEnded(const std::string& id) {
+  Agent* agent = Find(id);
+  if (!agent || purging_.count(id) != 0) return;
+  auto look = [this, agent] {
+    if (agent->has_process()) return;
+    loop_.Post([this, gone = agent->id()] {
+      if (Agent* still = Find(gone)) FinishDeletion(*still);
+    });
+  };
+  purging_[id] = agent->Listen(look);
+  look();
 }
 
 // The last of a purged agent: its record, its log, itself.
@@ -207,7 +237,7 @@ void Town::FinishDeletion(Agent& agent) {
 void Town::SpawnSome() {
   for (int spawned = 0; spawned < kSpawnsPerTurn && !spawn_queue_.empty(); ++spawned) {
     std::string id = std::move(spawn_queue_.front());
-    spawn_queue_.erase(spawn_queue_.begin());
+    spawn_queue_.pop_front();
     if (Agent* agent = Find(id)) agent->Spawn();
   }
   if (!spawn_queue_.empty()) spawn_.Start(0);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -74,6 +75,7 @@ class Town {
   uint64_t NextEpoch();
   void SpawnSome();
   void SyncLogs();
+  void PurgeOnceEnded(const std::string& id);
   void FinishDeletion(Agent& agent);
   void LookAfterDrain();
 
@@ -87,7 +89,7 @@ class Town {
   uint64_t epoch_end_ = 0;  // reserved on disk up to here
   std::map<std::string, std::unique_ptr<Agent>> agents_;
   std::map<std::string, uint64_t> purging_;  // agents that go once they have no process: id → listener
-  std::vector<std::string> spawn_queue_;     // ids: an agent may be gone by its turn
+  std::deque<std::string> spawn_queue_;      // ids: an agent may be gone by its turn
   std::vector<Agent*> dirty_;
   std::vector<Agent*> blocked_;  // their last commit failed; tried again by retry_
   std::string blocked_reason_;

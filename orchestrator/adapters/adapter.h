@@ -113,6 +113,7 @@ struct Kind {
   const char* program;  // looked up on PATH when the spec has no command; null: a command is demanded
   const char* install;  // what to install when it is not there
   std::unique_ptr<Adapter> (*make)(AgentHost& host, const std::string& session);
+  std::vector<std::string_view> options = {};  // kind_options that it knows: true or false, each
 };
 // All kinds; nullptr for an unknown name.
 const std::vector<Kind>& Kinds();

@@ -10,8 +10,8 @@ namespace reeve {
 
 const std::vector<Kind>& Kinds() {
   static const std::vector<Kind> kinds = {
-      {"process", false, true, false, nullptr, nullptr, MakeProcessAdapter},
-      {"jsonl", false, true, false, nullptr, nullptr, MakeJsonlAdapter},
+      {"process", false, true, false, nullptr, nullptr, MakeProcessAdapter, {"stdin"}},
+      {"jsonl", false, true, false, nullptr, nullptr, MakeJsonlAdapter, {"turns"}},
       {"opencode", true, true, true, "opencode", "npm install -g opencode-ai", MakeOpencodeAdapter},
       {"kilo", true, true, true, "kilo", "npm install -g @kilocode/cli", MakeKiloAdapter},
   };

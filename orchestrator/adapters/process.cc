@@ -40,9 +40,6 @@ class ProcessAdapter : public Adapter {
 
   Status Prepare(SpawnSpec& spawn) override {
     auto option = host_.spec().kind_options.find("stdin");
-    if (option != host_.spec().kind_options.end() && option->second != "true" && option->second != "false") {
-      return Error{"invalid_request", "kind_options.stdin: true or false"};
-    }
     spawn.stdin_pipe = option == host_.spec().kind_options.end() || option->second == "true";
     return {};
   }

@@ -1,0 +1,133 @@
+// What follows the end of an earlier daemon: an agent is made from its record, and what the log shows to have
+// been under way is closed there, once.
+#include <cstdlib>
+#include <set>
+#include <utility>
+
+#include "orchestrator/agent.h"
+#include "process/clock.h"
+
+namespace reeve {
+
+// What an earlier daemon left open in the log.
+struct Agent::LeftOver {
+  bool alive = false;  // a process whose end the log does not tell
+  std::string run;     // open; empty: none
+  std::string message_id;
+  int64_t run_started_ms = 0;
+  std::set<std::string> pending;  // approvals of that run
+  std::set<std::string> begun;    // messages that reached the process
+};
+
+Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
+                                           std::vector<MessageRecord> messages) {
+  auto spec_json = JsonDocument::Parse(record.spec);
+  if (!spec_json)
+    return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec_json.error().message};
+  auto spec = AgentSpec::FromJson(spec_json->root());
+  if (!spec)
+    return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec.error().message};
+  if (!FindKind(spec->kind))
+    return Error{"store_failed", "agent " + record.id + ": unknown kind " + spec->kind};
+  auto state_json = JsonDocument::Parse(record.state);
+  if (!state_json)
+    return Error{"store_failed", "agent " + record.id + ": its state on disk: " + state_json.error().message};
+  const JsonValue state = state_json->root();
+
+  std::unique_ptr<Agent> agent(new Agent(context, std::move(*spec)));
+  agent->deleted_ = record.deleted;
+  agent->LoadState(state);
+
+  const bool was_wanted = agent->wanted_;
+  LeftOver left;
+  if (was_wanted || state["alive"].AsBool().value_or(false) || !messages.empty()) {
+    if (auto opened = agent->OpenLog(); !opened) return opened.error();
+    auto read = agent->ReadLeftOver();
+    if (!read) return read.error();
+    left = std::move(*read);
+  }
+  agent->CloseLeftOver(left);
+  for (const MessageRecord& message : messages) {
+    auto parsed = Message::FromJson(message.id, message.body);
+    if (parsed && !agent->deleted_ && left.begun.count(message.id) == 0) {
+      agent->inbox_.Add(std::move(*parsed));
+    } else {
+      context.store.DeleteMessage(message.id, [](const Status&) {});  // its run ended with the daemon
+    }
+  }
+  if (state["paused"].AsBool().value_or(false)) agent->inbox_.Pause();
+  if (was_wanted) {
+    agent->wanted_ = agent->spec_.restart.when != RestartPolicy::When::kNever || agent->inbox_.HasNext();
+  }
+  agent->state_ = agent->Derive();
+  agent->Save([](const Status&) {});
+  return agent;
+}
+
+Result<Agent::LeftOver> Agent::ReadLeftOver() const {
+  // What matters was said within so many events, or is found by its number.
+  constexpr uint64_t kLookBack = 4096;
+  LeftOver left;
+  const uint64_t head = log_->head().seq;
+  if (head == 0) return left;
+  auto from = log_->PositionAfter(head > kLookBack ? head - kLookBack : 0);
+  if (!from) return from.error();
+  left.alive = head > kLookBack;  // unless it is told otherwise
+  std::string last;
+  bool run_ended = false;
+  auto scanned = log_->Scan(*from, [&left, &last, &run_ended](const FrameView& frame, std::string_view) {
+    const std::string_view type = frame.type;
+    last = frame.envelope;
+    run_ended = type == "run.completed" || type == "run.failed" || type == "run.cancelled";
+    if (type == "agent.starting") left.alive = true;
+    if (type == "agent.exited" || type == "agent.failed") left.alive = false;
+    if (type != "approval.requested" && type != "approval.resolved" && type != "user.message") return true;
+    auto json = JsonDocument::Parse(frame.envelope);
+    if (!json) return true;
+    const JsonValue data = (*json)["data"];
+    const std::string id(data["id"].StringOr(""));
+    if (type == "approval.requested") left.pending.insert(id);
+    if (type == "approval.resolved") left.pending.erase(id);
+    if (type == "user.message") left.begun.emplace(data["message_id"].StringOr(""));
+    return true;
+  });
+  if (!scanned) return scanned.error();
+  // Every event of an open run carries it, so the last event tells.
+  auto json = JsonDocument::Parse(last);
+  if (!json || run_ended) return left;
+  left.run = (*json)["run"].StringOr("");
+  if (left.run.empty()) return left;
+  // Its id is the number of its first event.
+  auto begin = log_->PositionAfter(std::strtoull(left.run.c_str() + 1, nullptr, 10) - 1);
+  if (!begin) return begin.error();
+  scanned = log_->Scan(*begin, [&left](const FrameView& frame, std::string_view) {
+    auto started = JsonDocument::Parse(frame.envelope);
+    if (!started || (*started)["run"].StringOr("") != left.run) return false;  // trimmed away
+    left.message_id = (*started)["data"]["message_id"].StringOr("");
+    left.run_started_ms = ParseTime(std::string((*started)["time"].StringOr(""))).value_or(0);
+    return false;
+  });
+  if (!scanned) return scanned.error();
+  if (!left.message_id.empty()) left.begun.insert(left.message_id);
+  return left;
+}
+
+void Agent::CloseLeftOver(const LeftOver& left) {
+  if (!left.run.empty()) {
+    run_.emplace();
+    run_->id = left.run;
+    run_->message_id = left.message_id;
+    run_->started_ms = left.run_started_ms != 0 ? left.run_started_ms : context_.clock.WallMs();
+    for (const std::string& approval : left.pending) {
+      Append("approval.resolved",
+             JsonObject().Set("id", approval).Set("decision", "withdrawn").Set("by", "daemon").Take());
+    }
+    EndRun(Run::Status::kFailed, {"daemon_restarted", "the daemon ended in the middle of this run"}, {});
+    inbox_.Resume();  // no fault of the agent's: what waits goes on
+  }
+  if (!left.alive) return;
+  exited_ms_ = context_.clock.WallMs();
+  Append("agent.exited", JsonObject().Set("reason", "daemon_restarted").Take());
+}
+
+}  // namespace reeve
