@@ -1,8 +1,7 @@
 #include "orchestrator/event.h"
 
+#include <algorithm>
 #include <charconv>
-
-#include "orchestrator/json.h"
 
 namespace reeve {
 
@@ -70,7 +69,14 @@ void AppendFrame(std::string& out, const EventHead& head, std::string_view data)
     out += head.run;
   }
   out += "\",\"data\":";
+  const size_t data_begin = out.size();
   out += data;
+  // In JSON a line break can only be space between two tokens. Left there it would end the frame's line, and
+  // the log with it: what follows a frame that is none is cut at the next start.
+  for (char line_break : {'\n', '\r'}) {
+    if (data.find(line_break) == std::string_view::npos) continue;
+    std::replace(out.begin() + static_cast<std::ptrdiff_t>(data_begin), out.end(), line_break, ' ');
+  }
   out += "}\n\n";
 }
 

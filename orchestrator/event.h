@@ -17,7 +17,7 @@
 namespace reeve {
 
 // A position in an agent's log: "after event <seq>, which was written in <epoch>". Written "<epoch>-<seq>";
-// {0, 0}, written "0", is before everything.
+// {0, 0}, which is also read from "0", is before everything.
 struct Cursor {
   uint64_t epoch = 0;
   uint64_t seq = 0;
@@ -38,7 +38,7 @@ struct EventHead {
   std::string_view run;  // empty: none
 };
 
-// Appends the frame to `out`. `data` is one JSON object on one line, trusted to be so.
+// Appends the frame to `out`. `data` is one JSON object, trusted to be so; its line breaks become spaces.
 void AppendFrame(std::string& out, const EventHead& head, std::string_view data);
 
 // What a frame says of itself, for readers that filter or page. Views into the frame.

@@ -114,6 +114,19 @@ TEST(Frame, IsReadAsItWasWritten) {
   }
 }
 
+// A line break in the data would end the line, and with a second one the frame: the log would be cut there.
+TEST(Frame, AnObjectOfSeveralLinesIsPutOnOne) {
+  const std::string frame = Frame(Head({1, 1}), "{\n\r\n \"a\": 1,\n\n \"b\": 2\r}");
+  size_t size = 0;
+  auto parsed = ParseFrame(frame, &size);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(size, frame.size());
+  EXPECT_EQ(frame.find('\r'), std::string::npos);
+  auto json = JsonDocument::Parse(parsed->envelope);
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ((*json)["data"]["b"].AsInt(), 2);
+}
+
 TEST(Frame, NoPrefixOfAFrameIsAFrame) {
   const std::string frame = Frame(Head({3, 1042}), "{}");
   size_t size = 0;
