@@ -106,11 +106,9 @@ bool TypeFilter::Matches(std::string_view type) const {
     size_t comma = rest.find(',');
     std::string_view pattern = rest.substr(0, comma);
     rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
-    if (pattern.size() >= 2 && pattern.substr(pattern.size() - 2) == ".*") {
-      if (type.substr(0, pattern.size() - 1) == pattern.substr(0, pattern.size() - 1)) return true;
-    } else if (pattern == type) {
-      return true;
-    }
+    if (pattern == "*" || (pattern == type && !type.empty())) return true;
+    const bool family = pattern.size() > 2 && pattern.substr(pattern.size() - 2) == ".*";
+    if (family && type.substr(0, pattern.size() - 1) == pattern.substr(0, pattern.size() - 1)) return true;
   }
   return false;
 }

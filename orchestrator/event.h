@@ -51,7 +51,7 @@ struct FrameView {
 // the frame's length otherwise.
 std::optional<FrameView> ParseFrame(std::string_view bytes, size_t* size);
 
-// Filters of `types=`: "tool.started", "assistant.*", comma-separated; empty lets all through.
+// Filters of `types=`: "tool.started", "assistant.*", "*", comma-separated; empty lets all through.
 class TypeFilter {
  public:
   TypeFilter() = default;

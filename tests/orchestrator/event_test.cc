@@ -165,6 +165,11 @@ TEST(TypeFilter, NamesTypesAndFamilies) {
   }
 }
 
+TEST(TypeFilter, AStarLetsAllThrough) {
+  EXPECT_TRUE(TypeFilter("*").Matches("tool.started"));
+  EXPECT_TRUE(TypeFilter("run.failed,*").Matches("tool.started"));
+}
+
 TEST(TypeFilter, EmptyNamesMatchNothing) {
   const TypeFilter filter(",run.failed,,");
   EXPECT_TRUE(filter.Matches("run.failed"));
