@@ -387,14 +387,18 @@ Result<int> EventLog::ReadableFd(const Segment& segment) const {
   return read_fd_.get();
 }
 
-// Copies committed bytes, as many as lie together; 0 only at the end.
+// Copies committed bytes: `size` of them, or fewer where the log or, read from disk, a segment ends.
 Result<size_t> EventLog::ReadAt(uint64_t position, char* out, size_t size) const {
   if (position < begin_position()) return Error{"expired", "these events of agent " + agent_ + " are gone"};
   if (position >= committed_) return size_t{0};
   if (position >= tail_begin_) {
-    size_t offset = (position - tail_begin_) % kChunkBytes;
-    size = std::min<uint64_t>({size, kChunkBytes - offset, committed_ - position});
-    std::memcpy(out, chunks_[(position - tail_begin_) / kChunkBytes].get() + offset, size);
+    size = std::min<uint64_t>(size, committed_ - position);
+    for (size_t copied = 0; copied < size;) {
+      size_t at = position - tail_begin_ + copied;
+      size_t part = std::min(size - copied, kChunkBytes - at % kChunkBytes);
+      std::memcpy(out + copied, chunks_[at / kChunkBytes].get() + at % kChunkBytes, part);
+      copied += part;
+    }
     return size;
   }
   const Segment& segment = SegmentAt(position);

@@ -403,6 +403,26 @@ TEST_F(EventLogTest, TheEndOfTheFrameIsFoundFromEveryByte) {
   }
 }
 
+TEST_F(EventLogTest, AFrameIsFoundAcrossTheBordersOfChunks) {
+  Open();
+  for (int i = 0; i < 1'200; ++i) Append(static_cast<size_t>(i) % 90);
+  Append(200'000);
+  for (int i = 0; i < 400; ++i) Append(7);
+  Commit();
+  ASSERT_GT(Stream().size(), 5 * EventLog::kChunkBytes);
+  uint64_t begin = 0;
+  for (const std::string& frame : events_) {
+    const uint64_t end = begin + frame.size();
+    std::vector<uint64_t> places = {begin + 1, begin + 2, end - 2, end - 1};
+    for (uint64_t at = begin + 1; at < end; ++at) {
+      if (at % EventLog::kChunkBytes < 3 || at % EventLog::kChunkBytes > EventLog::kChunkBytes - 4)
+        places.push_back(at);
+    }
+    for (uint64_t at : places) ASSERT_EQ(*log_->FrameEnd(at), end) << at;
+    begin = end;
+  }
+}
+
 TEST_F(EventLogTest, EveryEventIsFoundInManySegments) {
   limits_.segment_bytes = 2'000;
   Open();
