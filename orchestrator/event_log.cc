@@ -375,6 +375,8 @@ const EventLog::Segment& EventLog::SegmentAt(uint64_t position) const {
   return *(after - 1);
 }
 
+Error EventLog::Expired() const { return {"expired", "these events of agent " + agent_ + " are gone"}; }
+
 Result<int> EventLog::ReadableFd(const Segment& segment) const {
   if (fd_.valid() && &segment == &segments_.back()) return fd_.get();
   if (!read_fd_.valid() || read_fd_seq_ != segment.first_seq) {
@@ -389,7 +391,7 @@ Result<int> EventLog::ReadableFd(const Segment& segment) const {
 
 // Copies committed bytes: `size` of them, or fewer where the log or, read from disk, a segment ends.
 Result<size_t> EventLog::ReadAt(uint64_t position, char* out, size_t size) const {
-  if (position < begin_position()) return Error{"expired", "these events of agent " + agent_ + " are gone"};
+  if (position < begin_position()) return Expired();
   if (position >= committed_) return size_t{0};
   if (position >= tail_begin_) {
     size = std::min<uint64_t>(size, committed_ - position);
@@ -412,8 +414,9 @@ Result<size_t> EventLog::ReadAt(uint64_t position, char* out, size_t size) const
 
 Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::string& scratch) const {
   View view;
-  if (position < begin_position()) return Error{"expired", "these events of agent " + agent_ + " are gone"};
-  const uint64_t end = std::min<uint64_t>(committed_, position + max_bytes);
+  if (position < begin_position()) return Expired();
+  if (position >= committed_ || max_bytes == 0) return view;
+  const uint64_t end = position + std::min<uint64_t>(max_bytes, committed_ - position);
   if (position >= tail_begin_) {
     while (position < end && view.count < View::kMaxPieces) {
       size_t offset = (position - tail_begin_) % kChunkBytes;
@@ -442,6 +445,7 @@ Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::
 }
 
 std::function<void()> EventLog::Warm(uint64_t position) const {
+  if (position < begin_position() || position >= committed_) return [] {};
   const Segment& segment = SegmentAt(position);
   return [path = PathOf(segment), offset = static_cast<off_t>(position - segment.position)] {
     Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -473,6 +477,7 @@ Result<std::optional<uint64_t>> EventLog::FrameStart(uint64_t from, uint64_t end
 }
 
 Result<uint64_t> EventLog::FrameEnd(uint64_t position) const {
+  if (position < begin_position()) return Expired();
   if (position >= committed_) return committed_;
   uint64_t end = EndOf(SegmentAt(position));
   auto start = FrameStart(position, end);

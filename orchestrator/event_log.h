@@ -168,6 +168,7 @@ class EventLog {
   [[nodiscard]] std::string PathOf(const Segment& segment) const;
   [[nodiscard]] const Segment& SegmentAt(uint64_t position) const;
   [[nodiscard]] uint64_t EndOf(const Segment& segment) const { return segment.position + segment.bytes; }
+  [[nodiscard]] Error Expired() const;
   Result<int> ReadableFd(const Segment& segment) const;
   Result<size_t> ReadAt(uint64_t position, char* out, size_t size) const;
   Result<std::optional<uint64_t>> FrameStart(uint64_t from, uint64_t end) const;

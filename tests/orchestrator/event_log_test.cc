@@ -235,6 +235,34 @@ TEST_F(EventLogTest, EventsOfAnySizeComeBackByteForByte) {
   EXPECT_TRUE(ReadFrom(*log_, 0) == Stream());
 }
 
+TEST_F(EventLogTest, AReadGivesAtMostWhatIsAskedForFromAnyByte) {
+  limits_.segment_bytes = 1'000;
+  Open();
+  for (int i = 0; i < 1'000; ++i) Append();
+  Commit();
+  Add();
+  const std::string stream = Stream();
+  ASSERT_GT(stream.size(), 2 * EventLog::kChunkBytes);
+  for (bool from_disk : {false, true}) {
+    if (from_disk) log_->ReleaseTail();
+    for (uint64_t at = 0; at <= stream.size(); at += 997) {
+      for (size_t most : {size_t{0}, size_t{1}, size_t{5'000}, SIZE_MAX}) {
+        std::string scratch;
+        auto view = log_->Read(at, most, scratch);
+        ASSERT_TRUE(view.ok()) << view.error().message;
+        std::string bytes;
+        for (int i = 0; i < view->count; ++i) {
+          bytes.append(static_cast<const char*>(view->pieces[i].iov_base), view->pieces[i].iov_len);
+        }
+        EXPECT_EQ(view->bytes, bytes.size());
+        EXPECT_LE(bytes.size(), most);
+        EXPECT_EQ(bytes.empty(), most == 0 || at == stream.size());
+        EXPECT_TRUE(stream.compare(at, bytes.size(), bytes) == 0) << at;
+      }
+    }
+  }
+}
+
 TEST_F(EventLogTest, ManyEventsInMemoryAreOneReadAndFewPieces) {
   Open();
   for (int i = 0; i < 300; ++i) Append();
@@ -700,6 +728,21 @@ TEST_F(EventLogTest, TheOldestSegmentsGoWhenTheyAreOld) {
   log_->Trim();
   EXPECT_EQ(log_->oldest(), (Cursor{1, 4}));  // the last one stays: the next number is known from it
   EXPECT_EQ(ReadFrom(*log_, log_->begin_position()), Stream(5));
+}
+
+TEST_F(EventLogTest, WhatWasTrimmedIsExpiredForEveryWayOfReading) {
+  limits_.segment_bytes = 250;
+  limits_.retain_bytes = 600;
+  Open();
+  for (int i = 0; i < 20; ++i) Add();
+  ASSERT_GT(log_->begin_position(), 0u);
+  std::string scratch;
+  EXPECT_EQ(log_->Read(0, 10, scratch).error().code, "expired");
+  EXPECT_EQ(log_->FrameEnd(5).error().code, "expired");
+  EXPECT_EQ(log_->CursorAt(0).error().code, "expired");
+  EXPECT_EQ(log_->Scan(0, [](const FrameView&, std::string_view) { return true; }).error().code, "expired");
+  log_->Warm(0)();
+  log_->Warm(log_->end_position())();
 }
 
 // The only reader that is still at what goes is told first, and can read to the end of its frame.
