@@ -907,5 +907,26 @@ TEST_F(EventLogOnAFullDisk, ADaemonKilledThereGoesOnWhenThereIsRoom) {
   EXPECT_EQ(GapAfter({1, seen}), "");
 }
 
+// Not even a file can be made: at the start of an epoch, and at a rotation.
+TEST_F(EventLogOnAFullDisk, NoRoomForAFileIsAFullDiskToo) {
+  MOUNT_OR_SKIP("size=2m,nr_inodes=4");  // the root, the folder, and two
+  limits_.segment_bytes = 500;
+  Open();
+  Add(1'000);
+  WriteFile(disk_->path() + "/filler", "");
+  AddUntilFull();
+  Append();
+  EXPECT_EQ(log_->Commit().error().code, "disk_full");
+  EXPECT_EQ(ReadFrom(*log_, 0), Stream(1, 1));
+  disk_->MakeRoom();
+  Commit();
+  EXPECT_EQ(ReadFrom(*log_, 0), Stream());
+  Open();
+  AddUntilFull();
+  std::filesystem::remove(Path("0000000000000001.sse"));
+  Commit();
+  EXPECT_EQ(ReadFile(Path("0000000000000004.sse")), Stream(4));
+}
+
 }  // namespace
 }  // namespace reeve
