@@ -314,11 +314,11 @@ std::vector<Fd> EventLog::TakeForSync() {
 void EventLog::Trim() {
   uint64_t total = committed_ - begin_position();
   const int64_t now = clock_.WallMs();
-  while (segments_.size() > 1) {
+  // One with events always stays: the number of the next event is known from the one before it.
+  while (segments_.size() > 1 && segments_[1].bytes > 0) {
     const Segment& oldest = segments_.front();
     const bool too_much = limits_.retain_bytes != 0 && total > limits_.retain_bytes;
     const bool too_old = limits_.retain_ms != 0 && now - oldest.last_write_ms > limits_.retain_ms;
-    // What is not yet written to the last segment's file has its place there, so that one always stays.
     if (!too_much && !too_old) return;
     const uint64_t kept_from = EndOf(oldest);
     // A reader may leave while it is told.

@@ -786,6 +786,21 @@ TEST_F(EventLogTest, AReaderInAFrameThatGoesMayFinishIt) {
   EXPECT_EQ(ReadFrom(*log_, stays.position), Stream(log_->oldest().seq + 1));
 }
 
+// With limits smaller than a segment all older ones go at a rotation, but not before there are events in the
+// new one: killed in between, the daemon would begin again with number 1.
+TEST_F(EventLogTest, TheNumberIsKnownWhereverTheDaemonIsKilledAtARotation) {
+  limits_.segment_bytes = 1;
+  limits_.retain_bytes = 1;
+  Open();
+  for (int i = 0; i < 5; ++i) Add();
+  log_.reset();
+  std::filesystem::resize_file(Path("0000000000000005.sse"), 0);
+  Forget(1);
+  Open();
+  EXPECT_EQ(log_->committed(), (Cursor{1, 4}));
+  EXPECT_EQ(Add(), (Cursor{2, 5}));
+}
+
 // -------------------------------------------------------------------------------------------- a full disk
 
 // A tmpfs of its own, in a mount namespace of this process: gone with it.
