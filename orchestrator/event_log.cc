@@ -333,6 +333,7 @@ void EventLog::Trim() {
     }
     if (read_fd_seq_ == oldest.first_seq) read_fd_.Close();
     total -= oldest.bytes;
+    trimmed_epoch_ = oldest.epoch;
     segments_.pop_front();
   }
 }
@@ -556,16 +557,21 @@ Result<EventLog::Start> EventLog::Find(Cursor cursor) const {
     gap(oldest_kept, "lost");
     return start;
   }
-  if (cursor.seq < oldest_kept.seq) {
-    gap(oldest_kept, "expired");
+  if (cursor.seq <= oldest_kept.seq) {
+    // At the very edge nothing is missing, if what this reader saw last is what came last before the oldest,
+    // or if there was nothing to be seen. After a reopening that is not known of an epoch that is all gone.
+    const bool complete =
+        cursor.seq == oldest_kept.seq &&
+        (cursor.seq == 0 || cursor.epoch == oldest_kept.epoch || cursor.epoch == trimmed_epoch_);
+    if (!complete) gap(oldest_kept, "expired");
     return start;
   }
-  // All that this reader has seen was trimmed, or nothing was there to be seen: nothing is missing.
-  if (cursor.seq == oldest_kept.seq && cursor.epoch <= oldest_kept.epoch) return start;
-  // Its epoch's last event lies before the next epoch's first segment.
-  auto next = std::upper_bound(segments_.begin(), segments_.end(), cursor.epoch,
+  // The segments of its epoch, and the first of a later one: there its last event is known.
+  auto first = std::lower_bound(segments_.begin(), segments_.end(), cursor.epoch,
+                                [](const Segment& segment, uint64_t epoch) { return segment.epoch < epoch; });
+  auto next = std::upper_bound(first, segments_.end(), cursor.epoch,
                                [](uint64_t epoch, const Segment& segment) { return epoch < segment.epoch; });
-  if (next == segments_.begin() || (next - 1)->epoch != cursor.epoch) {  // an epoch never known
+  if (first == next || cursor.seq < first->first_seq) {  // an epoch never known, or not that event in it
     gap(oldest_kept, "lost");
     return start;
   }

@@ -187,8 +187,9 @@ class EventLog {
   uint64_t committed_ = 0;  // of what readers may see: a frame's end
 
   std::deque<Segment> segments_;  // the last one is written to once fd_ is open
-  Fd fd_;                         // of the last segment, from this epoch's first commit on
-  mutable Fd read_fd_;            // of the segment read last, an older one
+  uint64_t trimmed_epoch_ = 0;  // of the event before the oldest kept; 0: not known since the log was opened
+  Fd fd_;                       // of the last segment, from this epoch's first commit on
+  mutable Fd read_fd_;          // of the segment read last, an older one
   mutable uint64_t read_fd_seq_ = 0;
   std::vector<Fd> unsynced_;  // segments closed since the last TakeForSync
   bool needs_sync_ = false;   // fd_ was written to since then

@@ -555,6 +555,15 @@ TEST_F(EventLogCursors, OfAnEpochNeverKnownMeansLostAndFromTheOldest) {
   EXPECT_EQ(NextAfter({3, 6}), 1u);
 }
 
+TEST_F(EventLogCursors, AnEventThatItsEpochNeverHadMeansLost) {
+  EXPECT_EQ(GapAfter({4, 3}), "lost 1-0");  // number 3 is of epoch 1
+  EXPECT_EQ(GapAfter({2, 4}), "lost 1-0");
+  EXPECT_EQ(GapAfter({1, 5}), "lost 1-4");
+  EXPECT_EQ(NextAfter({1, 5}), 5u);
+  EXPECT_EQ(GapAfter({2, 99}), "lost 2-6");
+  EXPECT_EQ(NextAfter({2, 99}), 7u);
+}
+
 TEST_F(EventLogCursors, AheadOfTheHeadInThisEpochMeansLostAndFromTheHead) {
   EXPECT_EQ(GapAfter({4, 10}), "lost 4-9");
   EXPECT_EQ(Find({4, 10}).position, log_->end_position());
@@ -799,6 +808,42 @@ TEST_F(EventLogTest, TheNumberIsKnownWhereverTheDaemonIsKilledAtARotation) {
   Open();
   EXPECT_EQ(log_->committed(), (Cursor{1, 4}));
   EXPECT_EQ(Add(), (Cursor{2, 5}));
+}
+
+// A reader saw 1-5 and 1-6, which were then lost; 2-5 and 2-6 took their numbers, and were trimmed.
+TEST_F(EventLogTest, ACursorOfALostEventIsNotTakenForTheOneOfTheSameNumber) {
+  limits_.segment_bytes = 250;
+  Open();
+  for (int i = 0; i < 6; ++i) Add();
+  log_.reset();
+  std::filesystem::remove(Path("0000000000000005.sse"));
+  Forget(2);
+  Open();
+  for (int i = 0; i < 4; ++i) Add();
+  log_.reset();
+  for (const char* name : {"0000000000000001.sse", "0000000000000003.sse", "0000000000000005.sse"}) {
+    ASSERT_TRUE(std::filesystem::remove(Path(name)));
+  }
+  Open();
+  ASSERT_EQ(log_->oldest(), (Cursor{2, 6}));
+  EXPECT_EQ(GapAfter({1, 6}), "expired 2-6");
+  EXPECT_EQ(GapAfter({2, 6}), "");
+}
+
+// While the daemon lives it knows what it trimmed last: the end of an epoch is no gap.
+TEST_F(EventLogTest, WhoSawAllOfAnEpochThatWasTrimmedMissesNothing) {
+  limits_.segment_bytes = 250;
+  Open();
+  for (int i = 0; i < 4; ++i) Add();
+  limits_.retain_bytes = 300;
+  Open();
+  Add(), Add();
+  log_->Trim();
+  ASSERT_EQ(log_->oldest(), (Cursor{2, 4}));
+  EXPECT_EQ(GapAfter({1, 4}), "");
+  EXPECT_EQ(NextAfter({1, 4}), 5u);
+  EXPECT_EQ(GapAfter({1, 3}), "expired 2-4");
+  EXPECT_EQ(GapAfter({0, 4}), "expired 2-4");
 }
 
 // -------------------------------------------------------------------------------------------- a full disk
