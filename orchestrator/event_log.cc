@@ -34,12 +34,9 @@ std::string SegmentName(uint64_t first_seq) {
 
 // The first sequence number in a segment's name, or nothing for another file.
 std::optional<uint64_t> ParseSegmentName(std::string_view name) {
-  if (name.size() <= kSuffix.size() || name.substr(name.size() - kSuffix.size()) != kSuffix)
-    return std::nullopt;
-  name.remove_suffix(kSuffix.size());
   uint64_t seq = 0;
-  auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), seq);
-  if (error != std::errc() || end != name.data() + name.size() || seq == 0) return std::nullopt;
+  std::from_chars(name.data(), name.data() + name.size(), seq);
+  if (seq == 0 || name != SegmentName(seq)) return std::nullopt;
   return seq;
 }
 
@@ -68,15 +65,14 @@ Result<std::vector<uint64_t>> ListSegments(const std::string& dir) {
   return found;
 }
 
-// The last `size` bytes of a file that is `file_size` long.
-Result<std::string> ReadEnd(const std::string& path, uint64_t file_size, uint64_t size) {
+// `size` bytes of a file, all of which it has.
+Result<std::string> ReadPart(const std::string& path, uint64_t offset, uint64_t size) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return OsError("read " + path, errno);
   std::string bytes(size, '\0');
   size_t got = 0;
   while (got < bytes.size()) {
-    ssize_t n =
-        pread(fd.get(), bytes.data() + got, bytes.size() - got, static_cast<off_t>(file_size - size + got));
+    ssize_t n = pread(fd.get(), bytes.data() + got, bytes.size() - got, static_cast<off_t>(offset + got));
     if (n <= 0) return OsError("read " + path, n < 0 ? errno : EIO);
     got += static_cast<size_t>(n);
   }
@@ -99,7 +95,7 @@ size_t WholeFrames(std::string_view bytes, Cursor* last) {
 // The id of the last event of a segment that was closed, or nothing if it does not end with a frame's end.
 Result<std::optional<Cursor>> LastId(const std::string& path, uint64_t file_size) {
   for (uint64_t size = std::min(file_size, kScanBytes);; size = std::min(file_size, size * 4)) {
-    auto bytes = ReadEnd(path, file_size, size);
+    auto bytes = ReadPart(path, file_size - size, size);
     if (!bytes) return bytes.error();
     std::string_view rest = *bytes;
     if (size < file_size) {
@@ -177,13 +173,19 @@ Result<std::optional<EventLog::Segment>> EventLog::RecoverSegment(uint64_t first
   segment.bytes = static_cast<uint64_t>(info.st_size);
   segment.last_write_ms = int64_t{info.st_mtim.tv_sec} * 1000 + info.st_mtim.tv_nsec / 1'000'000;
   if (!segments_.empty()) {
+    const Segment& next = segments_.front();
+    auto head = ReadPart(path, 0, std::min<uint64_t>(segment.bytes, kIdBytes));
+    if (!head) return head.error();
     auto last = LastId(path, segment.bytes);
     if (!last) return last.error();
-    if (!*last || (*last)->seq + 1 != segments_.front().first_seq) return std::optional<Segment>();
+    if (!*last || (*last)->seq + 1 != next.first_seq || (*last)->epoch > next.epoch ||
+        ParseId(*head) != Cursor{(*last)->epoch, first_seq}) {
+      return std::optional<Segment>();
+    }
     segment.epoch = (*last)->epoch;
     return std::optional<Segment>(segment);
   }
-  auto bytes = ReadEnd(path, segment.bytes, segment.bytes);
+  auto bytes = ReadPart(path, 0, segment.bytes);
   if (!bytes) return bytes.error();
   Cursor last{};
   size_t whole = WholeFrames(*bytes, &last);

@@ -393,6 +393,18 @@ TEST_F(EventLogTest, RemovingLeavesNothingBehind) {
   EXPECT_FALSE(std::filesystem::exists(dir()));
 }
 
+TEST_F(EventLogTest, OtherFilesInItsFolderAreLeftAlone) {
+  Open();
+  Add();
+  const char* others[] = {"1.sse",    "0000000000000000.sse",  "0000000000000002.sse.damaged",
+                          "note.txt", "00000000000000002.sse", "000000000000000x.sse"};
+  for (const char* name : others) WriteFile(Path(name), "nothing of ours");
+  Open();
+  EXPECT_EQ(ReadFrom(*log_, 0), Stream());
+  Add();
+  for (const char* name : others) EXPECT_EQ(ReadFile(Path(name)), "nothing of ours") << name;
+}
+
 TEST_F(EventLogTest, AFolderThatCannotBeMadeIsNamed) {
   auto opened = EventLog::Open(clock_, temp_.path() + "/no/such", kAgent, 1, limits_);
   ASSERT_FALSE(opened.ok());
@@ -694,6 +706,16 @@ TEST_F(EventLogTest, ALogWithAHoleIsItsNewestStretch) {
   std::filesystem::remove(Path("0000000000000003.sse"));
   Open();
   EXPECT_EQ(log_->oldest(), (Cursor{1, 4}));
+  EXPECT_EQ(ReadFrom(*log_, 0), Stream(5));
+}
+
+TEST_F(EventLogTest, ASegmentThatBeginsElsewhereThanItsNameSaysIsSetAside) {
+  limits_.segment_bytes = 250;
+  Open();
+  for (int i = 0; i < 6; ++i) Add();
+  log_.reset();
+  WriteFile(Path("0000000000000003.sse"), Stream(4, 4));
+  Open();
   EXPECT_EQ(ReadFrom(*log_, 0), Stream(5));
 }
 
