@@ -21,6 +21,7 @@ namespace reeve {
 namespace {
 
 constexpr std::string_view kSuffix = ".sse";
+constexpr const char* kDamaged = ".damaged";
 constexpr std::string_view kFrameEnd = "\n\n";
 // "id: <20 digits>-<20 digits>\n" fits.
 constexpr size_t kIdBytes = 48;
@@ -77,6 +78,16 @@ Result<std::string> ReadPart(const std::string& path, uint64_t offset, uint64_t 
     got += static_cast<size_t>(n);
   }
   return bytes;
+}
+
+// As well as it can be done: a full disk must not keep the log from being opened.
+void KeepAside(const std::string& path, std::string_view bytes) {
+  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (fd.valid() && write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())) {
+    log::Failure("{}: {} bytes of damaged events are kept here", path, bytes.size());
+  } else {
+    log::Failure("{}", OsError("keep damaged events in " + path, errno).message);
+  }
 }
 
 // How many of `bytes`, which begin with a frame, are whole frames, well-formed, of one epoch and in order.
@@ -149,7 +160,7 @@ Status EventLog::Recover() {
     std::string path = dir_ + "/" + SegmentName(first);
     log::Failure("{}: the events in it are damaged or not followed by the next; set aside as *.damaged",
                  path);
-    if (rename(path.c_str(), (path + ".damaged").c_str()) != 0) return OsError("rename " + path, errno);
+    if (rename(path.c_str(), (path + kDamaged).c_str()) != 0) return OsError("rename " + path, errno);
   }
   for (Segment& segment : segments_) {
     segment.position = end_;
@@ -191,7 +202,10 @@ Result<std::optional<EventLog::Segment>> EventLog::RecoverSegment(uint64_t first
   size_t whole = WholeFrames(*bytes, &last);
   if (auto first = ParseId(*bytes); whole > 0 && first->seq != first_seq) whole = 0;
   if (whole < bytes->size()) {
-    log::Warning("{}: cutting a torn tail of {} bytes", path, bytes->size() - whole);
+    std::string_view cut = std::string_view(*bytes).substr(whole);
+    // A crash tears one frame. Ends of frames behind the tear mean damage: somebody may want what is there.
+    if (cut.find(kFrameEnd) != std::string_view::npos) KeepAside(path + kDamaged, cut);
+    log::Warning("{}: cutting a torn tail of {} bytes", path, cut.size());
     if (truncate(path.c_str(), static_cast<off_t>(whole)) != 0) return OsError("truncate " + path, errno);
   }
   if (whole == 0) {

@@ -719,6 +719,21 @@ TEST_F(EventLogTest, ASegmentThatBeginsElsewhereThanItsNameSaysIsSetAside) {
   EXPECT_EQ(ReadFrom(*log_, 0), Stream(5));
 }
 
+TEST_F(EventLogTest, WhatFollowsDamageInTheLastSegmentIsKeptAside) {
+  Open();
+  for (int i = 0; i < 6; ++i) Add();
+  log_.reset();
+  std::string damaged = Stream();
+  damaged[Begin(4)] = '#';
+  WriteFile(Path("0000000000000001.sse"), damaged);
+  Forget(3);
+  Open();
+  EXPECT_EQ(ReadFrom(*log_, 0), Stream(1, 3));
+  EXPECT_EQ(ReadFile(Path("0000000000000001.sse.damaged")), damaged.substr(Begin(4)));
+  EXPECT_EQ(Add(), (Cursor{2, 4}));
+  EXPECT_EQ(GapAfter({1, 6}), "lost 1-3");
+}
+
 // ---------------------------------------------------------------------------------------------- retention
 
 TEST_F(EventLogTest, TheOldestSegmentsGoWhenThereIsTooMuch) {
