@@ -27,6 +27,9 @@ constexpr std::string_view kFrameEnd = "\n\n";
 constexpr size_t kIdBytes = 48;
 // Bisection ends, and a linear scan begins, in a stretch this long.
 constexpr uint64_t kScanBytes = uint64_t{64} << 10;
+// Beyond this there is no frame's end to be looked for: what a child says is cut at 1 MiB a line, and the
+// largest message is 1 MiB too.
+constexpr size_t kMaxFrameBytes = size_t{64} << 20;
 
 std::string SegmentName(uint64_t first_seq) {
   std::string digits = std::to_string(first_seq);
@@ -622,6 +625,12 @@ Result<uint64_t> EventLog::Scan(uint64_t position,
     }
     buffer.erase(0, done);
     position += done;
+    const bool no_frame = buffer.find(kFrameEnd) != std::string::npos || buffer.size() > kMaxFrameBytes;
+    if (no_frame || (!buffer.empty() && position + buffer.size() == committed_)) {
+      return Error{"internal", "the log of agent " + agent_ + " is damaged at byte " +
+                                   std::to_string(position - SegmentAt(position).position) + " of " +
+                                   PathOf(SegmentAt(position))};
+    }
     if (buffer.size() >= want) want *= 2;  // a frame longer than that
   }
   return position;

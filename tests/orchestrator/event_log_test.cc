@@ -734,6 +734,25 @@ TEST_F(EventLogTest, WhatFollowsDamageInTheLastSegmentIsKeptAside) {
   EXPECT_EQ(GapAfter({1, 6}), "lost 1-3");
 }
 
+TEST_F(EventLogTest, DamageInTheMiddleOfASegmentIsAnErrorForWhoReadsIt) {
+  limits_.segment_bytes = 250'000;
+  Open();
+  while (Names().size() < 2) Append(1'000), Commit();
+  log_.reset();
+  std::string damaged = ReadFile(Path("0000000000000001.sse"));
+  damaged[Begin(10)] = '#';
+  WriteFile(Path("0000000000000001.sse"), damaged);
+  Open();
+  uint64_t seen = 0;
+  auto end = log_->Scan(0, [&seen](const FrameView& frame, std::string_view) {
+    seen = frame.id.seq;
+    return true;
+  });
+  EXPECT_EQ(seen, 9u);
+  ASSERT_FALSE(end.ok());
+  EXPECT_NE(end.error().message.find("0000000000000001.sse"), std::string::npos) << end.error().message;
+}
+
 // ---------------------------------------------------------------------------------------------- retention
 
 TEST_F(EventLogTest, TheOldestSegmentsGoWhenThereIsTooMuch) {
