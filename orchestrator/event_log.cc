@@ -324,8 +324,10 @@ void EventLog::ReleaseTail() {
 std::vector<Fd> EventLog::TakeForSync() {
   std::vector<Fd> taken = std::move(unsynced_);
   unsynced_.clear();
-  if (std::exchange(needs_sync_, false)) {
-    if (Fd copy(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)); copy.valid()) taken.push_back(std::move(copy));
+  if (!needs_sync_) return taken;
+  if (Fd copy(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)); copy.valid()) {
+    taken.push_back(std::move(copy));
+    needs_sync_ = false;
   }
   return taken;
 }

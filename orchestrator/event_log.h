@@ -71,7 +71,7 @@ class EventLog {
 
   // Writes what was appended. On an error (a full disk) all of it stays to be written by the next Commit.
   Status Commit();
-  [[nodiscard]] bool dirty() const { return written_ != end_; }
+  [[nodiscard]] bool dirty() const { return committed_ != end_; }
   [[nodiscard]] bool writable() const { return end_ - committed_ < kMaxUncommitted; }
   // Duplicates of the segments written to since the last call, for an fdatasync off the loop.
   std::vector<Fd> TakeForSync();
