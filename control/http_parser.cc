@@ -210,7 +210,9 @@ size_t HttpParser::Message::TakeHead(std::string_view bytes) {
     used = end;
     size_t line_size = head.size() - line_begin;
     bool request_line = request.method.empty();
-    if (request_line && line_size > limits.target_bytes + kMethodAndVersion) {
+    if (request_line && !IsToken(std::string_view(head).substr(line_begin, 1)) && head[line_begin] != '\r') {
+      Refuse("invalid_request", "this is not HTTP");  // TLS, most likely: its line may never end
+    } else if (request_line && line_size > limits.target_bytes + kMethodAndVersion) {
       Refuse("target_too_long",
              "the target is longer than " + std::to_string(limits.target_bytes) + " bytes");
     } else if (head.size() > limits.header_bytes) {
@@ -219,9 +221,6 @@ size_t HttpParser::Message::TakeHead(std::string_view bytes) {
     } else if (newline != std::string_view::npos) {
       TakeLine(std::string_view(head).substr(line_begin, line_size - 1));
       line_begin = head.size();
-    } else if (request_line && !IsToken(std::string_view(head).substr(line_begin, 1)) &&
-               head[line_begin] != '\r') {
-      Refuse("invalid_request", "this is not HTTP");  // TLS, most likely: it would wait for us for ever
     }
   }
   return used;
