@@ -85,10 +85,12 @@ struct HttpParser::Message {
   void FinishHead();
   void CheckHeaders();
   void CheckFraming();
+  void CheckShareOfBody(size_t sent);
+  void RefuseBodySize();
   void Refuse(std::string_view code, std::string message);
   [[nodiscard]] size_t Count(std::string_view name) const;
 
-  // llhttp's callbacks only record; what it means is decided after llhttp_execute has returned.
+  // llhttp's callbacks only record, a refusal too; it is acted on after llhttp_execute has returned.
   int OnName(const char* at, size_t size);
   int OnValue(const char* at, size_t size);
   int OnValueEnd();
@@ -123,18 +125,17 @@ struct HttpParser::Message {
   bool keep_alive = false;
   bool expects_continue = false;
   size_t extension_bytes = 0;  // of chunks
-  size_t trailer_bytes = 0;
-  size_t framing_bytes = 0;  // of the body, as it was sent, that are not body
+  const char* feed = nullptr;  // what llhttp is reading now, of the body
+  size_t body_sent = 0;        // before that, with all framing
 };
 
+// Trailers are read over, as RFC 9110 section 6.5.1 allows.
 int HttpParser::Message::OnName(const char* at, size_t size) {
-  if (headers_done) trailer_bytes += size;  // ignored, as RFC 9110 section 6.5.1 allows
   if (!headers_done) name.append(at, size);
   return HPE_OK;
 }
 
 int HttpParser::Message::OnValue(const char* at, size_t size) {
-  if (headers_done) trailer_bytes += size;
   if (!headers_done) value.append(at, size);
   return HPE_OK;
 }
@@ -148,17 +149,22 @@ int HttpParser::Message::OnValueEnd() {
 
 int HttpParser::Message::OnHeadersEnd() {
   headers_done = true;
-  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !http_1_0;  // 1.0 would have to be told by a header
+  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !http_1_0;  // 1.0 wants to be told by a header
   return HPE_OK;
 }
 
 int HttpParser::Message::OnChunkExtension(const char*, size_t size) {
   extension_bytes += size;
-  return extension_bytes > kMaxChunkExtensions ? HPE_USER : HPE_OK;
+  if (extension_bytes <= kMaxChunkExtensions) return HPE_OK;
+  Refuse("invalid_request",
+         "chunk extensions of more than " + std::to_string(kMaxChunkExtensions) + " bytes");
+  return HPE_USER;
 }
 
 int HttpParser::Message::OnBody(const char* at, size_t size) {
-  if (request.body.size() + size > limits.body_bytes) return HPE_USER;
+  CheckShareOfBody(body_sent + static_cast<size_t>(at - feed));
+  if (request.body.size() + size > limits.body_bytes) RefuseBodySize();
+  if (state == State::kRefused) return HPE_USER;
   request.body.append(at, size);
   return HPE_OK;
 }
@@ -191,6 +197,7 @@ HttpParser::Message::Message(const Limits& limits_in) : limits(limits_in), llhtt
 }
 
 void HttpParser::Message::Refuse(std::string_view code, std::string message) {
+  if (state == State::kRefused) return;  // the first reason is the one
   state = State::kRefused;
   refusal = {std::string(code), std::move(message)};
 }
@@ -302,7 +309,7 @@ void HttpParser::Message::FinishHead() {
   head = {};
   state = whole ? State::kWhole : State::kBody;
   CheckHeaders();
-  if (state != State::kRefused) CheckFraming();
+  CheckFraming();
 }
 
 void HttpParser::Message::CheckHeaders() {
@@ -341,33 +348,32 @@ void HttpParser::Message::CheckFraming() {
     return Refuse("invalid_request", "Content-Length is malformed");
   }
   if (length > limits.body_bytes) {
-    Refuse("too_large", "the body is larger than " + std::to_string(limits.body_bytes) + " bytes");
+    RefuseBodySize();
   }
 }
 
 size_t HttpParser::Message::TakeBody(std::string_view bytes) {
-  size_t body_before = request.body.size();
+  feed = bytes.data();
   llhttp_errno_t error = llhttp_execute(&llhttp, bytes.data(), bytes.size());
-  size_t used = bytes.size();
-  if (whole) used = static_cast<size_t>(llhttp_get_error_pos(&llhttp) - bytes.data());
-  framing_bytes += used - std::min(used, request.body.size() - body_before);
+  size_t used = whole ? static_cast<size_t>(llhttp_get_error_pos(&llhttp) - feed) : bytes.size();
+  body_sent += used;
+  CheckShareOfBody(body_sent);
   if (error != HPE_OK && !whole) {
-    if (extension_bytes > kMaxChunkExtensions) {
-      Refuse("invalid_request",
-             "chunk extensions of more than " + std::to_string(kMaxChunkExtensions) + " bytes");
-    } else if (error == HPE_USER) {
-      Refuse("too_large", "the body is larger than " + std::to_string(limits.body_bytes) + " bytes");
-    } else {
-      Refuse("invalid_request", std::string("malformed body: ") + llhttp_get_error_reason(&llhttp));
-    }
-  } else if (trailer_bytes > limits.header_bytes) {
-    Refuse("headers_too_large", "trailers of more than " + std::to_string(limits.header_bytes) + " bytes");
-  } else if (framing_bytes > limits.header_bytes + 8 * request.body.size()) {
-    Refuse("invalid_request", "the body is nearly all framing");  // "000…01", spaces: a chunk needs 6 bytes
-  } else if (whole) {
-    state = State::kWhole;
+    Refuse("invalid_request", std::string("malformed body: ") + llhttp_get_error_reason(&llhttp));
   }
+  if (state != State::kRefused && whole) state = State::kWhole;
   return used;
+}
+
+// `sent` bytes brought request.body. A chunk of one byte needs five more; what needs more than that is
+// somebody writing "000…01", or trailers without end, which llhttp would read for ever.
+void HttpParser::Message::CheckShareOfBody(size_t sent) {
+  if (sent <= limits.header_bytes + 8 * request.body.size()) return;
+  Refuse("invalid_request", "the body is nearly all framing");
+}
+
+void HttpParser::Message::RefuseBodySize() {
+  Refuse("too_large", "the body is larger than " + std::to_string(limits.body_bytes) + " bytes");
 }
 
 HttpParser::HttpParser(const Limits& limits) : limits_(limits) {}
