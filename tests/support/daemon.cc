@@ -217,6 +217,7 @@ bool StreamClient::Poll(size_t max_bytes) {
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) break;
     if (got <= 0) {
       ended_ = true;
+      fd_.Close();
       break;
     }
     max_bytes -= static_cast<size_t>(got);
@@ -372,20 +373,24 @@ void Daemon::Start() {
   }
   constexpr std::string_view kListening = "reeve: listening on ";
   std::string line;
-  const bool listens = Eventually([&] {
+  int status = 0;
+  bool ended = false;
+  Eventually([&] {
     std::string all = output().substr(said);
     const size_t at = all.find(kListening);
     const size_t end = all.find('\n', std::min(at, all.size()));
     if (at != std::string::npos && end != std::string::npos) {
       line = all.substr(at + kListening.size(), end - at - kListening.size());
     }
-    return !line.empty() || kill(pid_, 0) != 0 || waitpid(pid_, nullptr, WNOHANG) == pid_;
+    ended = line.empty() && waitpid(pid_, &status, WNOHANG) == pid_;
+    return ended || !line.empty();
   });
-  if (line.empty()) {
-    ADD_FAILURE() << (listens ? "the daemon ended: " : "the daemon does not listen: ") << log();
-    pid_ = listens ? -1 : pid_;
-    return;
+  if (ended) {
+    pid_ = -1;
+    failed_with_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   }
+  EXPECT_EQ(line.empty(), options_.fails)
+      << (ended ? "the daemon ended: " : "the daemon does not listen: ") << log();
   address_ = line;
 }
 
@@ -404,7 +409,7 @@ int Daemon::Wait(int64_t deadline_ms) {
   int status = 0;
   const bool ended =
       pid_ > 0 && Eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; }, deadline_ms);
-  if (!ended) return -1000;
+  if (!ended) return failed_with_;
   pid_ = -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }

@@ -138,6 +138,7 @@ class Daemon {
     std::vector<std::string> environment;  // NAME=value, beside PATH, HOME and the sanitizers'
     std::string data_dir;                  // empty: one of its own, that goes with it
     std::string listen = "tcp://127.0.0.1:0";
+    bool fails = false;   // it is to end before it listens
     int inherit_fd = -1;  // is descriptor 3 in the daemon (listen: "fd://3")
   };
   // Starts it and waits until it listens; a failure to is the test's.
@@ -149,7 +150,8 @@ class Daemon {
 
   void Kill();  // -9, and reaps it
   void Signal(int signum) const;
-  // Waits for its end: the exit code, minus the signal, or -1000 if it goes on.
+  // Waits for its end: the exit code, minus the signal, or -1000 if it goes on. With Options::fails that of
+  // the failed start.
   int Wait(int64_t deadline_ms = kPatienceMs);
   // On the same data and the same address, after its end.
   void Start();
@@ -201,6 +203,7 @@ class Daemon {
   std::string data_dir_;
   std::string address_;
   pid_t pid_ = -1;
+  int failed_with_ = -1000;
 };
 
 }  // namespace reeve
