@@ -279,8 +279,10 @@ TEST_P(ChildTest, AnotherChildsOrphansAreLeftAlone) {
 }
 
 // Marker wiped, own session, parent gone: only a cgroup knows it. It must not keep the agent from its end.
+// It outlives the pipe, so that the test can see that it was there.
 TEST_P(ChildTest, AStrangerThatWritesForEverDoesNotDelayTheEnd) {
-  SpawnSpec spec = Shell("(setsid env -i /usr/bin/yes &); read line; exit 0");
+  SpawnSpec spec =
+      Shell("(setsid env -i /bin/sh -c 'trap \"\" PIPE; while :; do echo y; done' &); read line; exit 0");
   spec.stdin_pipe = true;
   auto child = Start(std::move(spec));
   ASSERT_TRUE(Says(*child, "y\ny\n"));
