@@ -167,7 +167,9 @@ Result<TicketStore::Redeemed> Authorize(ApiContext& api, const Request& request,
   return *redeemed;
 }
 
+// A stream has no head apart from its body: HEAD would spend the ticket for nothing.
 Result<bool> ReadFollow(const Request& request) {
+  if (request.method == "HEAD") return Error{"method_not_allowed", "a stream answers GET only"};
   const auto follow = request.Query("follow").value_or("0");
   if (follow != "0" && follow != "1") return Error{"invalid_request", "follow: 0 or 1"};
   return follow == "1";
