@@ -358,7 +358,7 @@ size_t HttpParser::Message::TakeBody(std::string_view bytes) {
   size_t used = whole ? static_cast<size_t>(llhttp_get_error_pos(&llhttp) - feed) : bytes.size();
   body_sent += used;
   CheckShareOfBody(body_sent);
-  if (error != HPE_OK && !whole) {
+  if (error != HPE_OK && !whole && state != State::kRefused) {  // otherwise one of our own checks stopped it
     Refuse("invalid_request", std::string("malformed body: ") + llhttp_get_error_reason(&llhttp));
   }
   if (state != State::kRefused && whole) state = State::kWhole;

@@ -58,7 +58,7 @@ valgrind_filter() {
   case $1 in
     tickets) echo '*' ;;
     orchestrator) echo 'EventLog*:-*Property*:*Disk*' ;;
-    process) echo 'Loop*:Timer*:Watch*:Lines*:Child.*' ;;
+    process) echo 'Loop*:Timer*:Watch*:Lines*:SseParser*:HttpClient*' ;;
   esac
 }
 
