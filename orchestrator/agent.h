@@ -157,6 +157,7 @@ class Agent final : private AgentHost {
   Status OpenLog();
   struct LeftOver;
   [[nodiscard]] Result<LeftOver> ReadLeftOver() const;
+  void CatchUp(const LeftOver& left);
   void CloseLeftOver(const LeftOver& left);
   [[nodiscard]] SpawnSpec BaseSpawn() const;
   [[nodiscard]] std::string TreeMarker() const;
@@ -175,6 +176,7 @@ class Agent final : private AgentHost {
   void SaveIfChanged();
   [[nodiscard]] std::string StateJson() const;
   void LoadState(const JsonValue& state);
+  [[nodiscard]] static ExitStatus ExitFromJson(const JsonValue& json);
   Cursor Append(std::string_view type, std::string_view data);
   // Wraps a callback that comes from outside (store, pool): it runs only if the agent still exists.
   template <typename Call>

@@ -54,6 +54,14 @@ const char* NameOf(Run::Status status) {
   return "";
 }
 
+std::optional<Run::Status> ParseRunStatus(std::string_view name) {
+  for (Run::Status status :
+       {Run::Status::kRunning, Run::Status::kCompleted, Run::Status::kFailed, Run::Status::kCancelled}) {
+    if (name == NameOf(status)) return status;
+  }
+  return std::nullopt;
+}
+
 std::string Run::ToJson() const {
   JsonObject json;
   json.Set("run_id", id).Set("status", NameOf(status));
@@ -78,9 +86,7 @@ std::optional<Run> Run::FromJson(const JsonValue& json) {
   if (json["usage"]) run.usage = json["usage"].Raw();
   run.started_ms = time(json["started_at"]);
   run.ended_ms = time(json["ended_at"]);
-  for (Status status : {Status::kRunning, Status::kCompleted, Status::kFailed, Status::kCancelled}) {
-    if (json["status"].StringOr("") == NameOf(status)) run.status = status;
-  }
+  run.status = ParseRunStatus(json["status"].StringOr("")).value_or(Status::kRunning);
   if (run.id.empty()) return std::nullopt;
   return run;
 }
@@ -202,16 +208,20 @@ void Agent::LoadState(const JsonValue& state) {
   created_ms_ = state["created_ms"].AsInt().value_or(0);
   started_ms_ = state["started_ms"].AsInt().value_or(0);
   exited_ms_ = state["exited_ms"].AsInt().value_or(0);
-  if (JsonValue exit = state["exit"]) {
-    exit_.emplace();
-    exit_->code = static_cast<int>(exit["code"].AsInt().value_or(-1));
-    exit_->signal = static_cast<int>(exit["signal"].AsInt().value_or(0));
-    exit_->oom = exit["oom"].AsBool().value_or(false);
-  }
+  if (state["paused"].AsBool().value_or(false)) inbox_.Pause();
+  if (JsonValue exit = state["exit"]) exit_ = ExitFromJson(exit);
   if (auto run = Run::FromJson(state["last_run"])) runs_.push_back(std::move(*run));
   if (JsonValue failure = state["failure"]) {
     broken_ = Error{std::string(failure["code"].StringOr("")), std::string(failure["message"].StringOr(""))};
   }
+}
+
+ExitStatus Agent::ExitFromJson(const JsonValue& json) {
+  ExitStatus exit;
+  exit.code = static_cast<int>(json["code"].AsInt().value_or(-1));
+  exit.signal = static_cast<int>(json["signal"].AsInt().value_or(0));
+  exit.oom = json["oom"].AsBool().value_or(false);
+  return exit;
 }
 
 // Every save carries the whole record; the store keeps their order. The process is spawned only once the wish

@@ -9,6 +9,14 @@
 
 namespace reeve {
 
+namespace {
+
+int64_t TimeOf(const JsonDocument& envelope) {
+  return ParseTime(std::string(envelope["time"].StringOr(""))).value_or(0);
+}
+
+}  // namespace
+
 // What an earlier daemon left open in the log.
 struct Agent::LeftOver {
   bool alive = false;  // a process whose end the log does not tell
@@ -17,6 +25,10 @@ struct Agent::LeftOver {
   int64_t run_started_ms = 0;
   std::set<std::string> pending;  // approvals of that run
   std::set<std::string> begun;    // messages that reached the process
+  // The last of their kind, as envelopes: they may be newer than the record.
+  std::string exited;
+  std::string run_end;
+  bool failed = false;  // the last word was agent.failed
 };
 
 Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
@@ -38,14 +50,15 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   agent->deleted_ = record.deleted;
   agent->LoadState(state);
 
-  const bool was_wanted = agent->wanted_;
   LeftOver left;
+  const bool was_wanted = agent->wanted_;
   if (was_wanted || state["alive"].AsBool().value_or(false) || !messages.empty()) {
     if (auto opened = agent->OpenLog(); !opened) return opened.error();
     auto read = agent->ReadLeftOver();
     if (!read) return read.error();
     left = std::move(*read);
   }
+  agent->CatchUp(left);
   agent->CloseLeftOver(left);
   for (const MessageRecord& message : messages) {
     auto parsed = Message::FromJson(message.id, message.body);
@@ -55,8 +68,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
       context.store.DeleteMessage(message.id, [](const Status&) {});  // its run ended with the daemon
     }
   }
-  if (state["paused"].AsBool().value_or(false)) agent->inbox_.Pause();
-  if (was_wanted) {
+  if (agent->wanted_) {
     agent->wanted_ = agent->spec_.restart.when != RestartPolicy::When::kNever || agent->inbox_.HasNext();
   }
   agent->state_ = agent->Derive();
@@ -81,6 +93,9 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     run_ended = type == "run.completed" || type == "run.failed" || type == "run.cancelled";
     if (type == "agent.starting") left.alive = true;
     if (type == "agent.exited" || type == "agent.failed") left.alive = false;
+    if (type == "agent.exited") left.exited = last;
+    if (run_ended) left.run_end = last;
+    left.failed = type == "agent.failed";
     if (type != "approval.requested" && type != "approval.resolved" && type != "user.message") return true;
     auto json = JsonDocument::Parse(frame.envelope);
     if (!json) return true;
@@ -104,12 +119,41 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     auto started = JsonDocument::Parse(frame.envelope);
     if (!started || (*started)["run"].StringOr("") != left.run) return false;  // trimmed away
     left.message_id = (*started)["data"]["message_id"].StringOr("");
-    left.run_started_ms = ParseTime(std::string((*started)["time"].StringOr(""))).value_or(0);
+    left.run_started_ms = TimeOf(*started);
     return false;
   });
   if (!scanned) return scanned.error();
   if (!left.message_id.empty()) left.begun.insert(left.message_id);
   return left;
+}
+
+// The log is written before the record: where a run or the process ended in between, it knows better.
+void Agent::CatchUp(const LeftOver& left) {
+  auto run_end = JsonDocument::Parse(left.run_end);
+  if (run_end && (!LastRun() || (*run_end)["run"].StringOr("") != LastRun()->id)) {
+    const JsonValue data = (*run_end)["data"];
+    Run run;
+    run.id = (*run_end)["run"].StringOr("");
+    run.message_id = data["message_id"].StringOr("");
+    run.status = *ParseRunStatus((*run_end)["type"].StringOr("").substr(4));
+    if (auto code = data["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
+    run.error = {std::string(data["error"]["code"].StringOr("")),
+                 std::string(data["error"]["message"].StringOr(""))};
+    if (data["usage"]) run.usage = data["usage"].Raw();
+    run.ended_ms = TimeOf(*run_end);
+    run.started_ms = run.ended_ms - data["duration_ms"].AsInt().value_or(0);
+    if (has_turns_ && run.status == Run::Status::kFailed) inbox_.Pause();
+    if (has_turns_ && run.status == Run::Status::kCompleted) inbox_.Resume();
+    runs_.push_back(std::move(run));
+  }
+  auto exited = JsonDocument::Parse(left.exited);
+  if (!exited || TimeOf(*exited) <= exited_ms_) return;
+  const JsonValue data = (*exited)["data"];
+  if (!data["code"] && !data["signal"]) return;  // there was no process, or its end was not seen
+  exit_ = ExitFromJson(data);
+  exited_ms_ = TimeOf(*exited);
+  const bool content = exit_->signal == 0 && exit_->code == 0;
+  if (left.failed || (spec_.restart.when == RestartPolicy::When::kOnFailure && content)) wanted_ = false;
 }
 
 void Agent::CloseLeftOver(const LeftOver& left) {
@@ -122,12 +166,13 @@ void Agent::CloseLeftOver(const LeftOver& left) {
       Append("approval.resolved",
              JsonObject().Set("id", approval).Set("decision", "withdrawn").Set("by", "daemon").Take());
     }
+    const bool paused = inbox_.paused();
     EndRun(Run::Status::kFailed, {"daemon_restarted", "the daemon ended in the middle of this run"}, {});
-    inbox_.Resume();  // no fault of the agent's: what waits goes on
+    if (!paused) inbox_.Resume();  // no fault of the agent's: what waits goes on
   }
   if (!left.alive) return;
-  exited_ms_ = context_.clock.WallMs();
   Append("agent.exited", JsonObject().Set("reason", "daemon_restarted").Take());
+  exited_ms_ = context_.clock.WallMs();
 }
 
 }  // namespace reeve

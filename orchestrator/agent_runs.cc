@@ -29,7 +29,7 @@ void Agent::Send(std::string text, Message::Mode mode, std::function<void(Result
                                         " messages wait already"});
   }
   if (auto opened = OpenLog(); !opened) return done(opened.error());
-  Message message{"m" + RandomHex(8), std::move(text), mode, false};
+  Message message{"m" + RandomHex(8), std::move(text), mode, inbox_.paused()};
 
   if (!has_turns_ && child_ && ready_ && !stopping_ && inbox_.size() == 0 && !taken_) {
     if (Status taken = adapter_->Prompt(message.text); !taken) return done(taken.error());
@@ -47,7 +47,9 @@ void Agent::Send(std::string text, Message::Mode mode, std::function<void(Result
     const bool at_once = has_turns_ && ready_ && !stopping_ && !run_ && !taken_ && inbox_.size() == 0;
     Cursor at = Append("message.queued",
                        JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take());
-    inbox_.Add(message);
+    Message arrived = message;
+    arrived.through_pause = arrived.through_pause || inbox_.paused();
+    inbox_.Add(std::move(arrived));
     if (!child_) broken_.reset();  // a new message is a new try
     if (message.mode == Message::Mode::kInterrupt && run_) {
       cancel_ = Cancel::kMessage;

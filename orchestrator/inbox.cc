@@ -39,7 +39,6 @@ std::optional<Message> Message::FromJson(const std::string& id, const std::strin
 }
 
 void Inbox::Add(Message message) {
-  message.through_pause = message.through_pause || paused_;
   if (!message.through_pause && message.mode == Message::Mode::kFollowUp) {
     waiting_.push_back(std::move(message));
     return;

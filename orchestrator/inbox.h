@@ -34,7 +34,7 @@ class Inbox {
   [[nodiscard]] size_t size() const { return waiting_.size(); }
   [[nodiscard]] bool Has(const std::string& id) const;
 
-  // In order; steer and interrupt go before the follow-ups, as does what comes, or came, during a pause.
+  // In order; steer and interrupt go before the follow-ups, as does what goes through a pause.
   void Add(Message message);
   // The next one that may run now; it leaves the inbox.
   std::optional<Message> Take();

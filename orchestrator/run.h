@@ -27,5 +27,6 @@ struct Run {
 };
 
 const char* NameOf(Run::Status status);
+std::optional<Run::Status> ParseRunStatus(std::string_view name);
 
 }  // namespace reeve
