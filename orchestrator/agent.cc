@@ -200,10 +200,11 @@ SpawnSpec Agent::BaseSpawn() const {
   spawn.cwd = spec_.cwd;
   for (const char* name : kInherited) {
     if (const char* value = std::getenv(name); value && spec_.env.count(name) == 0) {
-      spawn.env.push_back(std::string(name) + "=" + value);
+      spawn.env.push_back(std::string(name).append("=").append(value));
     }
   }
-  for (const auto& [name, value] : spec_.env) spawn.env.push_back(name + "=" + value);
+  for (const auto& [name, value] : spec_.env)
+    spawn.env.push_back(std::string(name).append("=").append(value));
   spawn.env.push_back("REEVE_AGENT_ID=" + id());
   spawn.env.push_back("REEVE_TOWN_ID=" + context_.town_id);
   spawn.env.push_back(TreeMarker());

@@ -75,7 +75,7 @@ class Agent final : private AgentHost {
   // One that an earlier daemon knew. Its processes must have been swept before. Ends what that daemon left
   // open in the log (run.failed daemon_restarted, agent.exited) and starts it again if its policy says so.
   static Result<std::unique_ptr<Agent>> Load(AgentContext& context, const AgentRecord& record,
-                                             std::vector<MessageRecord> messages);
+                                             const std::vector<MessageRecord>& messages);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;

@@ -32,7 +32,7 @@ struct Agent::LeftOver {
 };
 
 Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
-                                           std::vector<MessageRecord> messages) {
+                                           const std::vector<MessageRecord>& messages) {
   auto spec_json = JsonDocument::Parse(record.spec);
   if (!spec_json)
     return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec_json.error().message};

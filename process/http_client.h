@@ -23,11 +23,11 @@ struct HttpRequest {
   std::string url;          // http:// or https://
   std::string unix_socket;  // path: connect there instead of to the URL's host
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string user;         // with `password`: HTTP Basic
+  std::string user;  // with `password`: HTTP Basic
   std::string password;
   std::string body;
   int64_t connect_timeout_ms = 5'000;
-  int64_t timeout_ms = 30'000;  // whole call; 0: none (streams)
+  int64_t timeout_ms = 30'000;               // whole call; 0: none (streams)
   size_t max_body_bytes = size_t{16} << 20;  // of the answer, when it is collected
 };
 
@@ -47,7 +47,7 @@ class HttpCall {
 class HttpClient {
  public:
   struct Stream {
-    std::function<void(const HttpResponse& head)> on_head;       // body empty
+    std::function<void(const HttpResponse& head)> on_head;  // body empty
     std::function<void(std::string_view bytes)> on_body;
     std::function<void(const Status& how)> on_end;  // ok: the body ended as it should
   };

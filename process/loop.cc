@@ -71,9 +71,10 @@ Loop::Loop() : state_(std::make_unique<State>()) {
       if (auto* owner = OwnerOf<State>(async)) owner->RunPosted();
     });
   });
-  state->prepare =
-      MakeUvHandle<uv_prepare_t>(state, [state](uv_prepare_t* handle) { return uv_prepare_init(&state->uv, handle); });
-  state->busy = MakeUvHandle<uv_idle_t>(state, [state](uv_idle_t* handle) { return uv_idle_init(&state->uv, handle); });
+  state->prepare = MakeUvHandle<uv_prepare_t>(
+      state, [state](uv_prepare_t* handle) { return uv_prepare_init(&state->uv, handle); });
+  state->busy =
+      MakeUvHandle<uv_idle_t>(state, [state](uv_idle_t* handle) { return uv_idle_init(&state->uv, handle); });
   if (!state->wake || !state->prepare || !state->busy) Check(UV_ENOMEM, "loop handles");
   uv_prepare_start(state->prepare.get(), [](uv_prepare_t* prepare) {
     if (auto* owner = OwnerOf<State>(prepare)) owner->RunSteps();

@@ -1,5 +1,5 @@
-// Loop: the one event loop of the process. Everything but Post() is called on its thread; it outlives all that
-// is built on it, and its destructor runs until the last handle has closed.
+// Loop: the one event loop of the process. Everything but Post() is called on its thread; it outlives all
+// that is built on it, and its destructor runs until the last handle has closed.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +34,10 @@ class Loop {
   // Never spawn from here: a child's pdeathsig is bound to the thread that made it.
   void Offload(std::function<void()> work, std::function<void()> done);
 
-  // `step` runs at the end of every turn, after timers and before the loop may sleep. Returning true says that
-  // it left work undone, and the loop polls without sleeping and comes back: the explicit ready list that a
-  // capped flush needs. Steps run in the order of their adding and are never removed while the loop runs.
+  // `step` runs at the end of every turn, after timers and before the loop may sleep. Returning true says
+  // that it left work undone, and the loop polls without sleeping and comes back: the explicit ready list
+  // that a capped flush needs. Steps run in the order of their adding and are never removed while the loop
+  // runs.
   void BeforeSleep(std::function<bool()> step);
 
   // Calls `handler` on the loop for each arrival (coalesced) of `signum`, until the loop is destroyed.

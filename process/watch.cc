@@ -16,7 +16,8 @@ Result<std::unique_ptr<Watch>> Watch::Make(Loop& loop, Fd fd, Ready ready) {
   int error = 0;
   watch->handle_ = MakeUvHandle<uv_poll_t>(
       watch.get(),
-      [&loop, &watch](uv_poll_t* handle) { return uv_poll_init(loop.uv(), handle, watch->fd_.get()); }, &error);
+      [&loop, &watch](uv_poll_t* handle) { return uv_poll_init(loop.uv(), handle, watch->fd_.get()); },
+      &error);
   if (!watch->handle_) return Error{"os_error", std::string("watch a descriptor: ") + uv_strerror(error)};
   return watch;
 }
@@ -32,7 +33,8 @@ void Watch::Want(int events) {
   uv_poll_start(handle_.get(), events, [](uv_poll_t* polled, int status, int ready) {
     auto* watch = OwnerOf<Watch>(polled);
     if (!watch) return;
-    // On an error (EBADF from epoll) the wanted call is made all the same: its system call says what is wrong.
+    // On an error (EBADF from epoll) the wanted call is made all the same: its system call says what is
+    // wrong.
     watch->ready_(status < 0 ? watch->wanted_ : ready & watch->wanted_);
   });
 }

@@ -1,9 +1,9 @@
-// TicketStore: one-use stream tickets (api.md §4). Owned by main; used on the loop's thread; forgets everything
-// at exit, on purpose. No I/O, no libuv.
+// TicketStore: one-use stream tickets (api.md §4). Owned by main; used on the loop's thread; forgets
+// everything at exit, on purpose. No I/O, no libuv.
 //
 // A ticket is 256 bits from the system's generator, in base64url. Only its SHA-256 is kept. Redeeming is one
-// step: found, bound as asked, not expired → gone. Everything else is one refusal, in the same time, that does
-// not say which.
+// step: found, bound as asked, not expired → gone. Everything else is one refusal, in the same time, that
+// does not say which.
 //
 // A *resume ticket* continues one stream: same grant, one use, good while that stream stands and 60 s after.
 #pragma once
@@ -26,12 +26,12 @@ enum class TicketMode { kView, kOperate, kTerminal };
 // What a ticket opens. A value.
 struct Grant {
   bool all_agents = false;
-  bool several = false;              // for GET /stream and /ws; otherwise exactly one agent's stream
-  std::vector<std::string> agents;   // empty with all_agents
+  bool several = false;             // for GET /stream and /ws; otherwise exactly one agent's stream
+  std::vector<std::string> agents;  // empty with all_agents
   TicketMode mode = TicketMode::kView;
-  std::string origin;                // of the issuing request; empty: not bound to one
+  std::string origin;                        // of the issuing request; empty: not bound to one
   std::map<std::string, std::string> after;  // agent → cursor: where the stream begins
-  uint64_t token = 0;                // which bearer token issued it; RevokeToken(token) ends it
+  uint64_t token = 0;                        // which bearer token issued it; RevokeToken(token) ends it
 };
 
 // What the redeemer claims.
@@ -45,8 +45,8 @@ class TicketStore {
   static constexpr int64_t kMaxTtlMs = 60'000;
   static constexpr size_t kMaxTickets = 1000;  // unredeemed; the oldest goes first
   static constexpr int64_t kResumeMs = 60'000;
-  // Resume tickets of closed streams, the oldest goes first: room for all viewers of a proxy that restarts, and
-  // an end to those of a client that connects in a loop.
+  // Resume tickets of closed streams, the oldest goes first: room for all viewers of a proxy that restarts,
+  // and an end to those of a client that connects in a loop.
   static constexpr size_t kMaxClosed = 16'384;
 
   explicit TicketStore(const Clock& clock);
@@ -62,11 +62,11 @@ class TicketStore {
     Grant grant;
     uint64_t replaces = 0;  // stream id to close with "replaced"; 0: none, or already gone
   };
-  // Nothing for a ticket that is malformed, unknown, expired, used, or bound to something else; the last is not
-  // consumed.
+  // Nothing for a ticket that is malformed, unknown, expired, used, or bound to something else; the last is
+  // not consumed.
   std::optional<Redeemed> Redeem(std::string_view ticket, const Redemption& claim);
-  // The way of a native EventSource, which comes back with the spent ticket in its URL and the resume ticket in
-  // a cookie: `spent` must be the ticket that stream's chain began with.
+  // The way of a native EventSource, which comes back with the spent ticket in its URL and the resume ticket
+  // in a cookie: `spent` must be the ticket that stream's chain began with.
   std::optional<Redeemed> RedeemWithCookie(std::string_view spent, std::string_view resume,
                                            const Redemption& claim);
 
@@ -81,8 +81,8 @@ class TicketStore {
 
   [[nodiscard]] size_t unredeemed() const;
 
-  // The cookie's name for a stream whose URL carries `url_ticket`: "reeve_resume_" and the first 16 hex digits
-  // of its SHA-256.
+  // The cookie's name for a stream whose URL carries `url_ticket`: "reeve_resume_" and the first 16 hex
+  // digits of its SHA-256.
   static std::string CookieName(std::string_view url_ticket);
 
  private:

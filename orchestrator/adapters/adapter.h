@@ -2,8 +2,8 @@
 // vocabulary (api.md §3), and what reeve wants into what the agent understands.
 //
 // An adapter lives as long as one process of the agent: made before the spawn, destroyed after on_done, so
-// nothing of an earlier process can reach a later one. It decides nothing: it tells its AgentHost what it saw,
-// and the agent's Advance() decides.
+// nothing of an earlier process can reach a later one. It decides nothing: it tells its AgentHost what it
+// saw, and the agent's Advance() decides.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "orchestrator/json.h"
@@ -33,9 +34,9 @@ struct TurnEnd {
 
 // Something the agent waits for a person to allow.
 struct ApprovalRequest {
-  std::string id;     // the agent's own id, unique among its pending ones
-  std::string tool;   // normalised tool name
-  std::string input;  // JSON: what the tool would do
+  std::string id;       // the agent's own id, unique among its pending ones
+  std::string tool;     // normalised tool name
+  std::string input;    // JSON: what the tool would do
   std::string call_id;  // of the tool call, where known
 };
 enum class Decision { kAllowOnce, kAllowAlways, kDeny };
@@ -86,8 +87,8 @@ class Adapter {
   // The process runs. An adapter without a handshake calls OnReady here.
   virtual void OnSpawned() = 0;
   virtual void OnOutput(Child::Output from, std::string_view bytes) = 0;
-  // The process has exited and is drained: the last call. What is left of a line is delivered now; an open turn
-  // is the agent's business.
+  // The process has exited and is drained: the last call. What is left of a line is delivered now; an open
+  // turn is the agent's business.
   virtual void OnExited() = 0;
 
   // A prompt, when no turn runs (kinds with turns) or a line of input (kinds without). An Error means that it
@@ -95,10 +96,10 @@ class Adapter {
   virtual Status Prompt(const std::string& text) = 0;
   // End the present turn, keep the process.
   virtual void Interrupt() = 0;
-  // Ends what the process does in the kind's own polite way (abort the turn, say shutdown), before the tree gets
-  // its TERM. Calls `done` once, at once if there is nothing to do; the agent does not wait longer than its
-  // grace.
-  virtual void PrepareStop(std::function<void()> done) { done(); }
+  // Ends what the process does in the kind's own polite way (abort the turn, say shutdown), before the tree
+  // gets its TERM. Calls `done` once, at once if there is nothing to do; the agent does not wait longer than
+  // its grace.
+  virtual void PrepareStop(std::function<void()> done) { std::exchange(done, nullptr)(); }
   virtual void Decide(const std::string& approval_id, Decision decision, const std::string& reason) {
     (void)approval_id, (void)decision, (void)reason;
   }
@@ -107,8 +108,8 @@ class Adapter {
 // A kind: its name and what it can do.
 struct Kind {
   const char* name;
-  bool turns;       // false: the process's life is the run
-  bool interrupt;   // a turn can be ended without ending the process
+  bool turns;      // false: the process's life is the run
+  bool interrupt;  // a turn can be ended without ending the process
   bool approvals;
   const char* program;  // looked up on PATH when the spec has no command; null: a command is demanded
   const char* install;  // what to install when it is not there

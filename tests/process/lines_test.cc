@@ -15,14 +15,16 @@ Got Cut(const std::string& bytes, size_t step, size_t max_bytes) {
   Lines lines(max_bytes);
   Got got;
   auto take = [&got](std::string_view line, bool truncated) { got.emplace_back(line, truncated); };
-  for (size_t at = 0; at < bytes.size(); at += step) lines.Feed(std::string_view(bytes).substr(at, step), take);
+  for (size_t at = 0; at < bytes.size(); at += step)
+    lines.Feed(std::string_view(bytes).substr(at, step), take);
   lines.Finish(take);
   return got;
 }
 
 TEST(Lines, SameLinesHoweverTheStreamIsCut) {
   const std::string bytes = "one\r\n\n\xc3\xa4 two\nthree\r\rx\r\nlast";
-  const Got expected = {{"one", false}, {"", false}, {"\xc3\xa4 two", false}, {"three\r\rx", false}, {"last", false}};
+  const Got expected = {
+      {"one", false}, {"", false}, {"\xc3\xa4 two", false}, {"three\r\rx", false}, {"last", false}};
   for (size_t step = 1; step <= bytes.size(); ++step) EXPECT_EQ(Cut(bytes, step, 100), expected) << step;
 }
 

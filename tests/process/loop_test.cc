@@ -25,7 +25,8 @@ TEST(Loop, PostsFromManyThreadsAllRunInOrderOfEachThread) {
     });
   }
   for (auto& thread : threads) thread.join();
-  ASSERT_TRUE(RunUntil(loop, [&] { return got[0].size() + got[1].size() + got[2].size() + got[3].size() == 4000; }));
+  ASSERT_TRUE(
+      RunUntil(loop, [&] { return got[0].size() + got[1].size() + got[2].size() + got[3].size() == 4000; }));
   for (const auto& one : got) {
     for (size_t i = 0; i < one.size(); ++i) EXPECT_EQ(one[i], static_cast<int>(i));
   }
@@ -87,7 +88,9 @@ TEST(Watch, TellsWhenADescriptorIsReadyAndClosesIt) {
   EXPECT_EQ(send(other.get(), "x", 1, MSG_NOSIGNAL), -1);
 }
 
-TEST(Clock, FormatsRfc3339WithMilliseconds) { EXPECT_EQ(FormatTime(1795170414684), "2026-11-20T10:26:54.684Z"); }
+TEST(Clock, FormatsRfc3339WithMilliseconds) {
+  EXPECT_EQ(FormatTime(1795170414684), "2026-11-20T10:26:54.684Z");
+}
 
 }  // namespace
 }  // namespace reeve

@@ -1,4 +1,5 @@
-// For tests: a real loop, conditions with a deadline instead of sleeps, a folder that goes away, a clock to set.
+// For tests: a real loop, conditions with a deadline instead of sleeps, a folder that goes away, a clock to
+// set.
 #pragma once
 
 #include <gtest/gtest.h>
