@@ -141,6 +141,7 @@ class Viewers::Viewer {
   std::vector<Source*> active_;  // those that are not at their log's end, the one being sent first
   std::string pending_;          // control frames, and what a filter let through
   size_t pending_sent_ = 0;
+  int64_t share_ = 0;  // bytes that may still be sent, or looked at, in this turn
   int64_t last_write_ms_;
   int64_t blocked_since_ms_ = 0;
   int64_t bye_ms_ = 0;  // when we said goodbye; 0: we have not
@@ -242,11 +243,10 @@ std::string& Viewers::Viewer::Control() {
 
 bool Viewers::Viewer::Pump() {
   if (gone_ || blocked_ || shut_ || warming_) return false;
-  size_t budget = hub_.limits_.share_bytes;
-  const uint64_t before = hub_.stats_.bytes;
+  share_ = static_cast<int64_t>(hub_.limits_.share_bytes);
   bool again = true;  // after a partial write once more, then wait
-  while (hub_.stats_.bytes - before < budget) {
-    if (!Fill()) return false;
+  while (share_ > 0) {
+    if (!Fill()) return share_ <= 0;  // nothing to send, or nothing found in all that could be looked at
     switch (Send()) {
       case Sent::kGone:
         return false;
@@ -268,9 +268,9 @@ bool Viewers::Viewer::Pump() {
 }
 
 // Makes sure that there is something to send, and takes those out of active_ that are at the end of their
-// log. False when there is nothing to send, now or any more.
+// log. False when there is nothing to send, now or any more, or when this turn's share is used up.
 bool Viewers::Viewer::Fill() {
-  while (!gone_ && !warming_) {
+  while (!gone_ && !warming_ && share_ > 0) {
     while (bye_ms_ == 0 && !active_.empty() &&
            active_.front()->position == active_.front()->log.end_position()) {
       Source& source = *active_.front();
@@ -302,6 +302,13 @@ bool Viewers::Viewer::Fill() {
 // Takes what the filter lets through of the next part of the log.
 bool Viewers::Viewer::FillFiltered(Source& source) {
   const uint64_t from = source.position;
+  if (!source.log.InMemory(from)) {
+    ++hub_.stats_.disk_reads;
+    if (auto warm = source.log.Read(from, kFilterBytes, hub_.scratch_); !warm) {
+      Failed(source, warm.error());
+      return false;
+    }
+  }
   auto next =
       source.log.Scan(from, [this, read = size_t{0}](const FrameView& frame, std::string_view bytes) mutable {
         if (types_.Matches(frame.type)) pending_ += bytes;
@@ -312,6 +319,7 @@ bool Viewers::Viewer::FillFiltered(Source& source) {
     Failed(source, next.error());
     return false;
   }
+  share_ -= static_cast<int64_t>(*next - from);  // looked at is work, too
   source.position = *next;
   return true;
 }
@@ -385,6 +393,7 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
   }
   ++hub_.stats_.writes;
   hub_.stats_.bytes += static_cast<uint64_t>(sent);
+  share_ -= sent;
   last_write_ms_ = hub_.loop_.NowMs();
   auto left = static_cast<size_t>(sent);
   Source* last = nullptr;

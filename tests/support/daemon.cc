@@ -162,6 +162,7 @@ HttpAnswer HttpConnection::Call(std::string_view method, std::string_view target
 
 void HttpConnection::Send(std::string_view method, std::string_view target, std::string_view body,
                           const Headers& headers) {
+  head_only_ = method == "HEAD";
   const std::string request = FormatRequest(method, target, body, headers);
   std::string_view rest = request;
   while (!rest.empty()) {
@@ -181,7 +182,8 @@ HttpAnswer HttpConnection::Receive(int64_t deadline_ms) {
       head_end = received_.find("\r\n\r\n");
       if (head_end != std::string::npos) {
         answer.status = ParseHead(std::string_view(received_).substr(0, head_end + 2), answer.headers);
-        whole = head_end + 4 + static_cast<size_t>(std::atoll(answer.Header("content-length").c_str()));
+        const size_t size = static_cast<size_t>(std::atoll(answer.Header("content-length").c_str()));
+        whole = head_end + 4 + (head_only_ ? 0 : size);
       }
     }
     if (received_.size() >= whole) break;

@@ -58,6 +58,7 @@ class HttpConnection {
  private:
   Fd fd_;
   std::string received_;
+  bool head_only_ = false;  // what was asked last: the answer has no body
 };
 
 // --- streams
