@@ -272,8 +272,11 @@ void Town::SyncLogs() {
   for (auto& [id, agent] : agents_) {
     EventLog* log = agent->open_log();
     if (!log) continue;
-    if (options_.sync && !syncing_) {
-      for (Fd& fd : log->TakeForSync()) written.push_back(std::move(fd));
+    if (!syncing_) {
+      // Taken also where nobody syncs them: closed segments wait there with their descriptors.
+      for (Fd& fd : log->TakeForSync()) {
+        if (options_.sync) written.push_back(std::move(fd));
+      }
     }
     if (trim) {
       log->Trim();
