@@ -902,6 +902,43 @@ TEST_F(EventLogTest, WhoSawAllOfAnEpochThatWasTrimmedMissesNothing) {
   EXPECT_EQ(GapAfter({0, 4}), "expired 2-4");
 }
 
+// What EVENT_LOG.md tells, with frames of other sizes.
+TEST_F(EventLogTest, TheWorkedExampleOfTheDocumentHolds) {
+  limits_.segment_bytes = 500;
+  ASSERT_TRUE(TryOpen(3).ok());
+  Add(), Append(), Append();
+  Commit();
+  Add(30);
+  ASSERT_GT(Stream().size(), limits_.segment_bytes);
+  Add();
+  const std::vector<std::string> files = {"0000000000000001.sse", "0000000000000005.sse"};
+  EXPECT_EQ(Names(), files);
+  EXPECT_EQ(GapAfter({3, 2}), "");
+  EXPECT_EQ(Find({3, 2}).position, Begin(3));
+
+  log_.reset();
+  std::filesystem::resize_file(Path(files[1]), 100);
+  Forget(1);
+  ASSERT_TRUE(TryOpen(9).ok());
+  Add(), Add();
+  EXPECT_EQ(Names(), files);
+  EXPECT_EQ(ids_, (std::vector<Cursor>{{3, 1}, {3, 2}, {3, 3}, {3, 4}, {9, 5}, {9, 6}}));
+  EXPECT_EQ(GapAfter({3, 5}), "lost 3-4");
+  EXPECT_EQ(NextAfter({3, 5}), 5u);
+  EXPECT_EQ(GapAfter({3, 4}), "");
+  EXPECT_EQ(NextAfter({3, 4}), 5u);
+  EXPECT_EQ(GapAfter({4, 2}), "lost 3-0");
+
+  limits_.retain_bytes = 1;
+  ASSERT_TRUE(TryOpen(10).ok());
+  log_->Trim();
+  EXPECT_EQ(log_->oldest(), (Cursor{9, 4}));
+  EXPECT_EQ(GapAfter({3, 2}), "expired 9-4");
+  EXPECT_EQ(GapAfter({3, 4}), "");
+  ASSERT_TRUE(TryOpen(11).ok());
+  EXPECT_EQ(GapAfter({3, 4}), "expired 9-4");
+}
+
 // -------------------------------------------------------------------------------------------- a full disk
 
 // A tmpfs of its own, in a mount namespace of this process: gone with it.
