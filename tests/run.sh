@@ -89,8 +89,9 @@ fuzz() {
     xargs -P "$jobs" -I{} sh -c '
       mkdir -p build/fuzz/corpus/{}
       dictionary=; [ -f tests/fuzz/{}.dict ] && dictionary=-dict=tests/fuzz/{}.dict
+      seeds=; [ -d tests/fuzz/seeds/{} ] && seeds=tests/fuzz/seeds/{}
       build/fuzz/tests/{} -max_total_time='"$seconds"' -seed='"$seed"' -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
-        -artifact_prefix=build/fuzz/ $dictionary build/fuzz/corpus/{} >build/logs/{}.log 2>&1 ||
+        -artifact_prefix=build/fuzz/ $dictionary build/fuzz/corpus/{} $seeds >build/logs/{}.log 2>&1 ||
         { echo "{} failed"; tail -n 40 build/logs/{}.log; exit 255; }
       tail -n 1 build/logs/{}.log'
 }
