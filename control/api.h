@@ -1,6 +1,5 @@
 // The routes of the API, by subject, each group in its own file. A handler reads the request, calls the
-// domain and answers; what it refuses it names. docs: api.md, and GET /openapi.json's successor in the
-// project: control/API.md.
+// domain and answers; what it refuses it names. API.md beside this file tells callers the same.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
 // Gate: may this request come in? Where it was sent to (Host), from which page (Origin), by whom (bearer
-// token): api.md §1, "Who may do what". A value but for the tokens it refers to; used on the loop's thread.
+// token): control/API.md. A value but for the tokens it refers to; used on the loop's thread.
 #pragma once
 
 #include <optional>

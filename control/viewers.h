@@ -1,7 +1,7 @@
-// Viewers: the open live streams (api.md §5). A viewer is a socket and, for each agent it sees, a position in
-// that agent's log; it holds no event. At the end of a turn, when the logs are committed, each viewer that
-// has something new writes it with one sendmsg straight from the log's shared memory, or from the segment
-// when it is far behind. What its socket does not take stays where it is, in the log.
+// Viewers: the open live streams (control/API.md). A viewer is a socket and, for each agent it sees, a
+// position in that agent's log; it holds no event. At the end of a turn, when the logs are committed, each
+// viewer that has something new writes it with one sendmsg straight from the log's shared memory, or from the
+// segment when it is far behind. What its socket does not take stays where it is, in the log.
 //
 // Owned by main, used on the loop's thread; the town, the tickets and the loop outlive it.
 #pragma once

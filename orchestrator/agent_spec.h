@@ -1,4 +1,4 @@
-// AgentSpec: what a caller asked for (api.md §2). A value, checked: one that exists is well-formed.
+// AgentSpec: what a caller asked for (control/API.md). A value, checked: one that exists is well-formed.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,7 @@
 
 namespace reeve {
 
-// api.md §8: $XDG_STATE_HOME/reeve, else ~/.local/state/reeve; /var/lib/reeve for root.
+// control/API.md: $XDG_STATE_HOME/reeve, else ~/.local/state/reeve; /var/lib/reeve for root.
 std::string DefaultDataDir();
 
 // The data folder, ours alone: made (0700) if need be, and locked for as long as the Fd lives. Error "busy"

@@ -91,7 +91,7 @@ class EventLog {
   [[nodiscard]] uint64_t end_position() const { return committed_; }  // of what readers may see
 
   // --- reading. Errors: "expired" for a position that was trimmed away, else the disk's.
-  // Where a reader that has seen up to `cursor` goes on, and what it lost (api.md §5).
+  // Where a reader that has seen up to `cursor` goes on, and what it lost (control/API.md).
   struct Start {
     uint64_t position = 0;
     struct Gap {

@@ -28,7 +28,7 @@ const char* NameOf(Message::Mode mode);
 
 class Inbox {
  public:
-  static constexpr size_t kMaxWaiting = 100;  // api.md §2
+  static constexpr size_t kMaxWaiting = 100;  // control/API.md
 
   [[nodiscard]] bool paused() const { return paused_; }
   [[nodiscard]] size_t size() const { return waiting_.size(); }

@@ -1,4 +1,4 @@
-// Run: one turn of work, from a prompt to its end (api.md, "Names"). A value: the present one of an agent,
+// Run: one turn of work, from a prompt to its end (control/API.md). A value: the present one of an agent,
 // and the record of an ended one.
 #pragma once
 

@@ -13,7 +13,7 @@ namespace reeve {
 
 class Lines {
  public:
-  // Reason for the default: api.md 3, agent.output carries at most 1 MiB of a line.
+  // Reason for the default: control/API.md, agent.output carries at most 1 MiB of a line.
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
 
   explicit Lines(size_t max_bytes = kMaxLineBytes) : max_bytes_(max_bytes) {}

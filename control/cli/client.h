@@ -1,5 +1,5 @@
-// Client: how the command line reaches a daemon: the server and the token found as api.md §8 says, and its
-// API.
+// Client: how the command line reaches a daemon: the server and the token found as control/API.md says, and
+// its API.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 
 namespace reeve {
 
-// Exit codes of the command line (api.md §8; 64 and up from sysexits(3)).
+// Exit codes of the command line (control/API.md; 64 and up from sysexits(3)).
 enum ExitCode {
   kOk = 0,
   kFailed = 1,

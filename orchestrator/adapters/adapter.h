@@ -1,5 +1,5 @@
 // Adapter: how one kind of agent is driven. One file a kind; it turns what the agent says into events of the
-// vocabulary (api.md §3), and what reeve wants into what the agent understands.
+// vocabulary (control/API.md), and what reeve wants into what the agent understands.
 //
 // An adapter lives as long as one process of the agent: made before the spawn, destroyed after on_done, so
 // nothing of an earlier process can reach a later one. It decides nothing: it tells its AgentHost what it

@@ -1,4 +1,4 @@
-// The live stream (api.md §5): where it starts, what it says between events, when it ends; and that what
+// The live stream (control/API.md): where it starts, what it says between events, when it ends; and that what
 // arrives is, byte for byte, what the log's files hold.
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
-// Stream tickets (api.md §4) over HTTP: each opens one stream, once, and nothing is learnt from a refusal.
+// Stream tickets (control/API.md) over HTTP: each opens one stream, once, and nothing is learnt from a
+// refusal.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
