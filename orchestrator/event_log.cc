@@ -266,8 +266,17 @@ Status EventLog::OpenSegment() {
   return {};
 }
 
+// After ReleaseTail: the segment of this epoch, where there is one, is written on.
+Status EventLog::ReopenSegment() {
+  if (fd_.valid() || segments_.empty() || segments_.back().epoch != epoch_) return {};
+  const std::string path = PathOf(segments_.back());
+  fd_ = Fd(open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
+  return fd_.valid() ? Status() : WriteError("open segment " + path, errno);
+}
+
 Status EventLog::Commit() {
   if (!dirty()) return {};
+  if (auto reopened = ReopenSegment(); !reopened) return reopened;
   const bool at_frame = written_ == committed_;
   if (!fd_.valid() || (at_frame && segments_.back().bytes >= limits_.segment_bytes)) {
     const bool rotated = fd_.valid();
@@ -319,6 +328,9 @@ void EventLog::ReleaseTail() {
   chunks_.clear();
   tail_begin_ = end_;
   frame_ = {};
+  if (std::exchange(needs_sync_, false)) unsynced_.push_back(std::move(fd_));
+  fd_.Close();
+  read_fd_.Close();
 }
 
 std::vector<Fd> EventLog::TakeForSync() {

@@ -137,7 +137,8 @@ class EventLog {
   // Deletes the segments that the limits no longer cover, after telling the readers. Called at rotation, and
   // by the town now and then for age.
   void Trim();
-  // Gives the memory of the tail back: all readers read from disk. For a log that has gone quiet.
+  // Gives back the memory of the tail and the open files: all readers read from disk. For a log that has gone
+  // quiet; the next Append and Commit go on with it.
   void ReleaseTail();
   // Deletes every file. The log is spent.
   Status Remove();
@@ -164,6 +165,7 @@ class EventLog {
   Status Recover();
   Result<std::optional<Segment>> RecoverSegment(uint64_t first_seq);
   Status OpenSegment();
+  Status ReopenSegment();
   void DropTail();
   [[nodiscard]] std::string PathOf(const Segment& segment) const;
   [[nodiscard]] const Segment& SegmentAt(uint64_t position) const;

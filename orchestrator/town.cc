@@ -24,8 +24,10 @@ constexpr int kSpawnsPerTurn = 2;
 constexpr uint64_t kEpochBlock = 4096;
 constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
 constexpr int64_t kUpkeepMs = 1'000;
-constexpr int kTrimEvery = 60;  // upkeep rounds between looks at retention and quiet logs
+constexpr int kTrimEvery = 60;  // upkeep rounds between looks at retention
+// A log that nobody writes or reads gives its memory and its files back.
 constexpr int64_t kQuietMs = 30'000;
+constexpr int64_t kEndedQuietMs = 1'000;
 
 // The town's identity: random, made once, kept beside its data. It marks the environments of its children.
 Result<std::string> TownId(const std::string& path) {
@@ -278,10 +280,9 @@ void Town::SyncLogs() {
         if (options_.sync) written.push_back(std::move(fd));
       }
     }
-    if (trim) {
-      log->Trim();
-      if (log->readers().empty() && clock_.WallMs() - agent->last_event_ms() > kQuietMs) log->ReleaseTail();
-    }
+    if (trim) log->Trim();
+    const int64_t quiet_ms = agent->ended() ? kEndedQuietMs : kQuietMs;
+    if (log->readers().empty() && clock_.WallMs() - agent->last_event_ms() > quiet_ms) log->ReleaseTail();
   }
   if (written.empty()) return;
   syncing_ = true;
