@@ -1,5 +1,5 @@
 // The envelope of an event, and its frame: encoded once, in Append, and from then on only bytes
-// (control/API.md, §5).
+// (control/API.md).
 //
 //   id: 3-1042\n
 //   event: tool.started\n
