@@ -187,7 +187,7 @@ Result<std::string> Agent::Snapshot() {
 std::string Agent::StateJson() const {
   JsonObject json;
   json.Set("wanted", wanted_)
-      .Set("alive", child_ != nullptr)
+      .Set("alive", child_ != nullptr || (log_ && log_->dirty()))
       .Set("purge", purge_)
       .Set("session", session_)
       .Set("restarts", restarts_)
@@ -227,6 +227,9 @@ ExitStatus Agent::ExitFromJson(const JsonValue& json) {
 // Every save carries the whole record; the store keeps their order. The process is spawned only once the wish
 // for it is on disk: after a crash the next daemon knows that it may have been there.
 void Agent::Save(Done done) {
+  // The store's worker may be quicker than the end of this turn; but what the record takes to be over must be
+  // over in the log, or nobody would look there. Where that cannot be written "alive" stays (StateJson).
+  if (log_) (void)log_->Commit();
   saved_state_ = StateJson();
   context_.store.PutAgent({id(), spec_.ToJson(AgentSpec::Secrets::kKeep), saved_state_, deleted_},
                           [this, alive = std::weak_ptr<bool>(alive_), wish = wanted_,

@@ -131,6 +131,7 @@ class Kill9 : public testing::Test {
 void ExpectWhole(const std::string& agent, const std::string& log) {
   uint64_t seq = 0;
   std::string run;
+  std::string before;
   size_t runs = 0;
   size_t size = 0;
   std::string_view rest = log;
@@ -147,11 +148,12 @@ void ExpectWhole(const std::string& agent, const std::string& log) {
       run = of;
       ++runs;
     }
-    ASSERT_EQ(of, run) << agent << ": event " << seq << " is of another run";
+    ASSERT_EQ(of, run) << agent << ": event " << seq << " is of another run:\n" << before << frame->envelope;
     if (ends) {
       ASSERT_NE(run, "") << agent << ": event " << seq << " ends what has ended";
       run.clear();
     }
+    before = std::string(frame->envelope) + "\n";
   }
   EXPECT_EQ(run, "") << agent;
   EXPECT_GT(runs, size_t{kKills} / 2) << agent;

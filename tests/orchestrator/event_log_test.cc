@@ -945,7 +945,7 @@ TEST_F(EventLogTest, TheWorkedExampleOfTheDocumentHolds) {
 class SmallDisk {
  public:
   explicit SmallDisk(const std::string& options) {
-    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) != 0 ||
         mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {
       why_not_ = std::strerror(errno);
     }

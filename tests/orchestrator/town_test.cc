@@ -1,0 +1,84 @@
+#include "orchestrator/town.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "orchestrator/agent_spec.h"
+#include "orchestrator/store.h"
+#include "process/clock.h"
+#include "process/http_client.h"
+#include "process/log.h"
+#include "process/loop.h"
+#include "process/reaper.h"
+#include "tests/support/loop_fixture.h"
+
+namespace reeve {
+namespace {
+
+// A daemon's town on `dir`. It ends as by a kill -9: what the log has not been told to commit is gone. What
+// was handed to the store is on disk, as if its worker had just been quick enough.
+struct Life {
+  explicit Life(const std::string& dir) {
+    auto opened = Store::Open(loop, dir + "/reeve.db");
+    EXPECT_TRUE(opened.ok());
+    store = std::move(*opened);
+    town = std::make_unique<Town>(loop, clock, http, *store, reaper, nullptr,
+                                  Town::Options{dir, "town", 10, {}, false});
+    Status loaded = town->Load();
+    EXPECT_TRUE(loaded.ok()) << loaded.error().message;
+    loop.BeforeSleep([this] {
+      if (commits) town->CommitLogs();
+      return false;
+    });
+  }
+
+  SystemClock clock;
+  Loop loop;
+  Reaper reaper{loop};
+  HttpClient http{loop};
+  std::unique_ptr<Store> store;
+  std::unique_ptr<Town> town;
+  bool commits = true;
+};
+
+std::vector<std::string> TypesOnDisk(const std::string& dir) {
+  std::vector<std::string> types;
+  const std::string log = ReadFile(dir + "/events/a1/0000000000000001.sse");
+  size_t size = 0;
+  for (std::string_view rest = log; !rest.empty(); rest.remove_prefix(size)) {
+    auto frame = ParseFrame(rest, &size);
+    if (!frame) break;
+    types.emplace_back(frame->type);
+  }
+  return types;
+}
+
+// The record of an agent says that its process has ended: a daemon that reads it looks no further. So the log
+// says so first, with the end of the run, or nothing ever will.
+TEST(Town, TheRecordIsNeverAheadOfTheLog) {
+  log::SetLevel(log::Level::kError);
+  TempDir dir;
+  {
+    Life life(dir.path());
+    auto json = JsonDocument::Parse(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
+    auto spec = AgentSpec::FromJson(json->root());
+    ASSERT_TRUE(spec.ok());
+    auto made = life.town->Create(std::move(*spec), [](const Status&) {});
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    Agent& agent = **made;
+    ASSERT_TRUE(
+        RunUntil(life.loop, [&] { return agent.run() && agent.open_log() && !agent.open_log()->dirty(); }));
+    life.commits = false;
+    ASSERT_TRUE(agent.Stop(1'000, [](const Status&) {}).ok());
+    ASSERT_TRUE(RunUntil(life.loop, [&] { return agent.ended(); }));
+  }
+  const std::vector<std::string> types = TypesOnDisk(dir.path());
+  EXPECT_EQ(types, (std::vector<std::string>{"agent.starting", "run.started", "agent.ready", "agent.stopping",
+                                             "run.cancelled", "agent.exited"}));
+}
+
+}  // namespace
+}  // namespace reeve
