@@ -98,6 +98,7 @@ std::string_view ContentType(std::string_view name) {
   const std::string_view ending = name.substr(name.rfind('.') + 1);
   if (ending == "html") return "text/html; charset=utf-8";
   if (ending == "js") return "text/javascript; charset=utf-8";
+  if (ending == "svg") return "image/svg+xml";
   return "text/css; charset=utf-8";
 }
 
