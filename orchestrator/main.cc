@@ -274,7 +274,8 @@ void AddRun(CLI::App& app, RunOptions& options) {
   run->add_option("--prompt", options.prompt,
                   "Its first message; for an agent with turns, run exits when it is done");
   run->add_option("--model", options.model, "provider/model, for kinds that know models");
-  run->add_option("--env", options.env, "NAME=value, several times");
+  // One value each time: a list would also take the "--" before the command.
+  run->add_option("--env", options.env, "NAME=value, several times")->allow_extra_args(false);
   run->add_option("--server", options.client.server, "The daemon: http://…, https://… or unix:///PATH");
   run->add_option("--token-file", options.client.token_file, "A file that holds the token");
   run->add_option("--data", options.client.data_dir, "The daemon's data folder, to find server and token");
