@@ -124,7 +124,7 @@ Status Town::Load() {
   std::map<std::string, std::vector<MessageRecord>> by_agent;
   for (MessageRecord& message : *messages) by_agent[message.agent].push_back(std::move(message));
   for (const AgentRecord& record : *records) {
-    auto agent = Agent::Load(context_, record, std::move(by_agent[record.id]));
+    auto agent = Agent::Load(context_, record, by_agent[record.id]);
     if (!agent) return agent.error();
     const bool purge = (*agent)->purge();
     agents_.emplace(record.id, std::move(*agent));
