@@ -34,7 +34,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
     : context_(context),
       spec_(std::move(spec)),
       kind_(FindKind(spec_.kind)),
-      has_turns_(kind_->turns || spec_.turns),
+      has_turns_(kind_->can.turns || spec_.turns),
       session_(spec_.resume),
       ready_deadline_(
           context.loop,

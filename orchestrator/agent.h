@@ -149,7 +149,11 @@ class Agent final : private AgentHost {
   void OnApprovalGone(const std::string& id) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
+  [[nodiscard]] const std::string& model() const override { return spec_.model; }
+  void OnHeard(std::string_view text) override;
+  void OnTold(std::string_view text) override;
   Status WriteStdin(std::string_view bytes) override;
+  void CloseStdin() override;
   void Signal(int signum) override;
 
   void Advance();

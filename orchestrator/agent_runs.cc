@@ -238,6 +238,13 @@ Status Agent::WriteStdin(std::string_view bytes) {
   return child_->WriteStdin(bytes);
 }
 
+void Agent::CloseStdin() {
+  if (child_) child_->CloseStdin();
+}
+
+void Agent::OnHeard(std::string_view) {}
+void Agent::OnTold(std::string_view) {}
+
 void Agent::Signal(int signum) {
   if (child_) child_->Signal(signum);
 }
@@ -258,7 +265,7 @@ void Agent::OnApproval(ApprovalRequest request) {
     const Decision decision =
         permissions.fallback == Default::kAllow ? Decision::kAllowOnce : Decision::kDeny;
     Resolve(approval, NameOf(decision), "policy", "permissions.default");
-    adapter_->Decide(approval, decision, "");
+    adapter_->Decide(approval, {decision != Decision::kDeny, "", ""});
   }
   WatchDeadlines();
   Advance();
@@ -279,7 +286,7 @@ Status Agent::Decide(const std::string& approval_id, Decision decision, const st
   }
   Resolve(approval_id, NameOf(decision), "person", reason);
   Status committed = log_->Commit();  // decided means on disk, also when the agent dies of the news
-  adapter_->Decide(approval_id, decision, reason);
+  adapter_->Decide(approval_id, {decision != Decision::kDeny, reason, ""});
   Advance();
   return committed;
 }
@@ -306,8 +313,7 @@ void Agent::WatchDeadlines() {
     }
     const bool allow = spec_.permissions.allow_on_timeout;
     Resolve(approval.request.id, allow ? "allow_once" : "expired", "deadline", "nobody answered in time");
-    adapter_->Decide(approval.request.id, allow ? Decision::kAllowOnce : Decision::kDeny,
-                     "nobody answered in time");
+    adapter_->Decide(approval.request.id, {allow, "nobody answered in time", ""});
     Advance();
   }
   if (next != 0) approval_deadline_.Start(next - now);

@@ -13,6 +13,8 @@
 
 namespace reeve {
 
+// What a person may say of an approval. "Always" allows the exact same call from then on.
+enum class Decision { kAllowOnce, kAllowAlways, kDeny };
 const char* NameOf(Decision decision);
 std::optional<Decision> ParseDecision(std::string_view name);
 

@@ -325,6 +325,14 @@ Status CheckStrings(const SpawnSpec& spec) {
 
 }  // namespace
 
+void SpawnSpec::SetEnv(const std::string& name, const std::string& value, IfSet if_set) {
+  const auto is_it = [start = name + "="](const std::string& entry) { return entry.starts_with(start); };
+  if (if_set == IfSet::kKeep && std::any_of(env.begin(), env.end(), is_it)) return;
+  std::erase_if(env, is_it);
+  std::string entry = name;
+  env.push_back(entry.append("=").append(value));
+}
+
 std::string FindProgram(const std::string& program, const std::string& path) {
   if (program.empty()) return {};
   for (std::string& candidate : Candidates(program, path)) {

@@ -29,6 +29,10 @@ struct SpawnSpec {
     std::vector<gid_t> groups;
   };
   std::optional<User> user;  // run as another user (needs root)
+
+  // Sets NAME=value in `env`; one that is there is kept or replaced.
+  enum class IfSet { kKeep, kReplace };
+  void SetEnv(const std::string& name, const std::string& value, IfSet if_set);
 };
 
 // What Spawn made. The child leads a process group of its own (pgid == pid). All descriptors are ours,

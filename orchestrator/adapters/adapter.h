@@ -32,14 +32,29 @@ struct TurnEnd {
   Error error{};  // code and message as the agent gave them
 };
 
-// Something the agent waits for a person to allow.
+// What the agent waits for a person to say: whether it may use a tool (an approval), or something it wants to
+// know (an elicitation).
 struct ApprovalRequest {
   std::string id;       // the agent's own id, unique among its pending ones
-  std::string tool;     // normalised tool name
-  std::string input;    // JSON: what the tool would do
+  std::string tool;     // normalised name (tool_names.h); of an elicitation: which tool asks, where known
+  std::string input;    // JSON object: what the tool would do
   std::string call_id;  // of the tool call, where known
+  bool elicitation = false;
+  std::string message;  // of an elicitation: the question
+  std::string schema;   // of an elicitation: JSON Schema of `content`
 };
-enum class Decision { kAllowOnce, kAllowAlways, kDeny };
+// What an approval got. Only the outcome reaches an adapter: what "always" means is the agent's own business.
+struct ApprovalAnswer {
+  bool allow = false;
+  std::string reason;  // of a refusal, for the agent to read
+  std::string input;   // JSON object that takes the place of the tool's input, where the kind can; or empty
+};
+// What an elicitation got, in the terms of MCP (specification 2025-06-18, "Elicitation").
+struct ElicitationAnswer {
+  enum class Action { kAccept, kDecline, kCancel };
+  Action action = Action::kCancel;
+  std::string content;  // JSON object, of kAccept
+};
 
 // What an adapter may ask of the agent it serves. Implemented by Agent, and by a recorder in tests.
 class AgentHost {
@@ -47,6 +62,8 @@ class AgentHost {
   virtual Loop& loop() = 0;
   virtual HttpClient& http() = 0;
   [[nodiscard]] virtual const AgentSpec& spec() const = 0;
+  // What the next turn shall use: the spec's, or what a later message asked for. Empty: the program's own.
+  [[nodiscard]] virtual const std::string& model() const = 0;
 
   // A content event (assistant.*, reasoning.*, tool.*, file.*, plan.*, usage.*, title.*, subagent.*,
   // agent.output, agent.error). `data` is a JSON object on one line. The agent adds the run.
@@ -59,8 +76,9 @@ class AgentHost {
   virtual void OnTurnStarted() = 0;
   virtual void OnTurnEnded(const TurnEnd& end) = 0;
 
+  // May call Decide or Answer before it returns.
   virtual void OnApproval(ApprovalRequest request) = 0;
-  // The agent answered it itself, or took it back.
+  // The agent answered it itself, or took it back. Of an unknown or an answered one: nothing.
   virtual void OnApprovalGone(const std::string& id) = 0;
 
   // The upstream session's id, kept so that a later process can resume it.
@@ -69,8 +87,14 @@ class AgentHost {
   // and the run fails with this error.
   virtual void OnBroken(Error error) = 0;
 
-  // To the child's stdin.
+  // What passed between daemon and agent other than by the child's pipes (one line's worth each): for the
+  // transcript, and what was heard also as a sign of life. Not for heartbeats.
+  virtual void OnHeard(std::string_view text) = 0;
+  virtual void OnTold(std::string_view text) = 0;
+
+  // To the child's stdin. Error "not_running", "queue_full": nothing of it was taken.
   virtual Status WriteStdin(std::string_view bytes) = 0;
+  virtual void CloseStdin() = 0;
   virtual void Signal(int signum) = 0;
 
  protected:
@@ -100,20 +124,46 @@ class Adapter {
   // gets its TERM. Calls `done` once, at once if there is nothing to do; the agent does not wait longer than
   // its grace.
   virtual void PrepareStop(std::function<void()> done) { std::exchange(done, nullptr)(); }
-  virtual void Decide(const std::string& approval_id, Decision decision, const std::string& reason) {
-    (void)approval_id, (void)decision, (void)reason;
+
+  // What only some kinds can, as their Kind says; the agent asks no other.
+  //
+  // Words for the turn that runs. `taken` once, with an Error when the agent would not have them (its turn
+  // was over): they are then a turn of their own. Not called after OnExited.
+  virtual void Steer(const std::string& text, std::function<void(Status)> taken) {
+    (void)text;
+    taken(Error{"not_supported", "this kind cannot be steered"});
+  }
+  virtual void Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
+    (void)approval_id, (void)answer;
+  }
+  virtual void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
+    (void)elicitation_id, (void)answer;
+  }
+  // The models to choose from, a JSON array of {id, name?}. `done` once, also when the process ends.
+  virtual void ListModels(std::function<void(Result<std::string>)> done) {
+    done(Error{"not_supported", "this kind has no choice of models"});
   }
 };
 
-// A kind: its name and what it can do.
+// A kind: its name and what it can do (GET /kinds).
 struct Kind {
   const char* name;
-  bool turns;      // false: the process's life is the run
-  bool interrupt;  // a turn can be ended without ending the process
-  bool approvals;
-  const char* program;  // looked up on PATH when the spec has no command; null: a command is demanded
-  const char* install;  // what to install when it is not there
-  std::unique_ptr<Adapter> (*make)(AgentHost& host, const std::string& session);
+  struct Can {
+    bool turns = false;          // false: the process's life is the run
+    bool interrupt = false;      // a run can be ended without ending the process
+    bool steer = false;          // Steer
+    bool approve = false;        // it asks before it acts: Decide
+    bool change_input = false;   // an approval may change the tool's input
+    bool elicit = false;         // it asks what it wants to know: Answer
+    bool resume = false;         // a later process goes on with an earlier one's session
+    bool model = false;          // the model can be chosen, and another from turn to turn
+    bool system_prompt = false;  // takes the spec's
+    bool terminal = false;       // a screen to look at and to type into
+  } can;
+  const char* program =
+      nullptr;  // looked up on PATH when the spec has no command; null: a command is demanded
+  const char* install = nullptr;  // what to install when it is not there
+  std::unique_ptr<Adapter> (*make)(AgentHost& host, const std::string& session) = nullptr;
   std::vector<std::string_view> options = {};  // kind_options that it knows: true or false, each
 };
 // All kinds; nullptr for an unknown name.

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <csignal>
 
-#include "orchestrator/adapters/process.h"
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent_spec.h"
-#include "process/lines.h"
 
 namespace reeve {
 
@@ -28,7 +27,10 @@ bool IsPlain(std::string_view type) {
 
 class JsonlAdapter : public Adapter {
  public:
-  explicit JsonlAdapter(AgentHost& host) : host_(host), turns_(host.spec().turns) {}
+  explicit JsonlAdapter(AgentHost& host)
+      : host_(host),
+        turns_(host.spec().turns),
+        lines_(host, Lines::kMaxLineBytes, [this](std::string_view line) { TakeLine(line); }) {}
 
   Status Prepare(SpawnSpec& spawn) override {
     spawn.stdin_pipe = true;
@@ -36,31 +38,16 @@ class JsonlAdapter : public Adapter {
   }
   void OnSpawned() override { host_.OnReady(); }
 
-  void OnOutput(Child::Output from, std::string_view bytes) override {
-    if (from == Child::Output::kStdout) {
-      out_.Feed(bytes, [this](std::string_view line, bool truncated) { TakeLine(line, truncated); });
-    } else {
-      err_.Feed(bytes, [this](std::string_view line, bool truncated) {
-        host_.Emit("agent.output", OutputJson("stderr", line, truncated));
-      });
-    }
-  }
-
-  void OnExited() override {
-    out_.Finish([this](std::string_view line, bool truncated) { TakeLine(line, truncated); });
-    err_.Finish([this](std::string_view line, bool truncated) {
-      host_.Emit("agent.output", OutputJson("stderr", line, truncated));
-    });
-  }
+  void OnOutput(Child::Output from, std::string_view bytes) override { lines_.Take(from, bytes); }
+  void OnExited() override { lines_.Finish(); }
 
   Status Prompt(const std::string& text) override { return host_.WriteStdin(text + "\n"); }
   void Interrupt() override { host_.Signal(SIGINT); }
 
  private:
-  void TakeLine(std::string_view line, bool truncated) {
-    if (truncated) return host_.Emit("agent.output", OutputJson("stdout", line, true));
+  void TakeLine(std::string_view line) {
     auto object = ScanJsonObject(line);
-    if (!object) return host_.Emit("agent.output", OutputJson("stdout", line, false));
+    if (!object) return lines_.TellOutput(line);
     const std::string_view type = object->type;
     if (turns_ && type.substr(0, 4) == "run.") return TakeRun(type, line);
     if (!IsContent(type) || !IsPlain(type)) {
@@ -96,8 +83,7 @@ class JsonlAdapter : public Adapter {
 
   AgentHost& host_;
   const bool turns_;
-  Lines out_;
-  Lines err_;
+  OutputLines lines_;
   std::string data_;  // scratch: one event's data
 };
 

@@ -10,10 +10,18 @@ namespace reeve {
 
 const std::vector<Kind>& Kinds() {
   static const std::vector<Kind> kinds = {
-      {"process", false, true, false, nullptr, nullptr, MakeProcessAdapter, {"stdin"}},
-      {"jsonl", false, true, false, nullptr, nullptr, MakeJsonlAdapter, {"turns"}},
-      {"opencode", true, true, true, "opencode", "npm install -g opencode-ai", MakeOpencodeAdapter},
-      {"kilo", true, true, true, "kilo", "npm install -g @kilocode/cli", MakeKiloAdapter},
+      {.name = "process", .can = {.interrupt = true}, .make = MakeProcessAdapter, .options = {"stdin"}},
+      {.name = "jsonl", .can = {.interrupt = true}, .make = MakeJsonlAdapter, .options = {"turns"}},
+      {.name = "opencode",
+       .can = kOpencodeCan,
+       .program = "opencode",
+       .install = "npm install -g opencode-ai",
+       .make = MakeOpencodeAdapter},
+      {.name = "kilo",
+       .can = kOpencodeCan,
+       .program = "kilo",
+       .install = "npm install -g @kilocode/cli",
+       .make = MakeKiloAdapter},
   };
   return kinds;
 }

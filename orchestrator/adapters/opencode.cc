@@ -60,17 +60,6 @@ int PortIn(std::string_view line) {
   return error == std::errc() ? port : 0;
 }
 
-// Sets NAME=value in an environment, or leaves what is there.
-void SetEnv(std::vector<std::string>& env, const std::string& name, const std::string& value, bool replace) {
-  auto has_name = [&name](const std::string& entry) {
-    return entry.compare(0, name.size() + 1, name + "=") == 0;
-  };
-  if (!replace && std::any_of(env.begin(), env.end(), has_name)) return;
-  std::erase_if(env, has_name);
-  std::string entry = name;
-  env.push_back(entry.append("=").append(value));
-}
-
 bool Good(const Result<HttpResponse>& response) {
   return response.ok() && response->status >= 200 && response->status < 300;
 }
@@ -107,7 +96,7 @@ class OpencodeAdapter final : public Adapter {
   Status Prompt(const std::string& text) override;
   void Interrupt() override;
   void PrepareStop(std::function<void()> done) override;
-  void Decide(const std::string& approval_id, Decision decision, const std::string& reason) override;
+  void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
 
  private:
   enum class State {
@@ -211,10 +200,10 @@ Status OpencodeAdapter::Prepare(SpawnSpec& spawn) {
 
   const std::string prefix = flavour_.prefix;
   for (const char* what : {"AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS"}) {
-    SetEnv(spawn.env, prefix + "_DISABLE_" + what, "1", false);
+    spawn.SetEnv(prefix + "_DISABLE_" + what, "1", SpawnSpec::IfSet::kKeep);
   }
-  SetEnv(spawn.env, prefix + "_SERVER_USERNAME", flavour_.name, true);
-  SetEnv(spawn.env, prefix + "_SERVER_PASSWORD", password_, true);
+  spawn.SetEnv(prefix + "_SERVER_USERNAME", flavour_.name, SpawnSpec::IfSet::kReplace);
+  spawn.SetEnv(prefix + "_SERVER_PASSWORD", password_, SpawnSpec::IfSet::kReplace);
   spawn.stdin_pipe = false;
   directory_ = spawn.cwd;
   return {};
@@ -518,27 +507,18 @@ void OpencodeAdapter::PrepareStop(std::function<void()> done) {
   Advance();
 }
 
-void OpencodeAdapter::Decide(const std::string& approval_id, Decision decision, const std::string& reason) {
+void OpencodeAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
   if (!events_.Answer(approval_id)) return;
+  // Never its "always", which would allow more than the one call that was looked at.
   JsonObject body;
-  switch (decision) {
-    case Decision::kAllowOnce:
-      body.Set("reply", "once");
-      break;
-    case Decision::kAllowAlways:
-      body.Set("reply", "always");
-      break;
-    case Decision::kDeny:
-      body.Set("reply", "reject");
-      break;
-  }
-  if (decision == Decision::kDeny && !reason.empty()) body.Set("message", reason);
+  body.Set("reply", answer.allow ? "once" : "reject");
+  if (!answer.allow && !answer.reason.empty()) body.Set("message", answer.reason);
   HttpRequest request = Request("POST", "/permission/" + PercentEncode(approval_id) + "/reply");
   request.body = body.Take();
-  Call(commands_, std::move(request), [this, approval_id](const Result<HttpResponse>& answer) {
-    if (Good(answer) || (answer.ok() && answer->status == 404)) return;  // 404: it waits for nobody any more
+  Call(commands_, std::move(request), [this, approval_id](const Result<HttpResponse>& reply) {
+    if (Good(reply) || (reply.ok() && reply->status == 404)) return;  // 404: it waits for nobody any more
     EmitError("approval_failed",
-              std::string(flavour_.name) + ": approval " + approval_id + ": " + WhyNot(answer));
+              std::string(flavour_.name) + ": approval " + approval_id + ": " + WhyNot(reply));
   });
 }
 

@@ -2,8 +2,8 @@
 
 #include <csignal>
 
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent_spec.h"
-#include "process/lines.h"
 
 namespace reeve {
 
@@ -36,7 +36,9 @@ std::string_view WithoutCutCharacter(std::string_view text) {
 
 class ProcessAdapter : public Adapter {
  public:
-  explicit ProcessAdapter(AgentHost& host) : host_(host) {}
+  explicit ProcessAdapter(AgentHost& host)
+      : host_(host),
+        lines_(host, Lines::kMaxLineBytes, [this](std::string_view line) { lines_.TellOutput(line); }) {}
 
   Status Prepare(SpawnSpec& spawn) override {
     auto option = host_.spec().kind_options.find("stdin");
@@ -45,30 +47,15 @@ class ProcessAdapter : public Adapter {
   }
 
   void OnSpawned() override { host_.OnReady(); }
-
-  void OnOutput(Child::Output from, std::string_view bytes) override {
-    (from == Child::Output::kStdout ? out_ : err_)
-        .Feed(bytes, [this, from](std::string_view line, bool truncated) {
-          host_.Emit("agent.output", OutputJson(NameOf(from), line, truncated));
-        });
-  }
-
-  void OnExited() override {
-    for (Child::Output from : {Child::Output::kStdout, Child::Output::kStderr}) {
-      (from == Child::Output::kStdout ? out_ : err_)
-          .Finish([this, from](std::string_view line, bool truncated) {
-            host_.Emit("agent.output", OutputJson(NameOf(from), line, truncated));
-          });
-    }
-  }
+  void OnOutput(Child::Output from, std::string_view bytes) override { lines_.Take(from, bytes); }
+  void OnExited() override { lines_.Finish(); }
 
   Status Prompt(const std::string& text) override { return host_.WriteStdin(text + "\n"); }
   void Interrupt() override { host_.Signal(SIGINT); }
 
  private:
   AgentHost& host_;
-  Lines out_;
-  Lines err_;
+  OutputLines lines_;
 };
 
 }  // namespace

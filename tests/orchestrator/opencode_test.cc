@@ -318,15 +318,15 @@ TEST_F(OpencodeTest, ApprovalsAreAnsweredInTheServersWords) {
         R"("id":")" + std::string(id) + R"(","permission":"bash","metadata":{"command":"ls"})");
   }
   ASSERT_TRUE(UntilTold("> approval per_4"));
-  adapter->Decide("per_1", Decision::kAllowOnce, "");
-  adapter->Decide("per_2", Decision::kAllowAlways, "fine");
-  adapter->Decide("per_3", Decision::kDeny, "use \"ls\"");
-  adapter->Decide("per_4", Decision::kDeny, "");
-  adapter->Decide("per_4", Decision::kAllowOnce, "");
-  adapter->Decide("per_9", Decision::kAllowOnce, "");
+  adapter->Decide("per_1", {true, "", ""});
+  adapter->Decide("per_2", {true, "fine", ""});
+  adapter->Decide("per_3", {false, "use \"ls\"", ""});
+  adapter->Decide("per_4", {false, "", ""});
+  adapter->Decide("per_4", {true, "", ""});
+  adapter->Decide("per_9", {true, "", ""});
   ASSERT_TRUE(UntilAsked("POST /permission/", 4));
   for (const char* sent : {R"(POST /permission/per_1/reply {"reply":"once"})",
-                           R"(POST /permission/per_2/reply {"reply":"always"})",
+                           R"(POST /permission/per_2/reply {"reply":"once"})",
                            R"(POST /permission/per_3/reply {"reply":"reject","message":"use \"ls\""})",
                            R"(POST /permission/per_4/reply {"reply":"reject"})"}) {
     EXPECT_EQ(server.Asked(sent), 1u) << sent;
@@ -335,9 +335,7 @@ TEST_F(OpencodeTest, ApprovalsAreAnsweredInTheServersWords) {
 
 TEST_F(OpencodeTest, ADecisionMadeFromWithinTheQuestionIsSent) {
   LaunchReady();
-  host.on_approval = [this](const ApprovalRequest& request) {
-    adapter->Decide(request.id, Decision::kAllowOnce, "");
-  };
+  host.on_approval = [this](const ApprovalRequest& request) { adapter->Decide(request.id, {true, "", ""}); };
   Say("permission.asked", R"("id":"per_1","permission":"bash")");
   EXPECT_TRUE(UntilAsked("POST /permission/per_1/reply"));
 }

@@ -32,8 +32,12 @@ void RecordingHost::OnTurnEnded(const TurnEnd& end) {
 }
 
 void RecordingHost::OnApproval(ApprovalRequest request) {
-  lines_.push_back("> approval " + request.id + " " + request.tool + " " + request.input + " " +
-                   request.call_id);
+  if (request.elicitation) {
+    lines_.push_back("> elicitation " + request.id + " " + request.message + " " + request.schema);
+  } else {
+    lines_.push_back("> approval " + request.id + " " + request.tool + " " + request.input + " " +
+                     request.call_id);
+  }
   if (on_approval) on_approval(request);
 }
 
@@ -47,6 +51,8 @@ Status RecordingHost::WriteStdin(std::string_view bytes) {
   lines_.push_back("> stdin " + std::string(bytes));
   return {};
 }
+
+void RecordingHost::CloseStdin() { lines_.emplace_back("> stdin closed"); }
 
 void RecordingHost::Signal(int signum) { lines_.push_back("> signal " + std::to_string(signum)); }
 

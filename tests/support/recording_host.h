@@ -23,6 +23,7 @@ class RecordingHost : public AgentHost {
   Loop& loop() override { return loop_; }
   HttpClient& http() override { return http_; }
   [[nodiscard]] const AgentSpec& spec() const override { return spec_; }
+  [[nodiscard]] const std::string& model() const override { return spec_.model; }
   AgentSpec& spec() { return spec_; }
 
   void Emit(std::string_view type, std::string_view data) override;
@@ -33,7 +34,10 @@ class RecordingHost : public AgentHost {
   void OnApprovalGone(const std::string& id) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
+  void OnHeard(std::string_view) override {}
+  void OnTold(std::string_view) override {}
   Status WriteStdin(std::string_view bytes) override;
+  void CloseStdin() override;
   void Signal(int signum) override;
 
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
