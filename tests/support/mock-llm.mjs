@@ -23,7 +23,9 @@
 //   TOOL            first a call of the agent's own shell tool, `echo hi`; after its result, a final text
 //   TOOL[cmd]       the same with this command
 //   TOOL*N[cmd]     N calls, one per step of the model, before the final text
-//   CALL[name {…}]  the same with any tool of the agent's, by its name, with these arguments (JSON)
+//   CALL[name {…}]  the same with any tool of the agent's, by its name, with these arguments (JSON); of a tool that
+//                   takes plain text, {"input": "…"}
+//   THINK=N         N words of reasoning before the final text (chat and responses)
 //   LONG=N          the final text has N words
 //   DELAY=MS        between the words of this answer
 //   FAIL=CODE       HTTP error CODE (400, 401, 429, 500, 529 …)
@@ -94,7 +96,7 @@ function plan(kind, b) {
   const { prompt, results } = kind === "responses" ? readResponses(b) : readChat(b)
   const tools = kind === "chat" ? (b.tools ?? []).map((t) => ({ name: t.function?.name, schema: t.function?.parameters }))
     : kind === "messages" ? (b.tools ?? []).map((t) => ({ name: t.name, schema: t.input_schema }))
-    : (b.tools ?? []).map((t) => t.type === "local_shell" ? { name: "local_shell", schema: {} } : { name: t.name, schema: t.parameters })
+    : (b.tools ?? []).map((t) => t.type === "local_shell" ? { name: "local_shell", schema: {} } : { name: t.name, schema: t.parameters, custom: t.type === "custom" })
   const m = /\bTOOL(?:\*(\d+))?(?:\[([^\]]*)\])?/.exec(prompt)
   const named = /\bCALL\[(\w+) (\{.*\})\]/.exec(prompt)
   const tool = named ? tools.find((t) => t.name === named[1]) : m && pickTool(tools)
@@ -106,8 +108,9 @@ function plan(kind, b) {
   for (let i = words.length; i < n; i++) words.push("word" + i)
   return {
     prompt, results, toolNames: tools.map((t) => t.name),
-    call: tool && results < calls ? { name: tool.name, args: named ? JSON.parse(named[2]) : toolArgs(tool, m[2] ?? "echo hi") } : null,
+    call: tool && results < calls ? { name: tool.name, custom: tool.custom, args: named ? JSON.parse(named[2]) : toolArgs(tool, m[2] ?? "echo hi") } : null,
     pieces: words.map((w, i) => (i ? " " : "") + w), text: words.join(" "),
+    thoughts: Array.from({ length: +(/\bTHINK=(\d+)/.exec(prompt)?.[1] ?? 0) }, (_, i) => (i ? " " : "") + "thought" + i),
     delay: +(/\bDELAY=(\d+)/.exec(prompt)?.[1] ?? DELAY),
     fail: tools.length || kind !== "chat" ? +(/\bFAIL=(\d+)/.exec(prompt)?.[1] ?? 0) : 0,
     hang: /\bHANG\b/.test(prompt) && tools.length > 0, cut: /\bCUT\b/.test(prompt) && tools.length > 0,
@@ -140,7 +143,11 @@ async function chat(b, p, res, usage) {
   const w = sse(res), chunk = (delta, finish = null) => w(null, { ...base, object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason: finish }] })
   chunk({ role: "assistant", content: "" })
   if (p.call) { if (p.delay) await sleep(p.delay); chunk({ tool_calls: tc }); chunk({}, "tool_calls") }
-  else { if (!await pour(res, p, (t) => chunk({ content: t }))) return; chunk({}, "stop") }
+  else {
+    for (const t of p.thoughts) chunk({ reasoning_content: t })
+    if (!await pour(res, p, (t) => chunk({ content: t }))) return
+    chunk({}, "stop")
+  }
   w(null, { ...base, object: "chat.completion.chunk", choices: [], usage: u }) // stream_options.include_usage
   w(null, "[DONE]"); res.end()
 }
@@ -150,18 +157,29 @@ async function responses(b, p, res, usage) {
   const isLocal = p.call?.name === "local_shell"
   const item = p.call
     ? isLocal ? { type: "local_shell_call", id: id("lsc"), call_id: id("call"), status: "completed", action: { type: "exec", command: ["bash", "-lc", p.call.args.command] } }
+      : p.call.custom ? { type: "custom_tool_call", id: id("ctc"), call_id: id("call"), name: p.call.name, input: p.call.args.input, status: "completed" }
       : { type: "function_call", id: id("fc"), call_id: id("call"), name: p.call.name, arguments: JSON.stringify(p.call.args), status: "completed" }
     : { type: "message", id: id("msg"), role: "assistant", status: "completed", content: [{ type: "output_text", text: p.text, annotations: [] }] }
   const resp = (status, output) => ({ id: rid, object: "response", created_at: Math.floor(Date.now() / 1000), status, model: b.model, output, usage: status === "completed" ? u : null })
   if (!b.stream) return json(res, 200, resp("completed", [item]))
   let n = 0
   const w0 = sse(res), w = (type, d) => w0(type, { type, sequence_number: n++, ...d })
+  const think = (thoughts) => {
+    const item = { type: "reasoning", id: id("rs"), summary: [{ type: "summary_text", text: thoughts.join("") }] }
+    w("response.output_item.added", { output_index: 0, item: { ...item, summary: [] } })
+    w("response.reasoning_summary_part.added", { item_id: item.id, output_index: 0, summary_index: 0, part: { type: "summary_text", text: "" } })
+    for (const t of thoughts) w("response.reasoning_summary_text.delta", { item_id: item.id, output_index: 0, summary_index: 0, delta: t })
+    w("response.reasoning_summary_text.done", { item_id: item.id, output_index: 0, summary_index: 0, text: thoughts.join("") })
+    w("response.output_item.done", { output_index: 0, item })
+  }
   w("response.created", { response: resp("in_progress", []) })
   if (p.call) {
     if (p.delay) await sleep(p.delay)
-    w("response.output_item.added", { output_index: 0, item: { ...item, status: "in_progress", ...(isLocal ? {} : { arguments: "" }) } })
-    if (!isLocal) { w("response.function_call_arguments.delta", { item_id: item.id, output_index: 0, delta: item.arguments }); w("response.function_call_arguments.done", { item_id: item.id, output_index: 0, arguments: item.arguments }) }
+    w("response.output_item.added", { output_index: 0, item: { ...item, status: "in_progress", ...(isLocal ? {} : p.call.custom ? { input: "" } : { arguments: "" }) } })
+    if (p.call.custom) w("response.custom_tool_call_input.delta", { item_id: item.id, output_index: 0, delta: item.input })
+    else if (!isLocal) { w("response.function_call_arguments.delta", { item_id: item.id, output_index: 0, delta: item.arguments }); w("response.function_call_arguments.done", { item_id: item.id, output_index: 0, arguments: item.arguments }) }
   } else {
+    if (p.thoughts.length) think(p.thoughts)
     w("response.output_item.added", { output_index: 0, item: { ...item, status: "in_progress", content: [] } })
     w("response.content_part.added", { item_id: item.id, output_index: 0, content_index: 0, part: { type: "output_text", text: "", annotations: [] } })
     if (!await pour(res, p, (t) => w("response.output_text.delta", { item_id: item.id, output_index: 0, content_index: 0, delta: t }))) return
