@@ -25,7 +25,7 @@
 //   TOOL*N[cmd]     N calls, one per step of the model, before the final text
 //   CALL[name {…}]  the same with any tool of the agent's, by its name, with these arguments (JSON); of a tool that
 //                   takes plain text, {"input": "…"}
-//   THINK=N         N words of reasoning before the final text (chat and responses)
+//   THINK=N         N words of reasoning before the final text
 //   LONG=N          the final text has N words
 //   DELAY=MS        between the words of this answer
 //   FAIL=CODE       HTTP error CODE (400, 401, 429, 500, 529 …)
@@ -198,15 +198,22 @@ async function messages(b, p, res, usage) {
   if (!b.stream) return json(res, 200, { ...msg, content: [block], stop_reason: stop, usage: { input_tokens: usage.in, output_tokens: usage.out } })
   const w0 = sse(res), w = (type, d) => w0(type, { type, ...d })
   w("message_start", { message: { ...msg, content: [], stop_reason: null, usage: { input_tokens: usage.in, output_tokens: 1, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 } } })
+  const index = !p.call && p.thoughts.length ? 1 : 0
   if (p.call) {
     if (p.delay) await sleep(p.delay)
     w("content_block_start", { index: 0, content_block: { ...block, input: {} } })
     w("content_block_delta", { index: 0, delta: { type: "input_json_delta", partial_json: JSON.stringify(block.input) } })
   } else {
-    w("content_block_start", { index: 0, content_block: { type: "text", text: "" } })
-    if (!await pour(res, p, (t) => w("content_block_delta", { index: 0, delta: { type: "text_delta", text: t } }))) return
+    if (index) {
+      w("content_block_start", { index: 0, content_block: { type: "thinking", thinking: "", signature: "" } })
+      for (const t of p.thoughts) w("content_block_delta", { index: 0, delta: { type: "thinking_delta", thinking: t } })
+      w("content_block_delta", { index: 0, delta: { type: "signature_delta", signature: "bW9jaw==" } })
+      w("content_block_stop", { index: 0 })
+    }
+    w("content_block_start", { index, content_block: { type: "text", text: "" } })
+    if (!await pour(res, p, (t) => w("content_block_delta", { index, delta: { type: "text_delta", text: t } }))) return
   }
-  w("content_block_stop", { index: 0 })
+  w("content_block_stop", { index })
   w("message_delta", { delta: { stop_reason: stop, stop_sequence: null }, usage: { output_tokens: usage.out } })
   w("message_stop", {})
   res.end()
