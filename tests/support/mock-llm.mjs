@@ -96,7 +96,7 @@ function plan(kind, b) {
   const { prompt, results } = kind === "responses" ? readResponses(b) : readChat(b)
   const tools = kind === "chat" ? (b.tools ?? []).map((t) => ({ name: t.function?.name, schema: t.function?.parameters }))
     : kind === "messages" ? (b.tools ?? []).map((t) => ({ name: t.name, schema: t.input_schema }))
-    : (b.tools ?? []).map((t) => t.type === "local_shell" ? { name: "local_shell", schema: {} } : { name: t.name, schema: t.parameters, custom: t.type === "custom" })
+    : (b.tools ?? []).flatMap((t) => t.type === "namespace" ? t.tools.map((one) => ({ ...one, namespace: t.name })) : [t]).map((t) => t.type === "local_shell" ? { name: "local_shell", schema: {} } : { name: t.name, schema: t.parameters, custom: t.type === "custom", namespace: t.namespace })
   const m = /\bTOOL(?:\*(\d+))?(?:\[([^\]]*)\])?/.exec(prompt)
   const named = /\bCALL\[(\w+) (\{.*\})\]/.exec(prompt)
   const tool = named ? tools.find((t) => t.name === named[1]) : m && pickTool(tools)
@@ -108,7 +108,7 @@ function plan(kind, b) {
   for (let i = words.length; i < n; i++) words.push("word" + i)
   return {
     prompt, results, toolNames: tools.map((t) => t.name),
-    call: tool && results < calls ? { name: tool.name, custom: tool.custom, args: named ? JSON.parse(named[2]) : toolArgs(tool, m[2] ?? "echo hi") } : null,
+    call: tool && results < calls ? { name: tool.name, custom: tool.custom, namespace: tool.namespace, args: named ? JSON.parse(named[2]) : toolArgs(tool, m[2] ?? "echo hi") } : null,
     pieces: words.map((w, i) => (i ? " " : "") + w), text: words.join(" "),
     thoughts: Array.from({ length: +(/\bTHINK=(\d+)/.exec(prompt)?.[1] ?? 0) }, (_, i) => (i ? " " : "") + "thought" + i),
     delay: +(/\bDELAY=(\d+)/.exec(prompt)?.[1] ?? DELAY),
@@ -158,7 +158,7 @@ async function responses(b, p, res, usage) {
   const item = p.call
     ? isLocal ? { type: "local_shell_call", id: id("lsc"), call_id: id("call"), status: "completed", action: { type: "exec", command: ["bash", "-lc", p.call.args.command] } }
       : p.call.custom ? { type: "custom_tool_call", id: id("ctc"), call_id: id("call"), name: p.call.name, input: p.call.args.input, status: "completed" }
-      : { type: "function_call", id: id("fc"), call_id: id("call"), name: p.call.name, arguments: JSON.stringify(p.call.args), status: "completed" }
+      : { type: "function_call", id: id("fc"), call_id: id("call"), name: p.call.name, namespace: p.call.namespace, arguments: JSON.stringify(p.call.args), status: "completed" }
     : { type: "message", id: id("msg"), role: "assistant", status: "completed", content: [{ type: "output_text", text: p.text, annotations: [] }] }
   const resp = (status, output) => ({ id: rid, object: "response", created_at: Math.floor(Date.now() / 1000), status, model: b.model, output, usage: status === "completed" ? u : null })
   if (!b.stream) return json(res, 200, resp("completed", [item]))
