@@ -132,7 +132,7 @@ void Send(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   if (api.town.draining()) return reply.Send(Response::Problem({"draining", "the daemon is shutting down"}));
-  auto body = ReadBody(request, {"text", "mode"}, {"delay_ms", "run_at", "model", "attachments", "meta"});
+  auto body = ReadBody(request, {"text", "mode", "model"}, {"delay_ms", "run_at", "attachments", "meta"});
   if (!body) return reply.Send(Response::Problem(body.error()));
   const auto text = (*body)["text"].AsString();
   if (!text || text->empty()) {
@@ -148,15 +148,21 @@ void Send(ApiContext& api, const Request& request, Reply reply) {
   } else if (name != "followup") {
     return reply.Send(Response::Problem({"invalid_request", "mode: followup, steer or interrupt"}));
   }
+  const JsonValue model = (*body)["model"];
+  if (model && !IsModelName(model.StringOr(""))) {
+    return reply.Send(Response::Problem(
+        {"invalid_request", "model: a name that does not begin with '-' and holds no control characters"}));
+  }
   auto shared = Shared(std::move(reply));
-  (*agent)->Send(std::string(*text), mode, [shared](Result<Agent::Accepted> accepted) {
-    if (!accepted) return shared->Send(Response::Problem(accepted.error()));
-    shared->Send(Response::Json(202, JsonObject()
-                                         .Set("message_id", accepted->message_id)
-                                         .Set("disposition", accepted->disposition)
-                                         .Set("seq", accepted->seq)
-                                         .Take()));
-  });
+  (*agent)->Send(std::string(*text), mode, std::string(model.StringOr("")),
+                 [shared](Result<Agent::Accepted> accepted) {
+                   if (!accepted) return shared->Send(Response::Problem(accepted.error()));
+                   shared->Send(Response::Json(202, JsonObject()
+                                                        .Set("message_id", accepted->message_id)
+                                                        .Set("disposition", accepted->disposition)
+                                                        .Set("seq", accepted->seq)
+                                                        .Take()));
+                 });
 }
 
 void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
@@ -180,7 +186,7 @@ void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
 void Decide(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto body = ReadBody(request, {"decision", "reason"}, {"input"});
+  auto body = ReadBody(request, {"decision", "reason", "input"});
   if (!body) return reply.Send(Response::Problem(body.error()));
   auto decision = ParseDecision((*body)["decision"].StringOr(""));
   if (!decision) {
@@ -189,13 +195,50 @@ void Decide(ApiContext& api, const Request& request, Reply reply) {
   const JsonValue reason = (*body)["reason"];
   if (reason && !reason.AsString())
     return reply.Send(Response::Problem({"invalid_request", "reason: a string"}));
-  Status decided = (*agent)->Decide(request.params[1], *decision, std::string(reason.StringOr("")));
+  const JsonValue input = (*body)["input"];
+  if (input && (!input.Is(JsonType::kObject) || *decision == Decision::kDeny)) {
+    return reply.Send(Response::Problem({"invalid_request", "input: an object, of what is allowed"}));
+  }
+  Status decided = (*agent)->Decide(request.params[1], *decision, std::string(reason.StringOr("")),
+                                    input ? input.Raw() : std::string());
   Answer(reply, decided, [&request, &decision] {
     return Response::Json(200, JsonObject()
                                    .Set("id", request.params[1])
                                    .Set("decision", NameOf(*decision))
                                    .Set("by", "person")
                                    .Take());
+  });
+}
+
+void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto body = ReadBody(request, {"action", "content"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  using Action = ElicitationAnswer::Action;
+  auto action = ParseAction((*body)["action"].StringOr(""));
+  if (!action) {
+    return reply.Send(Response::Problem({"invalid_request", "action: accept, decline or cancel"}));
+  }
+  const JsonValue content = (*body)["content"];
+  if (content.Is(JsonType::kObject) != (*action == Action::kAccept)) {
+    return reply.Send(Response::Problem({"invalid_request", "content: an object, with accept only"}));
+  }
+  Status answered =
+      (*agent)->Answer(request.params[1], {*action, *action == Action::kAccept ? content.Raw() : ""});
+  Answer(reply, answered, [&request, &action] {
+    return Response::Json(
+        200,
+        JsonObject().Set("id", request.params[1]).Set("action", NameOf(*action)).Set("by", "person").Take());
+  });
+}
+
+void ListModels(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto shared = Shared(std::move(reply));
+  (*agent)->ListModels([shared](const Result<std::string>& models) {
+    shared->Send(models ? Response::Json(200, *models) : Response::Problem(models.error()));
   });
 }
 
@@ -228,6 +271,8 @@ void AddAgentRoutes(Router& router, ApiContext& api) {
   router.Add("POST", "/agents/{id}/message", Access::kOperate, with(Send));
   router.Add("GET", "/approvals", Access::kView, with(ListApprovals));
   router.Add("POST", "/agents/{id}/approvals/{approval}", Access::kOperate, with(Decide));
+  router.Add("POST", "/agents/{id}/elicitations/{elicitation}", Access::kOperate, with(AnswerElicitation));
+  router.Add("GET", "/agents/{id}/models", Access::kView, with(ListModels));
 }
 
 }  // namespace reeve

@@ -1,5 +1,6 @@
 // The life of an agent's process: wishes, start, stop, end, restart. Its runs are in agent_runs.cc, its
-// record and its faces in agent_record.cc, what follows a crash of the daemon in agent_recovery.cc.
+// approvals in agent_approvals.cc, its record and its faces in agent_record.cc, what follows a crash of the
+// daemon in agent_recovery.cc.
 #include "orchestrator/agent.h"
 
 #include <algorithm>
@@ -46,7 +47,26 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                        if (child_) child_->Stop(grace_ms_);
                      }),
       backoff_(context.loop, [this] { Advance(); }),
-      approval_deadline_(context.loop, [this] { WatchDeadlines(); }) {}
+      approval_deadline_(context.loop, [this] { WatchDeadlines(); }),
+      interrupt_deadline_(context.loop,
+                          [this] { ReplaceProcess("interrupt_ignored", "the run was to end and went on"); }),
+      clocks_(context.loop, spec_.limits,
+              {[this](int64_t silent_ms) { OnStalled(silent_ms); },
+               [this](int64_t silent_ms) {
+                 Append("agent.resumed", JsonObject().Set("silent_ms", silent_ms).Take());
+                 Advance();
+               },
+               [this] {
+                 OverLimit("wall_ms", {"limit_exceeded", "the run took longer than limits.wall_ms, " +
+                                                             std::to_string(spec_.limits.wall_ms)});
+               },
+               [this] { StopIdle(); }}) {
+  if (!spec_.record) return;
+  std::vector<std::string> secrets;
+  for (const auto& [name, value] : spec_.env) secrets.push_back(value);
+  transcript_ =
+      std::make_unique<Transcript>(context.clock, context.transcripts_dir + "/" + id(), std::move(secrets));
+}
 
 Agent::~Agent() {
   child_.reset();
@@ -154,7 +174,8 @@ Agent::State Agent::Derive() const {
     if (stopping_) return State::kStopping;
     if (!ready_) return State::kStarting;
     if (!run_) return State::kIdle;
-    return approvals_.pending().empty() ? State::kRunning : State::kNeedsInput;
+    if (!approvals_.pending().empty()) return State::kNeedsInput;
+    return clocks_.stalled() ? State::kStalled : State::kRunning;
   }
   if (wanted_ && !shutdown_) return backoff_.active() ? State::kBackoff : State::kStarting;
   return broken_ ? State::kFailed : State::kExited;
@@ -175,6 +196,7 @@ void Agent::Advance() {
       saved_ = false;
     }
     TakeNextMessage();
+    TellClocks();
     state_ = Derive();
     SaveIfChanged();
   }
@@ -183,6 +205,13 @@ void Agent::Advance() {
   for (const auto& [listener, changed] : told) {
     if (listeners_.count(listener) != 0) changed();
   }
+}
+
+void Agent::TellClocks() {
+  using Doing = AgentClocks::Doing;
+  if (!child_ || !ready_ || stopping_) return clocks_.Set(Doing::kNothing);
+  if (run_) return clocks_.Set(approvals_.pending().empty() ? Doing::kRunning : Doing::kWaiting);
+  clocks_.Set(idle() && arriving_ == 0 ? Doing::kIdle : Doing::kNothing);
 }
 
 uint64_t Agent::Listen(std::function<void()> changed) {
@@ -222,10 +251,9 @@ void Agent::Spawn() {
   if (Status prepared = adapter_->Prepare(spawn); !prepared) {
     broken_ = prepared.error();
   } else {
-    auto child =
-        Child::Start({context_.loop, context_.reaper, context_.cgroups}, spawn, TreeMarker(),
-                     {[this](Child::Output from, std::string_view bytes) { adapter_->OnOutput(from, bytes); },
-                      [this](const ExitStatus& exit) { OnChildDone(exit); }});
+    auto child = Child::Start({context_.loop, context_.reaper, context_.cgroups}, spawn, TreeMarker(),
+                              {[this](Child::Output from, std::string_view bytes) { OnOutput(from, bytes); },
+                               [this](const ExitStatus& exit) { OnChildDone(exit); }});
     if (child) {
       child_ = std::move(*child);
     } else {
@@ -244,6 +272,17 @@ void Agent::Spawn() {
   if (!log_->writable()) child_->PauseReading(true);
   adapter_->OnSpawned();
   Advance();
+}
+
+void Agent::OnOutput(Child::Output from, std::string_view bytes) {
+  if (transcript_) transcript_->Heard(from, bytes);
+  clocks_.Heard();
+  adapter_->OnOutput(from, bytes);
+}
+
+void Agent::StopIdle() {
+  log::Info("agent {}: idle for {} ms: stopped until a message wakes it", id(), spec_.limits.idle_ms);
+  (void)Stop(kDefaultGraceMs, [](const Status&) {});
 }
 
 void Agent::OnCommit(bool committed) {
@@ -279,7 +318,8 @@ void Agent::OnBroken(Error error) {
 
 void Agent::OnChildDone(const ExitStatus& exit) {
   adapter_->OnExited();
-  for (Timer* timer : {&ready_deadline_, &stop_deadline_}) timer->Stop();
+  if (transcript_) transcript_->EndProcess();
+  for (Timer* timer : {&ready_deadline_, &stop_deadline_, &interrupt_deadline_}) timer->Stop();
   const std::string how =
       exit.signal != 0 ? "signal " + std::to_string(exit.signal) : "code " + std::to_string(exit.code);
   const std::optional<int> code = exit.signal == 0 ? std::optional<int>(exit.code) : std::nullopt;
@@ -292,7 +332,9 @@ void Agent::OnChildDone(const ExitStatus& exit) {
                               .Take());
   }
   if (run_) {
-    if (broken_) {
+    if (cancel_ == Cancel::kLimit) {
+      EndRun(Run::Status::kFailed, limit_error_, code);
+    } else if (broken_ && cancel_ == Cancel::kNo) {
       EndRun(Run::Status::kFailed, *broken_, code);
     } else if (asked || cancel_ != Cancel::kNo) {
       EndRun(Run::Status::kCancelled, {}, code);
@@ -309,6 +351,8 @@ void Agent::OnChildDone(const ExitStatus& exit) {
   data.Set("oom", exit.oom);
   Append("agent.exited", data.Take());
 
+  // What it was given and never said to have taken waits for the next process.
+  for (auto& [message_id, message] : std::exchange(steering_, {})) inbox_.Add(std::move(message));
   exit_ = exit;
   exited_ms_ = context_.clock.WallMs();
   adapter_.reset();

@@ -20,12 +20,14 @@
 #include <vector>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/agent_clocks.h"
 #include "orchestrator/agent_spec.h"
 #include "orchestrator/approvals.h"
 #include "orchestrator/event_log.h"
 #include "orchestrator/inbox.h"
 #include "orchestrator/run.h"
 #include "orchestrator/store.h"
+#include "orchestrator/transcript.h"
 #include "process/child.h"
 #include "process/result.h"
 #include "process/timer.h"
@@ -46,6 +48,7 @@ struct AgentContext {
   Reaper& reaper;
   CgroupRoot* cgroups = nullptr;  // null: process_tree.h does what it can
   std::string events_dir;         // holds one folder an agent
+  std::string transcripts_dir;    // holds the files of those that are recorded
   std::string town_id;            // random, of this data folder: marks all its children's environments
   EventLog::Limits log_limits;
   std::function<uint64_t()> next_epoch;
@@ -60,6 +63,7 @@ class Agent final : private AgentHost {
     kIdle,        // ready, no run
     kRunning,     // a run is open
     kNeedsInput,  // a run is open and waits for a person
+    kStalled,     // a run is open and nothing has been heard for limits.stall_ms
     kStopping,    // the process is being ended
     kBackoff,     // the process has gone and is started again after a while
     kExited,      // no process, none wanted
@@ -68,6 +72,8 @@ class Agent final : private AgentHost {
   using Done = std::function<void(Status)>;  // on disk, or why not
   // What a stop gets before KILL when nobody says; kilo takes 3 s to end by itself.
   static constexpr int64_t kDefaultGraceMs = 5'000;
+  // What the end of a turn gets after an interrupt; then the process is stopped, and started again.
+  static constexpr int64_t kInterruptMs = 10'000;
 
   // A new agent, wanted alive. Its log is made here; the record is on disk when `done` says so, and only then
   // is the process started.
@@ -87,6 +93,7 @@ class Agent final : private AgentHost {
   [[nodiscard]] bool deleted() const { return deleted_; }
   [[nodiscard]] bool purge() const { return purge_; }  // its log and its id go too, once it has ended
   [[nodiscard]] bool has_turns() const { return has_turns_; }
+  [[nodiscard]] const Kind& kind() const { return *kind_; }
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] bool has_process() const { return child_ != nullptr; }
   // No process, none to come: its streams end when all is delivered.
@@ -120,11 +127,17 @@ class Agent final : private AgentHost {
   void Shutdown(int64_t grace_ms);
   struct Accepted {
     std::string message_id;
-    const char* disposition = "";  // delivered, started, queued
+    const char* disposition = "";  // delivered, started, queued, steered
     uint64_t seq = 0;              // of the event that records it
   };
-  void Send(std::string text, Message::Mode mode, std::function<void(Result<Accepted>)> done);
-  Status Decide(const std::string& approval_id, Decision decision, const std::string& reason);
+  void Send(std::string text, Message::Mode mode, std::string new_model,
+            std::function<void(Result<Accepted>)> done);
+  // `input`: a JSON object that takes the place of the tool's, or empty.
+  Status Decide(const std::string& approval_id, Decision decision, const std::string& reason,
+                const std::string& input);
+  Status Answer(const std::string& elicitation_id, const ElicitationAnswer& answer);
+  // {models, model}: the choices, and the present one where it is known.
+  void ListModels(std::function<void(Result<std::string>)> done);
 
   // --- for the town
   void Spawn();
@@ -166,15 +179,28 @@ class Agent final : private AgentHost {
   [[nodiscard]] SpawnSpec BaseSpawn() const;
   [[nodiscard]] std::string TreeMarker() const;
   void BeginStop(int64_t grace_ms);
+  void StopIdle();
+  void OnOutput(Child::Output from, std::string_view bytes);
+  void TellClocks();
   void OnChildDone(const ExitStatus& exit);
   void PlanRestart(bool failed);
   void TakeNextMessage();
   void BeginTaken();
   void FinishMessage(const std::string& message_id);
+  void Steer(const Message& message);
+  void SteeringEnded(const std::string& message_id, const Status& status);
+  [[nodiscard]] bool CanSteerNow() const;
+  void InterruptTurn();
+  void ReplaceProcess(const char* code, const char* why);
   void BeginRun(const std::string& message_id);
   void EndRun(Run::Status status, Error error, std::optional<int> exit_code);
-  void Resolve(const std::string& approval_id, const std::string& decision, const char* by,
+  bool Resolve(const std::string& approval_id, const std::string& decision, const char* by,
                const std::string& reason);
+  [[nodiscard]] Status WhyNotPending(const std::string& approval_id, bool elicitation) const;
+  [[nodiscard]] Permissions::Judgement Judge(const ApprovalRequest& request) const;
+  void OverLimit(const char* limit, Error error);
+  void OnStalled(int64_t silent_ms);
+  void TakeUsage(std::string_view data);
   void WatchDeadlines();
   void Save(Done done);
   void SaveIfChanged();
@@ -191,7 +217,7 @@ class Agent final : private AgentHost {
   }
 
   AgentContext& context_;
-  const AgentSpec spec_;
+  AgentSpec spec_;  // of it only the model changes
   const Kind* const kind_;
   const bool has_turns_;  // otherwise the process's life is the run
 
@@ -212,11 +238,13 @@ class Agent final : private AgentHost {
   bool stopping_ = false;
   std::optional<Error> broken_;  // why the present process is of no more use, or the last start failed
   std::optional<Run> run_;
-  enum class Cancel { kNo, kPerson, kMessage } cancel_ = Cancel::kNo;  // of the open run
+  enum class Cancel { kNo, kPerson, kMessage, kLimit } cancel_ = Cancel::kNo;  // of the open run
+  Error limit_error_{};                                                        // of kLimit
   std::deque<Run> runs_;  // ended ones, the newest last, kMaxRuns of them
   Inbox inbox_;
-  size_t arriving_ = 0;           // messages on their way to disk and then to the inbox
-  std::optional<Message> taken_;  // out of the inbox, its state "running" on its way to disk
+  size_t arriving_ = 0;                      // messages on their way to disk and then to the inbox
+  std::optional<Message> taken_;             // out of the inbox, its state "running" on its way to disk
+  std::map<std::string, Message> steering_;  // given to the agent, which has not said yet that it has them
   Approvals approvals_;
   std::string session_;  // upstream
 
@@ -226,6 +254,7 @@ class Agent final : private AgentHost {
   int restarts_ = 0;
   std::deque<int64_t> restart_times_;  // monotonic, within the policy's window
   int backoff_step_ = 0;
+  Usage usage_;                 // of all its ended runs
   uint64_t partial_after_ = 0;  // the present message's deltas come after this event
 
   std::unique_ptr<EventLog> log_;
@@ -233,6 +262,9 @@ class Agent final : private AgentHost {
   Timer stop_deadline_;  // of the polite part of a stop
   Timer backoff_;
   Timer approval_deadline_;
+  Timer interrupt_deadline_;
+  AgentClocks clocks_;
+  std::unique_ptr<Transcript> transcript_;  // where the spec wants one
   bool advancing_ = false, again_ = false;
   std::string saved_state_;  // what the store has
   std::map<uint64_t, std::function<void()>> listeners_;

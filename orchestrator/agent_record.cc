@@ -21,6 +21,8 @@ const char* NameOf(Agent::State state) {
       return "running";
     case Agent::State::kNeedsInput:
       return "needs_input";
+    case Agent::State::kStalled:
+      return "stalled";
     case Agent::State::kStopping:
       return "stopping";
     case Agent::State::kBackoff:
@@ -62,6 +64,25 @@ std::optional<Run::Status> ParseRunStatus(std::string_view name) {
   return std::nullopt;
 }
 
+void Usage::Add(const Usage& other) {
+  input_tokens += other.input_tokens;
+  output_tokens += other.output_tokens;
+  cost_usd += other.cost_usd;
+}
+
+std::string Usage::ToJson() const {
+  return JsonObject()
+      .Set("input_tokens", input_tokens)
+      .Set("output_tokens", output_tokens)
+      .Set("cost_usd", cost_usd)
+      .Take();
+}
+
+Usage Usage::FromJson(const JsonValue& json) {
+  return {json["input_tokens"].AsInt().value_or(0), json["output_tokens"].AsInt().value_or(0),
+          json["cost_usd"].AsDouble().value_or(0)};
+}
+
 std::string Run::ToJson() const {
   JsonObject json;
   json.Set("run_id", id).Set("status", NameOf(status));
@@ -70,6 +91,7 @@ std::string Run::ToJson() const {
   if (!error.code.empty()) {
     json.SetRaw("error", JsonObject().Set("code", error.code).Set("message", error.message).Take());
   }
+  if (!limit.empty()) json.Set("limit", limit);
   json.SetRaw("usage", usage).Set("started_at", FormatTime(started_ms));
   if (ended_ms != 0) json.Set("ended_at", FormatTime(ended_ms)).Set("duration_ms", ended_ms - started_ms);
   return json.Take();
@@ -83,6 +105,7 @@ std::optional<Run> Run::FromJson(const JsonValue& json) {
   if (auto code = json["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
   run.error = {std::string(json["error"]["code"].StringOr("")),
                std::string(json["error"]["message"].StringOr(""))};
+  run.limit = json["limit"].StringOr("");
   if (json["usage"]) run.usage = json["usage"].Raw();
   run.started_ms = time(json["started_at"]);
   run.ended_ms = time(json["ended_at"]);
@@ -116,11 +139,21 @@ std::string Agent::ToJson() const {
                           {"last_event_at", last_event_ms_}}) {
     if (ms != 0) state.Set(name, FormatTime(ms));
   }
+  const int64_t now_ms = context_.clock.WallMs();
+  for (auto [name, since_ms] : {std::pair{"last_output_at", clocks_.since_output_ms()},
+                                {"last_progress_at", clocks_.since_progress_ms()}}) {
+    if (since_ms >= 0) state.Set(name, FormatTime(now_ms - since_ms));
+  }
   if (exit_) state.SetRaw("exit", ExitJson(*exit_));
   state.Set("restarts", restarts_);
   if (run_) state.SetRaw("run", run_->ToJson());
   if (!runs_.empty()) state.SetRaw("last_run", runs_.back().ToJson());
-  state.Set("queue_depth", static_cast<uint64_t>(inbox_.size() + (taken_ ? 1 : 0)));
+  Usage usage = usage_;
+  if (run_) {
+    if (auto present = JsonDocument::Parse(run_->usage)) usage.Add(Usage::FromJson(present->root()));
+  }
+  state.SetRaw("usage", usage.ToJson());
+  state.Set("queue_depth", static_cast<uint64_t>(inbox_.size() + steering_.size() + (taken_ ? 1 : 0)));
   state.Set("queue_paused", inbox_.paused());
   state.Set("pending_approvals", static_cast<uint64_t>(approvals_.pending().size()));
   state.Set("viewers", static_cast<uint64_t>(log_ ? log_->readers().size() : 0));
@@ -195,6 +228,14 @@ std::string Agent::StateJson() const {
   json.Set("created_ms", created_ms_).Set("started_ms", started_ms_).Set("exited_ms", exited_ms_);
   if (exit_) json.SetRaw("exit", ExitJson(*exit_));
   if (!runs_.empty()) json.SetRaw("last_run", runs_.back().ToJson());
+  json.SetRaw("usage", usage_.ToJson());
+  if (!approvals_.always().empty()) {
+    JsonArray always;
+    for (const AllowedCall& call : approvals_.always()) {
+      always.AddRaw(JsonObject().Set("tool", call.tool).Set("argument", call.argument).Take());
+    }
+    json.SetRaw("always", always.Take());
+  }
   if (broken_)
     json.SetRaw("failure", JsonObject().Set("code", broken_->code).Set("message", broken_->message).Take());
   return json.Take();
@@ -211,6 +252,11 @@ void Agent::LoadState(const JsonValue& state) {
   if (state["paused"].AsBool().value_or(false)) inbox_.Pause();
   if (JsonValue exit = state["exit"]) exit_ = ExitFromJson(exit);
   if (auto run = Run::FromJson(state["last_run"])) runs_.push_back(std::move(*run));
+  usage_ = Usage::FromJson(state["usage"]);
+  for (const JsonValue& call : state["always"].Elements()) {
+    approvals_.AllowAlways(
+        {std::string(call["tool"].StringOr("")), std::string(call["argument"].StringOr(""))});
+  }
   if (JsonValue failure = state["failure"]) {
     broken_ = Error{std::string(failure["code"].StringOr("")), std::string(failure["message"].StringOr(""))};
   }

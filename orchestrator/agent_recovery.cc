@@ -1,6 +1,7 @@
 // What follows the end of an earlier daemon: an agent is made from its record, and what the log shows to have
 // been under way is closed there, once.
 #include <cstdlib>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -23,8 +24,8 @@ struct Agent::LeftOver {
   std::string run;     // open; empty: none
   std::string message_id;
   int64_t run_started_ms = 0;
-  std::set<std::string> pending;  // approvals of that run
-  std::set<std::string> begun;    // messages that reached the process
+  std::map<std::string, bool> pending;  // approvals of that run; true: an elicitation
+  std::set<std::string> begun;          // messages that reached the process
   // The last of their kind, as envelopes: they may be newer than the record.
   std::string exited;
   std::string run_end;
@@ -96,13 +97,16 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     if (type == "agent.exited") left.exited = last;
     if (run_ended) left.run_end = last;
     left.failed = type == "agent.failed";
-    if (type != "approval.requested" && type != "approval.resolved" && type != "user.message") return true;
+    const bool approval = type == "approval.requested" || type == "approval.resolved";
+    const bool elicitation = type == "elicitation.requested" || type == "elicitation.resolved";
+    if (!approval && !elicitation && type != "user.message") return true;
     auto json = JsonDocument::Parse(frame.envelope);
     if (!json) return true;
     const JsonValue data = (*json)["data"];
     const std::string id(data["id"].StringOr(""));
-    if (type == "approval.requested") left.pending.insert(id);
-    if (type == "approval.resolved") left.pending.erase(id);
+    if (type == "approval.requested" || type == "elicitation.requested")
+      left.pending.emplace(id, elicitation);
+    if (type == "approval.resolved" || type == "elicitation.resolved") left.pending.erase(id);
     if (type == "user.message") left.begun.emplace(data["message_id"].StringOr(""));
     return true;
   });
@@ -139,7 +143,9 @@ void Agent::CatchUp(const LeftOver& left) {
     if (auto code = data["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
     run.error = {std::string(data["error"]["code"].StringOr("")),
                  std::string(data["error"]["message"].StringOr(""))};
+    run.limit = data["limit"].StringOr("");
     if (data["usage"]) run.usage = data["usage"].Raw();
+    if (data["usage"]) usage_.Add(Usage::FromJson(data["usage"]));
     run.ended_ms = TimeOf(*run_end);
     run.started_ms = run.ended_ms - data["duration_ms"].AsInt().value_or(0);
     if (has_turns_ && run.status == Run::Status::kFailed) inbox_.Pause();
@@ -162,9 +168,13 @@ void Agent::CloseLeftOver(const LeftOver& left) {
     run_->id = left.run;
     run_->message_id = left.message_id;
     run_->started_ms = left.run_started_ms != 0 ? left.run_started_ms : context_.clock.WallMs();
-    for (const std::string& approval : left.pending) {
-      Append("approval.resolved",
-             JsonObject().Set("id", approval).Set("decision", "withdrawn").Set("by", "daemon").Take());
+    for (const auto& [asked, elicitation] : left.pending) {
+      Append(elicitation ? "elicitation.resolved" : "approval.resolved",
+             JsonObject()
+                 .Set("id", asked)
+                 .Set(elicitation ? "action" : "decision", "withdrawn")
+                 .Set("by", "daemon")
+                 .Take());
     }
     const bool paused = inbox_.paused();
     EndRun(Run::Status::kFailed, {"daemon_restarted", "the daemon ended in the middle of this run"}, {});

@@ -1,4 +1,4 @@
-// What an agent does while its process lives: messages, runs, events, approvals.
+// What an agent does while its process lives: messages, runs, events.
 #include <algorithm>
 #include <csignal>
 #include <utility>
@@ -6,6 +6,7 @@
 #include "orchestrator/agent.h"
 #include "process/clock.h"
 #include "process/log.h"
+#include "process/loop.h"
 #include "process/random.h"
 
 namespace reeve {
@@ -22,14 +23,22 @@ std::string ErrorJson(const Error& error) {
 
 // ----------------------------------------------------------------------------------------------- messages
 
-void Agent::Send(std::string text, Message::Mode mode, std::function<void(Result<Accepted>)> done) {
+void Agent::Send(std::string text, Message::Mode mode, std::string new_model,
+                 std::function<void(Result<Accepted>)> done) {
   if (deleted_) return done(Error{"agent_deleted", "agent " + id() + " has been deleted"});
   if (inbox_.size() + arriving_ >= Inbox::kMaxWaiting) {
     return done(Error{"queue_full", "agent " + id() + ": " + std::to_string(Inbox::kMaxWaiting) +
                                         " messages wait already"});
   }
+  if (mode == Message::Mode::kSteer && inbox_.steers() + steering_.size() >= Inbox::kMaxSteers) {
+    return done(Error{"queue_full", "agent " + id() + ": " + std::to_string(Inbox::kMaxSteers) +
+                                        " messages to steer by wait already"});
+  }
+  if (!new_model.empty() && !kind_->can.model) {
+    return done(Error{"invalid_request", "model: kind " + spec_.kind + " has no choice of models"});
+  }
   if (auto opened = OpenLog(); !opened) return done(opened.error());
-  Message message{"m" + RandomHex(8), std::move(text), mode, inbox_.paused()};
+  Message message{"m" + RandomHex(8), std::move(text), mode, inbox_.paused(), std::move(new_model)};
 
   if (!has_turns_ && child_ && ready_ && !stopping_ && inbox_.size() == 0 && !taken_) {
     if (Status taken = adapter_->Prompt(message.text); !taken) return done(taken.error());
@@ -47,18 +56,23 @@ void Agent::Send(std::string text, Message::Mode mode, std::function<void(Result
     const bool at_once = has_turns_ && ready_ && !stopping_ && !run_ && !taken_ && inbox_.size() == 0;
     Cursor at = Append("message.queued",
                        JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take());
-    Message arrived = message;
-    arrived.through_pause = arrived.through_pause || inbox_.paused();
-    inbox_.Add(std::move(arrived));
+    const bool steered = message.mode == Message::Mode::kSteer && CanSteerNow();
+    if (steered) {
+      Steer(message);
+    } else {
+      Message arrived = message;
+      arrived.through_pause = arrived.through_pause || inbox_.paused();
+      inbox_.Add(std::move(arrived));
+    }
     if (!child_) broken_.reset();  // a new message is a new try
     if (message.mode == Message::Mode::kInterrupt && run_) {
-      cancel_ = Cancel::kMessage;
-      adapter_->Interrupt();
+      if (cancel_ == Cancel::kNo) cancel_ = Cancel::kMessage;
+      InterruptTurn();
     }
     if (Status committed = log_->Commit(); !committed) {
       done(committed.error());
     } else {
-      done(Accepted{message.id, at_once ? "started" : "queued", at.seq});
+      done(Accepted{message.id, steered ? "steered" : at_once ? "started" : "queued", at.seq});
     }
     if (!child_ && !wanted_) {
       (void)Start([](const Status&) {});
@@ -91,6 +105,7 @@ void Agent::BeginTaken() {
   }
   const std::string data =
       JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take();
+  if (!message.model.empty()) spec_.model = message.model;
   if (has_turns_) {
     BeginRun(message.id);
     Append("message.started", data);
@@ -116,8 +131,40 @@ void Agent::FinishMessage(const std::string& message_id) {
   context_.store.DeleteMessage(message_id, [](const Status&) {});
 }
 
+bool Agent::CanSteerNow() const {
+  return kind_->can.steer && child_ && ready_ && !stopping_ && run_ && cancel_ == Cancel::kNo;
+}
+
+// Into the present turn. Until the agent says that it has the words, or would not have them, they are ours:
+// one that it refuses, because its turn was over, is the next turn of its own.
+void Agent::Steer(const Message& message) {
+  steering_.emplace(message.id, message);
+  adapter_->Steer(message.text,
+                  Guarded([this, id = message.id](const Status& status) { SteeringEnded(id, status); }));
+}
+
+void Agent::SteeringEnded(const std::string& message_id, const Status& status) {
+  auto found = steering_.find(message_id);
+  if (found == steering_.end()) return;
+  Message message = std::move(found->second);
+  steering_.erase(found);
+  if (status) {
+    Append("user.message",
+           JsonObject().Set("message_id", message.id).Set("text", message.text).Set("steer", true).Take());
+    FinishMessage(message.id);
+  } else {
+    Append("message.queued", JsonObject()
+                                 .Set("message_id", message.id)
+                                 .Set("mode", NameOf(message.mode))
+                                 .Set("reason", "not steered: " + status.error().message)
+                                 .Take());
+    inbox_.Add(std::move(message));
+  }
+  Advance();
+}
+
 bool Agent::Waits(const std::string& message_id) const {
-  return inbox_.Has(message_id) || (taken_ && taken_->id == message_id);
+  return inbox_.Has(message_id) || steering_.count(message_id) != 0 || (taken_ && taken_->id == message_id);
 }
 
 // --------------------------------------------------------------------------------------------------- runs
@@ -128,6 +175,7 @@ void Agent::BeginRun(const std::string& message_id) {
   run_->message_id = message_id;
   run_->started_ms = context_.clock.WallMs();
   cancel_ = Cancel::kNo;
+  clocks_.BeginRun();
   JsonObject data;
   if (!message_id.empty()) data.Set("message_id", message_id);
   partial_after_ = Append("run.started", data.Take()).seq;
@@ -137,6 +185,7 @@ void Agent::EndRun(Run::Status status, Error error, std::optional<int> exit_code
   while (!approvals_.pending().empty()) {
     Resolve(approvals_.pending().front().request.id, "withdrawn", "daemon", "the run has ended");
   }
+  interrupt_deadline_.Stop();
   run_->status = status;
   run_->error = std::move(error);
   run_->exit_code = exit_code;
@@ -145,9 +194,11 @@ void Agent::EndRun(Run::Status status, Error error, std::optional<int> exit_code
   if (!run_->message_id.empty()) data.Set("message_id", run_->message_id);
   data.Set("exit_code", exit_code);
   if (status == Run::Status::kFailed) data.SetRaw("error", ErrorJson(run_->error));
+  if (!run_->limit.empty()) data.Set("limit", run_->limit);
   data.Set("duration_ms", run_->ended_ms - run_->started_ms).SetRaw("usage", run_->usage);
   Append("run." + std::string(NameOf(status)), data.Take());
 
+  if (auto usage = JsonDocument::Parse(run_->usage)) usage_.Add(Usage::FromJson(usage->root()));
   runs_.push_back(std::move(*run_));
   if (runs_.size() > kMaxRuns) runs_.pop_front();
   run_.reset();
@@ -176,9 +227,50 @@ const Run* Agent::RunOfMessage(const std::string& message_id) const {
 
 Status Agent::Interrupt() {
   if (!child_ || !run_) return Error{"not_running", "agent " + id() + " has no run to interrupt"};
-  cancel_ = Cancel::kPerson;
-  adapter_->Interrupt();
+  if (cancel_ != Cancel::kLimit) cancel_ = Cancel::kPerson;
+  InterruptTurn();
   return {};
+}
+
+// Where a turn does not end by it, its process does. A process whose life is the run may take the signal as
+// it likes.
+void Agent::InterruptTurn() {
+  adapter_->Interrupt();
+  if (has_turns_ && run_ && child_ && !stopping_) interrupt_deadline_.Start(kInterruptMs);
+}
+
+void Agent::ReplaceProcess(const char* code, const char* why) {
+  if (!child_ || stopping_) return;
+  log::Warning("agent {}: {}: its process is replaced", id(), why);
+  Append("agent.error", JsonObject().Set("code", code).Set("message", why).Set("fatal", true).Take());
+  restart_ = true;
+  BeginStop(kDefaultGraceMs);
+  Advance();
+}
+
+// A limit of the spec has passed: the run ends as failed, whatever the agent makes of the interrupt.
+void Agent::OverLimit(const char* limit, Error error) {
+  if (!run_ || !child_ || stopping_ || cancel_ == Cancel::kLimit) return;
+  cancel_ = Cancel::kLimit;
+  limit_error_ = std::move(error);
+  run_->limit = limit;
+  if (has_turns_) {
+    InterruptTurn();
+  } else {
+    BeginStop(kDefaultGraceMs);
+  }
+  Advance();
+}
+
+void Agent::OnStalled(int64_t silent_ms) {
+  using OnStall = Limits::OnStall;
+  Append("agent.stalled", JsonObject().Set("silent_ms", silent_ms).Take());
+  if (spec_.limits.on_stall != OnStall::kTell) {
+    const bool restart = spec_.limits.on_stall == OnStall::kRestart;
+    OverLimit("stall_ms", {"stalled", "nothing was heard for " + std::to_string(silent_ms) + " ms"});
+    if (restart) ReplaceProcess("stalled", "nothing was heard of it");
+  }
+  Advance();
 }
 
 // --------------------------------------------------------------------------------- what the adapter tells
@@ -193,9 +285,32 @@ void Agent::Emit(std::string_view type, std::string_view data) {
   if (type == "assistant.message") {
     partial_after_ = at.seq;
   } else if (type == "usage.updated" && run_) {
-    run_->usage = data;
+    TakeUsage(data);
   }
+  if (type != "agent.output" && type != "agent.error") clocks_.Progressed();
   if (!log_->writable() && child_) child_->PauseReading(true);
+}
+
+void Agent::TakeUsage(std::string_view data) {
+  run_->usage = data;
+  const Limits& limits = spec_.limits;
+  if (limits.max_tokens == 0 && limits.max_cost_usd == 0) return;
+  auto json = JsonDocument::Parse(data);
+  if (!json) return;
+  const Usage usage = Usage::FromJson(json->root());
+  const char* limit = nullptr;
+  if (limits.max_tokens != 0 && usage.input_tokens + usage.output_tokens > limits.max_tokens) {
+    limit = "max_tokens";
+  } else if (limits.max_cost_usd > 0 && usage.cost_usd > limits.max_cost_usd) {
+    limit = "max_cost_usd";
+  }
+  if (!limit) return;
+  // In a turn of the loop's own: the adapter is in the middle of telling us something.
+  context_.loop.Post(Guarded([this, limit, run = run_->id] {
+    if (run_ && run_->id == run) {
+      OverLimit(limit, {"limit_exceeded", std::string("the run used more than limits.") + limit});
+    }
+  }));
 }
 
 void Agent::OnReady() {
@@ -214,16 +329,17 @@ void Agent::OnTurnStarted() {
 
 void Agent::OnTurnEnded(const TurnEnd& end) {
   if (!run_) return;
-  switch (end.outcome) {
-    case TurnEnd::Outcome::kCompleted:
-      EndRun(Run::Status::kCompleted, {}, {});
-      break;
-    case TurnEnd::Outcome::kFailed:
-      EndRun(Run::Status::kFailed, end.error, {});
-      break;
-    case TurnEnd::Outcome::kCancelled:
-      EndRun(Run::Status::kCancelled, {}, {});
-      break;
+  using Outcome = TurnEnd::Outcome;
+  // An agent may take the interrupt for an error; and what a limit ended has failed, though it calls it
+  // cancelled.
+  if (cancel_ == Cancel::kLimit) {
+    EndRun(Run::Status::kFailed, limit_error_, {});
+  } else if (end.outcome == Outcome::kCompleted) {
+    EndRun(Run::Status::kCompleted, {}, {});
+  } else if (end.outcome == Outcome::kCancelled || cancel_ != Cancel::kNo) {
+    EndRun(Run::Status::kCancelled, {}, {});
+  } else {
+    EndRun(Run::Status::kFailed, end.error, {});
   }
   Advance();
 }
@@ -235,88 +351,40 @@ void Agent::OnSession(std::string session) {
 
 Status Agent::WriteStdin(std::string_view bytes) {
   if (!child_) return Error{"not_running", "agent " + id() + " has no process"};
-  return child_->WriteStdin(bytes);
+  Status written = child_->WriteStdin(bytes);
+  if (written && transcript_) transcript_->Told(bytes);
+  return written;
 }
 
 void Agent::CloseStdin() {
   if (child_) child_->CloseStdin();
 }
 
-void Agent::OnHeard(std::string_view) {}
-void Agent::OnTold(std::string_view) {}
+void Agent::OnHeard(std::string_view text) {
+  clocks_.Heard();
+  if (transcript_) transcript_->HeardMessage(text);
+}
+
+void Agent::OnTold(std::string_view text) {
+  if (transcript_) transcript_->Told(text);
+}
+
+void Agent::ListModels(std::function<void(Result<std::string>)> done) {
+  if (!kind_->can.model) {
+    return done(Error{"not_supported", "kind " + spec_.kind + " has no choice of models"});
+  }
+  if (!child_ || !ready_ || stopping_) return done(Error{"not_running", "agent " + id() + " is not running"});
+  adapter_->ListModels([model = spec_.model, done = std::move(done)](const Result<std::string>& models) {
+    if (!models) return done(models.error());
+    JsonObject answer;
+    answer.SetRaw("models", *models);
+    if (!model.empty()) answer.Set("model", model);
+    done(answer.Take());
+  });
+}
 
 void Agent::Signal(int signum) {
   if (child_) child_->Signal(signum);
-}
-
-// ---------------------------------------------------------------------------------------------- approvals
-
-void Agent::OnApproval(ApprovalRequest request) {
-  using Default = AgentSpec::Permissions::Default;
-  if (approvals_.Find(request.id)) return;  // told again, after a reconnect
-  if (!run_) BeginRun("");
-  const AgentSpec::Permissions& permissions = spec_.permissions;
-  PendingApproval pending{std::move(request), run_->id, context_.clock.WallMs(), 0};
-  if (permissions.timeout_ms != 0) pending.deadline_ms = pending.requested_at_ms + permissions.timeout_ms;
-  const std::string approval = pending.request.id;
-  Append("approval.requested", pending.ToJson());
-  approvals_.Add(std::move(pending));
-  if (permissions.fallback != Default::kAsk) {
-    const Decision decision =
-        permissions.fallback == Default::kAllow ? Decision::kAllowOnce : Decision::kDeny;
-    Resolve(approval, NameOf(decision), "policy", "permissions.default");
-    adapter_->Decide(approval, {decision != Decision::kDeny, "", ""});
-  }
-  WatchDeadlines();
-  Advance();
-}
-
-void Agent::OnApprovalGone(const std::string& approval_id) {
-  Resolve(approval_id, "withdrawn", "agent", "");
-  Advance();
-}
-
-Status Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason) {
-  if (!approvals_.Find(approval_id)) {
-    if (const ResolvedApproval* before = approvals_.FindResolved(approval_id)) {
-      return Error{"already_resolved",
-                   "approval " + approval_id + ": " + before->decision + " by " + before->by};
-    }
-    return Error{"approval_not_found", "agent " + id() + " has no approval " + approval_id};
-  }
-  Resolve(approval_id, NameOf(decision), "person", reason);
-  Status committed = log_->Commit();  // decided means on disk, also when the agent dies of the news
-  adapter_->Decide(approval_id, {decision != Decision::kDeny, reason, ""});
-  Advance();
-  return committed;
-}
-
-void Agent::Resolve(const std::string& approval_id, const std::string& decision, const char* by,
-                    const std::string& reason) {
-  if (!approvals_.Resolve({approval_id, decision, by})) return;
-  JsonObject data;
-  data.Set("id", approval_id).Set("decision", decision).Set("by", by);
-  if (!reason.empty()) data.Set("reason", reason);
-  Append("approval.resolved", data.Take());
-}
-
-// Decides what nobody decided in time, and sets the timer for the next one.
-void Agent::WatchDeadlines() {
-  const int64_t now = context_.clock.WallMs();
-  int64_t next = 0;
-  const std::vector<PendingApproval> pending = approvals_.pending();
-  for (const PendingApproval& approval : pending) {
-    if (approval.deadline_ms == 0) continue;
-    if (approval.deadline_ms > now) {
-      next = next == 0 ? approval.deadline_ms : std::min(next, approval.deadline_ms);
-      continue;
-    }
-    const bool allow = spec_.permissions.allow_on_timeout;
-    Resolve(approval.request.id, allow ? "allow_once" : "expired", "deadline", "nobody answered in time");
-    adapter_->Decide(approval.request.id, {allow, "nobody answered in time", ""});
-    Advance();
-  }
-  if (next != 0) approval_deadline_.Start(next - now);
 }
 
 }  // namespace reeve

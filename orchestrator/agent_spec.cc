@@ -26,6 +26,8 @@ constexpr size_t kMaxTitleBytes = 512;
 constexpr size_t kMaxLabels = 64;
 constexpr size_t kMaxLabelBytes = 256;
 constexpr size_t kMaxNameBytes = 256;  // a model, an upstream session
+constexpr size_t kMaxRules = 256;      // each is held against every call
+constexpr size_t kMaxRuleBytes = 4096;
 constexpr size_t kMaxKindOptions = 64;
 constexpr size_t kMaxKindOptionBytes = size_t{64} << 10;
 constexpr int64_t kDayMs = 86'400'000;
@@ -113,6 +115,13 @@ class Fields {
       Fail(name, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
     }
   }
+  void Number(std::string_view name, double min, double max, double& out) {
+    JsonValue value = Get(name);
+    if (!value) return;
+    std::optional<double> number = value.AsDouble();
+    if (!number || !(*number >= min && *number <= max)) return Fail(name, "must be a number, not negative");
+    out = *number;
+  }
   void Bool(std::string_view name, bool& out) {
     JsonValue value = Get(name);
     if (!value) return;
@@ -147,6 +156,20 @@ class Fields {
     }
     if (bytes > kMaxCommandBytes) Fail(name, "more than 128 KiB");
     if (out.front().empty()) Fail(name, "its program must not be empty");
+  }
+  void Rules(std::string_view name, std::vector<PermissionRule>& out) {
+    JsonValue value = Get(name);
+    if (!value) return;
+    if (!value.Is(JsonType::kArray)) return Fail(name, "must be an array of rules");
+    if (value.size() > kMaxRules) return Fail(name, "more than " + std::to_string(kMaxRules) + " rules");
+    for (JsonValue element : value.Elements()) {
+      const std::string path = Path(name) + "[" + std::to_string(out.size()) + "]";
+      std::string text;
+      Text(path, element, kMaxRuleBytes, text);
+      auto rule = PermissionRule::Parse(text);
+      if (!rule) problems_.Add(path, rule.error().message);
+      out.push_back(rule ? std::move(*rule) : PermissionRule{});
+    }
   }
   // An object of strings. `check` tells what is wrong with a name; nullptr: nothing.
   void Map(std::string_view name, size_t max_members, size_t max_bytes,
@@ -201,6 +224,7 @@ const char* WhyNotLabel(std::string_view name) {
 constexpr std::array kWhen = {"never", "on_failure", "always"};
 constexpr std::array kDefault = {"ask", "allow", "deny"};
 constexpr std::array kOnTimeout = {"deny", "allow"};
+constexpr std::array kOnStall = {"tell", "interrupt", "restart"};
 
 // Six characters of 5 bits: a billion ids beside which a caller's own are not hit by chance.
 std::string RandomSuffix() {
@@ -237,9 +261,11 @@ void ReadProgram(Fields& fields, AgentSpec& spec) {
 
 void ReadModel(Fields& fields, AgentSpec& spec) {
   fields.String("model", kMaxNameBytes, spec.model);
-  if (spec.model.starts_with('-') || std::any_of(spec.model.begin(), spec.model.end(), IsControl)) {
+  if (!spec.model.empty() && !IsModelName(spec.model)) {
     fields.Fail("model", "must not begin with '-' or hold control characters");
   }
+  // It becomes an argument of some kinds' programs.
+  fields.String("system_prompt", kMaxCommandBytes - 1, spec.system_prompt);
   fields.String("prompt", kMaxPromptBytes, spec.prompt);
   fields.String("resume", kMaxNameBytes, spec.resume);
   if (!spec.resume.empty() && !IsSessionId(spec.resume)) {
@@ -257,7 +283,10 @@ void ReadPolicies(Fields& fields, AgentSpec& spec) {
   restart.Int("window_ms", 1, kDayMs, spec.restart.window_ms);
 
   Fields permissions = fields.Object("permissions");
-  permissions.Only({"default", "timeout_ms", "on_timeout"}, {"allow", "ask", "deny"});
+  permissions.Only({"default", "allow", "ask", "deny", "timeout_ms", "on_timeout"});
+  permissions.Rules("allow", spec.permissions.allow);
+  permissions.Rules("ask", spec.permissions.ask);
+  permissions.Rules("deny", spec.permissions.deny);
   permissions.Choice("default", kDefault, spec.permissions.fallback);
   permissions.Int("timeout_ms", 0, 7 * kDayMs, spec.permissions.timeout_ms);
   permissions.Choice("on_timeout", kOnTimeout, spec.permissions.allow_on_timeout);
@@ -265,6 +294,18 @@ void ReadPolicies(Fields& fields, AgentSpec& spec) {
   Fields readiness = fields.Object("readiness");
   readiness.Only({"timeout_ms"});
   readiness.Int("timeout_ms", 1, kDayMs, spec.readiness_timeout_ms);
+}
+
+void ReadLimits(Fields& fields, AgentSpec& spec) {
+  Fields limits = fields.Object("limits");
+  limits.Only({"wall_ms", "max_tokens", "max_cost_usd", "stall_ms", "on_stall", "idle_ms"},
+              {"memory_bytes", "cpu_percent", "pids"});
+  limits.Int("wall_ms", 0, 30 * kDayMs, spec.limits.wall_ms);
+  limits.Int("max_tokens", 0, int64_t{1} << 53, spec.limits.max_tokens);
+  limits.Number("max_cost_usd", 0, 1e9, spec.limits.max_cost_usd);
+  limits.Int("stall_ms", 0, 30 * kDayMs, spec.limits.stall_ms);
+  limits.Choice("on_stall", kOnStall, spec.limits.on_stall);
+  limits.Int("idle_ms", 0, 30 * kDayMs, spec.limits.idle_ms);
 }
 
 void ReadKindOptions(Fields& fields, AgentSpec& spec) {
@@ -299,19 +340,25 @@ bool IsAgentId(std::string_view id) {
                      [](char c) { return IsLower(c) || IsDigit(c) || c == '_' || c == '-'; });
 }
 
+bool IsModelName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxNameBytes && name[0] != '-' &&
+         std::none_of(name.begin(), name.end(), IsControl);
+}
+
 Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   if (!json.Is(JsonType::kObject)) return Error{"invalid_request", "an agent's spec must be a JSON object"};
   AgentSpec spec;
   Problems problems;
   Fields fields(json, "", problems);
-  fields.Only(
-      {"id", "kind", "command", "cwd", "env", "title", "labels", "model", "prompt", "resume", "restart",
-       "permissions", "readiness", "kind_options"},
-      {"user", "files", "system_prompt", "workspace", "limits", "api", "record", "close_on_disconnect"});
+  fields.Only({"id", "kind", "command", "cwd", "env", "title", "labels", "model", "system_prompt", "prompt",
+               "resume", "restart", "permissions", "limits", "readiness", "record", "kind_options"},
+              {"user", "files", "workspace", "api", "close_on_disconnect"});
   ReadIdentity(fields, spec);
   ReadProgram(fields, spec);
   ReadModel(fields, spec);
   ReadPolicies(fields, spec);
+  ReadLimits(fields, spec);
+  fields.Bool("record", spec.record);
   ReadKindOptions(fields, spec);
   if (problems.any()) return problems.ToError();
   return spec;
@@ -328,8 +375,23 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   restart_json.Set("max_restarts", restart.max_restarts).Set("window_ms", restart.window_ms);
   JsonObject permissions_json;
   permissions_json.Set("default", kDefault[static_cast<size_t>(permissions.fallback)]);
+  for (auto [name, rules] :
+       {std::pair{"allow", &permissions.allow}, {"ask", &permissions.ask}, {"deny", &permissions.deny}}) {
+    JsonArray list;
+    for (const PermissionRule& rule : *rules) list.Add(rule.ToString());
+    if (!rules->empty()) permissions_json.SetRaw(name, list.Take());
+  }
   permissions_json.Set("timeout_ms", permissions.timeout_ms);
   permissions_json.Set("on_timeout", kOnTimeout[permissions.allow_on_timeout ? 1 : 0]);
+  JsonObject limits_json;
+  for (auto [name, limit] : {std::pair{"wall_ms", limits.wall_ms},
+                             {"max_tokens", limits.max_tokens},
+                             {"stall_ms", limits.stall_ms},
+                             {"idle_ms", limits.idle_ms}}) {
+    if (limit != 0) limits_json.Set(name, limit);
+  }
+  if (limits.max_cost_usd > 0) limits_json.Set("max_cost_usd", limits.max_cost_usd);
+  if (limits.stall_ms != 0) limits_json.Set("on_stall", kOnStall[static_cast<size_t>(limits.on_stall)]);
   JsonObject options;
   if (turns) options.Set("turns", true);
   for (const auto& [name, value] : kind_options) options.SetRaw(name, value);
@@ -342,9 +404,12 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   SetIfAny(json, "title", title);
   json.SetRaw("labels", MapToJson(labels));
   SetIfAny(json, "model", model);
+  SetIfAny(json, "system_prompt", system_prompt);
   SetIfAny(json, "prompt", prompt);
   SetIfAny(json, "resume", resume);
   json.SetRaw("restart", restart_json.Take()).SetRaw("permissions", permissions_json.Take());
+  json.SetRaw("limits", limits_json.Take());
+  if (record) json.Set("record", true);
   json.SetRaw("readiness", JsonObject().Set("timeout_ms", readiness_timeout_ms).Take());
   json.SetRaw("kind_options", options.Take());
   return json.Take();

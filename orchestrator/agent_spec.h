@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "orchestrator/json.h"
+#include "orchestrator/permissions.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -19,6 +20,17 @@ struct RestartPolicy {
   int64_t window_ms = 600'000;
 };
 
+// What a run may take, and an agent may sit. 0: no limit.
+struct Limits {
+  int64_t wall_ms = 0;      // a run, from its start
+  int64_t max_tokens = 0;   // a run, input and output
+  double max_cost_usd = 0;  // a run
+  int64_t stall_ms = 0;     // silence in a run, while nobody is waited for: the agent is "stalled"
+  enum class OnStall { kTell, kInterrupt, kRestart };
+  OnStall on_stall = OnStall::kTell;
+  int64_t idle_ms = 0;  // without a run: the process is stopped, until a message wakes it
+};
+
 struct AgentSpec {
   std::string id;  // [a-z0-9][a-z0-9_-]{0,63}
   std::string kind;
@@ -28,15 +40,13 @@ struct AgentSpec {
   std::string title;
   std::map<std::string, std::string> labels;
   std::string model;
+  std::string system_prompt;
   std::string prompt;
   std::string resume;
   RestartPolicy restart;
-  struct Permissions {
-    enum class Default { kAsk, kAllow, kDeny };
-    Default fallback = Default::kAsk;
-    int64_t timeout_ms = 0;  // 0: waits for a person as long as the run lasts
-    bool allow_on_timeout = false;
-  } permissions;
+  Permissions permissions;
+  Limits limits;
+  bool record = false;  // keep the agent's own words (transcript.h)
   int64_t readiness_timeout_ms = 60'000;
   bool turns = false;  // kind_options.turns: a jsonl program that reports run.* itself
   std::map<std::string, std::string> kind_options;  // the kind's own, as JSON text
@@ -50,5 +60,7 @@ struct AgentSpec {
 };
 
 bool IsAgentId(std::string_view id);
+// What may be given to a program as a model's name: not empty, no option, no control characters.
+bool IsModelName(std::string_view name);
 
 }  // namespace reeve

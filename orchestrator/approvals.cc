@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "orchestrator/adapters/tool_names.h"
 #include "orchestrator/json.h"
 #include "process/clock.h"
 
@@ -26,12 +27,48 @@ std::optional<Decision> ParseDecision(std::string_view name) {
   return std::nullopt;
 }
 
+const char* NameOf(ElicitationAnswer::Action action) {
+  switch (action) {
+    case ElicitationAnswer::Action::kAccept:
+      return "accept";
+    case ElicitationAnswer::Action::kDecline:
+      return "decline";
+    case ElicitationAnswer::Action::kCancel:
+      return "cancel";
+  }
+  return "";
+}
+
+std::optional<ElicitationAnswer::Action> ParseAction(std::string_view name) {
+  using Action = ElicitationAnswer::Action;
+  for (Action action : {Action::kAccept, Action::kDecline, Action::kCancel}) {
+    if (name == NameOf(action)) return action;
+  }
+  return std::nullopt;
+}
+
+AllowedCall AllowedCall::Of(const ApprovalRequest& request) {
+  AllowedCall call{request.tool, request.input};
+  if (auto input = JsonDocument::Parse(request.input)) {
+    std::string argument = ToolArgument(request.tool, input->root());
+    if (!argument.empty()) call.argument = std::move(argument);
+  }
+  return call;
+}
+
 std::string PendingApproval::ToJson() const {
   JsonObject json;
-  json.Set("id", request.id).Set("kind", "approval").Set("tool", request.tool);
-  json.SetRaw("input", request.input.empty() ? "{}" : request.input);
+  json.Set("id", request.id).Set("kind", request.elicitation ? "elicitation" : "approval");
+  if (!request.tool.empty()) json.Set("tool", request.tool);
+  if (request.elicitation) {
+    json.Set("message", request.message);
+    json.SetRaw("schema", request.schema.empty() ? R"({"type":"object","properties":{}})" : request.schema);
+  } else {
+    json.SetRaw("input", request.input.empty() ? "{}" : request.input);
+  }
   if (!request.call_id.empty()) json.Set("call_id", request.call_id);
-  json.SetRaw("options", R"(["allow_once","allow_always","deny"])");
+  json.SetRaw("options", request.elicitation ? R"(["accept","decline","cancel"])"
+                                             : R"(["allow_once","allow_always","deny"])");
   json.Set("requested_at", FormatTime(requested_at_ms));
   if (deadline_ms != 0) json.Set("deadline", FormatTime(deadline_ms));
   return json.Take();
@@ -56,6 +93,16 @@ const ResolvedApproval* Approvals::FindResolved(const std::string& id) const {
   auto found = std::find_if(resolved_.rbegin(), resolved_.rend(),
                             [&id](const ResolvedApproval& approval) { return approval.id == id; });
   return found == resolved_.rend() ? nullptr : &*found;
+}
+
+bool Approvals::IsAlwaysAllowed(const AllowedCall& call) const {
+  return std::find(always_.begin(), always_.end(), call) != always_.end();
+}
+
+void Approvals::AllowAlways(AllowedCall call) {
+  if (IsAlwaysAllowed(call)) return;
+  always_.push_back(std::move(call));
+  if (always_.size() > kMaxAlways) always_.pop_front();
 }
 
 }  // namespace reeve

@@ -1,6 +1,6 @@
-// Approvals: what one agent waits for a person to allow. A value of its Agent. Each gets exactly one
-// decision: a person's, the policy's, the deadline's; or it is withdrawn when its run ends or the agent takes
-// it back.
+// Approvals: what one agent waits for a person to say, approvals and elicitations alike. A value of its
+// Agent. Each gets exactly one decision: a person's, the policy's, the deadline's; or it is withdrawn when
+// its run ends or the agent takes it back.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +28,21 @@ struct PendingApproval {
   [[nodiscard]] std::string ToJson() const;
 };
 
+const char* NameOf(ElicitationAnswer::Action action);
+std::optional<ElicitationAnswer::Action> ParseAction(std::string_view name);
+
+// A call that a person has allowed for good: this tool, about exactly this.
+struct AllowedCall {
+  std::string tool;
+  std::string argument;  // ToolArgument; the whole input where the tool has none
+  bool operator==(const AllowedCall&) const = default;
+  static AllowedCall Of(const ApprovalRequest& request);
+};
+
 // How one ended: for the second who answers.
 struct ResolvedApproval {
   std::string id;
-  std::string decision;  // allow_once, allow_always, deny, expired, withdrawn
+  std::string decision;  // allow_once, allow_always, deny; accept, decline, cancel; expired, withdrawn
   std::string by;        // person, policy, deadline, agent, daemon
 };
 
@@ -45,11 +56,18 @@ class Approvals {
   // Of the last kRemembered.
   [[nodiscard]] const ResolvedApproval* FindResolved(const std::string& id) const;
 
+  // What "allow_always" has allowed, the newest kMaxAlways of it.
+  [[nodiscard]] const std::deque<AllowedCall>& always() const { return always_; }
+  [[nodiscard]] bool IsAlwaysAllowed(const AllowedCall& call) const;
+  void AllowAlways(AllowedCall call);
+
  private:
+  static constexpr size_t kMaxAlways = 1'000;
   static constexpr size_t kRemembered =
       256;  // a second answer comes within seconds, not hundreds of approvals
   std::vector<PendingApproval> pending_;
   std::deque<ResolvedApproval> resolved_;
+  std::deque<AllowedCall> always_;
 };
 
 }  // namespace reeve

@@ -22,6 +22,7 @@ const char* NameOf(Message::Mode mode) {
 std::string Message::ToJson() const {
   JsonObject json;
   json.Set("text", text).Set("mode", NameOf(mode));
+  if (!model.empty()) json.Set("model", model);
   if (through_pause) json.Set("through_pause", true);
   return json.Take();
 }
@@ -34,6 +35,7 @@ std::optional<Message> Message::FromJson(const std::string& id, const std::strin
   message.text = (*json)["text"].StringOr("");
   std::string_view mode = (*json)["mode"].StringOr("followup");
   message.mode = mode == "steer" ? Mode::kSteer : mode == "interrupt" ? Mode::kInterrupt : Mode::kFollowUp;
+  message.model = (*json)["model"].StringOr("");
   message.through_pause = (*json)["through_pause"].AsBool().value_or(false);
   return message;
 }
@@ -53,6 +55,12 @@ void Inbox::Add(Message message) {
 bool Inbox::Has(const std::string& id) const {
   return std::any_of(waiting_.begin(), waiting_.end(),
                      [&id](const Message& message) { return message.id == id; });
+}
+
+size_t Inbox::steers() const {
+  return static_cast<size_t>(std::count_if(waiting_.begin(), waiting_.end(), [](const Message& message) {
+    return message.mode == Message::Mode::kSteer;
+  }));
 }
 
 bool Inbox::HasNext() const { return !waiting_.empty() && (!paused_ || waiting_.front().through_pause); }

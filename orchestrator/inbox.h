@@ -18,6 +18,7 @@ struct Message {
   std::string text;
   Mode mode = Mode::kFollowUp;
   bool through_pause = false;  // it arrived while the inbox was paused
+  std::string model = {};      // what its turn and those after it shall use; empty: as before
 
   // The record's body, and back. Nothing for a body that is not one.
   [[nodiscard]] std::string ToJson() const;
@@ -28,11 +29,14 @@ const char* NameOf(Message::Mode mode);
 
 class Inbox {
  public:
-  static constexpr size_t kMaxWaiting = 100;  // control/API.md
+  // control/API.md
+  static constexpr size_t kMaxWaiting = 100;
+  static constexpr size_t kMaxSteers = 5;
 
   [[nodiscard]] bool paused() const { return paused_; }
   [[nodiscard]] size_t size() const { return waiting_.size(); }
   [[nodiscard]] bool Has(const std::string& id) const;
+  [[nodiscard]] size_t steers() const;
 
   // In order; steer and interrupt go before the follow-ups, as does what goes through a pause.
   void Add(Message message);

@@ -103,6 +103,8 @@ Result<JsonLine> ScanJsonObject(std::string_view line);
 // Appends `text` quoted and escaped (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
 void AppendJsonString(std::string& out, std::string_view text);
 bool IsUtf8(std::string_view text);
+// RFC 4648 section 4, for bytes that are not UTF-8.
+std::string Base64(std::string_view bytes);
 
 // Writes an object: JsonObject().Set("a", 1).Set("b", "x").Take(). Set with an optional that is empty, and
 // SetRaw with an empty text, write nothing.

@@ -11,6 +11,16 @@
 
 namespace reeve {
 
+// Tokens and money, as usage.updated has them.
+struct Usage {
+  int64_t input_tokens = 0;
+  int64_t output_tokens = 0;
+  double cost_usd = 0;
+  void Add(const Usage& other);
+  [[nodiscard]] std::string ToJson() const;
+  static Usage FromJson(const JsonValue& json);
+};
+
 struct Run {
   enum class Status { kRunning, kCompleted, kFailed, kCancelled };
   std::string id;  // "r<seq of its run.started>"
@@ -18,6 +28,7 @@ struct Run {
   Status status = Status::kRunning;
   std::optional<int> exit_code;  // of a process whose life was the run
   Error error{};                 // of a failed one
+  std::string limit;             // of the spec, that ended it; or empty
   int64_t started_ms = 0;        // wall clock
   int64_t ended_ms = 0;
   std::string usage;  // JSON of its last usage.updated, or empty

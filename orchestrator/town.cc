@@ -50,6 +50,19 @@ bool ProgramFound(const AgentSpec& spec, const std::string& program) {
   return !FindProgram(program, path != spec.env.end() ? path->second : inherited ? inherited : "").empty();
 }
 
+// What a kind would have to leave out is refused, not forgotten.
+Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
+  auto cannot = [&kind](const char* field, const char* why) {
+    return Error{"invalid_request", std::string(field) + ": kind " + kind.name + " " + why};
+  };
+  if (!spec.model.empty() && !kind.can.model) return cannot("model", "has no choice of models");
+  if (!spec.system_prompt.empty() && !kind.can.system_prompt) {
+    return cannot("system_prompt", "takes no system prompt");
+  }
+  if (!spec.resume.empty() && !kind.can.resume) return cannot("resume", "has no sessions to resume");
+  return {};
+}
+
 Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
   auto knows = [&kind](const std::string& name) {
     return std::find(kind.options.begin(), kind.options.end(), name) != kind.options.end();
@@ -81,6 +94,7 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                reaper,
                cgroups,
                options_.data_dir + "/events",
+               options_.data_dir + "/transcripts",
                "",
                options_.log,
                [this] { return NextEpoch(); },
@@ -103,8 +117,9 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
 Town::~Town() = default;
 
 Status Town::Load() {
-  if (mkdir(context_.events_dir.c_str(), 0700) != 0 && errno != EEXIST)
-    return OsError("make " + context_.events_dir, errno);
+  for (const std::string& folder : {context_.events_dir, context_.transcripts_dir}) {
+    if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
+  }
   auto id = TownId(options_.data_dir + "/town-id");
   if (!id) return id.error();
   context_.town_id = *id;
@@ -159,6 +174,7 @@ Result<Agent*> Town::Create(AgentSpec spec, Agent::Done done) {
   if (!kind) return Error{"invalid_request", "kind: there is no kind " + spec.kind};
   if (spec.command.empty() && !kind->program)
     return Error{"invalid_request", "command: kind " + spec.kind + " needs one"};
+  if (Status checked = CheckKindCan(*kind, spec); !checked) return checked.error();
   if (Status checked = CheckKindOptions(*kind, spec); !checked) return checked.error();
   const std::string program = spec.command.empty() ? kind->program : spec.command[0];
   if (!ProgramFound(spec, program)) {
@@ -225,6 +241,7 @@ void Town::FinishDeletion(Agent& agent) {
   store_.DeleteAgent(id, [id](const Status& status) {
     if (!status) log::Failure("purge agent {}: {}", id, status.error().message);
   });
+  Transcript::Remove(context_.transcripts_dir + "/" + id);
   if (auto log = agent.log(); !log) {
     log::Failure("purge agent {}: {}", id, log.error().message);
   } else if (Status removed = (*log)->Remove(); !removed) {

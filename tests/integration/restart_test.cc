@@ -108,13 +108,13 @@ TEST(RestartPolicy, AStopEndsTheWaitForTheNextStart) {
 TEST(DaemonRestart, SpecStateAndEventsSurvive) {
   Daemon daemon;
   daemon.Create(Shell("a1", "echo $KEY; exit 3",
-                      R"(,"title":"T","labels":{"k":"v"},"env":{"KEY":"kept-4711"},"model":"x/y")"));
+                      R"(,"title":"T","labels":{"k":"v"},"env":{"KEY":"kept-4711"})"));
   const std::string before = daemon.WaitFor("a1").body;
   const Strings events = daemon.Events("a1");
   daemon.Kill();
   daemon.Start();
   HttpAnswer after = daemon.Get("/agents/a1");
-  for (const char* field : {"title", "labels", "env", "model", "command", "state", "exit", "last_run.run_id",
+  for (const char* field : {"title", "labels", "env", "command", "state", "exit", "last_run.run_id",
                             "last_run.status", "last_run.error", "created_at", "restarts"}) {
     EXPECT_EQ(after.Field(field), JsonField(before, field)) << field;
   }

@@ -33,14 +33,17 @@ std::string Strings(size_t count, const std::string& text) {
   return array.Take();
 }
 
-constexpr const char* kEverything = R"({
+constexpr const char* kEverything = R"JSON({
   "id": "a1", "kind": "jsonl", "command": ["/bin/sh", "-c", "echo \"hi\""], "cwd": "/tmp/wörk",
   "env": {"PATH": "/bin", "_X1": "se=cret\nline"}, "title": "A \"title\"", "labels": {"team": "blue", "tier/x": ""},
   "model": "provider/model:free", "prompt": "do\nit", "resume": "ses_01AB.c:d-e",
   "restart": {"policy": "on_failure", "max_restarts": 7, "window_ms": 1234},
-  "permissions": {"default": "deny", "timeout_ms": 60000, "on_timeout": "allow"},
+  "system_prompt": "be brief", "record": true,
+  "permissions": {"default": "deny", "allow": ["bash(git *)", "read"], "ask": ["bash(git push*)"], "deny": ["fetch"],
+                  "timeout_ms": 60000, "on_timeout": "allow"},
+  "limits": {"wall_ms": 1, "max_tokens": 2, "max_cost_usd": 0.5, "stall_ms": 3, "on_stall": "restart", "idle_ms": 4},
   "readiness": {"timeout_ms": 5000},
-  "kind_options": {"turns": true, "port": 0, "flags": ["a", {"b": null}]}})";
+  "kind_options": {"turns": true, "port": 0, "flags": ["a", {"b": null}]}})JSON";
 
 TEST(AgentSpec, ReadsEveryField) {
   Result<AgentSpec> spec = Read(kEverything);
@@ -58,7 +61,19 @@ TEST(AgentSpec, ReadsEveryField) {
   EXPECT_EQ(spec->restart.when, RestartPolicy::When::kOnFailure);
   EXPECT_EQ(spec->restart.max_restarts, 7);
   EXPECT_EQ(spec->restart.window_ms, 1234);
-  EXPECT_EQ(spec->permissions.fallback, AgentSpec::Permissions::Default::kDeny);
+  EXPECT_EQ(spec->permissions.fallback, Permissions::Verdict::kDeny);
+  ASSERT_EQ(spec->permissions.allow.size(), 2u);
+  EXPECT_EQ(spec->permissions.allow[0].ToString(), "bash(git *)");
+  EXPECT_EQ(spec->permissions.ask[0].ToString(), "bash(git push*)");
+  EXPECT_EQ(spec->permissions.deny[0].ToString(), "fetch");
+  EXPECT_EQ(spec->system_prompt, "be brief");
+  EXPECT_TRUE(spec->record);
+  EXPECT_EQ(spec->limits.wall_ms, 1);
+  EXPECT_EQ(spec->limits.max_tokens, 2);
+  EXPECT_EQ(spec->limits.max_cost_usd, 0.5);
+  EXPECT_EQ(spec->limits.stall_ms, 3);
+  EXPECT_EQ(spec->limits.on_stall, Limits::OnStall::kRestart);
+  EXPECT_EQ(spec->limits.idle_ms, 4);
   EXPECT_EQ(spec->permissions.timeout_ms, 60'000);
   EXPECT_TRUE(spec->permissions.allow_on_timeout);
   EXPECT_EQ(spec->readiness_timeout_ms, 5000);
@@ -75,7 +90,7 @@ TEST(AgentSpec, AKindIsEnough) {
     ASSERT_TRUE(spec.ok()) << spec.error().message;
     EXPECT_TRUE(spec->command.empty());
     EXPECT_EQ(spec->restart.when, RestartPolicy::When::kNever);
-    EXPECT_EQ(spec->permissions.fallback, AgentSpec::Permissions::Default::kAsk);
+    EXPECT_EQ(spec->permissions.fallback, Permissions::Verdict::kAsk);
     EXPECT_FALSE(spec->permissions.allow_on_timeout);
     EXPECT_EQ(spec->readiness_timeout_ms, 60'000);
   }
@@ -140,14 +155,13 @@ TEST(AgentSpec, UnknownFieldsAreAllNamed) {
 }
 
 TEST(AgentSpec, FieldsOfLaterVersionsSaySo) {
-  for (const char* field :
-       {"user", "files", "system_prompt", "workspace", "limits", "api", "record", "close_on_disconnect"}) {
+  for (const char* field : {"user", "files", "workspace", "api", "close_on_disconnect"}) {
     EXPECT_EQ(Refusal(With("\"" + std::string(field) + "\":{}")),
               std::string(field) + ": not supported in this version");
   }
-  for (const char* rule : {"allow", "ask", "deny"}) {
-    EXPECT_EQ(Refusal(With(R"("permissions":{")" + std::string(rule) + R"(":["bash"]})")),
-              "permissions." + std::string(rule) + ": not supported in this version");
+  for (const char* limit : {"memory_bytes", "cpu_percent", "pids"}) {
+    EXPECT_EQ(Refusal(With(R"("limits":{")" + std::string(limit) + R"(":1})")),
+              "limits." + std::string(limit) + ": not supported in this version");
   }
 }
 
@@ -191,6 +205,15 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
       {R"("permissions":{"default":true})", "permissions.default: must be one of ask, allow, deny"},
       {R"("permissions":{"timeout_ms":"5s"})", "permissions.timeout_ms: must be a whole number"},
       {R"("permissions":{"on_timeout":"ask"})", "permissions.on_timeout: must be one of deny, allow"},
+      {R"("permissions":{"allow":"bash"})", "permissions.allow: must be an array of rules"},
+      {R"("permissions":{"deny":["bash",7]})", "permissions.deny[1]: must be a string"},
+      {R"("permissions":{"ask":["bash(x"]})", "permissions.ask[0]: not a rule"},
+      {R"("limits":{"wall_ms":-1})", "limits.wall_ms: must be a whole number from 0"},
+      {R"("limits":{"max_cost_usd":"1"})", "limits.max_cost_usd: must be a number"},
+      {R"("limits":{"on_stall":"kill"})", "limits.on_stall: must be one of tell, interrupt, restart"},
+      {R"("limits":{"wall":1})", "unknown field limits.wall"},
+      {R"("record":"yes")", "record: must be true or false"},
+      {R"("system_prompt":1)", "system_prompt: must be a string"},
       {R"("readiness":{"timeout_ms":0})", "readiness.timeout_ms: "},
       {R"("kind_options":[])", "kind_options: must be an object"},
       {R"("kind_options":{"turns":1})", "kind_options.turns: must be true or false"},

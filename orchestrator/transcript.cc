@@ -1,0 +1,133 @@
+#include "orchestrator/transcript.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "orchestrator/json.h"
+#include "process/clock.h"
+#include "process/log.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kLeastSecret = 8;
+
+std::vector<std::string> WorthHiding(std::vector<std::string> secrets) {
+  std::erase_if(secrets, [](const std::string& secret) { return secret.size() < kLeastSecret; });
+  // The longer first: one may hold another.
+  std::sort(secrets.begin(), secrets.end(),
+            [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
+  return secrets;
+}
+
+}  // namespace
+
+Transcript::Transcript(const Clock& clock, const std::string& base, std::vector<std::string> secrets)
+    : clock_(clock),
+      path_(base + ".jsonl"),
+      older_path_(base + ".1.jsonl"),
+      secrets_(WorthHiding(std::move(secrets))) {}
+
+std::vector<std::string> Transcript::Files(const std::string& base) {
+  std::vector<std::string> files;
+  for (const char* name : {".1.jsonl", ".jsonl"}) {
+    if (access((base + name).c_str(), F_OK) == 0) files.push_back(base + name);
+  }
+  return files;
+}
+
+void Transcript::Remove(const std::string& base) {
+  for (const std::string& file : Files(base)) (void)unlink(file.c_str());
+}
+
+void Transcript::Heard(Child::Output from, std::string_view bytes) {
+  const bool out = from == Child::Output::kStdout;
+  TakeBytes(out ? "in" : "err", out ? out_ : err_, bytes);
+}
+
+void Transcript::TakeBytes(const char* dir, std::string& held, std::string_view bytes) {
+  for (;;) {
+    const size_t end = bytes.find('\n');
+    held += bytes.substr(0, end);
+    if (end != std::string_view::npos) {
+      Write(dir, std::exchange(held, {}), false);
+      bytes.remove_prefix(end + 1);
+      continue;
+    }
+    // What is let go must not end within a secret: as much as the longest is kept back.
+    const size_t kept = secrets_.empty() ? 0 : secrets_.front().size();
+    if (held.size() <= kMaxLineBytes + kept) return;
+    Hide(held);
+    const size_t cut = std::min(held.size(), kMaxLineBytes);
+    Write(dir, held.substr(0, cut), true);
+    held.erase(0, cut);
+    return;
+  }
+}
+
+void Transcript::Told(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t end = bytes.find('\n');
+    Write("out", std::string(bytes.substr(0, end)), end == std::string_view::npos);
+    bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
+  }
+}
+
+void Transcript::EndProcess() {
+  if (!out_.empty()) Write("in", std::exchange(out_, {}), true);
+  if (!err_.empty()) Write("err", std::exchange(err_, {}), true);
+}
+
+// As they stand, and as they stand within a JSON string.
+void Transcript::Hide(std::string& text) const {
+  for (const std::string& secret : secrets_) {
+    std::string quoted;
+    AppendJsonString(quoted, secret);
+    for (const std::string& form : {secret, quoted.substr(1, quoted.size() - 2)}) {
+      for (size_t at = text.find(form); at != std::string::npos; at = text.find(form, at + 3)) {
+        text.replace(at, form.size(), "***");
+      }
+    }
+  }
+}
+
+void Transcript::Write(const char* dir, std::string text, bool partial) {
+  JsonObject line;
+  line.Set("time", FormatTime(clock_.WallMs())).Set("dir", dir);
+  Hide(text);
+  if (IsUtf8(text)) {
+    line.Set("text", text);
+  } else {
+    line.Set("text", Base64(text)).Set("encoding", "base64");
+  }
+  if (partial) line.Set("partial", true);
+  std::string bytes = line.Take();
+  bytes += '\n';
+
+  if (file_.valid() && size_ + bytes.size() > kMaxFileBytes) {
+    file_ = {};
+    (void)std::rename(path_.c_str(), older_path_.c_str());
+  }
+  if (!file_.valid()) {
+    file_ = Fd(open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    struct stat there {};
+    size_ = file_.valid() && fstat(file_.get(), &there) == 0 ? static_cast<uint64_t>(there.st_size) : 0;
+  }
+  // A part of a line that a full disk took ends in a line of its own: readers skip what is no JSON.
+  const ssize_t written = file_.valid() ? write(file_.get(), bytes.data(), bytes.size()) : -1;
+  if (written == static_cast<ssize_t>(bytes.size())) {
+    size_ += bytes.size();
+    failed_ = false;
+  } else if (!std::exchange(failed_, true)) {
+    log::Warning("{}: cannot be written: {}", path_, OsError("write", errno).message);
+  }
+}
+
+}  // namespace reeve
