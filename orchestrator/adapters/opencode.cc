@@ -26,6 +26,7 @@ constexpr int kMaxFailures = 10;  // of the event stream, one after the other: t
 constexpr size_t kMaxHeld = 10'000;
 constexpr size_t kMaxHeldBytes = size_t{32} << 20;
 constexpr size_t kMaxMessagesBytes = size_t{32} << 20;
+constexpr size_t kMaxModelsBytes = size_t{16} << 20;  // a few hundred providers with all they have to say
 constexpr int kLooks = 3;  // for the turn of an accepted prompt that the stream never told of
 
 std::string PercentEncode(std::string_view text) {
@@ -75,6 +76,22 @@ std::string WhyNot(const Result<HttpResponse>& response) {
   return why;
 }
 
+// GET /config/providers as [{id, name}].
+Result<std::string> ModelsIn(const std::string& providers_json) {
+  auto json = JsonDocument::Parse(providers_json);
+  if (!json) return json.error();
+  JsonArray models;
+  for (const JsonValue& provider : (*json)["providers"].Elements()) {
+    const std::string prefix = std::string(provider["id"].StringOr("")) + "/";
+    for (const auto& model : provider["models"].Members()) {
+      JsonObject entry;
+      entry.Set("id", prefix + std::string(model.key));
+      models.AddRaw(entry.Set("name", model.value["name"].StringOr(model.key)).Take());
+    }
+  }
+  return models.Take();
+}
+
 class OpencodeAdapter final : public Adapter {
  public:
   OpencodeAdapter(AgentHost& host, std::string session, const OpencodeFlavour& flavour,
@@ -97,6 +114,8 @@ class OpencodeAdapter final : public Adapter {
   void Interrupt() override;
   void PrepareStop(std::function<void()> done) override;
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
+  void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
+  void ListModels(std::function<void(Result<std::string>)> done) override;
 
  private:
   enum class State {
@@ -114,6 +133,8 @@ class OpencodeAdapter final : public Adapter {
 
   [[nodiscard]] HttpRequest Request(const char* method, const std::string& path) const;
   void Call(Calls& calls, HttpRequest request, OnAnswer done);
+  void Command(const std::string& path, std::string body, OnAnswer done);
+  void Reply(const std::string& what, const std::string& path, std::string body);
   void TakeLine(const char* stream, std::string_view line, bool truncated);
 
   void Probe();
@@ -131,12 +152,14 @@ class OpencodeAdapter final : public Adapter {
   void FinishCatchUp();
   void Live();
 
+  [[nodiscard]] Status CheckModel() const;
   void SendPrompt(const std::string& text);
   void SendAbort();
   void Settle();
   [[nodiscard]] int64_t WaitMs() const;
   void Advance();
   void EmitError(const char* code, const std::string& message);
+  void TellModels(const Result<std::string>& models);
 
   AgentHost& host_;
   const OpencodeFlavour flavour_;
@@ -166,7 +189,9 @@ class OpencodeAdapter final : public Adapter {
   int aborting_ = 0;
   bool stopping_ = false;
   std::function<void()> stopped_;
+  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
 
+  OpencodeEvents::Wait waiting_for_ = OpencodeEvents::Wait::kNone;  // what settle_ runs for
   Timer again_;
   Timer silence_;
   Timer settle_;
@@ -179,12 +204,15 @@ class OpencodeAdapter final : public Adapter {
 
 // --- process
 
+Status OpencodeAdapter::CheckModel() const {
+  const std::string& model = host_.model();
+  if (model.empty() || (model.find('/') != 0 && model.find('/') < model.size() - 1)) return {};
+  return Error{"invalid_request",
+               "model: " + std::string(flavour_.name) + " wants provider/model, not " + model};
+}
+
 Status OpencodeAdapter::Prepare(SpawnSpec& spawn) {
-  const std::string& model = host_.spec().model;
-  if (!model.empty() && (model.find('/') == 0 || model.find('/') >= model.size() - 1)) {
-    return Error{"invalid_request",
-                 "model: " + std::string(flavour_.name) + " wants provider/model, not " + model};
-  }
+  if (Status model = CheckModel(); !model.ok()) return model;
   if (spawn.argv.empty()) spawn.argv.emplace_back(flavour_.name);
   for (const std::string& argument : spawn.argv) {
     for (std::string_view ours : {"--port", "--hostname"}) {
@@ -228,6 +256,7 @@ void OpencodeAdapter::OnExited() {
   stream_.reset();
   fetches_.clear();
   commands_.clear();
+  TellModels(Error{"not_running", std::string(flavour_.name) + " has exited"});
   for (Timer* timer : {&again_, &silence_, &settle_}) timer->Stop();
   out_.Finish([this](std::string_view line, bool truncated) { TakeLine("stdout", line, truncated); });
   err_.Finish([this](std::string_view line, bool truncated) { TakeLine("stderr", line, truncated); });
@@ -257,6 +286,15 @@ void OpencodeAdapter::Call(Calls& calls, HttpRequest request, OnAnswer done) {
                                   calls.erase(id);
                                   done(std::move(answer));
                                 });
+}
+
+// POST of what a person wants, for the transcript too.
+void OpencodeAdapter::Command(const std::string& path, std::string body, OnAnswer done) {
+  HttpRequest request = Request("POST", path);
+  request.timeout_ms = 60'000;  // the first prompt may wait for a snapshot of the folder
+  request.body = std::move(body);
+  host_.OnTold("POST " + path + (request.body.empty() ? "" : " " + request.body));
+  Call(commands_, std::move(request), std::move(done));
 }
 
 void OpencodeAdapter::Probe() {
@@ -290,7 +328,9 @@ void OpencodeAdapter::OpenStream() {
 void OpencodeAdapter::OnStreamBytes(std::string_view bytes) {
   if (state_ != State::kOpening) silence_.Start(timing_.silence_ms);
   const bool fits = parser_->Feed(bytes, [this](const SseEvent& event) {
-    if (stream_ && !event.data.empty()) TakeEvent(event.data);  // an event before this one may have broken it
+    if (!stream_ || event.data.empty()) return;  // an event before this one may have broken it
+    if (event.data.find(R"("type":"server.heartbeat")") == std::string::npos) host_.OnHeard(event.data);
+    TakeEvent(event.data);
   });
   if (!fits && stream_) Broke("an event larger than 16 MiB");
 }
@@ -361,10 +401,9 @@ void OpencodeAdapter::MakeSession() {
   request.timeout_ms = 60'000;  // the first call for a folder loads its configuration and plugins
   JsonObject body;
   if (!host_.spec().title.empty()) body.Set("title", host_.spec().title);
-  // What only a person at its own screen could answer would keep a turn waiting for ever; its own headless
-  // commands deny the same.
+  // What only a person at its own screen could answer would keep a turn waiting for ever.
   JsonArray denied;
-  for (const char* what : {"question", "suggest", "plan_enter", "plan_exit"}) {
+  for (const char* what : {"suggest", "plan_enter", "plan_exit"}) {
     denied.AddRaw(JsonObject().Set("permission", what).Set("pattern", "*").Set("action", "deny").Take());
   }
   request.body = body.SetRaw("permission", denied.Take()).Take();
@@ -440,6 +479,7 @@ Status OpencodeAdapter::Prompt(const std::string& text) {
     return Error{"not_running", std::string(flavour_.name) + " takes no more prompts"};
   if (prompt_ || prompting_)
     return Error{"busy", std::string(flavour_.name) + " has not taken the last prompt yet"};
+  if (Status model = CheckModel(); !model.ok()) return model;
   events_.PromptSent();
   unheard_ = false;
   looks_ = 0;
@@ -455,7 +495,7 @@ void OpencodeAdapter::SendPrompt(const std::string& text) {
   prompting_ = true;
   JsonObject body;
   body.SetRaw("parts", JsonArray().AddRaw(JsonObject().Set("type", "text").Set("text", text).Take()).Take());
-  const std::string& model = host_.spec().model;
+  const std::string& model = host_.model();
   if (const size_t slash = model.find('/'); slash != std::string::npos) {
     body.SetRaw("model", JsonObject()
                              .Set("providerID", model.substr(0, slash))
@@ -463,18 +503,16 @@ void OpencodeAdapter::SendPrompt(const std::string& text) {
                              .Take());
   }
   if (flavour_.asks_about_snapshots) body.Set("snapshotInitialization", "wait");
-  HttpRequest request = Request("POST", "/session/" + PercentEncode(events_.session()) + "/prompt_async");
-  request.timeout_ms = 60'000;
-  request.body = body.Take();
-  Call(commands_, std::move(request), [this](const Result<HttpResponse>& answer) {
-    prompting_ = false;
-    if (!Good(answer)) {
-      const char* code = answer.ok() ? "prompt_refused" : "prompt_failed";
-      events_.PromptEnded(
-          {TurnEnd::Outcome::kFailed, {code, std::string(flavour_.name) + ": " + WhyNot(answer)}});
-    }
-    Advance();
-  });
+  Command("/session/" + PercentEncode(events_.session()) + "/prompt_async", body.Take(),
+          [this](const Result<HttpResponse>& answer) {
+            prompting_ = false;
+            if (!Good(answer)) {
+              const char* code = answer.ok() ? "prompt_refused" : "prompt_failed";
+              events_.PromptEnded(
+                  {TurnEnd::Outcome::kFailed, {code, std::string(flavour_.name) + ": " + WhyNot(answer)}});
+            }
+            Advance();
+          });
 }
 
 void OpencodeAdapter::Interrupt() {
@@ -492,12 +530,14 @@ void OpencodeAdapter::Interrupt() {
 void OpencodeAdapter::SendAbort() {
   abort_wanted_ = false;
   ++aborting_;
-  HttpRequest request = Request("POST", "/session/" + PercentEncode(events_.session()) + "/abort");
-  Call(commands_, std::move(request), [this](const Result<HttpResponse>& answer) {
-    --aborting_;
-    if (!Good(answer)) EmitError("interrupt_failed", std::string(flavour_.name) + ": " + WhyNot(answer));
-    Advance();
-  });
+  Command("/session/" + PercentEncode(events_.session()) + "/abort", "",
+          [this](const Result<HttpResponse>& answer) {
+            --aborting_;
+            if (!Good(answer)) {
+              EmitError("interrupt_failed", std::string(flavour_.name) + ": " + WhyNot(answer));
+            }
+            Advance();
+          });
 }
 
 void OpencodeAdapter::PrepareStop(std::function<void()> done) {
@@ -513,17 +553,46 @@ void OpencodeAdapter::Decide(const std::string& approval_id, const ApprovalAnswe
   JsonObject body;
   body.Set("reply", answer.allow ? "once" : "reject");
   if (!answer.allow && !answer.reason.empty()) body.Set("message", answer.reason);
-  HttpRequest request = Request("POST", "/permission/" + PercentEncode(approval_id) + "/reply");
-  request.body = body.Take();
-  Call(commands_, std::move(request), [this, approval_id](const Result<HttpResponse>& reply) {
-    if (Good(reply) || (reply.ok() && reply->status == 404)) return;  // 404: it waits for nobody any more
-    EmitError("approval_failed",
-              std::string(flavour_.name) + ": approval " + approval_id + ": " + WhyNot(reply));
+  Reply("approval " + approval_id, "/permission/" + PercentEncode(approval_id) + "/reply", body.Take());
+}
+
+void OpencodeAdapter::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
+  const std::string reply = events_.ReplyTo(elicitation_id, answer.content);
+  if (!events_.Answer(elicitation_id)) return;
+  const bool accept = answer.action == ElicitationAnswer::Action::kAccept;
+  const std::string path = "/question/" + PercentEncode(elicitation_id) + (accept ? "/reply" : "/reject");
+  Reply("question " + elicitation_id, path, accept ? reply : "");
+}
+
+void OpencodeAdapter::Reply(const std::string& what, const std::string& path, std::string body) {
+  Command(path, std::move(body), [this, what](const Result<HttpResponse>& answer) {
+    if (Good(answer) || (answer.ok() && answer->status == 404)) return;  // 404: it waits for nobody any more
+    EmitError("approval_failed", std::string(flavour_.name) + ": " + what + ": " + WhyNot(answer));
   });
 }
 
+void OpencodeAdapter::ListModels(std::function<void(Result<std::string>)> done) {
+  if (port_ == 0 || state_ == State::kEnded) {
+    return done(Error{"not_running", std::string(flavour_.name) + " is not running"});
+  }
+  models_wanted_.push_back(std::move(done));
+  if (models_wanted_.size() > 1) return;
+  HttpRequest request = Request("GET", "/config/providers");
+  request.max_body_bytes = kMaxModelsBytes;
+  Call(commands_, std::move(request), [this](const Result<HttpResponse>& answer) {
+    if (!Good(answer)) {
+      return TellModels(Error{"models_failed", std::string(flavour_.name) + ": " + WhyNot(answer)});
+    }
+    TellModels(ModelsIn(answer->body));
+  });
+}
+
+void OpencodeAdapter::TellModels(const Result<std::string>& models) {
+  for (const auto& done : std::exchange(models_wanted_, {})) done(models);
+}
+
 void OpencodeAdapter::Settle() {
-  if (events_.in_turn()) {
+  if (events_.in_turn() || events_.wait() != OpencodeEvents::Wait::kNone) {
     events_.Settle();
   } else {
     if (++looks_ >= kLooks) {
@@ -537,13 +606,14 @@ void OpencodeAdapter::Settle() {
   Advance();
 }
 
-// How long to wait for the rest of a turn that seems over, or for one that should have begun; 0: nothing to
-// wait for.
+// How long to wait for the rest of a turn that seems over, for a call that asks for leave, or for a turn that
+// should have begun; 0: nothing to wait for.
 int64_t OpencodeAdapter::WaitMs() const {
   if (state_ != State::kLive) return 0;
   switch (events_.wait()) {
     case OpencodeEvents::Wait::kForClose:
       return timing_.close_ms;
+    case OpencodeEvents::Wait::kForCall:
     case OpencodeEvents::Wait::kForRest:
       return timing_.rest_ms;
     case OpencodeEvents::Wait::kNone:
@@ -562,7 +632,8 @@ void OpencodeAdapter::Advance() {
   }
   if (const int64_t wait_ms = WaitMs(); wait_ms == 0) {
     settle_.Stop();
-  } else if (!settle_.active()) {
+  } else if (!settle_.active() || waiting_for_ != events_.wait()) {
+    waiting_for_ = events_.wait();
     settle_.Start(wait_ms);
   }
   const bool deaf = state_ != State::kLive && state_ != State::kCatchingUp && aborting_ == 0;

@@ -15,7 +15,7 @@ std::unique_ptr<Adapter> MakeOpencodeAdapter(AgentHost& host, const std::string&
 std::unique_ptr<Adapter> MakeKiloAdapter(AgentHost& host, const std::string& session);
 
 inline constexpr Kind::Can kOpencodeCan = {
-    .turns = true, .interrupt = true, .approve = true, .resume = true, .model = true};
+    .turns = true, .interrupt = true, .approve = true, .elicit = true, .resume = true, .model = true};
 
 struct OpencodeFlavour {
   const char* name;           // of the program, and the user of its HTTP server

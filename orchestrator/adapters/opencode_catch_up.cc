@@ -15,6 +15,7 @@ constexpr int kMaxSessions = 64;  // sub-agents included
 void OpencodeCatchUp::Begin() {
   const std::string session = "/session/" + events_.session();
   Get("/permission", [this](JsonDocument json) { permissions_ = std::move(json); });
+  Get("/question", [this](JsonDocument json) { questions_ = std::move(json); });
   Get(session, [this](JsonDocument json) { session_ = std::move(json); });
   Get(session + "/todo", [this](JsonDocument json) { todos_ = std::move(json); });
   GetSession(events_.session());
@@ -61,6 +62,7 @@ OpencodeEvents::Snapshot OpencodeCatchUp::snapshot() const {
   OpencodeEvents::Snapshot snapshot;
   snapshot.session = session_->root();
   snapshot.permissions = permissions_->root();
+  snapshot.questions = questions_->root();
   snapshot.todos = todos_->root();
   for (const JsonDocument& list : children_) {
     for (const JsonValue& child : list.root().Elements()) snapshot.children.push_back(child);

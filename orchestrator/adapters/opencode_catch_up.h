@@ -38,7 +38,7 @@ class OpencodeCatchUp {
   const std::function<void()> done_;
   int outstanding_ = 0;
   int sessions_ = 0;
-  std::optional<JsonDocument> session_, statuses_, permissions_, todos_;
+  std::optional<JsonDocument> session_, statuses_, permissions_, questions_, todos_;
   std::vector<JsonDocument> children_;
   std::vector<std::pair<std::string, JsonDocument>> messages_;
 };

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <iterator>
 
+#include "orchestrator/adapters/questions.h"
+#include "orchestrator/adapters/tool_names.h"
 #include "process/clock.h"
 
 namespace reeve {
 
 namespace {
 
-// Approvals that are remembered as not to be offered.
+// Approvals that wait, and those that are remembered as not to be offered.
+constexpr size_t kMaxPending = 1'000;
 constexpr size_t kMaxClosed = 1'000;
 
 // Said about the server, not by the agent, or said elsewhere too: not told. Everything else that has no type
@@ -18,6 +21,7 @@ constexpr std::string_view kHousekeeping[] = {
     // signs of life
     "server.connected",
     "server.heartbeat",
+    "server.instance.disposed",
     // copies: of persistent events, of the edits that tools tell with their counts, of a turn's end
     "sync",
     "session.diff",
@@ -94,12 +98,17 @@ void OpencodeEvents::Take(const JsonValue& event) {
   if (!session.empty() && !Ours(session)) return;
 
   if (type == "message.part.delta") return messages_.TakeDelta(properties);
-  if (type == "message.part.updated") return messages_.TakePart(properties["part"], true);
+  if (type == "message.part.updated") {
+    messages_.TakePart(properties["part"], true);
+    return OfferHeld(true);
+  }
   if (type == "message.updated") return void(TakeMessage(properties["info"]));
   if (type == "session.status") return TakeStatus(session, properties["status"]);
   if (type == "session.error") return TakeError(session, properties["error"]);
-  if (type == "permission.asked") return TakePermission(properties);
-  if (type == "permission.replied") return TakeReply(properties);
+  if (type == "permission.asked" || type == "question.asked") return TakeRequest(properties);
+  if (type == "permission.replied" || type == "question.replied" || type == "question.rejected") {
+    return TakeReply(properties);
+  }
   if (type == "file.edited") {
     // After a break the snapshot may have told it already.
     if (!catching_up_) messages_.FileEdited(properties["file"].StringOr(""));
@@ -206,48 +215,116 @@ void OpencodeEvents::TakeTodos(std::string entries) {
 
 // --- approvals
 
-void OpencodeEvents::TakePermission(const JsonValue& request) {
+void OpencodeEvents::TakeRequest(const JsonValue& request) {
   const std::string id(request["id"].StringOr(""));
-  if (id.empty() || closed_.count(id) != 0 || !pending_.insert(id).second) return;
+  if (id.empty() || closed_.count(id) != 0 || pending_.count(id) != 0) return;
+  if (pending_.size() >= kMaxPending) return TellOther(host_, request);
+  pending_[id].json = request.Raw();
+  Offer(id, true);
+}
+
+// The call that asks is told before: by its own part, which may come a little later than the request, or else
+// by what the request says of it.
+void OpencodeEvents::Offer(const std::string& id, bool call_may_come) {
+  Request& pending = pending_.at(id);
+  const auto json = JsonDocument::Parse(pending.json);
+  if (!json) return;
+  const JsonValue request = json->root();
   ApprovalRequest approval;
   approval.id = id;
-  approval.tool = request["permission"].StringOr("");
-  const JsonValue metadata = request["metadata"];
-  approval.input = metadata.Is(JsonType::kObject) && metadata.size() > 0
-                       ? metadata.Raw()
-                       : JsonObject().SetRaw("patterns", request["patterns"].Raw()).Take();
   approval.call_id = request["tool"]["callID"].StringOr("");
-  host_.OnApproval(std::move(approval));
+  approval.elicitation = request["questions"].present();
+  const std::string_view message_id = request["tool"]["messageID"].StringOr("");
+  const std::string_view session = request["sessionID"].StringOr("");
+  approval.tool = approval.elicitation ? "question" : ToolName(request["permission"].StringOr(""));
+  if (approval.elicitation) {
+    approval.input = JsonObject().SetRaw("questions", request["questions"].Raw()).Take();
+    approval.message = QuestionMessage(request["questions"]);
+    approval.schema = QuestionSchema(request["questions"], "multiple");
+  } else if (const JsonValue metadata = request["metadata"]; metadata.size() > 0) {
+    approval.input = metadata.Is(JsonType::kObject) ? metadata.Raw() : "{}";
+  } else {
+    approval.input = JsonObject().SetRaw("patterns", request["patterns"].Raw()).Take();
+  }
+  if (!approval.call_id.empty()) {
+    const auto* call = messages_.FindCall(message_id, approval.call_id);
+    if (messages_.HasEnded(message_id, approval.call_id)) return void(pending_.erase(id));
+    if (!call) {
+      if (call_may_come && !approval.elicitation) return;
+      messages_.Announce(message_id, {approval.call_id, std::string(session == session_ ? "" : session),
+                                      approval.tool, approval.input});
+    } else if (approval.tool == "edit" || approval.tool == call->name) {
+      // What lets it run, not something else that it needs (such as a folder outside); of all tools that
+      // change files the permission is `edit`.
+      approval.tool = call->name;
+      approval.input = call->input;
+    }
+  }
+  pending.offered = true;
+  host_.OnApproval(std::move(approval));  // may answer it
+}
+
+void OpencodeEvents::OfferHeld(bool call_may_come) {
+  std::vector<std::string> held;
+  for (const auto& [id, request] : pending_) {
+    if (!request.offered) held.push_back(id);
+  }
+  for (const std::string& id : held) {
+    if (pending_.count(id) != 0) Offer(id, call_may_come);
+  }
 }
 
 void OpencodeEvents::TakeReply(const JsonValue& reply) {
   const std::string id(reply["requestID"].StringOr(""));
   closed_.erase(id);
-  if (pending_.erase(id) > 0) host_.OnApprovalGone(id);  // not our answer: what we answer is not pending
+  Withdraw(id);  // not our answer: what we answer is not pending
 }
 
-bool OpencodeEvents::Answer(const std::string& approval_id) {
-  if (pending_.erase(approval_id) == 0) return false;
-  Close(approval_id);
+void OpencodeEvents::Withdraw(const std::string& id) {
+  const auto gone = pending_.extract(id);
+  if (gone && gone.mapped().offered) host_.OnApprovalGone(id);
+}
+
+bool OpencodeEvents::Answer(const std::string& id) {
+  if (pending_.erase(id) == 0) return false;
+  Close(id);
   return true;
 }
 
-void OpencodeEvents::Close(const std::string& approval_id) {
-  closed_.insert(approval_id);
+std::string OpencodeEvents::ReplyTo(const std::string& question_id, std::string_view content) const {
+  auto pending = pending_.find(question_id);
+  if (pending == pending_.end()) return {};
+  const auto request = JsonDocument::Parse(pending->second.json);
+  const auto answers = JsonDocument::Parse(content);
+  if (!request || !answers) return {};
+  JsonArray list;
+  for (const JsonValue& question : (*request)["questions"].Elements()) {
+    JsonArray chosen;
+    for (const std::string& answer : QuestionAnswers(question, answers->root())) chosen.Add(answer);
+    list.AddRaw(chosen.Take());
+  }
+  return JsonObject().SetRaw("answers", list.Take()).Take();
+}
+
+void OpencodeEvents::Close(const std::string& id) {
+  closed_.insert(id);
   if (closed_.size() > kMaxClosed) closed_.erase(closed_.begin());  // ids ascend: the oldest
 }
 
 // All that wait, in a snapshot: what is new is offered, what has gone was answered elsewhere.
-void OpencodeEvents::TakePermissions(const JsonValue& list) {
+void OpencodeEvents::TakeRequests(const Snapshot& snapshot) {
   std::set<std::string, std::less<>> listed;
-  for (const JsonValue& request : list.Elements()) {
-    listed.emplace(request["id"].StringOr(""));
-    if (Ours(request["sessionID"].StringOr(""))) TakePermission(request);
+  for (const JsonValue& list : {snapshot.permissions, snapshot.questions}) {
+    for (const JsonValue& request : list.Elements()) {
+      listed.emplace(request["id"].StringOr(""));
+      if (Ours(request["sessionID"].StringOr(""))) TakeRequest(request);
+    }
   }
-  const auto waiting = pending_;
-  for (const std::string& id : waiting) {
-    if (listed.count(id) == 0 && pending_.erase(id) > 0) host_.OnApprovalGone(id);
+  std::vector<std::string> gone;
+  for (const auto& [id, request] : pending_) {
+    if (listed.count(id) == 0) gone.push_back(id);
   }
+  for (const std::string& id : gone) Withdraw(id);
   std::erase_if(closed_, [&listed](const std::string& id) { return listed.count(id) == 0; });
 }
 
@@ -292,12 +369,17 @@ void OpencodeEvents::Idle() {
 }
 
 OpencodeEvents::Wait OpencodeEvents::wait() const {
-  if (turn_ != Turn::kIdle) return Wait::kNone;
+  if (turn_ != Turn::kIdle) {
+    const bool held = std::any_of(pending_.begin(), pending_.end(),
+                                  [](const auto& entry) { return !entry.second.offered; });
+    return held ? Wait::kForCall : Wait::kNone;
+  }
   return closes_turns_ && !idle_assumed_ ? Wait::kForClose : Wait::kForRest;
 }
 
 void OpencodeEvents::Settle() {
-  if (turn_ == Turn::kIdle) End(std::nullopt);
+  if (turn_ == Turn::kIdle) return End(std::nullopt);
+  OfferHeld(false);
 }
 
 void OpencodeEvents::Start() {
@@ -329,10 +411,9 @@ void OpencodeEvents::End(std::optional<std::string_view> reason) {
   turn_ = Turn::kNone;
   opened_ = interrupted_ = false;
   error_.reset();
-  const auto gone = std::exchange(pending_, {});
-  for (const std::string& id : gone) {
+  for (const auto& [id, request] : std::exchange(pending_, {})) {
     Close(id);
-    host_.OnApprovalGone(id);
+    if (request.offered) host_.OnApprovalGone(id);
   }
   host_.OnTurnEnded(end);  // may bring the next prompt
 }
@@ -375,7 +456,8 @@ void OpencodeEvents::TakeSnapshot(const Snapshot& snapshot) {
     }
   }
   if (snapshot.todos) TakeTodos(snapshot.todos.Raw());
-  TakePermissions(snapshot.permissions);
+  TakeRequests(snapshot);
+  OfferHeld(true);
 }
 
 // The stream knows better than the snapshot, where it has said anything of a turn since it is open again.

@@ -39,13 +39,17 @@ class OpencodeEvents {
   void PromptEnded(const TurnEnd& end);
   // A person wants the present turn, or the one awaited, to end.
   void Interrupted() { interrupted_ = true; }
-  // We answer this approval. False: it is not pending (any more).
-  bool Answer(const std::string& approval_id);
+  // We answer this approval or question. False: it is not pending (any more).
+  bool Answer(const std::string& id);
+  // What a pending question's answer is to the server, by what a person's is: the body of POST
+  // /question/ID/reply.
+  [[nodiscard]] std::string ReplyTo(const std::string& question_id, std::string_view content) const;
 
   [[nodiscard]] bool in_turn() const { return turn_ != Turn::kNone; }
   [[nodiscard]] bool awaiting_turn() const { return awaiting_turn_; }
   // The turn seems over, but its end may still come with more to tell: wait a while, then call Settle().
-  enum class Wait { kNone, kForClose, kForRest };
+  // kForCall: an approval is held until its call is known, which mostly comes soon after.
+  enum class Wait { kNone, kForCall, kForClose, kForRest };
   [[nodiscard]] Wait wait() const;
   void Settle();
 
@@ -55,6 +59,7 @@ class OpencodeEvents {
   struct Snapshot {
     JsonValue session;                // GET /session/ID
     JsonValue permissions;            // GET /permission
+    JsonValue questions;              // GET /question
     JsonValue todos;                  // GET /session/ID/todo
     std::vector<JsonValue> children;  // GET /session/ID/children, of each session asked, parents first
     std::vector<std::pair<std::string, JsonValue>>
@@ -87,11 +92,14 @@ class OpencodeEvents {
   void TakeStatus(std::string_view session, const JsonValue& status);
   void TakeError(std::string_view session, const JsonValue& error);
   bool TakeMessage(const JsonValue& info);
-  void TakePermission(const JsonValue& request);
+  void TakeRequest(const JsonValue& request);
+  void Offer(const std::string& id, bool call_may_come);
+  void OfferHeld(bool call_may_come);
   void TakeReply(const JsonValue& reply);
-  void TakePermissions(const JsonValue& list);
+  void TakeRequests(const Snapshot& snapshot);
+  void Withdraw(const std::string& id);
   void TakeTodos(std::string entries);
-  void Close(const std::string& approval_id);
+  void Close(const std::string& id);
   void ChildRuns(const std::string& id, Child& child, bool running);
 
   void Busy();
@@ -109,8 +117,13 @@ class OpencodeEvents {
   std::string todos_ = "[]";
   std::string held_todos_;
   std::map<std::string, Child, std::less<>> children_;  // all sessions below ours
-  std::set<std::string, std::less<>> pending_;          // approvals offered, not answered
-  // Approvals that we answered or that ended with their turn, though the server may still list them: those
+  // Permissions and questions that wait for an answer.
+  struct Request {
+    std::string json;      // as it was asked
+    bool offered = false;  // to the host; before that its call is awaited
+  };
+  std::map<std::string, Request, std::less<>> pending_;
+  // Those that we answered or that ended with their turn, though the server may still list them: those
   // that an abort caught it lists for good.
   std::set<std::string, std::less<>> closed_;
 

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "orchestrator/adapters/tool_names.h"
+
 namespace reeve {
 
 namespace {
@@ -13,6 +15,17 @@ constexpr size_t kMaxDiffBytes = size_t{64} << 10;
 // Messages of one turn that are remembered, so that a turn without end stays small: one per step of the
 // model.
 constexpr size_t kMaxMessages = 2'000;
+
+std::string CallKey(std::string_view message_id, std::string_view call_id) {
+  return std::string(message_id).append("/").append(call_id);
+}
+
+JsonObject CallData(const OpencodeMessages::Call& call) {
+  JsonObject data;
+  data.Set("call_id", call.id);
+  if (!call.session.empty()) data.Set("session", call.session);
+  return data;
+}
 
 }  // namespace
 
@@ -37,6 +50,18 @@ void OpencodeMessages::BeginTurn() {
 }
 
 void OpencodeMessages::EndTurn() {
+  for (auto& [id, message] : messages_) {
+    for (auto& [part_id, part] : message.parts) {
+      if (part.done) continue;
+      if (!part.call.empty()) {
+        part.done = true;
+        if (auto call = calls_.extract(part.call)) TellCutShort(call.mapped());
+      } else if (!part.sent.empty()) {
+        TellText(part_id, part, std::string(part.sent));
+      }
+    }
+  }
+  for (const auto& [key, call] : std::exchange(calls_, {})) TellCutShort(call);
   TellHeldEdits();
   for (const auto& [id, message] : messages_) {
     if (message.assistant) horizon_ms_ = std::max(horizon_ms_, message.created_ms);
@@ -133,53 +158,85 @@ void OpencodeMessages::TakeDelta(const JsonValue& delta) {
 void OpencodeMessages::TakeText(const JsonValue& part, Part& known, bool live) {
   const std::string_view id = part["id"].StringOr("");
   const std::string_view text = part["text"].StringOr("");
-  const bool spoken = known.type == "text";
   if (text.substr(0, known.sent.size()) == known.sent) {
     const std::string_view rest = text.substr(known.sent.size());
     known.sent = text;
     if (live) known.gapped = false;
     if (!rest.empty()) {
-      host_.Emit(spoken ? "assistant.delta" : "reasoning.delta",
+      host_.Emit(known.type == "text" ? "assistant.delta" : "reasoning.delta",
                  JsonObject().Set("message_id", id).Set("text", rest).Take());
     }
   }
   if (part["time"] && !part["time"]["end"]) return;
+  if (!text.empty() || !known.sent.empty()) TellText(std::string(id), known, text);
   known.done = true;
-  const bool said = !text.empty() || !known.sent.empty();
+}
+
+// All of a text, or all that there will be of it.
+void OpencodeMessages::TellText(const std::string& id, Part& known, std::string_view text) {
+  known.done = true;
   known.sent = {};
-  if (said) {
-    host_.Emit(spoken ? "assistant.message" : "reasoning.message",
-               JsonObject().Set("message_id", id).Set("text", text).Take());
-  }
+  host_.Emit(known.type == "text" ? "assistant.message" : "reasoning.message",
+             JsonObject().Set("message_id", id).Set("text", text).Take());
+}
+
+const OpencodeMessages::Call* OpencodeMessages::FindCall(std::string_view message_id,
+                                                         std::string_view call_id) const {
+  auto found = calls_.find(CallKey(message_id, call_id));
+  return found == calls_.end() ? nullptr : &found->second;
+}
+
+bool OpencodeMessages::HasEnded(std::string_view message_id, std::string_view call_id) const {
+  auto message = messages_.find(message_id);
+  if (message == messages_.end()) return false;
+  const auto& parts = message->second.parts;
+  return std::any_of(parts.begin(), parts.end(), [key = CallKey(message_id, call_id)](const auto& entry) {
+    return entry.second.done && entry.second.call == key;
+  });
+}
+
+void OpencodeMessages::Announce(std::string_view message_id, const Call& call) {
+  if (!calls_.try_emplace(CallKey(message_id, call.id), call).second) return;
+  host_.Emit("tool.started", CallData(call).Set("name", call.name).SetRaw("input", call.input).Take());
+}
+
+void OpencodeMessages::TellCutShort(const Call& call) {
+  host_.Emit("tool.failed", CallData(call)
+                                .Set("name", call.name)
+                                .SetRaw("input", call.input)
+                                .Set("output", "the turn ended before the tool did")
+                                .Take());
 }
 
 void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, bool sub_agent) {
   const JsonValue state = part["state"];
   const std::string_view status = state["status"].StringOr("");
   if (status != "running" && status != "completed" && status != "error") return;  // pending: not all is known
-  auto data = [&part, sub_agent] {
-    JsonObject object;
-    object.Set("call_id", part["callID"].StringOr(""));
-    if (sub_agent) object.Set("session", part["sessionID"].StringOr(""));
-    return object;
-  };
-  const std::string_view name = part["tool"].StringOr("");
-  const std::string input = state["input"].Is(JsonType::kObject) ? state["input"].Raw() : "{}";
+  Call call;
+  call.id = part["callID"].StringOr(part["id"].StringOr(""));
+  if (sub_agent) call.session = part["sessionID"].StringOr("");
+  call.name = ToolName(part["tool"].StringOr(""));
+  call.input = state["input"].Is(JsonType::kObject) ? state["input"].Raw() : "{}";
   if (!std::exchange(known.started, true)) {
-    host_.Emit("tool.started", data().Set("name", name).SetRaw("input", input).Take());
+    const std::string_view message_id = part["messageID"].StringOr("");
+    known.call = CallKey(message_id, call.id);
+    Announce(message_id, call);
   }
   if (status == "running") {
     const std::string_view output = state["metadata"]["output"].StringOr("");
     if (output.size() <= known.sent.size() || output.substr(0, known.sent.size()) != known.sent) return;
     const std::string_view more = output.substr(known.sent.size());
+    host_.Emit("tool.output", CallData(call).Set("output", more).Take());
     known.sent = output;
-    return host_.Emit("tool.output", data().Set("output", more).Take());
+    return;
   }
   known.done = true;
   known.sent = {};
+  calls_.erase(known.call);
   const bool failed = status == "error";
-  JsonObject end = data();
-  end.Set("name", name).SetRaw("input", input).Set("output", state[failed ? "error" : "output"].StringOr(""));
+  JsonObject end = CallData(call);
+  end.Set("name", call.name).SetRaw("input", call.input);
+  end.Set("output", state[failed ? "error" : "output"].StringOr(""));
   const JsonValue time = state["time"];
   if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
   host_.Emit(failed ? "tool.failed" : "tool.completed", end.Take());

@@ -21,8 +21,8 @@ class OpencodeMessages {
   // Whose words these are. What was said before `horizon_ms` (of the server's clock) is history, not told.
   void SetSession(std::string session, int64_t horizon_ms);
 
-  // A turn began: its usage counts from zero. It ended: what is left to tell of it is told now, and
-  // everything said so far is history.
+  // A turn began: its usage counts from zero. It ended: what is left to tell of it is told now, texts and
+  // calls that were cut short included, and everything said so far is history.
   void BeginTurn();
   void EndTurn();
 
@@ -31,6 +31,20 @@ class OpencodeMessages {
   // A part as it is now. `live`: it stands in the stream, so that the deltas after it join on to it.
   void TakePart(const JsonValue& part, bool live);
   void TakeDelta(const JsonValue& delta);
+
+  // A tool call that runs, by its message's id and its own (models count theirs from 0 in each answer).
+  struct Call {
+    std::string id;
+    std::string session;  // of a sub-agent's
+    std::string name;     // normalised
+    std::string input;    // JSON object
+  };
+  // Null before its tool.started was told. Good until the next call of a method.
+  [[nodiscard]] const Call* FindCall(std::string_view message_id, std::string_view call_id) const;
+  [[nodiscard]] bool HasEnded(std::string_view message_id, std::string_view call_id) const;
+  // Tells that it began, by what is known of it elsewhere: its part has not come.
+  void Announce(std::string_view message_id, const Call& call);
+
   // The server says that this file was edited. The tool that did it tells more: it is held until then, at the
   // longest until the end of the step.
   void FileEdited(std::string_view path) { edited_.emplace(path); }
@@ -50,6 +64,7 @@ class OpencodeMessages {
     bool gapped = false;   // deltas were missed: those that follow do not join on
     bool started = false;  // tool.started was told
     bool done = false;     // all was told
+    std::string call;      // of a tool call that was started: its key in calls_
   };
   struct Message {
     bool assistant = false;
@@ -59,6 +74,8 @@ class OpencodeMessages {
   };
 
   void TakeText(const JsonValue& part, Part& known, bool live);
+  void TellText(const std::string& id, Part& known, std::string_view text);
+  void TellCutShort(const Call& call);
   void TakeTool(const JsonValue& part, Part& known, bool sub_agent);
   void TakeUsage(const JsonValue& part);
   void TellEdits(const JsonValue& metadata);
@@ -68,6 +85,7 @@ class OpencodeMessages {
   AgentHost& host_;
   std::string session_;
   std::map<std::string, Message, std::less<>> messages_;  // those of the present turn and the last
+  std::map<std::string, Call> calls_;                     // those that run
   int64_t horizon_ms_ = 0;                                // the last message that is history was made then
   std::set<std::string, std::less<>> edited_;             // files edited, not yet told
   std::set<std::string, std::less<>> reported_;           // files told since the last step began

@@ -110,6 +110,7 @@ TEST_P(Recordings, SaidTwiceAreToldOnce) {
     const bool state = text.find("\"message.updated\"") != std::string::npos ||
                        text.find("\"message.part.updated\"") != std::string::npos ||
                        text.find("\"permission.") != std::string::npos ||
+                       text.find("\"question.") != std::string::npos ||
                        text.find("\"todo.updated\"") != std::string::npos ||
                        text.find("\"session.updated\"") != std::string::npos ||
                        text.find("\"session.created\"") != std::string::npos ||
@@ -123,7 +124,7 @@ TEST_P(Recordings, SaidTwiceAreToldOnce) {
 INSTANTIATE_TEST_SUITE_P(Kilo, Recordings,
                          ::testing::Values("turn", "sync", "abort", "abortperm", "reject", "rejectmsg",
                                            "fail400", "fail401", "fail500", "badmodel", "two", "write",
-                                           "edit", "todo", "output", "subagent"));
+                                           "edit", "todo", "output", "subagent", "question"));
 
 // How turns end, apart from the golden files, which a careless update could spoil.
 TEST(OpencodeTurns, BeginOnceAndEndOnceAsTheyDid) {
@@ -137,6 +138,9 @@ TEST(OpencodeTurns, BeginOnceAndEndOnceAsTheyDid) {
       {"fail401", {"> turn started", "> turn failed APIError: mock failure 401"}},
       {"fail500", {"> turn started", "> turn cancelled"}},
       {"badmodel", {"> turn started", "> turn failed UnknownError: Model not found: mock/nope."}},
+      {"question",
+       {"> turn started", "> turn completed", "> turn started", "> turn completed", "> turn started",
+        "> turn cancelled"}},
       {"two", {"> turn started", "> turn completed", "> turn started", "> turn completed"}},
   };
   for (const auto& [name, turns] : expected) {
@@ -413,7 +417,7 @@ TEST_F(OpencodeContent, OurOwnAnswerIsNotTakenBack) {
   };
   Say("permission.asked", R"("id":"per_1","permission":"webfetch","patterns":["http://x"],"metadata":{})");
   Say("permission.replied", R"("requestID":"per_1","reply":"once")");
-  EXPECT_THAT(lines(), ElementsAre(R"(> approval per_1 webfetch {"patterns":["http://x"]} )"));
+  EXPECT_THAT(lines(), ElementsAre(R"(> approval per_1 fetch {"patterns":["http://x"]} )"));
 }
 
 TEST_F(OpencodeContent, ASubAgentsApprovalIsOfferedToo) {
@@ -429,6 +433,97 @@ TEST_F(OpencodeContent, ASubAgentsApprovalIsOfferedToo) {
   EXPECT_TRUE(replay.events.in_turn());
 }
 
+TEST_F(OpencodeContent, AnApprovalFollowsItsCallWhicheverComesFirst) {
+  const char* asked = R"("id":"per_1","permission":"edit","metadata":{"filepath":"/a"},)"
+                      R"("tool":{"messageID":"msg_1","callID":"c1"})";
+  Say("permission.asked", asked);
+  EXPECT_THAT(lines(), ElementsAre());
+  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kForCall);
+  Part(
+      R"("id":"prt_1","type":"tool","callID":"c1","tool":"write","state":{"status":"running","input":{"f":1}})");
+  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kNone);
+  Say("permission.asked", R"("id":"per_2","permission":"external_directory","metadata":{"folder":"/"},)"
+                          R"("tool":{"messageID":"msg_1","callID":"c1"})");
+  EXPECT_THAT(lines(), ElementsAre(R"(tool.started {"call_id":"c1","name":"write","input":{"f":1}})",
+                                   R"(> approval per_1 write {"f":1} c1)",
+                                   R"(> approval per_2 external_directory {"folder":"/"} c1)"));
+}
+
+TEST_F(OpencodeContent, AnApprovalWhoseCallIsNotToldIsToldByWhatItKnows) {
+  Say("permission.asked", R"("id":"per_1","permission":"bash","metadata":{"command":"ls"},)"
+                          R"("tool":{"messageID":"msg_1","callID":"c1"})");
+  replay.events.Settle();
+  Part(R"("id":"prt_1","type":"tool","callID":"c1","tool":"bash","state":{"status":"completed",)"
+       R"("input":{"command":"ls","why":"x"},"output":"a"})");
+  EXPECT_THAT(
+      lines(),
+      ElementsAre(R"(tool.started {"call_id":"c1","name":"bash","input":{"command":"ls"}})",
+                  R"(> approval per_1 bash {"command":"ls"} c1)",
+                  R"(tool.completed {"call_id":"c1","name":"bash","input":{"command":"ls","why":"x"},)"
+                  R"("output":"a"})"));
+}
+
+TEST_F(OpencodeContent, AHeldApprovalThatIsAnsweredElsewhereWasNeverThere) {
+  Say("permission.asked",
+      R"("id":"per_1","permission":"bash","metadata":{},"tool":{"messageID":"msg_1","callID":"c1"})");
+  Say("permission.replied", R"("requestID":"per_1","reply":"once")");
+  replay.events.Settle();
+  EXPECT_THAT(lines(), ElementsAre());
+}
+
+TEST_F(OpencodeContent, ModelsThatCountTheirCallsFromZeroDoNotConfuse) {
+  Say("message.updated",
+      R"("info":{"id":"msg_2","sessionID":"ses_1","role":"assistant","time":{"created":6}})");
+  for (const char* message : {"msg_1", "msg_2"}) {
+    Say("message.part.updated", R"("part":{"sessionID":"ses_1","messageID":")" + std::string(message) +
+                                    R"(","id":"prt_1","type":"tool","callID":"c0","tool":"read",)"
+                                    R"("state":{"status":"running","input":{}}})");
+  }
+  EXPECT_EQ(replay.host.Count("tool.started"), 2u);
+}
+
+TEST_F(OpencodeContent, WhatATurnCutsShortIsToldToItsEnd) {
+  Part(R"("id":"prt_1","type":"text","text":"","time":{"start":1})");
+  Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_1","field":"text","delta":"half a")");
+  Part(
+      R"("id":"prt_2","type":"tool","callID":"c1","tool":"bash","state":{"status":"running","input":{"a":1}})");
+  Say("question.asked", R"("id":"que_1","questions":[],"tool":{"messageID":"msg_1","callID":"c2"})");
+  replay.host.Clear();
+  Say("session.turn.close", R"("reason":"interrupted")");
+  Part(
+      R"("id":"prt_2","type":"tool","callID":"c1","tool":"bash","state":{"status":"error","input":{"a":1}})");
+  EXPECT_THAT(lines(),
+              ElementsAre(R"(assistant.message {"message_id":"prt_1","text":"half a"})",
+                          R"(tool.failed {"call_id":"c1","name":"bash","input":{"a":1},)"
+                          R"("output":"the turn ended before the tool did"})",
+                          R"(tool.failed {"call_id":"c2","name":"question","input":{"questions":[]},)"
+                          R"("output":"the turn ended before the tool did"})",
+                          "> approval gone que_1", "> turn cancelled"));
+}
+
+// ------------------------------------------------------------------------------------------------- questions
+
+TEST_F(OpencodeContent, AnAnswerGoesBackInTheOrderOfTheQuestions) {
+  Say("question.asked", R"("id":"que_1","questions":[{"question":"Which?","header":"W","options":[]},)"
+                        R"({"question":"How many?","multiple":true,"options":[]},{"question":"Why?"}])");
+  EXPECT_EQ(lines().back().find("> elicitation que_1 Which?\nHow many?\nWhy? "), 0) << lines().back();
+  EXPECT_EQ(replay.events.ReplyTo("que_1", R"({"How many?":["1","2"],"Which?":"that","x":1})"),
+            R"({"answers":[["that"],["1","2"],[]]})");
+  EXPECT_EQ(replay.events.ReplyTo("que_2", "{}"), "");
+  EXPECT_TRUE(replay.events.Answer("que_1"));
+  Say("question.replied", R"("requestID":"que_1","answers":[])");
+  EXPECT_EQ(replay.host.Count("> approval gone"), 0u);
+}
+
+TEST_F(OpencodeContent, AQuestionWhoseCallHasEndedIsNotAsked) {
+  Part(
+      R"("id":"prt_1","type":"tool","callID":"c1","tool":"question","state":{"status":"completed","input":{}})");
+  replay.host.Clear();
+  Say("question.asked", R"("id":"que_1","questions":[],"tool":{"messageID":"msg_1","callID":"c1"})");
+  EXPECT_THAT(lines(), ElementsAre());
+  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kNone);
+}
+
 // --------------------------------------------------------------------------------------- a break of the
 // stream
 
@@ -441,7 +536,7 @@ std::string InTheEnd(const RecordingHost& host) {
     const std::string type = line.substr(0, line.find(' '));
     if (type == "usage.updated") usage = line + "\n";  // the parts of a sum come in any order
     if (type == "usage.updated" || type == "agent.error" || type == "tool.output" ||
-        line.compare(0, 10, "> approval") == 0)
+        line.compare(0, 10, "> approval") == 0 || line.compare(0, 13, "> elicitation") == 0)
       continue;
     auto data = JsonDocument::Parse(line.substr(line.find(' ') + 1));
     const std::string id = data ? std::string((*data)["message_id"].StringOr("")) : "";
@@ -494,6 +589,7 @@ std::string WithABreak(const std::vector<std::string>& recorded, size_t broke, s
   OpencodeEvents::Snapshot snapshot;
   snapshot.session = keep(server.Has(root) ? server.Session(root) : "{}");
   snapshot.permissions = keep(server.Permissions());
+  snapshot.questions = keep(server.Questions());
   snapshot.todos = keep(server.Todos(root));
   snapshot.messages.emplace_back(root, keep(server.Messages(root)));
   for (const JsonValue& child : keep(server.Children(root)).Elements()) {

@@ -159,7 +159,7 @@ TEST_F(OpencodeTest, IsReadyOnceItsEventsAreHeardAndItsSessionExists) {
   EXPECT_THAT(server.requests(), ElementsAre("GET /global/health", "GET /event",
                                              ::testing::StartsWith(R"(POST /session {"title":"my task",)")));
   EXPECT_THAT(server.requests().back(),
-              HasSubstr(R"({"permission":"question","pattern":"*","action":"deny"})"));
+              HasSubstr(R"({"permission":"plan_exit","pattern":"*","action":"deny"})"));
   EXPECT_THAT(host.lines(), ElementsAre("> session ses_1", "> ready"));
 }
 
@@ -331,6 +331,82 @@ TEST_F(OpencodeTest, ApprovalsAreAnsweredInTheServersWords) {
                            R"(POST /permission/per_4/reply {"reply":"reject"})"}) {
     EXPECT_EQ(server.Asked(sent), 1u) << sent;
   }
+}
+
+TEST_F(OpencodeTest, AnApprovalIsNotHeldForLongWhenItsCallDoesNotCome) {
+  LaunchReady();
+  SayTurn();
+  Say("permission.asked", R"("id":"per_1","permission":"bash","metadata":{"command":"ls"},)"
+                          R"("tool":{"messageID":"msg_1","callID":"c1"})");
+  EXPECT_TRUE(UntilTold("> approval per_1"));
+}
+
+TEST_F(OpencodeTest, QuestionsAreAnsweredInTheServersWords) {
+  LaunchReady();
+  SayTurn();
+  for (const char* id : {"que_1", "que_2", "que_3"}) {
+    Say("question.asked", R"("id":")" + std::string(id) + R"(","questions":[{"question":"Which?"}])");
+  }
+  EXPECT_TRUE(UntilTold("> elicitation", 3));
+  using Action = ElicitationAnswer::Action;
+  adapter->Answer("que_1", {Action::kAccept, R"({"Which?":"this"})"});
+  adapter->Answer("que_1", {Action::kAccept, R"({"Which?":"that"})"});
+  adapter->Answer("que_2", {Action::kDecline, ""});
+  adapter->Answer("que_3", {Action::kCancel, ""});
+  EXPECT_TRUE(UntilAsked("POST /question/", 3));
+  EXPECT_THAT(std::vector<std::string>(server.requests().end() - 3, server.requests().end()),
+              ::testing::UnorderedElementsAre(R"(POST /question/que_1/reply {"answers":[["this"]]})",
+                                              "POST /question/que_2/reject", "POST /question/que_3/reject"));
+}
+
+TEST_F(OpencodeTest, WhatPassesIsThereForTheTranscript) {
+  LaunchReady();
+  EXPECT_TRUE(adapter->Prompt("hello").ok());
+  SayTurn();
+  Say("permission.asked", R"("id":"per_1","permission":"bash")");
+  EXPECT_TRUE(UntilTold("> approval per_1"));
+  adapter->Decide("per_1", {true, "", ""});
+  server.Say(R"({"type":"server.heartbeat","properties":{}})");
+  SayEnd();
+  EXPECT_TRUE(UntilTold("> turn completed"));
+  EXPECT_THAT(
+      host.told,
+      ElementsAre(HasSubstr(R"(POST /session/ses_1/prompt_async {"parts":[{"type":"text","text":"hello"}])"),
+                  R"(POST /permission/per_1/reply {"reply":"once"})"));
+  EXPECT_THAT(host.heard, ::testing::Contains(HasSubstr("permission.asked")));
+  EXPECT_THAT(host.heard, ::testing::Not(::testing::Contains(HasSubstr("heartbeat"))));
+}
+
+TEST_F(OpencodeTest, TheModelMayChangeFromTurnToTurn) {
+  LaunchReady();
+  host.spec().model = "mock/two";
+  EXPECT_TRUE(adapter->Prompt("x").ok());
+  EXPECT_TRUE(UntilAsked("POST /session/ses_1/prompt_async"));
+  EXPECT_THAT(server.requests().back(), HasSubstr(R"("model":{"providerID":"mock","modelID":"two"})"));
+  SayTurn();
+  SayEnd();
+  EXPECT_TRUE(UntilTold("> turn completed"));
+  host.spec().model = "two";
+  EXPECT_FALSE(adapter->Prompt("x").ok());
+}
+
+TEST_F(OpencodeTest, TheModelsAreThoseOfItsProviders) {
+  server.providers = R"({"providers":[{"id":"a","models":{"m/1":{"name":"One"},"m2":{}}},{"id":"b"}]})";
+  std::vector<std::string> answers;
+  auto take = [&answers](const Result<std::string>& models) {
+    answers.push_back(models.ok() ? *models : models.error().code);
+  };
+  Launch();
+  adapter->ListModels(take);
+  adapter->ListModels(take);
+  EXPECT_TRUE(Until([&answers] { return answers.size() == 2; }));
+  const char* both = R"([{"id":"a/m/1","name":"One"},{"id":"a/m2","name":"m2"}])";
+  EXPECT_THAT(answers, ElementsAre(both, both));
+  EXPECT_EQ(server.Asked("GET /config/providers"), 1u);
+  adapter->ListModels(take);
+  adapter->OnExited();
+  adapter->ListModels(take);
+  EXPECT_THAT(answers, ElementsAre(both, both, "not_running", "not_running"));
 }
 
 TEST_F(OpencodeTest, ADecisionMadeFromWithinTheQuestionIsSent) {

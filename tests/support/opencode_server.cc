@@ -46,6 +46,10 @@ void OpencodeState::Apply(const JsonValue& event) {
     permissions_[std::string(properties["id"].StringOr(""))] = properties.Raw();
   } else if (type == "permission.replied") {
     permissions_.erase(std::string(properties["requestID"].StringOr("")));
+  } else if (type == "question.asked") {
+    questions_[std::string(properties["id"].StringOr(""))] = properties.Raw();
+  } else if (type == "question.replied" || type == "question.rejected") {
+    questions_.erase(std::string(properties["requestID"].StringOr("")));
   } else if (type == "todo.updated") {
     todos_[session] = properties["todos"].Raw();
   }
@@ -82,6 +86,12 @@ std::string OpencodeState::Status() const {
 std::string OpencodeState::Permissions() const {
   JsonArray list;
   for (const auto& [id, request] : permissions_) list.AddRaw(request);
+  return list.Take();
+}
+
+std::string OpencodeState::Questions() const {
+  JsonArray list;
+  for (const auto& [id, request] : questions_) list.AddRaw(request);
   return list.Take();
 }
 
@@ -174,13 +184,16 @@ void OpencodeServer::Answer(TestServer::Connection& connection, const TestServer
     return;
   }
   if (path == "/permission") return connection.Answer(200, state_.Permissions());
+  if (path == "/question") return connection.Answer(200, state_.Questions());
+  if (path == "/config/providers") return connection.Answer(200, providers);
   if (path == "/session/status") return connection.Answer(200, state_.Status());
   if (path == "/session" && request.method == "POST") {
     const std::string id = "ses_" + std::to_string(next_session_++);
     state_.AddSession(id, JsonObject().Set("id", id).Set("title", "New session").Take());
     return connection.Answer(200, state_.Session(id));
   }
-  if (path.compare(0, 12, "/permission/") == 0) return connection.Answer(200, "true");
+  if (path.compare(0, 12, "/permission/") == 0 || path.compare(0, 10, "/question/") == 0)
+    return connection.Answer(200, "true");
   const std::string rest = path.substr(std::min(path.size(), size_t{9}));
   const std::string id = rest.substr(0, rest.find('/'));
   if (path.compare(0, 9, "/session/") != 0 || !state_.Has(id)) {

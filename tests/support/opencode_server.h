@@ -26,6 +26,7 @@ class OpencodeState {
   [[nodiscard]] std::string Messages(const std::string& session, size_t limit = 0) const;
   [[nodiscard]] std::string Status() const;
   [[nodiscard]] std::string Permissions() const;
+  [[nodiscard]] std::string Questions() const;
   [[nodiscard]] std::string Todos(const std::string& session) const;
   void AddSession(const std::string& id, const std::string& info) { sessions_[id] = info; }
 
@@ -34,7 +35,7 @@ class OpencodeState {
     std::string session, info;
     std::vector<std::pair<std::string, std::string>> parts;  // id, JSON; in order
   };
-  std::map<std::string, std::string> sessions_, parents_, status_, permissions_, todos_;
+  std::map<std::string, std::string> sessions_, parents_, status_, permissions_, questions_, todos_;
   std::vector<std::pair<std::string, Message>> messages_;
 };
 
@@ -56,12 +57,13 @@ class OpencodeServer {
   void BreakStreams();
 
   std::string user = "kilo";
-  std::string password;               // another one is a 401
-  std::string directory;              // what every request must carry, decoded as it came
-  bool mute = false;                  // accept connections, answer nothing
-  bool silent = false;                // open streams, but say nothing on them
-  std::map<std::string, int> refuse;  // path ends: status to answer instead
-  std::vector<std::string> wrong;     // requests that no real server would have taken
+  std::string password;                           // another one is a 401
+  std::string directory;                          // what every request must carry, decoded as it came
+  bool mute = false;                              // accept connections, answer nothing
+  bool silent = false;                            // open streams, but say nothing on them
+  std::string providers = R"({"providers":[]})";  // GET /config/providers
+  std::map<std::string, int> refuse;              // path ends: status to answer instead
+  std::vector<std::string> wrong;                 // requests that no real server would have taken
 
  private:
   void Serve(TestServer::Connection& connection, const TestServer::Request& request);

@@ -34,8 +34,8 @@ class RecordingHost : public AgentHost {
   void OnApprovalGone(const std::string& id) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
-  void OnHeard(std::string_view) override {}
-  void OnTold(std::string_view) override {}
+  void OnHeard(std::string_view text) override { heard.emplace_back(text); }
+  void OnTold(std::string_view text) override { told.emplace_back(text); }
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
   void Signal(int signum) override;
@@ -46,6 +46,8 @@ class RecordingHost : public AgentHost {
   [[nodiscard]] bool Has(std::string_view beginning) const { return Count(beginning) > 0; }
   [[nodiscard]] size_t Count(std::string_view beginning) const;
   void Clear() { lines_.clear(); }
+
+  std::vector<std::string> heard, told;  // what passed other than by pipes
 
   // Called, where set, after a line of that kind: what an Agent would do from within.
   std::function<void()> on_ready;
