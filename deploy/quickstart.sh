@@ -28,11 +28,24 @@ if ! { cmake --preset release && cmake --build --preset release; } >build/quicks
 fi
 reeve=$PWD/build/release/reeve
 
+# Of the agents that the tests pin, kilo alone.
+fetch_kilo() {
+  mkdir -p build/quickstart
+  node -e '
+    const fs = require("node:fs"), name = "@kilocode/cli-linux-x64"
+    const pinned = JSON.parse(fs.readFileSync("tests/e2e/agents/package-lock.json")).packages["node_modules/" + name]
+    const root = { name: "reeve-quickstart", dependencies: { [name]: pinned.version } }
+    const lock = { name: root.name, lockfileVersion: 3, packages: { "": root, ["node_modules/" + name]: pinned } }
+    fs.writeFileSync("build/quickstart/package.json", JSON.stringify({ ...root, private: true }))
+    fs.writeFileSync("build/quickstart/package-lock.json", JSON.stringify(lock))' &&
+    npm ci --prefix build/quickstart --ignore-scripts --no-audit --no-fund
+}
+
 kilo=
 if command -v npm >/dev/null && command -v node >/dev/null; then
   say "3/4  fetching kilo (about 290 MB, once)"
-  if npm ci --prefix tests/e2e/kilo --no-audit --no-fund >>build/quickstart.log 2>&1; then
-    kilo=$(find "$PWD/tests/e2e/kilo/node_modules/@kilocode" -path '*/bin/kilo' -type f | head -n 1)
+  if fetch_kilo >>build/quickstart.log 2>&1; then
+    kilo=$PWD/build/quickstart/node_modules/@kilocode/cli-linux-x64/bin/kilo
   fi
   [ -n "$kilo" ] || say "     npm could not fetch it (build/quickstart.log says why): going on without"
 else

@@ -4,7 +4,7 @@
 #   tests/run.sh                 everything, as CI does
 #   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz
 #
-# REEVE_SKIP_KILO=1 leaves out what needs the 290 MB of a real kilo; FUZZ_SECONDS (60) is how long each target runs,
+# REEVE_SKIP_AGENTS=1 leaves out what needs real agents (claude, codex, kilo: 1 GB); FUZZ_SECONDS (60) is how long each target runs,
 # FUZZ_SEED (1) where it begins: another seed looks elsewhere.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -66,10 +66,11 @@ valgrind_filter() {
 
 e2e() {
   npm ci --prefix tests/e2e --no-audit --no-fund || return 1
-  if [ -n "${REEVE_SKIP_KILO:-}" ]; then
-    echo "REEVE_SKIP_KILO is set: THE TESTS WITH A REAL KILO SERVER DO NOT RUN"
-  else
-    npm ci --prefix tests/e2e/kilo --no-audit --no-fund || return 1
+  if [ -z "${REEVE_SKIP_AGENTS:-}" ]; then
+    npm ci --prefix tests/e2e/agents --ignore-scripts --no-audit --no-fund || {
+      echo "npm could not fetch the agents' programs (tests/e2e/agents): REEVE_SKIP_AGENTS=1 leaves their tests out"
+      return 1
+    }
   fi
   # One file at a time: browsers and kilo fill two cores each.
   local file failures=0
@@ -97,6 +98,7 @@ fuzz() {
 }
 
 deploy/setup.sh tests || exit 1
+skipped=
 for name in ${*:-$all}; do
   case $name in
     build) step build build dev ;;
@@ -107,12 +109,19 @@ for name in ${*:-$all}; do
     test) step test run_ctest dev ;;
     asan) step asan-build build asan && step asan run_ctest asan -LE slow ;;
     valgrind) step valgrind valgrind_core ;;
-    e2e) step e2e e2e ;;
+    e2e)
+      if [ -n "${REEVE_SKIP_AGENTS:-}" ]; then
+        skipped="REEVE_SKIP_AGENTS is set: THE TESTS WITH REAL AGENTS (claude, codex, kilo, acp) DID NOT RUN"
+        echo "$skipped"
+      fi
+      step e2e e2e
+      ;;
     quickstart) step quickstart deploy/quickstart.sh --check ;;
     fuzz) step fuzz fuzz ;;
     *) echo "run.sh: unknown step '$name': $all" >&2; exit 64 ;;
   esac
 done
 grep -hE '^(100% tests passed|[0-9]+% tests passed)' build/logs/*.log 2>/dev/null
+[ -z "$skipped" ] || echo "$skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -1,5 +1,4 @@
-// A real kilo server on a model of the tests' own, seen by three viewers at once. Needs kilo/ to be installed (or
-// REEVE_KILO to name the binary): 292 MB that everything else does without.
+// A real kilo server on a model of the tests' own, seen by three viewers at once and on the page.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
