@@ -25,12 +25,14 @@
 //   TOOL*N[cmd]     N calls, one per step of the model, before the final text
 //   CALL[name {…}]  the same with any tool of the agent's, by its name, with these arguments (JSON); of a tool that
 //                   takes plain text, {"input": "…"}
+//   SAY             a few words before each call of a tool
+//   REMEMBER=WORD   nothing, now; RECALL: the final text begins with all words to be remembered in the conversation
 //   THINK=N         N words of reasoning before the final text
 //   LONG=N          the final text has N words
 //   DELAY=MS        between the words of this answer
-//   FAIL=CODE       HTTP error CODE (400, 401, 429, 500, 529 …)
+//   FAIL=CODE       HTTP error CODE (400, 401, 429, 500, 529 …); FAIL=CODE*N: only to the first N requests
 //   HANG            take the request, never answer
-//   CUT             half of the answer, then the connection breaks
+//   CUT             half of the answer, then the connection breaks; CUT*N: only of the first N answers
 // A request without tools (for a title and so on) always gets plain text.
 import http from "node:http"
 import fs from "node:fs"
@@ -92,6 +94,16 @@ function toolArgs(tool, cmd) {
   }
   return out
 }
+// Whether trouble that the prompt wants only for the first few requests is still due.
+const troubles = new Map()
+function due(prompt, times) {
+  if (times === undefined) return true
+  const before = troubles.get(prompt) ?? 0
+  if (before >= +times) return false
+  if (troubles.size > 1000) troubles.clear()
+  troubles.set(prompt, before + 1)
+  return true
+}
 function plan(kind, b) {
   const { prompt, results } = kind === "responses" ? readResponses(b) : readChat(b)
   const tools = kind === "chat" ? (b.tools ?? []).map((t) => ({ name: t.function?.name, schema: t.function?.parameters }))
@@ -104,16 +116,22 @@ function plan(kind, b) {
   const n = +(/\bLONG=(\d+)/.exec(prompt)?.[1] ?? WORDS)
   const words = []
   const head = results ? `Tool results seen: ${results}.` : "Mock answer."
+  if (/\bRECALL\b/.test(prompt)) {
+    const all = JSON.stringify(b.messages ?? b.input ?? "").matchAll(/\bREMEMBER=(\w+)/g)
+    words.push("Remembered:", ...new Set([...all].map((found) => found[1])))
+  }
   words.push(...head.split(" "))
   for (let i = words.length; i < n; i++) words.push("word" + i)
+  const call = tool && results < calls ? { name: tool.name, custom: tool.custom, namespace: tool.namespace, args: named ? JSON.parse(named[2]) : toolArgs(tool, m[2] ?? "echo hi") } : null
+  const fail = /\bFAIL=(\d+)(?:\*(\d+))?/.exec(prompt), cut = /\bCUT\b(?:\*(\d+))?/.exec(prompt)
   return {
     prompt, results, toolNames: tools.map((t) => t.name),
-    call: tool && results < calls ? { name: tool.name, custom: tool.custom, namespace: tool.namespace, args: named ? JSON.parse(named[2]) : toolArgs(tool, m[2] ?? "echo hi") } : null,
+    call, preface: call && /\bSAY\b/.test(prompt) ? ["Let", " me", " see."] : [],
     pieces: words.map((w, i) => (i ? " " : "") + w), text: words.join(" "),
     thoughts: Array.from({ length: +(/\bTHINK=(\d+)/.exec(prompt)?.[1] ?? 0) }, (_, i) => (i ? " " : "") + "thought" + i),
     delay: +(/\bDELAY=(\d+)/.exec(prompt)?.[1] ?? DELAY),
-    fail: tools.length || kind !== "chat" ? +(/\bFAIL=(\d+)/.exec(prompt)?.[1] ?? 0) : 0,
-    hang: /\bHANG\b/.test(prompt) && tools.length > 0, cut: /\bCUT\b/.test(prompt) && tools.length > 0,
+    fail: fail && (tools.length || kind !== "chat") && due(prompt, fail[2]) ? +fail[1] : 0,
+    hang: /\bHANG\b/.test(prompt) && tools.length > 0, cut: cut !== null && tools.length > 0 && due(prompt, cut[1]),
   }
 }
 
@@ -122,12 +140,12 @@ function sse(res) {
   res.flushHeaders?.()
   return (event, data) => { if (res.destroyed) return; res.write((event ? `event: ${event}\n` : "") + `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`) }
 }
-async function pour(res, p, each) { // stream pieces with delay; false when the peer left or the plan says CUT
-  for (let i = 0; i < p.pieces.length; i++) {
+async function pour(res, p, each, pieces = p.pieces) { // stream pieces with delay; false when the peer left or the plan says CUT
+  for (let i = 0; i < pieces.length; i++) {
     if (res.destroyed) return false
-    if (p.cut && i >= p.pieces.length / 2) { res.destroy(); return false }
+    if (p.cut && i >= pieces.length / 2) { res.destroy(); return false }
     if (p.delay) await sleep(p.delay)
-    each(p.pieces[i])
+    each(pieces[i])
   }
   return true
 }
@@ -142,8 +160,12 @@ async function chat(b, p, res, usage) {
   }
   const w = sse(res), chunk = (delta, finish = null) => w(null, { ...base, object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason: finish }] })
   chunk({ role: "assistant", content: "" })
-  if (p.call) { if (p.delay) await sleep(p.delay); chunk({ tool_calls: tc }); chunk({}, "tool_calls") }
-  else {
+  if (p.call) {
+    if (!await pour(res, p, (t) => chunk({ content: t }), p.preface)) return
+    if (p.delay) await sleep(p.delay)
+    chunk({ tool_calls: tc })
+    chunk({}, "tool_calls")
+  } else {
     for (const t of p.thoughts) chunk({ reasoning_content: t })
     if (!await pour(res, p, (t) => chunk({ content: t }))) return
     chunk({}, "stop")
@@ -172,19 +194,29 @@ async function responses(b, p, res, usage) {
     w("response.reasoning_summary_text.done", { item_id: item.id, output_index: 0, summary_index: 0, text: thoughts.join("") })
     w("response.output_item.done", { output_index: 0, item })
   }
+  const message = async (item, pieces) => {
+    const text = pieces.join("")
+    w("response.output_item.added", { output_index: 0, item: { ...item, status: "in_progress", content: [] } })
+    w("response.content_part.added", { item_id: item.id, output_index: 0, content_index: 0, part: { type: "output_text", text: "", annotations: [] } })
+    if (!await pour(res, p, (t) => w("response.output_text.delta", { item_id: item.id, output_index: 0, content_index: 0, delta: t }), pieces)) return false
+    w("response.output_text.done", { item_id: item.id, output_index: 0, content_index: 0, text })
+    w("response.content_part.done", { item_id: item.id, output_index: 0, content_index: 0, part: item.content[0] })
+    return true
+  }
   w("response.created", { response: resp("in_progress", []) })
   if (p.call) {
+    if (p.preface.length) {
+      const before = { type: "message", id: id("msg"), role: "assistant", status: "completed", content: [{ type: "output_text", text: p.preface.join(""), annotations: [] }] }
+      if (!await message(before, p.preface)) return
+      w("response.output_item.done", { output_index: 0, item: before })
+    }
     if (p.delay) await sleep(p.delay)
     w("response.output_item.added", { output_index: 0, item: { ...item, status: "in_progress", ...(isLocal ? {} : p.call.custom ? { input: "" } : { arguments: "" }) } })
     if (p.call.custom) w("response.custom_tool_call_input.delta", { item_id: item.id, output_index: 0, delta: item.input })
     else if (!isLocal) { w("response.function_call_arguments.delta", { item_id: item.id, output_index: 0, delta: item.arguments }); w("response.function_call_arguments.done", { item_id: item.id, output_index: 0, arguments: item.arguments }) }
   } else {
     if (p.thoughts.length) think(p.thoughts)
-    w("response.output_item.added", { output_index: 0, item: { ...item, status: "in_progress", content: [] } })
-    w("response.content_part.added", { item_id: item.id, output_index: 0, content_index: 0, part: { type: "output_text", text: "", annotations: [] } })
-    if (!await pour(res, p, (t) => w("response.output_text.delta", { item_id: item.id, output_index: 0, content_index: 0, delta: t }))) return
-    w("response.output_text.done", { item_id: item.id, output_index: 0, content_index: 0, text: p.text })
-    w("response.content_part.done", { item_id: item.id, output_index: 0, content_index: 0, part: item.content[0] })
+    if (!await message(item, p.pieces)) return
   }
   w("response.output_item.done", { output_index: 0, item })
   w("response.completed", { response: resp("completed", [item]) })
@@ -198,11 +230,16 @@ async function messages(b, p, res, usage) {
   if (!b.stream) return json(res, 200, { ...msg, content: [block], stop_reason: stop, usage: { input_tokens: usage.in, output_tokens: usage.out } })
   const w0 = sse(res), w = (type, d) => w0(type, { type, ...d })
   w("message_start", { message: { ...msg, content: [], stop_reason: null, usage: { input_tokens: usage.in, output_tokens: 1, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 } } })
-  const index = !p.call && p.thoughts.length ? 1 : 0
+  const index = p.call ? (p.preface.length ? 1 : 0) : p.thoughts.length ? 1 : 0
   if (p.call) {
+    if (index) {
+      w("content_block_start", { index: 0, content_block: { type: "text", text: "" } })
+      if (!await pour(res, p, (t) => w("content_block_delta", { index: 0, delta: { type: "text_delta", text: t } }), p.preface)) return
+      w("content_block_stop", { index: 0 })
+    }
     if (p.delay) await sleep(p.delay)
-    w("content_block_start", { index: 0, content_block: { ...block, input: {} } })
-    w("content_block_delta", { index: 0, delta: { type: "input_json_delta", partial_json: JSON.stringify(block.input) } })
+    w("content_block_start", { index, content_block: { ...block, input: {} } })
+    w("content_block_delta", { index, delta: { type: "input_json_delta", partial_json: JSON.stringify(block.input) } })
   } else {
     if (index) {
       w("content_block_start", { index: 0, content_block: { type: "thinking", thinking: "", signature: "" } })
