@@ -13,6 +13,7 @@
 #include "control/server.h"
 #include "control/viewers.h"
 #include "orchestrator/json.h"
+#include "orchestrator/kind_catalog.h"
 #include "orchestrator/town.h"
 #include "process/clock.h"
 #include "tickets/ticket_store.h"
@@ -24,6 +25,7 @@ struct ApiContext {
   Loop& loop;
   const Clock& clock;
   Town& town;
+  KindCatalog& kinds;
   TicketStore& tickets;
   Viewers& viewers;
   std::string base_path;  // "" or "/prefix": prefixes the paths we hand out

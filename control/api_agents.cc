@@ -1,3 +1,5 @@
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -242,6 +244,29 @@ void ListModels(ApiContext& api, const Request& request, Reply reply) {
   });
 }
 
+// At most two files of Transcript::kMaxFileBytes, from the page cache: milliseconds.
+void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  const std::vector<std::string> files = (*agent)->TranscriptFiles();
+  if (files.empty()) {
+    return reply.Send(
+        Response::Problem({"transcript_not_found",
+                           "agent " + (*agent)->id() + ": nothing was recorded; \"record\": true does"}));
+  }
+  Response response{200, {{"Content-Type", "application/x-ndjson"}}, ""};
+  for (const std::string& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    response.body.append(std::istreambuf_iterator<char>(in), {});
+  }
+  reply.Send(std::move(response));
+}
+
+void ListKinds(ApiContext& api, const Request&, Reply reply) {
+  auto shared = Shared(std::move(reply));
+  api.kinds.Describe([shared](std::string json) { shared->Send(Response::Json(200, std::move(json))); });
+}
+
 }  // namespace
 
 void AddAgentRoutes(Router& router, ApiContext& api) {
@@ -269,6 +294,8 @@ void AddAgentRoutes(Router& router, ApiContext& api) {
              }));
   router.Add("POST", "/agents/{id}/interrupt", Access::kOperate, with(Interrupt));
   router.Add("POST", "/agents/{id}/message", Access::kOperate, with(Send));
+  router.Add("GET", "/agents/{id}/transcript", Access::kOperate, with(GetTranscript));
+  router.Add("GET", "/kinds", Access::kView, with(ListKinds));
   router.Add("GET", "/approvals", Access::kView, with(ListApprovals));
   router.Add("POST", "/agents/{id}/approvals/{approval}", Access::kOperate, with(Decide));
   router.Add("POST", "/agents/{id}/elicitations/{elicitation}", Access::kOperate, with(AnswerElicitation));

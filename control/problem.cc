@@ -21,6 +21,7 @@ constexpr std::array kProblems = {
     ProblemKind{"not_found", 404, "Not found"},
     ProblemKind{"agent_not_found", 404, "No such agent"},
     ProblemKind{"approval_not_found", 404, "No such approval"},
+    ProblemKind{"transcript_not_found", 404, "No transcript"},
     ProblemKind{"message_not_found", 404, "No such message"},
     ProblemKind{"run_not_found", 404, "No such run"},
     ProblemKind{"method_not_allowed", 405, "Method not allowed"},

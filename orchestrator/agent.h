@@ -136,6 +136,8 @@ class Agent final : private AgentHost {
   Status Decide(const std::string& approval_id, Decision decision, const std::string& reason,
                 const std::string& input);
   Status Answer(const std::string& elicitation_id, const ElicitationAnswer& answer);
+  // The files of its transcript, oldest first; none where nothing is recorded.
+  [[nodiscard]] std::vector<std::string> TranscriptFiles() const;
   // {models, model}: the choices, and the present one where it is known.
   void ListModels(std::function<void(Result<std::string>)> done);
 

@@ -189,6 +189,10 @@ std::string Agent::ResourcesJson() const {
       .Take();
 }
 
+std::vector<std::string> Agent::TranscriptFiles() const {
+  return Transcript::Files(context_.transcripts_dir + "/" + id());
+}
+
 Result<std::string> Agent::Snapshot() {
   if (auto opened = OpenLog(); !opened) return opened.error();
   if (Status committed = log_->Commit(); !committed) return committed.error();

@@ -464,6 +464,36 @@ std::string Base64(std::string_view bytes) {
   return text;
 }
 
+std::optional<std::string> FromBase64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::string bytes;
+  for (size_t at = 0; at < text.size(); at += 4) {
+    uint32_t group = 0;
+    int padding = 0;
+    for (size_t i = 0; i < 4; ++i) {
+      const char c = text[at + i];
+      uint32_t digit = 0;
+      if (c >= 'A' && c <= 'Z') {
+        digit = static_cast<uint32_t>(c - 'A');
+      } else if (c >= 'a' && c <= 'z') {
+        digit = static_cast<uint32_t>(c - 'a') + 26;
+      } else if (c >= '0' && c <= '9') {
+        digit = static_cast<uint32_t>(c - '0') + 52;
+      } else if (c == '+' || c == '/') {
+        digit = c == '+' ? 62 : 63;
+      } else if (c == '=' && at + 4 == text.size() && i >= 2) {
+        ++padding;
+      } else {
+        return std::nullopt;
+      }
+      if (padding > 0 && c != '=') return std::nullopt;
+      group = group << 6 | digit;
+    }
+    for (int i = 0; i < 3 - padding; ++i) bytes += static_cast<char>(group >> (16 - 8 * i) & 255U);
+  }
+  return bytes;
+}
+
 bool IsUtf8(std::string_view text) {
   const char* at = text.data();
   const char* end = at + text.size();

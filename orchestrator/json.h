@@ -105,6 +105,7 @@ void AppendJsonString(std::string& out, std::string_view text);
 bool IsUtf8(std::string_view text);
 // RFC 4648 section 4, for bytes that are not UTF-8.
 std::string Base64(std::string_view bytes);
+std::optional<std::string> FromBase64(std::string_view text);
 
 // Writes an object: JsonObject().Set("a", 1).Set("b", "x").Take(). Set with an optional that is empty, and
 // SetRaw with an empty text, write nothing.

@@ -13,6 +13,7 @@
 
 #include "control/api.h"
 #include "control/auth.h"
+#include "control/cli/replay.h"
 #include "control/cli/run.h"
 #include "control/router.h"
 #include "control/server.h"
@@ -136,6 +137,7 @@ int Serve(ServeOptions options) {
       {options.data_dir, options.town, Town::Options{}.max_agents, log_limits, options.fsync == "interval"});
   if (Status loaded = town.Load(); !loaded) return Refuse(loaded.error());
 
+  KindCatalog kinds(loop, reaper, cgroups ? cgroups->get() : nullptr);
   TicketStore tickets(clock);
   Viewers::Limits viewer_limits;
   viewer_limits.heartbeat_ms = options.heartbeat_ms;
@@ -165,6 +167,7 @@ int Serve(ServeOptions options) {
   ApiContext api{loop,
                  clock,
                  town,
+                 kinds,
                  tickets,
                  viewers,
                  options.base_path,
@@ -282,6 +285,19 @@ void AddRun(CLI::App& app, RunOptions& options) {
   run->add_option("command", options.command, "The program and its arguments, after --");
 }
 
+void AddReplay(CLI::App& app, ReplayOptions& options) {
+  CLI::App* replay = app.add_subcommand("replay",
+                                        "Play a transcript back as the agent it was taken of: give `reeve "
+                                        "replay FILE` as an agent's command, with the "
+                                        "kind that was recorded.");
+  replay->add_option("--speed", options.speed, "Times the recording's pace")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1e6));
+  replay->add_flag("--fast", options.fast, "As fast as it goes");
+  replay->add_option("file", options.file, "As GET /agents/{id}/transcript gives it")->required();
+  replay->allow_extras();  // what a kind appends to its program's command line
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(
       "reeve runs a fleet of coding agents: it supervises them, keeps their event logs and streams them "
@@ -290,8 +306,10 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "reeve " REEVE_VERSION);
   ServeOptions serve;
   RunOptions run;
+  ReplayOptions replay;
   AddServe(app, serve);
   AddRun(app, run);
+  AddReplay(app, replay);
   app.add_subcommand("version", "Print the version.");
   try {
     app.parse(argc, argv);
@@ -301,6 +319,7 @@ int Main(int argc, char** argv) {
   }
   if (app.got_subcommand("serve")) return Serve(serve);
   if (app.got_subcommand("run")) return RunAgent(run);
+  if (app.got_subcommand("replay")) return Replay(replay);
   std::printf("reeve %s\n", REEVE_VERSION);
   return kOk;
 }

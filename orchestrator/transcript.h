@@ -6,7 +6,7 @@
 // line here; one beyond 1 MiB, or one that was not ended, goes on in the next with "partial":true; what is
 // not UTF-8 is Base64 with "encoding":"base64". The exact values of secrets are replaced by "***".
 //
-// Kept in `<base>.jsonl`; past 32 MiB that becomes `<base>.1.jsonl`, and what was there goes. Owned by its
+// Kept in `<base>.jsonl`; past 16 MiB that becomes `<base>.1.jsonl`, and what was there goes. Owned by its
 // Agent. A line is with the kernel when it was taken: it survives the daemon, not the machine.
 #pragma once
 
@@ -25,7 +25,7 @@ class Clock;
 
 class Transcript {
  public:
-  static constexpr uint64_t kMaxFileBytes = uint64_t{32} << 20;
+  static constexpr uint64_t kMaxFileBytes = uint64_t{16} << 20;
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
 
   // `base` is a path whose folder exists. `secrets`: those of 8 bytes and more are replaced; shorter ones are

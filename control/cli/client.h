@@ -16,7 +16,8 @@ enum ExitCode {
   kOk = 0,
   kFailed = 1,
   kUsage = 64,
-  kNoSuchAgent = 66,
+  kDataError = 65,
+  kNoSuchAgent = 66,  // and no such file
   kUnreachable = 69,
   kRefused = 77,
   kTimedOut = 124,

@@ -87,7 +87,7 @@ TEST_F(TranscriptTest, ALongLineGoesOnAndCutsNoSecret) {
 TEST_F(TranscriptTest, IsBounded) {
   Transcript transcript(clock, base, {});
   const std::string line(Transcript::kMaxLineBytes / 2, 'x');
-  for (int i = 0; i < 160; ++i) transcript.HeardMessage(line);
+  for (int i = 0; i < 80; ++i) transcript.HeardMessage(line);
   uint64_t bytes = 0;
   for (const std::string& file : Transcript::Files(base)) {
     struct stat there {};
