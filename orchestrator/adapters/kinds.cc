@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/claude.h"
 #include "orchestrator/adapters/jsonl.h"
 #include "orchestrator/adapters/opencode.h"
 #include "orchestrator/adapters/process.h"
@@ -22,6 +23,11 @@ const std::vector<Kind>& Kinds() {
        .program = "kilo",
        .install = "npm install -g @kilocode/cli",
        .make = MakeKiloAdapter},
+      {.name = "claude",
+       .can = kClaudeCan,
+       .program = "claude",
+       .install = "npm install -g @anthropic-ai/claude-code",
+       .make = MakeClaudeAdapter},
   };
   return kinds;
 }

@@ -1,0 +1,497 @@
+#include "orchestrator/adapters/claude.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "orchestrator/adapters/claude_events.h"
+#include "orchestrator/adapters/output_lines.h"
+#include "orchestrator/adapters/questions.h"
+#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent_spec.h"
+#include "process/random.h"
+
+namespace reeve {
+
+namespace {
+
+// That wait for a person at a time. More are refused.
+constexpr size_t kMaxPending = 1'000;
+constexpr std::string_view kQuestionTool = "AskUserQuestion";
+
+struct Flag {
+  std::string_view name;  // also in the form name=value
+  std::string_view must;  // its value, where another would break the protocol
+  const char* why;        // refused altogether, and why
+};
+constexpr Flag kTheirs[] = {
+    {"--output-format", "stream-json", nullptr},
+    {"--input-format", "stream-json", nullptr},
+    {"--resume", "", "use `resume`: an agent goes on with its own session"},
+    {"--continue", "", "use `resume`: an agent goes on with its own session"},
+    {"--session-id", "", "claude chooses it"},
+    {"--bg", "", "the process must stay"},
+    {"--background", "", "the process must stay"},
+};
+
+// The position of a flag in a command, or 0.
+size_t Find(const std::vector<std::string>& argv, std::string_view flag) {
+  for (size_t i = 1; i < argv.size(); ++i) {
+    const std::string_view argument = argv[i];
+    if (argument.substr(0, flag.size()) == flag &&
+        (argument.size() == flag.size() || (argument[flag.size()] == '=' && flag.substr(0, 2) == "--"))) {
+      return i;
+    }
+  }
+  return 0;
+}
+
+// RFC 9562 section 5.4, version 4.
+std::string MakeUuid() {
+  std::string hex = RandomHex(16);
+  hex[12] = '4';
+  hex[16] = "89ab"[hex[16] & 3];
+  for (size_t at : {20U, 16U, 12U, 8U}) hex.insert(at, 1, '-');
+  return hex;
+}
+
+std::string UserMessage(const std::string& uuid, std::string_view text) {
+  const std::string block = JsonObject().Set("type", "text").Set("text", text).Take();
+  const std::string message = JsonObject().Set("role", "user").SetRaw("content", "[" + block + "]").Take();
+  return JsonObject()
+      .Set("type", "user")
+      .Set("uuid", uuid)
+      .SetRaw("message", message)
+      .SetRaw("parent_tool_use_id", "null")
+      .Set("session_id", "")
+      .Take();
+}
+
+std::string Allow(std::string_view input) {
+  return JsonObject().Set("behavior", "allow").SetRaw("updatedInput", input).Take();
+}
+std::string Deny(std::string_view reason) {
+  return JsonObject().Set("behavior", "deny").Set("message", reason).Take();
+}
+
+// Its tool AskUserQuestion comes as a call to be permitted; the answers go into the input it is permitted
+// with.
+void AskQuestions(const JsonValue& questions, ApprovalRequest& request) {
+  if (questions.size() == 0) return;
+  request.elicitation = true;
+  request.message = QuestionMessage(questions);
+  request.schema = QuestionSchema(questions, "multiSelect");
+}
+
+std::string WithAnswers(std::string_view input, std::string_view content) {
+  JsonObject answered;
+  JsonObject answers;
+  auto asked = JsonDocument::Parse(input);
+  auto given = JsonDocument::Parse(content);
+  if (!asked || !given) return std::string(input);
+  for (const JsonValue& question : (*asked)["questions"].Elements()) {
+    std::string all;
+    for (const std::string& one : QuestionAnswers(question, given->root())) {
+      if (!all.empty()) all += ", ";
+      all += one;
+    }
+    if (!all.empty()) answers.Set(question["question"].StringOr(""), all);
+  }
+  for (const auto& [key, value] : asked->root().Members()) {
+    if (key != "answers") answered.SetRaw(key, value.Raw());
+  }
+  return answered.SetRaw("answers", answers.Take()).Take();
+}
+
+// What an MCP server asks, passed on.
+void AskElicitation(const JsonValue& asked, ApprovalRequest& request) {
+  request.elicitation = true;
+  request.message = asked["message"].StringOr("");
+  JsonObject input;  // who asks, and where to go to answer
+  for (const char* key : {"mcp_server_name", "title", "description", "url"}) {
+    if (asked[key].Is(JsonType::kString)) input.SetRaw(key, asked[key].Raw());
+  }
+  request.input = input.Take();
+  const JsonValue schema = asked["requested_schema"];
+  request.schema = schema.Is(JsonType::kObject) ? schema.Raw() : R"({"type":"object","properties":{}})";
+}
+
+class ClaudeAdapter final : public Adapter {
+ public:
+  ClaudeAdapter(AgentHost& host, const std::string& session)
+      : host_(host),
+        resume_(session),
+        events_(host, session),
+        lines_(host, kMaxProtocolLine, [this](std::string_view line) { TakeLine(line); }) {}
+
+  Status Prepare(SpawnSpec& spawn) override;
+  void OnSpawned() override;
+  void OnOutput(Child::Output from, std::string_view bytes) override { lines_.Take(from, bytes); }
+  void OnExited() override;
+  Status Prompt(const std::string& text) override;
+  void Interrupt() override;
+  void PrepareStop(std::function<void()> done) override;
+  void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
+  void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
+  void ListModels(std::function<void(Result<std::string>)> done) override;
+
+ private:
+  enum class State {
+    kStarting,  // it has not answered the handshake
+    kReady,
+    kStopping,  // its turn is being ended
+    kClosed,    // its stdin is closed: it ends by itself
+  };
+  struct Pending {
+    ApprovalRequest request;
+    std::string session;  // of the sub-agent that asks, or empty
+  };
+  using OnResponse = std::function<void(const JsonValue& response)>;
+
+  void TakeLine(std::string_view line);
+  bool TakeResponse(const JsonValue& line);
+  void TakeRequest(const JsonValue& line);
+  void TakeReady(const JsonValue& response);
+  void TakeFailedStart(const JsonValue& result);
+  void Offer(std::string id, Pending pending);
+  void SettleApprovals();
+  [[nodiscard]] std::optional<Pending> Take(const std::string& id);
+
+  Status Send(const std::string& line) { return host_.WriteStdin(line + "\n"); }
+  Status Request(const char* name, JsonObject request, OnResponse on_response);
+  void Respond(const std::string& id, const std::string& response);
+  void Refuse(std::string_view id, const std::string& error);
+  Status SendPrompt(const std::string& uuid, const std::string& text);
+  void Close();
+
+  AgentHost& host_;
+  const std::string resume_;
+  ClaudeEvents events_;
+  OutputLines lines_;
+
+  State state_ = State::kStarting;
+  std::string model_;   // what it was told
+  std::string models_;  // what it can be told, a JSON array
+  std::optional<std::pair<std::string, std::string>>
+      held_;  // a prompt, and its uuid, while the model changes
+  int requests_ = 0;
+  std::map<std::string, OnResponse, std::less<>> awaited_;
+  bool interrupting_ = false;
+  std::map<std::string, Pending> pending_;
+  uint64_t turns_ = 0;  // that have ended and been seen to
+  std::function<void()> stopped_;
+};
+
+// --- process
+
+Status ClaudeAdapter::Prepare(SpawnSpec& spawn) {
+  std::vector<std::string>& argv = spawn.argv;
+  if (argv.empty()) argv.emplace_back("claude");
+  for (const Flag& flag : kTheirs) {
+    const size_t at = Find(argv, flag.name);
+    if (at == 0) continue;
+    const std::string value = argv[at].size() > flag.name.size() ? argv[at].substr(flag.name.size() + 1)
+                              : at + 1 < argv.size()             ? argv[at + 1]
+                                                                 : "";
+    if (flag.why || value != flag.must) {
+      return Error{"invalid_request",
+                   "command: " + argv[at] + ": " +
+                       (flag.why ? flag.why : "reeve speaks " + std::string(flag.must) + " with claude")};
+    }
+  }
+  auto add = [&argv](std::string_view flag, std::string_view value) {
+    if (Find(argv, flag) != 0) return;
+    argv.emplace_back(flag);
+    if (!value.empty()) argv.emplace_back(value);
+  };
+  add("--print", "");
+  add("--input-format", "stream-json");
+  add("--output-format", "stream-json");
+  add("--verbose", "");
+  add("--include-partial-messages", "");
+  add("--permission-prompt-tool", "stdio");
+  if (Find(argv, "--dangerously-skip-permissions") == 0) add("--permission-mode", "default");
+  // With =, as a value may begin with a dash.
+  if (!host_.model().empty() && Find(argv, "--model") == 0) {
+    model_ = host_.model();
+    argv.push_back("--model=" + model_);
+  }
+  if (!resume_.empty()) argv.push_back("--resume=" + resume_);
+  const std::string& system_prompt = host_.spec().system_prompt;
+  if (!system_prompt.empty()) argv.push_back("--append-system-prompt=" + system_prompt);
+  for (const char* name : {"DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"}) {
+    spawn.SetEnv(name, "1", SpawnSpec::IfSet::kKeep);
+  }
+  spawn.stdin_pipe = true;
+  return {};
+}
+
+void ClaudeAdapter::OnSpawned() {
+  (void)Request("initialize", std::move(JsonObject().SetRaw("hooks", "null")),
+                [this](const JsonValue& response) { TakeReady(response); });
+}
+
+void ClaudeAdapter::OnExited() {
+  lines_.Finish();
+  events_.Exited();
+  state_ = State::kClosed;
+  awaited_.clear();
+  pending_.clear();
+  if (stopped_) std::exchange(stopped_, nullptr)();
+}
+
+// --- lines
+
+void ClaudeAdapter::TakeLine(std::string_view text) {
+  auto line = JsonDocument::Parse(text);
+  if (!line || !line->root().Is(JsonType::kObject)) return lines_.TellOutput(text);
+  const JsonValue root = line->root();
+  const std::string_view type = root["type"].StringOr("");
+  if (type == "control_response") {
+    if (!TakeResponse(root["response"])) TellClaudeOutput(host_, root);
+  } else if (type == "control_request") {
+    TakeRequest(root);
+  } else if (type == "control_cancel_request") {
+    const std::string id(root["request_id"].StringOr(""));
+    if (pending_.erase(id) > 0) host_.OnApprovalGone(id);
+  } else if (state_ == State::kStarting && type == "result" && !events_.in_turn() &&
+             root["is_error"].AsBool().value_or(false)) {
+    TakeFailedStart(root);
+  } else {
+    events_.Take(root);
+  }
+  SettleApprovals();
+  if (state_ == State::kStopping && !events_.in_turn()) Close();
+}
+
+bool ClaudeAdapter::TakeResponse(const JsonValue& response) {
+  auto awaited = awaited_.find(response["request_id"].StringOr(""));
+  if (awaited == awaited_.end()) return response["subtype"].StringOr("") == "success";
+  const OnResponse on_response = std::move(awaited->second);
+  awaited_.erase(awaited);
+  on_response(response);
+  return true;
+}
+
+void ClaudeAdapter::TakeReady(const JsonValue& response) {
+  if (response["subtype"].StringOr("") != "success") {
+    return host_.OnBroken(
+        {"handshake_failed",
+         "claude: initialize: " + std::string(response["error"].StringOr("no reason given"))});
+  }
+  JsonArray models;
+  for (const JsonValue& model : response["response"]["models"].Elements()) {
+    const std::string_view id = model["value"].StringOr("");
+    if (!id.empty()) {
+      models.AddRaw(JsonObject().Set("id", id).Set("name", model["displayName"].StringOr(id)).Take());
+    }
+  }
+  models_ = models.Take();
+  if (state_ != State::kStarting) return;
+  state_ = State::kReady;
+  host_.OnReady();
+}
+
+// It says why and exits. A session that is gone is forgotten, so that the next process begins a new one.
+void ClaudeAdapter::TakeFailedStart(const JsonValue& result) {
+  const Error error = ClaudeTurnEnd(result).error;
+  const bool lost = !resume_.empty() && (error.message.find("No conversation found") != std::string::npos ||
+                                         error.message.find("--resume requires") != std::string::npos);
+  if (!lost) return host_.OnBroken({"start_failed", "claude: " + error.message});
+  const std::string message =
+      "session " + resume_ + " cannot be resumed, the next start begins a new one: " + error.message;
+  host_.Emit("agent.error",
+             JsonObject().Set("code", "session_lost").Set("message", message).Set("fatal", false).Take());
+  host_.OnSession("");
+}
+
+Status ClaudeAdapter::Request(const char* name, JsonObject request, OnResponse on_response) {
+  const std::string id = std::string(name) + "-" + std::to_string(++requests_);
+  Status sent = Send(JsonObject()
+                         .Set("type", "control_request")
+                         .Set("request_id", id)
+                         .SetRaw("request", request.Set("subtype", name).Take())
+                         .Take());
+  if (sent) awaited_.emplace(id, std::move(on_response));
+  return sent;
+}
+
+void ClaudeAdapter::Respond(const std::string& id, const std::string& response) {
+  const std::string inner =
+      JsonObject().Set("subtype", "success").Set("request_id", id).SetRaw("response", response).Take();
+  (void)Send(JsonObject().Set("type", "control_response").SetRaw("response", inner).Take());
+}
+
+void ClaudeAdapter::Refuse(std::string_view id, const std::string& error) {
+  const std::string inner =
+      JsonObject().Set("subtype", "error").Set("request_id", id).Set("error", error).Take();
+  (void)Send(JsonObject().Set("type", "control_response").SetRaw("response", inner).Take());
+}
+
+// --- turns
+
+Status ClaudeAdapter::Prompt(const std::string& text) {
+  const std::string uuid = MakeUuid();
+  if (host_.model() == model_) return SendPrompt(uuid, text);
+  JsonObject request;
+  const std::string model = host_.model();
+  model.empty() ? request.SetRaw("model", "null") : request.Set("model", model);  // null: its own default
+  Status sent = Request("set_model", std::move(request), [this, model](const JsonValue& response) {
+    if (response["subtype"].StringOr("") == "success") model_ = model;
+    if (!held_) return;
+    const auto [held_uuid, held_text] = std::move(*std::exchange(held_, std::nullopt));
+    Status prompted =
+        model_ == model
+            ? SendPrompt(held_uuid, held_text)
+            : Status(Error{"model_refused",
+                           "model " + model + ": " + std::string(response["error"].StringOr("refused"))});
+    if (!prompted) events_.PromptEnded({TurnEnd::Outcome::kFailed, prompted.error()});
+  });
+  if (!sent) return sent;
+  held_.emplace(uuid, text);
+  events_.PromptSent(uuid);
+  return {};
+}
+
+Status ClaudeAdapter::SendPrompt(const std::string& uuid, const std::string& text) {
+  Status sent = Send(UserMessage(uuid, text));
+  if (sent) events_.PromptSent(uuid);
+  return sent;
+}
+
+// It withdraws what waits for a person itself, and ends its sub-agents.
+void ClaudeAdapter::Interrupt() {
+  if (held_) {
+    held_.reset();
+    events_.PromptEnded({TurnEnd::Outcome::kCancelled, {}});
+    return;
+  }
+  if (interrupting_ || state_ == State::kClosed) return;
+  // A prompt that it has not begun goes too.
+  Status sent =
+      Request("interrupt", std::move(JsonObject().Set("cancel_queued", true)), [this](const JsonValue&) {
+        interrupting_ = false;
+        events_.InterruptTaken();
+      });
+  interrupting_ = sent.ok();
+}
+
+// Idle, it exits as soon as its stdin is closed; a tool that runs would keep it. `done`, which brings the
+// TERM, is called only where it would not exit by itself.
+void ClaudeAdapter::PrepareStop(std::function<void()> done) {
+  stopped_ = std::move(done);
+  if (state_ != State::kReady) {
+    Close();
+    if (stopped_) std::exchange(stopped_, nullptr)();
+    return;
+  }
+  state_ = State::kStopping;
+  if (events_.in_turn()) Interrupt();
+  if (!events_.in_turn()) Close();
+}
+
+void ClaudeAdapter::Close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  host_.CloseStdin();
+  if (events_.has_background() && stopped_) std::exchange(stopped_, nullptr)();
+}
+
+// --- what waits for a person
+
+void ClaudeAdapter::TakeRequest(const JsonValue& line) {
+  const std::string id(line["request_id"].StringOr(""));
+  const JsonValue request = line["request"];
+  const std::string_view subtype = request["subtype"].StringOr("");
+  const bool call = subtype == "can_use_tool";
+  if (id.empty() || (!call && subtype != "elicitation")) {
+    TellClaudeOutput(host_, line);
+    if (!id.empty()) Refuse(id, "not supported: " + std::string(subtype));
+    return;
+  }
+  if (pending_.count(id) != 0) return;
+  if (pending_.size() >= kMaxPending) return Refuse(id, "too many requests wait");
+  Pending pending;
+  pending.request.id = id;
+  if (call) {
+    const std::string_view tool = request["tool_name"].StringOr("");
+    pending.request.tool = ToolName(tool);
+    pending.request.input = request["input"].Is(JsonType::kObject) ? request["input"].Raw() : "{}";
+    pending.request.call_id = request["tool_use_id"].StringOr("");
+    pending.session = request["agent_id"].StringOr("");
+    if (tool == kQuestionTool) AskQuestions(request["input"]["questions"], pending.request);
+  } else {
+    AskElicitation(request, pending.request);
+  }
+  Offer(id, std::move(pending));
+}
+
+void ClaudeAdapter::Offer(std::string id, Pending pending) {
+  const ApprovalRequest& request = pending.request;
+  events_.CallAsked(request.call_id, {request.tool, request.input, pending.session});
+  ApprovalRequest offered = request;
+  pending_.emplace(std::move(id), std::move(pending));
+  host_.OnApproval(std::move(offered));  // may be decided at once
+}
+
+// A turn has ended, and with it what waited. But a sub-agent in the background works on, and needs its
+// answer.
+void ClaudeAdapter::SettleApprovals() {
+  if (turns_ == events_.ended()) return;
+  turns_ = events_.ended();
+  std::map<std::string, Pending> open = std::exchange(pending_, {});
+  for (auto& [id, pending] : open) {
+    if (!pending.session.empty() && events_.WorksOn(pending.session)) Offer(id, std::move(pending));
+  }
+}
+
+std::optional<ClaudeAdapter::Pending> ClaudeAdapter::Take(const std::string& id) {
+  auto found = pending_.find(id);
+  if (found == pending_.end()) return std::nullopt;
+  Pending pending = std::move(found->second);
+  pending_.erase(found);
+  return pending;
+}
+
+void ClaudeAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
+  const std::optional<Pending> pending = Take(approval_id);
+  if (!pending) return;
+  if (!answer.allow) {
+    return Respond(approval_id, Deny(answer.reason.empty() ? "The user does not want this." : answer.reason));
+  }
+  const ApprovalRequest& request = pending->request;
+  if (!answer.input.empty()) events_.ChangeInput(request.call_id, answer.input);
+  Respond(approval_id, Allow(answer.input.empty() ? request.input : answer.input));
+}
+
+void ClaudeAdapter::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
+  using Action = ElicitationAnswer::Action;
+  const std::optional<Pending> pending = Take(elicitation_id);
+  if (!pending) return;
+  const bool accepted = answer.action == Action::kAccept;
+  const ApprovalRequest& request = pending->request;
+  if (request.call_id.empty()) {  // of an MCP server
+    JsonObject response;
+    response.Set("action", accepted ? "accept" : answer.action == Action::kDecline ? "decline" : "cancel");
+    if (accepted) response.SetRaw("content", answer.content);
+    return Respond(elicitation_id, response.Take());
+  }
+  if (!accepted) return Respond(elicitation_id, Deny("The user does not want to answer."));
+  const std::string answered = WithAnswers(request.input, answer.content);
+  Respond(elicitation_id, Allow(answered));
+}
+
+void ClaudeAdapter::ListModels(std::function<void(Result<std::string>)> done) {
+  if (models_.empty()) return done(Error{"not_ready", "claude has not told its models yet"});
+  done(models_);
+}
+
+}  // namespace
+
+std::unique_ptr<Adapter> MakeClaudeAdapter(AgentHost& host, const std::string& session) {
+  return std::make_unique<ClaudeAdapter>(host, session);
+}
+
+}  // namespace reeve

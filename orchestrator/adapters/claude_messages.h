@@ -1,0 +1,87 @@
+// ClaudeMessages: what is said and done in a Claude Code session, told to an AgentHost in reeve's vocabulary:
+// texts, thoughts, tool calls, edits, plans and usage. Turns and sub-agents are ClaudeEvents' business, which
+// owns it and feeds it. No I/O and no time in here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/json.h"
+
+namespace reeve {
+
+class ClaudeMessages {
+ public:
+  explicit ClaudeMessages(AgentHost& host) : host_(host) {}
+
+  // Lines of these types, as they came. False: nothing in it is known.
+  bool TakeStream(const JsonValue& line);
+  bool TakeAssistant(const JsonValue& line);
+  bool TakeUser(const JsonValue& line);
+  // The tokens and the cost of a turn, of its result.
+  void TakeUsage(const JsonValue& result);
+  // A text that was not streamed.
+  void TellText(bool spoken, std::string_view message_id, std::string_view text);
+
+  struct Call {
+    std::string name;     // common
+    std::string input;    // JSON object
+    std::string session;  // of the sub-agent that called, or empty
+  };
+  // A call is known to have begun; the first word on it is told.
+  void BeginCall(const std::string& call_id, Call call);
+  // A person changed what it shall do.
+  void ChangeInput(const std::string& call_id, const std::string& input);
+
+  void BeginTurn();
+  // What is open is closed: texts as far as they were said, calls as failed, but those of sub-agents that
+  // `lives` knows to work on.
+  void EndTurn(const std::function<bool(const std::string& session)>& lives);
+  // The process resumed a session: what it says the whole of it cost includes an unknown part.
+  void ForgetCost() { total_cost_usd_.reset(); }
+
+ private:
+  struct Text {
+    std::string message;  // upstream id
+    std::string id;
+    bool spoken = true;  // otherwise thought
+    std::string said;
+  };
+  struct Usage {
+    int64_t input_tokens = 0;
+    int64_t output_tokens = 0;
+    double cost_usd = 0;
+    bool has_cost = false;
+  };
+
+  std::string NextId(std::string_view message_id);
+  void TellDelta(Text& text, std::string_view more);
+  void CloseText();
+  bool TakeBlock(const JsonValue& line, const JsonValue& block);
+  bool FinishCall(const JsonValue& result, const JsonValue& structured);
+  void TellEdit(const Call& call, const JsonValue& result);
+  void TellUsage(const Usage& usage);
+
+  AgentHost& host_;
+  std::optional<Text> open_;  // being streamed
+  std::string message_;       // being streamed
+  std::string numbered_;      // the message whose texts are being counted
+  int texts_ = 0;             // of it
+  std::map<std::string, Call, std::less<>> calls_;
+  Usage turn_;                 // by results
+  Usage running_;              // since the last result, by the messages themselves
+  int64_t prompt_tokens_ = 0;  // of the message being streamed
+  std::optional<double> total_cost_usd_ = 0;
+};
+
+// What fits nothing else.
+void TellClaudeOutput(AgentHost& host, const JsonValue& value);
+// 0 for what is no number, or beyond what a counter may hold.
+int64_t ClaudeCount(const JsonValue& value);
+
+}  // namespace reeve
