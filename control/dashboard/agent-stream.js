@@ -22,6 +22,7 @@ export class AgentStream extends HTMLElement {
   #headers;
   #tickets;
   #decide;
+  #answer;
   #wake = () => this.#client?.wake();
   #parts;
 
@@ -53,7 +54,7 @@ export class AgentStream extends HTMLElement {
     this.#tickets = provider;
     this.#startSoon();
   }
-  // Headers of the requests to ticket-url and decide-url: an object, or a function that returns one.
+  // Headers of the requests to ticket-url, decide-url and answer-url: an object, or a function that returns one.
   get headers() {
     return this.#headers;
   }
@@ -66,6 +67,14 @@ export class AgentStream extends HTMLElement {
   }
   set decide(decide) {
     this.#decide = decide;
+  }
+
+  // async (elicitationId, action, content, agent): instead of the attribute answer-url.
+  get answer() {
+    return this.#answer;
+  }
+  set answer(answer) {
+    this.#answer = answer;
   }
 
   get state() {
@@ -234,22 +243,34 @@ export class AgentStream extends HTMLElement {
     this.#parts.jump.hidden = true;
   }
 
-  // --- approvals
+  // --- approvals and elicitations
 
   get canDecide() {
     return Boolean(this.#decide ?? this.getAttribute('decide-url'));
   }
 
+  get canAnswer() {
+    return Boolean(this.#answer ?? this.getAttribute('answer-url'));
+  }
+
   async sendDecision({ id, agent }, decision, reason) {
     if (this.#decide) return this.#decide(id, decision, reason, agent);
-    const folder = this.getAttribute('decide-url').replace('{agent}', encodeURIComponent(agent));
+    return this.#post('decide-url', agent, id, { decision, reason });
+  }
+
+  async sendAnswer({ id, agent }, action, content) {
+    if (this.#answer) return this.#answer(id, action, content, agent);
+    return this.#post('answer-url', agent, id, { action, content });
+  }
+
+  async #post(attribute, agent, id, body) {
+    const folder = this.getAttribute(attribute).replace('{agent}', encodeURIComponent(agent));
     const response = await fetch(new URL(`${folder}/${encodeURIComponent(id)}`, document.baseURI), {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...this.#requestHeaders() },
-      body: JSON.stringify({ decision, reason }),
+      body: JSON.stringify(body),
     });
-    if (!response.ok) throw await HttpError.from(response, 'deciding');
-    return undefined;
+    if (!response.ok) throw await HttpError.from(response, 'answering');
   }
 }
 

@@ -193,7 +193,7 @@ function showState(badge, { state }) {
 function describe(agent) {
   const facts = [agent.kind];
   if (agent.title) facts.push(agent.id);
-  if (agent.pending_approvals > 0) facts.push(`${agent.pending_approvals} to approve`);
+  if (agent.pending_approvals > 0) facts.push(`${agent.pending_approvals} to answer`);
   if (agent.queue_depth > 0) facts.push(`${agent.queue_depth} queued${agent.queue_paused ? ', paused' : ''}`);
   if (agent.restarts > 0) facts.push(`${agent.restarts} restarts`);
   return facts.join(' · ');
@@ -212,6 +212,7 @@ function choose(id) {
     stream = document.createElement('agent-stream');
     stream.setAttribute('ticket-url', new URL(agentPath(id, '/stream-ticket'), base));
     stream.setAttribute('decide-url', new URL(agentPath(id, '/approvals'), base));
+    stream.setAttribute('answer-url', new URL(agentPath(id, '/elicitations'), base));
     stream.setAttribute('after', '0');
     stream.setAttribute('follow', ''); // it may be started again from here
     stream.headers = authorization;
@@ -227,7 +228,7 @@ function choose(id) {
 // What changes an agent's state is shown at once, not at the next poll.
 let soon;
 function onEvent({ detail: { type } }) {
-  if (!/^(agent|run|approval|message)\./.test(type) || type === 'agent.output') return;
+  if (!/^(agent|run|approval|elicitation|message)\./.test(type) || type === 'agent.output') return;
   clearTimeout(soon);
   soon = setTimeout(poll, 100);
 }

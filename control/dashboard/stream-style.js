@@ -96,14 +96,21 @@ pre.input { color: var(--muted); max-height: 12em; }
 [data-decision^=allow], [data-decision=accept] { border-left-color: var(--ok); }
 [data-decision=deny], [data-decision=decline] { border-left-color: var(--bad); }
 .buttons { display: flex; flex-wrap: wrap; gap: 8px; padding: 4px 12px 12px; }
+.fields { display: grid; gap: 8px; padding: 4px 12px 8px; }
+.fields label { display: grid; gap: 2px; font-size: 13px; color: var(--muted); }
+.fields input:not([type=checkbox]), .fields select {
+  font: inherit; padding: 4px 8px; color: var(--fg); background: var(--bg);
+  border: 1px solid var(--border); border-radius: 6px;
+}
+.fields input[type=checkbox] { justify-self: start; }
 button {
   font: inherit; font-size: 13px; padding: 4px 12px; cursor: pointer;
   color: var(--fg); background: var(--bg); border: 1px solid var(--border); border-radius: 6px;
 }
 button:hover:enabled { border-color: var(--accent); }
 button:disabled { opacity: .5; cursor: default; }
-button.allow_once { background: var(--ok); border-color: var(--ok); color: var(--bg); font-weight: 600; }
-button.deny { color: var(--bad); }
+button.allow_once, button.accept { background: var(--ok); border-color: var(--ok); color: var(--bg); font-weight: 600; }
+button.deny, button.decline { color: var(--bad); }
 
 .line { color: var(--muted); font-size: 12.5px; text-align: center; }
 .rule { color: var(--muted); font-size: 12.5px; text-align: center; }

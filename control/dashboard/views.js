@@ -105,45 +105,130 @@ function output(item) {
   };
 }
 
-function approval(item, element) {
+// A card that asks a person something: what, and the buttons to say it with, [name, label] each. `send(name)`
+// says it; what it throws is shown.
+function question(item, { asks, body, choices, send, mayAnswer }) {
   const title = h('div', { class: 'title' });
-  const input = h('pre', { class: 'input' });
   const failure = h('div', { class: 'failure', role: 'alert' });
   const buttons = h('div', { class: 'buttons' });
-  for (const [decision, label] of [
-    ['allow_once', 'Allow once'],
-    ['allow_always', 'Allow always'],
-    ['deny', 'Deny'],
-  ]) {
-    const button = h('button', { type: 'button', class: decision, part: `button ${decision}` }, label);
-    button.addEventListener('click', () => decide(decision));
+  const enable = (enabled) => {
+    for (const button of buttons.children) button.disabled = !enabled;
+  };
+  for (const [name, label] of choices) {
+    const button = h('button', { type: 'button', class: name, part: `button ${name}` }, label);
+    button.addEventListener('click', async () => {
+      failure.textContent = '';
+      enable(false);
+      try {
+        await send(name);
+      } catch (error) {
+        failure.textContent = error.message;
+        enable(true);
+      }
+    });
     buttons.append(button);
   }
-  async function decide(decision) {
-    failure.textContent = '';
-    for (const button of buttons.children) button.disabled = true;
-    try {
-      await element.sendDecision(item, decision);
-    } catch (error) {
-      failure.textContent = error.message;
-      for (const button of buttons.children) button.disabled = false;
-    }
-  }
-  const node = h('div', { class: 'card' }, title, input, buttons, failure);
+  const node = h('div', { class: 'card' }, title, body, buttons, failure);
   return {
     node,
     update() {
-      const asked = item.kind === 'approval' ? `to use ${item.tool ?? 'a tool'}` : 'for an answer';
+      const pending = item.state === 'pending';
       const by = join(item.by ? `by ${item.by}` : undefined, item.reason);
       node.dataset.state = item.state;
       node.dataset.decision = item.decision ?? '';
-      title.textContent =
-        item.state === 'pending' ? `Asks ${asked}` : join(kDecisions[item.decision] ?? item.decision, item.tool, by);
-      input.textContent = item.message ?? inputText(item.input);
-      buttons.hidden = item.state !== 'pending' || item.kind !== 'approval' || !element.canDecide;
-      if (item.state !== 'pending') failure.textContent = '';
+      title.textContent = pending ? asks() : join(kDecisions[item.decision] ?? item.decision, item.tool, by);
+      buttons.hidden = !pending || !mayAnswer();
+      if (!pending) failure.textContent = '';
     },
   };
+}
+
+function approval(item, element) {
+  const input = h('pre', { class: 'input' });
+  const card = question(item, {
+    asks: () => `Asks to use ${item.tool ?? 'a tool'}`,
+    body: input,
+    choices: [
+      ['allow_once', 'Allow once'],
+      ['allow_always', 'Allow always'],
+      ['deny', 'Deny'],
+    ],
+    send: (decision) => element.sendDecision(item, decision),
+    mayAnswer: () => element.canDecide,
+  });
+  return {
+    node: card.node,
+    update() {
+      card.update();
+      input.textContent = inputText(item.input);
+    },
+  };
+}
+
+// A form for the schema's properties (MCP, "Elicitation": flat, of strings, numbers, booleans and choices).
+function elicitation(item, element) {
+  const text = h('div', { class: 'body' });
+  const form = h('form', { class: 'fields' });
+  form.addEventListener('submit', (event) => event.preventDefault());
+  let fields;
+  const card = question(item, {
+    asks: () => 'Asks for an answer',
+    body: h('div', {}, text, form),
+    choices: [
+      ['accept', 'Answer'],
+      ['decline', 'Decline'],
+    ],
+    async send(action) {
+      if (action !== 'accept') return element.sendAnswer(item, action);
+      if (!form.reportValidity()) throw new Error('Something is missing.');
+      const values = (fields ?? []).map(({ name, value }) => [name, value()]);
+      return element.sendAnswer(item, action, Object.fromEntries(values.filter(([, value]) => value !== undefined)));
+    },
+    mayAnswer: () => element.canAnswer,
+  });
+  return {
+    node: card.node,
+    update() {
+      card.update();
+      text.textContent = item.message ?? '';
+      if (!fields && item.schema) {
+        const required = new Set(item.schema.required ?? []);
+        fields = Object.entries(item.schema.properties ?? {}).map(([name, of]) => field(name, of, required.has(name)));
+        form.append(...fields.map(({ node }) => node));
+      }
+      form.hidden = item.state !== 'pending' || !element.canAnswer;
+    },
+  };
+}
+
+function field(name, of, required) {
+  const label = h('span', {}, of.title ?? of.description ?? name);
+  const row = (input) => h('label', {}, label, input);
+  const must = required ? { required: '' } : {};
+  const choices = of.enum ?? of.items?.enum;
+  if (choices) {
+    const several = of.type === 'array';
+    const select = h('select', several ? { name, multiple: '' } : { name, ...must });
+    if (!several && !required) select.append(h('option', { value: '' }, ''));
+    choices.forEach((choice, i) => select.append(h('option', { value: choice }, (of.enumNames ?? choices)[i])));
+    const picked = () => [...select.selectedOptions].map(({ value }) => value).filter((value) => value !== '');
+    return { name, node: row(select), value: () => (several ? picked() : picked()[0]) };
+  }
+  if (of.type === 'boolean') {
+    const input = h('input', { name, type: 'checkbox' });
+    input.checked = of.default === true;
+    return { name, node: row(input), value: () => input.checked };
+  }
+  const number = of.type === 'number' || of.type === 'integer';
+  const input = h('input', {
+    name,
+    type: number ? 'number' : 'text',
+    ...(number && { step: of.type === 'integer' ? '1' : 'any' }),
+    ...must,
+  });
+  if (of.default !== undefined) input.value = of.default;
+  const value = () => (input.value === '' ? undefined : number ? Number(input.value) : input.value);
+  return { name, node: row(input), value };
 }
 
 function run({ type, time, run: id, data }) {
@@ -190,7 +275,7 @@ export const kViews = {
   tool,
   output,
   approval,
-  elicitation: approval,
+  elicitation,
   run,
   plan,
   usage,
