@@ -445,7 +445,11 @@ void Viewers::Viewer::Trimmed(Source& source, uint64_t kept_from) {
   auto from = source.log.CursorAt(source.position);
   auto to = source.log.CursorAt(kept_from);
   source.position = kept_from;
-  if (from && to) Gap(source, *from, *to, "expired");
+  if (!from || !to) {
+    log::Failure("a viewer of agent {}: {}", source.agent.id(), (from ? to : from).error().message);
+    return Drop();  // it may come back with its cursor, and is told there
+  }
+  Gap(source, *from, *to, "expired");
 }
 
 void Viewers::Viewer::Gap(const Source& source, Cursor from, Cursor to, const char* reason) {
@@ -526,9 +530,7 @@ void Viewers::Viewer::LookAfter(int64_t now_ms) {
 // them
 
 Viewers::Viewers(Loop& loop, Town& town, TicketStore& tickets, Limits limits)
-    : loop_(loop), town_(town), tickets_(tickets), limits_(limits), scan_(loop, [this] { LookAfter(); }) {
-  scan_.Start(kScanMs, kScanMs);
-}
+    : loop_(loop), town_(town), tickets_(tickets), limits_(limits), scan_(loop, [this] { LookAfter(); }) {}
 
 Viewers::~Viewers() = default;
 
@@ -554,6 +556,7 @@ Status Viewers::Open(Reply& reply, const StreamRequest& request, uint64_t replac
   std::unique_ptr<Watch> socket = reply.TakeSocket();
   if (!socket) return {};  // the client has left meanwhile
   if (Viewer* old = FindStream(replaces)) old->Bye("replaced");
+  if (!scan_.active()) scan_.Start(kScanMs, kScanMs);
   all_.push_back(std::make_unique<Viewer>(*this, std::move(socket), request));
   all_.back()->Begin(request, shown);
   ++stats_.opened;
@@ -617,12 +620,14 @@ void Viewers::LookAfter() {
     auto closed = std::exchange(closed_, nullptr);
     closed();
   }
+  if (all_.empty() && !closed_) scan_.Stop();  // nobody is there: an idle daemon sleeps
 }
 
 void Viewers::Shutdown(int64_t timeout_ms, std::function<void()> closed) {
   for (auto& viewer : all_) viewer->Bye("shutdown");
   close_deadline_ms_ = loop_.NowMs() + timeout_ms;
   closed_ = std::move(closed);
+  scan_.Start(kScanMs, kScanMs);
 }
 
 void Viewers::CloseByToken(uint64_t token) {

@@ -201,6 +201,10 @@ void Agent::Advance() {
     SaveIfChanged();
   }
   advancing_ = false;
+  TellListeners();
+}
+
+void Agent::TellListeners() {
   const auto told = listeners_;  // one may leave while it is told
   for (const auto& [listener, changed] : told) {
     if (listeners_.count(listener) != 0) changed();

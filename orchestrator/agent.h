@@ -149,6 +149,8 @@ class Agent final : private AgentHost {
   // Calls `changed` after anything about it has changed, until Unlisten.
   uint64_t Listen(std::function<void()> changed);
   void Unlisten(uint64_t listener) { listeners_.erase(listener); }
+  // Tells them; for the town, when this agent can be found no more.
+  void TellListeners();
 
  private:
   Agent(AgentContext& context, AgentSpec spec);
@@ -252,6 +254,7 @@ class Agent final : private AgentHost {
 
   State state_ = State::kExited;
   std::optional<ExitStatus> exit_;
+  Cursor last_cursor_;  // where its log ended when an earlier daemon did; until it is opened
   int64_t created_ms_ = 0, started_ms_ = 0, ready_ms_ = 0, exited_ms_ = 0, last_event_ms_ = 0;
   int restarts_ = 0;
   std::deque<int64_t> restart_times_;  // monotonic, within the policy's window

@@ -157,7 +157,8 @@ std::string Agent::ToJson() const {
   state.Set("queue_paused", inbox_.paused());
   state.Set("pending_approvals", static_cast<uint64_t>(approvals_.pending().size()));
   state.Set("viewers", static_cast<uint64_t>(log_ ? log_->readers().size() : 0));
-  if (log_) state.Set("cursor", log_->committed().ToString());
+  if (log_ || last_cursor_.seq != 0)
+    state.Set("cursor", (log_ ? log_->committed() : last_cursor_).ToString());
   if (!session_.empty()) state.Set("session", session_);
   if (broken_) state.Set("reason", broken_->message);
   if (deleted_) state.Set("deleted", true);
@@ -230,6 +231,10 @@ std::string Agent::StateJson() const {
       .Set("restarts", restarts_)
       .Set("paused", inbox_.paused());
   json.Set("created_ms", created_ms_).Set("started_ms", started_ms_).Set("exited_ms", exited_ms_);
+  if (!child_) {  // while it lives the log tells
+    json.Set("cursor", (log_ ? log_->committed() : last_cursor_).ToString());
+    json.Set("last_event_ms", last_event_ms_);
+  }
   if (exit_) json.SetRaw("exit", ExitJson(*exit_));
   if (!runs_.empty()) json.SetRaw("last_run", runs_.back().ToJson());
   json.SetRaw("usage", usage_.ToJson());
@@ -253,6 +258,8 @@ void Agent::LoadState(const JsonValue& state) {
   created_ms_ = state["created_ms"].AsInt().value_or(0);
   started_ms_ = state["started_ms"].AsInt().value_or(0);
   exited_ms_ = state["exited_ms"].AsInt().value_or(0);
+  last_event_ms_ = state["last_event_ms"].AsInt().value_or(0);
+  last_cursor_ = Cursor::Parse(state["cursor"].StringOr("0")).value_or(Cursor{});
   if (state["paused"].AsBool().value_or(false)) inbox_.Pause();
   if (JsonValue exit = state["exit"]) exit_ = ExitFromJson(exit);
   if (auto run = Run::FromJson(state["last_run"])) runs_.push_back(std::move(*run));

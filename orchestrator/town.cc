@@ -22,6 +22,8 @@ namespace {
 constexpr int kSpawnsPerTurn = 2;
 // Epochs are reserved on disk this many at a time, so that opening a log does not wait for the disk.
 constexpr uint64_t kEpochBlock = 4096;
+constexpr int64_t kSweepMs = 2'000;
+constexpr int64_t kSweepLookMs = 10;
 constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
 constexpr int64_t kUpkeepMs = 1'000;
 constexpr int kTrimEvery = 60;  // upkeep rounds between looks at retention
@@ -42,6 +44,22 @@ Result<std::string> TownId(const std::string& path) {
     return OsError("write " + path, errno);
   }
   return id;
+}
+
+// Kills what an earlier daemon left behind, and looks again until nothing is left: what was killed may just
+// have forked. Blocks, for kSweepMs at most.
+void SweepLeftovers(const std::string& marker) {
+  for (int64_t waited_ms = 0;; waited_ms += kSweepLookMs) {
+    const std::vector<ProcessId> left = AllWithMarker(marker);
+    if (left.empty()) return;
+    if (waited_ms >= kSweepMs)
+      return log::Failure("process {} of an earlier daemon cannot be killed", left[0].pid);
+    for (const ProcessId& process : left) {
+      if (waited_ms == 0) log::Warning("sweeping process {} that an earlier daemon left behind", process.pid);
+      SignalProcess(process, SIGKILL);
+    }
+    usleep(kSweepLookMs * 1000);
+  }
 }
 
 bool ProgramFound(const AgentSpec& spec, const std::string& program) {
@@ -123,10 +141,7 @@ Status Town::Load() {
   auto id = TownId(options_.data_dir + "/town-id");
   if (!id) return id.error();
   context_.town_id = *id;
-  for (const ProcessId& left : AllWithMarker("REEVE_TOWN_ID=" + context_.town_id)) {
-    log::Warning("sweeping process {} that an earlier daemon left behind", left.pid);
-    SignalProcess(left, SIGKILL);
-  }
+  SweepLeftovers("REEVE_TOWN_ID=" + context_.town_id);
   auto epoch = store_.Reserve("epoch", kEpochBlock);
   if (!epoch) return epoch.error();
   epoch_ = *epoch;
@@ -250,7 +265,9 @@ void Town::FinishDeletion(Agent& agent) {
   dirty_.erase(std::remove(dirty_.begin(), dirty_.end(), &agent), dirty_.end());
   blocked_.erase(std::remove(blocked_.begin(), blocked_.end(), &agent), blocked_.end());
   purging_.erase(id);
+  const std::unique_ptr<Agent> gone = std::move(agents_[id]);
   agents_.erase(id);
+  gone->TellListeners();  // who waits for something of it finds it gone
 }
 
 void Town::SpawnSome() {
