@@ -502,6 +502,7 @@ void OpencodeAdapter::SendPrompt(const std::string& text) {
                              .Set("modelID", model.substr(slash + 1))
                              .Take());
   }
+  if (!host_.spec().system_prompt.empty()) body.Set("system", host_.spec().system_prompt);
   if (flavour_.asks_about_snapshots) body.Set("snapshotInitialization", "wait");
   Command("/session/" + PercentEncode(events_.session()) + "/prompt_async", body.Take(),
           [this](const Result<HttpResponse>& answer) {

@@ -14,8 +14,13 @@ namespace reeve {
 std::unique_ptr<Adapter> MakeOpencodeAdapter(AgentHost& host, const std::string& session);
 std::unique_ptr<Adapter> MakeKiloAdapter(AgentHost& host, const std::string& session);
 
-inline constexpr Kind::Can kOpencodeCan = {
-    .turns = true, .interrupt = true, .approve = true, .elicit = true, .resume = true, .model = true};
+inline constexpr Kind::Can kOpencodeCan = {.turns = true,
+                                           .interrupt = true,
+                                           .approve = true,
+                                           .elicit = true,
+                                           .resume = true,
+                                           .model = true,
+                                           .system_prompt = true};
 
 struct OpencodeFlavour {
   const char* name;           // of the program, and the user of its HTTP server

@@ -20,6 +20,11 @@ std::string CallKey(std::string_view message_id, std::string_view call_id) {
   return std::string(message_id).append("/").append(call_id);
 }
 
+// A text is one message, by its part's id; what is said in it after a call of a tool is another.
+std::string TextId(const std::string& part_id, int messages) {
+  return messages == 0 ? part_id : part_id + "." + std::to_string(messages);
+}
+
 JsonObject CallData(const OpencodeMessages::Call& call) {
   JsonObject data;
   data.Set("call_id", call.id);
@@ -57,7 +62,8 @@ void OpencodeMessages::EndTurn() {
         part.done = true;
         if (auto call = calls_.extract(part.call)) TellCutShort(call.mapped());
       } else if (!part.sent.empty()) {
-        TellText(part_id, part, std::string(part.sent));
+        part.done = true;
+        TellWhole(part_id, part, part.sent);
       }
     }
   }
@@ -147,37 +153,39 @@ void OpencodeMessages::TakeDelta(const JsonValue& delta) {
   if (part == message->second.parts.end()) return;
   Part& known = part->second;
   if (known.done || known.gapped || (known.type != "text" && known.type != "reasoning")) return;
-  const std::string_view text = delta["delta"].StringOr("");
-  known.sent += text;
+  TellDelta(part->first, known, delta["delta"].StringOr(""));
+}
+
+void OpencodeMessages::TellDelta(const std::string& id, Part& known, std::string_view more) {
+  if (more.empty()) return;
+  known.sent += more;
   host_.Emit(known.type == "text" ? "assistant.delta" : "reasoning.delta",
-             JsonObject().Set("message_id", part->first).Set("text", text).Take());
+             JsonObject().Set("message_id", TextId(id, known.messages)).Set("text", more).Take());
 }
 
 // The part has all of its text so far. A message may have several texts, with tool calls between them: each
-// is a message of ours, by the part's own id.
+// is a message of ours.
 void OpencodeMessages::TakeText(const JsonValue& part, Part& known, bool live) {
-  const std::string_view id = part["id"].StringOr("");
+  const std::string id(part["id"].StringOr(""));
   const std::string_view text = part["text"].StringOr("");
   if (text.substr(0, known.sent.size()) == known.sent) {
-    const std::string_view rest = text.substr(known.sent.size());
-    known.sent = text;
     if (live) known.gapped = false;
-    if (!rest.empty()) {
-      host_.Emit(known.type == "text" ? "assistant.delta" : "reasoning.delta",
-                 JsonObject().Set("message_id", id).Set("text", rest).Take());
-    }
+    TellDelta(id, known, text.substr(known.sent.size()));
   }
   if (part["time"] && !part["time"]["end"]) return;
-  if (!text.empty() || !known.sent.empty()) TellText(std::string(id), known, text);
-  known.done = true;
-}
-
-// All of a text, or all that there will be of it.
-void OpencodeMessages::TellText(const std::string& id, Part& known, std::string_view text) {
+  TellWhole(id, known, text);
   known.done = true;
   known.sent = {};
+}
+
+// `text`: all of the part's, in the server's own words, or all that there is of it.
+void OpencodeMessages::TellWhole(const std::string& id, Part& known, std::string_view text) {
+  const size_t before = std::exchange(known.whole, known.sent.size());
+  std::string_view rest = text.substr(std::min(before, text.size()));
+  if (rest.empty()) rest = std::string_view(known.sent).substr(before);
+  if (rest.empty()) return;
   host_.Emit(known.type == "text" ? "assistant.message" : "reasoning.message",
-             JsonObject().Set("message_id", id).Set("text", text).Take());
+             JsonObject().Set("message_id", TextId(id, known.messages++)).Set("text", rest).Take());
 }
 
 const OpencodeMessages::Call* OpencodeMessages::FindCall(std::string_view message_id,
@@ -197,6 +205,14 @@ bool OpencodeMessages::HasEnded(std::string_view message_id, std::string_view ca
 
 void OpencodeMessages::Announce(std::string_view message_id, const Call& call) {
   if (!calls_.try_emplace(CallKey(message_id, call.id), call).second) return;
+  // The server ends a text with its step. What was said before the call ends here; but not what was half
+  // heard.
+  if (auto message = messages_.find(message_id); message != messages_.end()) {
+    for (auto& [id, part] : message->second.parts) {
+      const bool text = part.type == "text" || part.type == "reasoning";
+      if (text && !part.done && !part.gapped) TellWhole(id, part, part.sent);
+    }
+  }
   host_.Emit("tool.started", CallData(call).Set("name", call.name).SetRaw("input", call.input).Take());
 }
 

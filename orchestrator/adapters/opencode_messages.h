@@ -61,6 +61,8 @@ class OpencodeMessages {
   struct Part {
     std::string type;
     std::string sent;      // of a text, a thought or a tool's output: what was told so far
+    size_t whole = 0;      // of a text: how much of that was told as whole messages,
+    int messages = 0;      // and as how many: a call of a tool ends one
     bool gapped = false;   // deltas were missed: those that follow do not join on
     bool started = false;  // tool.started was told
     bool done = false;     // all was told
@@ -74,7 +76,8 @@ class OpencodeMessages {
   };
 
   void TakeText(const JsonValue& part, Part& known, bool live);
-  void TellText(const std::string& id, Part& known, std::string_view text);
+  void TellDelta(const std::string& id, Part& known, std::string_view more);
+  void TellWhole(const std::string& id, Part& known, std::string_view text);
   void TellCutShort(const Call& call);
   void TakeTool(const JsonValue& part, Part& known, bool sub_agent);
   void TakeUsage(const JsonValue& part);

@@ -482,20 +482,48 @@ TEST_F(OpencodeContent, ModelsThatCountTheirCallsFromZeroDoNotConfuse) {
   EXPECT_EQ(replay.host.Count("tool.started"), 2u);
 }
 
-TEST_F(OpencodeContent, WhatATurnCutsShortIsToldToItsEnd) {
+// The server ends a text when the model's step ends, after its calls.
+TEST_F(OpencodeContent, ATextEndsWhereACallBegins) {
   Part(R"("id":"prt_1","type":"text","text":"","time":{"start":1})");
-  Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_1","field":"text","delta":"half a")");
+  Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_1","field":"text","delta":"Let me. ")");
+  Part(R"("id":"prt_2","type":"tool","callID":"c1","tool":"bash","state":{"status":"running","input":{}})");
+  Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_1","field":"text","delta":"More")");
+  Part(R"("id":"prt_3","type":"tool","callID":"c2","tool":"bash","state":{"status":"running","input":{}})");
+  Part(R"("id":"prt_1","type":"text","text":"Let me. More","time":{"start":1,"end":2})");
+  EXPECT_THAT(lines(), ElementsAre(R"(assistant.delta {"message_id":"prt_1","text":"Let me. "})",
+                                   R"(assistant.message {"message_id":"prt_1","text":"Let me. "})",
+                                   R"(tool.started {"call_id":"c1","name":"bash","input":{}})",
+                                   R"(assistant.delta {"message_id":"prt_1.1","text":"More"})",
+                                   R"(assistant.message {"message_id":"prt_1.1","text":"More"})",
+                                   R"(tool.started {"call_id":"c2","name":"bash","input":{}})"));
+}
+
+TEST_F(OpencodeContent, ATextThatWasHalfHeardDoesNotEndThere) {
+  Part(R"("id":"prt_1","type":"text","text":"","time":{"start":1})");
+  Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_1","field":"text","delta":"Let ")");
+  replay.events.StreamBroke();
+  Part(R"("id":"prt_2","type":"tool","callID":"c1","tool":"bash","state":{"status":"running","input":{}})");
+  Part(R"("id":"prt_1","type":"text","text":"Let me","time":{"start":1,"end":2})");
+  EXPECT_THAT(lines(), ElementsAre(R"(assistant.delta {"message_id":"prt_1","text":"Let "})",
+                                   R"(tool.started {"call_id":"c1","name":"bash","input":{}})",
+                                   R"(assistant.delta {"message_id":"prt_1","text":"me"})",
+                                   R"(assistant.message {"message_id":"prt_1","text":"Let me"})"));
+}
+
+TEST_F(OpencodeContent, WhatATurnCutsShortIsToldToItsEnd) {
   Part(
       R"("id":"prt_2","type":"tool","callID":"c1","tool":"bash","state":{"status":"running","input":{"a":1}})");
   Say("question.asked", R"("id":"que_1","questions":[],"tool":{"messageID":"msg_1","callID":"c2"})");
+  Part(R"("id":"prt_3","type":"text","text":"","time":{"start":1})");
+  Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_3","field":"text","delta":"half a")");
   replay.host.Clear();
   Say("session.turn.close", R"("reason":"interrupted")");
   Part(
       R"("id":"prt_2","type":"tool","callID":"c1","tool":"bash","state":{"status":"error","input":{"a":1}})");
   EXPECT_THAT(lines(),
-              ElementsAre(R"(assistant.message {"message_id":"prt_1","text":"half a"})",
-                          R"(tool.failed {"call_id":"c1","name":"bash","input":{"a":1},)"
+              ElementsAre(R"(tool.failed {"call_id":"c1","name":"bash","input":{"a":1},)"
                           R"("output":"the turn ended before the tool did"})",
+                          R"(assistant.message {"message_id":"prt_3","text":"half a"})",
                           R"(tool.failed {"call_id":"c2","name":"question","input":{"questions":[]},)"
                           R"("output":"the turn ended before the tool did"})",
                           "> approval gone que_1", "> turn cancelled"));

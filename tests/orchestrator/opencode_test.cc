@@ -390,6 +390,14 @@ TEST_F(OpencodeTest, TheModelMayChangeFromTurnToTurn) {
   EXPECT_FALSE(adapter->Prompt("x").ok());
 }
 
+TEST_F(OpencodeTest, TheSystemPromptGoesWithEveryPrompt) {
+  host.spec().system_prompt = "be \"kind\"";
+  LaunchReady();
+  EXPECT_TRUE(adapter->Prompt("x").ok());
+  EXPECT_TRUE(UntilAsked("POST /session/ses_1/prompt_async"));
+  EXPECT_THAT(server.requests().back(), HasSubstr(R"("system":"be \"kind\"")"));
+}
+
 TEST_F(OpencodeTest, TheModelsAreThoseOfItsProviders) {
   server.providers = R"({"providers":[{"id":"a","models":{"m/1":{"name":"One"},"m2":{}}},{"id":"b"}]})";
   std::vector<std::string> answers;
