@@ -1,77 +1,20 @@
 // A real kilo server on a model of the tests' own, seen by three viewers at once and on the page.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { StreamClient, ticketsFrom } from '../../control/dashboard/stream-client.js';
 import { assertSameSequence, Daemon, outDir, startBrowser, until } from './harness.mjs';
+import { createAgent, Model, skipped } from './kinds.mjs';
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-// The native program, not the wrapper around it: one process fewer, and signals arrive.
-const kilo = process.env.REEVE_KILO ?? path.join(here, 'kilo/node_modules/@kilocode/cli-linux-x64/bin/kilo');
-const skip = existsSync(kilo) ? false : 'kilo is not installed: npm ci --prefix tests/e2e/kilo';
+const skip = skipped('kilo');
 const kSlowMs = 90_000; // a cold kilo takes a while to start
 
-async function startModel(t) {
-  const model = spawn(process.execPath, [path.join(here, '../support/mock-llm.mjs'), '--port', '0'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exited = new Promise((resolve) => model.once('exit', resolve));
-  t.after(() => {
-    model.kill();
-    return exited;
-  });
-  const line = await new Promise((resolve) => createInterface(model.stdout).once('line', resolve));
-  return JSON.parse(line).port;
-}
-
 async function startKilo(t, daemon) {
-  const port = await startModel(t);
-  const home = path.join(daemon.dir, 'kilo-home');
-  const folder = (name) => {
-    const made = path.join(home, name);
-    mkdirSync(made, { recursive: true });
-    return made;
-  };
-  const config = {
-    autoupdate: false,
-    share: 'disabled',
-    model: 'mock/mock-1',
-    small_model: 'mock/mock-1',
-    enabled_providers: ['mock'],
-    provider: {
-      mock: {
-        npm: '@ai-sdk/openai-compatible',
-        name: 'Mock',
-        options: { baseURL: `http://127.0.0.1:${port}/v1`, apiKey: 'dummy' },
-        models: { 'mock-1': { name: 'Mock 1', tool_call: true, limit: { context: 128000, output: 8192 } } },
-      },
-    },
-    permission: { bash: 'ask', edit: 'ask' },
-  };
-  await daemon.call('POST', '/agents', {
-    id: 'k1',
-    kind: 'kilo',
-    command: [kilo, 'serve'],
-    cwd: folder('work'),
-    env: {
-      HOME: home,
-      XDG_CONFIG_HOME: folder('config'),
-      XDG_DATA_HOME: folder('data'),
-      XDG_STATE_HOME: folder('state'),
-      XDG_CACHE_HOME: folder('cache'),
-      KILO_CONFIG_CONTENT: JSON.stringify(config),
-      KILO_DISABLE_AUTOUPDATE: '1',
-      KILO_DISABLE_MODELS_FETCH: '1',
-      KILO_DISABLE_LSP_DOWNLOAD: '1',
-      KILO_DISABLE_DEFAULT_PLUGINS: '1',
-    },
-  });
+  const model = await Model.start(t);
+  await createAgent(daemon, 'kilo', 'k1', model.port);
 }
 
 function openViewer(t, daemon, after) {

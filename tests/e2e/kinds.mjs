@@ -1,0 +1,109 @@
+// The kinds of agent that are driven with their real programs, each on the mock model and in a home of its own. The
+// programs are those pinned in agents/; REEVE_SKIP_AGENTS=1 leaves out what needs them.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const programs = path.join(here, 'agents/node_modules');
+// The native programs, not the wrappers around them: one process fewer, and signals arrive.
+const claude = path.join(programs, '@anthropic-ai/claude-code-linux-x64/claude');
+const kilo = path.join(programs, '@kilocode/cli-linux-x64/bin/kilo');
+
+// What of an agent's spec is its kind's: given its home, a folder made for it, and the mock model's port.
+export const kinds = {
+  claude: {
+    program: claude,
+    spec: (home, port) => ({
+      kind: 'claude',
+      command: [claude],
+      model: 'mock-1',
+      env: {
+        HOME: home,
+        TMPDIR: folder(home, 'tmp'),
+        CLAUDE_CONFIG_DIR: folder(home, 'claude'),
+        ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}`,
+        ANTHROPIC_API_KEY: 'dummy',
+        CLAUDE_CODE_MAX_RETRIES: '2',
+      },
+    }),
+  },
+  kilo: { program: kilo, spec: (home, port) => ({ kind: 'kilo', command: [kilo], env: kiloEnvironment(home, port) }) },
+};
+
+function kiloEnvironment(home, port) {
+  const config = {
+    autoupdate: false,
+    share: 'disabled',
+    model: 'mock/mock-1',
+    small_model: 'mock/mock-1',
+    enabled_providers: ['mock'],
+    provider: {
+      mock: {
+        npm: '@ai-sdk/openai-compatible',
+        name: 'Mock',
+        options: { baseURL: `http://127.0.0.1:${port}/v1`, apiKey: 'dummy' },
+        models: { 'mock-1': { name: 'Mock 1', tool_call: true, limit: { context: 128000, output: 8192 } } },
+      },
+    },
+    permission: { bash: 'ask', edit: 'ask' },
+  };
+  return {
+    HOME: home,
+    XDG_CONFIG_HOME: folder(home, 'config'),
+    XDG_DATA_HOME: folder(home, 'data'),
+    XDG_STATE_HOME: folder(home, 'state'),
+    XDG_CACHE_HOME: folder(home, 'cache'),
+    KILO_CONFIG_CONTENT: JSON.stringify(config),
+    KILO_DISABLE_AUTOUPDATE: '1',
+    KILO_DISABLE_MODELS_FETCH: '1',
+    KILO_DISABLE_LSP_DOWNLOAD: '1',
+    KILO_DISABLE_DEFAULT_PLUGINS: '1',
+  };
+}
+
+function folder(...names) {
+  const made = path.join(...names);
+  mkdirSync(made, { recursive: true });
+  return made;
+}
+
+// Why tests of this kind are to be skipped; false when they are not.
+export function skipped(kind) {
+  if (process.env.REEVE_SKIP_AGENTS) return 'REEVE_SKIP_AGENTS is set';
+  return existsSync(kinds[kind].program) ? false : `${kind} is not installed: npm ci --prefix tests/e2e/agents`;
+}
+
+// Makes an agent of this kind in a folder below the daemon's; answers with its folder to work in.
+export async function createAgent(daemon, kind, id, port, more = {}) {
+  const home = folder(daemon.dir, 'homes', id);
+  const cwd = folder(home, 'work');
+  await daemon.call('POST', '/agents', { id, cwd, ...kinds[kind].spec(home, port), ...more });
+  return cwd;
+}
+
+// A mock model of the test's own.
+export class Model {
+  static async start(t) {
+    const model = new Model();
+    const program = path.join(here, '../support/mock-llm.mjs');
+    model.child = spawn(process.execPath, [program, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = new Promise((resolve) => model.child.once('exit', resolve));
+    t.after(() => {
+      model.child.kill();
+      return exited;
+    });
+    const line = await new Promise((resolve) => createInterface(model.child.stdout).once('line', resolve));
+    model.port = JSON.parse(line).port;
+    return model;
+  }
+
+  // Whether it was sent a prompt with these words in it.
+  async heard(words) {
+    const requests = await (await fetch(`http://127.0.0.1:${this.port}/requests`)).json();
+    return requests.some(({ prompt }) => prompt?.includes(words));
+  }
+}

@@ -1,0 +1,265 @@
+// Every kind of agent behaves alike: each scenario is written once and run with every kind's real program on the mock
+// model. What cannot be made alike is in `differences`, and explained in orchestrator/adapters/KINDS.md.
+
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { checkLog, isEnd, outline } from './agent_log.mjs';
+import { Daemon, until } from './harness.mjs';
+import { createAgent, kinds, Model, skipped } from './kinds.mjs';
+
+const kSlowMs = 90_000; // a cold kilo takes a while to start
+
+const differences = {
+  // How a turn ends whose answer was cut off once by the network: some ask the model again.
+  cutOnce: { claude: 'run.completed', codex: 'run.completed', kilo: 'run.failed', acp: 'run.failed' },
+  // Whether they tell that they ask a model again that answered 500.
+  tellsRetries: { claude: true, codex: true, kilo: true, acp: true },
+};
+
+// One agent, as its viewers see it.
+class Subject {
+  static async create(daemon, kind, id, model, more) {
+    const subject = new Subject();
+    Object.assign(subject, { daemon, kind, id, model, events: [], cursor: '0', from: 0 });
+    subject.cwd = await createAgent(daemon, kind, id, model.port, more);
+    await subject.sees(({ type }) => type === 'agent.ready');
+    return subject;
+  }
+
+  async read() {
+    const { events, cursor } = await this.daemon.call('GET', `/agents/${this.id}/events?after=${this.cursor}&limit=1000`);
+    this.events.push(...events);
+    this.cursor = cursor;
+  }
+
+  // The first event since the scenario began that is so.
+  sees(matches) {
+    const what = () =>
+      `${matches}; seen: ${this.events.slice(this.from).map(({ type, data }) => `${type} ${JSON.stringify(data)}`.slice(0, 300)).join('\n')}`;
+    return until(
+      what,
+      async () => {
+        await this.read();
+        return this.events.slice(this.from).find(matches);
+      },
+      kSlowMs,
+    );
+  }
+
+  seesType(...types) {
+    return this.sees(({ type }) => types.includes(type));
+  }
+
+  post(what, body = {}) {
+    return this.daemon.call('POST', `/agents/${this.id}/${what}`, body);
+  }
+
+  async say(text) {
+    return (await this.post('message', { text })).message_id;
+  }
+
+  // All events of the run that this message began, once it has ended.
+  async run(message) {
+    const end = await this.sees((event) => isEnd(event) && event.data.message_id === message);
+    return this.events.filter(({ run }) => run === end.run);
+  }
+
+  async turn(text) {
+    return this.run(await this.say(text));
+  }
+
+  // Says this, decides the approval that comes of it.
+  async turnWithApproval(text, decision) {
+    const message = await this.say(text);
+    const asked = await this.seesType('approval.requested');
+    await this.post(`approvals/${asked.data.id}`, decision);
+    return { asked, run: await this.run(message) };
+  }
+}
+
+const end = (run) => run.at(-1);
+const ended = (run) => {
+  const { type, data } = end(run);
+  return data.error ? `${type} ${JSON.stringify(data.error)}` : type;
+};
+const words = (run) => run.filter(({ type }) => type === 'assistant.message').map(({ data }) => data.text);
+const of = (run, type) => run.filter((event) => event.type === type);
+
+// Living processes of this daemon's agents, by the environment they were given, and any whose arguments say `words`.
+function processes(daemon, words) {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map((pid) => {
+      try {
+        const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
+        if (command === '') return ''; // a zombie
+        const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
+        const ours = environment.includes('REEVE_AGENT_ID=') && environment.includes(daemon.dir);
+        return ours || command.includes(words) ? `${pid} ${command}` : '';
+      } catch {
+        return ''; // it has gone, or is not ours
+      }
+    })
+    .filter((command) => command !== '');
+}
+
+// Each with an agent that has no run, in this order.
+const scenarios = {
+  'a plain turn': async (agent) => {
+    const run = await agent.turn('hello, LONG=8');
+    assert.equal(ended(run), 'run.completed');
+    assert.deepEqual(words(run), ['Mock answer. word2 word3 word4 word5 word6 word7']);
+    const usage = of(run, 'usage.updated').at(-1)?.data;
+    assert.ok(usage?.input_tokens > 100 && usage.output_tokens > 0, JSON.stringify(usage));
+    assert.equal(end(run).data.usage?.input_tokens, usage.input_tokens);
+  },
+
+  'a tool that is allowed': async (agent) => {
+    const { asked, run } = await agent.turnWithApproval('SAY, then TOOL[touch allowed.txt]', { decision: 'allow_once' });
+    assert.equal(asked.data.tool, 'bash');
+    assert.match(asked.data.input.command, /touch allowed\.txt/);
+    assert.equal(ended(run), 'run.completed');
+    assert.ok(existsSync(path.join(agent.cwd, 'allowed.txt')));
+    assert.deepEqual(of(run, 'tool.completed').map(({ data }) => data.name), ['bash']);
+    assert.equal(words(run)[0], 'Let me see.');
+    assert.match(words(run)[1], /^Tool results seen: 1\./);
+    assert.deepEqual(outline(run), [
+      'run.started',
+      'message.started',
+      'user.message',
+      'assistant.delta',
+      'assistant.message',
+      'tool.started',
+      'approval.requested',
+      'approval.resolved',
+      'tool.completed',
+      'assistant.delta',
+      'assistant.message',
+      'run.completed',
+    ]);
+  },
+
+  'a tool that is denied': async (agent) => {
+    const { run } = await agent.turnWithApproval('TOOL[touch denied.txt]', { decision: 'deny', reason: 'not today' });
+    assert.equal(ended(run), 'run.completed');
+    assert.ok(!existsSync(path.join(agent.cwd, 'denied.txt')));
+    assert.deepEqual(of(run, 'tool.failed').map(({ data }) => data.name), ['bash']);
+  },
+
+  'an interrupt in mid-answer': async (agent) => {
+    const message = await agent.say('LONG=1000 DELAY=20');
+    await agent.seesType('assistant.delta');
+    await agent.post('interrupt');
+    const run = await agent.run(message);
+    assert.equal(ended(run), 'run.cancelled');
+    assert.equal(words(run).length, 1);
+    assert.match(words(run)[0], /^Mock/);
+    assert.ok(!words(run)[0].includes('word999'));
+    assert.equal(ended(await agent.turn('hello')), 'run.completed');
+  },
+
+  'a model that refuses': async (agent) => {
+    const run = await agent.turn('FAIL=400');
+    assert.equal(end(run).type, 'run.failed');
+    assert.match(end(run).data.error.message, /mock failure 400/);
+    assert.equal(ended(await agent.turn('hello')), 'run.completed');
+  },
+
+  'a model that fails once': async (agent) => {
+    const run = await agent.turn('FAIL=500*1');
+    assert.equal(ended(run), 'run.completed');
+    assert.match(words(run).at(-1), /^Mock answer/);
+    const told = of(run, 'agent.error').filter(({ data }) => !data.fatal && data.attempt > 0);
+    assert.equal(told.length > 0, differences.tellsRetries[agent.kind], JSON.stringify(of(run, 'agent.error')));
+  },
+
+  'a connection that is cut in mid-answer': async (agent) => {
+    const run = await agent.turn('LONG=30, CUT*1');
+    assert.equal(end(run).type, differences.cutOnce[agent.kind], ended(run));
+    assert.equal(ended(await agent.turn('hello')), 'run.completed');
+  },
+
+  'a model that hangs, and an interrupt': async (agent) => {
+    const message = await agent.say('please HANG');
+    await until('the model to be asked', () => agent.model.heard('please HANG'), kSlowMs);
+    await agent.post('interrupt');
+    const run = await agent.run(message);
+    assert.equal(ended(run), 'run.cancelled');
+    assert.deepEqual(words(run), []);
+    assert.equal(ended(await agent.turn('hello')), 'run.completed');
+  },
+
+  'what was said before': async (agent) => {
+    await agent.turn('REMEMBER=pelican');
+    assert.match(words(await agent.turn('RECALL')).at(-1), /^Remembered:.* pelican /);
+  },
+
+  'kill -9 in mid-turn, and a message': async (agent) => {
+    await agent.turn('REMEMBER=walrus');
+    const message = await agent.say('LONG=1000 DELAY=20');
+    await agent.seesType('assistant.delta');
+    const before = agent.events.length;
+    process.kill((await agent.daemon.call('GET', `/agents/${agent.id}`)).pid, 'SIGKILL');
+    assert.equal(end(await agent.run(message)).type, 'run.failed');
+    await agent.seesType('agent.exited');
+    await until(() => `the end of ${processes(agent.daemon)}`, () => processes(agent.daemon).length === 0, kSlowMs);
+    const run = await agent.turn('RECALL');
+    assert.match(words(run).at(-1), /^Remembered:.* walrus /);
+    // The past is not told again.
+    const again = agent.events.slice(before).filter(({ type, run: its }) => /^(user|assistant)\.message$/.test(type) && its === end(run).run);
+    assert.deepEqual(again.map(({ type }) => type), ['user.message', 'assistant.message']);
+  },
+
+  'a stop in mid-tool': async (agent) => {
+    const seconds = String(70_000 + (process.pid % 10_000));
+    const message = await agent.say(`TOOL[sh -c 'sleep ${seconds}; touch never.txt']`);
+    const asked = await agent.seesType('approval.requested');
+    await agent.post(`approvals/${asked.data.id}`, { decision: 'allow_once' });
+    await until('the tool', () => processes(agent.daemon).some((command) => command.includes(`sleep ${seconds}`)), kSlowMs);
+    await agent.post('stop');
+    assert.equal(ended(await agent.run(message)), 'run.cancelled');
+    await agent.seesType('agent.exited');
+    await until(() => `the end of ${processes(agent.daemon, seconds)}`, () => processes(agent.daemon, seconds).length === 0, kSlowMs);
+    assert.ok(!existsSync(path.join(agent.cwd, 'never.txt')));
+  },
+};
+
+// With an agent whose approvals have a deadline.
+const patient = {
+  'an approval that nobody answers': async (agent) => {
+    const run = await agent.turn('TOOL[touch unanswered.txt]');
+    assert.equal(ended(run), 'run.completed');
+    const [resolved] = of(run, 'approval.resolved');
+    assert.deepEqual([resolved.data.decision, resolved.data.by], ['expired', 'deadline']);
+    assert.ok(!existsSync(path.join(agent.cwd, 'unanswered.txt')));
+    assert.equal(of(run, 'tool.failed').length, 1);
+    assert.equal(ended(await agent.turn('hello')), 'run.completed');
+  },
+};
+
+async function play(t, agent, scenes) {
+  const only = process.env.SCENARIO; // part of a name, to look at one
+  for (const [name, scene] of Object.entries(scenes)) {
+    if (only && !name.includes(only)) continue;
+    await t.test(name, async () => {
+      await agent.read();
+      agent.from = agent.events.length;
+      await scene(agent);
+      await until('no run', async () => !(await agent.daemon.call('GET', `/agents/${agent.id}`)).run);
+      await agent.read();
+      checkLog(agent.events);
+    });
+  }
+}
+
+for (const kind of Object.keys(kinds)) {
+  test(kind, { skip: skipped(kind) }, async (t) => {
+    const daemon = await Daemon.start(t);
+    const model = await Model.start(t);
+    await play(t, await Subject.create(daemon, kind, 'a', model), scenarios);
+    await play(t, await Subject.create(daemon, kind, 'b', model, { permissions: { timeout_ms: 1000 } }), patient);
+  });
+}
