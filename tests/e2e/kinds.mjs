@@ -13,10 +13,13 @@ const programs = path.join(here, 'agents/node_modules');
 const claude = path.join(programs, '@anthropic-ai/claude-code-linux-x64/claude');
 const kilo = path.join(programs, '@kilocode/cli-linux-x64/bin/kilo');
 
-// What of an agent's spec is its kind's: given its home, a folder made for it, and the mock model's port.
+// `spec`: what of an agent's is its kind's: given its home, a folder made for it, and the mock model's port. The
+// name of another model; the tool by which it asks a person, where it has one.
 export const kinds = {
   claude: {
     program: claude,
+    otherModel: 'mock-2',
+    question: 'AskUserQuestion',
     spec: (home, port) => ({
       kind: 'claude',
       command: [claude],
@@ -31,10 +34,16 @@ export const kinds = {
       },
     }),
   },
-  kilo: { program: kilo, spec: (home, port) => ({ kind: 'kilo', command: [kilo], env: kiloEnvironment(home, port) }) },
+  kilo: {
+    program: kilo,
+    otherModel: 'mock/mock-2',
+    question: 'question',
+    spec: (home, port) => ({ kind: 'kilo', command: [kilo], env: kiloEnvironment(home, port) }),
+  },
 };
 
 function kiloEnvironment(home, port) {
+  const abilities = { tool_call: true, limit: { context: 128000, output: 8192 } };
   const config = {
     autoupdate: false,
     share: 'disabled',
@@ -46,7 +55,7 @@ function kiloEnvironment(home, port) {
         npm: '@ai-sdk/openai-compatible',
         name: 'Mock',
         options: { baseURL: `http://127.0.0.1:${port}/v1`, apiKey: 'dummy' },
-        models: { 'mock-1': { name: 'Mock 1', tool_call: true, limit: { context: 128000, output: 8192 } } },
+        models: { 'mock-1': { name: 'Mock 1', ...abilities }, 'mock-2': { name: 'Mock 2', ...abilities } },
       },
     },
     permission: { bash: 'ask', edit: 'ask' },
@@ -101,9 +110,9 @@ export class Model {
     return model;
   }
 
-  // Whether it was sent a prompt with these words in it.
-  async heard(words) {
+  // What it was sent with these words in the prompt, of late.
+  async requests(words) {
     const requests = await (await fetch(`http://127.0.0.1:${this.port}/requests`)).json();
-    return requests.some(({ prompt }) => prompt?.includes(words));
+    return requests.filter(({ prompt }) => prompt?.includes(words));
   }
 }

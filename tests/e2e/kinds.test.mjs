@@ -25,6 +25,7 @@ class Subject {
     const subject = new Subject();
     Object.assign(subject, { daemon, kind, id, model, events: [], cursor: '0', from: 0 });
     subject.cwd = await createAgent(daemon, kind, id, model.port, more);
+    subject.can = (await daemon.call('GET', '/kinds')).kinds.find(({ name }) => name === kind).can;
     await subject.sees(({ type }) => type === 'agent.ready');
     return subject;
   }
@@ -184,7 +185,7 @@ const scenarios = {
 
   'a model that hangs, and an interrupt': async (agent) => {
     const message = await agent.say('please HANG');
-    await until('the model to be asked', () => agent.model.heard('please HANG'), kSlowMs);
+    await until('the model to be asked', async () => (await agent.model.requests('please HANG')).length > 0, kSlowMs);
     await agent.post('interrupt');
     const run = await agent.run(message);
     assert.equal(ended(run), 'run.cancelled');
@@ -227,8 +228,8 @@ const scenarios = {
   },
 };
 
-// With an agent whose approvals have a deadline.
-const patient = {
+// With an agent whose approvals have a deadline and that was told something from the start.
+const others = {
   'an approval that nobody answers': async (agent) => {
     const run = await agent.turn('TOOL[touch unanswered.txt]');
     assert.equal(ended(run), 'run.completed');
@@ -238,7 +239,66 @@ const patient = {
     assert.equal(of(run, 'tool.failed').length, 1);
     assert.equal(ended(await agent.turn('hello')), 'run.completed');
   },
+
+  'a system prompt': async (agent) => {
+    if (!agent.can.system_prompt) return;
+    assert.match(words(await agent.turn('RECALL')).at(-1), /^Remembered: badger /);
+  },
+
+  'another model from this turn on': async (agent) => {
+    if (!agent.can.model) return;
+    const { models } = await agent.daemon.call('GET', `/agents/${agent.id}/models`);
+    assert.ok(models.length > 0 && models.every(({ id }) => typeof id === 'string'), JSON.stringify(models));
+    const { message_id } = await agent.post('message', { text: 'the first with it', model: kinds[agent.kind].otherModel });
+    assert.equal(ended(await agent.run(message_id)), 'run.completed');
+    assert.equal(ended(await agent.turn('the second with it')), 'run.completed');
+    for (const prompt of ['the first with it', 'the second with it']) {
+      const asked = (await agent.model.requests(prompt)).filter(({ tools }) => tools > 0);
+      assert.deepEqual(asked.map(({ model }) => model), ['mock-2'], prompt);
+    }
+  },
+
+  'a question that is answered': async (agent) => {
+    const { question } = kinds[agent.kind];
+    assert.ok(agent.can.elicit || !question);
+    if (!question) return;
+    const message = await agent.say(`CALL[${question} ${asksForColour}]`);
+    const { data } = await agent.seesType('elicitation.requested');
+    assert.equal(data.message, 'Which colour?');
+    assert.deepEqual(data.schema.properties['Which colour?'].enum, ['Red', 'Blue']);
+    await agent.post(`elicitations/${data.id}`, { action: 'accept', content: { 'Which colour?': 'Blue' } });
+    const run = await agent.run(message);
+    assert.equal(ended(run), 'run.completed');
+    const [answered] = of(run, 'tool.completed');
+    assert.equal(answered.data.name, 'question');
+    assert.match(answered.data.output, /Blue/);
+    assert.match(words(run).at(-1), /^Tool results seen: 1/);
+  },
+
+  'a question that is declined': async (agent) => {
+    const { question } = kinds[agent.kind];
+    if (!question) return;
+    const message = await agent.say(`CALL[${question} ${asksForColour}]`);
+    const { data } = await agent.seesType('elicitation.requested');
+    await agent.post(`elicitations/${data.id}`, { action: 'decline' });
+    const run = await agent.run(message);
+    assert.equal(ended(run), 'run.completed');
+    assert.equal(of(run, 'elicitation.resolved')[0].data.action, 'decline');
+  },
 };
+const asksForColour = JSON.stringify({
+  questions: [
+    {
+      question: 'Which colour?',
+      header: 'Colour',
+      multiSelect: false, // Claude Code's schema demands it
+      options: [
+        { label: 'Red', description: 'warm' },
+        { label: 'Blue', description: 'cold' },
+      ],
+    },
+  ],
+});
 
 async function play(t, agent, scenes) {
   const only = process.env.SCENARIO; // part of a name, to look at one
@@ -260,6 +320,7 @@ for (const kind of Object.keys(kinds)) {
     const daemon = await Daemon.start(t);
     const model = await Model.start(t);
     await play(t, await Subject.create(daemon, kind, 'a', model), scenarios);
-    await play(t, await Subject.create(daemon, kind, 'b', model, { permissions: { timeout_ms: 1000 } }), patient);
+    const more = { permissions: { timeout_ms: 2000 }, system_prompt: 'REMEMBER=badger' };
+    await play(t, await Subject.create(daemon, kind, 'b', model, more), others);
   });
 }

@@ -26,7 +26,7 @@
 //   CALL[name {…}]  the same with any tool of the agent's, by its name, with these arguments (JSON); of a tool that
 //                   takes plain text, {"input": "…"}
 //   SAY             a few words before each call of a tool
-//   REMEMBER=WORD   nothing, now; RECALL: the final text begins with all words to be remembered in the conversation
+//   REMEMBER=WORD   nothing, now; RECALL: the final text begins with all words to remember, of the system prompt too
 //   THINK=N         N words of reasoning before the final text
 //   LONG=N          the final text has N words
 //   DELAY=MS        between the words of this answer
@@ -117,7 +117,7 @@ function plan(kind, b) {
   const words = []
   const head = results ? `Tool results seen: ${results}.` : "Mock answer."
   if (/\bRECALL\b/.test(prompt)) {
-    const all = JSON.stringify(b.messages ?? b.input ?? "").matchAll(/\bREMEMBER=(\w+)/g)
+    const all = JSON.stringify([b.system, b.instructions, b.messages ?? b.input]).matchAll(/REMEMBER=(\w+)/g)
     words.push("Remembered:", ...new Set([...all].map((found) => found[1])))
   }
   words.push(...head.split(" "))
