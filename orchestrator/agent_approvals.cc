@@ -85,10 +85,10 @@ bool Agent::Resolve(const std::string& approval_id, const std::string& decision,
   const PendingApproval* pending = approvals_.Find(approval_id);
   if (!pending) return false;
   const bool elicitation = pending->request.elicitation;
-  approvals_.Resolve({approval_id, decision, by});
   JsonObject data;
   data.Set("id", approval_id).Set(elicitation ? "action" : "decision", decision).Set("by", by);
   if (!reason.empty()) data.Set("reason", reason);
+  approvals_.Resolve({approval_id, decision, by});  // last: approval_id may be the pending one's own
   Append(elicitation ? "elicitation.resolved" : "approval.resolved", data.Take());
   return true;
 }
