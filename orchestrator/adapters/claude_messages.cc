@@ -251,7 +251,7 @@ bool ClaudeMessages::TakeUser(const JsonValue& line) {
 
 bool ClaudeMessages::FinishCall(const JsonValue& result, const JsonValue& structured) {
   auto found = calls_.find(result["tool_use_id"].StringOr(""));
-  if (found == calls_.end()) return false;
+  if (found == calls_.end()) return closed_.erase(std::string(result["tool_use_id"].StringOr(""))) > 0;
   const auto [call_id, call] = std::move(*found);
   calls_.erase(found);
   const bool failed = result["is_error"].AsBool().value_or(false);
@@ -304,6 +304,7 @@ void ClaudeMessages::BeginTurn() {
 
 void ClaudeMessages::EndTurn(const std::function<bool(const std::string&)>& lives) {
   CloseText();
+  closed_.clear();
   for (auto next = calls_.begin(); next != calls_.end();) {
     const auto& [call_id, call] = *next;
     if (!call.session.empty() && lives(call.session)) {
@@ -315,6 +316,7 @@ void ClaudeMessages::EndTurn(const std::function<bool(const std::string&)>& live
     if (!call.session.empty()) data.Set("session", call.session);
     data.Set("name", call.name).SetRaw("input", call.input).Set("output", "the turn has ended");
     host_.Emit("tool.failed", data.Take());
+    closed_.insert(call_id);
     next = calls_.erase(next);
   }
 }

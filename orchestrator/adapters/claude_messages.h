@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -73,9 +74,10 @@ class ClaudeMessages {
   std::string numbered_;      // the message whose texts are being counted
   int texts_ = 0;             // of it
   std::map<std::string, Call, std::less<>> calls_;
-  Usage turn_;                 // by results
-  Usage running_;              // since the last result, by the messages themselves
-  int64_t prompt_tokens_ = 0;  // of the message being streamed
+  std::set<std::string> closed_;  // calls that the turn's end closed: their results may still come
+  Usage turn_;                    // by results
+  Usage running_;                 // since the last result, by the messages themselves
+  int64_t prompt_tokens_ = 0;     // of the message being streamed
   std::optional<double> total_cost_usd_ = 0;
 };
 

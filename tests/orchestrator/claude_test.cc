@@ -476,8 +476,13 @@ TEST_F(ClaudeApprovals, OfASubAgentInTheBackgroundOutliveTheTurn) {
   EXPECT_EQ(claude.host.Count("> turn completed"), 2u);
   claude.AskFor("r2", "Bash", "{}", R"(,"agent_id":"a1")");
   claude.adapter->Interrupt();
+  claude.Say(R"({"type":"control_cancel_request","request_id":"r2"})");
+  claude.Say(R"({"type":"system","subtype":"task_updated","task_id":"a1","patch":{"status":"killed"}})");
   claude.Say(R"({"type":"control_response","response":{"subtype":"success","request_id":"interrupt-2"}})");
-  EXPECT_EQ(claude.host.Count("> turn cancelled"), 1u);
+  EXPECT_EQ(claude.lines().back(), "> turn cancelled");
+  claude.Say(
+      R"({"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t_r2","content":"stopped"}]}})");
+  EXPECT_EQ(claude.lines().back(), "> turn cancelled");  // it was told as failed before
 }
 
 TEST_F(ClaudeApprovals, RequestsThatAreUnknownAreRefused) {
