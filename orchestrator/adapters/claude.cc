@@ -147,6 +147,7 @@ class ClaudeAdapter final : public Adapter {
   struct Pending {
     ApprovalRequest request;
     std::string session;  // of the sub-agent that asks, or empty
+    bool call = false;    // a tool call; otherwise an MCP server's elicitation
   };
   using OnResponse = std::function<void(const JsonValue& response)>;
 
@@ -155,7 +156,7 @@ class ClaudeAdapter final : public Adapter {
   void TakeRequest(const JsonValue& line);
   void TakeReady(const JsonValue& response);
   void TakeFailedStart(const JsonValue& result);
-  void Offer(std::string id, Pending pending);
+  void Offer(const std::string& id, Pending pending);
   void SettleApprovals();
   [[nodiscard]] std::optional<Pending> Take(const std::string& id);
 
@@ -414,6 +415,7 @@ void ClaudeAdapter::TakeRequest(const JsonValue& line) {
   if (pending_.count(id) != 0) return;
   if (pending_.size() >= kMaxPending) return Refuse(id, "too many requests wait");
   Pending pending;
+  pending.call = call;
   pending.request.id = id;
   if (call) {
     const std::string_view tool = request["tool_name"].StringOr("");
@@ -428,11 +430,11 @@ void ClaudeAdapter::TakeRequest(const JsonValue& line) {
   Offer(id, std::move(pending));
 }
 
-void ClaudeAdapter::Offer(std::string id, Pending pending) {
-  const ApprovalRequest& request = pending.request;
-  events_.CallAsked(request.call_id, {request.tool, request.input, pending.session});
+void ClaudeAdapter::Offer(const std::string& id, Pending pending) {
+  ApprovalRequest& request = pending.request;
+  request.input = events_.CallAsked(request.call_id, {request.tool, request.input, pending.session});
   ApprovalRequest offered = request;
-  pending_.emplace(std::move(id), std::move(pending));
+  pending_.emplace(id, std::move(pending));
   host_.OnApproval(std::move(offered));  // may be decided at once
 }
 
@@ -472,7 +474,7 @@ void ClaudeAdapter::Answer(const std::string& elicitation_id, const ElicitationA
   if (!pending) return;
   const bool accepted = answer.action == Action::kAccept;
   const ApprovalRequest& request = pending->request;
-  if (request.call_id.empty()) {  // of an MCP server
+  if (!pending->call) {
     JsonObject response;
     response.Set("action", accepted ? "accept" : answer.action == Action::kDecline ? "decline" : "cancel");
     if (accepted) response.SetRaw("content", answer.content);

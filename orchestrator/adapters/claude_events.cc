@@ -213,9 +213,10 @@ void ClaudeEvents::Open() {
   host_.OnTurnStarted();
 }
 
-void ClaudeEvents::CallAsked(const std::string& call_id, ClaudeMessages::Call call) {
+std::string ClaudeEvents::CallAsked(const std::string& call_id, const ClaudeMessages::Call& call) {
   Open();
-  if (!call_id.empty()) messages_.BeginCall(call_id, std::move(call));
+  if (!call_id.empty()) messages_.BeginCall(call_id, call);
+  return messages_.InputAsTold(call_id, call.input);
 }
 
 void ClaudeEvents::PromptSent(std::string uuid) {

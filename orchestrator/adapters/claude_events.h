@@ -26,8 +26,8 @@ class ClaudeEvents {
   // A prompt by this uuid begins a turn, or is over without one.
   void PromptSent(std::string uuid);
   void PromptEnded(const TurnEnd& end);
-  // A tool call waits for a person, which may be outside of any turn.
-  void CallAsked(const std::string& call_id, ClaudeMessages::Call call);
+  // A tool call waits for a person, which may be outside of any turn. Its input, as it was told.
+  std::string CallAsked(const std::string& call_id, const ClaudeMessages::Call& call);
   void ChangeInput(const std::string& call_id, const std::string& input) {
     messages_.ChangeInput(call_id, input);
   }

@@ -226,6 +226,18 @@ void ClaudeMessages::BeginCall(const std::string& call_id, Call call) {
   if (calls_.size() < kMaxCalls) calls_.emplace(call_id, std::move(call));
 }
 
+std::string ClaudeMessages::InputAsTold(const std::string& call_id, std::string input) const {
+  auto call = calls_.find(call_id);
+  if (call == calls_.end()) return input;
+  auto told = JsonDocument::Parse(call->second.input);
+  auto asked = JsonDocument::Parse(input);
+  if (!told || !asked || told->root().size() != asked->root().size()) return input;
+  for (const auto& [key, value] : told->root().Members()) {
+    if ((*asked)[key].Raw() != value.Raw()) return input;  // a hook of the program's changed it
+  }
+  return call->second.input;
+}
+
 void ClaudeMessages::ChangeInput(const std::string& call_id, const std::string& input) {
   if (auto call = calls_.find(call_id); call != calls_.end()) call->second.input = input;
 }

@@ -36,6 +36,8 @@ class ClaudeMessages {
   };
   // A call is known to have begun; the first word on it is told.
   void BeginCall(const std::string& call_id, Call call);
+  // The input of a call as it was told, where `input` is the same with its members in another order.
+  [[nodiscard]] std::string InputAsTold(const std::string& call_id, std::string input) const;
   // A person changed what it shall do.
   void ChangeInput(const std::string& call_id, const std::string& input);
 

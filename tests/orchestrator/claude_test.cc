@@ -427,6 +427,19 @@ TEST_F(ClaudeApprovals, MayChangeWhatTheToolDoes) {
             R"(tool.completed {"call_id":"t_r1","name":"bash","input":{"command":"pwd"},"output":"/"})");
 }
 
+TEST_F(ClaudeApprovals, ShowTheInputThatWasToldUnlessItWasChanged) {
+  auto call = [this](const std::string& id) {
+    claude.Say(R"({"type":"assistant","message":{"content":[{"type":"tool_use","id":"t_)" + id +
+               R"(","name":"Edit","input":{"a":1,"b":[2]}}]}})");
+  };
+  call("r1");
+  claude.AskFor("r1", "Edit", R"({"b":[2],"a":1})");
+  EXPECT_EQ(claude.lines().back(), R"(> approval r1 edit {"a":1,"b":[2]} t_r1)");
+  call("r2");
+  claude.AskFor("r2", "Edit", R"({"b":[3],"a":1})");
+  EXPECT_EQ(claude.lines().back(), R"(> approval r2 edit {"b":[3],"a":1} t_r2)");
+}
+
 TEST_F(ClaudeApprovals, AreOfferedOnceAndAnsweredOnce) {
   claude.host.on_approval = [this](const ApprovalRequest& request) {  // by policy, at once
     claude.adapter->Decide(request.id, {.allow = true, .reason = "", .input = ""});
