@@ -183,7 +183,8 @@ void Agent::BeginRun(const std::string& message_id) {
 
 void Agent::EndRun(Run::Status status, Error error, std::optional<int> exit_code) {
   while (!approvals_.pending().empty()) {
-    Resolve(approvals_.pending().front().request.id, "withdrawn", "daemon", "the run has ended");
+    const std::string id = approvals_.pending().front().request.id;  // a copy: resolving removes it there
+    Resolve(id, "withdrawn", "daemon", "the run has ended");
   }
   interrupt_deadline_.Stop();
   run_->status = status;

@@ -193,12 +193,14 @@ TEST(Approval, AlwaysIsTheExactCallAlsoAfterARestart) {
 
 TEST(Approval, IsWithdrawnWhenTheAgentTakesItBackOrEnds) {
   Daemon daemon;
+  const std::string longer = "p2-which-is-longer-than-a-string-holds-within";
   Create(daemon, "a1",
          {"> prompt", kTurn, Asks("p1", "one"), R"(< {"type":"control_cancel_request","request_id":"p1"})",
-          Asks("p2", "two"), kEnd, "> next prompt", kTurn, Asks("p3", "three"), "> never"});
+          Asks(longer, "two"), kEnd, "> next prompt", kTurn, Asks("p3", "three"), "> never"});
   ASSERT_TRUE(UntilEvent(daemon, "run.completed"));
   EXPECT_EQ(Fields(daemon, "approval.resolved", "data.decision"), (Strings{"withdrawn", "withdrawn"}));
   EXPECT_EQ(Fields(daemon, "approval.resolved", "data.by"), (Strings{"agent", "daemon"}));
+  EXPECT_EQ(Fields(daemon, "approval.resolved", "data.id"), (Strings{"p1", longer}));
   EXPECT_EQ(daemon.Post("/agents/a1/message", R"({"text":"next"})").status, 202);
   ASSERT_TRUE(UntilState(daemon, "needs_input"));
   kill(std::stoi(daemon.Get("/agents/a1").Field("pid")), SIGKILL);
