@@ -1,0 +1,18 @@
+// What an agent edited, as file.edited events.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "orchestrator/adapters/adapter.h"
+
+namespace reeve {
+
+// Tells of an edit by its unified diff (or its hunks alone): the counts, and the diff itself unless it is
+// long.
+void TellEdit(AgentHost& host, std::string_view path, std::string_view diff);
+
+// The diff of a file that was made ('+') or deleted ('-') as a whole.
+std::string WholeFileDiff(std::string_view content, char sign);
+
+}  // namespace reeve
