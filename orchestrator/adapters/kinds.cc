@@ -3,6 +3,7 @@
 
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/claude.h"
+#include "orchestrator/adapters/codex.h"
 #include "orchestrator/adapters/jsonl.h"
 #include "orchestrator/adapters/opencode.h"
 #include "orchestrator/adapters/process.h"
@@ -28,6 +29,18 @@ const std::vector<Kind>& Kinds() {
        .program = "claude",
        .install = "npm install -g @anthropic-ai/claude-code",
        .make = MakeClaudeAdapter},
+      {.name = "codex",
+       .can = {.turns = true,
+               .interrupt = true,
+               .steer = true,
+               .approve = true,
+               .elicit = true,
+               .resume = true,
+               .model = true,
+               .system_prompt = true},
+       .program = "codex",
+       .install = "npm install -g @openai/codex",
+       .make = MakeCodexAdapter},
   };
   return kinds;
 }

@@ -36,6 +36,11 @@ class OutputLines {
   }
   // A line of stdout that is none of the protocol.
   void TellOutput(std::string_view line) { Tell("stdout", line, false); }
+  // The same of one that may be JSON all the same.
+  void TellStray(std::string_view line) {
+    if (!ScanJsonObject(line)) return TellOutput(line);
+    host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
+  }
 
  private:
   void TakeLine(std::string_view line, bool truncated) {

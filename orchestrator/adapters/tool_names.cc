@@ -41,6 +41,7 @@ constexpr Alias kAliases[] = {
     {"task", "task"},
     {"agent", "task"},
     {"subtask", "task"},
+    {"spawnagent", "task"},
     {"todowrite", "plan"},
     {"question", "question"},
     {"askuserquestion", "question"},

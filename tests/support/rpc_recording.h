@@ -1,0 +1,45 @@
+// RpcRecording: what a real program once said by JSON-RPC on its stdout (NAME.jsonl), and what it was told
+// (NAME-stdin.jsonl), to be said again to an adapter. What was told is a person's doing in the main: it is
+// done again, in its turn, by `act`.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orchestrator/json.h"
+#include "tests/support/recording_host.h"
+
+namespace reeve {
+
+// A RecordingHost whose agent takes lines: they are written down without their ends. What a test saw
+// elsewhere can be noted among them.
+class RpcHost final : public RecordingHost {
+ public:
+  using RecordingHost::RecordingHost;
+  Status WriteStdin(std::string_view bytes) override {
+    return RecordingHost::WriteStdin(bytes.substr(0, bytes.find('\n')));
+  }
+  void Note(const std::string& text) { Emit(">", text); }
+};
+
+class RpcRecording {
+ public:
+  explicit RpcRecording(const std::string& name);  // of the fixture
+
+  // Says every line to `feed`, its end with it. Before the answer to a call, calls are acted up to that one;
+  // after a request, everything up to its answer, where it had one. `eager`: a call is acted as soon as none
+  // waits for its answer, where a protocol's turns lie between the two.
+  void Play(const std::function<void(std::string_view bytes)>& feed,
+            const std::function<void(const JsonValue& message)>& act, bool eager) const;
+
+  [[nodiscard]] const std::vector<std::string>& lines() const { return said_; }
+
+ private:
+  std::vector<std::string> said_;
+  std::vector<std::string> told_;
+};
+
+}  // namespace reeve
