@@ -108,12 +108,11 @@ std::string WithAnswers(std::string_view input, std::string_view content) {
 // What an MCP server asks, passed on.
 void AskElicitation(const JsonValue& asked, ApprovalRequest& request) {
   request.elicitation = true;
+  request.tool = asked["mcp_server_name"].StringOr("");
   request.message = asked["message"].StringOr("");
-  JsonObject input;  // who asks, and where to go to answer
-  for (const char* key : {"mcp_server_name", "title", "description", "url"}) {
-    if (asked[key].Is(JsonType::kString)) input.SetRaw(key, asked[key].Raw());
-  }
-  request.input = input.Take();
+  const std::string_view url = asked["url"].StringOr("");  // to be answered there
+  if (!url.empty()) request.message.append(" ").append(url);
+  request.input = "{}";
   const JsonValue schema = asked["requested_schema"];
   request.schema = schema.Is(JsonType::kObject) ? schema.Raw() : R"({"type":"object","properties":{}})";
 }

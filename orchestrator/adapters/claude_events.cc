@@ -12,7 +12,7 @@ namespace reeve {
 namespace {
 
 // At work at a time: more than the program allows.
-constexpr size_t kMaxSubAgents = 1'000;
+constexpr size_t kMaxTasks = 1'000;
 
 // Said about the program, or said elsewhere too: not told. Everything else that has no type of its own
 // becomes agent.output. KINDS.md has the same list.
@@ -146,14 +146,17 @@ void ClaudeEvents::TakeRateLimit(const JsonValue& info) {
 
 // --- sub-agents
 
-// A task is a sub-agent, or a shell in the background, which is its tool call's business.
+// A task is a sub-agent, or a shell in the background: that it began is its tool call's business, that it
+// ended is news.
 bool ClaudeEvents::TakeTask(std::string_view subtype, const JsonValue& line) {
   const std::string id(line["task_id"].StringOr(""));
   if (subtype == "task_started") {
-    if (line["task_type"].StringOr("local_agent") != "local_agent") return true;
-    if (id.empty() || sub_agents_.find(id) != sub_agents_.end() || sub_agents_.size() >= kMaxSubAgents) {
-      return false;
+    if (id.empty() || sub_agents_.size() + shells_.size() >= kMaxTasks) return false;
+    if (line["task_type"].StringOr("local_agent") != "local_agent") {
+      shells_.insert(id);
+      return true;
     }
+    if (sub_agents_.find(id) != sub_agents_.end()) return false;
     auto parent = sub_agents_.find(line["parent_task_id"].StringOr(""));
     SubAgent started{std::string(line["description"].StringOr("")),
                      line["is_backgrounded"].AsBool().value_or(false) ||
@@ -171,7 +174,7 @@ bool ClaudeEvents::TakeTask(std::string_view subtype, const JsonValue& line) {
     if (status == "completed" || status == "failed" || status == "killed") EndSubAgent(id);
     return true;
   }
-  if (subtype != "task_notification") return false;
+  if (subtype != "task_notification" || shells_.erase(id) > 0) return false;
   if (sub_agents_.find(id) != sub_agents_.end()) EndSubAgent(id);
   return true;
 }
@@ -189,8 +192,8 @@ bool ClaudeEvents::WorksOn(const std::string& session) const {
 }
 
 bool ClaudeEvents::has_background() const {
-  return std::any_of(sub_agents_.begin(), sub_agents_.end(),
-                     [](const auto& entry) { return entry.second.background; });
+  return !shells_.empty() || std::any_of(sub_agents_.begin(), sub_agents_.end(),
+                                         [](const auto& entry) { return entry.second.background; });
 }
 
 // --- turns

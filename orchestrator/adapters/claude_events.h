@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,7 @@ class ClaudeEvents {
   [[nodiscard]] uint64_t ended() const { return ended_; }
   // Whether this sub-agent works on when the turn ends.
   [[nodiscard]] bool WorksOn(const std::string& session) const;
+  // Whether anything works in the background: the program stays for it.
   [[nodiscard]] bool has_background() const;
 
  private:
@@ -66,6 +68,7 @@ class ClaudeEvents {
   ClaudeMessages messages_;
   std::string session_;
   std::map<std::string, SubAgent, std::less<>> sub_agents_;  // at work
+  std::set<std::string> shells_;                             // in the background
   bool open_ = false;                                        // a turn, for the host
   bool working_ = false;  // a turn, for the program: from its beginning to its result
   std::string prompt_;    // uuid of ours that no turn has taken up yet

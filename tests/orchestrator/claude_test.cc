@@ -555,6 +555,10 @@ TEST_F(ClaudeApprovals, ElicitationsOfMcpServersArePassedOn) {
             R"(> elicitation r1 Which one? {"type":"object","properties":{"n":{"type":"integer"}}})");
   claude.adapter->Answer("r1", {ElicitationAnswer::Action::kAccept, R"({"n":1})"});
   EXPECT_EQ(claude.lines().back(), Response("r1", R"({"action":"accept","content":{"n":1}})"));
+  claude.Say(R"({"type":"control_request","request_id":"r0","request":{"subtype":"elicitation",)"
+             R"("message":"Sign in:","mode":"url","url":"http://x/"}})");
+  EXPECT_EQ(claude.lines().back(),
+            R"(> elicitation r0 Sign in: http://x/ {"type":"object","properties":{}})");
   ask("r2");
   claude.adapter->Answer("r2", {ElicitationAnswer::Action::kDecline, ""});
   EXPECT_EQ(claude.lines().back(), Response("r2", R"({"action":"decline"})"));
@@ -587,12 +591,15 @@ TEST_F(ClaudeStop, ClosesStdinAtOnceWhereNothingRuns) {
   EXPECT_THAT(claude.lines(), ElementsAre("> stdin closed"));
 }
 
-TEST_F(ClaudeStop, DoesNotWaitForSubAgentsInTheBackground) {
-  claude.Say(R"({"type":"system","subtype":"task_started","task_id":"a1","is_backgrounded":true})");
-  claude.End();
-  bool done = false;
-  claude.adapter->PrepareStop([&done] { done = true; });
-  EXPECT_TRUE(done);
+TEST_F(ClaudeStop, DoesNotWaitForWhatWorksInTheBackground) {
+  for (const char* task : {R"("is_backgrounded":true)", R"("task_type":"local_bash")"}) {
+    Claude busy;
+    busy.BeReady();
+    busy.Say(R"({"type":"system","subtype":"task_started","task_id":"a1",)" + std::string(task) + "}");
+    bool done = false;
+    busy.adapter->PrepareStop([&done] { done = true; });
+    EXPECT_TRUE(done) << task;
+  }
 }
 
 TEST(ClaudeStart, ThatIsStoppedDoesNotWait) {
@@ -718,6 +725,14 @@ TEST_F(ClaudeContent, CostsAreTheTurnsOwnWhereOnlyTheSumIsTold) {
   resumed.host.Clear();
   resumed.End(R"("total_cost_usd":0.75,"usage":{"output_tokens":3})");
   EXPECT_EQ(resumed.lines()[0], R"(usage.updated {"input_tokens":0,"output_tokens":3})");
+}
+
+TEST_F(ClaudeContent, ThatAShellInTheBackgroundHasEndedIsTold) {
+  claude.Say(R"({"type":"system","subtype":"task_started","task_id":"b1","task_type":"local_bash"})");
+  claude.Say(R"({"type":"system","subtype":"task_updated","task_id":"b1","patch":{"status":"completed"}})");
+  EXPECT_THAT(claude.lines(), ElementsAre());
+  claude.Say(R"({"type":"system","subtype":"task_notification","task_id":"b1","summary":"s"})");
+  EXPECT_THAT(claude.lines(), ElementsAre(StartsWith("agent.output")));
 }
 
 TEST_F(ClaudeContent, NoticesAreErrorsThatAreNotFatal) {
