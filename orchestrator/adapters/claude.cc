@@ -145,8 +145,7 @@ class ClaudeAdapter final : public Adapter {
   };
   struct Pending {
     ApprovalRequest request;
-    std::string session;  // of the sub-agent that asks, or empty
-    bool call = false;    // a tool call; otherwise an MCP server's elicitation
+    bool call = false;  // a tool call; otherwise an MCP server's elicitation
   };
   using OnResponse = std::function<void(const JsonValue& response)>;
 
@@ -155,8 +154,7 @@ class ClaudeAdapter final : public Adapter {
   void TakeRequest(const JsonValue& line);
   void TakeReady(const JsonValue& response);
   void TakeFailedStart(const JsonValue& result);
-  void Offer(const std::string& id, Pending pending);
-  void SettleApprovals();
+  void ForgetEnded();
   [[nodiscard]] std::optional<Pending> Take(const std::string& id);
 
   Status Send(const std::string& line) { return host_.WriteStdin(line + "\n"); }
@@ -221,7 +219,8 @@ Status ClaudeAdapter::Prepare(SpawnSpec& spawn) {
   if (!resume_.empty()) argv.push_back("--resume=" + resume_);
   const std::string& system_prompt = host_.spec().system_prompt;
   if (!system_prompt.empty()) argv.push_back("--append-system-prompt=" + system_prompt);
-  for (const char* name : {"DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"}) {
+  for (const char* name : {"DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+                           "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"}) {
     spawn.SetEnv(name, "1", SpawnSpec::IfSet::kKeep);
   }
   spawn.stdin_pipe = true;
@@ -245,6 +244,7 @@ void ClaudeAdapter::OnExited() {
 // --- lines
 
 void ClaudeAdapter::TakeLine(std::string_view text) {
+  ForgetEnded();
   auto line = JsonDocument::Parse(text);
   if (!line || !line->root().Is(JsonType::kObject)) return lines_.TellOutput(text);
   const JsonValue root = line->root();
@@ -262,7 +262,7 @@ void ClaudeAdapter::TakeLine(std::string_view text) {
   } else {
     events_.Take(root);
   }
-  SettleApprovals();
+  ForgetEnded();
   if (state_ == State::kStopping && !events_.in_turn()) Close();
 }
 
@@ -413,6 +413,7 @@ void ClaudeAdapter::TakeRequest(const JsonValue& line) {
   }
   if (pending_.count(id) != 0) return;
   if (pending_.size() >= kMaxPending) return Refuse(id, "too many requests wait");
+  events_.Asked();
   Pending pending;
   pending.call = call;
   pending.request.id = id;
@@ -421,31 +422,21 @@ void ClaudeAdapter::TakeRequest(const JsonValue& line) {
     pending.request.tool = ToolName(tool);
     pending.request.input = request["input"].Is(JsonType::kObject) ? request["input"].Raw() : "{}";
     pending.request.call_id = request["tool_use_id"].StringOr("");
-    pending.session = request["agent_id"].StringOr("");
+    pending.request.input = events_.BeginCall(
+        pending.request.call_id,
+        {pending.request.tool, pending.request.input, std::string(request["agent_id"].StringOr(""))});
     if (tool == kQuestionTool) AskQuestions(request["input"]["questions"], pending.request);
   } else {
     AskElicitation(request, pending.request);
   }
-  Offer(id, std::move(pending));
-}
-
-void ClaudeAdapter::Offer(const std::string& id, Pending pending) {
-  ApprovalRequest& request = pending.request;
-  request.input = events_.CallAsked(request.call_id, {request.tool, request.input, pending.session});
-  ApprovalRequest offered = request;
+  ApprovalRequest offered = pending.request;
   pending_.emplace(id, std::move(pending));
   host_.OnApproval(std::move(offered));  // may be decided at once
 }
 
-// A turn has ended, and with it what waited. But a sub-agent in the background works on, and needs its
-// answer.
-void ClaudeAdapter::SettleApprovals() {
-  if (turns_ == events_.ended()) return;
-  turns_ = events_.ended();
-  std::map<std::string, Pending> open = std::exchange(pending_, {});
-  for (auto& [id, pending] : open) {
-    if (!pending.session.empty() && events_.WorksOn(pending.session)) Offer(id, std::move(pending));
-  }
+// What waited for a person is over with its turn.
+void ClaudeAdapter::ForgetEnded() {
+  if (std::exchange(turns_, events_.ended()) != events_.ended()) pending_.clear();
 }
 
 std::optional<ClaudeAdapter::Pending> ClaudeAdapter::Take(const std::string& id) {

@@ -23,7 +23,6 @@ constexpr std::string_view kHousekeeping[] = {
 constexpr std::string_view kSystemHousekeeping[] = {
     "status",                    // it asks the model, it compacts
     "thinking_tokens",           // an estimate, for a spinner
-    "session_state_changed",     // what turns tell
     "background_tasks_changed",  // the list of what task_started and task_notification tell
     "task_progress",
     "task_summary",
@@ -100,6 +99,8 @@ bool ClaudeEvents::TakeSystem(const JsonValue& line) {
   const std::string_view subtype = line["subtype"].StringOr("");
   if (subtype == "init") {
     TakeInit(line);
+  } else if (subtype == "session_state_changed") {
+    if (line["state"].StringOr("") == "idle") EndIdle(held_.value_or(TurnEnd{}));
   } else if (subtype == "api_retry") {
     TakeRetry(line);
   } else if (subtype == "session_title_changed") {
@@ -186,15 +187,12 @@ void ClaudeEvents::EndSubAgent(const std::string& session) {
   host_.Emit("subagent.completed", JsonObject().Set("session", session).Set("title", title).Take());
 }
 
-bool ClaudeEvents::WorksOn(const std::string& session) const {
-  auto known = sub_agents_.find(session);
-  return known != sub_agents_.end() && known->second.background;
+bool ClaudeEvents::has_background_agents() const {
+  return std::any_of(sub_agents_.begin(), sub_agents_.end(),
+                     [](const auto& entry) { return entry.second.background; });
 }
 
-bool ClaudeEvents::has_background() const {
-  return !shells_.empty() || std::any_of(sub_agents_.begin(), sub_agents_.end(),
-                                         [](const auto& entry) { return entry.second.background; });
-}
+bool ClaudeEvents::has_background() const { return !shells_.empty() || has_background_agents(); }
 
 // --- turns
 
@@ -216,8 +214,7 @@ void ClaudeEvents::Open() {
   host_.OnTurnStarted();
 }
 
-std::string ClaudeEvents::CallAsked(const std::string& call_id, const ClaudeMessages::Call& call) {
-  Open();
+std::string ClaudeEvents::BeginCall(const std::string& call_id, const ClaudeMessages::Call& call) {
   if (!call_id.empty()) messages_.BeginCall(call_id, call);
   return messages_.InputAsTold(call_id, call.input);
 }
@@ -247,34 +244,36 @@ void ClaudeEvents::TakeLifecycle(const JsonValue& line) {
   }
 }
 
+// A turn lasts until the sub-agents that it left in the background are done: they report in turns that begin
+// by themselves.
 void ClaudeEvents::TakeResult(const JsonValue& result) {
   working_ = false;
   if (open_) messages_.TakeUsage(result);
   // A turn that began by itself has ended while our prompt waited: ours is still to come.
   if (!prompt_.empty() && (queued_ || result["origin"].Is(JsonType::kObject))) return;
-  End(ClaudeTurnEnd(result));
+  TurnEnd end = ClaudeTurnEnd(result);
+  if (held_ && held_->outcome == TurnEnd::Outcome::kFailed) end = *held_;
+  if (end.outcome == TurnEnd::Outcome::kCancelled || !has_background_agents()) return End(end);
+  if (open_) held_ = std::move(end);
 }
 
-void ClaudeEvents::InterruptTaken() {
-  if (open_ && !working_ && prompt_.empty()) End({TurnEnd::Outcome::kCancelled, {}});
+// It is idle, or was told to be: no result will come.
+void ClaudeEvents::EndIdle(const TurnEnd& end) {
+  if (open_ && !working_ && prompt_.empty()) End(end);
 }
 
-void ClaudeEvents::Exited() { Close(true); }
+void ClaudeEvents::InterruptTaken() { EndIdle({TurnEnd::Outcome::kCancelled, {}}); }
 
-// What is open, but that of sub-agents which work on.
-void ClaudeEvents::Close(bool all) {
-  messages_.EndTurn([this, all](const std::string& session) { return !all && WorksOn(session); });
-  std::vector<std::string> over;
-  for (const auto& [session, agent] : sub_agents_) {
-    if (all || !agent.background) over.push_back(session);
-  }
-  for (const std::string& session : over) EndSubAgent(session);
+void ClaudeEvents::Exited() {
+  messages_.EndTurn();
+  while (!sub_agents_.empty()) EndSubAgent(sub_agents_.begin()->first);
 }
 
 void ClaudeEvents::End(const TurnEnd& end) {
-  Close(false);
+  Exited();
   prompt_.clear();
   queued_ = false;
+  held_.reset();
   if (!std::exchange(open_, false)) return;
   ++ended_;
   host_.OnTurnEnded(end);  // may bring the next prompt

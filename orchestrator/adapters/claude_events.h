@@ -4,8 +4,8 @@
 // back from within a call.
 #pragma once
 
-#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -27,8 +27,10 @@ class ClaudeEvents {
   // A prompt by this uuid begins a turn, or is over without one.
   void PromptSent(std::string uuid);
   void PromptEnded(const TurnEnd& end);
-  // A tool call waits for a person, which may be outside of any turn. Its input, as it was told.
-  std::string CallAsked(const std::string& call_id, const ClaudeMessages::Call& call);
+  // Something waits for a person, which may be outside of any turn.
+  void Asked() { Open(); }
+  // The call that it is about. Its input, as it was told.
+  std::string BeginCall(const std::string& call_id, const ClaudeMessages::Call& call);
   void ChangeInput(const std::string& call_id, const std::string& input) {
     messages_.ChangeInput(call_id, input);
   }
@@ -40,8 +42,6 @@ class ClaudeEvents {
   [[nodiscard]] bool in_turn() const { return open_; }
   // How many turns have ended.
   [[nodiscard]] uint64_t ended() const { return ended_; }
-  // Whether this sub-agent works on when the turn ends.
-  [[nodiscard]] bool WorksOn(const std::string& session) const;
   // Whether anything works in the background: the program stays for it.
   [[nodiscard]] bool has_background() const;
 
@@ -60,9 +60,10 @@ class ClaudeEvents {
   void TakeResult(const JsonValue& result);
   void TakeLifecycle(const JsonValue& line);
   void EndSubAgent(const std::string& session);
+  [[nodiscard]] bool has_background_agents() const;
   void Open();
   void End(const TurnEnd& end);
-  void Close(bool all);
+  void EndIdle(const TurnEnd& end);
 
   AgentHost& host_;
   ClaudeMessages messages_;
@@ -70,9 +71,10 @@ class ClaudeEvents {
   std::map<std::string, SubAgent, std::less<>> sub_agents_;  // at work
   std::set<std::string> shells_;                             // in the background
   bool open_ = false;                                        // a turn, for the host
-  bool working_ = false;  // a turn, for the program: from its beginning to its result
-  std::string prompt_;    // uuid of ours that no turn has taken up yet
-  bool queued_ = false;   // the program said that it waits
+  bool working_ = false;         // a turn, for the program: from its beginning to its result
+  std::optional<TurnEnd> held_;  // how its turn ended, while sub-agents work on
+  std::string prompt_;           // uuid of ours that no turn has taken up yet
+  bool queued_ = false;          // the program said that it waits
   uint64_t ended_ = 0;
 };
 

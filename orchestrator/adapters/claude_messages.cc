@@ -314,22 +314,16 @@ void ClaudeMessages::BeginTurn() {
   running_ = {};
 }
 
-void ClaudeMessages::EndTurn(const std::function<bool(const std::string&)>& lives) {
+void ClaudeMessages::EndTurn() {
   CloseText();
   closed_.clear();
-  for (auto next = calls_.begin(); next != calls_.end();) {
-    const auto& [call_id, call] = *next;
-    if (!call.session.empty() && lives(call.session)) {
-      ++next;
-      continue;
-    }
+  for (const auto& [call_id, call] : std::exchange(calls_, {})) {
     JsonObject data;
     data.Set("call_id", call_id);
     if (!call.session.empty()) data.Set("session", call.session);
     data.Set("name", call.name).SetRaw("input", call.input).Set("output", "the turn has ended");
     host_.Emit("tool.failed", data.Take());
     closed_.insert(call_id);
-    next = calls_.erase(next);
   }
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -42,9 +41,8 @@ class ClaudeMessages {
   void ChangeInput(const std::string& call_id, const std::string& input);
 
   void BeginTurn();
-  // What is open is closed: texts as far as they were said, calls as failed, but those of sub-agents that
-  // `lives` knows to work on.
-  void EndTurn(const std::function<bool(const std::string& session)>& lives);
+  // What is open is closed: texts as far as they were said, calls as failed.
+  void EndTurn();
   // The process resumed a session: what it says the whole of it cost includes an unknown part.
   void ForgetCost() { total_cost_usd_.reset(); }
 
