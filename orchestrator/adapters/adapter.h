@@ -131,7 +131,7 @@ class Adapter {
   // was over): they are then a turn of their own. Not called after OnExited.
   virtual void Steer(const std::string& text, std::function<void(Status)> taken) {
     (void)text;
-    taken(Error{"not_supported", "this kind cannot be steered"});
+    std::exchange(taken, nullptr)(Error{"not_supported", "this kind cannot be steered"});
   }
   virtual void Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
     (void)approval_id, (void)answer;
@@ -141,7 +141,7 @@ class Adapter {
   }
   // The models to choose from, a JSON array of {id, name?}. `done` once, also when the process ends.
   virtual void ListModels(std::function<void(Result<std::string>)> done) {
-    done(Error{"not_supported", "this kind has no choice of models"});
+    std::exchange(done, nullptr)(Error{"not_supported", "this kind has no choice of models"});
   }
 };
 
