@@ -7,56 +7,19 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
-#include <optional>
 #include <string_view>
 #include <thread>
 
 #include "control/cli/client.h"
-#include "orchestrator/json.h"
-#include "process/clock.h"
+#include "control/cli/recording.h"
+#include "control/cli/replay_server.h"
 
 namespace reeve {
 
 namespace {
 
-// However long the agent thought: a replay is watched.
-constexpr int64_t kLongestPauseMs = 60'000;
-
-struct Line {
-  enum class Dir { kIn, kErr, kOut } dir = Dir::kIn;
-  int64_t time_ms = 0;
-  std::string text;
-  bool partial = false;
-};
-
-std::optional<Line> ReadLine(const std::string& text) {
-  auto json = JsonDocument::Parse(text);
-  if (!json) return std::nullopt;
-  const std::string_view dir = (*json)["dir"].StringOr("");
-  Line line;
-  if (dir == "in") {
-    line.dir = Line::Dir::kIn;
-  } else if (dir == "err") {
-    line.dir = Line::Dir::kErr;
-  } else if (dir == "out") {
-    line.dir = Line::Dir::kOut;
-  } else {
-    return std::nullopt;
-  }
-  auto said = (*json)["text"].AsString();
-  if (!said) return std::nullopt;
-  line.text = *said;
-  if ((*json)["encoding"]) {
-    auto bytes = FromBase64(line.text);
-    if (!bytes) return std::nullopt;
-    line.text = std::move(*bytes);
-  }
-  line.time_ms = ParseTime(std::string((*json)["time"].StringOr(""))).value_or(0);
-  line.partial = (*json)["partial"].AsBool().value_or(false);
-  return line;
-}
+using Dir = RecordedLine::Dir;
 
 bool WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -68,50 +31,42 @@ bool WriteAll(int fd, std::string_view bytes) {
   return true;
 }
 
-}  // namespace
-
-int Replay(const ReplayOptions& options) {
-  std::ifstream file(options.file);
-  if (!file) {
-    std::fprintf(stderr, "reeve replay: %s cannot be read\n", options.file.c_str());
-    return kNoSuchAgent;
-  }
-  (void)std::signal(SIGPIPE, SIG_IGN);
+int ReplayOnPipes(const std::vector<RecordedLine>& lines, const ReplayOptions& options) {
   int64_t last_ms = 0;
-  size_t number = 0;
-  size_t played = 0;
   std::string heard;
-  for (std::string text; std::getline(file, text);) {
-    ++number;
-    auto line = ReadLine(text);
-    if (!line) {
-      if (text.empty()) continue;
-      std::fprintf(stderr, "reeve replay: %s:%zu: not a line of a transcript\n", options.file.c_str(),
-                   number);
-      return kDataError;
-    }
-    ++played;
-    if (line->dir == Line::Dir::kOut) {
+  for (const RecordedLine& line : lines) {
+    if (line.dir == Dir::kOut) {
       if (!std::getline(std::cin, heard)) return kOk;
-      last_ms = line->time_ms;
+      last_ms = line.time_ms;
       continue;
     }
-    if (!options.fast && last_ms != 0 && line->time_ms > last_ms) {
-      const int64_t pause_ms = std::min(line->time_ms - last_ms, kLongestPauseMs);
-      std::this_thread::sleep_for(
-          std::chrono::duration<double, std::milli>(static_cast<double>(pause_ms) / options.speed));
-    }
-    last_ms = line->time_ms;
-    if (!line->partial) line->text += '\n';
-    if (!WriteAll(line->dir == Line::Dir::kIn ? STDOUT_FILENO : STDERR_FILENO, line->text)) return kOk;
-  }
-  if (played == 0) {
-    std::fprintf(stderr, "reeve replay: %s holds no transcript\n", options.file.c_str());
-    return kDataError;
+    const int64_t pause_ms = PauseMs(options, last_ms, line.time_ms);
+    if (pause_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+    last_ms = line.time_ms;
+    const std::string text = line.partial ? line.text : line.text + '\n';
+    if (!WriteAll(line.dir == Dir::kIn ? STDOUT_FILENO : STDERR_FILENO, text)) return kOk;
   }
   while (std::getline(std::cin, heard)) {
   }
   return kOk;
+}
+
+}  // namespace
+
+int64_t PauseMs(const ReplayOptions& options, int64_t last_ms, int64_t next_ms) {
+  constexpr int64_t kLongestMs = 60'000;  // however long the agent thought: a replay is watched
+  if (options.fast || last_ms == 0 || next_ms <= last_ms) return 0;
+  return static_cast<int64_t>(static_cast<double>(std::min(next_ms - last_ms, kLongestMs)) / options.speed);
+}
+
+int Replay(const ReplayOptions& options) {
+  auto lines = ReadRecording(options.file);
+  if (!lines) {
+    std::fprintf(stderr, "reeve replay: %s\n", lines.error().message.c_str());
+    return lines.error().code == "not_found" ? kNoSuchAgent : kDataError;
+  }
+  (void)std::signal(SIGPIPE, SIG_IGN);
+  return IsOfServer(*lines) ? ReplayAsServer(*lines, options) : ReplayOnPipes(*lines, options);
 }
 
 }  // namespace reeve

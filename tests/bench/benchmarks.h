@@ -1,4 +1,4 @@
-// The five benchmarks. Each returns an Error when it could not measure, or when a server lost an event: times
+// The benchmarks. Each returns an Error when it could not measure, or when a server lost an event: times
 // never fail it.
 #pragma once
 
@@ -23,5 +23,9 @@ Status RunIngest(const Options& options, Report& report);
 Status RunStalled(const Options& options, Report& report);
 Status RunIdle(const Options& options, Report& report);
 Status RunSpawn(const Options& options, Report& report);
+Status RunTurns(const Options& options, Report& report);
+
+// The child of `turns`: an agent that ends each turn as soon as it is asked for one.
+int RunTurnAgent(const std::string& kind);
 
 }  // namespace reeve::bench

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstring>
 
 #include "tests/bench/benchmarks.h"
 #include "tests/bench/measure.h"
@@ -24,6 +25,7 @@ constexpr Named kBenchmarks[] = {
     {"stalled", "viewers that stop reading beside viewers that do not", RunStalled},
     {"idle", "memory, heartbeats, time to be ready", RunIdle},
     {"spawn", "starting children, beside posix_spawn", RunSpawn},
+    {"turns", "from an agent's last line of a turn to the viewer's sight of its end", RunTurns},
 };
 
 int Run(const Benchmark benchmark, const Options& options, bool json) {
@@ -38,6 +40,8 @@ int Run(const Benchmark benchmark, const Options& options, bool json) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // The child of `turns`, with whatever its kind appends.
+  if (argc > 2 && std::strcmp(argv[1], "turn-agent") == 0) return RunTurnAgent(argv[2]);
   Options options{.reeve = REEVE_BINARY};
   bool json = false;
   int line_bytes = kLineBytes;

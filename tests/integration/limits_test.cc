@@ -206,34 +206,5 @@ TEST(KindsRoute, TellsWhatEachCanAndWhetherItsProgramIsHere) {
   EXPECT_NE(refused.Field("detail").find("npm install -g opencode-ai"), std::string::npos) << refused.body;
 }
 
-TEST(TranscriptRoute, GivesWhatWasSaidBothWaysAndReplayPlaysIt) {
-  Daemon daemon;
-  daemon.Create(R"({"id":"a1","kind":"jsonl","record":true,"env":{"KEY":"sk-0123456789"},"command":["sh","-c",
-      "echo key $KEY; read l; printf '{\"type\":\"assistant.message\",\"text\":\"%s\"}\\n' \"$l\"; echo warn >&2"]})");
-  Prompt(daemon, "hello");
-  daemon.WaitFor("a1");
-  HttpAnswer transcript = daemon.Get("/agents/a1/transcript");
-  ASSERT_EQ(transcript.status, 200);
-  EXPECT_EQ(transcript.Header("content-type"), "application/x-ndjson");
-  EXPECT_EQ(transcript.body.find("sk-0123456789"), std::string::npos);
-  EXPECT_NE(transcript.body.find(R"("dir":"out","text":"hello")"), std::string::npos) << transcript.body;
-  WriteFile(daemon.data_dir() + "/recording", transcript.body);
-
-  daemon.Create(R"({"id":"a2","kind":"jsonl","command":[")" + std::string(REEVE_BINARY) +
-                R"(","replay","--fast",")" + daemon.data_dir() +
-                R"(/recording","--flags","of the kind's"]})");
-  ASSERT_EQ(daemon.Post("/agents/a2/message", R"({"text":"anything"})").status, 202);
-  ASSERT_TRUE(
-      Eventually([&] { return daemon.Events("a2", "after=0&types=agent.output,assistant.*").size() == 3; }));
-  Strings said;
-  for (const std::string& event : daemon.Events("a2", "after=0&types=agent.output,assistant.*")) {
-    said.push_back(JsonField(event, "data.text"));
-  }
-  EXPECT_EQ(said, (Strings{"key ***", "hello", "warn"}));
-
-  EXPECT_EQ(daemon.Get("/agents/a2/transcript").Field("code"), "transcript_not_found");
-  EXPECT_EQ(daemon.Get("/agents/none/transcript").status, 404);
-}
-
 }  // namespace
 }  // namespace reeve
