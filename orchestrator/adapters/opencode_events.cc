@@ -251,9 +251,12 @@ void OpencodeEvents::Offer(const std::string& id, bool call_may_come) {
     if (messages_.HasEnded(message_id, approval.call_id)) return void(pending_.erase(id));
     if (!call) {
       if (call_may_come && !approval.elicitation) return;
-      messages_.Announce(message_id, {approval.call_id, std::string(session == session_ ? "" : session),
-                                      approval.tool, approval.input});
-    } else if (approval.tool == "edit" || approval.tool == call->name) {
+      call = &messages_.Announce(
+          message_id,
+          {approval.call_id, std::string(session == session_ ? "" : session), approval.tool, approval.input});
+    }
+    approval.call_id = call->id;
+    if (approval.tool == "edit" || approval.tool == call->name) {
       // What lets it run, not something else that it needs (such as a folder outside); of all tools that
       // change files the permission is `edit`.
       approval.tool = call->name;

@@ -15,6 +15,7 @@ constexpr size_t kMaxDiffBytes = size_t{64} << 10;
 // Messages of one turn that are remembered, so that a turn without end stays small: one per step of the
 // model.
 constexpr size_t kMaxMessages = 2'000;
+constexpr size_t kMaxCallIds = 10'000;  // of one turn that are remembered
 
 std::string CallKey(std::string_view message_id, std::string_view call_id) {
   return std::string(message_id).append("/").append(call_id);
@@ -49,12 +50,22 @@ void OpencodeMessages::SetSession(std::string session, int64_t horizon_ms) {
 }
 
 void OpencodeMessages::BeginTurn() {
+  EndWhatIsOpen();
   usage_ = {};
+  call_ids_.clear();
   // Those that have become history were kept for what came late.
   std::erase_if(messages_, [this](const auto& entry) { return entry.second.created_ms <= horizon_ms_; });
 }
 
 void OpencodeMessages::EndTurn() {
+  EndWhatIsOpen();
+  TellHeldEdits();
+  for (const auto& [id, message] : messages_) {
+    if (message.assistant) horizon_ms_ = std::max(horizon_ms_, message.created_ms);
+  }
+}
+
+void OpencodeMessages::EndWhatIsOpen() {
   for (auto& [id, message] : messages_) {
     for (auto& [part_id, part] : message.parts) {
       if (part.done) continue;
@@ -68,10 +79,6 @@ void OpencodeMessages::EndTurn() {
     }
   }
   for (const auto& [key, call] : std::exchange(calls_, {})) TellCutShort(call);
-  TellHeldEdits();
-  for (const auto& [id, message] : messages_) {
-    if (message.assistant) horizon_ms_ = std::max(horizon_ms_, message.created_ms);
-  }
 }
 
 void OpencodeMessages::StreamBroke() {
@@ -122,15 +129,15 @@ void OpencodeMessages::TakePart(const JsonValue& part, bool live) {
   if (fresh) {
     known.type = part["type"].StringOr("");
     known.gapped = !live;
+    known.done = part["synthetic"].AsBool().value_or(false);  // the program's own: progress, spinners
   }
-  if (part["synthetic"].AsBool().value_or(false)) known.done = true;  // the program's own: progress, spinners
   if (known.done) return;
   if (known.type == "text" || known.type == "reasoning") {
     // A sub-agent's words are its report to us: the output of the tool call that asked for it.
     if (!sub_agent) TakeText(part, known, live);
     return;
   }
-  if (known.type == "tool") return TakeTool(part, known, sub_agent);
+  if (known.type == "tool") return TakeTool(part, known, message->second);
   known.done = true;
   if (known.type == "step-start") {
     reported_.clear();
@@ -203,17 +210,26 @@ bool OpencodeMessages::HasEnded(std::string_view message_id, std::string_view ca
   });
 }
 
-void OpencodeMessages::Announce(std::string_view message_id, const Call& call) {
-  if (!calls_.try_emplace(CallKey(message_id, call.id), call).second) return;
-  // The server ends a text with its step. What was said before the call ends here; but not what was half
-  // heard.
-  if (auto message = messages_.find(message_id); message != messages_.end()) {
-    for (auto& [id, part] : message->second.parts) {
-      const bool text = part.type == "text" || part.type == "reasoning";
-      if (text && !part.done && !part.gapped) TellWhole(id, part, part.sent);
-    }
+const OpencodeMessages::Call& OpencodeMessages::Announce(std::string_view message_id, Call call) {
+  const std::string key = CallKey(message_id, call.id);
+  auto [entry, fresh] = calls_.try_emplace(key, std::move(call));
+  Call& begun = entry->second;
+  if (!fresh) return begun;
+  if (call_ids_.size() >= kMaxCallIds) call_ids_.clear();
+  if (!call_ids_.insert(begun.id).second) begun.id = key;
+  EndTexts(message_id);
+  host_.Emit("tool.started", CallData(begun).Set("name", begun.name).SetRaw("input", begun.input).Take());
+  return begun;
+}
+
+// The server ends a text with its step. What was said before a call ends here; but not what was half heard.
+void OpencodeMessages::EndTexts(std::string_view message_id) {
+  auto message = messages_.find(message_id);
+  if (message == messages_.end()) return;
+  for (auto& [id, part] : message->second.parts) {
+    const bool text = part.type == "text" || part.type == "reasoning";
+    if (text && !part.done && !part.gapped) TellWhole(id, part, part.sent);
   }
-  host_.Emit("tool.started", CallData(call).Set("name", call.name).SetRaw("input", call.input).Take());
 }
 
 void OpencodeMessages::TellCutShort(const Call& call) {
@@ -224,25 +240,32 @@ void OpencodeMessages::TellCutShort(const Call& call) {
                                 .Take());
 }
 
-void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, bool sub_agent) {
+void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Message& message) {
   const JsonValue state = part["state"];
   const std::string_view status = state["status"].StringOr("");
   if (status != "running" && status != "completed" && status != "error") return;  // pending: not all is known
-  Call call;
-  call.id = part["callID"].StringOr(part["id"].StringOr(""));
-  if (sub_agent) call.session = part["sessionID"].StringOr("");
-  call.name = ToolName(part["tool"].StringOr(""));
-  call.input = state["input"].Is(JsonType::kObject) ? state["input"].Raw() : "{}";
+  const std::string_view message_id = part["messageID"].StringOr("");
+  Call now;
+  now.id = part["callID"].StringOr("");
+  if (message.sub_agent) now.session = part["sessionID"].StringOr("");
+  now.name = ToolName(part["tool"].StringOr(""));
+  now.input = state["input"].Is(JsonType::kObject) ? state["input"].Raw() : "{}";
   if (!std::exchange(known.started, true)) {
-    const std::string_view message_id = part["messageID"].StringOr("");
-    known.call = CallKey(message_id, call.id);
-    Announce(message_id, call);
+    // Some models give all calls of an answer the same id, or none.
+    const std::string key = CallKey(message_id, now.id);
+    const bool taken = std::any_of(message.parts.begin(), message.parts.end(),
+                                   [&key](const auto& entry) { return entry.second.call == key; });
+    if (taken || now.id.empty()) now.id = part["id"].StringOr("");
+    known.call = CallKey(message_id, now.id);
+    now.id = Announce(message_id, now).id;
+  } else if (auto begun = calls_.find(known.call); begun != calls_.end()) {
+    now.id = begun->second.id;
   }
   if (status == "running") {
     const std::string_view output = state["metadata"]["output"].StringOr("");
     if (output.size() <= known.sent.size() || output.substr(0, known.sent.size()) != known.sent) return;
     const std::string_view more = output.substr(known.sent.size());
-    host_.Emit("tool.output", CallData(call).Set("output", more).Take());
+    host_.Emit("tool.output", CallData(now).Set("output", more).Take());
     known.sent = output;
     return;
   }
@@ -250,8 +273,8 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, bool sub_age
   known.sent = {};
   calls_.erase(known.call);
   const bool failed = status == "error";
-  JsonObject end = CallData(call);
-  end.Set("name", call.name).SetRaw("input", call.input);
+  JsonObject end = CallData(now);
+  end.Set("name", now.name).SetRaw("input", now.input);
   end.Set("output", state[failed ? "error" : "output"].StringOr(""));
   const JsonValue time = state["time"];
   if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));

@@ -32,18 +32,19 @@ class OpencodeMessages {
   void TakePart(const JsonValue& part, bool live);
   void TakeDelta(const JsonValue& delta);
 
-  // A tool call that runs, by its message's id and its own (models count theirs from 0 in each answer).
+  // A tool call that runs.
   struct Call {
-    std::string id;
+    std::string id;       // unique in its turn, though some models count theirs from 0 in each answer
     std::string session;  // of a sub-agent's
     std::string name;     // normalised
     std::string input;    // JSON object
   };
-  // Null before its tool.started was told. Good until the next call of a method.
+  // By the ids of its message and of its own in there. Null before its tool.started was told. Good until the
+  // next call of a method.
   [[nodiscard]] const Call* FindCall(std::string_view message_id, std::string_view call_id) const;
   [[nodiscard]] bool HasEnded(std::string_view message_id, std::string_view call_id) const;
   // Tells that it began, by what is known of it elsewhere: its part has not come.
-  void Announce(std::string_view message_id, const Call& call);
+  const Call& Announce(std::string_view message_id, Call call);
 
   // The server says that this file was edited. The tool that did it tells more: it is held until then, at the
   // longest until the end of the step.
@@ -79,7 +80,9 @@ class OpencodeMessages {
   void TellDelta(const std::string& id, Part& known, std::string_view more);
   void TellWhole(const std::string& id, Part& known, std::string_view text);
   void TellCutShort(const Call& call);
-  void TakeTool(const JsonValue& part, Part& known, bool sub_agent);
+  void EndTexts(std::string_view message_id);
+  void EndWhatIsOpen();
+  void TakeTool(const JsonValue& part, Part& known, const Message& message);
   void TakeUsage(const JsonValue& part);
   void TellEdits(const JsonValue& metadata);
   void TellEdit(const JsonValue& file, std::string_view diff);
@@ -88,7 +91,8 @@ class OpencodeMessages {
   AgentHost& host_;
   std::string session_;
   std::map<std::string, Message, std::less<>> messages_;  // those of the present turn and the last
-  std::map<std::string, Call> calls_;                     // those that run
+  std::map<std::string, Call> calls_;                     // those that run, by message and id
+  std::set<std::string> call_ids_;                        // that were told in this turn
   int64_t horizon_ms_ = 0;                                // the last message that is history was made then
   std::set<std::string, std::less<>> edited_;             // files edited, not yet told
   std::set<std::string, std::less<>> reported_;           // files told since the last step began

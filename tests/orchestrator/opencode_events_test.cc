@@ -479,7 +479,8 @@ TEST_F(OpencodeContent, ModelsThatCountTheirCallsFromZeroDoNotConfuse) {
                                     R"(","id":"prt_1","type":"tool","callID":"c0","tool":"read",)"
                                     R"("state":{"status":"running","input":{}}})");
   }
-  EXPECT_EQ(replay.host.Count("tool.started"), 2u);
+  EXPECT_EQ(replay.host.Count(R"(tool.started {"call_id":"c0")"), 1u);
+  EXPECT_EQ(replay.host.Count(R"(tool.started {"call_id":"msg_2/c0")"), 1u);
 }
 
 // The server ends a text when the model's step ends, after its calls.
@@ -508,6 +509,21 @@ TEST_F(OpencodeContent, ATextThatWasHalfHeardDoesNotEndThere) {
                                    R"(tool.started {"call_id":"c1","name":"bash","input":{}})",
                                    R"(assistant.delta {"message_id":"prt_1","text":"me"})",
                                    R"(assistant.message {"message_id":"prt_1","text":"Let me"})"));
+}
+
+TEST_F(OpencodeContent, CallsOfOneAnswerWithTheSameIdAreToldApart) {
+  for (const char* part : {"prt_1", "prt_2"}) {
+    for (const char* status : {"running", "completed"}) {
+      Part(R"("id":")" + std::string(part) +
+           R"(","type":"tool","callID":"c0","tool":"read","state":{"status":")" + status +
+           R"(","input":{},"output":"x"})");
+    }
+  }
+  EXPECT_THAT(lines(),
+              ElementsAre(R"(tool.started {"call_id":"c0","name":"read","input":{}})",
+                          R"(tool.completed {"call_id":"c0","name":"read","input":{},"output":"x"})",
+                          R"(tool.started {"call_id":"prt_2","name":"read","input":{}})",
+                          R"(tool.completed {"call_id":"prt_2","name":"read","input":{},"output":"x"})"));
 }
 
 TEST_F(OpencodeContent, WhatATurnCutsShortIsToldToItsEnd) {
