@@ -11,6 +11,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const programs = path.join(here, 'agents/node_modules');
 // The native programs, not the wrappers around them: one process fewer, and signals arrive.
 const claude = path.join(programs, '@anthropic-ai/claude-code-linux-x64/claude');
+const codex = path.join(programs, '@openai/codex/vendor/x86_64-unknown-linux-musl/bin/codex');
 const kilo = path.join(programs, '@kilocode/cli-linux-x64/bin/kilo');
 
 // `spec`: what of an agent's is its kind's: given its home, a folder made for it, and the mock model's port. The
@@ -33,6 +34,31 @@ export const kinds = {
         CLAUDE_CODE_MAX_RETRIES: '2',
       },
     }),
+  },
+  codex: {
+    program: codex,
+    otherModel: 'mock-2',
+    spec: (home, port) => {
+      const config = `
+        model = "mock-1"
+        model_provider = "mock"
+        check_for_update_on_startup = false
+        [analytics]
+        enabled = false
+        [model_providers.mock]
+        name = "Mock"
+        base_url = "http://127.0.0.1:${port}/v1"
+        env_key = "MOCK_API_KEY"
+        wire_api = "responses"
+        request_max_retries = 0
+        stream_max_retries = 2`;
+      writeFileSync(path.join(folder(home, 'codex'), 'config.toml'), config);
+      return {
+        kind: 'codex',
+        command: [codex],
+        env: { HOME: home, CODEX_HOME: folder(home, 'codex'), MOCK_API_KEY: 'dummy', RUST_LOG: 'error' },
+      };
+    },
   },
   kilo: {
     program: kilo,
