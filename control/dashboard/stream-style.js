@@ -96,6 +96,7 @@ pre.input { color: var(--muted); max-height: 12em; }
 [data-decision^=allow], [data-decision=accept] { border-left-color: var(--ok); }
 [data-decision=deny], [data-decision=decline] { border-left-color: var(--bad); }
 .buttons { display: flex; flex-wrap: wrap; gap: 8px; padding: 4px 12px 12px; }
+.question { padding: 0 12px 4px; white-space: pre-wrap; }
 .fields { display: grid; gap: 8px; padding: 4px 12px 8px; }
 .fields label { display: grid; gap: 2px; font-size: 13px; color: var(--muted); }
 .fields input:not([type=checkbox]), .fields select {

@@ -167,7 +167,7 @@ function approval(item, element) {
 
 // A form for the schema's properties (MCP, "Elicitation": flat, of strings, numbers, booleans and choices).
 function elicitation(item, element) {
-  const text = h('div', { class: 'body' });
+  const text = h('div', { class: 'question' });
   const form = h('form', { class: 'fields' });
   form.addEventListener('submit', (event) => event.preventDefault());
   let fields;

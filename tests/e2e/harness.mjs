@@ -20,7 +20,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 export const outDir = path.join(here, 'out');
 mkdirSync(outDir, { recursive: true });
 
-function reeveBinary() {
+export function reeveBinary() {
   if (process.env.REEVE_BIN) return path.resolve(process.env.REEVE_BIN);
   const builds = ['release', 'dev', 'asan'].map((preset) => path.join(here, '../../build', preset, 'reeve'));
   const found = builds.filter(existsSync).sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
