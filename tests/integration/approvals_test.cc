@@ -6,26 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/daemon.h"
+#include "tests/support/scripted_agent.h"
 
 namespace reeve {
 namespace {
 
 using Strings = std::vector<std::string>;
-
-// "< text" is what the agent says, "> " that it waits for a line.
-std::string Recording(const Strings& script) {
-  std::string recording;
-  for (const std::string& line : script) {
-    recording += JsonObject()
-                     .Set("time", "2026-11-20T10:00:00.000Z")
-                     .Set("dir", line[0] == '<' ? "in" : "out")
-                     .Set("text", line.substr(2))
-                     .Take() +
-                 "\n";
-  }
-  return recording;
-}
 
 constexpr const char* kReady =
     R"(< {"type":"control_response","response":{"subtype":"success","request_id":"initialize-1","response":{}}})";
@@ -43,13 +29,10 @@ constexpr const char* kQuestion =
     R"("tool_use_id":"call-q1","input":{"questions":[{"question":"Which colour?","header":"Colour","multiSelect":false,)"
     R"("options":[{"label":"red","description":"r"},{"label":"blue","description":"b"}]}]}}})";
 
-void Create(const Daemon& daemon, const std::string& id, Strings turns, const std::string& more = "") {
+void Create(const Daemon& daemon, const std::string& id, const Strings& turns, const std::string& more = "") {
   Strings script = {"> initialize", kReady};
   script.insert(script.end(), turns.begin(), turns.end());
-  const std::string file = daemon.data_dir() + "/" + id + ".recording";
-  WriteFile(file, Recording(script));
-  daemon.Create(R"({"id":")" + id + R"(","kind":"claude","record":true,"prompt":"go","command":[")" +
-                std::string(REEVE_BINARY) + R"(","replay",")" + file + "\"]" + more + "}");
+  CreateScripted(daemon, id, "claude", script, R"(,"prompt":"go")" + more);
 }
 
 Strings Fields(const Daemon& daemon, const std::string& types, const std::string& field) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/daemon.h"
+#include "tests/support/scripted_agent.h"
 
 namespace reeve {
 namespace {
@@ -16,23 +16,11 @@ std::string Turn(const std::string& status) {
   return R"("params":{"threadId":"h","turn":{"id":"t","items":[],"status":")" + status + R"("}}})";
 }
 
-// "< text" is what the agent says, "> " that it waits for a line.
 void CreateCodex(const Daemon& daemon, const Strings& turns) {
   Strings script = {"> initialize", R"(< {"id":1,"result":{}})", "> initialized", "> thread/start",
                     R"(< {"id":2,"result":{"thread":{"id":"h"}}})"};
   script.insert(script.end(), turns.begin(), turns.end());
-  std::string recording;
-  for (const std::string& line : script) {
-    recording += JsonObject()
-                     .Set("time", "2026-11-20T10:00:00.000Z")
-                     .Set("dir", line[0] == '<' ? "in" : "out")
-                     .Set("text", line.substr(2))
-                     .Take() +
-                 "\n";
-  }
-  WriteFile(daemon.data_dir() + "/recording", recording);
-  daemon.Create(R"({"id":"a1","kind":"codex","record":true,"prompt":"work","command":[")" +
-                std::string(REEVE_BINARY) + R"(","replay",")" + daemon.data_dir() + R"(/recording"]})");
+  CreateScripted(daemon, "a1", "codex", script, R"(,"prompt":"work")");
 }
 
 Strings Begun(int id) {
