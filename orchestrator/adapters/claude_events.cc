@@ -181,10 +181,9 @@ bool ClaudeEvents::TakeTask(std::string_view subtype, const JsonValue& line) {
 }
 
 void ClaudeEvents::EndSubAgent(const std::string& session) {
-  auto known = sub_agents_.find(session);
-  const std::string title = std::move(known->second.title);
-  sub_agents_.erase(known);
-  host_.Emit("subagent.completed", JsonObject().Set("session", session).Set("title", title).Take());
+  const auto ended = sub_agents_.extract(session);  // `session` may be the entry's own
+  host_.Emit("subagent.completed",
+             JsonObject().Set("session", ended.key()).Set("title", ended.mapped().title).Take());
 }
 
 bool ClaudeEvents::has_background_agents() const {

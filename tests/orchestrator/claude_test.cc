@@ -714,15 +714,15 @@ TEST_F(ClaudeContent, ATextWhoseWholeNeverComesIsClosedWithTheTurn) {
 
 TEST_F(ClaudeContent, WhatADeadProcessLeftOpenIsClosed) {
   claude.Say(
-      R"({"type":"system","subtype":"task_started","task_id":"a1","description":"d","is_backgrounded":true})");
-  claude.AskFor("r1", "Bash", "{}", R"(,"agent_id":"a1")");
+      R"({"type":"system","subtype":"task_started","task_id":"a-long-name-of-an-agent","description":"d","is_backgrounded":true})");
+  claude.AskFor("r1", "Bash", "{}", R"(,"agent_id":"a-long-name-of-an-agent")");
   Stream(R"({"type":"message_start","message":{"id":"m1"}})");
   Stream(R"({"type":"content_block_start","content_block":{"type":"text","text":""}})");
   Stream(R"({"type":"content_block_delta","delta":{"type":"text_delta","text":"half"}})");
   claude.adapter->OnExited();
   EXPECT_TRUE(claude.host.Has(R"(assistant.message {"message_id":"m1","text":"half"})"));
-  EXPECT_TRUE(claude.host.Has(R"(tool.failed {"call_id":"t_r1","session":"a1")"));
-  EXPECT_EQ(claude.lines().back(), R"(subagent.completed {"session":"a1","title":"d"})");
+  EXPECT_TRUE(claude.host.Has(R"(tool.failed {"call_id":"t_r1","session":"a-long-name-of-an-agent")"));
+  EXPECT_EQ(claude.lines().back(), R"(subagent.completed {"session":"a-long-name-of-an-agent","title":"d"})");
 }
 
 TEST_F(ClaudeContent, SubAgentsWordsAreNotOurs) {
