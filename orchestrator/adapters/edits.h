@@ -12,6 +12,9 @@ namespace reeve {
 // long.
 void TellEdit(AgentHost& host, std::string_view path, std::string_view diff);
 
+// A diff of two texts: one hunk, from the first line that differs to the last.
+std::string DiffOf(std::string_view before, std::string_view after);
+
 // The diff of a file that was made ('+') or deleted ('-') as a whole.
 std::string WholeFileDiff(std::string_view content, char sign);
 

@@ -1,6 +1,7 @@
 // The kinds there are. Adding one is a file beside this one and a line here.
 #include <algorithm>
 
+#include "orchestrator/adapters/acp.h"
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/claude.h"
 #include "orchestrator/adapters/codex.h"
@@ -41,6 +42,10 @@ const std::vector<Kind>& Kinds() {
        .program = "codex",
        .install = "npm install -g @openai/codex",
        .make = MakeCodexAdapter},
+      {.name = "acp",
+       .can = {.turns = true, .interrupt = true, .approve = true, .resume = true, .model = true},
+       .make = MakeAcpAdapter,
+       .options = {"fs"}},
   };
   return kinds;
 }

@@ -51,12 +51,12 @@ constexpr Alias kAliases[] = {
 // Where the argument is, the first that is there.
 struct Argument {
   std::string_view name;
-  std::array<std::string_view, 4> members;
+  std::array<std::string_view, 5> members;
 };
 constexpr Argument kArguments[] = {
     {"bash", {"command", "cmd", "", ""}},
-    {"edit", {"file_path", "filePath", "path", "notebook_path"}},
-    {"write", {"file_path", "filePath", "path", ""}},
+    {"edit", {"file_path", "filePath", "path", "notebook_path", "filepath"}},
+    {"write", {"file_path", "filePath", "path", "filepath", ""}},
     {"read", {"file_path", "filePath", "path", "abs_path"}},
     {"glob", {"pattern", "", "", ""}},
     {"grep", {"pattern", "", "", ""}},
@@ -66,9 +66,7 @@ constexpr Argument kArguments[] = {
     {"task", {"description", "prompt", "", ""}},
 };
 
-}  // namespace
-
-std::string ToolName(std::string_view own_name) {
+const Alias* Find(std::string_view own_name) {
   std::string plain;
   for (char c : own_name) {
     if (c == '-' || c == '_') continue;
@@ -76,8 +74,17 @@ std::string ToolName(std::string_view own_name) {
   }
   const auto* alias = std::find_if(std::begin(kAliases), std::end(kAliases),
                                    [&plain](const Alias& one) { return one.own == plain; });
-  return std::string(alias == std::end(kAliases) ? own_name : alias->common);
+  return alias == std::end(kAliases) ? nullptr : alias;
 }
+
+}  // namespace
+
+std::string ToolName(std::string_view own_name) {
+  const Alias* alias = Find(own_name);
+  return std::string(alias ? alias->common : own_name);
+}
+
+bool IsToolName(std::string_view own_name) { return Find(own_name) != nullptr; }
 
 std::string ToolArgument(std::string_view name, const JsonValue& input) {
   const auto* argument = std::find_if(std::begin(kArguments), std::end(kArguments),

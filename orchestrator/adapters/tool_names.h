@@ -11,6 +11,8 @@ namespace reeve {
 
 // The common name of a tool, or its own where it has none.
 std::string ToolName(std::string_view own_name);
+// Whether this is what some agent calls a tool of a common name.
+bool IsToolName(std::string_view own_name);
 
 // What a call of a tool (by its common name) is about, the argument that a rule's pattern is held against: a
 // shell's command, a file's path, a URL, a query. Empty where the tool has no such argument.
