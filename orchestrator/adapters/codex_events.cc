@@ -430,8 +430,10 @@ void CodexEvents::TakeUsage(std::string_view thread, const JsonValue& usage) {
   auto known = threads_.find(thread);
   if (known == threads_.end()) return;
   auto read = [&usage](const char* which) {
-    const JsonValue tokens = usage[which];
-    return Usage{tokens["inputTokens"].AsInt().value_or(0), tokens["outputTokens"].AsInt().value_or(0)};
+    auto count = [tokens = usage[which]](const char* member) {  // beyond what anybody has used: nonsense
+      return std::clamp<int64_t>(tokens[member].AsInt().value_or(0), 0, 1'000'000'000'000);
+    };
+    return Usage{count("inputTokens"), count("outputTokens")};
   };
   Thread& it = known->second;
   const Usage total = read("total"), last = read("last");
