@@ -186,15 +186,22 @@ void OpencodeEvents::TakeStatus(std::string_view session, const JsonValue& statu
   host_.Emit("agent.error", data.Set("fatal", false).Take());
 }
 
+// What ends a turn is told by its end: of the first error it is not known yet whether it does.
 void OpencodeEvents::TakeError(std::string_view session, const JsonValue& json) {
   Error error = ErrorOf(json);
-  if (!IsAbort(error)) {  // that is what the turn's end tells
-    JsonObject data;
-    data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
-    if (session != session_ && !session.empty()) data.Set("session", session);
-    host_.Emit("agent.error", data.Take());
+  if (session == session_ && turn_ != Turn::kNone && !error_) {
+    error_ = std::move(error);
+  } else {
+    TellError(error, session == session_ ? "" : session);
   }
-  if (session == session_ && turn_ != Turn::kNone && !error_) error_ = std::move(error);
+}
+
+void OpencodeEvents::TellError(const Error& error, std::string_view child) {
+  if (IsAbort(error)) return;
+  JsonObject data;
+  data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
+  if (!child.empty()) data.Set("session", child);
+  host_.Emit("agent.error", data.Take());
 }
 
 bool OpencodeEvents::TakeMessage(const JsonValue& info) {
@@ -408,6 +415,7 @@ TurnEnd OpencodeEvents::Outcome(std::optional<std::string_view> reason) const {
 void OpencodeEvents::End(std::optional<std::string_view> reason) {
   const TurnEnd end = Outcome(reason);
   messages_.EndTurn();
+  if (error_ && end.outcome != TurnEnd::Outcome::kFailed) TellError(*error_, "");
   for (auto& [id, child] : children_) {
     if (child.idle_assumed) ChildRuns(id, child, false);
   }

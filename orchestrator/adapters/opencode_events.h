@@ -91,6 +91,7 @@ class OpencodeEvents {
   void TakeSession(std::string_view type, const JsonValue& info);
   void TakeStatus(std::string_view session, const JsonValue& status);
   void TakeError(std::string_view session, const JsonValue& error);
+  void TellError(const Error& error, std::string_view child);
   bool TakeMessage(const JsonValue& info);
   void TakeRequest(const JsonValue& request);
   void Offer(const std::string& id, bool call_may_come);

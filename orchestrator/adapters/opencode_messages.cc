@@ -21,6 +21,13 @@ std::string CallKey(std::string_view message_id, std::string_view call_id) {
   return std::string(message_id).append("/").append(call_id);
 }
 
+// A command that was aborted or failed is "completed" too, and so is a question that a person refused.
+bool Failed(const JsonValue& state) {
+  const JsonValue exit = state["metadata"]["exit"];
+  return state["status"].StringOr("") == "error" || (exit && exit.AsInt() != 0) ||
+         state["metadata"]["dismissed"].AsBool().value_or(false);
+}
+
 // A text is one message, by its part's id; what is said in it after a call of a tool is another.
 std::string TextId(const std::string& part_id, int messages) {
   return messages == 0 ? part_id : part_id + "." + std::to_string(messages);
@@ -272,14 +279,14 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
   known.done = true;
   known.sent = {};
   calls_.erase(known.call);
-  const bool failed = status == "error";
+  const bool failed = Failed(state);
   JsonObject end = CallData(now);
   end.Set("name", now.name).SetRaw("input", now.input);
-  end.Set("output", state[failed ? "error" : "output"].StringOr(""));
+  end.Set("output", state[status == "error" ? "error" : "output"].StringOr(""));
   const JsonValue time = state["time"];
   if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
   host_.Emit(failed ? "tool.failed" : "tool.completed", end.Take());
-  if (!failed) TellEdits(state["metadata"]);
+  if (status == "completed") TellEdits(state["metadata"]);
 }
 
 void OpencodeMessages::TakeUsage(const JsonValue& part) {

@@ -511,6 +511,34 @@ TEST_F(OpencodeContent, ATextThatWasHalfHeardDoesNotEndThere) {
                                    R"(assistant.message {"message_id":"prt_1","text":"Let me"})"));
 }
 
+TEST_F(OpencodeContent, ACommandThatFailedOrWasAbortedHasNotCompleted) {
+  const std::map<std::string, std::string> ends = {{R"({"exit":0})", "tool.completed"},
+                                                   {R"({"exit":3})", "tool.failed"},
+                                                   {R"({"exit":null})", "tool.failed"},
+                                                   {R"({"dismissed":true})", "tool.failed"}};
+  int part = 0;
+  for (const auto& [metadata, end] : ends) {
+    Part(R"("id":"prt_)" + std::to_string(++part) + R"(","type":"tool","tool":"bash","state":{)" +
+         R"("status":"completed","input":{},"output":"x","metadata":)" + metadata + "}");
+    EXPECT_EQ(lines().back().find(end), 0u) << metadata;
+  }
+}
+
+TEST_F(OpencodeContent, AnErrorIsToldOnce) {
+  const std::string error = R"("error":{"name":"E","data":{"message":"m"}})";
+  Say("session.error", error);
+  Say("session.error", R"("error":{"name":"F","data":{"message":"n"}})");
+  Say("session.turn.close", R"("reason":"error")");
+  EXPECT_THAT(lines(),
+              ElementsAre(R"(agent.error {"code":"F","message":"n","fatal":false})", "> turn failed E: m"));
+  Say("session.turn.open", "");
+  replay.host.Clear();
+  Say("session.error", error);
+  Say("session.turn.close", R"("reason":"completed")");
+  EXPECT_THAT(lines(),
+              ElementsAre(R"(agent.error {"code":"E","message":"m","fatal":false})", "> turn completed"));
+}
+
 TEST_F(OpencodeContent, CallsOfOneAnswerWithTheSameIdAreToldApart) {
   for (const char* part : {"prt_1", "prt_2"}) {
     for (const char* status : {"running", "completed"}) {
