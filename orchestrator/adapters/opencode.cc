@@ -260,6 +260,7 @@ void OpencodeAdapter::OnExited() {
   for (Timer* timer : {&again_, &silence_, &settle_}) timer->Stop();
   out_.Finish([this](std::string_view line, bool truncated) { TakeLine("stdout", line, truncated); });
   err_.Finish([this](std::string_view line, bool truncated) { TakeLine("stderr", line, truncated); });
+  events_.ServerGone();
 }
 
 // --- HTTP

@@ -37,6 +37,8 @@ class OpencodeEvents {
   // A prompt was handed over; it ended without a turn: refused, taken back, or never begun.
   void PromptSent() { awaiting_turn_ = true; }
   void PromptEnded(const TurnEnd& end);
+  // The server is no more: what it told is told to its end. The turn's own end is the agent's business.
+  void ServerGone() { messages_.EndTurn(); }
   // A person wants the present turn, or the one awaited, to end.
   void Interrupted() { interrupted_ = true; }
   // We answer this approval or question. False: it is not pending (any more).

@@ -81,10 +81,10 @@ function checkTool(calls, event, where) {
 }
 
 // The types of a run's events in order: runs of deltas as one, without what comes when it likes.
-export function outline(events) {
-  const passing = ['usage.updated', 'tool.output', 'title.updated'];
-  return events
+export function outline(run) {
+  const passing = ['usage.updated', 'tool.output', 'title.updated', 'agent.output'];
+  return run
+    .filter(({ type, data }) => !passing.includes(type) && data.code !== 'warning')
     .map(({ type }) => type)
-    .filter((type) => !passing.includes(type))
     .filter((type, i, all) => !(type.endsWith('.delta') && type === all[i - 1]));
 }

@@ -498,6 +498,17 @@ TEST_F(OpencodeTest, StoppingBeforeItIsReadyIsDoneAtOnce) {
   EXPECT_TRUE(stopped);
 }
 
+TEST_F(OpencodeTest, WhatADeadServerSaidIsToldToItsEnd) {
+  LaunchReady();
+  SayTurn();
+  SayMessage("msg_1", 5);
+  SayText("msg_1", "prt_1", "", false);
+  SayDelta("msg_1", "prt_1", "half a");
+  EXPECT_TRUE(UntilTold("assistant.delta"));
+  adapter->OnExited();
+  EXPECT_EQ(host.lines().back(), R"(assistant.message {"message_id":"prt_1","text":"half a"})");
+}
+
 TEST_F(OpencodeTest, NothingReachesAnAdapterThatHasGone) {
   LaunchReady();
   ASSERT_TRUE(adapter->Prompt("x").ok());
