@@ -263,13 +263,15 @@ void ClaudeEvents::EndIdle(const TurnEnd& end) {
 
 void ClaudeEvents::InterruptTaken() { EndIdle({TurnEnd::Outcome::kCancelled, {}}); }
 
-void ClaudeEvents::Exited() {
-  messages_.EndTurn();
+void ClaudeEvents::Exited() { EndContent({}); }
+
+void ClaudeEvents::EndContent(std::string_view error) {
+  messages_.EndTurn(error);
   while (!sub_agents_.empty()) EndSubAgent(sub_agents_.begin()->first);
 }
 
 void ClaudeEvents::End(const TurnEnd& end) {
-  Exited();
+  EndContent(end.error.message);
   prompt_.clear();
   queued_ = false;
   held_.reset();

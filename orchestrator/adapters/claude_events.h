@@ -46,6 +46,7 @@ class ClaudeEvents {
   [[nodiscard]] bool has_background() const;
 
  private:
+  void EndContent(std::string_view error);
   struct SubAgent {
     std::string title;
     bool background = false;

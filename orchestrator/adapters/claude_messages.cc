@@ -180,11 +180,13 @@ bool ClaudeMessages::TakeAssistant(const JsonValue& line) {
   if (!content.Is(JsonType::kArray)) return false;
   // The program's own word on a request that failed; it has the form of an answer.
   if (line["is_api_error_message"].AsBool().value_or(false)) {
-    JsonObject error;
-    error.Set("code", line["api_error_type"].StringOr("api_error")).Set("message", TextOf(content));
-    error.Set("fatal", false);
-    if (OfSubAgent(line)) error.Set("session", SessionOf(line));
-    host_.Emit("agent.error", error.Take());
+    Error error{std::string(line["api_error_type"].StringOr("api_error")), TextOf(content)};
+    if (OfSubAgent(line)) {
+      TellApiError(error, SessionOf(line));
+    } else {
+      if (api_error_) TellApiError(*api_error_, "");
+      api_error_ = std::move(error);
+    }
     return true;
   }
   for (const JsonValue& block : content.Elements()) {
@@ -314,8 +316,17 @@ void ClaudeMessages::BeginTurn() {
   running_ = {};
 }
 
-void ClaudeMessages::EndTurn() {
+void ClaudeMessages::TellApiError(const Error& error, std::string_view session) {
+  JsonObject data;
+  data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
+  if (!session.empty()) data.Set("session", session);
+  host_.Emit("agent.error", data.Take());
+}
+
+void ClaudeMessages::EndTurn(std::string_view error) {
   CloseText();
+  if (api_error_ && api_error_->message != error) TellApiError(*api_error_, "");
+  api_error_.reset();
   closed_.clear();
   for (const auto& [call_id, call] : std::exchange(calls_, {})) {
     JsonObject data;

@@ -41,8 +41,9 @@ class ClaudeMessages {
   void ChangeInput(const std::string& call_id, const std::string& input);
 
   void BeginTurn();
-  // What is open is closed: texts as far as they were said, calls as failed.
-  void EndTurn();
+  // What is open is closed: texts as far as they were said, calls as failed. `error`: what the turn's end
+  // says went wrong, which needs no second word.
+  void EndTurn(std::string_view error = {});
   // The process resumed a session: what it says the whole of it cost includes an unknown part.
   void ForgetCost() { total_cost_usd_.reset(); }
 
@@ -67,6 +68,7 @@ class ClaudeMessages {
   bool FinishCall(const JsonValue& result, const JsonValue& structured);
   void TellEdit(const Call& call, const JsonValue& result);
   void TellUsage(const Usage& usage);
+  void TellApiError(const Error& error, std::string_view session);
 
   AgentHost& host_;
   std::optional<Text> open_;  // being streamed
@@ -74,10 +76,11 @@ class ClaudeMessages {
   std::string numbered_;      // the message whose texts are being counted
   int texts_ = 0;             // of it
   std::map<std::string, Call, std::less<>> calls_;
-  std::set<std::string> closed_;  // calls that the turn's end closed: their results may still come
-  Usage turn_;                    // by results
-  Usage running_;                 // since the last result, by the messages themselves
-  int64_t prompt_tokens_ = 0;     // of the message being streamed
+  std::set<std::string> closed_;    // calls that the turn's end closed: their results may still come
+  std::optional<Error> api_error_;  // the last request's; mostly the turn's end says the same
+  Usage turn_;                      // by results
+  Usage running_;                   // since the last result, by the messages themselves
+  int64_t prompt_tokens_ = 0;       // of the message being streamed
   std::optional<double> total_cost_usd_ = 0;
 };
 
