@@ -66,6 +66,11 @@ export const kinds = {
     question: 'question',
     spec: (home, port) => ({ kind: 'kilo', command: [kilo], env: kiloEnvironment(home, port) }),
   },
+  acp: {
+    program: kilo,
+    otherModel: 'mock/mock-2',
+    spec: (home, port) => ({ kind: 'acp', command: [kilo, 'acp'], env: kiloEnvironment(home, port) }),
+  },
 };
 
 function kiloEnvironment(home, port) {
