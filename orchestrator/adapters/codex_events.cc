@@ -516,7 +516,7 @@ void CodexEvents::OfferCommand(const std::string& rpc_id, const JsonValue& param
   request.input = call ? call->input : CommandInput(params);
   request.call_id = id;
   request.message = params["reason"].StringOr("");
-  Offer(std::move(request), {rpc_id, Wants::kDecision, {}}, id);
+  Offer(std::move(request), {rpc_id, Wants::kDecision, {}, {}}, id);
 }
 
 void CodexEvents::OfferPermissions(const std::string& rpc_id, const JsonValue& params) {
@@ -525,17 +525,21 @@ void CodexEvents::OfferPermissions(const std::string& rpc_id, const JsonValue& p
   request.tool = "request_permissions";
   request.input = JsonObject().SetRaw("permissions", asked).Set("cwd", params["cwd"].AsString()).Take();
   request.message = params["reason"].StringOr("");
-  Offer(std::move(request), {rpc_id, Wants::kPermissions, asked}, params["itemId"].StringOr(""));
+  Offer(std::move(request), {rpc_id, Wants::kPermissions, asked, {}}, params["itemId"].StringOr(""));
 }
 
 void CodexEvents::OfferQuestions(const std::string& rpc_id, const JsonValue& params) {
   const JsonValue questions = params["questions"];
+  const std::string call_id(params["itemId"].StringOr(""));
+  content_.Start({call_id, "question", JsonObject().SetRaw("questions", questions.Raw()).Take(),
+                  SessionOf(params["threadId"].StringOr(thread_))});
   ApprovalRequest request;
+  request.call_id = call_id;
   request.elicitation = true;
   request.tool = "question";
   request.message = QuestionMessage(questions);
   request.schema = QuestionSchema(questions, "multiple");
-  Offer(std::move(request), {rpc_id, Wants::kAnswers, questions.Raw()}, params["itemId"].StringOr(""));
+  Offer(std::move(request), {rpc_id, Wants::kAnswers, questions.Raw(), call_id}, call_id);
 }
 
 // An MCP server's question; or codex's own, whether one of its tools may be used.
@@ -550,13 +554,14 @@ void CodexEvents::OfferForm(const std::string& rpc_id, const JsonValue& params) 
     if (const TurnContent::Call* call = content_.FindSame(request.tool, request.input)) {
       request.call_id = call->id;
     }
-    return Offer(std::move(request), {rpc_id, Wants::kToolConsent, {}}, params["turnId"].StringOr(server));
+    return Offer(std::move(request), {rpc_id, Wants::kToolConsent, {}, {}},
+                 params["turnId"].StringOr(server));
   }
   request.elicitation = true;
   request.tool = "mcp__" + std::string(server);
   if (auto url = params["url"].AsString()) request.message.append("\n").append(*url);
   request.schema = ObjectOr(params["requestedSchema"], R"({"type":"object","properties":{}})");
-  Offer(std::move(request), {rpc_id, Wants::kForm, {}}, params["turnId"].StringOr(server));
+  Offer(std::move(request), {rpc_id, Wants::kForm, {}, {}}, params["turnId"].StringOr(server));
 }
 
 std::optional<CodexEvents::Reply> CodexEvents::Decide(const std::string& approval_id,
@@ -596,7 +601,10 @@ std::optional<CodexEvents::Reply> CodexEvents::Answer(const std::string& elicita
         answers.SetRaw(question["id"].StringOr(""), JsonObject().SetRaw("answers", said.Take()).Take());
       }
     }
-    result.SetRaw("answers", answers.Take());
+    const std::string said = answers.Take();
+    content_.End(pending.call_id, accepted ? TurnContent::Outcome::kCompleted : TurnContent::Outcome::kFailed,
+                 accepted ? said : "declined");
+    result.SetRaw("answers", said);
   } else {
     result.Set("action", accepted ? "accept" : answer.action == Action::kDecline ? "decline" : "cancel");
     if (accepted) result.SetRaw("content", answer.content);
@@ -609,8 +617,9 @@ void CodexEvents::Resolved(const std::string& rpc_id) {
   auto gone = std::find_if(pending_.begin(), pending_.end(),
                            [&rpc_id](const auto& one) { return one.second.rpc_id == rpc_id; });
   if (gone == pending_.end()) return;
-  const std::string id = gone->first;
+  const std::string id = gone->first, call_id = gone->second.call_id;
   pending_.erase(gone);
+  content_.End(call_id, TurnContent::Outcome::kFailed, "withdrawn");
   host_.OnApprovalGone(id);
 }
 

@@ -70,7 +70,8 @@ class CodexEvents {
   struct Pending {
     std::string rpc_id;
     Wants wants = Wants::kDecision;
-    std::string asked;  // the permissions, the questions: JSON
+    std::string asked;    // the permissions, the questions: JSON
+    std::string call_id;  // of kAnswers: codex tells nothing of this call itself
   };
 
   [[nodiscard]] bool Ours(std::string_view thread) const { return thread == thread_; }
