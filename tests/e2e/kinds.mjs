@@ -38,11 +38,14 @@ export const kinds = {
   codex: {
     program: codex,
     otherModel: 'mock-2',
+    question: 'request_user_input',
     spec: (home, port) => {
       const config = `
         model = "mock-1"
         model_provider = "mock"
         check_for_update_on_startup = false
+        [features]
+        default_mode_request_user_input = true
         [analytics]
         enabled = false
         [model_providers.mock]

@@ -320,6 +320,7 @@ const others = {
 const asksForColour = JSON.stringify({
   questions: [
     {
+      id: 'colour', // codex's
       question: 'Which colour?',
       header: 'Colour',
       multiSelect: false, // Claude Code's schema demands it
