@@ -217,9 +217,9 @@ bool OpencodeMessages::HasEnded(std::string_view message_id, std::string_view ca
   });
 }
 
-const OpencodeMessages::Call& OpencodeMessages::Announce(std::string_view message_id, Call call) {
+const OpencodeMessages::Call& OpencodeMessages::Announce(std::string_view message_id, const Call& call) {
   const std::string key = CallKey(message_id, call.id);
-  auto [entry, fresh] = calls_.try_emplace(key, std::move(call));
+  auto [entry, fresh] = calls_.try_emplace(key, call);
   Call& begun = entry->second;
   if (!fresh) return begun;
   if (call_ids_.size() >= kMaxCallIds) call_ids_.clear();

@@ -44,7 +44,7 @@ class OpencodeMessages {
   [[nodiscard]] const Call* FindCall(std::string_view message_id, std::string_view call_id) const;
   [[nodiscard]] bool HasEnded(std::string_view message_id, std::string_view call_id) const;
   // Tells that it began, by what is known of it elsewhere: its part has not come.
-  const Call& Announce(std::string_view message_id, Call call);
+  const Call& Announce(std::string_view message_id, const Call& call);
 
   // The server says that this file was edited. The tool that did it tells more: it is held until then, at the
   // longest until the end of the step.
