@@ -1,8 +1,12 @@
 #include "orchestrator/approvals.h"
 
-#include <algorithm>
+#include <openssl/evp.h>
 
-#include "orchestrator/adapters/tool_names.h"
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
 #include "orchestrator/json.h"
 #include "process/clock.h"
 
@@ -47,11 +51,23 @@ std::optional<ElicitationAnswer::Action> ParseAction(std::string_view name) {
   return std::nullopt;
 }
 
-AllowedCall AllowedCall::Of(const ApprovalRequest& request) {
-  AllowedCall call{request.tool, request.input};
-  if (auto input = JsonDocument::Parse(request.input)) {
-    std::string argument = ToolArgument(request.tool, input->root());
-    if (!argument.empty()) call.argument = std::move(argument);
+std::optional<AllowedCall> AllowedCall::Of(const ApprovalRequest& request) {
+  std::map<std::string_view, std::string> members;  // in one order
+  auto input = JsonDocument::Parse(request.input);
+  if (input) {
+    for (const auto& [name, value] : input->root().Members()) members[name] = value.Raw();
+  }
+  if (members.empty()) return std::nullopt;
+  members.erase("description");
+  JsonObject canonical;
+  for (const auto& [name, value] : members) canonical.SetRaw(name, value);
+  const std::string text = canonical.Take();
+  unsigned char hash[32];
+  if (EVP_Digest(text.data(), text.size(), hash, nullptr, EVP_sha256(), nullptr) != 1) std::abort();
+  AllowedCall call{request.tool, ""};
+  for (unsigned char byte : hash) {
+    static constexpr char kHex[] = "0123456789abcdef";
+    (call.digest += kHex[byte >> 4U]) += kHex[byte & 15U];
   }
   return call;
 }
@@ -65,6 +81,7 @@ std::string PendingApproval::ToJson() const {
     json.SetRaw("schema", request.schema.empty() ? R"({"type":"object","properties":{}})" : request.schema);
   } else {
     json.SetRaw("input", request.input.empty() ? "{}" : request.input);
+    if (!request.message.empty()) json.Set("message", request.message);
   }
   if (!request.call_id.empty()) json.Set("call_id", request.call_id);
   json.SetRaw("options", request.elicitation ? R"(["accept","decline","cancel"])"

@@ -31,12 +31,13 @@ struct PendingApproval {
 const char* NameOf(ElicitationAnswer::Action action);
 std::optional<ElicitationAnswer::Action> ParseAction(std::string_view name);
 
-// A call that a person has allowed for good: this tool, about exactly this.
+// A call that a person has allowed for good: this tool with exactly this input, but for how it is described.
 struct AllowedCall {
   std::string tool;
-  std::string argument;  // ToolArgument; the whole input where the tool has none
+  std::string digest;  // SHA-256 of the input, in hex
   bool operator==(const AllowedCall&) const = default;
-  static AllowedCall Of(const ApprovalRequest& request);
+  // Nothing of a call without input: nobody knows what is allowed then.
+  static std::optional<AllowedCall> Of(const ApprovalRequest& request);
 };
 
 // How one ended: for the second who answers.
@@ -62,7 +63,7 @@ class Approvals {
   void AllowAlways(AllowedCall call);
 
  private:
-  static constexpr size_t kMaxAlways = 1'000;
+  static constexpr size_t kMaxAlways = 256;
   static constexpr size_t kRemembered =
       256;  // a second answer comes within seconds, not hundreds of approvals
   std::vector<PendingApproval> pending_;

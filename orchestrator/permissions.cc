@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
+
+#include "orchestrator/adapters/tool_names.h"
 
 namespace reeve {
 
@@ -40,20 +43,61 @@ bool Glob(std::string_view pattern, std::string_view text, bool star_stops) {
   return p == pattern.size();
 }
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t' || text.front() == '('))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == ')'))
-    text.remove_suffix(1);
-  return text;
+bool IsSpace(char c) { return c == ' ' || c == '\t'; }
+
+bool IsAssignment(std::string_view word) {
+  const size_t equals = word.find('=');
+  if (equals == 0 || equals == std::string_view::npos) return false;
+  return std::all_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(equals), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
+// A command of a compound one, without what may stand around it in a shell's grammar.
+std::string_view Bare(std::string_view command) {
+  static constexpr std::string_view kAround = " \t(){}!";
+  static constexpr std::string_view kWords[] = {"then", "do", "else", "elif", "if", "while", "until", "time"};
+  for (;;) {
+    const size_t begin = command.find_first_not_of(kAround);
+    if (begin == std::string_view::npos) return {};
+    command.remove_prefix(begin);
+    const std::string_view word = command.substr(0, command.find_first_of(" \t"));
+    const bool skipped =
+        word.size() < command.size() &&
+        (IsAssignment(word) || std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords));
+    if (!skipped) break;
+    command.remove_prefix(word.size());
+  }
+  return command.substr(0, command.find_last_not_of(kAround) + 1);
+}
+
+// The first rule that matches; `*unsure` is set by one that might.
 const PermissionRule* FindWide(const std::vector<PermissionRule>& rules, std::string_view tool,
-                               std::string_view argument) {
-  auto found = std::find_if(rules.begin(), rules.end(), [tool, argument](const PermissionRule& rule) {
-    return rule.MatchesWidely(tool, argument);
-  });
-  return found == rules.end() ? nullptr : &*found;
+                               const std::vector<std::string>& arguments, const PermissionRule** unsure) {
+  for (const PermissionRule& rule : rules) {
+    if (!rule.IsAbout(tool)) continue;
+    const auto matches = [&rule](const std::string& argument) { return rule.MatchesWidely(argument); };
+    if (rule.any_call || std::any_of(arguments.begin(), arguments.end(), matches)) return &rule;
+    if (arguments.empty() && !*unsure) *unsure = &rule;
+  }
+  return nullptr;
+}
+
+// The rule that allows the first of the arguments, where others allow the rest.
+const PermissionRule* FindAllowing(const std::vector<PermissionRule>& rules, std::string_view tool,
+                                   const std::vector<std::string>& arguments) {
+  const PermissionRule* first = nullptr;
+  for (const PermissionRule& rule : rules) {
+    if (rule.any_call && rule.IsAbout(tool)) return &rule;
+  }
+  for (const std::string& argument : arguments) {
+    auto rule = std::find_if(rules.begin(), rules.end(), [tool, &argument](const PermissionRule& one) {
+      return one.IsAbout(tool) && one.Allows(argument);
+    });
+    if (rule == rules.end()) return nullptr;
+    if (!first) first = &*rule;
+  }
+  return first;
 }
 
 }  // namespace
@@ -69,6 +113,7 @@ Result<PermissionRule> PermissionRule::Parse(std::string_view text) {
   if (rule.tool.empty() || !std::all_of(rule.tool.begin(), rule.tool.end(), of_name)) {
     return Error{"invalid_request", "not a rule: tool or tool(pattern)"};
   }
+  if (rule.tool.find('*') == std::string::npos) rule.tool = ToolName(rule.tool);
   if (open == std::string_view::npos) return rule;
   if (text.back() != ')') return Error{"invalid_request", "not a rule: its parenthesis is not closed"};
   rule.any_call = false;
@@ -76,28 +121,36 @@ Result<PermissionRule> PermissionRule::Parse(std::string_view text) {
   return rule;
 }
 
-bool PermissionRule::Allows(std::string_view tool_name, std::string_view argument) const {
-  return Glob(tool, tool_name, false) && (any_call || Glob(pattern, argument, true));
+bool PermissionRule::IsAbout(std::string_view tool_name) const { return Glob(tool, tool_name, false); }
+
+bool PermissionRule::Allows(std::string_view argument) const {
+  return any_call || Glob(pattern, argument, true);
 }
 
-bool PermissionRule::MatchesWidely(std::string_view tool_name, std::string_view argument) const {
-  if (!Glob(tool, tool_name, false)) return false;
-  if (any_call || Glob(pattern, argument, false)) return true;
-  for (std::string_view rest = argument; !rest.empty();) {
+bool PermissionRule::MatchesWidely(std::string_view argument) const {
+  if (any_call) return true;
+  std::string plain(argument);
+  std::replace_if(plain.begin(), plain.end(), IsSpace, ' ');
+  if (Glob(pattern, plain, false)) return true;
+  for (std::string_view rest = plain; !rest.empty();) {
     const size_t end = FindSeparator(rest);
-    if (Glob(pattern, Trim(rest.substr(0, end)), false)) return true;
+    if (Glob(pattern, Bare(rest.substr(0, end)), false)) return true;
     if (end == std::string_view::npos) return false;
     rest.remove_prefix(end + (rest[end] == '$' ? 2 : 1));
   }
   return false;
 }
 
-Permissions::Judgement Permissions::Judge(std::string_view tool, std::string_view argument) const {
-  if (const PermissionRule* rule = FindWide(deny, tool, argument)) return {Verdict::kDeny, rule->ToString()};
-  if (const PermissionRule* rule = FindWide(ask, tool, argument)) return {Verdict::kAsk, rule->ToString()};
-  for (const PermissionRule& rule : allow) {
-    if (rule.Allows(tool, argument)) return {Verdict::kAllow, rule.ToString()};
-  }
+Permissions::Judgement Permissions::Judge(std::string_view tool,
+                                          const std::vector<std::string>& arguments) const {
+  const PermissionRule* unsure = nullptr;
+  if (const PermissionRule* rule = FindWide(deny, tool, arguments, &unsure))
+    return {Verdict::kDeny, rule->ToString()};
+  if (const PermissionRule* rule = FindWide(ask, tool, arguments, &unsure))
+    return {Verdict::kAsk, rule->ToString()};
+  if (unsure && fallback != Verdict::kDeny) return {Verdict::kAsk, unsure->ToString()};
+  if (const PermissionRule* rule = FindAllowing(allow, tool, arguments))
+    return {Verdict::kAllow, rule->ToString()};
   return {fallback, "permissions.default"};
 }
 

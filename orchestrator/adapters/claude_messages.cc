@@ -294,8 +294,8 @@ bool ClaudeMessages::FinishCall(const JsonValue& result, const JsonValue& struct
 // Of a sub-agent's edits only the path is known.
 void ClaudeMessages::TellEdit(const Call& call, const JsonValue& result) {
   auto input = JsonDocument::Parse(call.input);
-  const std::string path(
-      result["filePath"].StringOr(input ? ToolArgument(call.name, input->root()) : std::string()));
+  std::string path(result["filePath"].StringOr(""));
+  if (path.empty() && input) path = (*input)["file_path"].StringOr((*input)["notebook_path"].StringOr(""));
   if (path.empty()) return;
   JsonObject data;
   data.Set("path", path);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <utility>
 
 namespace reeve {
@@ -51,20 +52,64 @@ constexpr Alias kAliases[] = {
 // Where the argument is, the first that is there.
 struct Argument {
   std::string_view name;
-  std::array<std::string_view, 5> members;
+  bool files;  // paths; there may be several, and more in `changes`, `files` and patches
+  std::array<std::string_view, 4> members;
 };
 constexpr Argument kArguments[] = {
-    {"bash", {"command", "cmd", "", ""}},
-    {"edit", {"file_path", "filePath", "path", "notebook_path", "filepath"}},
-    {"write", {"file_path", "filePath", "path", "filepath", ""}},
-    {"read", {"file_path", "filePath", "path", "abs_path"}},
-    {"glob", {"pattern", "", "", ""}},
-    {"grep", {"pattern", "", "", ""}},
-    {"list", {"path", "", "", ""}},
-    {"fetch", {"url", "", "", ""}},
-    {"search", {"query", "pattern", "", ""}},
-    {"task", {"description", "prompt", "", ""}},
+    {"bash", false, {"command", "cmd", "", ""}},
+    {"edit", true, {"file_path", "filePath", "path", "notebook_path"}},
+    {"write", true, {"file_path", "filePath", "path", ""}},
+    {"read", true, {"file_path", "filePath", "path", "abs_path"}},
+    {"glob", false, {"pattern", "", "", ""}},
+    {"grep", false, {"pattern", "", "", ""}},
+    {"list", true, {"path", "", "", ""}},
+    {"fetch", false, {"url", "", "", ""}},
+    {"search", false, {"query", "pattern", "", ""}},
+    {"task", false, {"description", "prompt", "", ""}},
 };
+
+// A string, or a command as its words.
+std::string TextOf(const JsonValue& value) {
+  if (auto text = value.AsString()) return std::string(*text);
+  std::string words;
+  for (const JsonValue& word : value.Elements()) {
+    if (!words.empty()) words += ' ';
+    words += word.StringOr("");
+  }
+  return words;
+}
+
+// The files of a patch in the form that codex taught the others ("*** Update File: path").
+void AddPatched(std::string_view patch, std::vector<std::string>& paths) {
+  while (!patch.empty()) {
+    const size_t end = patch.find('\n');
+    const std::string_view line = patch.substr(0, end);
+    for (std::string_view head :
+         {"*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: "}) {
+      if (line.substr(0, head.size()) == head) paths.emplace_back(line.substr(head.size()));
+    }
+    patch.remove_prefix(end == std::string_view::npos ? patch.size() : end + 1);
+  }
+}
+
+// A file that is named in a list of them: by itself, or as a member; and what it is moved to.
+void AddFile(std::string_view key, const JsonValue& file, std::vector<std::string>& paths) {
+  std::string_view path = file.StringOr(key);
+  for (std::string_view member : {"path", "file_path", "filePath", "file"})
+    path = file[member].StringOr(path);
+  if (!path.empty()) paths.emplace_back(path);
+  for (const JsonValue& moved : {file["move_path"], file["kind"]["move_path"], file["update"]["move_path"]}) {
+    if (const std::string_view to = moved.StringOr(""); !to.empty()) paths.emplace_back(to);
+  }
+}
+
+void AddFiles(const JsonValue& input, std::vector<std::string>& paths) {
+  for (std::string_view list : {"changes", "files"}) {
+    for (const JsonValue& file : input[list].Elements()) AddFile("", file, paths);
+    for (const auto& [path, change] : input[list].Members()) AddFile(path, change, paths);
+  }
+  for (std::string_view patch : {"patchText", "patch", "input"}) AddPatched(input[patch].StringOr(""), paths);
+}
 
 const Alias* Find(std::string_view own_name) {
   std::string plain;
@@ -86,23 +131,22 @@ std::string ToolName(std::string_view own_name) {
 
 bool IsToolName(std::string_view own_name) { return Find(own_name) != nullptr; }
 
-std::string ToolArgument(std::string_view name, const JsonValue& input) {
+std::vector<std::string> ToolArguments(std::string_view name, const JsonValue& input,
+                                       const std::string& cwd) {
   const auto* argument = std::find_if(std::begin(kArguments), std::end(kArguments),
                                       [name](const Argument& one) { return one.name == name; });
   if (argument == std::end(kArguments)) return {};
+  std::vector<std::string> found;
   for (std::string_view member : argument->members) {
-    if (member.empty()) break;
-    const JsonValue value = input[member];
-    if (auto text = value.AsString()) return std::string(*text);
-    if (!value.Is(JsonType::kArray)) continue;
-    std::string words;  // a command as its words
-    for (const JsonValue& word : value.Elements()) {
-      if (!words.empty()) words += ' ';
-      words += word.StringOr("");
-    }
-    return words;
+    if (std::string text = TextOf(input[member]); !text.empty()) found.push_back(std::move(text));
+    if (!found.empty() && !argument->files) break;
   }
-  return {};
+  if (!argument->files) return found;
+  AddFiles(input, found);
+  for (std::string& path : found) path = (std::filesystem::path(cwd) / path).lexically_normal().string();
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
 }
 
 }  // namespace reeve

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "orchestrator/json.h"
 
@@ -14,8 +15,9 @@ std::string ToolName(std::string_view own_name);
 // Whether this is what some agent calls a tool of a common name.
 bool IsToolName(std::string_view own_name);
 
-// What a call of a tool (by its common name) is about, the argument that a rule's pattern is held against: a
-// shell's command, a file's path, a URL, a query. Empty where the tool has no such argument.
-std::string ToolArgument(std::string_view name, const JsonValue& input);
+// What a call of a tool (by its common name) is about, the arguments that a rule's pattern is held against: a
+// shell's command, a URL, a query; all files of an edit, those moved to included, as absolute paths without
+// "..". Empty where that cannot be told. `cwd` is what relative paths are relative to.
+std::vector<std::string> ToolArguments(std::string_view name, const JsonValue& input, const std::string& cwd);
 
 }  // namespace reeve
