@@ -19,21 +19,38 @@ namespace {
 
 constexpr size_t kLeastSecret = 8;
 
-std::vector<std::string> WorthHiding(std::vector<std::string> secrets) {
-  std::erase_if(secrets, [](const std::string& secret) { return secret.size() < kLeastSecret; });
+// Each secret in the forms in which it may be said: as it is, within a JSON string; of several lines, each of
+// them.
+std::vector<std::string> FormsOf(const std::vector<std::string>& secrets) {
+  std::vector<std::string> forms;
+  auto add = [&forms](std::string_view secret) {
+    if (secret.size() < kLeastSecret) return;
+    forms.emplace_back(secret);
+    std::string quoted;
+    AppendJsonString(quoted, secret);
+    forms.push_back(quoted.substr(1, quoted.size() - 2));
+  };
+  for (std::string_view secret : secrets) {
+    add(secret);
+    while (secret.find('\n') != std::string_view::npos) {
+      const size_t end = secret.find('\n');
+      add(secret.substr(0, end));
+      secret.remove_prefix(end + 1);
+      if (secret.find('\n') == std::string_view::npos) add(secret);
+    }
+  }
   // The longer first: one may hold another.
-  std::sort(secrets.begin(), secrets.end(),
-            [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
-  return secrets;
+  std::sort(forms.begin(), forms.end(), [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  forms.erase(std::unique(forms.begin(), forms.end()), forms.end());
+  return forms;
 }
 
 }  // namespace
 
-Transcript::Transcript(const Clock& clock, const std::string& base, std::vector<std::string> secrets)
-    : clock_(clock),
-      path_(base + ".jsonl"),
-      older_path_(base + ".1.jsonl"),
-      secrets_(WorthHiding(std::move(secrets))) {}
+Transcript::Transcript(const Clock& clock, const std::string& base, const std::vector<std::string>& secrets)
+    : clock_(clock), path_(base + ".jsonl"), older_path_(base + ".1.jsonl"), secrets_(FormsOf(secrets)) {}
 
 std::vector<std::string> Transcript::Files(const std::string& base) {
   std::vector<std::string> files;
@@ -65,7 +82,8 @@ void Transcript::TakeBytes(const char* dir, std::string& held, std::string_view 
     const size_t kept = secrets_.empty() ? 0 : secrets_.front().size();
     if (held.size() <= kMaxLineBytes + kept) return;
     Hide(held);
-    const size_t cut = std::min(held.size(), kMaxLineBytes);
+    if (held.size() <= kept) return;
+    const size_t cut = std::min(held.size() - kept, kMaxLineBytes);
     Write(dir, held.substr(0, cut), true);
     held.erase(0, cut);
     return;
@@ -85,15 +103,10 @@ void Transcript::EndProcess() {
   if (!err_.empty()) Write("err", std::exchange(err_, {}), true);
 }
 
-// As they stand, and as they stand within a JSON string.
 void Transcript::Hide(std::string& text) const {
   for (const std::string& secret : secrets_) {
-    std::string quoted;
-    AppendJsonString(quoted, secret);
-    for (const std::string& form : {secret, quoted.substr(1, quoted.size() - 2)}) {
-      for (size_t at = text.find(form); at != std::string::npos; at = text.find(form, at + 3)) {
-        text.replace(at, form.size(), "***");
-      }
+    for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3)) {
+      text.replace(at, secret.size(), "***");
     }
   }
 }
@@ -120,12 +133,16 @@ void Transcript::Write(const char* dir, std::string text, bool partial) {
     struct stat there {};
     size_ = file_.valid() && fstat(file_.get(), &there) == 0 ? static_cast<uint64_t>(there.st_size) : 0;
   }
-  // A part of a line that a full disk took ends in a line of its own: readers skip what is no JSON.
+  // What a full disk took of a line is a line of its own, which readers skip.
+  if (torn_) bytes.insert(0, "\n");
   const ssize_t written = file_.valid() ? write(file_.get(), bytes.data(), bytes.size()) : -1;
   if (written == static_cast<ssize_t>(bytes.size())) {
     size_ += bytes.size();
-    failed_ = false;
-  } else if (!std::exchange(failed_, true)) {
+    failed_ = torn_ = false;
+    return;
+  }
+  if (written > 0) torn_ = true;
+  if (!std::exchange(failed_, true)) {
     log::Warning("{}: cannot be written: {}", path_, OsError("write", errno).message);
   }
 }

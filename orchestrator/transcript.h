@@ -30,7 +30,7 @@ class Transcript {
 
   // `base` is a path whose folder exists. `secrets`: those of 8 bytes and more are replaced; shorter ones are
   // too likely to be a part of something else.
-  Transcript(const Clock& clock, const std::string& base, std::vector<std::string> secrets);
+  Transcript(const Clock& clock, const std::string& base, const std::vector<std::string>& secrets);
   Transcript(const Transcript&) = delete;
   Transcript& operator=(const Transcript&) = delete;
 
@@ -55,10 +55,11 @@ class Transcript {
   const Clock& clock_;
   const std::string path_;
   const std::string older_path_;
-  const std::vector<std::string> secrets_;
+  const std::vector<std::string> secrets_;  // in all their forms, the longest first
   Fd file_;
   uint64_t size_ = 0;
   bool failed_ = false;  // told once
+  bool torn_ = false;    // the file ends within a line
   // Of lines that are not whole yet.
   std::string out_;
   std::string err_;

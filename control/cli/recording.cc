@@ -42,7 +42,7 @@ Result<std::vector<RecordedLine>> ReadRecording(const std::string& path) {
   size_t number = 0;
   for (std::string text; std::getline(file, text);) {
     ++number;
-    if (text.empty()) continue;
+    if (!JsonDocument::Parse(text)) continue;  // torn by a disk that was full
     auto line = ReadLine(text);
     if (!line)
       return Error{"invalid_json", path + ":" + std::to_string(number) + ": not a line of a transcript"};

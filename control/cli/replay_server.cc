@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -152,10 +153,11 @@ class ReplayServer {
 }  // namespace
 
 bool IsOfServer(const std::vector<RecordedLine>& lines) {
-  for (const RecordedLine& line : lines) {
-    if (line.dir != Dir::kOut && line.text.find(kListening) != std::string::npos) return true;
-  }
-  return false;
+  const auto listens = [](const RecordedLine& line) {
+    return line.dir != Dir::kOut && line.text.find(kListening) != std::string::npos &&
+           !JsonDocument::Parse(line.text);
+  };
+  return std::any_of(lines.begin(), lines.end(), listens) && std::any_of(lines.begin(), lines.end(), IsEvent);
 }
 
 int ReplayAsServer(const std::vector<RecordedLine>& lines, const ReplayOptions& options) {

@@ -66,6 +66,12 @@ TEST_F(TranscriptTest, HidesSecretsAlsoInsideJsonAndAcrossReads) {
   EXPECT_EQ(Lines(), (Expected{"out key *** and *** and short", "in {\"k\":\"***\"} ***"}));
 }
 
+TEST_F(TranscriptTest, HidesTheLinesOfASecretOfSeveral) {
+  Transcript transcript(clock, base, {"-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n"});
+  transcript.Heard(Child::Output::kStdout, "-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n");
+  EXPECT_EQ(Lines(), (Expected{"in ***", "in ***", "in ***"}));
+}
+
 TEST_F(TranscriptTest, ALongLineGoesOnAndCutsNoSecret) {
   const std::string secret = "a-secret-of-some-length";
   for (size_t before :
