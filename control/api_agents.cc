@@ -201,15 +201,16 @@ void Decide(ApiContext& api, const Request& request, Reply reply) {
   if (input && (!input.Is(JsonType::kObject) || *decision == Decision::kDeny)) {
     return reply.Send(Response::Problem({"invalid_request", "input: an object, of what is allowed"}));
   }
-  Status decided = (*agent)->Decide(request.params[1], *decision, std::string(reason.StringOr("")),
-                                    input ? input.Raw() : std::string());
-  Answer(reply, decided, [&request, &decision] {
-    return Response::Json(200, JsonObject()
-                                   .Set("id", request.params[1])
-                                   .Set("decision", NameOf(*decision))
-                                   .Set("by", "person")
-                                   .Take());
-  });
+  auto shared = Shared(std::move(reply));
+  Status decided = (*agent)->Decide(
+      request.params[1], *decision, std::string(reason.StringOr("")), input ? input.Raw() : std::string(),
+      [shared, id = request.params[1], decision = *decision](const Status& on_disk) {
+        Answer(*shared, on_disk, [&id, decision] {
+          return Response::Json(
+              200, JsonObject().Set("id", id).Set("decision", NameOf(decision)).Set("by", "person").Take());
+        });
+      });
+  if (!decided) shared->Send(Response::Problem(decided.error()));
 }
 
 void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {

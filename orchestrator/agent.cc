@@ -50,6 +50,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       approval_deadline_(context.loop, [this] { WatchDeadlines(); }),
       interrupt_deadline_(context.loop,
                           [this] { ReplaceProcess("interrupt_ignored", "the run was to end and went on"); }),
+      save_again_(context.loop, [this] { SaveIfChanged(); }),
       clocks_(context.loop, spec_.limits,
               {[this](int64_t silent_ms) { OnStalled(silent_ms); },
                [this](int64_t silent_ms) {
@@ -65,7 +66,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
   std::vector<std::string> secrets;
   for (const auto& [name, value] : spec_.env) secrets.push_back(value);
   transcript_ =
-      std::make_unique<Transcript>(context.clock, context.transcripts_dir + "/" + id(), std::move(secrets));
+      std::make_unique<Transcript>(context.clock, context.transcripts_dir + "/" + id(), secrets);
 }
 
 Agent::~Agent() {
@@ -129,7 +130,9 @@ Status Agent::Stop(int64_t grace_ms, Done done) {
   // No process is there to say that it has gone: whoever waits for that is told here.
   if (!child_) Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
   backoff_.Stop();
-  if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
+  if (run_ && cancel_ != Cancel::kLimit) cancel_ = Cancel::kPerson;
+  // What waits goes on waiting: the stop was not asked for so that the next message starts it again.
+  if (inbox_.size() + steering_.size() + (taken_ ? 1 : 0) > 0) inbox_.Pause();
   BeginStop(grace_ms);
   Save(std::move(done));
   return {};
@@ -173,8 +176,8 @@ Agent::State Agent::Derive() const {
   if (child_) {
     if (stopping_) return State::kStopping;
     if (!ready_) return State::kStarting;
-    if (!run_) return State::kIdle;
     if (!approvals_.pending().empty()) return State::kNeedsInput;
+    if (!run_) return State::kIdle;
     return clocks_.stalled() ? State::kStalled : State::kRunning;
   }
   if (wanted_ && !shutdown_) return backoff_.active() ? State::kBackoff : State::kStarting;
@@ -190,10 +193,6 @@ void Agent::Advance() {
     if (!child_ && wanted_ && saved_ && !shutdown_ && !spawn_wanted_ && !backoff_.active()) {
       spawn_wanted_ = true;
       context_.want_spawn(*this);
-    }
-    if (!child_ && !wanted_ && !deleted_ && inbox_.HasNext() && !broken_ && !shutdown_) {
-      wanted_ = true;  // a message wakes an agent that has exited
-      saved_ = false;
     }
     TakeNextMessage();
     TellClocks();
@@ -215,7 +214,7 @@ void Agent::TellClocks() {
   using Doing = AgentClocks::Doing;
   if (!child_ || !ready_ || stopping_) return clocks_.Set(Doing::kNothing);
   if (run_) return clocks_.Set(approvals_.pending().empty() ? Doing::kRunning : Doing::kWaiting);
-  clocks_.Set(idle() && arriving_ == 0 ? Doing::kIdle : Doing::kNothing);
+  clocks_.Set(idle() && arriving_ == 0 && approvals_.pending().empty() ? Doing::kIdle : Doing::kNothing);
 }
 
 uint64_t Agent::Listen(std::function<void()> changed) {
@@ -285,8 +284,21 @@ void Agent::OnOutput(Child::Output from, std::string_view bytes) {
 }
 
 void Agent::StopIdle() {
+  if (!child_ || stopping_ || !idle() || arriving_ != 0) return;
   log::Info("agent {}: idle for {} ms: stopped until a message wakes it", id(), spec_.limits.idle_ms);
-  (void)Stop(kDefaultGraceMs, [](const Status&) {});
+  wanted_ = false;
+  BeginStop(kDefaultGraceMs);
+  Advance();
+}
+
+// A message has arrived for an agent whose process has gone, and is not to come back by itself: a new try.
+void Agent::Wake() {
+  if (child_ || wanted_ || deleted_ || shutdown_) return;
+  broken_.reset();
+  restart_times_.clear();
+  backoff_step_ = 0;
+  wanted_ = true;
+  saved_ = false;
 }
 
 void Agent::OnCommit(bool committed) {
@@ -311,7 +323,7 @@ void Agent::BeginStop(int64_t grace_ms) {
 }
 
 void Agent::OnBroken(Error error) {
-  if (!child_ || broken_) return;
+  if (!child_ || broken_ || stopping_) return;
   log::Warning("agent {}: {}: {}", id(), error.code, error.message);
   Append("agent.error",
          JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", true).Take());
@@ -327,6 +339,9 @@ void Agent::OnChildDone(const ExitStatus& exit) {
   const std::string how =
       exit.signal != 0 ? "signal " + std::to_string(exit.signal) : "code " + std::to_string(exit.code);
   const std::optional<int> code = exit.signal == 0 ? std::optional<int>(exit.code) : std::nullopt;
+  if (!ready_ && !stopping_ && !broken_ && !restart_) {
+    broken_ = Error{"not_ready", "the process ended with " + how + " before it was ready"};
+  }
   const bool asked = stopping_ && !broken_;
   if (!exit.tree_empty) {
     Append("agent.error", JsonObject()
@@ -349,14 +364,16 @@ void Agent::OnChildDone(const ExitStatus& exit) {
              code);
     }
   }
+  // What it was given and never said to have taken waits for the next process.
+  for (auto& [message_id, message] : std::exchange(steering_, {}))
+    Requeue(std::move(message), "the process ended");
+  WithdrawApprovals([](const PendingApproval&) { return true; });
   JsonObject data;
   data.Set("code", code);
   if (exit.signal != 0) data.Set("signal", exit.signal);
   data.Set("oom", exit.oom);
   Append("agent.exited", data.Take());
 
-  // What it was given and never said to have taken waits for the next process.
-  for (auto& [message_id, message] : std::exchange(steering_, {})) inbox_.Add(std::move(message));
   exit_ = exit;
   exited_ms_ = context_.clock.WallMs();
   adapter_.reset();
@@ -371,7 +388,10 @@ void Agent::OnChildDone(const ExitStatus& exit) {
 void Agent::PlanRestart(bool failed) {
   using When = RestartPolicy::When;
   const RestartPolicy& policy = spec_.restart;
-  if (policy.when == When::kNever || (policy.when == When::kOnFailure && !failed)) {
+  const bool by_policy = policy.when == When::kAlways || (policy.when == When::kOnFailure && failed);
+  // What still waits wants a process too; but one that cannot even get ready is not tried again for it.
+  const bool for_messages = !broken_ && (inbox_.HasNext() || taken_);
+  if (!by_policy && !for_messages) {
     wanted_ = false;
   } else {
     const int64_t now = context_.clock.MonotonicMs();

@@ -62,7 +62,7 @@ class Agent final : private AgentHost {
     kStarting,    // its process is being made, or is not ready yet
     kIdle,        // ready, no run
     kRunning,     // a run is open
-    kNeedsInput,  // a run is open and waits for a person
+    kNeedsInput,  // waits for a person, mostly within a run
     kStalled,     // a run is open and nothing has been heard for limits.stall_ms
     kStopping,    // the process is being ended
     kBackoff,     // the process has gone and is started again after a while
@@ -134,7 +134,7 @@ class Agent final : private AgentHost {
             std::function<void(Result<Accepted>)> done);
   // `input`: a JSON object that takes the place of the tool's, or empty.
   Status Decide(const std::string& approval_id, Decision decision, const std::string& reason,
-                const std::string& input);
+                const std::string& input, Done done);
   Status Answer(const std::string& elicitation_id, const ElicitationAnswer& answer);
   // The files of its transcript, oldest first; none where nothing is recorded.
   [[nodiscard]] std::vector<std::string> TranscriptFiles() const;
@@ -184,6 +184,7 @@ class Agent final : private AgentHost {
   [[nodiscard]] std::string TreeMarker() const;
   void BeginStop(int64_t grace_ms);
   void StopIdle();
+  void Wake();
   void OnOutput(Child::Output from, std::string_view bytes);
   void TellClocks();
   void OnChildDone(const ExitStatus& exit);
@@ -193,7 +194,9 @@ class Agent final : private AgentHost {
   void FinishMessage(const std::string& message_id);
   void Steer(const Message& message);
   void SteeringEnded(const std::string& message_id, const Status& status);
-  [[nodiscard]] bool CanSteerNow() const;
+  [[nodiscard]] bool CanSteer(const Message& message) const;
+  void Requeue(Message message, const std::string& reason);
+  void WithdrawApprovals(const std::function<bool(const PendingApproval&)>& which);
   void InterruptTurn();
   void ReplaceProcess(const char* code, const char* why);
   void BeginRun(const std::string& message_id);
@@ -268,6 +271,7 @@ class Agent final : private AgentHost {
   Timer backoff_;
   Timer approval_deadline_;
   Timer interrupt_deadline_;
+  Timer save_again_;
   AgentClocks clocks_;
   std::unique_ptr<Transcript> transcript_;  // where the spec wants one
   bool advancing_ = false, again_ = false;

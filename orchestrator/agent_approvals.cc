@@ -1,5 +1,8 @@
 // What an agent waits for a person to say.
 #include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <system_error>
 #include <utility>
 
 #include "orchestrator/adapters/tool_names.h"
@@ -10,8 +13,8 @@ namespace reeve {
 
 void Agent::OnApproval(ApprovalRequest request) {
   if (approvals_.Find(request.id)) return;  // told again, after a reconnect
-  if (!run_) BeginRun("");
-  PendingApproval pending{std::move(request), run_->id, context_.clock.WallMs(), 0};
+  // It may come outside a turn, from a server or a sub-agent in the background: it waits without a run.
+  PendingApproval pending{std::move(request), run_ ? run_->id : "", context_.clock.WallMs(), 0};
   if (spec_.permissions.timeout_ms != 0) {
     pending.deadline_ms = pending.requested_at_ms + spec_.permissions.timeout_ms;
   }
@@ -32,9 +35,12 @@ void Agent::OnApproval(ApprovalRequest request) {
 Permissions::Judgement Agent::Judge(const ApprovalRequest& request) const {
   if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // nobody can guess an answer
   auto input = JsonDocument::Parse(request.input);
-  auto judged = spec_.permissions.Judge(request.tool,
-                                        input ? ToolArgument(request.tool, input->root()) : std::string());
-  if (judged.verdict != Permissions::Verdict::kDeny && approvals_.IsAlwaysAllowed(AllowedCall::Of(request))) {
+  std::error_code error;
+  const std::string cwd = spec_.cwd.empty() ? std::filesystem::current_path(error).string() : spec_.cwd;
+  auto judged = spec_.permissions.Judge(
+      request.tool, input ? ToolArguments(request.tool, input->root(), cwd) : std::vector<std::string>());
+  const std::optional<AllowedCall> call = AllowedCall::Of(request);
+  if (judged.verdict != Permissions::Verdict::kDeny && call && approvals_.IsAlwaysAllowed(*call)) {
     return {Permissions::Verdict::kAllow, "allow_always"};
   }
   return judged;
@@ -56,19 +62,24 @@ Status Agent::WhyNotPending(const std::string& approval_id, bool elicitation) co
 }
 
 Status Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
-                     const std::string& input) {
+                     const std::string& input, Done done) {
   if (Status known = WhyNotPending(approval_id, false); !known) return known;
   if (!input.empty() && !kind_->can.change_input) {
     return Error{"invalid_request", "input: kind " + spec_.kind + " cannot change what a tool gets"};
   }
-  if (decision == Decision::kAllowAlways) {
-    approvals_.AllowAlways(AllowedCall::Of(approvals_.Find(approval_id)->request));
-  }
+  const std::optional<AllowedCall> call = AllowedCall::Of(approvals_.Find(approval_id)->request);
   Resolve(approval_id, NameOf(decision), "person", reason);
   Status committed = log_->Commit();  // decided means on disk, also when the agent dies of the news
+  const bool always = decision == Decision::kAllowAlways && call;
+  if (always) approvals_.AllowAlways(*call);
   adapter_->Decide(approval_id, {decision != Decision::kDeny, reason, input});
+  if (always && committed) {
+    Save(std::move(done));
+  } else {
+    done(committed);
+  }
   Advance();
-  return committed;
+  return {};
 }
 
 Status Agent::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
@@ -91,6 +102,13 @@ bool Agent::Resolve(const std::string& approval_id, const std::string& decision,
   approvals_.Resolve({approval_id, decision, by});  // last: approval_id may be the pending one's own
   Append(elicitation ? "elicitation.resolved" : "approval.resolved", data.Take());
   return true;
+}
+
+void Agent::WithdrawApprovals(const std::function<bool(const PendingApproval&)>& which) {
+  const std::vector<PendingApproval> pending = approvals_.pending();
+  for (const PendingApproval& approval : pending) {
+    if (which(approval)) Resolve(approval.request.id, "withdrawn", "daemon", "the run has ended");
+  }
 }
 
 // Decides what nobody decided in time, and sets the timer for the next one.

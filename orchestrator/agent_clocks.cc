@@ -19,7 +19,7 @@ int64_t AgentClocks::silent_ms() const { return Since(std::max(last_output_ms_, 
 void AgentClocks::BeginRun() {
   run_began_ms_ = quiet_since_ms_ = loop_.NowMs();
   run_over_ = stalled_ = false;
-  Look();
+  doing_ = Doing::kNothing;  // what is set next is looked at anew
 }
 
 void AgentClocks::Set(Doing doing) {

@@ -83,6 +83,14 @@ Usage Usage::FromJson(const JsonValue& json) {
           json["cost_usd"].AsDouble().value_or(0)};
 }
 
+namespace {
+constexpr int64_t kSaveAgainMs = 1'000;
+}  // namespace
+
+bool Run::Has(const std::string& message) const {
+  return message_id == message || std::find(steered.begin(), steered.end(), message) != steered.end();
+}
+
 std::string Run::ToJson() const {
   JsonObject json;
   json.Set("run_id", id).Set("status", NameOf(status));
@@ -92,6 +100,9 @@ std::string Run::ToJson() const {
     json.SetRaw("error", JsonObject().Set("code", error.code).Set("message", error.message).Take());
   }
   if (!limit.empty()) json.Set("limit", limit);
+  JsonArray ids;
+  for (const std::string& message : steered) ids.Add(message);
+  if (!steered.empty()) json.SetRaw("steered", ids.Take());
   json.SetRaw("usage", usage).Set("started_at", FormatTime(started_ms));
   if (ended_ms != 0) json.Set("ended_at", FormatTime(ended_ms)).Set("duration_ms", ended_ms - started_ms);
   return json.Take();
@@ -106,6 +117,7 @@ std::optional<Run> Run::FromJson(const JsonValue& json) {
   run.error = {std::string(json["error"]["code"].StringOr("")),
                std::string(json["error"]["message"].StringOr(""))};
   run.limit = json["limit"].StringOr("");
+  for (const JsonValue& message : json["steered"].Elements()) run.steered.emplace_back(message.StringOr(""));
   if (json["usage"]) run.usage = json["usage"].Raw();
   run.started_ms = time(json["started_at"]);
   run.ended_ms = time(json["ended_at"]);
@@ -241,10 +253,16 @@ std::string Agent::StateJson() const {
   if (!approvals_.always().empty()) {
     JsonArray always;
     for (const AllowedCall& call : approvals_.always()) {
-      always.AddRaw(JsonObject().Set("tool", call.tool).Set("argument", call.argument).Take());
+      always.AddRaw(JsonObject().Set("tool", call.tool).Set("digest", call.digest).Take());
     }
     json.SetRaw("always", always.Take());
   }
+  // Asked longer ago than a restarted daemon looks back in the log, they are withdrawn all the same.
+  JsonObject pending;
+  for (const PendingApproval& approval : approvals_.pending()) {
+    pending.Set(approval.request.id, approval.request.elicitation);
+  }
+  if (!pending.empty()) json.SetRaw("pending", pending.Take());
   if (broken_)
     json.SetRaw("failure", JsonObject().Set("code", broken_->code).Set("message", broken_->message).Take());
   return json.Take();
@@ -266,7 +284,7 @@ void Agent::LoadState(const JsonValue& state) {
   usage_ = Usage::FromJson(state["usage"]);
   for (const JsonValue& call : state["always"].Elements()) {
     approvals_.AllowAlways(
-        {std::string(call["tool"].StringOr("")), std::string(call["argument"].StringOr(""))});
+        {std::string(call["tool"].StringOr("")), std::string(call["digest"].StringOr(""))});
   }
   if (JsonValue failure = state["failure"]) {
     broken_ = Error{std::string(failure["code"].StringOr("")), std::string(failure["message"].StringOr(""))};
@@ -292,6 +310,10 @@ void Agent::Save(Done done) {
                           [this, alive = std::weak_ptr<bool>(alive_), wish = wanted_,
                            done = std::move(done)](const Status& status) {
                             if (!alive.expired() && status && wanted_ == wish) saved_ = wish;
+                            if (!alive.expired() && !status) {  // a full disk may have room again
+                              saved_state_.clear();
+                              save_again_.Start(kSaveAgainMs);
+                            }
                             done(status);  // also when the agent was purged meanwhile: the asker is told
                             if (!alive.expired()) Advance();
                           });

@@ -24,7 +24,9 @@ struct Agent::LeftOver {
   std::string run;     // open; empty: none
   std::string message_id;
   int64_t run_started_ms = 0;
-  std::map<std::string, bool> pending;  // approvals of that run; true: an elicitation
+  std::map<std::string, bool> pending;  // approvals; true: an elicitation
+  std::set<std::string> resolved;       // of late
+  std::string usage;                    // of that run, so far
   std::set<std::string> begun;          // messages that reached the process
   // The last of their kind, as envelopes: they may be newer than the record.
   std::string exited;
@@ -58,6 +60,11 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
     auto read = agent->ReadLeftOver();
     if (!read) return read.error();
     left = std::move(*read);
+    for (const auto& [asked, elicitation] : state["pending"].Members()) {
+      if (left.resolved.count(std::string(asked)) == 0) {
+        left.pending.emplace(asked, elicitation.AsBool().value_or(false));
+      }
+    }
   }
   agent->CatchUp(left);
   agent->CloseLeftOver(left);
@@ -69,9 +76,9 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
       context.store.DeleteMessage(message.id, [](const Status&) {});  // its run ended with the daemon
     }
   }
-  if (agent->wanted_) {
-    agent->wanted_ = agent->spec_.restart.when != RestartPolicy::When::kNever || agent->inbox_.HasNext();
-  }
+  const bool for_messages = agent->inbox_.HasNext() && !agent->deleted_ && !agent->broken_;
+  agent->wanted_ =
+      for_messages || (agent->wanted_ && agent->spec_.restart.when != RestartPolicy::When::kNever);
   agent->state_ = agent->Derive();
   agent->Save([](const Status&) {});
   return agent;
@@ -95,6 +102,10 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     if (type == "agent.starting") left.alive = true;
     if (type == "agent.exited" || type == "agent.failed") left.alive = false;
     if (type == "agent.exited") left.exited = last;
+    if (type == "run.started") left.usage.clear();
+    if (type == "usage.updated") {
+      if (auto json = JsonDocument::Parse(frame.envelope)) left.usage = (*json)["data"].Raw();
+    }
     if (run_ended) left.run_end = last;
     left.failed = type == "agent.failed";
     const bool approval = type == "approval.requested" || type == "approval.resolved";
@@ -106,7 +117,10 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     const std::string id(data["id"].StringOr(""));
     if (type == "approval.requested" || type == "elicitation.requested")
       left.pending.emplace(id, elicitation);
-    if (type == "approval.resolved" || type == "elicitation.resolved") left.pending.erase(id);
+    if (type == "approval.resolved" || type == "elicitation.resolved") {
+      left.pending.erase(id);
+      left.resolved.insert(id);
+    }
     if (type == "user.message") left.begun.emplace(data["message_id"].StringOr(""));
     return true;
   });
@@ -148,7 +162,8 @@ void Agent::CatchUp(const LeftOver& left) {
     if (data["usage"]) usage_.Add(Usage::FromJson(data["usage"]));
     run.ended_ms = TimeOf(*run_end);
     run.started_ms = run.ended_ms - data["duration_ms"].AsInt().value_or(0);
-    if (has_turns_ && run.status == Run::Status::kFailed) inbox_.Pause();
+    const bool ours = run.error.code == "daemon_restarted";  // and no fault of the agent's
+    if (has_turns_ && run.status == Run::Status::kFailed && !ours) inbox_.Pause();
     if (has_turns_ && run.status == Run::Status::kCompleted) inbox_.Resume();
     runs_.push_back(std::move(run));
   }
@@ -168,14 +183,17 @@ void Agent::CloseLeftOver(const LeftOver& left) {
     run_->id = left.run;
     run_->message_id = left.message_id;
     run_->started_ms = left.run_started_ms != 0 ? left.run_started_ms : context_.clock.WallMs();
-    for (const auto& [asked, elicitation] : left.pending) {
-      Append(elicitation ? "elicitation.resolved" : "approval.resolved",
-             JsonObject()
-                 .Set("id", asked)
-                 .Set(elicitation ? "action" : "decision", "withdrawn")
-                 .Set("by", "daemon")
-                 .Take());
-    }
+    run_->usage = left.usage;
+  }
+  for (const auto& [asked, elicitation] : left.pending) {
+    Append(elicitation ? "elicitation.resolved" : "approval.resolved",
+           JsonObject()
+               .Set("id", asked)
+               .Set(elicitation ? "action" : "decision", "withdrawn")
+               .Set("by", "daemon")
+               .Take());
+  }
+  if (!left.run.empty()) {
     const bool paused = inbox_.paused();
     EndRun(Run::Status::kFailed, {"daemon_restarted", "the daemon ended in the middle of this run"}, {});
     if (!paused) inbox_.Resume();  // no fault of the agent's: what waits goes on

@@ -40,7 +40,7 @@ void Agent::Send(std::string text, Message::Mode mode, std::string new_model,
   if (auto opened = OpenLog(); !opened) return done(opened.error());
   Message message{"m" + RandomHex(8), std::move(text), mode, inbox_.paused(), std::move(new_model)};
 
-  if (!has_turns_ && child_ && ready_ && !stopping_ && inbox_.size() == 0 && !taken_) {
+  if (!has_turns_ && child_ && ready_ && !stopping_ && inbox_.size() == 0 && arriving_ == 0 && !taken_) {
     if (Status taken = adapter_->Prompt(message.text); !taken) return done(taken.error());
     Cursor at =
         Append("user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
@@ -56,15 +56,16 @@ void Agent::Send(std::string text, Message::Mode mode, std::string new_model,
     const bool at_once = has_turns_ && ready_ && !stopping_ && !run_ && !taken_ && inbox_.size() == 0;
     Cursor at = Append("message.queued",
                        JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take());
-    const bool steered = message.mode == Message::Mode::kSteer && CanSteerNow();
-    if (steered) {
+    if (CanSteer(message)) {
       Steer(message);
     } else {
       Message arrived = message;
       arrived.through_pause = arrived.through_pause || inbox_.paused();
       inbox_.Add(std::move(arrived));
     }
-    if (!child_) broken_.reset();  // a new message is a new try
+    // It may have been refused on the spot.
+    const bool steered = message.mode == Message::Mode::kSteer && !inbox_.Has(message.id);
+    Wake();
     if (message.mode == Message::Mode::kInterrupt && run_) {
       if (cancel_ == Cancel::kNo) cancel_ = Cancel::kMessage;
       InterruptTurn();
@@ -74,11 +75,7 @@ void Agent::Send(std::string text, Message::Mode mode, std::string new_model,
     } else {
       done(Accepted{message.id, steered ? "steered" : at_once ? "started" : "queued", at.seq});
     }
-    if (!child_ && !wanted_) {
-      (void)Start([](const Status&) {});
-    } else {
-      Advance();
-    }
+    Advance();
   };
   context_.store.PutMessage(std::move(record), Guarded(std::move(on_disk)));
 }
@@ -98,7 +95,9 @@ void Agent::TakeNextMessage() {
 
 void Agent::BeginTaken() {
   Message message = std::move(*std::exchange(taken_, std::nullopt));
-  if (!child_ || !ready_ || stopping_ || (has_turns_ && run_)) {  // too late: it waits for the next chance
+  const bool overtaken = message.mode != Message::Mode::kInterrupt && inbox_.HasInterrupt();
+  // Too late: it waits for the next chance.
+  if (!child_ || !ready_ || stopping_ || (has_turns_ && run_) || overtaken) {
     context_.store.PutMessage({message.id, id(), message.ToJson(), "queued"}, [](const Status&) {});
     inbox_.PutBack(std::move(message));
     return Advance();
@@ -120,6 +119,7 @@ void Agent::BeginTaken() {
                               .Set("fatal", false)
                               .Take());
     FinishMessage(message.id);
+    inbox_.Resume();
   } else if (!taken) {
     OnTurnEnded({TurnEnd::Outcome::kFailed, taken.error()});
   }
@@ -131,8 +131,9 @@ void Agent::FinishMessage(const std::string& message_id) {
   context_.store.DeleteMessage(message_id, [](const Status&) {});
 }
 
-bool Agent::CanSteerNow() const {
-  return kind_->can.steer && child_ && ready_ && !stopping_ && run_ && cancel_ == Cancel::kNo;
+bool Agent::CanSteer(const Message& message) const {
+  return message.mode == Message::Mode::kSteer && message.model.empty() && kind_->can.steer && child_ &&
+         ready_ && !stopping_ && run_ && cancel_ == Cancel::kNo;
 }
 
 // Into the present turn. Until the agent says that it has the words, or would not have them, they are ours:
@@ -151,16 +152,22 @@ void Agent::SteeringEnded(const std::string& message_id, const Status& status) {
   if (status) {
     Append("user.message",
            JsonObject().Set("message_id", message.id).Set("text", message.text).Set("steer", true).Take());
+    if (run_) run_->steered.push_back(message.id);
     FinishMessage(message.id);
   } else {
-    Append("message.queued", JsonObject()
-                                 .Set("message_id", message.id)
-                                 .Set("mode", NameOf(message.mode))
-                                 .Set("reason", "not steered: " + status.error().message)
-                                 .Take());
-    inbox_.Add(std::move(message));
+    Requeue(std::move(message), status.error().message);
   }
   Advance();
+}
+
+// It was to steer by and is a turn of its own now, the next.
+void Agent::Requeue(Message message, const std::string& reason) {
+  Append("message.queued", JsonObject()
+                               .Set("message_id", message.id)
+                               .Set("mode", NameOf(message.mode))
+                               .Set("reason", "not steered: " + reason)
+                               .Take());
+  inbox_.Add(std::move(message));
 }
 
 bool Agent::Waits(const std::string& message_id) const {
@@ -182,10 +189,7 @@ void Agent::BeginRun(const std::string& message_id) {
 }
 
 void Agent::EndRun(Run::Status status, Error error, std::optional<int> exit_code) {
-  while (!approvals_.pending().empty()) {
-    const std::string id = approvals_.pending().front().request.id;  // a copy: resolving removes it there
-    Resolve(id, "withdrawn", "daemon", "the run has ended");
-  }
+  WithdrawApprovals([this](const PendingApproval& approval) { return approval.run == run_->id; });
   interrupt_deadline_.Stop();
   run_->status = status;
   run_->error = std::move(error);
@@ -208,7 +212,7 @@ void Agent::EndRun(Run::Status status, Error error, std::optional<int> exit_code
   if (has_turns_) {
     const bool by_person = status == Run::Status::kCancelled && cancel_ == Cancel::kPerson;
     if (status == Run::Status::kFailed || by_person) inbox_.Pause();
-    if (status == Run::Status::kCompleted) inbox_.Resume();
+    if (status == Run::Status::kCompleted && (wanted_ || !stopping_)) inbox_.Resume();
   }
 }
 
@@ -220,9 +224,9 @@ const Run* Agent::FindRun(const std::string& run_id) const {
 }
 
 const Run* Agent::RunOfMessage(const std::string& message_id) const {
-  if (run_ && run_->message_id == message_id) return &*run_;
+  if (run_ && run_->Has(message_id)) return &*run_;
   auto found = std::find_if(runs_.rbegin(), runs_.rend(),
-                            [&message_id](const Run& run) { return run.message_id == message_id; });
+                            [&message_id](const Run& run) { return run.Has(message_id); });
   return found == runs_.rend() ? nullptr : &*found;
 }
 
@@ -251,7 +255,8 @@ void Agent::ReplaceProcess(const char* code, const char* why) {
 
 // A limit of the spec has passed: the run ends as failed, whatever the agent makes of the interrupt.
 void Agent::OverLimit(const char* limit, Error error) {
-  if (!run_ || !child_ || stopping_ || cancel_ == Cancel::kLimit) return;
+  if (!run_ || !child_ || stopping_) return;
+  if (cancel_ == Cancel::kLimit || (has_turns_ && cancel_ != Cancel::kNo)) return;  // it is ending already
   cancel_ = Cancel::kLimit;
   limit_error_ = std::move(error);
   run_->limit = limit;
@@ -315,7 +320,7 @@ void Agent::TakeUsage(std::string_view data) {
 }
 
 void Agent::OnReady() {
-  if (ready_ || !child_) return;
+  if (ready_ || !child_ || stopping_) return;
   ready_ = true;
   ready_ms_ = context_.clock.WallMs();
   ready_deadline_.Stop();
@@ -347,6 +352,8 @@ void Agent::OnTurnEnded(const TurnEnd& end) {
 
 void Agent::OnSession(std::string session) {
   session_ = std::move(session);
+  // It cannot be gone on with, and the process that was to ends of it: the next one begins anew.
+  if (session_.empty() && !ready_ && wanted_ && !stopping_) restart_ = true;
   Advance();
 }
 
@@ -376,7 +383,7 @@ void Agent::ListModels(std::function<void(Result<std::string>)> done) {
   }
   if (!child_ || !ready_ || stopping_) return done(Error{"not_running", "agent " + id() + " is not running"});
   adapter_->ListModels([model = spec_.model, done = std::move(done)](const Result<std::string>& models) {
-    if (!models) return done(models.error());
+    if (!models) return done(Error{"models_unavailable", models.error().message});
     JsonObject answer;
     answer.SetRaw("models", *models);
     if (!model.empty()) answer.Set("model", model);

@@ -40,16 +40,37 @@ std::optional<Message> Message::FromJson(const std::string& id, const std::strin
   return message;
 }
 
+namespace {
+bool HasPrecedence(const Message& message) {
+  return message.through_pause || message.mode != Message::Mode::kFollowUp;
+}
+}  // namespace
+
 void Inbox::Add(Message message) {
-  if (!message.through_pause && message.mode == Message::Mode::kFollowUp) {
+  if (!HasPrecedence(message)) {
     waiting_.push_back(std::move(message));
     return;
   }
   // Before the first that has no precedence; those that have it keep their order.
-  auto at = std::find_if(waiting_.begin(), waiting_.end(), [](const Message& other) {
-    return !other.through_pause && other.mode == Message::Mode::kFollowUp;
-  });
+  auto at = std::find_if_not(waiting_.begin(), waiting_.end(), HasPrecedence);
   waiting_.insert(at, std::move(message));
+}
+
+void Inbox::PutBack(Message message) {
+  auto at = HasPrecedence(message) ? waiting_.begin()
+                                   : std::find_if_not(waiting_.begin(), waiting_.end(), HasPrecedence);
+  waiting_.insert(at, std::move(message));
+}
+
+// What came through an earlier pause waits in this one.
+void Inbox::Pause() {
+  paused_ = true;
+  for (Message& message : waiting_) message.through_pause = false;
+}
+
+bool Inbox::HasInterrupt() const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [](const Message& message) { return message.mode == Message::Mode::kInterrupt; });
 }
 
 bool Inbox::Has(const std::string& id) const {

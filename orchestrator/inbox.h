@@ -43,10 +43,11 @@ class Inbox {
   // The next one that may run now; it leaves the inbox.
   std::optional<Message> Take();
   [[nodiscard]] bool HasNext() const;
-  // A message that was taken could not be begun: back to the front.
-  void PutBack(Message message) { waiting_.push_front(std::move(message)); }
+  [[nodiscard]] bool HasInterrupt() const;
+  // A message that was taken could not be begun: back to where it was, the first of its precedence.
+  void PutBack(Message message);
 
-  void Pause() { paused_ = true; }
+  void Pause();
   void Resume() { paused_ = false; }
 
  private:

@@ -271,7 +271,9 @@ void AddServe(CLI::App& app, ServeOptions& options) {
 
 void AddRun(CLI::App& app, RunOptions& options) {
   CLI::App* run = app.add_subcommand("run", "Start an agent in a running daemon, follow it, exit as it did.");
-  run->add_option("--kind", options.kind, "One of GET /kinds: process, jsonl, claude, codex, acp, opencode, kilo")->capture_default_str();
+  run->add_option("--kind", options.kind,
+                  "One of GET /kinds: process, jsonl, claude, codex, acp, opencode, kilo")
+      ->capture_default_str();
   run->add_option("--id", options.id, "The agent's id; made up if not given");
   run->add_option("--cwd", options.cwd, "Where it works. Default: here");
   run->add_option("--prompt", options.prompt,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "orchestrator/json.h"
 #include "process/result.h"
@@ -31,7 +32,10 @@ struct Run {
   std::string limit;             // of the spec, that ended it; or empty
   int64_t started_ms = 0;        // wall clock
   int64_t ended_ms = 0;
-  std::string usage;  // JSON of its last usage.updated, or empty
+  std::string usage;                 // JSON of its last usage.updated, or empty
+  std::vector<std::string> steered;  // messages that went into it
+
+  [[nodiscard]] bool Has(const std::string& message) const;
 
   [[nodiscard]] std::string ToJson() const;
   static std::optional<Run> FromJson(const JsonValue& json);

@@ -77,6 +77,7 @@ Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
   if (!spec.system_prompt.empty() && !kind.can.system_prompt) {
     return cannot("system_prompt", "takes no system prompt");
   }
+  if (spec.permissions.any() && !kind.can.approve) return cannot("permissions", "asks for nothing");
   if (!spec.resume.empty() && !kind.can.resume) return cannot("resume", "has no sessions to resume");
   return {};
 }

@@ -4,7 +4,7 @@
 #   tests/run.sh                 everything, as CI does
 #   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz
 #
-# REEVE_SKIP_AGENTS=1 leaves out what needs real agents (claude, codex, kilo: 1 GB); FUZZ_SECONDS (60) is how long each target runs,
+# REEVE_SKIP_AGENTS=1 leaves out what needs real agents (claude, codex, kilo: 1 GB); FUZZ_SECONDS (20) is how long each target runs,
 # FUZZ_SEED (1) where it begins: another seed looks elsewhere.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -84,7 +84,7 @@ e2e() {
 
 fuzz() {
   build fuzz || return 1
-  local seconds=${FUZZ_SECONDS:-60} seed=${FUZZ_SEED:-1}
+  local seconds=${FUZZ_SECONDS:-20} seed=${FUZZ_SEED:-1}
   mkdir -p build/fuzz/corpus
   find build/fuzz/tests -maxdepth 1 -name '*_fuzz' -printf '%f\n' | sort |
     xargs -P "$jobs" -I{} sh -c '

@@ -40,7 +40,7 @@ struct ApprovalRequest {
   std::string input;    // JSON object: what the tool would do
   std::string call_id;  // of the tool call, where known
   bool elicitation = false;
-  std::string message;  // of an elicitation: the question
+  std::string message;  // the question; of an approval: what the agent says of it, if anything
   std::string schema;   // of an elicitation: JSON Schema of `content`
 };
 // What an approval got. Only the outcome reaches an adapter: what "always" means is the agent's own business.
@@ -81,7 +81,8 @@ class AgentHost {
   // The agent answered it itself, or took it back. Of an unknown or an answered one: nothing.
   virtual void OnApprovalGone(const std::string& id) = 0;
 
-  // The upstream session's id, kept so that a later process can resume it.
+  // The upstream session's id, kept so that a later process can resume it. Empty: it is gone; where the process
+  // ends of that before it is ready, another is started without it.
   virtual void OnSession(std::string id) = 0;
   // The process is of no more use (it never became ready, its stream is gone for good): it is to be stopped,
   // and the run fails with this error.

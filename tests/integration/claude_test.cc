@@ -78,5 +78,21 @@ TEST(ClaudeKind, ASessionThatIsGoneIsToldAndTheMessageGoesToANewOne) {
   EXPECT_EQ(daemon.Get("/agents/a1").Field("session"), "a-session-of-its-own");
 }
 
+TEST(ClaudeKind, ASessionThatIsGoneIsBegunAnewWithoutBeingAsked) {
+  Daemon daemon;
+  Create(daemon, R"(,"resume":"gone")");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("state") == "idle"; }));
+  EXPECT_EQ(Of(daemon, "agent.error", "data.code"), Strings{"session_lost"});
+  EXPECT_EQ(Of(daemon, "agent.starting", "type").size(), 2U);
+}
+
+TEST(ClaudeKind, AProcessThatEndsBeforeItIsReadyHasFailed) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"claude","command":["/bin/sh","-c","echo no such flag >&2; exit 2"]})");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("state") == "failed"; }));
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("reason"), "the process ended with code 2 before it was ready");
+  EXPECT_EQ(Of(daemon, "agent.failed", "data.code"), Strings{"not_ready"});
+}
+
 }  // namespace
 }  // namespace reeve
