@@ -276,6 +276,16 @@ const others = {
     assert.match(words(await agent.turn('RECALL')).at(-1), /^Remembered: badger /);
   },
 
+  'a transcript of what passed': async (agent) => {
+    await agent.turn('for the transcript');
+    const { origin, authorization: headers } = agent.daemon;
+    const text = await (await fetch(`${origin}/agents/${agent.id}/transcript`, { headers })).text();
+    const lines = text.trim().split('\n').map((line) => JSON.parse(line));
+    const passed = (way) => lines.filter(({ dir }) => dir === way).map((line) => line.text).join('\n');
+    assert.match(passed('out'), /for the transcript/);
+    assert.match(passed('in'), /word11/);
+  },
+
   'another model from this turn on': async (agent) => {
     if (!agent.can.model) return;
     const { models } = await agent.daemon.call('GET', `/agents/${agent.id}/models`);
@@ -350,7 +360,7 @@ for (const kind of Object.keys(kinds)) {
     const daemon = await Daemon.start(t);
     const model = await Model.start(t);
     await play(t, await Subject.create(daemon, kind, 'a', model), scenarios);
-    const more = { permissions: { timeout_ms: 2000 } };
+    const more = { permissions: { timeout_ms: 2000 }, record: true };
     if ((await whatCan(daemon, kind)).system_prompt) more.system_prompt = 'REMEMBER=badger';
     await play(t, await Subject.create(daemon, kind, 'b', model, more), others);
   });
