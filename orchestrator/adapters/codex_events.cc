@@ -86,7 +86,10 @@ std::string PlainCommand(std::string_view command) {
   const size_t first = command.find(' ');
   if (first == std::string_view::npos) return std::string(command);
   std::string_view shell = command.substr(0, first);
-  if (const size_t slash = shell.rfind('/'); slash != std::string_view::npos) shell.remove_prefix(slash + 1);
+  // The system's own: a program of the workspace may be called like one.
+  for (std::string_view folder : {"/bin/", "/usr/bin/", "/usr/local/bin/"}) {
+    if (shell.substr(0, folder.size()) == folder) shell.remove_prefix(folder.size());
+  }
   if (shell != "bash" && shell != "sh" && shell != "zsh") return std::string(command);
   for (std::string_view flag : {" -lc ", " -c "}) {
     if (command.substr(first, flag.size()) != flag) continue;

@@ -334,6 +334,8 @@ TEST_F(CodexTest, RefusesWhatNobodyCanAnswerAndTellsOfIt) {
 
 TEST_F(CodexTest, ShowsTheCommandThatTheShellIsGiven) {
   const std::map<std::string, std::string> expected = {
+      {R"(./bash -lc 'git log')", R"(./bash -lc 'git log')"},
+      {R"(/tmp/bin/bash -c ls)", R"(/tmp/bin/bash -c ls)"},
       {R"(/bin/bash -lc 'mkdir a')", "mkdir a"},
       {R"(/bin/bash -lc ls)", "ls"},
       {R"(bash -lc "echo 'a' \"b\"")", R"(echo 'a' "b")"},
