@@ -65,8 +65,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
   if (!spec_.record) return;
   std::vector<std::string> secrets;
   for (const auto& [name, value] : spec_.env) secrets.push_back(value);
-  transcript_ =
-      std::make_unique<Transcript>(context.clock, context.transcripts_dir + "/" + id(), secrets);
+  transcript_ = std::make_unique<Transcript>(context.clock, context.transcripts_dir + "/" + id(), secrets);
 }
 
 Agent::~Agent() {
@@ -275,6 +274,20 @@ void Agent::Spawn() {
   if (!log_->writable()) child_->PauseReading(true);
   adapter_->OnSpawned();
   Advance();
+}
+
+// Found by the agent's own marker when its tree is ended; ended alone by one of its own.
+Result<std::unique_ptr<Child>> Agent::SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) {
+  if (!child_ || stopping_) return Error{"not_running", "agent " + id() + " is not running"};
+  for (const std::string& entry : BaseSpawn().env) {
+    const size_t equals = entry.find('=');
+    spawn.SetEnv(entry.substr(0, equals), entry.substr(equals + 1), SpawnSpec::IfSet::kKeep);
+  }
+  const std::string marker =
+      "REEVE_BESIDE=" + context_.town_id + "/" + id() + "/" + std::to_string(++spawned_beside_);
+  spawn.env.push_back(marker);
+  return Child::Start({context_.loop, context_.reaper, context_.cgroups}, std::move(spawn), marker,
+                      std::move(handlers));
 }
 
 void Agent::OnOutput(Child::Output from, std::string_view bytes) {

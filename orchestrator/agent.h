@@ -171,6 +171,7 @@ class Agent final : private AgentHost {
   void OnTold(std::string_view text) override;
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
+  Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
   void Signal(int signum) override;
 
   void Advance();
@@ -262,6 +263,7 @@ class Agent final : private AgentHost {
   int restarts_ = 0;
   std::deque<int64_t> restart_times_;  // monotonic, within the policy's window
   int backoff_step_ = 0;
+  uint64_t spawned_beside_ = 0;
   Usage usage_;                 // of all its ended runs
   uint64_t partial_after_ = 0;  // the present message's deltas come after this event
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "orchestrator/adapters/acp_events.h"
+#include "orchestrator/adapters/acp_terminals.h"
 #include "orchestrator/adapters/json_rpc.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent_spec.h"
@@ -17,7 +18,7 @@ namespace {
 
 constexpr int kProtocolVersion = 1;
 constexpr const char* kAuthRequired = "-32000";  // the protocol's error
-constexpr int kFileRefused = -32603;
+constexpr int kRefused = -32603;
 constexpr size_t kMaxFileBytes = size_t{4} << 20;
 
 // The models that a session offers, in one of the two ways that the protocol has had.
@@ -107,7 +108,8 @@ class AcpAdapter final : public Adapter {
   AgentHost& host_;
   const std::string resume_;
   std::string cwd_;
-  bool files_ = false;  // it may ask us to read and write those of its folder
+  bool files_ = false;                       // it may ask us to read and write those of its folder
+  std::unique_ptr<AcpTerminals> terminals_;  // where it may have us run commands
   OutputLines lines_;
   JsonRpc rpc_;
   AcpEvents events_;
@@ -128,21 +130,24 @@ class AcpAdapter final : public Adapter {
 // --- process
 
 Status AcpAdapter::Prepare(SpawnSpec& spawn) {
-  auto option = host_.spec().kind_options.find("fs");
-  files_ = option != host_.spec().kind_options.end() && option->second == "true";
+  auto granted = [this](const char* name) {
+    auto option = host_.spec().kind_options.find(name);
+    return option != host_.spec().kind_options.end() && option->second == "true";
+  };
+  files_ = granted("fs");
   cwd_ = spawn.cwd;
   if (cwd_.empty()) {  // the protocol demands an absolute one
     std::error_code error;
     cwd_ = std::filesystem::current_path(error).string();
   }
+  if (granted("terminal")) terminals_ = std::make_unique<AcpTerminals>(host_, cwd_);
   spawn.stdin_pipe = true;
   return {};
 }
 
 void AcpAdapter::OnSpawned() {
   const std::string fs = JsonObject().Set("readTextFile", files_).Set("writeTextFile", files_).Take();
-  // Terminals would be processes of ours that are the agent's: that is not for an adapter to do.
-  const std::string can = JsonObject().SetRaw("fs", fs).Set("terminal", false).Take();
+  const std::string can = JsonObject().SetRaw("fs", fs).Set("terminal", terminals_ != nullptr).Take();
   const std::string us = JsonObject().Set("name", "reeve").Set("title", "reeve").Set("version", "1").Take();
   const std::string params = JsonObject()
                                  .Set("protocolVersion", kProtocolVersion)
@@ -221,6 +226,7 @@ void AcpAdapter::Adopt(std::string session, const JsonValue& result) {
 void AcpAdapter::OnExited() {
   lines_.Finish();
   rpc_.Close();
+  if (terminals_) terminals_->Close();
   events_.Exited();
   if (stopped_) std::exchange(stopped_, nullptr)();
 }
@@ -338,11 +344,15 @@ void AcpAdapter::TakeNotification(std::string_view method, const JsonValue& para
 
 void AcpAdapter::TakeRequest(const std::string& id, std::string_view method, const JsonValue& params) {
   if (method == "session/request_permission") {
-    if (!events_.TakePermission(id, params)) rpc_.Refuse(id, kFileRefused, "too many requests wait");
+    if (!events_.TakePermission(id, params)) rpc_.Refuse(id, kRefused, "too many requests wait");
   } else if (files_ && method == "fs/read_text_file") {
     ReadFile(id, params);
   } else if (files_ && method == "fs/write_text_file") {
     WriteFile(id, params);
+  } else if (terminals_ && method.substr(0, 9) == "terminal/") {
+    terminals_->Take(method, params, [this, id](const Result<std::string>& result) {
+      result ? rpc_.Answer(id, *result) : rpc_.Refuse(id, kRefused, result.error().message);
+    });
   } else {
     // kilo asks to write every file that it edits, granted or not, and does it itself when refused.
     if (method.substr(0, 3) != "fs/") TellOther(method, params);
@@ -358,7 +368,7 @@ void AcpAdapter::TellOther(std::string_view method, const JsonValue& params) {
 // From `line` (the first is 1), at most `limit` of them.
 void AcpAdapter::ReadFile(const std::string& id, const JsonValue& params) {
   auto content = ReadFileWithin(cwd_, std::string(params["path"].StringOr("")), kMaxFileBytes);
-  if (!content) return rpc_.Refuse(id, kFileRefused, content.error().message);
+  if (!content) return rpc_.Refuse(id, kRefused, content.error().message);
   std::string_view rest = *content;
   for (int64_t line = params["line"].AsInt().value_or(1); line > 1 && !rest.empty(); --line) {
     rest.remove_prefix(
@@ -377,9 +387,9 @@ void AcpAdapter::ReadFile(const std::string& id, const JsonValue& params) {
 
 void AcpAdapter::WriteFile(const std::string& id, const JsonValue& params) {
   const auto content = params["content"].AsString();
-  if (!content) return rpc_.Refuse(id, kFileRefused, "no content");
+  if (!content) return rpc_.Refuse(id, kRefused, "no content");
   Status written = WriteFileWithin(cwd_, std::string(params["path"].StringOr("")), *content);
-  if (!written) return rpc_.Refuse(id, kFileRefused, written.error().message);
+  if (!written) return rpc_.Refuse(id, kRefused, written.error().message);
   rpc_.Answer(id, "{}");
 }
 

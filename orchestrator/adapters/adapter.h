@@ -93,6 +93,9 @@ class AgentHost {
   virtual void OnHeard(std::string_view text) = 0;
   virtual void OnTold(std::string_view text) = 0;
 
+  // Starts another process of this agent's tree, in its environment with `spawn.env` over it; the caller owns it.
+  virtual Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) = 0;
+
   // To the child's stdin. Error "not_running", "queue_full": nothing of it was taken.
   virtual Status WriteStdin(std::string_view bytes) = 0;
   virtual void CloseStdin() = 0;

@@ -45,7 +45,7 @@ const std::vector<Kind>& Kinds() {
       {.name = "acp",
        .can = {.turns = true, .interrupt = true, .approve = true, .resume = true, .model = true},
        .make = MakeAcpAdapter,
-       .options = {"fs"}},
+       .options = {"fs", "terminal"}},
   };
   return kinds;
 }

@@ -54,6 +54,11 @@ Status RecordingHost::WriteStdin(std::string_view bytes) {
 
 void RecordingHost::CloseStdin() { lines_.emplace_back("> stdin closed"); }
 
+Result<std::unique_ptr<Child>> RecordingHost::SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) {
+  if (spawn_beside) return spawn_beside(std::move(spawn), std::move(handlers));
+  return Error{"not_running", "nothing can be run here"};
+}
+
 void RecordingHost::Signal(int signum) { lines_.push_back("> signal " + std::to_string(signum)); }
 
 std::string RecordingHost::Text() const {

@@ -38,6 +38,9 @@ class RecordingHost : public AgentHost {
   void OnTold(std::string_view text) override { told.emplace_back(text); }
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
+  // Refused unless a test gives what does it.
+  Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
+  std::function<Result<std::unique_ptr<Child>>(SpawnSpec, Child::Handlers)> spawn_beside;
   void Signal(int signum) override;
 
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }

@@ -1,0 +1,106 @@
+#include "orchestrator/adapters/acp_terminals.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace reeve {
+
+namespace {
+
+// What a shell would show: bytes that are no UTF-8 become U+FFFD, and the first character is whole.
+std::string_view FromWholeCharacter(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size() && at < 4 && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U) ++at;
+  return text.substr(at);
+}
+
+}  // namespace
+
+void AcpTerminals::Take(std::string_view method, const JsonValue& params, Done done) {
+  if (method == "terminal/create") return done(Create(params));
+  const std::string id(params["terminalId"].StringOr(""));
+  auto found = terminals_.find(id);
+  if (found == terminals_.end()) return done(Error{"not_found", "there is no terminal " + id.substr(0, 64)});
+  Terminal& terminal = *found->second;
+  if (method == "terminal/output") {
+    JsonObject result;
+    result.Set("output", terminal.truncated ? FromWholeCharacter(terminal.output) : terminal.output);
+    result.Set("truncated", terminal.truncated);
+    if (terminal.exit) result.SetRaw("exitStatus", ExitJson(*terminal.exit));
+    done(result.Take());
+  } else if (method == "terminal/wait_for_exit") {
+    if (terminal.exit) return done(ExitJson(*terminal.exit));
+    terminal.waiting.push_back(std::move(done));
+  } else if (method == "terminal/kill") {
+    if (terminal.child) terminal.child->Stop(0);
+    done(std::string("{}"));
+  } else if (method == "terminal/release") {
+    const std::unique_ptr<Terminal> gone = std::move(found->second);  // what runs in it is killed
+    terminals_.erase(found);
+    for (Done& waiting : gone->waiting) waiting(Error{"released", "the terminal was released"});
+    done(std::string("{}"));
+  } else {
+    done(Error{"not_supported", "reeve does not do this"});
+  }
+}
+
+Result<std::string> AcpTerminals::Create(const JsonValue& params) {
+  const std::string command(params["command"].StringOr(""));
+  if (command.empty()) return Error{"invalid_request", "command: a string that is not empty"};
+  if (terminals_.size() >= kMax) {
+    return Error{"too_many", std::to_string(kMax) + " terminals are not released yet"};
+  }
+  SpawnSpec spawn;
+  spawn.argv.push_back(command);
+  for (const JsonValue& argument : params["args"].Elements()) spawn.argv.emplace_back(argument.StringOr(""));
+  spawn.cwd = params["cwd"].StringOr(cwd_);
+  for (const JsonValue& variable : params["env"].Elements()) {
+    const std::string name(variable["name"].StringOr(""));
+    if (name.empty() || name.find('=') != std::string::npos || name.rfind("REEVE_", 0) == 0) continue;
+    spawn.SetEnv(name, std::string(variable["value"].StringOr("")), SpawnSpec::IfSet::kReplace);
+  }
+  for (const std::string& word : spawn.argv) {
+    if (word.find('\0') != std::string::npos)
+      return Error{"invalid_request", "command: holds a NUL character"};
+  }
+  auto terminal = std::make_unique<Terminal>();
+  terminal->limit = static_cast<size_t>(
+      std::clamp<int64_t>(params["outputByteLimit"].AsInt().value_or(kMaxOutput), 0, kMaxOutput));
+  Terminal* made = terminal.get();
+  auto child = host_.SpawnBeside(std::move(spawn),
+                                 {[made](Child::Output, std::string_view bytes) { Keep(*made, bytes); },
+                                  [made](const ExitStatus& exit) {
+                                    made->exit = exit;
+                                    made->child.reset();
+                                    for (Done& done : std::exchange(made->waiting, {})) done(ExitJson(exit));
+                                  }});
+  if (!child) return child.error();
+  made->child = std::move(*child);
+  const std::string id = "term-" + std::to_string(++made_);
+  terminals_.emplace(id, std::move(terminal));
+  return JsonObject().Set("terminalId", id).Take();
+}
+
+void AcpTerminals::Keep(Terminal& terminal, std::string_view bytes) {
+  terminal.output += bytes;
+  if (terminal.output.size() <= terminal.limit) return;
+  terminal.output.erase(0, terminal.output.size() - terminal.limit);
+  terminal.truncated = true;
+}
+
+std::string AcpTerminals::ExitJson(const ExitStatus& exit) {
+  JsonObject json;
+  if (exit.signal == 0) {
+    json.Set("exitCode", exit.code).SetRaw("signal", "null");
+  } else {
+    const char* name = sigabbrev_np(exit.signal);
+    json.SetRaw("exitCode", "null")
+        .Set("signal", name ? "SIG" + std::string(name) : std::to_string(exit.signal));
+  }
+  return json.Take();
+}
+
+void AcpTerminals::Close() { terminals_.clear(); }
+
+}  // namespace reeve

@@ -1,0 +1,60 @@
+// AcpTerminals: the commands that an agent of the Agent Client Protocol has us run (its terminal/* methods,
+// version 1): processes of the agent's own tree, in its environment. A value of its adapter, and only where
+// the spec grants it.
+//
+// Output is both streams as they came, the last `outputByteLimit` bytes of it. A command lives until it ends,
+// is killed or released, or the adapter goes; with the agent's own process its whole tree goes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/json.h"
+#include "process/child.h"
+#include "process/result.h"
+
+namespace reeve {
+
+class AcpTerminals {
+ public:
+  static constexpr size_t kMax = 64;  // not released yet
+  static constexpr int64_t kMaxOutput = int64_t{1} << 20;
+
+  using Done = std::function<void(Result<std::string>)>;  // a JSON result, or why not
+
+  // `cwd` is where commands run that name no folder.
+  AcpTerminals(AgentHost& host, std::string cwd) : host_(host), cwd_(std::move(cwd)) {}
+
+  // One terminal/METHOD. `done` once: at once, but for wait_for_exit.
+  void Take(std::string_view method, const JsonValue& params, Done done);
+  // The agent's process has gone: no answer reaches it, and what runs ends.
+  void Close();
+
+ private:
+  struct Terminal {
+    std::string output;  // the newest of it
+    bool truncated = false;
+    size_t limit = kMaxOutput;
+    std::unique_ptr<Child> child;  // while it runs
+    std::optional<ExitStatus> exit;
+    std::vector<Done> waiting;
+  };
+
+  Result<std::string> Create(const JsonValue& params);
+  static void Keep(Terminal& terminal, std::string_view bytes);
+  static std::string ExitJson(const ExitStatus& exit);
+
+  AgentHost& host_;
+  const std::string cwd_;
+  uint64_t made_ = 0;
+  std::map<std::string, std::unique_ptr<Terminal>, std::less<>> terminals_;
+};
+
+}  // namespace reeve
