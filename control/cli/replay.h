@@ -1,6 +1,7 @@
-// `reeve replay`: plays a transcript (orchestrator/transcript.h) back as the agent that it was taken of: what the
-// agent said is said again, what it was told is waited for. On stdin and stdout, or, where the agent was a server
-// (opencode, kilo), by HTTP. Of a transcript of several processes, one after the other, it plays all as one.
+// `reeve replay`: plays a transcript (orchestrator/transcript.h) back as the agent that it was taken of: what
+// the agent said is said again, what it was told is waited for. On stdin and stdout, or, where the agent was
+// a server (opencode, kilo), by HTTP. Of a transcript of several processes, one after the other, it plays all
+// as one.
 #pragma once
 
 #include <cstdint>

@@ -81,8 +81,8 @@ class AgentHost {
   // The agent answered it itself, or took it back. Of an unknown or an answered one: nothing.
   virtual void OnApprovalGone(const std::string& id) = 0;
 
-  // The upstream session's id, kept so that a later process can resume it. Empty: it is gone; where the process
-  // ends of that before it is ready, another is started without it.
+  // The upstream session's id, kept so that a later process can resume it. Empty: it is gone; where the
+  // process ends of that before it is ready, another is started without it.
   virtual void OnSession(std::string id) = 0;
   // The process is of no more use (it never became ready, its stream is gone for good): it is to be stopped,
   // and the run fails with this error.
@@ -93,7 +93,8 @@ class AgentHost {
   virtual void OnHeard(std::string_view text) = 0;
   virtual void OnTold(std::string_view text) = 0;
 
-  // Starts another process of this agent's tree, in its environment with `spawn.env` over it; the caller owns it.
+  // Starts another process of this agent's tree, in its environment with `spawn.env` over it; the caller owns
+  // it.
   virtual Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) = 0;
 
   // To the child's stdin. Error "not_running", "queue_full": nothing of it was taken.

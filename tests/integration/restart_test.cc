@@ -107,8 +107,8 @@ TEST(RestartPolicy, AStopEndsTheWaitForTheNextStart) {
 
 TEST(DaemonRestart, SpecStateAndEventsSurvive) {
   Daemon daemon;
-  daemon.Create(Shell("a1", "echo $KEY; exit 3",
-                      R"(,"title":"T","labels":{"k":"v"},"env":{"KEY":"kept-4711"})"));
+  daemon.Create(
+      Shell("a1", "echo $KEY; exit 3", R"(,"title":"T","labels":{"k":"v"},"env":{"KEY":"kept-4711"})"));
   const std::string before = daemon.WaitFor("a1").body;
   const Strings events = daemon.Events("a1");
   daemon.Kill();
