@@ -24,13 +24,15 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kReadBytes = size_t{64} << 10;     // as much as a pipe holds
-constexpr size_t kTurnBytes = size_t{256} << 10;    // of one pipe in one turn: no child holds the loop
-constexpr size_t kMaxInputBytes = size_t{4} << 20;  // waiting for a child that does not read
-constexpr int64_t kOrphanGraceMs = 2'000;           // between TERM and KILL for what a child left behind
-constexpr int64_t kLookMs = 20;                     // between two looks whether the tree is empty
-constexpr int64_t kKillForMs = 5'000;               // after which what still lives cannot be killed
-constexpr int64_t kEndNowMs = 1'000;                // the same in the destructor, which blocks
+constexpr size_t kReadBytes = size_t{64} << 10;   // as much as a pipe holds
+constexpr size_t kTurnBytes = size_t{256} << 10;  // of one pipe in one turn: no child holds the loop
+// Waiting for a child that does not read. A protocol's message may be 16 MiB, and an answer may repeat it
+// quoted.
+constexpr size_t kMaxInputBytes = size_t{32} << 20;
+constexpr int64_t kOrphanGraceMs = 2'000;  // between TERM and KILL for what a child left behind
+constexpr int64_t kLookMs = 20;            // between two looks whether the tree is empty
+constexpr int64_t kKillForMs = 5'000;      // after which what still lives cannot be killed
+constexpr int64_t kEndNowMs = 1'000;       // the same in the destructor, which blocks
 
 int SendSignal(int pidfd, int signum) {
   return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signum, nullptr, 0));
@@ -138,7 +140,7 @@ uint64_t Child::start_time() const {
 Status Child::WriteStdin(std::string_view bytes) {
   if (!state_->input || state_->close_input) return Error{"not_running", "its stdin is closed"};
   if (state_->input_bytes.size() + bytes.size() > kMaxInputBytes) {
-    return Error{"queue_full", "it does not read its stdin: 4 MiB are waiting"};
+    return Error{"queue_full", "it does not read its stdin: 32 MiB are waiting"};
   }
   state_->input_bytes.append(bytes);
   state_->Flush();

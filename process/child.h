@@ -66,7 +66,7 @@ class Child {
   [[nodiscard]] bool exited() const;
 
   // Writes to the child's stdin, in order, buffering what the pipe does not take. Error "queue_full" (nothing
-  // taken) when more than 4 MiB would wait, "not_running" when stdin is closed.
+  // taken) when more than 32 MiB would wait, "not_running" when stdin is closed.
   Status WriteStdin(std::string_view bytes);
   // Closes stdin after what is buffered has been written.
   void CloseStdin();

@@ -71,7 +71,7 @@ class AcpAdapter final : public Adapter {
                  rpc_.Take(line);
                  Advance();
                }),
-        rpc_({[this](std::string_view line) { return host_.WriteStdin(line); },
+        rpc_({[this](std::string_view line) { return WriteOrBreak(host_, line); },
               [this](std::string_view method, const JsonValue& params) { TakeNotification(method, params); },
               [this](const std::string& id, std::string_view method, const JsonValue& params) {
                 TakeRequest(id, method, params);
@@ -344,7 +344,11 @@ void AcpAdapter::TakeNotification(std::string_view method, const JsonValue& para
 
 void AcpAdapter::TakeRequest(const std::string& id, std::string_view method, const JsonValue& params) {
   if (method == "session/request_permission") {
-    if (!events_.TakePermission(id, params)) rpc_.Refuse(id, kRefused, "too many requests wait");
+    if (interrupted_ && events_.in_turn()) {  // it crossed our cancel on the way
+      rpc_.Answer(id, R"({"outcome":{"outcome":"cancelled"}})");
+    } else if (!events_.TakePermission(id, params)) {
+      rpc_.Refuse(id, kRefused, "too many requests wait");
+    }
   } else if (files_ && method == "fs/read_text_file") {
     ReadFile(id, params);
   } else if (files_ && method == "fs/write_text_file") {

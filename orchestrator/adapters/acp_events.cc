@@ -1,6 +1,7 @@
 #include "orchestrator/adapters/acp_events.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "orchestrator/adapters/edits.h"
@@ -19,13 +20,32 @@ constexpr size_t kMaxName = 100;  // bytes of a title that has to do as a name
 constexpr std::string_view kHousekeeping[] = {"available_commands_update", "config_option_update",
                                               "usage_update", "user_message_chunk"};
 
-// The name of a call: its kind, unless its title is the name of a tool that we know better.
+// The name of a call. Its kind says what it does; the title, which may be anything, the model's own words
+// too, only which of the tools of that kind it is.
 std::string NameOf(const JsonValue& call) {
+  struct Family {
+    std::string_view kind, name;
+    std::array<std::string_view, 4> members;
+  };
+  static constexpr Family kFamilies[] = {
+      {"execute", "bash", {}},
+      {"edit", "edit", {"edit", "write"}},
+      {"delete", "edit", {}},
+      {"move", "edit", {}},
+      {"read", "read", {"read", "list"}},
+      {"search", "search", {"search", "glob", "grep", "list"}},
+      {"fetch", "fetch", {"fetch", "search"}},
+  };
   const std::string_view kind = call["kind"].StringOr("other");
   const std::string_view title = call["title"].StringOr("");
-  if (IsToolName(title)) return ToolName(title);
-  if (kind != "other" || title.empty()) return ToolName(kind);
-  return ToolName(title.substr(0, kMaxName));
+  const std::string named = ToolName(title.substr(0, kMaxName));
+  for (const Family& family : kFamilies) {
+    if (family.kind != kind) continue;
+    const bool member =
+        std::find(family.members.begin(), family.members.end(), named) != family.members.end();
+    return std::string(member && !named.empty() ? std::string_view(named) : family.name);
+  }
+  return title.empty() ? ToolName(kind) : named;
 }
 
 std::string InputOf(const JsonValue& call) {
@@ -97,7 +117,8 @@ void AcpEvents::EndTurn(const TurnEnd& end) {
   open_.reset();
   content_.EndTurn();
   calls_.clear();
-  pending_.clear();
+  // What was asked outside the turn still waits.
+  std::erase_if(pending_, [](const auto& one) { return one.second.of_turn; });
   // The protocol demands `cancelled` of it; some say that it failed, kilo that it ended (in the wait for a
   // retry).
   const bool cancelled = std::exchange(interrupted_, false);
@@ -190,9 +211,10 @@ void AcpEvents::TakeCall(const JsonValue& call, bool asked) {
   if (!asked && !ends && status != "in_progress" && !content_.Find(id)) return;
   content_.Start({id, known.name, known.input, {}});
   if (!ends) {
-    const std::string_view told = content_.OutputOf(id);
-    if (known.output.size() > told.size() && known.output.compare(0, told.size(), told) == 0) {
-      content_.Output(id, std::string_view(known.output).substr(told.size()));
+    const std::string_view told = content_.OutputOf(id);  // or the beginning of it
+    if (known.output.size() > known.told && known.output.compare(0, told.size(), told) == 0) {
+      content_.Output(id, std::string_view(known.output).substr(known.told));
+      known.told = known.output.size();
     }
     return;
   }
@@ -216,7 +238,7 @@ bool AcpEvents::TakePermission(const std::string& rpc_id, const JsonValue& param
   const std::string id(call["toolCallId"].StringOr(""));
   if (pending_.size() >= kMaxPending) return false;
   if (!content_.Find(id)) TakeCall(call, true);  // asked before it was announced
-  Pending pending{rpc_id, {}, {}};
+  Pending pending{rpc_id, {}, {}, in_turn_};
   // For this once, where there is the choice: what a person looked at was one call.
   for (const char* kind : {"allow_always", "allow_once", "reject_always", "reject_once"}) {
     for (const JsonValue& option : params["options"].Elements()) {
@@ -231,8 +253,11 @@ bool AcpEvents::TakePermission(const std::string& rpc_id, const JsonValue& param
   }
   request.call_id = id;
   const TurnContent::Call* open = content_.Find(id);
-  request.tool = open ? open->name : NameOf(call);
-  request.input = open ? open->input : InputOf(call);
+  // It is judged by what it says itself, where that is not just the call again.
+  const bool same = open && (!call["kind"] || NameOf(call) == open->name) &&
+                    (!call["rawInput"].Is(JsonType::kObject) || SaysNoOther(open->input, InputOf(call)));
+  request.tool = same ? open->name : NameOf(call);
+  request.input = same ? open->input : InputOf(call);
   if (!pending_.emplace(request.id, std::move(pending)).second) return false;
   host_.OnApproval(std::move(request));
   return true;

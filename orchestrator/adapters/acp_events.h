@@ -52,11 +52,13 @@ class AcpEvents {
     std::string name;
     std::string input = "{}";
     std::string output;                                      // as it was last said
+    size_t told = 0;                                         // bytes of it
     std::vector<std::pair<std::string, std::string>> edits;  // path and diff
   };
   struct Pending {
     std::string rpc_id;
     std::string allow, reject;  // ids of options; empty: none
+    bool of_turn;               // asked within a turn, which takes it along
   };
 
   void TakeChunk(TurnContent::Text kind, const JsonValue& update);

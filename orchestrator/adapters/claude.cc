@@ -29,8 +29,10 @@ struct Flag {
 constexpr Flag kTheirs[] = {
     {"--output-format", "stream-json", nullptr},
     {"--input-format", "stream-json", nullptr},
+    {"--permission-prompt-tool", "stdio", nullptr},
     {"--resume", "", "use `resume`: an agent goes on with its own session"},
     {"--continue", "", "use `resume`: an agent goes on with its own session"},
+    {"--fork-session", "", "use `resume`: an agent goes on with its own session"},
     {"--session-id", "", "claude chooses it"},
     {"--bg", "", "the process must stay"},
     {"--background", "", "the process must stay"},
@@ -157,7 +159,7 @@ class ClaudeAdapter final : public Adapter {
   void ForgetEnded();
   [[nodiscard]] std::optional<Pending> Take(const std::string& id);
 
-  Status Send(const std::string& line) { return host_.WriteStdin(line + "\n"); }
+  Status Send(const std::string& line) { return WriteOrBreak(host_, line + "\n"); }
   Status Request(const char* name, JsonObject request, OnResponse on_response);
   void Respond(const std::string& id, const std::string& response);
   void Refuse(std::string_view id, const std::string& error);

@@ -25,7 +25,7 @@ class CodexAdapter final : public Adapter {
                  rpc_.Take(line);
                  Advance();
                }),
-        rpc_({[this](std::string_view line) { return host_.WriteStdin(line); },
+        rpc_({[this](std::string_view line) { return WriteOrBreak(host_, line); },
               [this](std::string_view method, const JsonValue& params) { events_.Take(method, params); },
               [this](const std::string& id, std::string_view method, const JsonValue& params) {
                 if (!events_.TakeRequest(id, method, params)) {
@@ -83,8 +83,11 @@ Status CodexAdapter::Prepare(SpawnSpec& spawn) {
   if (std::find(spawn.argv.begin() + 1, spawn.argv.end(), "app-server") == spawn.argv.end()) {
     spawn.argv.emplace_back("app-server");
   }
-  policy_configured_ = std::any_of(spawn.argv.begin(), spawn.argv.end(), [](const std::string& argument) {
-    return argument.find("approval_policy") != std::string::npos;
+  policy_configured_ = std::any_of(spawn.argv.begin(), spawn.argv.end(), [](std::string_view argument) {
+    for (std::string_view flag : {"-c", "--config="}) {
+      if (argument.substr(0, flag.size()) == flag) argument.remove_prefix(flag.size());
+    }
+    return argument.substr(0, 16) == "approval_policy=";
   });
   cwd_ = spawn.cwd;
   spawn.stdin_pipe = true;

@@ -336,7 +336,8 @@ void CodexEvents::TurnCompleted(std::string_view thread, const JsonValue& turn) 
 void CodexEvents::EndIfDone() {
   if (!in_turn_ || awaiting_turn_ || !Running().empty()) return;
   content_.EndTurn();
-  pending_.clear();
+  // What was asked outside the turn still waits.
+  std::erase_if(pending_, [](const auto& one) { return one.second.of_turn; });
   in_turn_ = false;
   const TurnEnd end = std::exchange(end_, std::nullopt).value_or(TurnEnd{});
   host_.OnTurnEnded(end);  // may bring the next prompt
@@ -480,7 +481,7 @@ void CodexEvents::TakeWarning(const std::string& code, std::string_view message)
 bool CodexEvents::TakeRequest(const std::string& rpc_id, std::string_view method, const JsonValue& params) {
   if (pending_.size() >= kMaxPending) return false;
   if (method == "item/commandExecution/requestApproval" || method == "item/fileChange/requestApproval") {
-    OfferCommand(rpc_id, params);
+    OfferCommand(rpc_id, method, params);
   } else if (method == "item/permissions/requestApproval") {
     OfferPermissions(rpc_id, params);
   } else if (method == "item/tool/requestUserInput") {
@@ -501,22 +502,32 @@ void CodexEvents::Offer(ApprovalRequest request, Pending pending, std::string_vi
   for (char c : "-" + pending.rpc_id) {
     if (c != '"') request.id += c;
   }
+  pending.of_turn = in_turn_;
   if (!pending_.emplace(request.id, std::move(pending)).second) return;
   host_.OnApproval(std::move(request));
 }
 
-void CodexEvents::OfferCommand(const std::string& rpc_id, const JsonValue& params) {
+// What is asked is what the request says; the call only says it with more words. What goes beyond one command
+// or edit (a folder to write to from now on, the network) is a tool of its own: rules for the shell do not
+// cover it.
+void CodexEvents::OfferCommand(const std::string& rpc_id, std::string_view method, const JsonValue& params) {
   const std::string_view id = params["itemId"].StringOr("");
-  const TurnContent::Call* call = content_.Find(id);
-  if (!call) {  // asked before it was announced
-    const bool command = static_cast<bool>(params["command"]);
-    content_.Start({std::string(id), command ? "bash" : "edit", command ? CommandInput(params) : "{}",
-                    SessionOf(params["threadId"].StringOr(thread_))});
-    call = content_.Find(id);
-  }
+  const bool edits = method == "item/fileChange/requestApproval";
+  const bool beyond = params["grantRoot"].Is(JsonType::kString) ||
+                      params["networkApprovalContext"].Is(JsonType::kObject) ||
+                      params["kind"].StringOr("command") != "command";
   ApprovalRequest request;
-  request.tool = call ? call->name : "bash";
-  request.input = call ? call->input : CommandInput(params);
+  request.tool = beyond ? "request_permissions" : edits ? "edit" : "bash";
+  request.input = beyond                                    ? params.Raw()
+                  : params["command"].Is(JsonType::kString) ? CommandInput(params)
+                                                            : "{}";
+  const TurnContent::Call* call = content_.Find(id);
+  if (!call && !beyond) {  // asked before it was announced
+    content_.Start(
+        {std::string(id), request.tool, request.input, SessionOf(params["threadId"].StringOr(thread_))});
+  } else if (call && !beyond && call->name == request.tool && SaysNoOther(call->input, request.input)) {
+    request.input = call->input;
+  }
   request.call_id = id;
   request.message = params["reason"].StringOr("");
   Offer(std::move(request), {rpc_id, Wants::kDecision, {}, {}}, id);
@@ -596,18 +607,21 @@ std::optional<CodexEvents::Reply> CodexEvents::Answer(const std::string& elicita
   JsonObject result;
   if (pending.wants == Wants::kAnswers) {
     JsonObject answers;
+    JsonObject shown;  // to viewers: not what was asked in secret
     auto asked = JsonDocument::Parse(pending.asked), content = JsonDocument::Parse(answer.content);
     if (accepted && asked && content) {
       for (const JsonValue& question : asked->root().Elements()) {
         JsonArray said;
         for (const std::string& one : QuestionAnswers(question, content->root())) said.Add(one);
-        answers.SetRaw(question["id"].StringOr(""), JsonObject().SetRaw("answers", said.Take()).Take());
+        const std::string_view id = question["id"].StringOr("");
+        const std::string one = JsonObject().SetRaw("answers", said.Take()).Take();
+        answers.SetRaw(id, one);
+        shown.SetRaw(id, question["isSecret"].AsBool().value_or(false) ? R"({"answers":["***"]})" : one);
       }
     }
-    const std::string said = answers.Take();
     content_.End(pending.call_id, accepted ? TurnContent::Outcome::kCompleted : TurnContent::Outcome::kFailed,
-                 accepted ? said : "declined");
-    result.SetRaw("answers", said);
+                 accepted ? shown.Take() : "declined");
+    result.SetRaw("answers", answers.Take());
   } else {
     result.Set("action", accepted ? "accept" : answer.action == Action::kDecline ? "decline" : "cancel");
     if (accepted) result.SetRaw("content", answer.content);

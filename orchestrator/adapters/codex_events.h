@@ -72,6 +72,7 @@ class CodexEvents {
     Wants wants = Wants::kDecision;
     std::string asked;    // the permissions, the questions: JSON
     std::string call_id;  // of kAnswers: codex tells nothing of this call itself
+    bool of_turn = true;  // asked within a turn, which takes it along
   };
 
   [[nodiscard]] bool Ours(std::string_view thread) const { return thread == thread_; }
@@ -92,7 +93,7 @@ class CodexEvents {
   void TellOther(std::string_view method, const JsonValue& params);
   void TellEdits(const JsonValue& changes);
   void Offer(ApprovalRequest request, Pending pending, std::string_view about);
-  void OfferCommand(const std::string& rpc_id, const JsonValue& params);
+  void OfferCommand(const std::string& rpc_id, std::string_view method, const JsonValue& params);
   void OfferPermissions(const std::string& rpc_id, const JsonValue& params);
   void OfferQuestions(const std::string& rpc_id, const JsonValue& params);
   void OfferForm(const std::string& rpc_id, const JsonValue& params);

@@ -16,6 +16,14 @@ namespace reeve {
 // told as agent.output, cut to what an event may hold.
 inline constexpr size_t kMaxProtocolLine = size_t{16} << 20;
 
+// A message of a protocol to the child's stdin. One that it does not take is not forgotten: an agent that
+// waits for it would wait for ever.
+inline Status WriteOrBreak(AgentHost& host, std::string_view line) {
+  Status written = host.WriteStdin(line);
+  if (!written && written.error().code == "queue_full") host.OnBroken(written.error());
+  return written;
+}
+
 class OutputLines {
  public:
   // `on_line` gets each whole line of stdout; one beyond `max_bytes` is told as truncated output instead.

@@ -53,13 +53,13 @@ constexpr Alias kAliases[] = {
 struct Argument {
   std::string_view name;
   bool files;  // paths; there may be several, and more in `changes`, `files` and patches
-  std::array<std::string_view, 4> members;
+  std::array<std::string_view, 5> members;
 };
 constexpr Argument kArguments[] = {
     {"bash", false, {"command", "cmd", "", ""}},
-    {"edit", true, {"file_path", "filePath", "path", "notebook_path"}},
-    {"write", true, {"file_path", "filePath", "path", ""}},
-    {"read", true, {"file_path", "filePath", "path", "abs_path"}},
+    {"edit", true, {"file_path", "filePath", "filepath", "path", "notebook_path"}},
+    {"write", true, {"file_path", "filePath", "filepath", "path", ""}},
+    {"read", true, {"file_path", "filePath", "filepath", "path", "abs_path"}},
     {"glob", false, {"pattern", "", "", ""}},
     {"grep", false, {"pattern", "", "", ""}},
     {"list", true, {"path", "", "", ""}},
@@ -138,6 +138,7 @@ std::vector<std::string> ToolArguments(std::string_view name, const JsonValue& i
   if (argument == std::end(kArguments)) return {};
   std::vector<std::string> found;
   for (std::string_view member : argument->members) {
+    if (member.empty()) break;
     if (std::string text = TextOf(input[member]); !text.empty()) found.push_back(std::move(text));
     if (!found.empty() && !argument->files) break;
   }
@@ -147,6 +148,16 @@ std::vector<std::string> ToolArguments(std::string_view name, const JsonValue& i
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
+}
+
+bool SaysNoOther(const std::string& known, const std::string& asked) {
+  auto theirs = JsonDocument::Parse(known);
+  auto request = JsonDocument::Parse(asked);
+  if (!theirs || !request) return false;
+  const std::vector<JsonValue::Member> members = request->root().Members();
+  return std::all_of(members.begin(), members.end(), [&theirs](const JsonValue::Member& member) {
+    return (*theirs)[member.key].Raw() == member.value.Raw();
+  });
 }
 
 }  // namespace reeve

@@ -15,6 +15,9 @@ std::string ToolName(std::string_view own_name);
 // Whether this is what some agent calls a tool of a common name.
 bool IsToolName(std::string_view own_name);
 
+// Whether `known` holds every member of `asked` as it is there: it is the same call, told with more words.
+bool SaysNoOther(const std::string& known, const std::string& asked);
+
 // What a call of a tool (by its common name) is about, the arguments that a rule's pattern is held against: a
 // shell's command, a URL, a query; all files of an edit, those moved to included, as absolute paths without
 // "..". Empty where that cannot be told. `cwd` is what relative paths are relative to.

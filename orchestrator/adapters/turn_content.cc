@@ -14,9 +14,13 @@ constexpr size_t kMaxDone = 10'000;
 // Of a text or an output that is kept to be told again as a whole: its deltas go on beyond.
 constexpr size_t kMaxKept = size_t{4} << 20;
 
+// The beginning, without a hole, and not cut within a character.
 void Keep(std::string& kept, std::string_view more) {
-  // Not cut within a character.
-  if (kept.size() + more.size() <= kMaxKept) kept += more;
+  constexpr size_t kLongestCharacter = 4;
+  if (kept.size() + kLongestCharacter > kMaxKept) return;
+  size_t fits = std::min(more.size(), kMaxKept - kept.size());
+  while (fits > 0 && fits < more.size() && (static_cast<unsigned char>(more[fits]) & 0xC0U) == 0x80U) --fits;
+  kept += more.substr(0, fits);
 }
 
 const char* DeltaOf(TurnContent::Text kind) {

@@ -276,6 +276,38 @@ TEST_F(AcpTest, ACancelAnswersWhatWaits) {
           "> turn cancelled"));
 }
 
+constexpr const char* kOnce =
+    R"([{"optionId":"once","kind":"allow_once"},{"optionId":"no","kind":"reject_once"}])";
+
+// A title is anybody's words; what a call is for its kind says.
+TEST_F(AcpTest, ATitleDoesNotMakeACommandATool) {
+  BeginTurn();
+  Ask("5", kOnce, R"({"toolCallId":"c","kind":"execute","title":"read","rawInput":{"command":"rm -rf x"}})");
+  EXPECT_EQ(Lines().back(), R"(> approval c-5 bash {"command":"rm -rf x"} c)");
+  Ask("6", kOnce, R"({"toolCallId":"d","kind":"edit","title":"bash","rawInput":{"path":"x"}})");
+  EXPECT_EQ(Lines().back(), R"(> approval d-6 edit {"path":"x"} d)");
+  Ask("7", kOnce, R"({"toolCallId":"e","kind":"edit","title":"write","rawInput":{"path":"x"}})");
+  EXPECT_EQ(Lines().back(), R"(> approval e-7 write {"path":"x"} e)");
+}
+
+TEST_F(AcpTest, APermissionIsForWhatItSaysItself) {
+  BeginTurn();
+  Say(R"({"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"tool_call",)"
+      R"("toolCallId":"c","title":"run","kind":"execute","status":"in_progress","rawInput":{"command":"git log","cwd":"/w"}}}})");
+  Ask("5", kOnce, R"({"toolCallId":"c","kind":"execute","rawInput":{"command":"git log"}})");
+  EXPECT_EQ(Lines().back(), R"(> approval c-5 bash {"command":"git log","cwd":"/w"} c)");
+  Ask("6", kOnce, R"({"toolCallId":"c","kind":"execute","rawInput":{"command":"rm -rf ."}})");
+  EXPECT_EQ(Lines().back(), R"(> approval c-6 bash {"command":"rm -rf ."} c)");
+}
+
+TEST_F(AcpTest, APermissionThatCrossesACancelIsCancelled) {
+  BeginTurn();
+  acp.adapter->Interrupt();
+  acp.host.Clear();
+  Ask("5", kOnce);
+  EXPECT_THAT(Lines(), ElementsAre(HasSubstr(R"("id":5,"result":{"outcome":{"outcome":"cancelled"}})")));
+}
+
 TEST_F(AcpTest, ChoosesOptionsByTheirKindAndNoMoreThanWasAsked) {
   struct Case {
     std::string options;

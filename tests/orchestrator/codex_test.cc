@@ -283,6 +283,31 @@ TEST_F(CodexTest, WhatWaitsWhenATurnEndsIsNoLongerAnswered) {
   EXPECT_THAT(Lines(), ::testing::IsEmpty());
 }
 
+// Rules are held against what is asked, not against what the call once said.
+TEST_F(CodexTest, AnApprovalIsForWhatItSaysItself) {
+  BeginTurn();
+  auto ask = [this](int id, const std::string& what, const std::string& params) {
+    Say(R"({"id":)" + std::to_string(id) + R"(,"method":"item/)" + what +
+        R"(/requestApproval","params":{"threadId":"t",)" + params + "}}");
+    return Lines().back();
+  };
+  Tell(
+      "item/started",
+      R"("item":{"type":"commandExecution","id":"c","command":"/bin/bash -lc 'git log'","cwd":"/w","status":"inProgress"})");
+  EXPECT_EQ(ask(1, "commandExecution", R"("itemId":"c","command":"/bin/bash -lc 'git log'")"),
+            R"(> approval c-1 bash {"command":"git log","cwd":"/w"} c)");
+  EXPECT_EQ(ask(2, "commandExecution", R"("itemId":"c","command":"/bin/bash -lc 'rm -rf x'")"),
+            R"(> approval c-2 bash {"command":"rm -rf x"} c)");
+  // Its item's id may have been another's.
+  EXPECT_EQ(ask(3, "fileChange", R"("itemId":"c")"), "> approval c-3 edit {} c");
+  EXPECT_EQ(ask(4, "commandExecution", R"("itemId":"d")"), "> approval d-4 bash {} d");
+  // What goes beyond the one call is none of the shell's, nor of an edit's.
+  EXPECT_THAT(ask(5, "fileChange", R"("itemId":"c","grantRoot":"/etc")"),
+              HasSubstr("> approval c-5 request_permissions {"));
+  EXPECT_THAT(ask(6, "commandExecution", R"("itemId":"c","kind":"network","command":"curl")"),
+              HasSubstr("> approval c-6 request_permissions {"));
+}
+
 TEST_F(CodexTest, WhatCodexAnswersItselfIsGone) {
   BeginTurn();
   Say(R"({"id":5,"method":"item/permissions/requestApproval","params":{"threadId":"t","itemId":"i","cwd":"/d","permissions":{"network":{"enabled":true}},"reason":"to look"}})");
