@@ -44,7 +44,7 @@ lint_format() {
 }
 lint_tidy() {
   git ls-files -z 'process/*.cc' 'tickets/*.cc' 'orchestrator/*.cc' 'control/*.cc' |
-    xargs -0 -n 4 -P "$jobs" clang-tidy --quiet -p build/dev
+    xargs -0 -n 4 -P "$jobs" nice -n 19 clang-tidy --quiet -p build/dev
 }
 
 valgrind_core() {
@@ -99,12 +99,15 @@ fuzz() {
 
 deploy/setup.sh tests || exit 1
 skipped=
+tidy=
 for name in ${*:-$all}; do
   case $name in
     build) step build build dev ;;
     lint)
       step format lint_format
-      step tidy lint_tidy
+      # Beside the steps that follow, of lower priority: they wait for programs and timers most of the time.
+      step tidy lint_tidy &
+      tidy=$!
       ;;
     test) step test run_ctest dev ;;
     asan) step asan-build build asan && step asan run_ctest asan -LE slow ;;
@@ -121,6 +124,9 @@ for name in ${*:-$all}; do
     *) echo "run.sh: unknown step '$name': $all" >&2; exit 64 ;;
   esac
 done
+if [ -n "$tidy" ]; then
+  wait "$tidy" && passed=$((passed + 1)) || failed=$((failed + 1))
+fi
 grep -hE '^(100% tests passed|[0-9]+% tests passed)' build/logs/*.log 2>/dev/null
 [ -z "$skipped" ] || echo "$skipped"
 echo "$passed passed, $failed failed"
