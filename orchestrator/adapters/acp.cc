@@ -195,7 +195,10 @@ void AcpAdapter::OpenSession() {
       JsonObject().Set("sessionId", resume_).Set("cwd", cwd_).SetRaw("mcpServers", "[]").Take();
   Status sent = rpc_.Call("session/load", params, [this](const JsonRpcAnswer& answer) {
     loading_ = false;
-    if (answer.ok()) return Adopt(resume_, answer.result);
+    if (answer.ok()) {
+      events_.Resumed();
+      return Adopt(resume_, answer.result);
+    }
     if (answer.error->code == "closed" || answer.error->code == kAuthRequired) {
       return Refused("session/load", answer);
     }

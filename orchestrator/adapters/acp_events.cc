@@ -133,6 +133,7 @@ void AcpEvents::TakeUpdate(const JsonValue& update) {
   if (kind == "usage_update" && update["cost"]["currency"].StringOr("") == "USD") {
     has_cost_ = true;
     cost_ = update["cost"]["amount"].AsDouble().value_or(cost_);
+    if (std::exchange(cost_unknown_, false)) cost_before_ = cost_;
   }
   if (std::find(std::begin(kHousekeeping), std::end(kHousekeeping), kind) != std::end(kHousekeeping)) return;
   if (kind == "agent_message_chunk") return TakeChunk(TurnContent::Text::kAssistant, update);

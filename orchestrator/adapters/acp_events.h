@@ -27,6 +27,8 @@ class AcpEvents {
   void EndTurn(const JsonValue& result);
   void EndTurn(const TurnEnd& end);
   void Interrupted() { interrupted_ = true; }
+  // The session was there before this process: what it has cost until now is not this turn's.
+  void Resumed() { cost_unknown_ = true; }
   [[nodiscard]] bool in_turn() const { return in_turn_; }
 
   // The `update` of a session/update.
@@ -83,6 +85,7 @@ class AcpEvents {
   std::string plan_;                   // its entries, as last told
   double cost_ = 0, cost_before_ = 0;  // of the session: now, and when the turn began
   bool has_cost_ = false;
+  bool cost_unknown_ = false;  // until it is first told
   bool in_turn_ = false;
   bool interrupted_ = false;
 };

@@ -454,6 +454,26 @@ TEST_F(AcpTest, LeavesAtTheEndOfItsInputOnceItsTurnIsOver) {
   EXPECT_EQ(acp.host.Count("> stdin closed"), 1U);
 }
 
+// Its cost is a running sum: of a turn that goes on with an old session nobody knows but what comes after the
+// first.
+TEST_F(AcpTest, WhatALoadedSessionHasCostIsNotItsNextTurns) {
+  Acp loaded("s");
+  loaded.Say("{\"id\":1,\"result\":{\"protocolVersion\":1,\"agentCapabilities\":{\"loadSession\":true}}}\n");
+  loaded.Say("{\"id\":2,\"result\":null}\n");
+  ASSERT_TRUE(loaded.adapter->Prompt("go").ok());
+  loaded.host.Clear();
+  for (const char* amount : {"20", "20.5"}) {
+    loaded.Say(
+        std::string(
+            R"({"method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"usage_update","cost":{"currency":"USD","amount":)") +
+        amount + "}}}}\n");
+  }
+  loaded.Say(R"({"id":3,"result":{"stopReason":"end_turn","usage":{"inputTokens":10,"outputTokens":2}}})"
+             "\n");
+  EXPECT_EQ(loaded.host.lines().front(),
+            R"(usage.updated {"input_tokens":10,"output_tokens":2,"cost_usd":0.5})");
+}
+
 TEST_F(AcpTest, WhatIsSaidWhileASessionIsLoadedIsItsPast) {
   Acp loaded("s");
   loaded.Say("{\"id\":1,\"result\":{\"protocolVersion\":1,\"agentCapabilities\":{\"loadSession\":true}}}\n");
