@@ -129,8 +129,6 @@ std::string ToolName(std::string_view own_name) {
   return std::string(alias ? alias->common : own_name);
 }
 
-bool IsToolName(std::string_view own_name) { return Find(own_name) != nullptr; }
-
 std::vector<std::string> ToolArguments(std::string_view name, const JsonValue& input,
                                        const std::string& cwd) {
   const auto* argument = std::find_if(std::begin(kArguments), std::end(kArguments),

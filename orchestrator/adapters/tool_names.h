@@ -12,8 +12,6 @@ namespace reeve {
 
 // The common name of a tool, or its own where it has none.
 std::string ToolName(std::string_view own_name);
-// Whether this is what some agent calls a tool of a common name.
-bool IsToolName(std::string_view own_name);
 
 // Whether `known` holds every member of `asked` as it is there: it is the same call, told with more words.
 bool SaysNoOther(const std::string& known, const std::string& asked);

@@ -553,14 +553,7 @@ TEST_F(AcpTest, TakesAnyGarbage) {
       R"({"id":77,"result":{}})",
   };
   BeginTurn();
-  std::mt19937 random(1);
-  for (int i = 0; i < 2'000; ++i) {
-    std::string line = garbage[random() % garbage.size()];
-    if (i % 5 == 0) line.resize(random() % (line.size() + 1));
-    if (i % 7 == 0 && !line.empty()) line[random() % line.size()] = static_cast<char>(random());
-    Say(line);
-  }
-  Say(std::string(size_t{20} << 20, 'x'));
+  SayGarbled(garbage, [this](const std::string& line) { Say(line); });
   EndTurn();
   acp.adapter->OnExited();
   EXPECT_EQ(BrokenRule(Lines()), "");

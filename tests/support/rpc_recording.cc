@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <random>
 
 namespace reeve {
 
@@ -67,6 +68,18 @@ void RpcRecording::Play(const std::function<void(std::string_view bytes)>& feed,
       }
     }
   }
+}
+
+void SayGarbled(const std::vector<std::string>& lines,
+                const std::function<void(const std::string& line)>& say) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 2'000; ++i) {
+    std::string line = lines[random() % lines.size()];
+    if (i % 5 == 0) line.resize(random() % (line.size() + 1));
+    if (i % 7 == 0 && !line.empty()) line[random() % line.size()] = static_cast<char>(random());
+    say(line);
+  }
+  say(std::string(size_t{20} << 20, 'x'));
 }
 
 }  // namespace reeve

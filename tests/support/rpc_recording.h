@@ -42,4 +42,9 @@ class RpcRecording {
   std::vector<std::string> told_;
 };
 
+// Says these lines two thousand times, in no order, some cut and some with a byte changed; last one of 20
+// MiB. The same each time.
+void SayGarbled(const std::vector<std::string>& lines,
+                const std::function<void(const std::string& line)>& say);
+
 }  // namespace reeve
