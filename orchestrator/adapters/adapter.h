@@ -130,6 +130,24 @@ class Adapter {
   // its grace.
   virtual void PrepareStop(std::function<void()> done) { std::exchange(done, nullptr)(); }
 
+  // --- handover to a new binary
+  //
+  // All that this adapter knows of its process, a JSON object; descriptors that must stay open, by number, go
+  // into `keep`. The adapter goes on as before if the handover is given up.
+  [[nodiscard]] virtual std::string Save(std::vector<int>& keep) const {
+    (void)keep;
+    return "{}";
+  }
+  // In place of Prepare and OnSpawned: the process runs already, and an adapter of this kind, of this reeve
+  // or an older one, said `state`. Only reads: it touches no descriptor and no connection and tells the host
+  // nothing, as a trial does it too. Error: not understood.
+  virtual Status Restore(const JsonValue& state) {
+    (void)state;
+    return {};
+  }
+  // After Restore, once everything is in its place: take up descriptors and connections, catch up.
+  virtual void Resume() {}
+
   // What only some kinds can, as their Kind says; the agent asks no other.
   //
   // Words for the turn that runs. `taken` once, with an Error when the agent would not have them (its turn
