@@ -330,9 +330,11 @@ void Agent::BeginStop(int64_t grace_ms) {
   ready_deadline_.Stop();
   Append("agent.stopping", JsonObject().Set("grace_ms", grace_ms).Take());
   stop_deadline_.Start(std::min(grace_ms, kPoliteMs));
-  adapter_->PrepareStop(Guarded([this, pid = child_->pid()] {
-    if (child_ && child_->pid() == pid && stop_deadline_.active()) stop_deadline_.Start(0);
-  }));
+  if (adapter_->PrepareStop()) OnStopPrepared();
+}
+
+void Agent::OnStopPrepared() {
+  if (stop_deadline_.active()) stop_deadline_.Start(0);
 }
 
 void Agent::OnBroken(Error error) {

@@ -164,6 +164,7 @@ class Agent final : private AgentHost {
   void OnTurnEnded(const TurnEnd& end) override;
   void OnApproval(ApprovalRequest request) override;
   void OnApprovalGone(const std::string& id) override;
+  void OnSteered(const std::string& message_id, const Status& status) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
   [[nodiscard]] const std::string& model() const override { return spec_.model; }
@@ -171,6 +172,7 @@ class Agent final : private AgentHost {
   void OnTold(std::string_view text) override;
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
+  void OnStopPrepared() override;
   Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
   void Signal(int signum) override;
 
@@ -194,7 +196,6 @@ class Agent final : private AgentHost {
   void BeginTaken();
   void FinishMessage(const std::string& message_id);
   void Steer(const Message& message);
-  void SteeringEnded(const std::string& message_id, const Status& status);
   [[nodiscard]] bool CanSteer(const Message& message) const;
   void Requeue(Message message, const std::string& reason);
   void WithdrawApprovals(const std::function<bool(const PendingApproval&)>& which);

@@ -140,11 +140,10 @@ bool Agent::CanSteer(const Message& message) const {
 // one that it refuses, because its turn was over, is the next turn of its own.
 void Agent::Steer(const Message& message) {
   steering_.emplace(message.id, message);
-  adapter_->Steer(message.text,
-                  Guarded([this, id = message.id](const Status& status) { SteeringEnded(id, status); }));
+  adapter_->Steer(message.id, message.text);
 }
 
-void Agent::SteeringEnded(const std::string& message_id, const Status& status) {
+void Agent::OnSteered(const std::string& message_id, const Status& status) {
   auto found = steering_.find(message_id);
   if (found == steering_.end()) return;
   Message message = std::move(found->second);

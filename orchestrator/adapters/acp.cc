@@ -85,7 +85,7 @@ class AcpAdapter final : public Adapter {
   void OnExited() override;
   Status Prompt(const std::string& text) override;
   void Interrupt() override;
-  void PrepareStop(std::function<void()> done) override;
+  bool PrepareStop() override;
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
 
@@ -124,7 +124,6 @@ class AcpAdapter final : public Adapter {
   bool prompted_ = false;     // session/prompt was sent and not answered
   bool interrupted_ = false;  // before it was sent
   bool stopping_ = false;
-  std::function<void()> stopped_;
 };
 
 // --- process
@@ -231,7 +230,6 @@ void AcpAdapter::OnExited() {
   rpc_.Close();
   if (terminals_) terminals_->Close();
   events_.Exited();
-  if (stopped_) std::exchange(stopped_, nullptr)();
 }
 
 // --- turns
@@ -306,11 +304,11 @@ void AcpAdapter::Interrupt() {
   for (const AcpEvents::Reply& reply : events_.Withdraw()) rpc_.Answer(reply.rpc_id, reply.result);
 }
 
-void AcpAdapter::PrepareStop(std::function<void()> done) {
+bool AcpAdapter::PrepareStop() {
   stopping_ = true;
-  stopped_ = std::move(done);
   Interrupt();
   Advance();
+  return false;  // until it has exited
 }
 
 void AcpAdapter::Advance() {

@@ -80,6 +80,9 @@ class AgentHost {
   virtual void OnApproval(ApprovalRequest request) = 0;
   // The agent answered it itself, or took it back. Of an unknown or an answered one: nothing.
   virtual void OnApprovalGone(const std::string& id) = 0;
+  // What became of the words that Steer gave by this id. Once; an Error: the agent would not have them (its
+  // turn was over).
+  virtual void OnSteered(const std::string& id, const Status& taken) = 0;
 
   // The upstream session's id, kept so that a later process can resume it. Empty: it is gone; where the
   // process ends of that before it is ready, another is started without it.
@@ -92,6 +95,9 @@ class AgentHost {
   // transcript, and what was heard also as a sign of life. Not for heartbeats.
   virtual void OnHeard(std::string_view text) = 0;
   virtual void OnTold(std::string_view text) = 0;
+
+  // What PrepareStop waited for is done.
+  virtual void OnStopPrepared() = 0;
 
   // Starts another process of this agent's tree, in its environment with `spawn.env` over it; the caller owns
   // it.
@@ -126,9 +132,9 @@ class Adapter {
   // End the present turn, keep the process.
   virtual void Interrupt() = 0;
   // Ends what the process does in the kind's own polite way (abort the turn, say shutdown), before the tree
-  // gets its TERM. Calls `done` once, at once if there is nothing to do; the agent does not wait longer than
-  // its grace.
-  virtual void PrepareStop(std::function<void()> done) { std::exchange(done, nullptr)(); }
+  // gets its TERM. True: there is nothing to wait for. Otherwise until OnStopPrepared, or until the process
+  // has exited; the agent does not wait longer than its grace.
+  virtual bool PrepareStop() { return true; }
 
   // --- handover to a new binary
   //
@@ -150,19 +156,17 @@ class Adapter {
 
   // What only some kinds can, as their Kind says; the agent asks no other.
   //
-  // Words for the turn that runs. `taken` once, with an Error when the agent would not have them (its turn
-  // was over): they are then a turn of their own. Not called after OnExited.
-  virtual void Steer(const std::string& text, std::function<void(Status)> taken) {
-    (void)text;
-    std::exchange(taken, nullptr)(Error{"not_supported", "this kind cannot be steered"});
-  }
+  // Words for the turn that runs, by an id of the caller's: OnSteered tells what became of them, maybe from
+  // within. Where nothing has been told when the process has exited, it did not take them.
+  virtual void Steer(const std::string& id, const std::string& text) { (void)id, (void)text; }
   virtual void Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
     (void)approval_id, (void)answer;
   }
   virtual void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
     (void)elicitation_id, (void)answer;
   }
-  // The models to choose from, a JSON array of {id, name?}. `done` once, also when the process ends.
+  // The models to choose from, a JSON array of {id, name?}. `done` once, also when the process ends; but not
+  // after a handover, which ends the request that asked.
   virtual void ListModels(std::function<void(Result<std::string>)> done) {
     std::exchange(done, nullptr)(Error{"not_supported", "this kind has no choice of models"});
   }

@@ -133,7 +133,7 @@ class ClaudeAdapter final : public Adapter {
   void OnExited() override;
   Status Prompt(const std::string& text) override;
   void Interrupt() override;
-  void PrepareStop(std::function<void()> done) override;
+  bool PrepareStop() override;
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
@@ -181,7 +181,6 @@ class ClaudeAdapter final : public Adapter {
   bool interrupting_ = false;
   std::map<std::string, Pending> pending_;
   uint64_t turns_ = 0;  // that have ended and been seen to
-  std::function<void()> stopped_;
 };
 
 // --- process
@@ -240,7 +239,6 @@ void ClaudeAdapter::OnExited() {
   state_ = State::kClosed;
   awaited_.clear();
   pending_.clear();
-  if (stopped_) std::exchange(stopped_, nullptr)();
 }
 
 // --- lines
@@ -380,25 +378,24 @@ void ClaudeAdapter::Interrupt() {
   interrupting_ = sent.ok();
 }
 
-// Idle, it exits as soon as its stdin is closed; a tool that runs would keep it. `done`, which brings the
-// TERM, is called only where it would not exit by itself.
-void ClaudeAdapter::PrepareStop(std::function<void()> done) {
-  stopped_ = std::move(done);
+// Idle, it exits as soon as its stdin is closed; a tool that runs would keep it. The TERM is asked for only
+// where it would not exit by itself.
+bool ClaudeAdapter::PrepareStop() {
   if (state_ != State::kReady) {
     Close();
-    if (stopped_) std::exchange(stopped_, nullptr)();
-    return;
+    return true;
   }
   state_ = State::kStopping;
   if (events_.in_turn()) Interrupt();
   if (!events_.in_turn()) Close();
+  return false;
 }
 
 void ClaudeAdapter::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   host_.CloseStdin();
-  if (events_.has_background() && stopped_) std::exchange(stopped_, nullptr)();
+  if (events_.has_background()) host_.OnStopPrepared();
 }
 
 // --- what waits for a person

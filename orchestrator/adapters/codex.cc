@@ -41,8 +41,8 @@ class CodexAdapter final : public Adapter {
   void OnExited() override;
   Status Prompt(const std::string& text) override;
   void Interrupt() override;
-  void PrepareStop(std::function<void()> done) override;
-  void Steer(const std::string& text, std::function<void(Status)> taken) override;
+  bool PrepareStop() override;
+  void Steer(const std::string& id, const std::string& text) override;
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
@@ -69,7 +69,6 @@ class CodexAdapter final : public Adapter {
 
   bool interrupt_wanted_ = false;
   bool stopping_ = false;
-  std::function<void()> stopped_;
 };
 
 std::string TextInput(const std::string& text) {
@@ -157,7 +156,6 @@ void CodexAdapter::OnExited() {
   lines_.Finish();
   rpc_.Close();
   events_.Exited();
-  if (stopped_) std::exchange(stopped_, nullptr)();
 }
 
 // --- turns
@@ -181,24 +179,24 @@ void CodexAdapter::Interrupt() {
   Advance();
 }
 
-void CodexAdapter::Steer(const std::string& text, std::function<void(Status)> taken) {
-  if (events_.turn().empty()) return taken(Error{"no_turn", "codex: no turn runs"});
+void CodexAdapter::Steer(const std::string& id, const std::string& text) {
+  if (events_.turn().empty()) return host_.OnSteered(id, Error{"no_turn", "codex: no turn runs"});
   const std::string params = JsonObject()
                                  .Set("threadId", events_.thread())
                                  .Set("expectedTurnId", events_.turn())
                                  .SetRaw("input", TextInput(text))
                                  .Take();
-  Status sent = rpc_.Call("turn/steer", params, [taken](const JsonRpcAnswer& answer) {
-    taken(answer.ok() ? Status() : Error{"not_steered", "codex: " + answer.error->message});
+  Status sent = rpc_.Call("turn/steer", params, [this, id](const JsonRpcAnswer& answer) {
+    host_.OnSteered(id, answer.ok() ? Status() : Error{"not_steered", "codex: " + answer.error->message});
   });
-  if (!sent) taken(sent);
+  if (!sent) host_.OnSteered(id, sent);
 }
 
-void CodexAdapter::PrepareStop(std::function<void()> done) {
+bool CodexAdapter::PrepareStop() {
   stopping_ = true;
-  stopped_ = std::move(done);
   Interrupt();
   Advance();
+  return false;  // until it has exited
 }
 
 // What follows from what is now so.

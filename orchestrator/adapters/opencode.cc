@@ -112,7 +112,7 @@ class OpencodeAdapter final : public Adapter {
   void OnExited() override;
   Status Prompt(const std::string& text) override;
   void Interrupt() override;
-  void PrepareStop(std::function<void()> done) override;
+  bool PrepareStop() override;
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
@@ -188,7 +188,7 @@ class OpencodeAdapter final : public Adapter {
   bool abort_wanted_ = false;
   int aborting_ = 0;
   bool stopping_ = false;
-  std::function<void()> stopped_;
+  bool stop_told_ = false;
   std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
 
   OpencodeEvents::Wait waiting_for_ = OpencodeEvents::Wait::kNone;  // what settle_ runs for
@@ -542,11 +542,11 @@ void OpencodeAdapter::SendAbort() {
           });
 }
 
-void OpencodeAdapter::PrepareStop(std::function<void()> done) {
+bool OpencodeAdapter::PrepareStop() {
   stopping_ = true;
-  stopped_ = std::move(done);
   Interrupt();
   Advance();
+  return false;
 }
 
 void OpencodeAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
@@ -640,7 +640,7 @@ void OpencodeAdapter::Advance() {
   }
   const bool deaf = state_ != State::kLive && state_ != State::kCatchingUp && aborting_ == 0;
   const bool quiet = !events_.in_turn() && !events_.awaiting_turn();
-  if (stopped_ && (quiet || deaf)) std::exchange(stopped_, nullptr)();
+  if (stopping_ && (quiet || deaf) && !std::exchange(stop_told_, true)) host_.OnStopPrepared();
 }
 
 void OpencodeAdapter::EmitError(const char* code, const std::string& message) {

@@ -42,7 +42,7 @@ std::vector<std::string> Told(std::string_view bytes, uint8_t person, size_t pie
     adapter->OnOutput(reeve::Child::Output::kStdout, bytes.substr(0, piece));
     bytes.remove_prefix(piece < bytes.size() ? piece : bytes.size());
   }
-  if ((person & 16U) != 0) adapter->PrepareStop([] {});
+  if ((person & 16U) != 0) (void)adapter->PrepareStop();
   adapter->OnExited();
   return host.lines();
 }

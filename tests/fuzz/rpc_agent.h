@@ -66,9 +66,9 @@ class RpcAgent {
       adapter->OnOutput(Child::Output::kStdout, bytes.substr(0, piece));
       bytes.remove_prefix(piece < bytes.size() ? piece : bytes.size());
     }
-    if ((person & 16U) != 0) adapter->Steer("on", [](const Status&) {});
+    if ((person & 16U) != 0) adapter->Steer("m1", "on");
     adapter->ListModels([](const Result<std::string>&) {});
-    if ((person & 32U) != 0) adapter->PrepareStop([] {});
+    if ((person & 32U) != 0) (void)adapter->PrepareStop();
     adapter->OnExited();
     return host.lines();
   }

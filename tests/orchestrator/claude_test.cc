@@ -634,21 +634,19 @@ TEST_F(ClaudeApprovals, ElicitationsOfMcpServersArePassedOn) {
 class ClaudeStop : public ClaudeApprovals {};
 
 TEST_F(ClaudeStop, EndsTheTurnThenClosesStdin) {
-  bool done = false;
-  claude.adapter->PrepareStop([&done] { done = true; });
+  EXPECT_FALSE(claude.adapter->PrepareStop());
   EXPECT_EQ(claude.Told()["request"]["subtype"].StringOr(""), "interrupt");
   EXPECT_EQ(claude.host.Count("> stdin closed"), 0u);
   claude.End(R"("is_error":true,"terminal_reason":"aborted_tools")");
   EXPECT_EQ(claude.lines().back(), "> stdin closed");
-  EXPECT_FALSE(done);  // it exits by itself
   claude.adapter->OnExited();
-  EXPECT_TRUE(done);
+  EXPECT_FALSE(claude.host.Has("> stop prepared"));  // it exits by itself
 }
 
 TEST_F(ClaudeStop, ClosesStdinAtOnceWhereNothingRuns) {
   claude.End();
   claude.host.Clear();
-  claude.adapter->PrepareStop([] {});
+  EXPECT_FALSE(claude.adapter->PrepareStop());
   EXPECT_THAT(claude.lines(), ElementsAre("> stdin closed"));
 }
 
@@ -657,17 +655,14 @@ TEST_F(ClaudeStop, DoesNotWaitForWhatWorksInTheBackground) {
     Claude busy;
     busy.BeReady();
     busy.Say(R"({"type":"system","subtype":"task_started","task_id":"a1",)" + std::string(task) + "}");
-    bool done = false;
-    busy.adapter->PrepareStop([&done] { done = true; });
-    EXPECT_TRUE(done) << task;
+    EXPECT_FALSE(busy.adapter->PrepareStop());
+    EXPECT_TRUE(busy.host.Has("> stop prepared")) << task;
   }
 }
 
 TEST(ClaudeStart, ThatIsStoppedDoesNotWait) {
   Claude claude;
-  bool done = false;
-  claude.adapter->PrepareStop([&done] { done = true; });
-  EXPECT_TRUE(done);
+  EXPECT_TRUE(claude.adapter->PrepareStop());
   EXPECT_EQ(claude.lines().back(), "> stdin closed");
 }
 

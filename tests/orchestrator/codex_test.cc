@@ -48,9 +48,7 @@ class Codex {
     } else if (method == "turn/interrupt") {
       adapter->Interrupt();
     } else if (method == "turn/steer") {
-      adapter->Steer(text, [this](const Status& taken) {
-        host.Note(taken.ok() ? "steered" : "not steered: " + taken.error().message);
-      });
+      adapter->Steer("m" + std::to_string(++steers), text);
     } else if (method.empty()) {
       ASSERT_FALSE(waiting.empty());
       const auto [id, elicitation] = waiting.front();
@@ -72,6 +70,7 @@ class Codex {
   RpcHost host{loop};
   std::unique_ptr<Adapter> adapter;
   std::vector<std::pair<std::string, bool>> waiting;
+  int steers = 0;
 };
 
 std::string ThreadOf(const std::string& name) {
@@ -258,16 +257,14 @@ TEST_F(CodexTest, AnInterruptReachesSubAgents) {
 }
 
 TEST_F(CodexTest, LeavesAtTheEndOfItsInputOnceItsTurnIsOver) {
-  bool gone = false;
   BeginTurn();
-  codex.adapter->PrepareStop([&gone] { gone = true; });
+  EXPECT_FALSE(codex.adapter->PrepareStop());
   EXPECT_TRUE(codex.host.Has(R"(> stdin {"jsonrpc":"2.0","id":4,"method":"turn/interrupt")"));
   EXPECT_FALSE(codex.host.Has("> stdin closed"));
   Tell("turn/completed", R"("turn":{"id":"u","status":"interrupted"})");
   EXPECT_THAT(Lines().back(), "> stdin closed");
-  EXPECT_FALSE(gone);
   codex.adapter->OnExited();
-  EXPECT_TRUE(gone);
+  EXPECT_FALSE(codex.host.Has("> stop prepared"));  // it goes by itself
   EXPECT_EQ(codex.host.Count("> stdin closed"), 1U);
 }
 

@@ -468,34 +468,31 @@ TEST_F(OpencodeTest, AnInterruptOfAPromptThatWasNotSentTakesItBack) {
 
 TEST_F(OpencodeTest, StoppingWaitsForTheTurnsEnd) {
   LaunchReady();
-  bool stopped = false;
   SayTurn();
   ASSERT_TRUE(UntilTold("> turn started"));
-  adapter->PrepareStop([&stopped] { stopped = true; });
+  EXPECT_FALSE(adapter->PrepareStop());
   ASSERT_TRUE(UntilAsked("POST /session/ses_1/abort"));
-  EXPECT_FALSE(stopped);
+  EXPECT_FALSE(host.Has("> stop prepared"));
   SayEnd("interrupted");
-  EXPECT_TRUE(Until([&stopped] { return stopped; }));
+  EXPECT_TRUE(UntilTold("> stop prepared"));
   EXPECT_TRUE(host.Has("> turn cancelled"));
 }
 
 TEST_F(OpencodeTest, StoppingAtRestIsDoneAtOnce) {
   LaunchReady();
-  int stopped = 0;
-  adapter->PrepareStop([&stopped] { ++stopped; });
-  EXPECT_EQ(stopped, 1);
+  EXPECT_FALSE(adapter->PrepareStop());
+  EXPECT_EQ(host.Count("> stop prepared"), 1u);
   server.BreakStreams();
   ASSERT_TRUE(Until([this] { return server.listeners() == 0; }));
   for (int turn = 0; turn < 20; ++turn) loop.RunOnce(false);
   EXPECT_EQ(server.Asked("GET /event"), 1u);  // nobody wants to hear of it any more
-  EXPECT_EQ(stopped, 1);
+  EXPECT_EQ(host.Count("> stop prepared"), 1u);
 }
 
 TEST_F(OpencodeTest, StoppingBeforeItIsReadyIsDoneAtOnce) {
   adapter = MakeKiloAdapter(host, "");
-  bool stopped = false;
-  adapter->PrepareStop([&stopped] { stopped = true; });
-  EXPECT_TRUE(stopped);
+  EXPECT_FALSE(adapter->PrepareStop());
+  EXPECT_TRUE(host.Has("> stop prepared"));
 }
 
 TEST_F(OpencodeTest, WhatADeadServerSaidIsToldToItsEnd) {
@@ -630,9 +627,8 @@ TEST_F(OpencodeTest, AStreamThatCannotBeKeptOpenIsTheEndOfIt) {
   ASSERT_TRUE(UntilTold("> broken stream_lost"));
   EXPECT_EQ(server.Asked("GET /event"), 10u);
   EXPECT_EQ(adapter->Prompt("x").error().code, "not_running");
-  bool stopped = false;
-  adapter->PrepareStop([&stopped] { stopped = true; });
-  EXPECT_TRUE(stopped);
+  EXPECT_FALSE(adapter->PrepareStop());
+  EXPECT_TRUE(host.Has("> stop prepared"));
 }
 
 TEST_F(OpencodeTest, AStreamThatClosesAgainAndAgainIsTheEndOfIt) {

@@ -42,6 +42,9 @@ void RecordingHost::OnApproval(ApprovalRequest request) {
 }
 
 void RecordingHost::OnApprovalGone(const std::string& id) { lines_.push_back("> approval gone " + id); }
+void RecordingHost::OnSteered(const std::string& id, const Status& taken) {
+  lines_.push_back(taken ? "> steered " + id : "> not steered " + id + ": " + taken.error().message);
+}
 void RecordingHost::OnSession(std::string id) { lines_.push_back("> session " + id); }
 void RecordingHost::OnBroken(Error error) {
   lines_.push_back("> broken " + error.code + ": " + error.message);
@@ -53,6 +56,8 @@ Status RecordingHost::WriteStdin(std::string_view bytes) {
 }
 
 void RecordingHost::CloseStdin() { lines_.emplace_back("> stdin closed"); }
+
+void RecordingHost::OnStopPrepared() { lines_.emplace_back("> stop prepared"); }
 
 Result<std::unique_ptr<Child>> RecordingHost::SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) {
   if (spawn_beside) return spawn_beside(std::move(spawn), std::move(handlers));

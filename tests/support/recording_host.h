@@ -32,12 +32,14 @@ class RecordingHost : public AgentHost {
   void OnTurnEnded(const TurnEnd& end) override;
   void OnApproval(ApprovalRequest request) override;
   void OnApprovalGone(const std::string& id) override;
+  void OnSteered(const std::string& id, const Status& taken) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
   void OnHeard(std::string_view text) override { heard.emplace_back(text); }
   void OnTold(std::string_view text) override { told.emplace_back(text); }
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
+  void OnStopPrepared() override;
   // Refused unless a test gives what does it.
   Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
   std::function<Result<std::unique_ptr<Child>>(SpawnSpec, Child::Handlers)> spawn_beside;

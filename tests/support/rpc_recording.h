@@ -14,15 +14,13 @@
 
 namespace reeve {
 
-// A RecordingHost whose agent takes lines: they are written down without their ends. What a test saw
-// elsewhere can be noted among them.
+// A RecordingHost whose agent takes lines: they are written down without their ends.
 class RpcHost final : public RecordingHost {
  public:
   using RecordingHost::RecordingHost;
   Status WriteStdin(std::string_view bytes) override {
     return RecordingHost::WriteStdin(bytes.substr(0, bytes.find('\n')));
   }
-  void Note(const std::string& text) { Emit(">", text); }
 };
 
 class RpcRecording {
