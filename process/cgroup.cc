@@ -144,7 +144,9 @@ unsigned long long PidNamespace() {
 
 }  // namespace
 
-Cgroup::~Cgroup() { KillAndRemove(path_); }
+Cgroup::~Cgroup() {
+  if (!path_.empty()) KillAndRemove(path_);
+}
 
 std::vector<pid_t> Cgroup::Pids() const { return PidsIn(path_); }
 

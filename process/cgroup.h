@@ -25,6 +25,8 @@ class Cgroup {
   Cgroup& operator=(const Cgroup&) = delete;
 
   [[nodiscard]] const std::string& path() const { return path_; }
+  // Leaves the folder alone: it is another's now.
+  void Release() { path_.clear(); }
   // Its processes, those in cgroups that they made below it included.
   [[nodiscard]] std::vector<pid_t> Pids() const;
   [[nodiscard]] bool Populated() const;  // the cheap question

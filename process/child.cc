@@ -1,5 +1,6 @@
 #include "process/child.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -47,17 +48,25 @@ std::unique_ptr<Cgroup> MakeCgroup(const ChildContext& context, std::string_view
   return {};
 }
 
+// A descriptor of the old image; exec left it open, which our own children's must not.
+Fd Inherit(int number) {
+  if (number >= 0) fcntl(number, F_SETFD, FD_CLOEXEC);
+  return Fd(number);
+}
+
+Spawned Inherit(const ChildState& saved) {
+  return {saved.pid, Inherit(saved.pidfd), Inherit(saved.stdin_fd), Inherit(saved.outputs[0].fd),
+          Inherit(saved.outputs[1].fd)};
+}
+
 }  // namespace
 
-// Stages only go forward. kRunning: nobody asked it to end. kStopping: it and its tree were told TERM.
-// kOrphans: it has exited, what it left was told TERM. kKilling: KILL, again and again. kDraining: the tree
-// is gone (or was given up), what is left in the pipes is read. kDone: on_done was called.
 struct Child::State {
-  enum class Stage { kRunning, kStopping, kOrphans, kKilling, kDraining, kDone };
+  using Stage = ChildState::Stage;
 
   struct Pipe {
-    std::unique_ptr<Watch> watch;  // none: it has ended
-    size_t left = SIZE_MAX;        // bytes that still count, once all who could write are gone
+    std::unique_ptr<Watch> watch;        // none: it has ended
+    uint64_t left = ChildState::kNoEnd;  // see ChildState
   };
 
   State(const ChildContext& context, pid_t child, ProcessTree process_tree, Handlers on)
@@ -69,7 +78,9 @@ struct Child::State {
         timer(loop, [this] { Advance(); }) {}
 
   Status Open(Spawned spawned);
-  Result<std::unique_ptr<Watch>> OpenOutput(Fd fd, Output which);
+  Status Restore(ChildState saved, Spawned inherited);
+  [[nodiscard]] ChildState Save() const;
+  void Release();
   void Read(Output which);
   void WantOutput();
   void Flush();
@@ -121,6 +132,27 @@ Result<std::unique_ptr<Child>> Child::Start(const ChildContext& context, SpawnSp
   Status opened = state->Open(std::move(*spawned));
   std::unique_ptr<Child> child(new Child(std::move(state)));
   if (!opened) return opened.error();
+  return child;
+}
+
+Result<std::unique_ptr<Child>> Child::Adopt(const ChildContext& context, ChildState saved,
+                                            Handlers handlers) {
+  Spawned inherited = Inherit(saved);
+  bool reaped = saved.stage >= State::Stage::kDraining;
+  siginfo_t info{};
+  if (!reaped && (saved.pid <= 0 ||
+                  waitid(P_PID, static_cast<id_t>(saved.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0)) {
+    return Error{"handover_state", "process " + std::to_string(saved.pid) + " is no child of this daemon"};
+  }
+  if (!reaped) context.reaper.Own(saved.pid);
+  std::unique_ptr<Cgroup> cgroup;
+  if (!saved.cgroup.empty()) cgroup = std::make_unique<Cgroup>(std::move(saved.cgroup));
+  ProcessTree tree(context.reaper, saved.pid, std::move(saved.marker), std::move(cgroup),
+                   std::move(saved.told));
+  auto state = std::make_unique<State>(context, saved.pid, std::move(tree), std::move(handlers));
+  Status restored = state->Restore(std::move(saved), std::move(inherited));
+  std::unique_ptr<Child> child(new Child(std::move(state)));
+  if (!restored) return restored.error();
   return child;
 }
 
@@ -191,27 +223,84 @@ std::vector<ProcessId> Child::Tree() const {
   return state_->tree.Members();
 }
 
+ChildState Child::Save(std::vector<int>& keep) const {
+  ChildState saved = state_->Save();
+  for (int fd : {saved.pidfd, saved.stdin_fd, saved.outputs[0].fd, saved.outputs[1].fd}) {
+    if (fd >= 0) keep.push_back(fd);
+  }
+  return saved;
+}
+
+void Child::Release() { state_->Release(); }
+
 Status Child::State::Open(Spawned spawned) {
-  auto watch = Watch::Make(loop, std::move(spawned.pidfd), [this](int) { OnExit(); });
-  if (!watch) return watch.error();
-  exit_watch = std::move(*watch);
-  exit_watch->Want(Watch::kRead);
-  auto output = OpenOutput(std::move(spawned.stdout_fd), Output::kStdout);
-  if (!output) return output.error();
-  auto errors = OpenOutput(std::move(spawned.stderr_fd), Output::kStderr);
-  if (!errors) return errors.error();
-  pipes[0].watch = std::move(*output);
-  pipes[1].watch = std::move(*errors);
+  auto open = [this](std::unique_ptr<Watch>& place, Fd fd, Watch::Ready ready) -> Status {
+    if (!fd.valid()) return {};
+    auto watch = Watch::Make(loop, std::move(fd), std::move(ready));
+    if (!watch) return watch.error();
+    place = std::move(*watch);
+    return {};
+  };
+  auto read = [this](Output which) { return [this, which](int) { Read(which); }; };
+  Status opened = open(exit_watch, std::move(spawned.pidfd), [this](int) { OnExit(); });
+  if (opened) opened = open(pipes[0].watch, std::move(spawned.stdout_fd), read(Output::kStdout));
+  if (opened) opened = open(pipes[1].watch, std::move(spawned.stderr_fd), read(Output::kStderr));
+  if (opened) opened = open(input, std::move(spawned.stdin_fd), [this](int) { Flush(); });
+  if (!opened) return opened;
+  if (exit_watch && !exited) exit_watch->Want(Watch::kRead);
   WantOutput();
-  if (!spawned.stdin_fd.valid()) return {};
-  auto stdin_watch = Watch::Make(loop, std::move(spawned.stdin_fd), [this](int) { Flush(); });
-  if (!stdin_watch) return stdin_watch.error();
-  input = std::move(*stdin_watch);
   return {};
 }
 
-Result<std::unique_ptr<Watch>> Child::State::OpenOutput(Fd fd, Output which) {
-  return Watch::Make(loop, std::move(fd), [this, which](int) { Read(which); });
+Status Child::State::Restore(ChildState saved, Spawned inherited) {
+  start_time = saved.start_time;
+  stage = saved.stage;
+  status = saved.status;
+  exited = saved.exited;
+  paused = saved.paused;
+  kill_at = saved.kill_at;
+  give_up_at = saved.give_up_at;
+  input_bytes = std::move(saved.input);
+  close_input = saved.close_input;
+  for (size_t i = 0; i < pipes.size(); ++i) pipes[i].left = saved.outputs[i].left;
+  Status opened = Open(std::move(inherited));
+  if (!opened) return Error{"handover_state", "child " + std::to_string(pid) + ": " + opened.error().message};
+  if (!exit_watch && stage < Stage::kDraining) return Error{"handover_state", "a child without a pidfd"};
+  if (input && !input_bytes.empty()) input->Want(Watch::kWrite);
+  if (exited || stage != Stage::kRunning) timer.Start(0);
+  return {};
+}
+
+ChildState Child::State::Save() const {
+  auto number = [](const std::unique_ptr<Watch>& watch) { return watch ? watch->fd() : -1; };
+  ChildState saved;
+  saved.pid = pid;
+  saved.start_time = start_time;
+  saved.marker = tree.marker();
+  if (tree.cgroup()) saved.cgroup = tree.cgroup()->path();
+  saved.told = tree.told();
+  saved.pidfd = number(exit_watch);
+  saved.stdin_fd = number(input);
+  for (size_t i = 0; i < pipes.size(); ++i) saved.outputs[i] = {number(pipes[i].watch), pipes[i].left};
+  saved.input = input_bytes;
+  saved.close_input = close_input;
+  saved.paused = paused;
+  saved.exited = exited;
+  saved.stage = stage;
+  saved.kill_at = kill_at;
+  saved.give_up_at = give_up_at;
+  saved.status = status;
+  return saved;
+}
+
+void Child::State::Release() {
+  for (auto* watch : {&exit_watch, &pipes[0].watch, &pipes[1].watch, &input}) {
+    if (*watch) (*watch)->Release();
+    watch->reset();
+  }
+  tree.ReleaseCgroup();
+  timer.Stop();
+  stage = Stage::kDone;
 }
 
 void Child::State::WantOutput() {
@@ -225,7 +314,7 @@ void Child::State::Read(Output which) {
   Pipe& pipe = pipes[static_cast<size_t>(which)];
   char buffer[kReadBytes];
   for (size_t budget = kTurnBytes; budget > 0 && !paused;) {
-    ssize_t got = read(pipe.watch->fd(), buffer, std::min(kReadBytes, pipe.left));
+    ssize_t got = read(pipe.watch->fd(), buffer, std::min<uint64_t>(kReadBytes, pipe.left));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN && stage < Stage::kDraining) return;
     if (got <= 0) {
@@ -234,7 +323,7 @@ void Child::State::Read(Output which) {
     }
     auto bytes = static_cast<size_t>(got);
     budget -= std::min(budget, bytes);
-    if (pipe.left != SIZE_MAX) pipe.left -= bytes;  // at 0 the next read gets 0: the end
+    if (pipe.left != ChildState::kNoEnd) pipe.left -= bytes;  // at 0 the next read gets 0: the end
     handlers.on_output(which, std::string_view(buffer, bytes));
     if (bytes < kReadBytes && stage < Stage::kDraining) return;  // the pipe is empty, or nearly
   }
@@ -320,7 +409,7 @@ void Child::State::Settle(bool empty) {
     pipe.watch->Want(0);
     int bytes = 0;
     ioctl(pipe.watch->fd(), FIONREAD, &bytes);
-    pipe.left = static_cast<size_t>(std::max(bytes, 0));
+    pipe.left = static_cast<uint64_t>(std::max(bytes, 0));
   }
   stage = Stage::kDraining;
   Drain();

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "process/child_state.h"
 #include "process/proc.h"
 #include "process/result.h"
 #include "process/spawn.h"
@@ -32,14 +33,6 @@ struct ChildContext {
   CgroupRoot* cgroups = nullptr;  // where cgroups can be made: each child gets one
 };
 
-struct ExitStatus {
-  int code = -1;           // exit code, or -1 when a signal ended it
-  int signal = 0;          // that signal, or 0
-  bool oom = false;        // the kernel's out-of-memory killer took it (where a cgroup can tell)
-  bool tree_empty = true;  // false: some process of the tree could not be killed; it is in the log. If that
-                           // is the child itself, code is -1 and signal what it was sent: KILL
-};
-
 class Child {
  public:
   enum class Output { kStdout, kStderr };
@@ -54,6 +47,11 @@ class Child {
   // `marker` is an environment entry ("REEVE_AGENT_ID=…" and friends) of spec.env that is this child's alone:
   // a process that left the tree (its own session, reparented to us) is recognised by it.
   static Result<std::unique_ptr<Child>> Start(const ChildContext& context, SpawnSpec spec, std::string marker,
+                                              Handlers handlers);
+  // Takes up again a child of ours that Save() told of: reads what it said since, notices if it has exited
+  // since. Error "handover_state" when there is no such child or descriptor; what could be opened is closed
+  // then, and the child killed if it is ours.
+  static Result<std::unique_ptr<Child>> Adopt(const ChildContext& context, ChildState state,
                                               Handlers handlers);
   ~Child();
   Child(const Child&) = delete;
@@ -84,6 +82,13 @@ class Child {
 
   // The live processes of its tree, the child first. Reads /proc.
   [[nodiscard]] std::vector<ProcessId> Tree() const;
+
+  // For a handover: all that Adopt() needs, as of now. The descriptors that must stay open until then are
+  // added to `keep`. Changes nothing: the child goes on here if the handover is given up.
+  [[nodiscard]] ChildState Save(std::vector<int>& keep) const;
+  // Lets go of it, touching neither process nor descriptors, which belong to whoever adopted what Save()
+  // told. Nothing comes any more. Only for an adopter in this very process: exec needs no such call.
+  void Release();
 
  private:
   struct State;

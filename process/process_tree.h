@@ -23,8 +23,14 @@ namespace reeve {
 class ProcessTree {
  public:
   // `root` is a child of ours that is not reaped while the tree lives, so that its pid still names its group.
-  ProcessTree(Reaper& reaper, pid_t root, std::string marker, std::unique_ptr<Cgroup> cgroup)
-      : reaper_(reaper), root_(root), marker_(std::move(marker)), cgroup_(std::move(cgroup)) {}
+  // `told`: those of it that got their TERM already, by an earlier image of this daemon.
+  ProcessTree(Reaper& reaper, pid_t root, std::string marker, std::unique_ptr<Cgroup> cgroup,
+              std::vector<ProcessId> told = {})
+      : reaper_(reaper),
+        root_(root),
+        marker_(std::move(marker)),
+        cgroup_(std::move(cgroup)),
+        told_(std::move(told)) {}
 
   // Those that live, the root first.
   [[nodiscard]] std::vector<ProcessId> Members() const;
@@ -41,6 +47,15 @@ class ProcessTree {
   [[nodiscard]] const Cgroup* cgroup() const { return cgroup_.get(); }
   // Once the tree is empty, or given up.
   void RemoveCgroup() { cgroup_.reset(); }
+  // Its folder is another's now.
+  void ReleaseCgroup() {
+    if (cgroup_) cgroup_->Release();
+    cgroup_.reset();
+  }
+
+  // What a handover carries, besides the cgroup's path.
+  [[nodiscard]] const std::string& marker() const { return marker_; }
+  [[nodiscard]] const std::vector<ProcessId>& told() const { return told_; }
 
  private:
   [[nodiscard]] bool Claims(const ProcessStat& orphan) const;

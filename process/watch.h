@@ -35,6 +35,8 @@ class Watch {
   void Want(int events);
   [[nodiscard]] int wanted() const { return wanted_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
+  // Watches no more, and leaves the descriptor open: it is another's now.
+  void Release();
   // Replaces the function: how a connection hands its socket to a viewer.
   void SetReady(Ready ready) { ready_ = std::move(ready); }
 

@@ -1,11 +1,13 @@
 #include "process/child.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -57,20 +59,40 @@ class ChildTest : public ::testing::TestWithParam<bool> {
     }
   }
 
+  static Child::Handlers RecordTo(Recorded& recorded) {
+    Child::Handlers handlers;
+    handlers.on_output = [to = &recorded](Child::Output from, std::string_view bytes) {
+      (from == Child::Output::kStdout ? to->out : to->err).append(bytes);
+    };
+    handlers.on_done = [to = &recorded](const ExitStatus& status) {
+      EXPECT_FALSE(to->done) << "done twice";
+      to->done = status;
+    };
+    return handlers;
+  }
+
+  // What a handover does with it, with something that happens while nobody watches. Exec itself keeps the
+  // numbers of descriptors and the parent of children; the tests of the whole daemon have a real one.
+  void HandOver(
+      Recorded& recorded, const std::function<void()>& meanwhile = [] {}) {
+    std::vector<int> keep;
+    ChildState saved = recorded.child->Save(keep);
+    recorded.child->Release();
+    recorded.child.reset();
+    for (int fd : keep) EXPECT_EQ(fcntl(fd, F_SETFD, 0), 0);
+    meanwhile();
+    auto child = Child::Adopt(context_, std::move(saved), RecordTo(recorded));
+    ASSERT_TRUE(child.ok()) << child.error().message;
+    for (int fd : keep) EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    recorded.child = std::move(*child);
+  }
+
   std::unique_ptr<Recorded> Start(SpawnSpec spec) {
     auto recorded = std::make_unique<Recorded>();
     Recorded* to = recorded.get();
     std::string marker = "REEVE_TEST_CHILD=" + std::to_string(++markers_) + "-" + std::to_string(getpid());
     spec.env.push_back(marker);
-    Child::Handlers handlers;
-    handlers.on_output = [to](Child::Output from, std::string_view bytes) {
-      (from == Child::Output::kStdout ? to->out : to->err).append(bytes);
-    };
-    handlers.on_done = [to](const ExitStatus& status) {
-      EXPECT_FALSE(to->done) << "done twice";
-      to->done = status;
-    };
-    auto child = Child::Start(context_, std::move(spec), marker, std::move(handlers));
+    auto child = Child::Start(context_, std::move(spec), marker, RecordTo(*recorded));
     EXPECT_TRUE(child.ok()) << child.error().message;
     if (child.ok()) to->child = std::move(*child);
     return recorded;
@@ -491,6 +513,166 @@ TEST_P(ChildTest, ThreeHundredAreStoppedAtOnce) {
   for (int i = 0; i < 300; ++i) children.push_back(Start("sleep 1000; sleep 1000"));
   for (auto& child : children) child->child->Stop(20'000);
   for (auto& child : children) ASSERT_TRUE(Finish(*child));
+}
+
+std::string Numbered(int lines) {
+  std::string text;
+  for (int i = 1; i <= lines; ++i) text += std::to_string(i) + "\n";
+  return text;
+}
+
+bool Ended(pid_t pid) {
+  auto stat = StatProcess(pid);
+  return !stat || stat->zombie;
+}
+
+TEST_P(ChildTest, HandedOverAgainAndAgainItLosesAndDoublesNoOutput) {
+  auto child = Start("seq 1 200000; seq 1 1000 >&2; exit 7");
+  int handovers = 0;
+  while (!child->done) {
+    ASSERT_NO_FATAL_FAILURE(HandOver(*child));
+    ++handovers;
+    loop_.RunOnce(true);
+  }
+  EXPECT_GT(handovers, 10);
+  EXPECT_TRUE(child->out == Numbered(200'000));
+  EXPECT_TRUE(child->err == Numbered(1'000));
+  EXPECT_EQ(child->done->code, 7);
+  EXPECT_TRUE(child->done->tree_empty);
+}
+
+TEST_P(ChildTest, WhatItSaysAndThatItExitsDuringAHandoverIsTold) {
+  SpawnSpec spec = Shell("read line; echo \"$line\"; exit 3");
+  spec.stdin_pipe = true;
+  auto child = Start(std::move(spec));
+  ASSERT_TRUE(child->child->WriteStdin("last words\n").ok());
+  pid_t pid = child->child->pid();
+  HandOver(*child, [pid] {
+    while (!Ended(pid)) usleep(1'000);
+  });
+  ASSERT_TRUE(Finish(*child));
+  EXPECT_EQ(child->out, "last words\n");
+  EXPECT_EQ(child->done->code, 3);
+}
+
+TEST_P(ChildTest, AHandoverAfterTheExitAndBeforeTheEndIsSeenThrough) {
+  auto child =
+      Start("trap '' TERM; (trap '' TERM; echo ready; sleep 1000 & wait; sleep 1000) & read x; exit 3");
+  ASSERT_TRUE(RunUntil(loop_, [&child] { return child->child->exited(); }));
+  while (!child->done) {
+    ASSERT_NO_FATAL_FAILURE(HandOver(*child));
+    loop_.RunOnce(true);
+    if (child->Said("ready")) child->child->Stop(10);  // not the whole grace of two seconds
+  }
+  EXPECT_EQ(child->done->code, 3);
+  EXPECT_TRUE(child->done->tree_empty);
+}
+
+TEST_P(ChildTest, InputThatWaitsIsHandedOver) {
+  SpawnSpec spec = Shell("while ! test -e \"$0\"; do sleep 0.01; done; exec cat");
+  TempDir folder;
+  spec.argv.push_back(folder.path() + "/go");
+  spec.stdin_pipe = true;
+  auto child = Start(std::move(spec));
+  std::string sent;
+  for (int i = 0; sent.size() < (size_t{1} << 20); ++i) {
+    std::string line = std::string("\0\xff", 2) + std::to_string(i) + "\n";
+    ASSERT_TRUE(child->child->WriteStdin(line).ok());
+    sent += line;
+    if (i % 10'000 == 0) HandOver(*child);
+  }
+  child->child->CloseStdin();
+  HandOver(*child);
+  EXPECT_EQ(child->child->WriteStdin("more").error().code, "not_running");
+  WriteFile(folder.path() + "/go", "");
+  while (!child->done) {
+    ASSERT_NO_FATAL_FAILURE(HandOver(*child));
+    loop_.RunOnce(true);
+  }
+  EXPECT_TRUE(child->out == sent);
+}
+
+TEST_P(ChildTest, AStoppingChildKeepsItsGraceAcrossAHandover) {
+  auto child = Start("trap 'echo told' TERM; echo ready; while :; do sleep 0.01; done");
+  ASSERT_TRUE(Says(*child, "ready"));
+  child->child->Stop(1'000'000);
+  ASSERT_TRUE(Says(*child, "told"));
+  HandOver(*child);
+  for (int turn = 0; turn < 5; ++turn) loop_.RunOnce(false);
+  EXPECT_FALSE(Ended(child->child->pid()));
+  child->child->Stop(100);
+  HandOver(*child);
+  ASSERT_TRUE(Finish(*child));
+  EXPECT_EQ(child->done->signal, SIGKILL);
+  EXPECT_EQ(child->out, "ready\ntold\n") << "told twice";
+}
+
+TEST_P(ChildTest, APausedReaderStaysPausedAcrossAHandover) {
+  auto child = Start("echo last words; exit 2");
+  child->child->PauseReading(true);
+  ProcessId id{child->child->pid(), child->child->start_time()};
+  HandOver(*child);
+  ASSERT_TRUE(RunUntil(loop_, [&id] { return StartTime(id.pid) == 0; })) << "not reaped";
+  HandOver(*child);
+  EXPECT_EQ(child->child->start_time(), id.start_time);
+  for (int turn = 0; turn < 5; ++turn) loop_.RunOnce(false);
+  EXPECT_TRUE(child->out.empty());
+  EXPECT_FALSE(child->done);
+  child->child->PauseReading(false);
+  ASSERT_TRUE(Finish(*child));
+  EXPECT_EQ(child->out, "last words\n");
+  EXPECT_EQ(child->done->code, 2);
+}
+
+// Of two, as only what is told apart from the other shows that the tree was handed over with its marker.
+TEST_P(ChildTest, ItsTreeIsKnownAfterAHandover) {
+  auto one = Start(std::string(kDaemonise) + "; sleep 1000; sleep 1000");
+  auto other = Start(std::string(kDaemonise) + "; sleep 1000; sleep 1000");
+  ASSERT_TRUE(Says(*one, "\n"));
+  ASSERT_TRUE(Says(*other, "\n"));
+  HandOver(*one);
+  HandOver(*other);
+  one->child->Stop(20'000);
+  ASSERT_TRUE(Finish(*one));
+  EXPECT_FALSE(Lives(ProcessesIn(one->out).at(0)));
+  EXPECT_TRUE(Lives(ProcessesIn(other->out).at(0)));
+}
+
+TEST_P(ChildTest, ASaveThatIsNotUsedChangesNothing) {
+  auto child = Start("seq 1 100000; exit 4");
+  while (!child->done) {
+    std::vector<int> keep;
+    (void)child->child->Save(keep);
+    loop_.RunOnce(true);
+  }
+  EXPECT_TRUE(child->out == Numbered(100'000));
+  EXPECT_EQ(child->done->code, 4);
+}
+
+TEST_P(ChildTest, OnlyAChildOfOursIsAdopted) {
+  ChildState stranger;
+  stranger.pid = 1;
+  stranger.outputs[0].fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  auto child = Child::Adopt(context_, stranger, {});
+  ASSERT_FALSE(child.ok());
+  EXPECT_EQ(child.error().code, "handover_state");
+  EXPECT_EQ(fcntl(stranger.outputs[0].fd, F_GETFD), -1) << "left open";
+  stranger.pid = 0;
+  stranger.outputs[0].fd = -1;
+  EXPECT_FALSE(Child::Adopt(context_, stranger, {}).ok());
+}
+
+TEST_P(ChildTest, AChildWhoseDescriptorsAreGoneIsEnded) {
+  auto child = Start("sleep 1000");
+  std::vector<int> keep;
+  ChildState saved = child->child->Save(keep);
+  ProcessId id{saved.pid, StartTime(saved.pid)};
+  child->child->Release();
+  for (int fd : keep) close(fd);
+  auto adopted = Child::Adopt(context_, saved, {});
+  ASSERT_FALSE(adopted.ok());
+  EXPECT_EQ(adopted.error().code, "handover_state");
+  EXPECT_FALSE(Lives(id));
 }
 
 }  // namespace
