@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "process/fd.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -16,5 +18,18 @@ namespace reeve {
 Result<std::string> ReadFileWithin(const std::string& folder, const std::string& path, size_t max_bytes);
 // Made, where it is not there; its folder must be.
 Status WriteFileWithin(const std::string& folder, const std::string& path, std::string_view content);
+
+// The folder `name` (no slash) of the folder behind descriptor `parent`, made (0700) where it is not there.
+// A link of that name is an error.
+Result<Fd> OpenFolderAt(int parent, const std::string& name);
+// Puts `content` in the place of the file `name` (no slash): 0600, on disk when this returns; who opens it
+// sees the old one or the new one, whole. A link of that name is replaced, not followed. What a crash leaves
+// half written begins with kHalfWritten.
+inline constexpr std::string_view kHalfWritten = ".new-";
+Status ReplaceFileAt(int folder, const std::string& name, std::string_view content);
+// Error "too_large", "os_error"; a link is the latter.
+Result<std::string> ReadFileAt(int folder, const std::string& name, size_t max_bytes);
+// The names of the regular files in it, in no order.
+Result<std::vector<std::string>> ListFilesAt(int folder);
 
 }  // namespace reeve

@@ -1,10 +1,12 @@
 #include "process/confined_files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/support/loop_fixture.h"
 
@@ -79,6 +81,37 @@ TEST_F(ConfinedFiles, AreFilesOfALimitedSize) {
   EXPECT_EQ(Read("/pipe"), "! os_error");
   ASSERT_EQ(mkdir((folder + "/folder").c_str(), 0700), 0);
   EXPECT_EQ(Read("/folder"), "! os_error");
+}
+
+TEST_F(ConfinedFiles, AreReplacedWhole) {
+  auto own = OpenFolderAt(AT_FDCWD, folder);
+  ASSERT_TRUE(own.ok());
+  auto below = OpenFolderAt(own->get(), "below");
+  ASSERT_TRUE(below.ok());
+  ASSERT_TRUE(ReplaceFileAt(below->get(), "a", "one").ok());
+  const Fd reader(open((folder + "/below/a").c_str(), O_RDONLY));
+  ASSERT_TRUE(ReplaceFileAt(below->get(), "a", "two").ok());
+  char old[8];
+  EXPECT_EQ(std::string(old, static_cast<size_t>(read(reader.get(), old, sizeof old))), "one");
+  EXPECT_EQ(*ReadFileAt(below->get(), "a", 3), "two");
+  EXPECT_EQ(ReadFileAt(below->get(), "a", 2).error().code, "too_large");
+  struct stat about {};
+  ASSERT_EQ(stat((folder + "/below/a").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777U, 0600U);
+  EXPECT_EQ(*ListFilesAt(below->get()), std::vector<std::string>{"a"});  // no draft is left
+}
+
+TEST_F(ConfinedFiles, AreNotReplacedThroughLinks) {
+  auto own = OpenFolderAt(AT_FDCWD, folder);
+  ASSERT_TRUE(own.ok());
+  ASSERT_EQ(symlink(outside.c_str(), (folder + "/a").c_str()), 0);
+  EXPECT_FALSE(ReadFileAt(own->get(), "a", 100).ok());
+  EXPECT_TRUE(ListFilesAt(own->get())->empty());
+  ASSERT_TRUE(ReplaceFileAt(own->get(), "a", "mine").ok());
+  EXPECT_EQ(ReadFile(outside), "secret");
+  EXPECT_EQ(ReadFile(folder + "/a"), "mine");
+  ASSERT_EQ(symlink(dir.path().c_str(), (folder + "/up").c_str()), 0);
+  EXPECT_FALSE(OpenFolderAt(own->get(), "up").ok());
 }
 
 }  // namespace
