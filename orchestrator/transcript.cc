@@ -50,7 +50,20 @@ std::vector<std::string> FormsOf(const std::vector<std::string>& secrets) {
 }  // namespace
 
 Transcript::Transcript(const Clock& clock, const std::string& base, const std::vector<std::string>& secrets)
-    : clock_(clock), path_(base + ".jsonl"), older_path_(base + ".1.jsonl"), secrets_(FormsOf(secrets)) {}
+    : clock_(clock),
+      path_(base + ".jsonl"),
+      older_path_(base + ".1.jsonl"),
+      given_(secrets),
+      secrets_(FormsOf(secrets)) {}
+
+void Transcript::AddSecret(const std::string& secret) {
+  if (std::find(added_.begin(), added_.end(), secret) != added_.end()) return;
+  added_.push_back(secret);
+  if (added_.size() > kMaxAdded) added_.pop_front();
+  std::vector<std::string> all = given_;
+  all.insert(all.end(), added_.begin(), added_.end());
+  secrets_ = FormsOf(all);
+}
 
 std::vector<std::string> Transcript::Files(const std::string& base) {
   std::vector<std::string> files;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,12 +28,16 @@ class Transcript {
  public:
   static constexpr uint64_t kMaxFileBytes = uint64_t{16} << 20;
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
+  static constexpr size_t kMaxAdded = 256;  // each costs a search of every line
 
   // `base` is a path whose folder exists. `secrets`: those of 8 bytes and more are replaced; shorter ones are
   // too likely to be a part of something else.
   Transcript(const Clock& clock, const std::string& base, const std::vector<std::string>& secrets);
   Transcript(const Transcript&) = delete;
   Transcript& operator=(const Transcript&) = delete;
+
+  // From here on this one is replaced too. The latest kMaxAdded are known.
+  void AddSecret(const std::string& secret);
 
   // Bytes of the child's output, as they were read.
   void Heard(Child::Output from, std::string_view bytes);
@@ -55,7 +60,9 @@ class Transcript {
   const Clock& clock_;
   const std::string path_;
   const std::string older_path_;
-  const std::vector<std::string> secrets_;  // in all their forms, the longest first
+  const std::vector<std::string> given_;
+  std::deque<std::string> added_;
+  std::vector<std::string> secrets_;  // in all their forms, the longest first
   Fd file_;
   uint64_t size_ = 0;
   bool failed_ = false;  // told once

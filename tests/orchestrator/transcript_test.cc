@@ -117,5 +117,15 @@ TEST_F(TranscriptTest, AFolderThatIsGoneCostsTheRecordOnly) {
   EXPECT_TRUE(Transcript::Files(dir.path() + "/none/a1").empty());
 }
 
+TEST_F(TranscriptTest, LearnsSecretsOnTheWay) {
+  Transcript transcript(clock, base, {"first-secret"});
+  transcript.Told("second-secret\n");
+  transcript.AddSecret("second-secret\n");
+  transcript.Told("first-secret second-secret\n");
+  for (size_t i = 0; i < Transcript::kMaxAdded; ++i) transcript.AddSecret("another " + std::to_string(i));
+  transcript.Told("first-secret second-secret another 0\n");
+  EXPECT_EQ(Lines(), (Expected{"out second-secret", "out *** ***", "out *** second-secret ***"}));
+}
+
 }  // namespace
 }  // namespace reeve
