@@ -141,8 +141,29 @@ std::optional<Request::Caller> Tokens::Find(std::string_view presented) const {
   for (const Token& token : tokens_) {
     if (CRYPTO_memcmp(token.hash.data(), hash.data(), hash.size()) == 0) found = &token;
   }
+  auto own = agents_.find(hash);
+  if (!found && own != agents_.end()) found = &own->second;
   if (!found) return std::nullopt;
   return Request::Caller{found->scope, found->id()};
+}
+
+void Tokens::Grant(const std::string& agent, std::string_view token, Scope scope) {
+  (void)Revoke(agent);
+  const Token own{Sha256(token), scope};
+  agents_.insert_or_assign(own.hash, own);
+  hash_of_agent_[agent] = own.hash;
+}
+
+std::optional<uint64_t> Tokens::Revoke(const std::string& agent) {
+  auto known = hash_of_agent_.find(agent);
+  if (known == hash_of_agent_.end()) return std::nullopt;
+  std::optional<uint64_t> gone;
+  if (auto token = agents_.find(known->second); token != agents_.end()) {
+    gone = token->second.id();
+    agents_.erase(token);
+  }
+  hash_of_agent_.erase(known);
+  return gone;
 }
 
 Result<std::vector<Tokens::Token>> Tokens::ReadFile(const std::string& path) {

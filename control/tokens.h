@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,8 +37,12 @@ class Tokens {
   // was.
   Result<std::vector<uint64_t>> Reload();
 
-  // The caller whose token this is. Takes the same time whether and where it is found.
+  // The caller whose token this is. Takes the same time whether and where among the configured it is found.
   [[nodiscard]] std::optional<Request::Caller> Find(std::string_view presented) const;
+
+  // An agent's own token; one that it had before is void. Revoke gives the id of the one that is no more.
+  void Grant(const std::string& agent, std::string_view token, Scope scope);
+  std::optional<uint64_t> Revoke(const std::string& agent);
 
   // Whether somebody chose a token, rather than this daemon making one.
   [[nodiscard]] bool configured() const { return configured_; }
@@ -54,6 +59,9 @@ class Tokens {
   static Result<Token> MakeToken(std::string_view text, Scope scope, const std::string& where);
 
   std::vector<Token> tokens_;
+  // By their hashes: what the time of a search may tell is of a hash, from which no token follows.
+  std::map<std::array<unsigned char, 32>, Token> agents_;
+  std::map<std::string, std::array<unsigned char, 32>> hash_of_agent_;
   std::string path_;  // of the file they came from; empty: the environment
   bool configured_ = true;
 };

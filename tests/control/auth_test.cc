@@ -61,6 +61,37 @@ TEST_F(TokensTest, ATokenHasOneIdForEver) {
   EXPECT_EQ(tokens->Find(kAdmin)->token, again->Find(kAdmin)->token);
 }
 
+TEST_F(TokensTest, AnAgentHasATokenOfItsOwnUntilItIsRevoked) {
+  auto loaded = Tokens::Load({File(kAdmin), {}, {}});
+  ASSERT_TRUE(loaded.ok());
+  Tokens& tokens = *loaded;
+  const std::string own(64, 'a');
+  tokens.Grant("a1", own, Scope::kOperate);
+  ASSERT_TRUE(tokens.Find(own));
+  EXPECT_EQ(tokens.Find(own)->scope, Scope::kOperate);
+  EXPECT_EQ(tokens.Find(kAdmin)->scope, Scope::kAdmin);
+  const uint64_t id = tokens.Find(own)->token;
+  ASSERT_TRUE(tokens.Reload().ok());
+  EXPECT_TRUE(tokens.Find(own)) << "the file has no say about it";
+  tokens.Grant("a1", std::string(64, 'b'), Scope::kView);
+  EXPECT_FALSE(tokens.Find(own)) << "one at a time";
+  tokens.Grant("a1", own, Scope::kView);
+  EXPECT_EQ(tokens.Revoke("a1"), id);
+  EXPECT_EQ(tokens.Revoke("a1"), std::nullopt);
+  EXPECT_FALSE(tokens.Find(own));
+}
+
+// It can write its own token file: what is configured is not weakened by that.
+TEST_F(TokensTest, AnAgentsTokenDoesNotTakeTheConfiguredOnesPlace) {
+  auto loaded = Tokens::Load({File(kAdmin), {}, {}});
+  ASSERT_TRUE(loaded.ok());
+  Tokens& tokens = *loaded;
+  tokens.Grant("a1", kAdmin, Scope::kView);
+  EXPECT_EQ(tokens.Find(kAdmin)->scope, Scope::kAdmin);
+  (void)tokens.Revoke("a1");
+  EXPECT_TRUE(tokens.Find(kAdmin));
+}
+
 TEST_F(TokensTest, ErrorsNameFileAndLineButNeverAToken) {
   const std::pair<std::string, std::string> table[] = {
       {kAdmin + "\nsekrit-short", "line 2: a token has at least 16"},
