@@ -36,6 +36,7 @@ struct ApiContext {
 
 void AddAgentRoutes(Router& router, ApiContext& api);   // agents, their commands, approvals, kinds
 void AddEventRoutes(Router& router, ApiContext& api);   // events, snapshot, wait
+void AddFileRoutes(Router& router, ApiContext& api);    // an agent's files
 void AddStreamRoutes(Router& router, ApiContext& api);  // stream tickets, streams
 void AddTownRoutes(Router& router, ApiContext& api);    // health, ready, metrics, dashboard
 

@@ -23,6 +23,7 @@ constexpr std::array kProblems = {
     ProblemKind{"approval_not_found", 404, "No such approval"},
     ProblemKind{"transcript_not_found", 404, "No transcript"},
     ProblemKind{"message_not_found", 404, "No such message"},
+    ProblemKind{"file_not_found", 404, "No such file"},
     ProblemKind{"run_not_found", 404, "No such run"},
     ProblemKind{"method_not_allowed", 405, "Method not allowed"},
     ProblemKind{"request_timeout", 408, "Request timeout"},

@@ -37,6 +37,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       kind_(FindKind(spec_.kind)),
       has_turns_(kind_->can.turns || spec_.turns),
       session_(spec_.resume),
+      folder_(context.loop, context.private_dir, spec_.id),
       ready_deadline_(
           context.loop,
           [this] {
@@ -79,14 +80,17 @@ Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec sp
   agent->wanted_ = true;
   agent->state_ = State::kStarting;
   Agent* made = agent.get();
-  made->Save(std::move(done));
-  if (!made->spec_.prompt.empty()) {
-    // Handed to the store after the agent, so on disk with it or not at all.
-    Message first{"m" + RandomHex(8), made->spec_.prompt, Message::Mode::kFollowUp, false};
-    context.store.PutMessage({first.id, made->id(), first.ToJson(), "queued"}, [](const Status&) {});
-    made->inbox_.Add(std::move(first));
-  }
+  made->WriteFirstFiles(std::move(done));
   return agent;
+}
+
+void Agent::MakeRecord(Done done) {
+  Save(std::move(done));
+  if (spec_.prompt.empty()) return;
+  // Handed to the store after the agent, so on disk with it or not at all.
+  Message first{"m" + RandomHex(8), spec_.prompt, Message::Mode::kFollowUp, false};
+  context_.store.PutMessage({first.id, id(), first.ToJson(), "queued"}, [](const Status&) {});
+  inbox_.Add(std::move(first));
 }
 
 Status Agent::OpenLog() {
@@ -150,6 +154,7 @@ Status Agent::Restart(int64_t grace_ms, Done done) {
 Status Agent::Delete(bool purge, Done done) {
   wanted_ = restart_ = false;
   deleted_ = true;
+  ForgetSecrets();
   purge_ = purge_ || purge;
   backoff_.Stop();
   if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
@@ -189,7 +194,7 @@ void Agent::Advance() {
   advancing_ = true;
   while (std::exchange(again_, false)) {
     if (child_ && !wanted_ && !stopping_) BeginStop(kDefaultGraceMs);
-    if (!child_ && wanted_ && saved_ && !shutdown_ && !spawn_wanted_ && !backoff_.active()) {
+    if (!child_ && wanted_ && saved_ && !files_due_ && !shutdown_ && !spawn_wanted_ && !backoff_.active()) {
       spawn_wanted_ = true;
       context_.want_spawn(*this);
     }
@@ -239,6 +244,11 @@ SpawnSpec Agent::BaseSpawn() const {
   spawn.env.push_back("REEVE_AGENT_ID=" + id());
   spawn.env.push_back("REEVE_TOWN_ID=" + context_.town_id);
   spawn.env.push_back(TreeMarker());
+  spawn.env.push_back("REEVE_FILES=" + folder_.files_path());
+  if (spec_.api != AgentSpec::Api::kNone) {
+    spawn.env.push_back("REEVE_SERVER=" + context_.server);
+    spawn.env.push_back("REEVE_TOKEN_FILE=" + folder_.token_path());
+  }
   return spawn;
 }
 
@@ -250,7 +260,9 @@ void Agent::Spawn() {
   ready_ = stopping_ = false;
   adapter_ = kind_->make(*this, session_);
   SpawnSpec spawn = BaseSpawn();
-  if (Status prepared = adapter_->Prepare(spawn); !prepared) {
+  Status prepared = folder_.Make();
+  if (prepared) prepared = adapter_->Prepare(spawn);
+  if (!prepared) {
     broken_ = prepared.error();
   } else {
     auto child = Child::Start({context_.loop, context_.reaper, context_.cgroups}, spawn, TreeMarker(),
@@ -393,6 +405,7 @@ void Agent::OnChildDone(const ExitStatus& exit) {
   exited_ms_ = context_.clock.WallMs();
   adapter_.reset();
   child_.reset();
+  if (deleted_) ForgetSecrets();
   ready_ = stopping_ = false;
   if (!std::exchange(restart_, false) && wanted_ && !shutdown_)
     PlanRestart(broken_ || exit.signal != 0 || exit.code != 0);

@@ -25,6 +25,7 @@
 #include "orchestrator/approvals.h"
 #include "orchestrator/event_log.h"
 #include "orchestrator/inbox.h"
+#include "orchestrator/private_folder.h"
 #include "orchestrator/run.h"
 #include "orchestrator/store.h"
 #include "orchestrator/transcript.h"
@@ -39,6 +40,13 @@ class CgroupRoot;
 class Clock;
 class Reaper;
 
+// How agents come to use the API, which is a layer above: main puts it in.
+struct ApiAccess {
+  // This token of that agent's is good, or no agent's token of that id is any more.
+  std::function<void(const std::string& agent, const std::string& token, AgentSpec::Api scope)> grant;
+  std::function<void(const std::string& agent)> revoke;
+};
+
 // What an agent needs of the town. Everything here outlives it.
 struct AgentContext {
   Loop& loop;
@@ -49,11 +57,15 @@ struct AgentContext {
   CgroupRoot* cgroups = nullptr;  // null: process_tree.h does what it can
   std::string events_dir;         // holds one folder an agent
   std::string transcripts_dir;    // holds the files of those that are recorded
-  std::string town_id;            // random, of this data folder: marks all its children's environments
+  std::string private_dir;        // holds their private folders
+  ApiAccess api;
+  std::string server;   // where a child reaches this daemon; empty: it does not listen yet
+  std::string town_id;  // random, of this data folder: marks all its children's environments
   EventLog::Limits log_limits;
   std::function<uint64_t()> next_epoch;
-  std::function<void(Agent&)> want_spawn;  // call Spawn() when it is this agent's turn
-  std::function<void(Agent&)> dirty;       // its log is to be committed at the end of this turn
+  std::function<void(Agent&)> want_spawn;                // call Spawn() when it is this agent's turn
+  std::function<void(Agent&)> dirty;                     // its log is to be committed at the end of this turn
+  std::function<void(const std::string& path)> discard;  // a folder is to go
 };
 
 class Agent final : private AgentHost {
@@ -141,6 +153,10 @@ class Agent final : private AgentHost {
   // {models, model}: the choices, and the present one where it is known.
   void ListModels(std::function<void(Result<std::string>)> done);
 
+  // The file is replaced, or made; the process sees it at once. On disk when `done` says so.
+  void PutFile(const std::string& name, std::string content, Done done);
+  void RemoveFile(const std::string& name, Done done);
+
   // --- for the town
   void Spawn();
   // The log was committed, or could not be (disk full): the child's output is read or left in the pipe.
@@ -184,6 +200,12 @@ class Agent final : private AgentHost {
   void CatchUp(const LeftOver& left);
   void CloseLeftOver(const LeftOver& left);
   [[nodiscard]] SpawnSpec BaseSpawn() const;
+  void WriteFirstFiles(Done done);
+  void MakeRecord(Done done);
+  void LoadSecrets();
+  void RenewToken();
+  void ForgetSecrets();
+  void HideInTranscript(const std::string& secret);
   [[nodiscard]] std::string TreeMarker() const;
   void BeginStop(int64_t grace_ms);
   void StopIdle();
@@ -226,7 +248,7 @@ class Agent final : private AgentHost {
   }
 
   AgentContext& context_;
-  AgentSpec spec_;  // of it only the model changes
+  AgentSpec spec_;  // of it only the model changes, and what it keeps of secrets
   const Kind* const kind_;
   const bool has_turns_;  // otherwise the process's life is the run
 
@@ -268,6 +290,8 @@ class Agent final : private AgentHost {
   Usage usage_;                 // of all its ended runs
   uint64_t partial_after_ = 0;  // the present message's deltas come after this event
 
+  PrivateFolder folder_;
+  bool files_due_ = false;  // the spec's files are on their way to disk
   std::unique_ptr<EventLog> log_;
   Timer ready_deadline_;
   Timer stop_deadline_;  // of the polite part of a stop

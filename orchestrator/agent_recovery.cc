@@ -52,6 +52,8 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   std::unique_ptr<Agent> agent(new Agent(context, std::move(*spec)));
   agent->deleted_ = record.deleted;
   agent->LoadState(state);
+  agent->folder_.Sweep();
+  agent->LoadSecrets();
 
   LeftOver left;
   const bool was_wanted = agent->wanted_;

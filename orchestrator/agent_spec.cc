@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "orchestrator/private_folder.h"
 #include "process/random.h"
 
 namespace reeve {
@@ -220,10 +221,15 @@ const char* WhyNotLabel(std::string_view name) {
   return good ? nullptr : "not a label (1 to 64 bytes, no colon, no control characters)";
 }
 
+const char* WhyNotFile(std::string_view name) {
+  return IsFileName(name) ? nullptr : "not a file's name ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})";
+}
+
 // In the order of their enums.
 constexpr std::array kWhen = {"never", "on_failure", "always"};
 constexpr std::array kDefault = {"ask", "allow", "deny"};
 constexpr std::array kOnTimeout = {"deny", "allow"};
+constexpr std::array kApi = {"none", "view", "operate"};
 constexpr std::array kOnStall = {"tell", "interrupt", "restart"};
 
 // Six characters of 5 bits: a billion ids beside which a caller's own are not hit by chance.
@@ -257,6 +263,9 @@ void ReadProgram(Fields& fields, AgentSpec& spec) {
       fields.Fail("env", "a variable of more than 128 KiB");
   }
   if (env_bytes > kMaxEnvBytes) fields.Fail("env", "more than 512 KiB");
+
+  fields.Map("files", PrivateFolder::kMaxFiles, PrivateFolder::kMaxFileBytes, WhyNotFile, spec.files);
+  fields.Choice("api", kApi, spec.api);
 }
 
 void ReadModel(Fields& fields, AgentSpec& spec) {
@@ -350,9 +359,10 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   AgentSpec spec;
   Problems problems;
   Fields fields(json, "", problems);
-  fields.Only({"id", "kind", "command", "cwd", "env", "title", "labels", "model", "system_prompt", "prompt",
-               "resume", "restart", "permissions", "limits", "readiness", "record", "kind_options"},
-              {"user", "files", "workspace", "api", "close_on_disconnect"});
+  fields.Only(
+      {"id", "kind", "command", "cwd", "env", "title", "labels", "model", "system_prompt", "prompt", "resume",
+       "restart", "permissions", "limits", "readiness", "record", "kind_options", "files", "api"},
+      {"user", "workspace", "close_on_disconnect"});
   ReadIdentity(fields, spec);
   ReadProgram(fields, spec);
   ReadModel(fields, spec);
@@ -401,6 +411,12 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   if (!command.empty()) json.SetRaw("command", arguments.Take());
   SetIfAny(json, "cwd", cwd);
   json.SetRaw("env", secrets == Secrets::kKeep ? MapToJson(env) : names.Take());
+  if (secrets == Secrets::kNamesOnly) {
+    JsonArray file_names;
+    for (const auto& [name, content] : files) file_names.Add(name);
+    json.SetRaw("files", file_names.Take());
+  }
+  json.Set("api", kApi[static_cast<size_t>(api)]);
   SetIfAny(json, "title", title);
   json.SetRaw("labels", MapToJson(labels));
   SetIfAny(json, "model", model);

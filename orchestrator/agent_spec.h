@@ -46,7 +46,12 @@ struct AgentSpec {
   RestartPolicy restart;
   Permissions permissions;
   Limits limits;
-  bool record = false;  // keep the agent's own words (transcript.h)
+  // name → content. Contents go to the agent's private folder (private_folder.h) and are kept nowhere else:
+  // of an agent that was made only the names are here.
+  std::map<std::string, std::string> files;
+  enum class Api { kNone, kView, kOperate };
+  Api api = Api::kNone;  // what its process may do by the API, with a token of its own
+  bool record = false;   // keep the agent's own words (transcript.h)
   int64_t readiness_timeout_ms = 60'000;
   bool turns = false;  // kind_options.turns: a jsonl program that reports run.* itself
   std::map<std::string, std::string> kind_options;  // the kind's own, as JSON text
@@ -54,7 +59,7 @@ struct AgentSpec {
   // Error "invalid_request": names the field and the reason; unknown fields are named too. Makes an id where
   // none is given.
   static Result<AgentSpec> FromJson(const JsonValue& json);
-  // With the values of `env` for the store, with the names only for the API.
+  // With the values of `env` and without `files` for the store, with the names of both for the API.
   enum class Secrets { kKeep, kNamesOnly };
   [[nodiscard]] std::string ToJson(Secrets secrets) const;
 };

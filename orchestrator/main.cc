@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -63,6 +64,20 @@ std::string HostOf(const std::string& listen) {
 
 bool IsLoopback(const std::string& host) {
   return host.empty() || host == "localhost" || host == "[::1]" || host.rfind("127.", 0) == 0;
+}
+
+// Where a child on this machine reaches the daemon: its socket, else its first address; one that stands for
+// all of the machine's is loopback.
+std::string LocalAddress(const std::vector<std::string>& listening) {
+  if (listening.empty()) return {};
+  for (const std::string& url : listening) {
+    if (url.rfind("unix://", 0) == 0) return url;
+  }
+  for (const char* any : {"http://0.0.0.0:", "http://[::]:"}) {
+    const std::string& url = listening.front();
+    if (url.rfind(any, 0) == 0) return "http://127.0.0.1:" + url.substr(std::strlen(any));
+  }
+  return listening.front();
 }
 
 // Nobody else of this user may read our memory, where tokens pass through; children are not affected.
@@ -127,14 +142,24 @@ int Serve(ServeOptions options) {
   if (!store) return Refuse(store.error());
   HttpClient http(loop);
 
+  std::function<void(uint64_t token)> forget = [](uint64_t) {};  // what a token that is void had opened
   EventLog::Limits log_limits;
   log_limits.segment_bytes = options.segment_bytes;
   log_limits.retain_bytes = options.retain_bytes;
   log_limits.retain_ms = options.retain_s * 1000;
   log_limits.sync_always = options.fsync == "always";
-  Town town(
-      loop, clock, http, **store, reaper, cgroups ? cgroups->get() : nullptr,
-      {options.data_dir, options.town, Town::Options{}.max_agents, log_limits, options.fsync == "interval"});
+  Town town(loop, clock, http, **store, reaper, cgroups ? cgroups->get() : nullptr,
+            {options.data_dir,
+             options.town,
+             Town::Options{}.max_agents,
+             log_limits,
+             options.fsync == "interval",
+             {[&tokens](const std::string& agent, const std::string& token, AgentSpec::Api api) {
+                tokens->Grant(agent, token, api == AgentSpec::Api::kView ? Scope::kView : Scope::kOperate);
+              },
+              [&tokens, &forget](const std::string& agent) {
+                if (auto gone = tokens->Revoke(agent)) forget(*gone);
+              }}});
   if (Status loaded = town.Load(); !loaded) return Refuse(loaded.error());
 
   KindCatalog kinds(loop, reaper, cgroups ? cgroups->get() : nullptr);
@@ -153,6 +178,10 @@ int Serve(ServeOptions options) {
         return viewers.AgentPurged(agent);
     }
   });
+  forget = [&tickets, &viewers](uint64_t token) {
+    tickets.RevokeToken(token);
+    viewers.CloseByToken(token);
+  };
   // The end of every turn: first to disk, then to the viewers.
   loop.BeforeSleep([&town, &viewers] {
     town.CommitLogs();
@@ -176,6 +205,7 @@ int Serve(ServeOptions options) {
                  started_ms};
   AddAgentRoutes(router, api);
   AddEventRoutes(router, api);
+  AddFileRoutes(router, api);
   AddStreamRoutes(router, api);
   AddTownRoutes(router, api);
   server = std::make_unique<Server>(loop, Server::Limits{}, Guard(gate, router));
@@ -187,6 +217,7 @@ int Serve(ServeOptions options) {
     std::printf("reeve: listening on %s\n", listening->c_str());
     runtime.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
   }
+  town.SetServer(LocalAddress(runtime.listen));
   if (Status written = runtime.Write(options.data_dir); !written) return Refuse(written.error());
   std::fflush(stdout);
 
@@ -210,10 +241,7 @@ int Serve(ServeOptions options) {
   loop.OnSignal(SIGHUP, [&] {
     auto gone = tokens->Reload();
     if (!gone) return log::Failure("the tokens stay as they were: {}", gone.error().message);
-    for (uint64_t token : *gone) {
-      tickets.RevokeToken(token);
-      viewers.CloseByToken(token);
-    }
+    for (uint64_t token : *gone) forget(token);
     log::Info("reloaded the tokens; {} are no longer valid", gone->size());
   });
 

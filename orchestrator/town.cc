@@ -106,6 +106,7 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
       clock_(clock),
       store_(store),
       options_(std::move(options)),
+      trash_(loop, options_.data_dir + "/trash"),
       context_{loop,
                clock,
                http,
@@ -114,6 +115,9 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                cgroups,
                options_.data_dir + "/events",
                options_.data_dir + "/transcripts",
+               options_.data_dir + "/agents",
+               options_.api,
+               "",
                "",
                options_.log,
                [this] { return NextEpoch(); },
@@ -121,7 +125,8 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                  spawn_queue_.push_back(agent.id());
                  if (!spawn_.active()) spawn_.Start(0);
                },
-               [this](Agent& agent) { dirty_.push_back(&agent); }},
+               [this](Agent& agent) { dirty_.push_back(&agent); },
+               [this](const std::string& path) { trash_.Take(path); }},
       spawn_(loop, [this] { SpawnSome(); }),
       retry_(loop,
              [this] {
@@ -136,9 +141,10 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
 Town::~Town() = default;
 
 Status Town::Load() {
-  for (const std::string& folder : {context_.events_dir, context_.transcripts_dir}) {
+  for (const std::string& folder : {context_.events_dir, context_.transcripts_dir, context_.private_dir}) {
     if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
   }
+  if (Status opened = trash_.Open(); !opened) return opened;
   auto id = TownId(options_.data_dir + "/town-id");
   if (!id) return id.error();
   context_.town_id = *id;
@@ -161,6 +167,9 @@ Status Town::Load() {
     agents_.emplace(record.id, std::move(*agent));
     if (purge) PurgeOnceEnded(record.id);
   }
+  std::vector<std::string> known;
+  for (const auto& [name, agent] : agents_) known.push_back(name);
+  trash_.TakeUnknown(context_.private_dir, known);
   return {};
 }
 
@@ -258,6 +267,7 @@ void Town::FinishDeletion(Agent& agent) {
     if (!status) log::Failure("purge agent {}: {}", id, status.error().message);
   });
   Transcript::Remove(context_.transcripts_dir + "/" + id);
+  trash_.Take(context_.private_dir + "/" + id);
   if (auto log = agent.log(); !log) {
     log::Failure("purge agent {}: {}", id, log.error().message);
   } else if (Status removed = (*log)->Remove(); !removed) {

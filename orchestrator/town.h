@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "orchestrator/agent.h"
+#include "orchestrator/trash.h"
 #include "process/result.h"
 #include "process/timer.h"
 
@@ -26,6 +27,7 @@ class Town {
     size_t max_agents = 10'000;  // each costs a record, a log folder and, alive, some descriptors
     EventLog::Limits log;
     bool sync = true;  // fdatasync written logs once a second
+    ApiAccess api = {};
   };
 
   Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper, CgroupRoot* cgroups,
@@ -53,6 +55,8 @@ class Town {
 
   // Writes what this turn appended. Run at the end of every turn, before viewers are served.
   void CommitLogs();
+  // Where agents that may use the API reach this daemon. Before the loop runs.
+  void SetServer(const std::string& address) { context_.server = address; }
   // Called when an agent was made, and when one was deleted or is about to be destroyed (purged).
   enum class Change { kMade, kDeleted, kPurged };
   void OnChange(std::function<void(Agent&, Change)> told) { on_change_ = std::move(told); }
@@ -83,6 +87,7 @@ class Town {
   const Clock& clock_;
   Store& store_;
   Options options_;
+  Trash trash_;
   AgentContext context_;
 
   uint64_t epoch_ = 0;      // the last one given out

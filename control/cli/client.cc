@@ -46,7 +46,10 @@ Result<Client> Client::Find(const Options& options) {
     client.token_ = token;
     return client;
   }
-  const std::string path = options.token_file.empty() ? data_dir + "/token" : options.token_file;
+  const char* file = std::getenv("REEVE_TOKEN_FILE");  // what an agent's process gets
+  std::string path = data_dir + "/token";
+  if (file && *file) path = file;
+  if (!options.token_file.empty()) path = options.token_file;
   auto text = ReadConfigFile(path);
   if (!text) return Error{"unauthorized", "no token: " + text.error().message};
   client.token_ = Trimmed(*text);

@@ -29,7 +29,7 @@ class Client {
   struct Options {
     std::string
         server;  // --server: http://…, https://… or unix:///path; empty: REEVE_SERVER, the runtime file
-    std::string token_file;  // --token-file; empty: REEVE_TOKEN, DIR/token
+    std::string token_file;  // --token-file; empty: REEVE_TOKEN, REEVE_TOKEN_FILE, DIR/token
     std::string data_dir;    // --data; empty: the default
   };
   // Error: "unreachable" or what is wrong with an option.

@@ -38,7 +38,7 @@ constexpr const char* kEverything = R"JSON({
   "env": {"PATH": "/bin", "_X1": "se=cret\nline"}, "title": "A \"title\"", "labels": {"team": "blue", "tier/x": ""},
   "model": "provider/model:free", "prompt": "do\nit", "resume": "ses_01AB.c:d-e",
   "restart": {"policy": "on_failure", "max_restarts": 7, "window_ms": 1234},
-  "system_prompt": "be brief", "record": true,
+  "system_prompt": "be brief", "record": true, "files": {"key.pem": "-----cret", "_x-1": ""}, "api": "operate",
   "permissions": {"default": "deny", "allow": ["bash(git *)", "read"], "ask": ["bash(git push*)"], "deny": ["fetch"],
                   "timeout_ms": 60000, "on_timeout": "allow"},
   "limits": {"wall_ms": 1, "max_tokens": 2, "max_cost_usd": 0.5, "stall_ms": 3, "on_stall": "restart", "idle_ms": 4},
@@ -68,6 +68,9 @@ TEST(AgentSpec, ReadsEveryField) {
   EXPECT_EQ(spec->permissions.deny[0].ToString(), "fetch");
   EXPECT_EQ(spec->system_prompt, "be brief");
   EXPECT_TRUE(spec->record);
+  EXPECT_EQ(spec->files.at("key.pem"), "-----cret");
+  EXPECT_EQ(spec->files.at("_x-1"), "");
+  EXPECT_EQ(spec->api, AgentSpec::Api::kOperate);
   EXPECT_EQ(spec->limits.wall_ms, 1);
   EXPECT_EQ(spec->limits.max_tokens, 2);
   EXPECT_EQ(spec->limits.max_cost_usd, 0.5);
@@ -126,6 +129,8 @@ TEST(AgentSpec, WhatIsKeptInTheStoreReadsBackTheSame) {
     ASSERT_TRUE(again.ok()) << again.error().message;
     EXPECT_EQ(again->ToJson(AgentSpec::Secrets::kKeep), kept);
     EXPECT_EQ(again->env, spec.env);
+    EXPECT_TRUE(again->files.empty());  // they are in the private folder, and nowhere else
+    EXPECT_EQ(again->api, spec.api);
     EXPECT_EQ(again->kind_options, spec.kind_options);
     EXPECT_EQ(again->turns, spec.turns);
     EXPECT_EQ(again->restart.when, spec.restart.when);
@@ -139,6 +144,8 @@ TEST(AgentSpec, TheApiShowsTheEnvironmentByNameOnly) {
   EXPECT_EQ(shown.find("cret"), std::string::npos) << shown;
   JsonDocument document = *JsonDocument::Parse(shown);
   EXPECT_EQ(document["env"].Raw(), R"(["PATH","_X1"])");
+  EXPECT_EQ(document["files"].Raw(), R"(["_x-1","key.pem"])");
+  EXPECT_EQ(document["api"].AsString(), "operate");
   EXPECT_EQ(document["restart"]["policy"].AsString(), "on_failure");
   EXPECT_EQ(document["permissions"]["on_timeout"].AsString(), "allow");
   EXPECT_EQ(document["kind_options"]["turns"].AsBool(), true);
@@ -155,7 +162,7 @@ TEST(AgentSpec, UnknownFieldsAreAllNamed) {
 }
 
 TEST(AgentSpec, FieldsOfLaterVersionsSaySo) {
-  for (const char* field : {"user", "files", "workspace", "api", "close_on_disconnect"}) {
+  for (const char* field : {"user", "workspace", "close_on_disconnect"}) {
     EXPECT_EQ(Refusal(With("\"" + std::string(field) + "\":{}")),
               std::string(field) + ": not supported in this version");
   }
@@ -190,6 +197,12 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
       {R"("env":{"":"x"})", "env.: not a name"},
       {R"("env":{"A=B":"x"})", "env.A=B: not a name"},
       {R"("env":{"REEVE_TOKEN":"x"})", "env.REEVE_TOKEN: REEVE_ names are the daemon's own"},
+      {R"("files":["a"])", "files: must be an object"},
+      {R"("files":{"a":1})", "files.a: must be a string"},
+      {R"("files":{"a":"\u0000"})", "files.a: holds a NUL"},
+      {R"("files":{"../a":"x"})", "files.../a: not a file's name"},
+      {R"("files":{".new-1":"x"})", "files..new-1: not a file's name"},
+      {R"("api":"admin")", "api: must be one of none, view, operate"},
       {R"("labels":{"a:b":"x"})", "labels.a:b: not a label"},
       {R"("labels":{"a\nb":"x"})", "not a label"},
       {R"("labels":{"a":1})", "labels.a: must be a string"},
@@ -228,6 +241,8 @@ TEST(AgentSpec, SizesAreLimited) {
       {R"("command":)" + Strings(256, "x"), R"("command":)" + Strings(257, "x"), "command: more than 256"},
       {R"("command":)" + Strings(2, std::string(65'535, 'x')),
        R"("command":)" + Strings(2, std::string(65'536, 'x')), "command: more than 128 KiB"},
+      {R"("files":{"a":)" + text(262'144) + "}", R"("files":{"a":)" + text(262'145) + "}",
+       "files.a: longer than 262144"},
       {R"("title":)" + text(512), R"("title":)" + text(513), "title: longer than 512"},
       {R"("prompt":)" + text(1 << 20), R"("prompt":)" + text((1 << 20) + 1), "prompt: longer than 1048576"},
       {R"("labels":{"a":)" + text(256) + "}", R"("labels":{"a":)" + text(257) + "}",
@@ -246,6 +261,9 @@ TEST(AgentSpec, SizesAreLimited) {
   JsonObject labels, env;
   for (int i = 0; i < 65; ++i) labels.Set("l" + std::to_string(i), "");
   EXPECT_THAT(Refusal(With("\"labels\":" + labels.Take())), HasSubstr("labels: more than 64"));
+  JsonObject files;
+  for (int i = 0; i < 65; ++i) files.Set("f" + std::to_string(i), "");
+  EXPECT_THAT(Refusal(With("\"files\":" + files.Take())), HasSubstr("files: more than 64"));
   for (int i = 0; i < 6; ++i) env.Set("E" + std::to_string(i), std::string(100'000, 'x'));
   EXPECT_THAT(Refusal(With("\"env\":" + env.Take())), HasSubstr("env: more than 512 KiB"));
 }
