@@ -73,7 +73,8 @@ void Trash::Take(const std::string& path) {
 
 void Trash::TakeUnknown(const std::string& folder, const std::vector<std::string>& known) {
   for (const std::string& name : NamesIn(folder)) {
-    if (!std::binary_search(known.begin(), known.end(), name)) Take(folder + "/" + name);
+    if (!std::binary_search(known.begin(), known.end(), name))
+      Take(std::string(folder).append("/").append(name));
   }
 }
 
