@@ -12,6 +12,7 @@
 #include "control/router.h"
 #include "control/server.h"
 #include "control/viewers.h"
+#include "orchestrator/config.h"
 #include "orchestrator/json.h"
 #include "orchestrator/kind_catalog.h"
 #include "orchestrator/town.h"
@@ -32,13 +33,15 @@ struct ApiContext {
   std::function<Server::Stats()> server_stats;
   std::function<Headers(const Request&)> cors;  // for streams, which write their own head
   int64_t started_ms = 0;                       // monotonic
+  std::function<Result<ConfigChange>()> reload;
+  std::function<void(std::optional<int64_t> timeout_ms)> drain;  // as TERM; nothing: as configured
 };
 
 void AddAgentRoutes(Router& router, ApiContext& api);   // agents, their commands, approvals, kinds
 void AddEventRoutes(Router& router, ApiContext& api);   // events, snapshot, wait
 void AddFileRoutes(Router& router, ApiContext& api);    // an agent's files
 void AddStreamRoutes(Router& router, ApiContext& api);  // stream tickets, streams
-void AddTownRoutes(Router& router, ApiContext& api);    // health, ready, metrics, dashboard
+void AddTownRoutes(Router& router, ApiContext& api);    // health, ready, metrics, dashboard, drain, reload
 
 // --- shared by the groups
 

@@ -9,6 +9,9 @@ namespace reeve {
 
 namespace {
 
+constexpr int64_t kMinDrainMs = 1'000;
+constexpr int64_t kMaxDrainMs = 86'400'000;
+
 // For people, for load balancers and for systemd: says what is wrong, in words.
 std::string HealthJson(const ApiContext& api) {
   const Town::Stats town = api.town.stats();
@@ -116,6 +119,38 @@ Response AssetResponse(std::string_view name) {
   return Response::Problem({"not_found", "there is no such asset"});
 }
 
+std::string NamesJson(const std::vector<std::string>& names) {
+  JsonArray array;
+  for (const std::string& name : names) array.Add(name);
+  return array.Take();
+}
+
+void Reload(ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  auto change = api.reload();
+  if (!change) return reply.Send(Response::Problem(change.error()));
+  reply.Send(Response::Json(200, JsonObject()
+                                     .SetRaw("applied", NamesJson(change->applied))
+                                     .SetRaw("needs_restart", NamesJson(change->needs_restart))
+                                     .Take()));
+}
+
+// Asked again it changes nothing: only a second signal ends at once.
+void Drain(ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {"timeout_ms"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  const JsonValue timeout = (*body)["timeout_ms"];
+  const auto timeout_ms = timeout.AsInt();
+  if (timeout && (!timeout_ms || *timeout_ms < kMinDrainMs || *timeout_ms > kMaxDrainMs)) {
+    return reply.Send(Response::Problem({"invalid_request", "timeout_ms: a whole number from " +
+                                                                std::to_string(kMinDrainMs) + " to " +
+                                                                std::to_string(kMaxDrainMs)}));
+  }
+  if (!api.town.draining()) api.drain(timeout_ms);
+  reply.Send(Response::Json(202, HealthJson(api)));
+}
+
 }  // namespace
 
 void AddTownRoutes(Router& router, ApiContext& api) {
@@ -129,6 +164,10 @@ void AddTownRoutes(Router& router, ApiContext& api) {
   router.Add("GET", "/metrics", Access::kView, [&api](const Request&, Reply reply) {
     reply.Send({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, MetricsText(api)});
   });
+  router.Add("POST", "/reload", Access::kAdmin,
+             [&api](const Request& request, Reply reply) { Reload(api, request, std::move(reply)); });
+  router.Add("POST", "/drain", Access::kAdmin,
+             [&api](const Request& request, Reply reply) { Drain(api, request, std::move(reply)); });
   router.Add("GET", "/", Access::kOpen,
              [](const Request&, Reply reply) { reply.Send(AssetResponse("index.html")); });
   router.Add("GET", "/assets/{name}", Access::kOpen,

@@ -131,7 +131,10 @@ Response AnswerOptions(bool cors) {
 
 }  // namespace
 
-Gate::Gate(const Tokens& tokens, Names names) : tokens_(tokens), names_(std::move(names)) {
+Gate::Gate(const Tokens& tokens, Names names) : tokens_(tokens) { SetNames(std::move(names)); }
+
+void Gate::SetNames(Names names) {
+  names_ = std::move(names);
   for (auto& origin : names_.origins) {
     while (!origin.empty() && origin.back() == '/') origin.pop_back();  // as copied from an address bar
   }

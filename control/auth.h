@@ -25,6 +25,7 @@ class Gate {
     std::vector<std::string> origins;
   };
   Gate(const Tokens& tokens, Names names);
+  void SetNames(Names names);
 
   // Nothing when the request may go on to a route with that access; else the answer. Fills in request.caller
   // where there is a valid bearer token; a wrong one is refused on an open route too. Probes (GET /health,

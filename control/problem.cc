@@ -39,6 +39,7 @@ constexpr std::array kProblems = {
     ProblemKind{"expectation_failed", 417, "Expectation failed"},
     ProblemKind{"unsupported", 422, "Unsupported"},
     ProblemKind{"not_supported", 422, "Not supported"},
+    ProblemKind{"invalid_config", 422, "Invalid configuration"},
     ProblemKind{"models_unavailable", 502, "The agent did not tell its models"},
     ProblemKind{"invalid_state", 422, "Invalid state"},
     ProblemKind{"queue_full", 429, "Queue full", 1},

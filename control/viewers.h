@@ -74,6 +74,11 @@ class Viewers {
 
   // Says goodbye to everyone and calls `closed` when all have gone or `timeout_ms` has passed.
   void Shutdown(int64_t timeout_ms, std::function<void()> closed);
+  // From now on, for those that are here too.
+  void SetPatience(int64_t heartbeat_ms, int64_t stall_ms) {
+    limits_.heartbeat_ms = heartbeat_ms;
+    limits_.stall_ms = stall_ms;
+  }
   // Closes what a bearer token that is no longer valid had opened.
   void CloseByToken(uint64_t token);
 
@@ -106,7 +111,7 @@ class Viewers {
   Loop& loop_;
   Town& town_;
   TicketStore& tickets_;
-  const Limits limits_;
+  Limits limits_;
   std::vector<std::unique_ptr<Viewer>> all_;
   std::vector<std::unique_ptr<Viewer>> gone_;  // closed, perhaps still in ready_
   std::vector<Viewer*> ready_;                 // first in, first out from next_ on

@@ -137,6 +137,8 @@ class EventLog {
   // Deletes the segments that the limits no longer cover, after telling the readers. Called at rotation, and
   // by the town now and then for age.
   void Trim();
+  // From the next commit on; Trim() makes it hold for what is there.
+  void SetLimits(Limits limits) { limits_ = limits; }
   // Gives back the memory of the tail and the open files: all readers read from disk. For a log that has gone
   // quiet; the next Append and Commit go on with it.
   void ReleaseTail();
@@ -180,7 +182,7 @@ class EventLog {
   const std::string dir_;
   const std::string agent_;
   const uint64_t epoch_;
-  const Limits limits_;
+  Limits limits_;
 
   Cursor head_;
   Cursor committed_head_;

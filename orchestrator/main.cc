@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +18,13 @@
 #include "control/auth.h"
 #include "control/cli/replay.h"
 #include "control/cli/run.h"
+#include "control/live_config.h"
 #include "control/router.h"
 #include "control/server.h"
 #include "control/tokens.h"
 #include "control/viewers.h"
 #include "orchestrator/config.h"
+#include "orchestrator/data_folder.h"
 #include "orchestrator/store.h"
 #include "orchestrator/town.h"
 #include "process/cgroup.h"
@@ -36,35 +40,10 @@ namespace reeve {
 namespace {
 
 struct ServeOptions {
-  std::vector<std::string> listen;
-  std::string data_dir = DefaultDataDir();
-  std::string token_file;
-  std::string town = "town";
-  std::string base_path;
-  std::vector<std::string> allowed_hosts;
-  std::vector<std::string> allowed_origins;
-  std::string log_level = "info";
-  std::string fsync = "interval";
-  uint64_t segment_bytes = EventLog::Limits{}.segment_bytes;
-  uint64_t retain_bytes = EventLog::Limits{}.retain_bytes;
-  int64_t retain_s = 0;
-  int64_t heartbeat_ms = Viewers::Limits{}.heartbeat_ms;
-  int64_t stall_ms = Viewers::Limits{}.stall_ms;
-  int64_t drain_timeout_s = 10;
+  std::string config_file;
+  bool check_config = false;
+  std::map<std::string, std::vector<std::string>> flags;  // by the setting's key
 };
-
-// "tcp://127.0.0.1:8080" → "127.0.0.1"; empty for what is no TCP address.
-std::string HostOf(const std::string& listen) {
-  constexpr std::string_view kTcp = "tcp://";
-  if (listen.rfind(kTcp, 0) != 0) return {};
-  std::string host = listen.substr(kTcp.size());
-  host.resize(std::min(host.size(), host.rfind(':')));
-  return host;
-}
-
-bool IsLoopback(const std::string& host) {
-  return host.empty() || host == "localhost" || host == "[::1]" || host.rfind("127.", 0) == 0;
-}
 
 // Where a child on this machine reaches the daemon: its socket, else its first address; one that stands for
 // all of the machine's is loopback.
@@ -96,37 +75,47 @@ void RaiseDescriptorLimit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-log::Level LevelOf(const std::string& name) {
-  if (name == "debug") return log::Level::kDebug;
-  if (name == "warning") return log::Level::kWarning;
-  return name == "error" ? log::Level::kError : log::Level::kInfo;
-}
-
 int Refuse(const Error& error) {
   std::fprintf(stderr, "reeve: serve: %s\n", error.message.c_str());
+  if (error.code == "invalid_config") return kBadConfig;
   return error.code == "invalid_request" ? kUsage : kFailed;
 }
 
-int Serve(ServeOptions options) {
-  log::SetLevel(LevelOf(options.log_level));
+Tokens::Source TokenSource(const Config& config) {
+  const char* variable = std::getenv("REEVE_TOKEN");
+  return {config.token_file, variable ? variable : "", config.data};
+}
+
+// `reeve serve --check-config`: what serve would go by, and where each setting came from. Nothing is made.
+int CheckConfig(const LoadedConfig& loaded) {
+  const Tokens::Source source = TokenSource(loaded.config);
+  const bool chosen = !source.file.empty() || !source.variable.empty();
+  auto wrong = [](Error error) { return Refuse({"invalid_config", std::move(error.message)}); };
+  if (chosen) {
+    if (auto tokens = Tokens::Load(source); !tokens) return wrong(tokens.error());
+  }
+  if (Status safe = CheckExposure(loaded.config, chosen); !safe) return wrong(safe.error());
+  std::fputs(DescribeConfig(loaded).c_str(), stdout);
+  return kOk;
+}
+
+int Serve(const ServeOptions& options) {
+  const ConfigSources sources{options.config_file, ReeveEnvironment(), options.flags};
+  auto loaded = LoadConfig(sources);
+  if (!loaded) return Refuse(loaded.error());
+  const Config& config = loaded->config;
+  log::SetLevel(LogLevelOf(config));
+  for (const std::string& warning : loaded->warnings) log::Warning("{}", warning);
+  if (options.check_config) return CheckConfig(*loaded);
   (void)std::signal(SIGPIPE, SIG_IGN);
   MakeUndumpable();
   RaiseDescriptorLimit();
-  if (options.listen.empty()) options.listen = {"tcp://127.0.0.1:8080"};
 
-  auto lock = LockDataDir(options.data_dir);
+  auto lock = LockDataDir(config.data);
   if (!lock) return Refuse(lock.error());
-  const char* variable = std::getenv("REEVE_TOKEN");
-  auto tokens = Tokens::Load({options.token_file, variable ? variable : "", options.data_dir});
+  auto tokens = Tokens::Load(TokenSource(config));
   if (!tokens) return Refuse(tokens.error());
-  for (const std::string& url : options.listen) {
-    if (IsLoopback(HostOf(url))) continue;
-    if (!tokens->configured()) {
-      return Refuse(
-          {"invalid_request", url + " is reachable from other machines: give --token-file or REEVE_TOKEN"});
-    }
-    log::Warning("{} is reachable from other machines and speaks plain HTTP: put TLS in front of it", url);
-  }
+  if (Status safe = CheckExposure(config, tokens->configured()); !safe) return Refuse(safe.error());
 
   SystemClock clock;
   const int64_t started_ms = clock.MonotonicMs();
@@ -138,36 +127,28 @@ int Serve(ServeOptions options) {
   } else {
     log::Info("agents run without cgroups: {}", cgroups.error().message);
   }
-  auto store = Store::Open(loop, options.data_dir + "/reeve.db");
+  auto store = Store::Open(loop, config.data + "/reeve.db");
   if (!store) return Refuse(store.error());
   HttpClient http(loop);
 
   std::function<void(uint64_t token)> forget = [](uint64_t) {};  // what a token that is void had opened
-  EventLog::Limits log_limits;
-  log_limits.segment_bytes = options.segment_bytes;
-  log_limits.retain_bytes = options.retain_bytes;
-  log_limits.retain_ms = options.retain_s * 1000;
-  log_limits.sync_always = options.fsync == "always";
   Town town(loop, clock, http, **store, reaper, cgroups ? cgroups->get() : nullptr,
-            {options.data_dir,
-             options.town,
+            {config.data,
+             config.town,
              Town::Options{}.max_agents,
-             log_limits,
-             options.fsync == "interval",
+             LogLimitsOf(config),
+             config.fsync == "interval",
              {[&tokens](const std::string& agent, const std::string& token, AgentSpec::Api api) {
                 tokens->Grant(agent, token, api == AgentSpec::Api::kView ? Scope::kView : Scope::kOperate);
               },
               [&tokens, &forget](const std::string& agent) {
                 if (auto gone = tokens->Revoke(agent)) forget(*gone);
               }}});
-  if (Status loaded = town.Load(); !loaded) return Refuse(loaded.error());
+  if (Status ready = town.Load(); !ready) return Refuse(ready.error());
 
   KindCatalog kinds(loop, reaper, cgroups ? cgroups->get() : nullptr);
   TicketStore tickets(clock);
-  Viewers::Limits viewer_limits;
-  viewer_limits.heartbeat_ms = options.heartbeat_ms;
-  viewer_limits.stall_ms = options.stall_ms;
-  Viewers viewers(loop, town, tickets, viewer_limits);
+  Viewers viewers(loop, town, tickets, ViewerLimitsOf(config));
   town.OnChange([&viewers](Agent& agent, Town::Change change) {
     switch (change) {
       case Town::Change::kMade:
@@ -188,9 +169,8 @@ int Serve(ServeOptions options) {
     return viewers.Serve();
   });
 
-  Gate::Names names{options.allowed_hosts, options.allowed_origins};
-  for (const std::string& url : options.listen) names.hosts.push_back(HostOf(url));
-  Gate gate(*tokens, names);
+  Gate gate(*tokens, NamesOf(config));
+  LiveConfig live(sources, config, {town, viewers, gate, *tokens, forget});
   Router router;
   std::unique_ptr<Server> server;
   ApiContext api{loop,
@@ -199,10 +179,12 @@ int Serve(ServeOptions options) {
                  kinds,
                  tickets,
                  viewers,
-                 options.base_path,
+                 config.base_path,
                  [&server] { return server->stats(); },
                  [&gate](const Request& request) { return gate.CorsHeaders(request); },
-                 started_ms};
+                 started_ms,
+                 [&live] { return live.Reload(); },
+                 {}};
   AddAgentRoutes(router, api);
   AddEventRoutes(router, api);
   AddFileRoutes(router, api);
@@ -211,90 +193,81 @@ int Serve(ServeOptions options) {
   server = std::make_unique<Server>(loop, Server::Limits{}, Guard(gate, router));
 
   RuntimeFile runtime{static_cast<int>(getpid()), {}, REEVE_VERSION};
-  for (const std::string& url : options.listen) {
+  for (const std::string& url : config.listen) {
     auto listening = server->Listen(url);
     if (!listening) return Refuse(listening.error());
     std::printf("reeve: listening on %s\n", listening->c_str());
     runtime.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
   }
   town.SetServer(LocalAddress(runtime.listen));
-  if (Status written = runtime.Write(options.data_dir); !written) return Refuse(written.error());
+  if (Status written = runtime.Write(config.data); !written) return Refuse(written.error());
   std::fflush(stdout);
 
   Timer last_step(loop, [&loop] { loop.Stop(); });  // a connection that will not end does not hold us
+  api.drain = [&](std::optional<int64_t> timeout_ms) {
+    log::Info("draining");
+    town.Drain(timeout_ms.value_or(live.config().drain_timeout_ms),
+               [&](const std::vector<std::string>& stuck) {
+                 for (const std::string& id : stuck) {
+                   log::Failure("agent {} did not end in time", id);
+                   std::printf("reeve: agent %s did not end in time\n", id.c_str());
+                 }
+                 viewers.Shutdown(2'000, [&] {
+                   last_step.Start(2'000);
+                   server->Drain([&] { loop.Stop(); });
+                 });
+               });
+  };
   auto stop = [&] {
     if (town.draining()) _exit(kCancelled);  // asked twice: at once. Children die with us
-    log::Info("draining");
-    town.Drain(options.drain_timeout_s * 1000, [&](const std::vector<std::string>& stuck) {
-      for (const std::string& id : stuck) {
-        log::Failure("agent {} did not end in time", id);
-        std::printf("reeve: agent %s did not end in time\n", id.c_str());
-      }
-      viewers.Shutdown(2'000, [&] {
-        last_step.Start(2'000);
-        server->Drain([&] { loop.Stop(); });
-      });
-    });
+    api.drain({});
   };
   loop.OnSignal(SIGTERM, stop);
   loop.OnSignal(SIGINT, stop);
-  loop.OnSignal(SIGHUP, [&] {
-    auto gone = tokens->Reload();
-    if (!gone) return log::Failure("the tokens stay as they were: {}", gone.error().message);
-    for (uint64_t token : *gone) forget(token);
-    log::Info("reloaded the tokens; {} are no longer valid", gone->size());
-  });
+  loop.OnSignal(SIGHUP, [&live] { (void)live.Reload(); });
 
   loop.Run();
-  (void)std::remove((options.data_dir + "/runtime.json").c_str());
+  (void)std::remove((config.data + "/runtime.json").c_str());
   log::Info("stopped");
   return kOk;
+}
+
+std::string TypeName(const Setting& setting) {
+  switch (setting.type) {
+    case Setting::Type::kDuration:
+      return "DURATION";
+    case Setting::Type::kSize:
+      return "SIZE";
+    case Setting::Type::kText:
+    case Setting::Type::kList:
+      return "TEXT";
+    case Setting::Type::kChoice:
+      break;
+  }
+  std::string choices;
+  for (const char* choice : setting.choices) choices += (choices.empty() ? "" : "|") + std::string(choice);
+  return choices;
 }
 
 void AddServe(CLI::App& app, ServeOptions& options) {
   CLI::App* serve =
       app.add_subcommand("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
-  serve->add_option(
-      "--listen", options.listen,
-      "Where to listen, several times: tcp://HOST:PORT (port 0 picks one), unix:///PATH, fd://N. "
-      "Default: tcp://127.0.0.1:8080");
-  serve->add_option("--data", options.data_dir, "The folder that holds everything it keeps")
-      ->capture_default_str();
-  serve->add_option(
-      "--token-file", options.token_file,
-      "Lines `[view|operate|admin] TOKEN`; read again on HUP. Default: REEVE_TOKEN, else DATA/token, made "
-      "at the first start");
-  serve->add_option("--town", options.town, "This daemon's name, as /health shows it")->capture_default_str();
-  serve->add_option("--base-path", options.base_path,
-                    "The prefix under which a proxy serves this daemon, as /reeve");
-  serve->add_option("--allowed-host", options.allowed_hosts,
-                    "A name that Host may carry besides IP addresses and localhost");
-  serve->add_option("--allowed-origin", options.allowed_origins,
-                    "An origin whose pages may use the API, as https://app.example.com");
-  serve->add_option("--segment-bytes", options.segment_bytes, "Size at which a log segment is closed")
-      ->capture_default_str()
-      ->check(CLI::Range(uint64_t{4096}, uint64_t{1} << 40));
-  serve->add_option("--retain-bytes", options.retain_bytes, "Bytes of log kept per agent; 0: all")
-      ->capture_default_str();
-  serve->add_option("--retain-seconds", options.retain_s, "Age at which log segments are deleted; 0: never")
-      ->capture_default_str();
-  serve
-      ->add_option("--fsync", options.fsync,
-                   "When logs are synced to the disk: always, interval (1 s) or never")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"always", "interval", "never"}));
-  serve->add_option("--heartbeat-ms", options.heartbeat_ms, "Silence after which a stream gets a heartbeat")
-      ->capture_default_str()
-      ->check(CLI::Range(50, 3'600'000));
-  serve->add_option("--stall-ms", options.stall_ms, "A viewer that takes nothing for so long is closed")
-      ->capture_default_str()
-      ->check(CLI::Range(100, 86'400'000));
-  serve->add_option("--drain-seconds", options.drain_timeout_s, "On TERM, agents get this long to end")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 3600));
-  serve->add_option("--log-level", options.log_level, "debug, info, warning or error")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  serve->add_option("--config", options.config_file,
+                    "A TOML file of these settings. Default: " + DefaultConfigFile() + ", if it is there");
+  serve->add_flag("--check-config", options.check_config,
+                  "Print what it would go by and where each setting came from, and exit: 0, or 78");
+  serve->footer(
+      "Each setting is also a key of the file and, but for token_file, a variable REEVE_<KEY>: "
+      "--drain-timeout is\n"
+      "drain_timeout and REEVE_DRAIN_TIMEOUT. Flags win over the environment, which wins over the file.");
+  for (const Setting& setting : Settings()) {
+    std::string help = setting.help;
+    help += setting.default_words ? std::string(". Default: ") + setting.default_words : "";
+    CLI::Option* option = serve->add_option(setting.flag, options.flags[setting.key], help);
+    if (setting.type != Setting::Type::kList) option->expected(1);
+    if (!setting.default_words) option->default_str(ShowSetting(setting, Config{}));
+    option->type_name(TypeName(setting));
+  }
 }
 
 void AddRun(CLI::App& app, RunOptions& options) {

@@ -312,6 +312,15 @@ void Town::CommitLogs() {
   if (!blocked_.empty() && !retry_.active()) retry_.Start(kRetryMs);
 }
 
+void Town::SetLogging(EventLog::Limits limits, bool sync) {
+  options_.log = limits;
+  options_.sync = sync;
+  context_.log_limits = limits;
+  for (auto& [id, agent] : agents_) {
+    if (EventLog* log = agent->open_log()) log->SetLimits(limits);
+  }
+}
+
 // Off the loop: fdatasync takes as long as the disk likes. One round at a time.
 void Town::SyncLogs() {
   const bool trim = ++upkeep_round_ % kTrimEvery == 0;

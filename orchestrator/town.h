@@ -57,6 +57,8 @@ class Town {
   void CommitLogs();
   // Where agents that may use the API reach this daemon. Before the loop runs.
   void SetServer(const std::string& address) { context_.server = address; }
+  // How logs are kept from now on: new ones, open ones and those opened later.
+  void SetLogging(EventLog::Limits limits, bool sync);
   // Called when an agent was made, and when one was deleted or is about to be destroyed (purged).
   enum class Change { kMade, kDeleted, kPurged };
   void OnChange(std::function<void(Agent&, Change)> told) { on_change_ = std::move(told); }

@@ -22,7 +22,7 @@ bool StartsWith(const std::string& text, const char* prefix) { return text.rfind
 
 Result<Client> Client::Find(const Options& options) {
   Client client;
-  const std::string data_dir = options.data_dir.empty() ? DefaultDataDir() : options.data_dir;
+  const std::string data_dir = options.data_dir.empty() ? ConfiguredDataDir() : options.data_dir;
   const char* server = std::getenv("REEVE_SERVER");
   if (!options.server.empty()) {
     client.server_ = options.server;

@@ -20,6 +20,7 @@ enum ExitCode {
   kNoSuchAgent = 66,  // and no such file
   kUnreachable = 69,
   kRefused = 77,
+  kBadConfig = 78,
   kTimedOut = 124,
   kCancelled = 130
 };

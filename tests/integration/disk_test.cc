@@ -57,7 +57,7 @@ read end
 Daemon::Options On(const SmallDisk& disk) {
   Daemon::Options options;
   options.data_dir = disk.path() + "/data";
-  options.arguments = {"--heartbeat-ms", "100"};
+  options.arguments = {"--heartbeat", "100ms"};
   return options;
 }
 

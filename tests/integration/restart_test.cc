@@ -321,7 +321,7 @@ TEST(Drain, NothingNewIsTakenMeanwhile) {
 
 TEST(Drain, AnAgentThatWillNotEndIsKilledInTime) {
   Daemon::Options options;
-  options.arguments = {"--drain-seconds", "1"};
+  options.arguments = {"--drain-timeout", "1s"};
   Daemon daemon(options);
   daemon.Create(Shell("a1", "trap '' TERM; echo up; while :; do sleep 0.1; done"));
   ASSERT_TRUE(Says(daemon, "a1", "\"up\""));

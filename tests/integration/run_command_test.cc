@@ -1,70 +1,15 @@
 // `reeve run` (api.md §8): starts an agent in a running daemon, shows what it says, exits as it did.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <string>
 #include <vector>
 
+#include "tests/support/command.h"
 #include "tests/support/daemon.h"
 
 namespace reeve {
 namespace {
-
-// One call of the command line.
-class Command {
- public:
-  Command(const std::vector<std::string>& arguments, std::vector<std::string> environment = {}) {
-    std::vector<std::string> words = {REEVE_BINARY};
-    words.insert(words.end(), arguments.begin(), arguments.end());
-    for (const char* name : {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}) {
-      if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
-    }
-    environment.push_back("HOME=" + folder_.path());
-    environment.push_back("XDG_STATE_HOME=" + folder_.path());
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    std::vector<char*> envp;
-    for (std::string& variable : environment) envp.push_back(variable.data());
-    envp.push_back(nullptr);
-    Fd out(open((folder_.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    Fd err(open((folder_.path() + "/err").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    pid_ = fork();
-    if (pid_ != 0) return;
-    dup2(out.get(), 1);
-    dup2(err.get(), 2);
-    execve(argv[0], argv.data(), envp.data());
-    _exit(127);
-  }
-  ~Command() {
-    if (pid_ < 0) return;
-    kill(pid_, SIGKILL);
-    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
-  }
-  Command(const Command&) = delete;
-  Command& operator=(const Command&) = delete;
-
-  int Wait() {
-    int status = 0;
-    if (!Eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) return -1000;
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-  void Signal(int signum) const { kill(pid_, signum); }
-  [[nodiscard]] std::string out() const { return ReadFile(folder_.path() + "/out"); }
-  [[nodiscard]] std::string err() const { return ReadFile(folder_.path() + "/err"); }
-  [[nodiscard]] bool Says(const std::string& text) const {
-    return Eventually([&] { return out().find(text) != std::string::npos; });
-  }
-
- private:
-  TempDir folder_;
-  pid_t pid_ = -1;
-};
 
 std::vector<std::string> WordsFor(const Daemon& daemon, std::vector<std::string> words) {
   words.insert(words.begin(), {"run", "--data", daemon.data_dir()});

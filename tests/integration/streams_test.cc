@@ -122,7 +122,7 @@ TEST(Streams, TwoOfOneAgentGetTheSameBytes) {
 
 TEST(Streams, AFilterLetsTypesThroughAndKeepsTheCursorRight) {
   Daemon::Options options;
-  options.arguments = {"--heartbeat-ms", "100"};
+  options.arguments = {"--heartbeat", "100ms"};
   Daemon daemon(options);
   daemon.Create(Shell("a1", "seq 1 200; cat"));
   ASSERT_TRUE(Eventually([&] { return daemon.Events("a1").size() == 203; }));
@@ -146,7 +146,7 @@ TEST(Streams, AFilterLetsTypesThroughAndKeepsTheCursorRight) {
 
 TEST(Streams, HeartbeatsTellTheHeadWhereThereIsSilence) {
   Daemon::Options options;
-  options.arguments = {"--heartbeat-ms", "60"};
+  options.arguments = {"--heartbeat", "60ms"};
   Daemon daemon(options);
   daemon.Create(Shell("a1", "cat"));
   daemon.Create(Shell("a2", "cat"));
@@ -224,7 +224,7 @@ TEST(Streams, OfAnAgentThatIsPurgedSayGoodbye) {
 
 TEST(Streams, ToAViewerThatTakesNothingEndAsTooSlow) {
   Daemon::Options options;
-  options.arguments = {"--stall-ms", "300"};
+  options.arguments = {"--stall-timeout", "300ms"};
   Daemon daemon(options);
   auto metric = [&daemon](const std::string& name) {
     const std::string text = daemon.Get("/metrics").body;

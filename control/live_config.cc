@@ -1,0 +1,105 @@
+#include "control/live_config.h"
+
+#include <utility>
+
+#include "control/tokens.h"
+#include "orchestrator/town.h"
+
+namespace reeve {
+
+namespace {
+
+// "tcp://127.0.0.1:8080" → "127.0.0.1"; empty for what is no TCP address.
+std::string HostOf(const std::string& listen) {
+  constexpr std::string_view kTcp = "tcp://";
+  if (listen.rfind(kTcp, 0) != 0) return {};
+  std::string host = listen.substr(kTcp.size());
+  host.resize(std::min(host.size(), host.rfind(':')));
+  return host;
+}
+
+bool IsLoopback(const std::string& host) {
+  return host.empty() || host == "localhost" || host == "[::1]" || host.rfind("127.", 0) == 0;
+}
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+}  // namespace
+
+log::Level LogLevelOf(const Config& config) {
+  if (config.log_level == "debug") return log::Level::kDebug;
+  if (config.log_level == "warning") return log::Level::kWarning;
+  return config.log_level == "error" ? log::Level::kError : log::Level::kInfo;
+}
+
+EventLog::Limits LogLimitsOf(const Config& config) {
+  EventLog::Limits limits;
+  limits.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
+  limits.retain_bytes = static_cast<uint64_t>(config.retain_bytes);
+  limits.retain_ms = config.retain_age_ms;
+  limits.sync_always = config.fsync == "always";
+  return limits;
+}
+
+Viewers::Limits ViewerLimitsOf(const Config& config) {
+  Viewers::Limits limits;
+  limits.heartbeat_ms = config.heartbeat_ms;
+  limits.stall_ms = config.stall_timeout_ms;
+  return limits;
+}
+
+Gate::Names NamesOf(const Config& config) {
+  Gate::Names names{config.allowed_hosts, config.allowed_origins};
+  for (const std::string& url : config.listen) names.hosts.push_back(HostOf(url));
+  return names;
+}
+
+Status CheckExposure(const Config& config, bool token_chosen) {
+  for (const std::string& url : config.listen) {
+    if (IsLoopback(HostOf(url))) continue;
+    if (!token_chosen) {
+      return Error{"invalid_request",
+                   url + " is reachable from other machines: give --token-file or REEVE_TOKEN"};
+    }
+    log::Warning("{} is reachable from other machines and speaks plain HTTP: put TLS in front of it", url);
+  }
+  return {};
+}
+
+LiveConfig::LiveConfig(ConfigSources sources, Config running, Parts parts)
+    : sources_(std::move(sources)), running_(std::move(running)), parts_(parts) {}
+
+Result<ConfigChange> LiveConfig::Reload() {
+  auto change = Take();
+  if (!change) {
+    log::Failure("reload: everything stays as it was: {}", change.error().message);
+    return change;
+  }
+  log::Info("reloaded; changed: {}", change->applied.empty() ? "nothing" : Join(change->applied));
+  for (const std::string& key : change->needs_restart) {
+    log::Warning("reload: {}: needs a restart or reeve upgrade", key);
+  }
+  return change;
+}
+
+Result<ConfigChange> LiveConfig::Take() {
+  auto loaded = LoadConfig(sources_);
+  if (!loaded) return Error{"invalid_config", loaded.error().message};
+  auto gone = parts_.tokens.Reload();  // the last that can fail: it changes all or nothing
+  if (!gone) return Error{"invalid_config", gone.error().message};
+  for (uint64_t token : *gone) parts_.forget(token);
+  if (!gone->empty()) log::Info("reload: {} tokens are no longer valid", gone->size());
+
+  ConfigChange change = TakeReloadable(loaded->config, running_);
+  log::SetLevel(LogLevelOf(running_));
+  parts_.town.SetLogging(LogLimitsOf(running_), running_.fsync == "interval");
+  parts_.viewers.SetPatience(running_.heartbeat_ms, running_.stall_timeout_ms);
+  parts_.gate.SetNames(NamesOf(running_));
+  return change;
+}
+
+}  // namespace reeve

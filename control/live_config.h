@@ -1,0 +1,58 @@
+// LiveConfig: the settings this daemon goes by, and how others come in while it runs (HUP, POST /reload).
+//
+// Owned by main; on the loop's thread. What it sets outlives it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "control/auth.h"
+#include "control/viewers.h"
+#include "orchestrator/config.h"
+#include "orchestrator/event_log.h"
+#include "process/log.h"
+#include "process/result.h"
+
+namespace reeve {
+
+class Tokens;
+class Town;
+
+// What the parts of the daemon are told at their making, and again by a reload.
+log::Level LogLevelOf(const Config& config);
+EventLog::Limits LogLimitsOf(const Config& config);
+Viewers::Limits ViewerLimitsOf(const Config& config);
+Gate::Names NamesOf(const Config& config);
+// Error: it can be reached from other machines, and nobody chose a token.
+Status CheckExposure(const Config& config, bool token_chosen);
+
+class LiveConfig {
+ public:
+  struct Parts {
+    Town& town;
+    Viewers& viewers;
+    Gate& gate;
+    Tokens& tokens;
+    std::function<void(uint64_t token)> forget;  // what a token that is void had opened
+  };
+  LiveConfig(ConfigSources sources, Config running, Parts parts);
+  LiveConfig(const LiveConfig&) = delete;
+  LiveConfig& operator=(const LiveConfig&) = delete;
+
+  [[nodiscard]] const Config& config() const { return running_; }
+
+  // Reads the file and the tokens again and takes what can change in a running daemon; the rest is named. On
+  // an error ("invalid_config") nothing has changed. Says either in the daemon's log.
+  Result<ConfigChange> Reload();
+
+ private:
+  Result<ConfigChange> Take();
+
+  const ConfigSources sources_;
+  Config running_;
+  Parts parts_;
+};
+
+}  // namespace reeve

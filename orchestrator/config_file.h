@@ -1,0 +1,38 @@
+// ConfigFile: the keys of a TOML file, each with its place, for messages that say where. The only door to
+// toml++.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "process/result.h"
+
+namespace reeve {
+
+struct ConfigFile {
+  struct Place {
+    int line = 0;
+    int column = 0;
+  };
+  struct Entry {
+    enum class Type { kString, kStrings, kInteger, kOther };
+    std::string key;  // at the top level
+    Type type = Type::kOther;
+    std::string type_name;           // "a boolean", for messages
+    std::vector<std::string> words;  // of kString one, of kInteger its digits, of kStrings its elements
+    Place key_place;
+    Place value_place;
+  };
+  std::string path;
+  std::vector<Entry> entries;  // in the order of the file
+
+  // Errors name the file, and the line and column where it is no TOML or has a key twice: "invalid_config".
+  static Result<ConfigFile> Read(const std::string& path);
+  static Result<ConfigFile> Parse(const std::string& text, const std::string& path);
+
+  [[nodiscard]] std::string At(const Place& place) const {
+    return path + ":" + std::to_string(place.line) + ":" + std::to_string(place.column);
+  }
+};
+
+}  // namespace reeve

@@ -1,0 +1,221 @@
+// `reeve serve --config`, --check-config, HUP, POST /reload and POST /drain: orchestrator/CONFIG.md.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/command.h"
+#include "tests/support/daemon.h"
+
+namespace reeve {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class ConfigFileOfADaemon : public testing::Test {
+ protected:
+  void Write(const std::string& text) const { WriteFile(path_, text); }
+  // A daemon that goes by the file.
+  std::unique_ptr<Daemon> Start(std::vector<std::string> environment = {}) const {
+    Daemon::Options options;
+    options.arguments = {"--config", path_};
+    options.environment = std::move(environment);
+    return std::make_unique<Daemon>(options);
+  }
+
+  TempDir folder_;
+  const std::string path_ = folder_.path() + "/config.toml";
+};
+
+using CheckConfig = ConfigFileOfADaemon;
+using Reload = ConfigFileOfADaemon;
+
+TEST_F(CheckConfig, TellsEachSettingAndWhereItCameFrom) {
+  Write("town = \"harbour\"\nheartbeat = \"2s\"\n");
+  Command check({"serve", "--config", path_, "--check-config", "--log-level", "debug"},
+                {"REEVE_HEARTBEAT=3s", "REEVE_TOKEN=a-secret-of-many-characters"});
+  EXPECT_EQ(check.Wait(), 0) << check.err();
+  EXPECT_THAT(check.out(), HasSubstr("town = \"harbour\"  # " + path_ + ":1\n"));
+  EXPECT_THAT(check.out(), HasSubstr("heartbeat = \"3s\"  # REEVE_HEARTBEAT\n"));
+  EXPECT_THAT(check.out(), HasSubstr("log_level = \"debug\"  # --log-level\n"));
+  EXPECT_THAT(check.out(), HasSubstr("drain_timeout = \"10s\"  # default\n"));
+  EXPECT_THAT(check.out() + check.err(), Not(HasSubstr("a-secret")));
+}
+
+TEST_F(CheckConfig, ExitsByWhoseFaultItIs) {
+  Write("hartbeat = \"2s\"\n");
+  Command file({"serve", "--config", path_, "--check-config"});
+  EXPECT_EQ(file.Wait(), 78);
+  EXPECT_EQ(file.err(), "reeve: serve: " + path_ + ":1:1: hartbeat: unknown key; did you mean heartbeat?\n");
+  EXPECT_EQ(file.out(), "");
+  Write("");
+  Command variable({"serve", "--config", path_, "--check-config"}, {"REEVE_FSYNC=often"});
+  EXPECT_EQ(variable.Wait(), 78);
+  EXPECT_THAT(variable.err(), HasSubstr("REEVE_FSYNC: fsync: must be one of"));
+  Command flag({"serve", "--config", path_, "--check-config", "--heartbeat", "soon"});
+  EXPECT_EQ(flag.Wait(), 64);
+  EXPECT_THAT(flag.err(), HasSubstr("--heartbeat: "));
+  Command exposed({"serve", "--check-config", "--config", path_, "--listen", "tcp://0.0.0.0:0"});
+  EXPECT_EQ(exposed.Wait(), 78);
+  EXPECT_THAT(exposed.err(), HasSubstr("reachable from other machines"));
+  Write("token_file = \"" + folder_.path() + "/tokens\"\n");
+  Command tokens({"serve", "--config", path_, "--check-config"});
+  EXPECT_EQ(tokens.Wait(), 78);
+  EXPECT_THAT(tokens.err(), HasSubstr("/tokens: No such file"));
+  // A daemon that is not only asked says the same and does not start.
+  Write("hartbeat = \"2s\"\n");
+  Command serve({"serve", "--config", path_, "--data", folder_.path() + "/data"});
+  EXPECT_EQ(serve.Wait(), 78);
+  EXPECT_EQ(ReadFile(folder_.path() + "/data/lock"), "");
+}
+
+TEST_F(CheckConfig, HelpTellsEverySetting) {
+  Command help({"serve", "--help"});
+  EXPECT_EQ(help.Wait(), 0);
+  for (const char* flag : {"--config", "--check-config", "--listen", "--allowed-host", "--retain-age",
+                           "--drain-timeout", "REEVE_<KEY>"}) {
+    EXPECT_THAT(help.out(), HasSubstr(flag));
+  }
+}
+
+TEST_F(ConfigFileOfADaemon, CommandsFindTheDaemonWhereItsEnvironmentPutIt) {
+  Daemon daemon;
+  Command run({"run", "--", "echo", "found"}, {"REEVE_DATA=" + daemon.data_dir()});
+  EXPECT_EQ(run.Wait(), 0) << run.err();
+  EXPECT_EQ(run.out(), "found\n");
+}
+
+// The environment of an agent that may use the API of the daemon it runs under.
+TEST_F(ConfigFileOfADaemon, ADaemonWithinAnAgentIsNotConfusedByItsEnvironment) {
+  WriteFile(folder_.path() + "/agents-token", "token-of-an-agent-0123456789\n");
+  Write("");
+  auto daemon = Start({"REEVE_TOKEN_FILE=" + folder_.path() + "/agents-token", "REEVE_AGENT_ID=a1",
+                       "REEVE_SERVER=http://127.0.0.1:1"});
+  ASSERT_TRUE(daemon->listening());
+  EXPECT_EQ(daemon->Get("/agents").status, 200);  // by DATA/token
+  EXPECT_EQ(HttpConnection(daemon->address())
+                .Call("GET", "/agents", "", {{"Authorization", "Bearer token-of-an-agent-0123456789"}})
+                .status,
+            401);
+}
+
+TEST_F(Reload, TakesWhatCanChangeAndSaysWhatCannot) {
+  Write("heartbeat = \"1h\"\n");
+  auto daemon = Start();
+  daemon->Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  auto stream = daemon->Stream("/agents/a1/stream");
+  ASSERT_TRUE(stream->UntilEvent("stream.synced"));
+  const Headers named = {{"Origin", "https://harbour.example"}};
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 403);
+
+  Write(
+      "heartbeat = \"50ms\"\nallowed_origins = [\"https://harbour.example\"]\ntown = \"other\"\nlog_level = "
+      "\"debug\"\n");
+  HttpAnswer answer = daemon->Post("/reload");
+  EXPECT_EQ(answer.status, 200) << answer.wire;
+  EXPECT_EQ(answer.Field("applied"), R"(["allowed_origins","log_level","heartbeat"])");
+  EXPECT_EQ(answer.Field("needs_restart"), R"(["town"])");
+  EXPECT_TRUE(stream->UntilEvent("stream.heartbeat"));  // one that was open before
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 200);
+  EXPECT_EQ(daemon->Get("/health").Field("town"), "town");
+  EXPECT_THAT(daemon->log(), HasSubstr("town: needs a restart or reeve upgrade"));
+
+  Write("heartbeat = \"50ms\"\n");
+  daemon->Signal(SIGHUP);
+  EXPECT_TRUE(Eventually(
+      [&] { return HttpConnection(daemon->address()).Call("GET", "/", "", named).status == 403; }));
+}
+
+TEST_F(Reload, AFileThatIsWrongChangesNothing) {
+  Write("allowed_origins = [\"https://harbour.example\"]\n");
+  auto daemon = Start();
+  const Headers named = {{"Origin", "https://harbour.example"}};
+  Write("allowed_origins = []\nfsync = \"often\"\n");
+  HttpAnswer answer = daemon->Post("/reload");
+  EXPECT_EQ(answer.status, 422);
+  EXPECT_EQ(answer.Field("code"), "invalid_config");
+  EXPECT_EQ(answer.Field("detail"), path_ + ":2:9: fsync: must be one of always, interval, never");
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 200);
+  daemon->Signal(SIGHUP);
+  EXPECT_TRUE(Eventually([&] {
+    const std::string log = daemon->log();
+    const size_t first = log.find("everything stays as it was: " + path_ + ":2:9");
+    return first != std::string::npos && log.find("everything stays", first + 1) != std::string::npos;
+  }));
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 200);
+}
+
+// Not even the half that is right: tokens and file are one reload.
+TEST_F(Reload, TokensThatAreWrongChangeNothing) {
+  const std::string tokens = folder_.path() + "/tokens";
+  const std::string admin = "admin-token-0123456789";
+  WriteFile(tokens, admin + "\n");
+  const std::string with_tokens = "token_file = \"" + tokens + "\"\n";
+  Write(with_tokens);
+  auto daemon = Start();
+  const Headers bearer = {{"Authorization", "Bearer " + admin}};
+  const Headers named = {{"Origin", "https://harbour.example"}};
+  Write(with_tokens + "allowed_origins = [\"https://harbour.example\"]\n");
+  WriteFile(tokens, "short\n");
+  HttpAnswer answer = HttpConnection(daemon->address()).Call("POST", "/reload", "", bearer);
+  EXPECT_EQ(answer.status, 422);
+  EXPECT_THAT(answer.Field("detail"), HasSubstr("/tokens line 1"));
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 403);
+  WriteFile(tokens, admin + "\nview viewer-token-0123456789\n");
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("POST", "/reload", "", bearer).status, 200);
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 200);
+  const Headers viewer = {{"Authorization", "Bearer viewer-token-0123456789"}};
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/agents", "", viewer).status, 200);
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("POST", "/reload", "", viewer).status, 403);
+  EXPECT_EQ(HttpConnection(daemon->address()).Call("POST", "/drain", "", viewer).status, 403);
+}
+
+// Logs that are open, and logs that are not, keep to the new limits.
+TEST_F(Reload, RetentionHoldsForLogsThatAreThere) {
+  Write("segment_bytes = \"1MiB\"\n");
+  auto daemon = Start();
+  daemon->Create(R"({"id":"a1","kind":"process","command":["/bin/sh","-c",
+                    "while read n; do seq $n; done"]})");
+  Write("segment_bytes = \"4KiB\"\nretain_bytes = \"64KiB\"\n");
+  ASSERT_EQ(daemon->Post("/reload").status, 200);
+  EXPECT_EQ(daemon->Post("/agents/a1/message", R"({"text":"5000"})").status, 202);
+  EXPECT_TRUE(Eventually([&] {
+    const std::string kept = daemon->LogFiles("a1");
+    return kept.find("\"text\":\"5000\"") != std::string::npos && kept.size() < 200'000;
+  }));
+}
+
+TEST(Drain, DoesWhatTermDoes) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  auto stream = daemon.Stream("/agents/a1/stream");
+  ASSERT_TRUE(stream->UntilEvent("stream.synced"));
+  EXPECT_EQ(daemon.Post("/drain", R"({"timeout_ms":0})").status, 400);
+  EXPECT_EQ(daemon.Post("/drain", R"({"timeout":9})").status, 400);
+  HttpAnswer answer = daemon.Post("/drain", R"({"timeout_ms":20000})");
+  EXPECT_EQ(answer.status, 202) << answer.wire;
+  EXPECT_EQ(answer.Field("status"), "draining");
+  EXPECT_TRUE(stream->UntilEvent("stream.bye"));
+  EXPECT_EQ(daemon.Wait(), 0);
+}
+
+// An agent that does not end: only the time that was given ends the wait.
+TEST(Drain, TakesTheTimeItWasGiven) {
+  Daemon daemon;
+  daemon.Create(
+      R"({"id":"a1","kind":"process","command":["/bin/sh","-c","trap '' TERM; echo on; while :; do sleep 1; done"]})");
+  auto stream = daemon.Stream("/agents/a1/stream?after=0");
+  ASSERT_TRUE(stream->UntilEvent("agent.output"));
+  EXPECT_EQ(daemon.Post("/drain", R"({"timeout_ms":600000})").status, 202);
+  EXPECT_EQ(daemon.Post("/drain").status, 202);  // asked twice: as before
+  EXPECT_EQ(daemon.Wait(500), -1000);
+  daemon.Signal(SIGTERM);  // a signal on top of it: at once
+  EXPECT_EQ(daemon.Wait(), 130);
+}
+
+}  // namespace
+}  // namespace reeve

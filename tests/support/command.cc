@@ -1,0 +1,64 @@
+#include "tests/support/command.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+#include "process/fd.h"
+#include "tests/support/daemon.h"
+
+namespace reeve {
+
+Command::Command(const std::vector<std::string>& arguments, std::vector<std::string> environment,
+                 const std::string& input) {
+  std::vector<std::string> words = {REEVE_BINARY};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  for (const char* name : {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}) {
+    if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
+  }
+  environment.push_back("HOME=" + folder_.path());
+  environment.push_back("XDG_STATE_HOME=" + folder_.path());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::vector<char*> envp;
+  for (std::string& variable : environment) envp.push_back(variable.data());
+  envp.push_back(nullptr);
+  WriteFile(folder_.path() + "/in", input);
+  Fd in(open((folder_.path() + "/in").c_str(), O_RDONLY | O_CLOEXEC));
+  Fd out(open((folder_.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  Fd err(open((folder_.path() + "/err").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  pid_ = fork();
+  if (pid_ != 0) return;
+  dup2(in.get(), 0);
+  dup2(out.get(), 1);
+  dup2(err.get(), 2);
+  execve(argv[0], argv.data(), envp.data());
+  _exit(127);
+}
+
+Command::~Command() {
+  if (pid_ < 0) return;
+  kill(pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+int Command::Wait() {
+  int status = 0;
+  if (!Eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) return -1000;
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+void Command::Signal(int signum) const { kill(pid_, signum); }
+std::string Command::out() const { return ReadFile(folder_.path() + "/out"); }
+std::string Command::err() const { return ReadFile(folder_.path() + "/err"); }
+bool Command::Says(const std::string& text) const {
+  return Eventually([&] { return out().find(text) != std::string::npos; });
+}
+
+}  // namespace reeve
