@@ -45,6 +45,13 @@ class Lines {
     if (!partial_.empty() || skipping_) Deliver(on_line);
   }
 
+  // For a handover (orchestrator/saved_state.h): the line that is not whole yet.
+  static void Members(auto& self, auto& state) {
+    state.Bytes("partial", self.partial_);
+    state("skipping", self.skipping_);
+    state.Check("partial", self.partial_.size() <= self.max_bytes_);
+  }
+
  private:
   static std::string_view WithoutReturn(std::string_view line) {
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);

@@ -9,6 +9,7 @@
 #include "orchestrator/adapters/json_rpc.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent_spec.h"
+#include "orchestrator/saved_state.h"
 #include "process/confined_files.h"
 #include "process/random.h"
 
@@ -26,6 +27,12 @@ struct Models {
   std::string option;   // the id of a configuration option; empty: session/set_model
   std::string current;  // empty: none are offered
   std::string list = "[]";
+
+  static void Members(auto& self, auto& state) {
+    state("option", self.option);
+    state("current", self.current);
+    state.Json("list", self.list);
+  }
 };
 
 // Options may be in groups.
@@ -76,6 +83,9 @@ class AcpAdapter final : public Adapter {
               [this](const std::string& id, std::string_view method, const JsonValue& params) {
                 TakeRequest(id, method, params);
               },
+              [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
+                TakeAnswer(request, answer);
+              },
               [this](std::string_view line) { lines_.TellStray(line); }}),
         events_(host, std::move(text_prefix)) {}
 
@@ -89,11 +99,49 @@ class AcpAdapter final : public Adapter {
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
 
+  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  static void Members(auto& self, auto& state) {
+    state("resume", self.resume_);
+    state("cwd", self.cwd_);
+    state("files", self.files_);
+    state("lines", self.lines_);
+    state("rpc", self.rpc_);
+    state("events", self.events_);
+    state("can_load", self.can_load_);
+    state("login", self.login_);
+    state("loading", self.loading_);
+    state("session", self.session_);
+    state("session_told", self.session_told_);
+    state("models", self.models_);
+    state("held", self.held_);
+    state("prompted", self.prompted_);
+    state("interrupted", self.interrupted_);
+    state("stopping", self.stopping_);
+  }
+
  private:
+  // A prompt that waits while the model is set.
+  struct Held {
+    std::string model;
+    std::string text;
+
+    static void Members(auto& self, auto& state) {
+      state("model", self.model);
+      state("text", self.text);
+    }
+  };
+
+  void MakeTerminals();
+  void TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer& answer);
   void Initialized(const JsonValue& result);
   void OpenSession();
+  void Loaded(const JsonRpcAnswer& answer);
+  void ModelSet(const JsonRpcAnswer& answer);
+  void PromptAnswered(const JsonRpcAnswer& answer);
   void NewSession();
   void Adopt(std::string session, const JsonValue& result);
+  void Demand(std::string_view method, const std::string& params);
   void Refused(const std::string& what, const JsonRpcAnswer& answer);
   void SetModel(const std::string& model, const std::string& text);
   void SendPrompt(const std::string& text);
@@ -106,7 +154,7 @@ class AcpAdapter final : public Adapter {
   void EmitError(const char* code, const std::string& message);
 
   AgentHost& host_;
-  const std::string resume_;
+  std::string resume_;
   std::string cwd_;
   bool files_ = false;                       // it may ask us to read and write those of its folder
   std::unique_ptr<AcpTerminals> terminals_;  // where it may have us run commands
@@ -121,6 +169,7 @@ class AcpAdapter final : public Adapter {
   bool session_told_ = false;
   Models models_;
 
+  std::optional<Held> held_;
   bool prompted_ = false;     // session/prompt was sent and not answered
   bool interrupted_ = false;  // before it was sent
   bool stopping_ = false;
@@ -139,9 +188,16 @@ Status AcpAdapter::Prepare(SpawnSpec& spawn) {
     std::error_code error;
     cwd_ = std::filesystem::current_path(error).string();
   }
-  if (granted("terminal")) terminals_ = std::make_unique<AcpTerminals>(host_, cwd_);
+  if (granted("terminal")) MakeTerminals();
   spawn.stdin_pipe = true;
   return {};
+}
+
+void AcpAdapter::MakeTerminals() {
+  terminals_ = std::make_unique<AcpTerminals>(
+      host_, cwd_, [this](const std::string& id, const Result<std::string>& result) {
+        result ? rpc_.Answer(id, *result) : rpc_.Refuse(id, kRefused, result.error().message);
+      });
 }
 
 void AcpAdapter::OnSpawned() {
@@ -153,10 +209,25 @@ void AcpAdapter::OnSpawned() {
                                  .SetRaw("clientCapabilities", can)
                                  .SetRaw("clientInfo", us)
                                  .Take();
-  Status sent = rpc_.Call("initialize", params, [this](const JsonRpcAnswer& answer) {
-    answer.ok() ? Initialized(answer.result) : Refused("initialize", answer);
-  });
-  if (!sent) host_.OnBroken(sent.error());
+  Demand("initialize", params);
+}
+
+// A call without which nothing goes on.
+void AcpAdapter::Demand(std::string_view method, const std::string& params) {
+  if (Status sent = rpc_.Call(method, params); !sent) host_.OnBroken(sent.error());
+}
+
+void AcpAdapter::TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
+  const std::string& method = request.method;
+  if (method == "session/prompt") return PromptAnswered(answer);
+  if (method == "session/set_model" || method == "session/set_config_option") return ModelSet(answer);
+  if (method == "session/load") return Loaded(answer);
+  if (!answer.ok()) return Refused(method, answer);
+  if (method == "initialize") return Initialized(answer.result);
+  if (method != "session/new") return;
+  std::string id(answer.result["sessionId"].StringOr(""));
+  if (id.empty()) return host_.OnBroken({"handshake_failed", "session/new: its session has no id"});
+  Adopt(std::move(id), answer.result);
 }
 
 void AcpAdapter::Initialized(const JsonValue& result) {
@@ -190,33 +261,26 @@ void AcpAdapter::OpenSession() {
     return NewSession();
   }
   loading_ = true;
-  const std::string params =
-      JsonObject().Set("sessionId", resume_).Set("cwd", cwd_).SetRaw("mcpServers", "[]").Take();
-  Status sent = rpc_.Call("session/load", params, [this](const JsonRpcAnswer& answer) {
-    loading_ = false;
-    if (answer.ok()) {
-      events_.Resumed();
-      return Adopt(resume_, answer.result);
-    }
-    if (answer.error->code == "closed" || answer.error->code == kAuthRequired) {
-      return Refused("session/load", answer);
-    }
-    EmitError("session_lost",
-              "session " + resume_ + " cannot be resumed, a new one is begun: " + answer.error->message);
-    NewSession();
-  });
-  if (!sent) host_.OnBroken(sent.error());
+  Demand("session/load",
+         JsonObject().Set("sessionId", resume_).Set("cwd", cwd_).SetRaw("mcpServers", "[]").Take());
+}
+
+void AcpAdapter::Loaded(const JsonRpcAnswer& answer) {
+  loading_ = false;
+  if (answer.ok()) {
+    events_.Resumed();
+    return Adopt(resume_, answer.result);
+  }
+  if (answer.error->code == "closed" || answer.error->code == kAuthRequired) {
+    return Refused("session/load", answer);
+  }
+  EmitError("session_lost",
+            "session " + resume_ + " cannot be resumed, a new one is begun: " + answer.error->message);
+  NewSession();
 }
 
 void AcpAdapter::NewSession() {
-  const std::string params = JsonObject().Set("cwd", cwd_).SetRaw("mcpServers", "[]").Take();
-  Status sent = rpc_.Call("session/new", params, [this](const JsonRpcAnswer& answer) {
-    if (!answer.ok()) return Refused("session/new", answer);
-    std::string id(answer.result["sessionId"].StringOr(""));
-    if (id.empty()) return host_.OnBroken({"handshake_failed", "session/new: its session has no id"});
-    Adopt(std::move(id), answer.result);
-  });
-  if (!sent) host_.OnBroken(sent.error());
+  Demand("session/new", JsonObject().Set("cwd", cwd_).SetRaw("mcpServers", "[]").Take());
 }
 
 void AcpAdapter::Adopt(std::string session, const JsonValue& result) {
@@ -250,6 +314,7 @@ Status AcpAdapter::Prompt(const std::string& text) {
 }
 
 void AcpAdapter::SetModel(const std::string& model, const std::string& text) {
+  held_ = Held{model, text};
   JsonObject params;
   params.Set("sessionId", session_);
   if (models_.option.empty()) {
@@ -258,17 +323,21 @@ void AcpAdapter::SetModel(const std::string& model, const std::string& text) {
     params.Set("configId", models_.option).Set("value", model);
   }
   Status sent =
-      rpc_.Call(models_.option.empty() ? "session/set_model" : "session/set_config_option", params.Take(),
-                [this, model, text](const JsonRpcAnswer& answer) {
-                  if (answer.ok()) {
-                    models_.current = model;
-                    SendPrompt(text);
-                  } else if (answer.error->code != "closed") {
-                    events_.EndTurn(TurnEnd{TurnEnd::Outcome::kFailed,
-                                            {"model_refused", model + ": " + answer.error->message}});
-                  }
-                });
-  if (!sent) events_.EndTurn(TurnEnd{TurnEnd::Outcome::kFailed, sent.error()});
+      rpc_.Call(models_.option.empty() ? "session/set_model" : "session/set_config_option", params.Take());
+  if (sent) return;
+  held_.reset();
+  events_.EndTurn(TurnEnd{TurnEnd::Outcome::kFailed, sent.error()});
+}
+
+void AcpAdapter::ModelSet(const JsonRpcAnswer& answer) {
+  const Held held = std::exchange(held_, std::nullopt).value_or(Held{});
+  if (answer.ok()) {
+    models_.current = held.model;
+    SendPrompt(held.text);
+  } else if (answer.error->code != "closed") {
+    events_.EndTurn(
+        TurnEnd{TurnEnd::Outcome::kFailed, {"model_refused", held.model + ": " + answer.error->message}});
+  }
 }
 
 void AcpAdapter::SendPrompt(const std::string& text) {
@@ -278,20 +347,20 @@ void AcpAdapter::SendPrompt(const std::string& text) {
   prompted_ = true;
   // Not before: a session that was never spoken to need not be there to be resumed.
   if (!std::exchange(session_told_, true)) host_.OnSession(session_);
-  Status sent = rpc_.Call(
-      "session/prompt", JsonObject().Set("sessionId", session_).SetRaw("prompt", prompt).Take(),
-      [this](const JsonRpcAnswer& answer) {
-        prompted_ = false;
-        if (answer.ok()) return events_.EndTurn(answer.result);
-        if (answer.error->code == "closed") return;
-        Error error = *answer.error;
-        error.code =
-            answer.data["errorName"].StringOr(error.code == kAuthRequired ? "auth_required" : error.code);
-        events_.EndTurn(TurnEnd{TurnEnd::Outcome::kFailed, std::move(error)});
-      });
+  Status sent =
+      rpc_.Call("session/prompt", JsonObject().Set("sessionId", session_).SetRaw("prompt", prompt).Take());
   if (sent) return;
   prompted_ = false;
   events_.EndTurn(TurnEnd{TurnEnd::Outcome::kFailed, sent.error()});
+}
+
+void AcpAdapter::PromptAnswered(const JsonRpcAnswer& answer) {
+  prompted_ = false;
+  if (answer.ok()) return events_.EndTurn(answer.result);
+  if (answer.error->code == "closed") return;
+  Error error = *answer.error;
+  error.code = answer.data["errorName"].StringOr(error.code == kAuthRequired ? "auth_required" : error.code);
+  events_.EndTurn(TurnEnd{TurnEnd::Outcome::kFailed, std::move(error)});
 }
 
 void AcpAdapter::Interrupt() {
@@ -355,9 +424,7 @@ void AcpAdapter::TakeRequest(const std::string& id, std::string_view method, con
   } else if (files_ && method == "fs/write_text_file") {
     WriteFile(id, params);
   } else if (terminals_ && method.substr(0, 9) == "terminal/") {
-    terminals_->Take(method, params, [this, id](const Result<std::string>& result) {
-      result ? rpc_.Answer(id, *result) : rpc_.Refuse(id, kRefused, result.error().message);
-    });
+    terminals_->Take(id, method, params);
   } else {
     // kilo asks to write every file that it edits, granted or not, and does it itself when refused.
     if (method.substr(0, 3) != "fs/") TellOther(method, params);

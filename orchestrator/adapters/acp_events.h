@@ -49,6 +49,23 @@ class AcpEvents {
   // say.
   void Exited() { content_.EndTurn(); }
 
+  static void Members(auto& self, auto& state) {
+    state("content", self.content_);
+    state("prefix", self.prefix_);
+    state("texts", self.texts_);
+    state("open", self.open_);
+    state("calls", self.calls_);
+    state("pending", self.pending_);
+    state("title", self.title_);
+    state.Json("plan", self.plan_);
+    state("cost", self.cost_);
+    state("cost_before", self.cost_before_);
+    state("has_cost", self.has_cost_);
+    state("cost_unknown", self.cost_unknown_);
+    state("in_turn", self.in_turn_);
+    state("interrupted", self.interrupted_);
+  }
+
  private:
   struct Call {
     std::string name;
@@ -56,11 +73,26 @@ class AcpEvents {
     std::string output;                                      // as it was last said
     size_t told = 0;                                         // bytes of it
     std::vector<std::pair<std::string, std::string>> edits;  // path and diff
+
+    static void Members(auto& self, auto& state) {
+      state("name", self.name);
+      state.Json("input", self.input);
+      state("output", self.output);
+      state("told", self.told);
+      state("edits", self.edits);
+    }
   };
   struct Pending {
     std::string rpc_id;
     std::string allow, reject;  // ids of options; empty: none
-    bool of_turn;               // asked within a turn, which takes it along
+    bool of_turn = true;        // asked within a turn, which takes it along
+
+    static void Members(auto& self, auto& state) {
+      state.Json("rpc_id", self.rpc_id);
+      state("allow", self.allow);
+      state("reject", self.reject);
+      state("of_turn", self.of_turn);
+    }
   };
 
   void TakeChunk(TurnContent::Text kind, const JsonValue& update);
@@ -71,12 +103,18 @@ class AcpEvents {
 
   AgentHost& host_;
   TurnContent content_;
-  const std::string prefix_;
+  std::string prefix_;
   int texts_ = 0;  // that began in this process
   struct OpenText {
-    TurnContent::Text kind;
+    TurnContent::Text kind = TurnContent::Text::kAssistant;
     std::string theirs;  // their id, or empty
     std::string id;      // ours
+
+    static void Members(auto& self, auto& state) {
+      state.Enum("kind", self.kind, TurnContent::kTexts);
+      state("theirs", self.theirs);
+      state("id", self.id);
+    }
   };
   std::optional<OpenText> open_;
   std::map<std::string, Call, std::less<>> calls_;       // of the turn, by their ids

@@ -17,31 +17,35 @@ std::string_view FromWholeCharacter(std::string_view text) {
 
 }  // namespace
 
-void AcpTerminals::Take(std::string_view method, const JsonValue& params, Done done) {
-  if (method == "terminal/create") return done(Create(params));
-  const std::string id(params["terminalId"].StringOr(""));
-  auto found = terminals_.find(id);
-  if (found == terminals_.end()) return done(Error{"not_found", "there is no terminal " + id.substr(0, 64)});
+void AcpTerminals::Take(const std::string& id, std::string_view method, const JsonValue& params) {
+  if (method == "terminal/create") return on_done_(id, Create(params));
+  const std::string name(params["terminalId"].StringOr(""));
+  auto found = terminals_.find(name);
+  if (found == terminals_.end()) {
+    return on_done_(id, Error{"not_found", "there is no terminal " + name.substr(0, 64)});
+  }
   Terminal& terminal = *found->second;
   if (method == "terminal/output") {
     JsonObject result;
     result.Set("output", terminal.truncated ? FromWholeCharacter(terminal.output) : terminal.output);
     result.Set("truncated", terminal.truncated);
     if (terminal.exit) result.SetRaw("exitStatus", ExitJson(*terminal.exit));
-    done(result.Take());
+    on_done_(id, result.Take());
   } else if (method == "terminal/wait_for_exit") {
-    if (terminal.exit) return done(ExitJson(*terminal.exit));
-    terminal.waiting.push_back(std::move(done));
+    if (terminal.exit) return on_done_(id, ExitJson(*terminal.exit));
+    terminal.waiting.push_back(id);
   } else if (method == "terminal/kill") {
     if (terminal.child) terminal.child->Stop(0);
-    done(std::string("{}"));
+    on_done_(id, std::string("{}"));
   } else if (method == "terminal/release") {
     const std::unique_ptr<Terminal> gone = std::move(found->second);  // what runs in it is killed
     terminals_.erase(found);
-    for (Done& waiting : gone->waiting) waiting(Error{"released", "the terminal was released"});
-    done(std::string("{}"));
+    for (const std::string& waiting : gone->waiting) {
+      on_done_(waiting, Error{"released", "the terminal was released"});
+    }
+    on_done_(id, std::string("{}"));
   } else {
-    done(Error{"not_supported", "reeve does not do this"});
+    on_done_(id, Error{"not_supported", "reeve does not do this"});
   }
 }
 
@@ -68,18 +72,21 @@ Result<std::string> AcpTerminals::Create(const JsonValue& params) {
   terminal->limit = static_cast<size_t>(
       std::clamp<int64_t>(params["outputByteLimit"].AsInt().value_or(kMaxOutput), 0, kMaxOutput));
   Terminal* made = terminal.get();
-  auto child = host_.SpawnBeside(std::move(spawn),
-                                 {[made](Child::Output, std::string_view bytes) { Keep(*made, bytes); },
-                                  [made](const ExitStatus& exit) {
-                                    made->exit = exit;
-                                    made->child.reset();
-                                    for (Done& done : std::exchange(made->waiting, {})) done(ExitJson(exit));
-                                  }});
+  auto child = host_.SpawnBeside(std::move(spawn), HandlersOf(*made));
   if (!child) return child.error();
   made->child = std::move(*child);
   const std::string id = "term-" + std::to_string(++made_);
   terminals_.emplace(id, std::move(terminal));
   return JsonObject().Set("terminalId", id).Take();
+}
+
+Child::Handlers AcpTerminals::HandlersOf(Terminal& terminal) {
+  return {[&terminal](Child::Output, std::string_view bytes) { Keep(terminal, bytes); },
+          [this, &terminal](const ExitStatus& exit) {
+            terminal.exit = exit;
+            terminal.child.reset();
+            for (const std::string& id : std::exchange(terminal.waiting, {})) on_done_(id, ExitJson(exit));
+          }};
 }
 
 void AcpTerminals::Keep(Terminal& terminal, std::string_view bytes) {

@@ -27,13 +27,15 @@ class AcpTerminals {
   static constexpr size_t kMax = 64;  // not released yet
   static constexpr int64_t kMaxOutput = int64_t{1} << 20;
 
-  using Done = std::function<void(Result<std::string>)>;  // a JSON result, or why not
+  // To a request, by its id: a JSON result, or why not.
+  using OnDone = std::function<void(const std::string& id, const Result<std::string>& result)>;
 
   // `cwd` is where commands run that name no folder.
-  AcpTerminals(AgentHost& host, std::string cwd) : host_(host), cwd_(std::move(cwd)) {}
+  AcpTerminals(AgentHost& host, std::string cwd, OnDone on_done)
+      : host_(host), cwd_(std::move(cwd)), on_done_(std::move(on_done)) {}
 
-  // One terminal/METHOD. `done` once: at once, but for wait_for_exit.
-  void Take(std::string_view method, const JsonValue& params, Done done);
+  // One terminal/METHOD by this id. It is done once: at once, but for wait_for_exit.
+  void Take(const std::string& id, std::string_view method, const JsonValue& params);
   // The agent's process has gone: no answer reaches it, and what runs ends.
   void Close();
 
@@ -44,15 +46,17 @@ class AcpTerminals {
     size_t limit = kMaxOutput;
     std::unique_ptr<Child> child;  // while it runs
     std::optional<ExitStatus> exit;
-    std::vector<Done> waiting;
+    std::vector<std::string> waiting;  // requests, by their ids
   };
 
   Result<std::string> Create(const JsonValue& params);
+  Child::Handlers HandlersOf(Terminal& terminal);
   static void Keep(Terminal& terminal, std::string_view bytes);
   static std::string ExitJson(const ExitStatus& exit);
 
   AgentHost& host_;
   const std::string cwd_;
+  const OnDone on_done_;
   uint64_t made_ = 0;
   std::map<std::string, std::unique_ptr<Terminal>, std::less<>> terminals_;
 };

@@ -30,6 +30,12 @@ struct TurnEnd {
   enum class Outcome { kCompleted, kFailed, kCancelled };
   Outcome outcome = Outcome::kCompleted;
   Error error{};  // code and message as the agent gave them
+
+  static constexpr const char* kOutcomes[] = {"completed", "failed", "cancelled"};
+  static void Members(auto& self, auto& state) {
+    state.Enum("outcome", self.outcome, kOutcomes);
+    state("error", self.error);
+  }
 };
 
 // What the agent waits for a person to say: whether it may use a tool (an approval), or something it wants to
@@ -42,6 +48,16 @@ struct ApprovalRequest {
   bool elicitation = false;
   std::string message;  // the question; of an approval: what the agent says of it, if anything
   std::string schema;   // of an elicitation: JSON Schema of `content`
+
+  static void Members(auto& self, auto& state) {
+    state("id", self.id);
+    state("tool", self.tool);
+    state.Json("input", self.input);
+    state("call_id", self.call_id);
+    state("elicitation", self.elicitation);
+    state("message", self.message);
+    state.Json("schema", self.schema);
+  }
 };
 // What an approval got. Only the outcome reaches an adapter: what "always" means is the agent's own business.
 struct ApprovalAnswer {

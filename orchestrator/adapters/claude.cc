@@ -11,6 +11,7 @@
 #include "orchestrator/adapters/questions.h"
 #include "orchestrator/adapters/tool_names.h"
 #include "orchestrator/agent_spec.h"
+#include "orchestrator/saved_state.h"
 #include "process/random.h"
 
 namespace reeve {
@@ -138,6 +139,23 @@ class ClaudeAdapter final : public Adapter {
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
 
+  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  static void Members(auto& self, auto& state) {
+    state("resume", self.resume_);
+    state("events", self.events_);
+    state("lines", self.lines_);
+    state.Enum("state", self.state_, kStates);
+    state("model", self.model_);
+    state.Json("models", self.models_);
+    state("held", self.held_);
+    state("requests", self.requests_);
+    state("awaited", self.awaited_);
+    state("interrupting", self.interrupting_);
+    state("pending", self.pending_);
+    state("turns", self.turns_);
+  }
+
  private:
   enum class State {
     kStarting,  // it has not answered the handshake
@@ -145,39 +163,66 @@ class ClaudeAdapter final : public Adapter {
     kStopping,  // its turn is being ended
     kClosed,    // its stdin is closed: it ends by itself
   };
+  static constexpr const char* kStates[] = {"starting", "ready", "stopping", "closed"};
   struct Pending {
     ApprovalRequest request;
     bool call = false;  // a tool call; otherwise an MCP server's elicitation
+
+    static void Members(auto& self, auto& state) {
+      state("request", self.request);
+      state("call", self.call);
+    }
   };
-  using OnResponse = std::function<void(const JsonValue& response)>;
+  // A request of ours that waits for its response.
+  struct Awaited {
+    std::string name;
+    std::string model;  // of set_model
+
+    static void Members(auto& self, auto& state) {
+      state("name", self.name);
+      state("model", self.model);
+    }
+  };
+  // A prompt that waits while the model changes.
+  struct Held {
+    std::string request;  // that changes it
+    std::string uuid;
+    std::string text;
+
+    static void Members(auto& self, auto& state) {
+      state("request", self.request);
+      state("uuid", self.uuid);
+      state("text", self.text);
+    }
+  };
 
   void TakeLine(std::string_view line);
   bool TakeResponse(const JsonValue& line);
   void TakeRequest(const JsonValue& line);
   void TakeReady(const JsonValue& response);
+  void TakeModel(const std::string& request_id, const std::string& model, const JsonValue& response);
   void TakeFailedStart(const JsonValue& result);
   void ForgetEnded();
   [[nodiscard]] std::optional<Pending> Take(const std::string& id);
 
   Status Send(const std::string& line) { return WriteOrBreak(host_, line + "\n"); }
-  Status Request(const char* name, JsonObject request, OnResponse on_response);
+  Result<std::string> Request(const char* name, JsonObject request, std::string model = {});
   void Respond(const std::string& id, const std::string& response);
   void Refuse(std::string_view id, const std::string& error);
   Status SendPrompt(const std::string& uuid, const std::string& text);
   void Close();
 
   AgentHost& host_;
-  const std::string resume_;
+  std::string resume_;
   ClaudeEvents events_;
   OutputLines lines_;
 
   State state_ = State::kStarting;
   std::string model_;   // what it was told
   std::string models_;  // what it can be told, a JSON array
-  std::optional<std::pair<std::string, std::string>>
-      held_;  // a prompt, and its uuid, while the model changes
+  std::optional<Held> held_;
   int requests_ = 0;
-  std::map<std::string, OnResponse, std::less<>> awaited_;
+  std::map<std::string, Awaited, std::less<>> awaited_;  // by the request's id
   bool interrupting_ = false;
   std::map<std::string, Pending> pending_;
   uint64_t turns_ = 0;  // that have ended and been seen to
@@ -229,8 +274,7 @@ Status ClaudeAdapter::Prepare(SpawnSpec& spawn) {
 }
 
 void ClaudeAdapter::OnSpawned() {
-  (void)Request("initialize", std::move(JsonObject().SetRaw("hooks", "null")),
-                [this](const JsonValue& response) { TakeReady(response); });
+  (void)Request("initialize", std::move(JsonObject().SetRaw("hooks", "null")));
 }
 
 void ClaudeAdapter::OnExited() {
@@ -269,9 +313,16 @@ void ClaudeAdapter::TakeLine(std::string_view text) {
 bool ClaudeAdapter::TakeResponse(const JsonValue& response) {
   auto awaited = awaited_.find(response["request_id"].StringOr(""));
   if (awaited == awaited_.end()) return response["subtype"].StringOr("") == "success";
-  const OnResponse on_response = std::move(awaited->second);
+  const auto [id, request] = std::move(*awaited);
   awaited_.erase(awaited);
-  on_response(response);
+  if (request.name == "initialize") {
+    TakeReady(response);
+  } else if (request.name == "set_model") {
+    TakeModel(id, request.model, response);
+  } else if (request.name == "interrupt") {
+    interrupting_ = false;
+    events_.InterruptTaken();
+  }
   return true;
 }
 
@@ -307,15 +358,17 @@ void ClaudeAdapter::TakeFailedStart(const JsonValue& result) {
   host_.OnSession("");
 }
 
-Status ClaudeAdapter::Request(const char* name, JsonObject request, OnResponse on_response) {
-  const std::string id = std::string(name) + "-" + std::to_string(++requests_);
+// Its id.
+Result<std::string> ClaudeAdapter::Request(const char* name, JsonObject request, std::string model) {
+  std::string id = std::string(name) + "-" + std::to_string(++requests_);
   Status sent = Send(JsonObject()
                          .Set("type", "control_request")
                          .Set("request_id", id)
                          .SetRaw("request", request.Set("subtype", name).Take())
                          .Take());
-  if (sent) awaited_.emplace(id, std::move(on_response));
-  return sent;
+  if (!sent) return sent.error();
+  awaited_.emplace(id, Awaited{name, std::move(model)});
+  return id;
 }
 
 void ClaudeAdapter::Respond(const std::string& id, const std::string& response) {
@@ -338,21 +391,24 @@ Status ClaudeAdapter::Prompt(const std::string& text) {
   JsonObject request;
   const std::string model = host_.model();
   model.empty() ? request.SetRaw("model", "null") : request.Set("model", model);  // null: its own default
-  Status sent = Request("set_model", std::move(request), [this, model](const JsonValue& response) {
-    if (response["subtype"].StringOr("") == "success") model_ = model;
-    if (!held_) return;
-    const auto [held_uuid, held_text] = std::move(*std::exchange(held_, std::nullopt));
-    Status prompted =
-        model_ == model
-            ? SendPrompt(held_uuid, held_text)
-            : Status(Error{"model_refused",
-                           "model " + model + ": " + std::string(response["error"].StringOr("refused"))});
-    if (!prompted) events_.PromptEnded({TurnEnd::Outcome::kFailed, prompted.error()});
-  });
-  if (!sent) return sent;
-  held_.emplace(uuid, text);
+  auto sent = Request("set_model", std::move(request), model);
+  if (!sent) return sent.error();
+  held_ = Held{*sent, uuid, text};
   events_.PromptSent(uuid);
   return {};
+}
+
+void ClaudeAdapter::TakeModel(const std::string& request_id, const std::string& model,
+                              const JsonValue& response) {
+  const bool set = response["subtype"].StringOr("") == "success";
+  if (set) model_ = model;
+  if (!held_ || held_->request != request_id) return;
+  const Held held = std::move(*std::exchange(held_, std::nullopt));
+  Status prompted =
+      set ? SendPrompt(held.uuid, held.text)
+          : Status(Error{"model_refused",
+                         "model " + model + ": " + std::string(response["error"].StringOr("refused"))});
+  if (!prompted) events_.PromptEnded({TurnEnd::Outcome::kFailed, prompted.error()});
 }
 
 Status ClaudeAdapter::SendPrompt(const std::string& uuid, const std::string& text) {
@@ -370,12 +426,7 @@ void ClaudeAdapter::Interrupt() {
   }
   if (interrupting_ || state_ == State::kClosed) return;
   // A prompt that it has not begun goes too.
-  Status sent =
-      Request("interrupt", std::move(JsonObject().Set("cancel_queued", true)), [this](const JsonValue&) {
-        interrupting_ = false;
-        events_.InterruptTaken();
-      });
-  interrupting_ = sent.ok();
+  interrupting_ = Request("interrupt", std::move(JsonObject().Set("cancel_queued", true))).ok();
 }
 
 // Idle, it exits as soon as its stdin is closed; a tool that runs would keep it. The TERM is asked for only

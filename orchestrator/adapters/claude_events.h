@@ -45,11 +45,29 @@ class ClaudeEvents {
   // Whether anything works in the background: the program stays for it.
   [[nodiscard]] bool has_background() const;
 
+  static void Members(auto& self, auto& state) {
+    state("messages", self.messages_);
+    state("session", self.session_);
+    state("sub_agents", self.sub_agents_);
+    state("shells", self.shells_);
+    state("open", self.open_);
+    state("working", self.working_);
+    state("held", self.held_);
+    state("prompt", self.prompt_);
+    state("queued", self.queued_);
+    state("ended", self.ended_);
+  }
+
  private:
   void EndContent(std::string_view error);
   struct SubAgent {
     std::string title;
     bool background = false;
+
+    static void Members(auto& self, auto& state) {
+      state("title", self.title);
+      state("background", self.background);
+    }
   };
 
   bool TakeKnown(std::string_view type, const JsonValue& line);

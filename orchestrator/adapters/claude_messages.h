@@ -32,6 +32,12 @@ class ClaudeMessages {
     std::string name;     // common
     std::string input;    // JSON object
     std::string session;  // of the sub-agent that called, or empty
+
+    static void Members(auto& self, auto& state) {
+      state("name", self.name);
+      state.Json("input", self.input);
+      state("session", self.session);
+    }
   };
   // A call is known to have begun; the first word on it is told.
   void BeginCall(const std::string& call_id, Call call);
@@ -47,18 +53,46 @@ class ClaudeMessages {
   // The process resumed a session: what it says the whole of it cost includes an unknown part.
   void ForgetCost() { total_cost_usd_.reset(); }
 
+  static void Members(auto& self, auto& state) {
+    state("open", self.open_);
+    state("message", self.message_);
+    state("numbered", self.numbered_);
+    state("texts", self.texts_);
+    state("calls", self.calls_);
+    state("closed", self.closed_);
+    state("api_error", self.api_error_);
+    state("turn", self.turn_);
+    state("running", self.running_);
+    state("prompt_tokens", self.prompt_tokens_);
+    state("total_cost_usd", self.total_cost_usd_);
+  }
+
  private:
   struct Text {
     std::string message;  // upstream id
     std::string id;
     bool spoken = true;  // otherwise thought
     std::string said;
+
+    static void Members(auto& self, auto& state) {
+      state("message", self.message);
+      state("id", self.id);
+      state("spoken", self.spoken);
+      state("said", self.said);
+    }
   };
   struct Usage {
     int64_t input_tokens = 0;
     int64_t output_tokens = 0;
     double cost_usd = 0;
     bool has_cost = false;
+
+    static void Members(auto& self, auto& state) {
+      state("input_tokens", self.input_tokens);
+      state("output_tokens", self.output_tokens);
+      state("cost_usd", self.cost_usd);
+      state("has_cost", self.has_cost);
+    }
   };
 
   std::string NextId(std::string_view message_id);

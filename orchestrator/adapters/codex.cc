@@ -8,6 +8,7 @@
 #include "orchestrator/adapters/json_rpc.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent_spec.h"
+#include "orchestrator/saved_state.h"
 
 namespace reeve {
 
@@ -32,6 +33,9 @@ class CodexAdapter final : public Adapter {
                   rpc_.Refuse(id, JsonRpc::kMethodNotFound, "reeve does not do this");
                 }
               },
+              [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
+                TakeAnswer(request, answer);
+              },
               [this](std::string_view line) { lines_.TellStray(line); }}),
         events_(host) {}
 
@@ -47,25 +51,45 @@ class CodexAdapter final : public Adapter {
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
 
- private:
-  using Models = std::vector<std::string>;
-  using OnModels = std::function<void(Result<std::string>)>;
+  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  static void Members(auto& self, auto& state) {
+    state("resume", self.resume_);
+    state("cwd", self.cwd_);
+    state("policy_configured", self.policy_configured_);
+    state("lines", self.lines_);
+    state("rpc", self.rpc_);
+    state("events", self.events_);
+    state("models_asked", self.models_asked_);
+    state("models", self.models_);
+    state("interrupt_wanted", self.interrupt_wanted_);
+    state("stopping", self.stopping_);
+  }
 
+ private:
+  void TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer& answer);
   void OpenThread();
+  void StartThread();
   void AdoptThread(const JsonValue& thread);
   [[nodiscard]] JsonObject ThreadParams() const;
-  void Demand(std::string_view method, std::string_view params, JsonRpc::OnAnswer answered);
-  void AskForModels(const std::string& cursor, Models models, const OnModels& done);
+  void Demand(std::string_view method, std::string_view params);
+  void AskForModels(const std::string& cursor);
+  void TakeModels(const JsonRpcAnswer& answer);
+  void TellModels(const Result<std::string>& models);
   void Advance();
   void EmitError(const char* code, const std::string& message);
 
   AgentHost& host_;
-  const std::string resume_;
+  std::string resume_;
   std::string cwd_;
   bool policy_configured_ = false;  // by the command line: then we leave it alone
   OutputLines lines_;
   JsonRpc rpc_;
   CodexEvents events_;
+
+  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
+  bool models_asked_ = false;
+  std::vector<std::string> models_;  // JSON, of the pages that came
 
   bool interrupt_wanted_ = false;
   bool stopping_ = false;
@@ -98,23 +122,38 @@ void CodexAdapter::OnSpawned() {
       JsonObject().Set("name", "reeve").Set("title", "reeve").Set("version", "1").Take();
   // Without it, codex does not ask a person (item/tool/requestUserInput).
   const std::string capabilities = JsonObject().Set("experimentalApi", true).Take();
-  Demand("initialize", JsonObject().SetRaw("clientInfo", client).SetRaw("capabilities", capabilities).Take(),
-         [this](const JsonRpcAnswer&) {
-           (void)rpc_.Notify("initialized", "{}");
-           OpenThread();
-         });
+  Demand("initialize", JsonObject().SetRaw("clientInfo", client).SetRaw("capabilities", capabilities).Take());
 }
 
 // A call without which nothing goes on.
-void CodexAdapter::Demand(std::string_view method, std::string_view params, JsonRpc::OnAnswer answered) {
-  const std::string what(method);
-  Status sent =
-      rpc_.Call(method, params, [this, what, answered = std::move(answered)](const JsonRpcAnswer& answer) {
-        if (answer.ok()) return answered(answer);
-        if (answer.error->code == "closed") return;
-        host_.OnBroken({"handshake_failed", "codex: " + what + ": " + answer.error->message});
-      });
-  if (!sent) host_.OnBroken(sent.error());
+void CodexAdapter::Demand(std::string_view method, std::string_view params) {
+  if (Status sent = rpc_.Call(method, params); !sent) host_.OnBroken(sent.error());
+}
+
+void CodexAdapter::TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
+  const std::string& method = request.method;
+  const std::string why = answer.ok() ? "" : "codex: " + answer.error->message;
+  if (method == "turn/steer") {
+    return host_.OnSteered(request.about, answer.ok() ? Status() : Error{"not_steered", why});
+  }
+  if (method == "model/list") return TakeModels(answer);
+  if (!answer.ok() && answer.error->code == "closed") return;
+  if (method == "turn/start") {
+    if (!answer.ok()) events_.PromptRefused({"prompt_refused", why});
+  } else if (method == "turn/interrupt") {
+    if (!answer.ok() && events_.in_turn()) EmitError("interrupt_failed", why);
+  } else if (method == "thread/resume" && !answer.ok()) {
+    EmitError("session_lost",
+              "thread " + resume_ + " cannot be resumed, a new one is begun: " + answer.error->message);
+    StartThread();
+  } else if (!answer.ok()) {
+    host_.OnBroken({"handshake_failed", "codex: " + method + ": " + answer.error->message});
+  } else if (method == "initialize") {
+    (void)rpc_.Notify("initialized", "{}");
+    OpenThread();
+  } else if (method == "thread/start" || method == "thread/resume") {
+    AdoptThread(answer.result["thread"]);
+  }
 }
 
 JsonObject CodexAdapter::ThreadParams() const {
@@ -128,22 +167,11 @@ JsonObject CodexAdapter::ThreadParams() const {
 }
 
 void CodexAdapter::OpenThread() {
-  auto start = [this] {
-    Demand("thread/start", ThreadParams().Take(),
-           [this](const JsonRpcAnswer& answer) { AdoptThread(answer.result["thread"]); });
-  };
-  if (resume_.empty()) return start();
-  Status sent = rpc_.Call(
-      "thread/resume", ThreadParams().Set("threadId", resume_).Set("excludeTurns", true).Take(),
-      [this, start](const JsonRpcAnswer& answer) {
-        if (answer.ok()) return AdoptThread(answer.result["thread"]);
-        if (answer.error->code == "closed") return;
-        EmitError("session_lost",
-                  "thread " + resume_ + " cannot be resumed, a new one is begun: " + answer.error->message);
-        start();
-      });
-  if (!sent) host_.OnBroken(sent.error());
+  if (resume_.empty()) return StartThread();
+  Demand("thread/resume", ThreadParams().Set("threadId", resume_).Set("excludeTurns", true).Take());
 }
+
+void CodexAdapter::StartThread() { Demand("thread/start", ThreadParams().Take()); }
 
 void CodexAdapter::AdoptThread(const JsonValue& thread) {
   const std::string id(thread["id"].StringOr(""));
@@ -165,10 +193,7 @@ Status CodexAdapter::Prompt(const std::string& text) {
   params.Set("threadId", events_.thread()).SetRaw("input", TextInput(text));
   if (!host_.model().empty()) params.Set("model", host_.model());
   interrupt_wanted_ = false;
-  Status sent = rpc_.Call("turn/start", params.Take(), [this](const JsonRpcAnswer& answer) {
-    if (answer.ok() || answer.error->code == "closed") return;
-    events_.PromptRefused({"prompt_refused", "codex: " + answer.error->message});
-  });
+  Status sent = rpc_.Call("turn/start", params.Take());
   if (sent) events_.PromptSent();
   return sent;
 }
@@ -186,10 +211,7 @@ void CodexAdapter::Steer(const std::string& id, const std::string& text) {
                                  .Set("expectedTurnId", events_.turn())
                                  .SetRaw("input", TextInput(text))
                                  .Take();
-  Status sent = rpc_.Call("turn/steer", params, [this, id](const JsonRpcAnswer& answer) {
-    host_.OnSteered(id, answer.ok() ? Status() : Error{"not_steered", "codex: " + answer.error->message});
-  });
-  if (!sent) host_.OnSteered(id, sent);
+  if (Status sent = rpc_.Call("turn/steer", params, id); !sent) host_.OnSteered(id, sent);
 }
 
 bool CodexAdapter::PrepareStop() {
@@ -206,10 +228,7 @@ void CodexAdapter::Advance() {
     // The sub-agents too: they would go on.
     for (const auto& [thread, turn] : events_.Running()) {
       const std::string params = JsonObject().Set("threadId", thread).Set("turnId", turn).Take();
-      (void)rpc_.Call("turn/interrupt", params, [this](const JsonRpcAnswer& answer) {
-        if (answer.ok() || answer.error->code == "closed" || !events_.in_turn()) return;
-        EmitError("interrupt_failed", "codex: " + answer.error->message);
-      });
+      (void)rpc_.Call("turn/interrupt", params);
     }
   }
   // At the end of its input codex leaves by itself, at once.
@@ -229,28 +248,37 @@ void CodexAdapter::Answer(const std::string& elicitation_id, const ElicitationAn
   if (auto reply = events_.Answer(elicitation_id, answer)) rpc_.Answer(reply->rpc_id, reply->result);
 }
 
-void CodexAdapter::ListModels(std::function<void(Result<std::string>)> done) { AskForModels("", {}, done); }
+void CodexAdapter::ListModels(std::function<void(Result<std::string>)> done) {
+  models_wanted_.push_back(std::move(done));
+  if (std::exchange(models_asked_, true)) return;
+  models_.clear();
+  AskForModels("");
+}
 
-void CodexAdapter::AskForModels(const std::string& cursor, Models models, const OnModels& done) {
+void CodexAdapter::AskForModels(const std::string& cursor) {
   JsonObject params;
   if (!cursor.empty()) params.Set("cursor", cursor);
-  Status sent = rpc_.Call(
-      "model/list", params.Take(),
-      [this, models = std::move(models), done](const JsonRpcAnswer& answer) mutable {
-        if (!answer.ok()) return done(Error{"models_unknown", "codex: " + answer.error->message});
-        for (const JsonValue& model : answer.result["data"].Elements()) {
-          const std::string_view id = model["model"].StringOr(model["id"].StringOr(""));
-          models.push_back(JsonObject().Set("id", id).Set("name", model["displayName"].AsString()).Take());
-        }
-        const std::string next(answer.result["nextCursor"].StringOr(""));
-        const bool page = answer.result["data"].size() > 0;
-        if (page && !next.empty() && models.size() < kMaxModels)
-          return AskForModels(next, std::move(models), done);
-        JsonArray all;
-        for (const std::string& model : models) all.AddRaw(model);
-        done(all.Take());
-      });
-  if (!sent) done(sent.error());
+  if (Status sent = rpc_.Call("model/list", params.Take()); !sent) TellModels(sent.error());
+}
+
+void CodexAdapter::TakeModels(const JsonRpcAnswer& answer) {
+  if (!answer.ok()) return TellModels(Error{"models_unknown", "codex: " + answer.error->message});
+  for (const JsonValue& model : answer.result["data"].Elements()) {
+    const std::string_view id = model["model"].StringOr(model["id"].StringOr(""));
+    models_.push_back(JsonObject().Set("id", id).Set("name", model["displayName"].AsString()).Take());
+  }
+  const std::string next(answer.result["nextCursor"].StringOr(""));
+  const bool page = answer.result["data"].size() > 0;
+  if (page && !next.empty() && models_.size() < kMaxModels) return AskForModels(next);
+  JsonArray all;
+  for (const std::string& model : models_) all.AddRaw(model);
+  TellModels(all.Take());
+}
+
+void CodexAdapter::TellModels(const Result<std::string>& models) {
+  models_asked_ = false;
+  models_.clear();
+  for (const auto& done : std::exchange(models_wanted_, {})) done(models);
 }
 
 void CodexAdapter::EmitError(const char* code, const std::string& message) {

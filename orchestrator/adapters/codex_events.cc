@@ -216,6 +216,11 @@ void CodexEvents::SetThread(std::string id) {
   thread_ = std::move(id);
 }
 
+std::string CodexEvents::turn() const {
+  auto ours = threads_.find(thread_);
+  return ours == threads_.end() ? "" : ours->second.turn;
+}
+
 std::string CodexEvents::SessionOf(std::string_view thread) const {
   return std::string(Ours(thread) ? std::string_view() : thread);
 }

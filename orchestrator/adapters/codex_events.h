@@ -33,7 +33,7 @@ class CodexEvents {
   [[nodiscard]] bool awaiting_turn() const { return awaiting_turn_; }
   [[nodiscard]] bool in_turn() const { return in_turn_; }
   // Our thread's turn, to be steered; empty: none.
-  [[nodiscard]] const std::string& turn() const { return threads_.at(thread_).turn; }
+  [[nodiscard]] std::string turn() const;
   // What runs, as thread and turn: ours and the sub-agents'.
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> Running() const;
 
@@ -54,25 +54,59 @@ class CodexEvents {
   // say.
   void Exited() { content_.EndTurn(); }
 
+  static void Members(auto& self, auto& state) {
+    state("content", self.content_);
+    state("thread", self.thread_);
+    state("session_told", self.session_told_);
+    state("threads", self.threads_);
+    state("pending", self.pending_);
+    state("warned", self.warned_);
+    state("awaiting_turn", self.awaiting_turn_);
+    state("in_turn", self.in_turn_);
+    state("end", self.end_);
+    state("told", self.told_);
+  }
+
  private:
   struct Usage {
     int64_t input_tokens = 0;
     int64_t output_tokens = 0;
     bool operator==(const Usage&) const = default;
+
+    static void Members(auto& self, auto& state) {
+      state("input_tokens", self.input_tokens);
+      state("output_tokens", self.output_tokens);
+    }
   };
   struct Thread {
     std::string title;
     std::string turn;   // the one that runs
     Usage total, base;  // of the thread, as last told and when our turn began
+
+    static void Members(auto& self, auto& state) {
+      state("title", self.title);
+      state("turn", self.turn);
+      state("total", self.total);
+      state("base", self.base);
+    }
   };
   // What a request of the server's wants to hear.
   enum class Wants { kDecision, kPermissions, kToolConsent, kAnswers, kForm };
+  static constexpr const char* kWants[] = {"decision", "permissions", "tool_consent", "answers", "form"};
   struct Pending {
     std::string rpc_id;
     Wants wants = Wants::kDecision;
     std::string asked;    // the permissions, the questions: JSON
     std::string call_id;  // of kAnswers: codex tells nothing of this call itself
     bool of_turn = true;  // asked within a turn, which takes it along
+
+    static void Members(auto& self, auto& state) {
+      state.Json("rpc_id", self.rpc_id);
+      state.Enum("wants", self.wants, kWants);
+      state.Json("asked", self.asked);
+      state("call_id", self.call_id);
+      state("of_turn", self.of_turn);
+    }
   };
 
   [[nodiscard]] bool Ours(std::string_view thread) const { return thread == thread_; }

@@ -16,11 +16,11 @@ JsonObject Message() {
 
 Status JsonRpc::Send(JsonObject& message) { return handlers_.write(message.Take() + "\n"); }
 
-Status JsonRpc::Call(std::string_view method, std::string_view params, OnAnswer answered) {
+Status JsonRpc::Call(std::string_view method, std::string_view params, std::string about) {
   if (open_.size() >= kMaxOpen) return Error{"queue_full", "too many calls wait for an answer"};
   const int64_t id = next_id_++;
   // Known before it is sent: nobody says that the answer cannot come from within.
-  open_.emplace(id, std::move(answered));
+  open_.emplace(id, Request{std::string(method), std::move(about)});
   Status sent = Send(Message().Set("id", id).Set("method", method).SetRaw("params", params));
   if (!sent) open_.erase(id);
   return sent;
@@ -70,9 +70,9 @@ bool JsonRpc::TakeAnswer(const JsonDocument& message) {
   } else {
     answer.result = message["result"];
   }
-  const OnAnswer answered = std::move(call->second);
+  const Request request = std::move(call->second);
   open_.erase(call);
-  answered(answer);
+  handlers_.on_answer(request, answer);
   return true;
 }
 
@@ -80,7 +80,7 @@ void JsonRpc::Close() {
   const auto open = std::exchange(open_, {});
   JsonRpcAnswer answer;
   answer.error = Error{"closed", "the process has ended"};
-  for (const auto& [id, answered] : open) answered(answer);
+  for (const auto& [id, request] : open) handlers_.on_answer(request, answer);
 }
 
 }  // namespace reeve

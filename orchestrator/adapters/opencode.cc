@@ -9,6 +9,7 @@
 #include "orchestrator/adapters/opencode_events.h"
 #include "orchestrator/adapters/process.h"
 #include "orchestrator/agent_spec.h"
+#include "orchestrator/saved_state.h"
 #include "process/http_client.h"
 #include "process/lines.h"
 #include "process/log.h"
@@ -28,6 +29,8 @@ constexpr size_t kMaxHeldBytes = size_t{32} << 20;
 constexpr size_t kMaxMessagesBytes = size_t{32} << 20;
 constexpr size_t kMaxModelsBytes = size_t{16} << 20;  // a few hundred providers with all they have to say
 constexpr int kLooks = 3;  // for the turn of an accepted prompt that the stream never told of
+// The same where it is not known whether the server has the prompt: it is not to have it twice.
+constexpr int kDoubtfulLooks = 30;
 
 std::string PercentEncode(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
@@ -117,6 +120,32 @@ class OpencodeAdapter final : public Adapter {
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
 
+  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  void Resume() override;
+  // Connections end with a handover, and what they were in the middle of is begun again. So are the failures
+  // counted anew; and the timers follow from the rest.
+  static void Members(auto& self, auto& state) {
+    state("resume", self.resume_);
+    state("password", self.password_);
+    state("directory", self.directory_);
+    state("port", self.port_);
+    state.Check("port", self.port_ >= 0 && self.port_ <= 65'535);
+    state("out", self.out_);
+    state("err", self.err_);
+    state.Enum("state", self.state_, kStates);
+    state("events", self.events_);
+    state("ready", self.ready_);
+    state("prompt", self.prompt_);
+    state("posting", self.posting_);
+    state("doubtful", self.doubtful_);
+    state("abort_wanted", self.abort_wanted_);
+    state("aborting", self.aborting_);
+    state("replies", self.replies_);
+    state("stopping", self.stopping_);
+    state("stop_told", self.stop_told_);
+  }
+
  private:
   enum class State {
     kLaunching,   // its port is not known
@@ -128,13 +157,25 @@ class OpencodeAdapter final : public Adapter {
     kWaiting,  // to open the stream again
     kEnded,    // exited, or given up
   };
+  static constexpr const char* kStates[] = {"launching",   "probing", "opening", "adopting",
+                                            "catching_up", "live",    "waiting", "ended"};
+  // What a person decided, on its way to the server.
+  struct Decided {
+    std::string what;  // for a person to read
+    std::string body;
+
+    static void Members(auto& self, auto& state) {
+      state("what", self.what);
+      state("body", self.body);
+    }
+  };
   using Calls = std::map<uint64_t, std::unique_ptr<HttpCall>>;
   using OnAnswer = std::function<void(Result<HttpResponse>)>;
 
   [[nodiscard]] HttpRequest Request(const char* method, const std::string& path) const;
   void Call(Calls& calls, HttpRequest request, OnAnswer done);
   void Command(const std::string& path, std::string body, OnAnswer done);
-  void Reply(const std::string& what, const std::string& path, std::string body);
+  void Reply(const std::string& what, const std::string& path, const std::string& body);
   void TakeLine(const char* stream, std::string_view line, bool truncated);
 
   void Probe();
@@ -156,6 +197,7 @@ class OpencodeAdapter final : public Adapter {
   void SendPrompt(const std::string& text);
   void SendAbort();
   void Settle();
+  void NoTurn();
   [[nodiscard]] int64_t WaitMs() const;
   void Advance();
   void EmitError(const char* code, const std::string& message);
@@ -164,8 +206,8 @@ class OpencodeAdapter final : public Adapter {
   AgentHost& host_;
   const OpencodeFlavour flavour_;
   const OpencodeTiming timing_;
-  const std::string resume_;
-  const std::string password_;
+  std::string resume_;
+  std::string password_;
   std::string directory_;
   int port_ = 0;
   Lines out_;
@@ -183,10 +225,12 @@ class OpencodeAdapter final : public Adapter {
   bool unheard_ = false;  // the turn of an accepted prompt may have passed while the stream was broken
   int looks_ = 0;         // for it
 
-  std::optional<std::string> prompt_;  // accepted while the stream is down
-  bool prompting_ = false;             // the server has a prompt and has not answered
+  std::optional<std::string> prompt_;    // accepted while the stream is down
+  std::optional<std::string> posting_;   // the server was given it and has not answered
+  std::optional<std::string> doubtful_;  // the same before a handover: the server may or may not have it
   bool abort_wanted_ = false;
   int aborting_ = 0;
+  std::map<std::string, Decided> replies_;  // not answered by the server yet, by path
   bool stopping_ = false;
   bool stop_told_ = false;
   std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
@@ -478,10 +522,12 @@ void OpencodeAdapter::Live() {
 Status OpencodeAdapter::Prompt(const std::string& text) {
   if (state_ == State::kEnded)
     return Error{"not_running", std::string(flavour_.name) + " takes no more prompts"};
-  if (prompt_ || prompting_)
+  if (prompt_ || posting_)
     return Error{"busy", std::string(flavour_.name) + " has not taken the last prompt yet"};
   if (Status model = CheckModel(); !model.ok()) return model;
   events_.PromptSent();
+  doubtful_.reset();
+  abort_wanted_ = false;  // of a turn before
   unheard_ = false;
   looks_ = 0;
   if (state_ == State::kLive) {
@@ -493,7 +539,7 @@ Status OpencodeAdapter::Prompt(const std::string& text) {
 }
 
 void OpencodeAdapter::SendPrompt(const std::string& text) {
-  prompting_ = true;
+  posting_ = text;
   JsonObject body;
   body.SetRaw("parts", JsonArray().AddRaw(JsonObject().Set("type", "text").Set("text", text).Take()).Take());
   const std::string& model = host_.model();
@@ -507,7 +553,7 @@ void OpencodeAdapter::SendPrompt(const std::string& text) {
   if (flavour_.asks_about_snapshots) body.Set("snapshotInitialization", "wait");
   Command("/session/" + PercentEncode(events_.session()) + "/prompt_async", body.Take(),
           [this](const Result<HttpResponse>& answer) {
-            prompting_ = false;
+            posting_.reset();
             if (!Good(answer)) {
               const char* code = answer.ok() ? "prompt_refused" : "prompt_failed";
               events_.PromptEnded(
@@ -566,8 +612,10 @@ void OpencodeAdapter::Answer(const std::string& elicitation_id, const Elicitatio
   Reply("question " + elicitation_id, path, accept ? reply : "");
 }
 
-void OpencodeAdapter::Reply(const std::string& what, const std::string& path, std::string body) {
-  Command(path, std::move(body), [this, what](const Result<HttpResponse>& answer) {
+void OpencodeAdapter::Reply(const std::string& what, const std::string& path, const std::string& body) {
+  replies_[path] = {what, body};
+  Command(path, body, [this, what, path](const Result<HttpResponse>& answer) {
+    replies_.erase(path);
     if (Good(answer) || (answer.ok() && answer->status == 404)) return;  // 404: it waits for nobody any more
     EmitError("approval_failed", std::string(flavour_.name) + ": " + what + ": " + WhyNot(answer));
   });
@@ -597,15 +645,29 @@ void OpencodeAdapter::Settle() {
   if (events_.in_turn() || events_.wait() != OpencodeEvents::Wait::kNone) {
     events_.Settle();
   } else {
-    if (++looks_ >= kLooks) {
-      events_.PromptEnded({TurnEnd::Outcome::kFailed,
-                           {"no_turn", std::string(flavour_.name) + " took the prompt but began no turn"}});
+    if (++looks_ >= (doubtful_ && !events_.HasPrompt() ? kDoubtfulLooks : kLooks)) {
+      NoTurn();
     } else {
       events_.StreamBroke();
       return BeginCatchUp();
     }
   }
   Advance();
+}
+
+// The server begins no turn with what it was given; unless the handover cut the prompt off on its way.
+void OpencodeAdapter::NoTurn() {
+  const std::optional<std::string> doubtful = std::exchange(doubtful_, std::nullopt);
+  if (!doubtful || events_.HasPrompt()) {
+    events_.PromptEnded({TurnEnd::Outcome::kFailed,
+                         {"no_turn", std::string(flavour_.name) + " took the prompt but began no turn"}});
+  } else if (abort_wanted_) {
+    events_.PromptEnded({TurnEnd::Outcome::kCancelled, {}});
+  } else {
+    looks_ = 0;
+    unheard_ = false;
+    SendPrompt(*doubtful);
+  }
 }
 
 // How long to wait for the rest of a turn that seems over, for a call that asks for leave, or for a turn that
@@ -621,12 +683,12 @@ int64_t OpencodeAdapter::WaitMs() const {
     case OpencodeEvents::Wait::kNone:
       break;
   }
-  return unheard_ && !prompting_ && !events_.in_turn() && events_.awaiting_turn() ? timing_.rest_ms : 0;
+  return unheard_ && !posting_ && !events_.in_turn() && events_.awaiting_turn() ? timing_.rest_ms : 0;
 }
 
 // What follows from what is now so.
 void OpencodeAdapter::Advance() {
-  if (abort_wanted_ && !prompting_) {
+  if (abort_wanted_ && !posting_) {
     // Between a prompt's acceptance and its turn there is nothing to abort yet: the turn's first word is
     // awaited.
     if (events_.in_turn()) SendAbort();
@@ -641,6 +703,23 @@ void OpencodeAdapter::Advance() {
   const bool deaf = state_ != State::kLive && state_ != State::kCatchingUp && aborting_ == 0;
   const bool quiet = !events_.in_turn() && !events_.awaiting_turn();
   if (stopping_ && (quiet || deaf) && !std::exchange(stop_told_, true)) host_.OnStopPrepared();
+}
+
+// --- handover
+
+// As after a break of the stream, but that of what was on its way nobody knows whether it has arrived. An
+// abort and a reply may be given twice: the server passes over the second.
+void OpencodeAdapter::Resume() {
+  if (state_ == State::kLaunching || state_ == State::kEnded) return;
+  if (posting_) doubtful_ = std::exchange(posting_, std::nullopt);
+  if (std::exchange(aborting_, 0) > 0) abort_wanted_ = true;
+  for (const auto& [path, reply] : std::exchange(replies_, {})) Reply(reply.what, path, reply.body);
+  if (state_ == State::kProbing) return Probe();
+  events_.StreamBroke();
+  unheard_ = events_.awaiting_turn() && !prompt_;
+  state_ = State::kWaiting;
+  if (!stop_told_) OpenStream();
+  Advance();
 }
 
 void OpencodeAdapter::EmitError(const char* code, const std::string& message) {

@@ -73,6 +73,29 @@ class OpencodeEvents {
   [[nodiscard]] bool ReachesBack(const JsonValue& messages) const { return messages_.ReachesBack(messages); }
   // Whether this child session may have said something unheard.
   [[nodiscard]] bool Follows(const JsonValue& child) const;
+  // Whether the server has a prompt whose turn has not been heard of.
+  [[nodiscard]] bool HasPrompt() const { return messages_.HasPrompt(); }
+
+  static void Members(auto& self, auto& state) {
+    state("messages", self.messages_);
+    state("session", self.session_);
+    state("title", self.title_);
+    state("title_ms", self.title_ms_);
+    state.Json("todos", self.todos_);
+    state.Json("held_todos", self.held_todos_);
+    state("children", self.children_);
+    state("pending", self.pending_);
+    state("closed", self.closed_);
+    state.Enum("turn", self.turn_, kTurns);
+    state("opened", self.opened_);
+    state("awaiting_turn", self.awaiting_turn_);
+    state("interrupted", self.interrupted_);
+    state("finished", self.finished_);
+    state("error", self.error_);
+    state("catching_up", self.catching_up_);
+    state("edge_seen", self.edge_seen_);
+    state("idle_assumed", self.idle_assumed_);
+  }
 
  private:
   struct Child {
@@ -80,12 +103,20 @@ class OpencodeEvents {
     bool running = false;
     bool heard = false;         // the stream told whether it runs since it broke
     bool idle_assumed = false;  // by a snapshot, not by the stream
+
+    static void Members(auto& self, auto& state) {
+      state("title", self.title);
+      state("running", self.running);
+      state("heard", self.heard);
+      state("idle_assumed", self.idle_assumed);
+    }
   };
   enum class Turn {
     kNone,
     kOpen,
     kIdle,  // the server is idle, its last word on the turn may be to come
   };
+  static constexpr const char* kTurns[] = {"none", "open", "idle"};
 
   [[nodiscard]] bool Ours(std::string_view session) const;
   bool TakeChilds(std::string_view type, std::string_view session);
@@ -124,6 +155,11 @@ class OpencodeEvents {
   struct Request {
     std::string json;      // as it was asked
     bool offered = false;  // to the host; before that its call is awaited
+
+    static void Members(auto& self, auto& state) {
+      state.Json("json", self.json);
+      state("offered", self.offered);
+    }
   };
   std::map<std::string, Request, std::less<>> pending_;
   // Those that we answered or that ended with their turn, though the server may still list them: those

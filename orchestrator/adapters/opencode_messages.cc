@@ -110,6 +110,13 @@ bool OpencodeMessages::HasUnheard(const JsonValue& messages) const {
   });
 }
 
+bool OpencodeMessages::HasPrompt() const {
+  return std::any_of(messages_.begin(), messages_.end(), [this](const auto& entry) {
+    const Message& message = entry.second;
+    return !message.assistant && !message.sub_agent && message.created_ms > horizon_ms_;
+  });
+}
+
 bool OpencodeMessages::TakeInfo(const JsonValue& info) {
   const std::string_view id = info["id"].StringOr("");
   if (messages_.find(id) != messages_.end()) return true;
@@ -196,7 +203,7 @@ void OpencodeMessages::TakeText(const JsonValue& part, Part& known, bool live) {
 void OpencodeMessages::TellWhole(const std::string& id, Part& known, std::string_view text) {
   const size_t before = std::exchange(known.whole, known.sent.size());
   std::string_view rest = text.substr(std::min(before, text.size()));
-  if (rest.empty()) rest = std::string_view(known.sent).substr(before);
+  if (rest.empty()) rest = std::string_view(known.sent).substr(std::min(before, known.sent.size()));
   if (rest.empty()) return;
   host_.Emit(known.type == "text" ? "assistant.message" : "reasoning.message",
              JsonObject().Set("message_id", TextId(id, known.messages++)).Set("text", rest).Take());

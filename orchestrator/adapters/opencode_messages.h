@@ -38,6 +38,13 @@ class OpencodeMessages {
     std::string session;  // of a sub-agent's
     std::string name;     // normalised
     std::string input;    // JSON object
+
+    static void Members(auto& self, auto& state) {
+      state("id", self.id);
+      state("session", self.session);
+      state("name", self.name);
+      state.Json("input", self.input);
+    }
   };
   // By the ids of its message and of its own in there. Null before its tool.started was told. Good until the
   // next call of a method.
@@ -56,6 +63,19 @@ class OpencodeMessages {
   [[nodiscard]] bool ReachesBack(const JsonValue& messages) const;
   [[nodiscard]] bool HasUnheard(const JsonValue& messages) const;
   [[nodiscard]] int64_t horizon_ms() const { return horizon_ms_; }
+  // Whether the server has a prompt that no turn is known to have answered.
+  [[nodiscard]] bool HasPrompt() const;
+
+  static void Members(auto& self, auto& state) {
+    state("session", self.session_);
+    state("messages", self.messages_);
+    state("calls", self.calls_);
+    state("call_ids", self.call_ids_);
+    state("horizon_ms", self.horizon_ms_);
+    state("edited", self.edited_);
+    state("reported", self.reported_);
+    state("usage", self.usage_);
+  }
 
  private:
   // One text, thought or tool call of a message.
@@ -68,12 +88,30 @@ class OpencodeMessages {
     bool started = false;  // tool.started was told
     bool done = false;     // all was told
     std::string call;      // of a tool call that was started: its key in calls_
+
+    static void Members(auto& self, auto& state) {
+      state("type", self.type);
+      state("sent", self.sent);
+      state("whole", self.whole);
+      state("messages", self.messages);
+      state("gapped", self.gapped);
+      state("started", self.started);
+      state("done", self.done);
+      state("call", self.call);
+    }
   };
   struct Message {
     bool assistant = false;
     bool sub_agent = false;
     int64_t created_ms = 0;
     std::map<std::string, Part, std::less<>> parts;
+
+    static void Members(auto& self, auto& state) {
+      state("assistant", self.assistant);
+      state("sub_agent", self.sub_agent);
+      state("created_ms", self.created_ms);
+      state("parts", self.parts);
+    }
   };
 
   void TakeText(const JsonValue& part, Part& known, bool live);
@@ -100,6 +138,12 @@ class OpencodeMessages {
     int64_t input_tokens = 0;
     int64_t output_tokens = 0;
     double cost_usd = 0;
+
+    static void Members(auto& self, auto& state) {
+      state("input_tokens", self.input_tokens);
+      state("output_tokens", self.output_tokens);
+      state("cost_usd", self.cost_usd);
+    }
   } usage_;  // of the present turn, sub-agents included
 };
 

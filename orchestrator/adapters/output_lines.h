@@ -50,6 +50,11 @@ class OutputLines {
     host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
   }
 
+  static void Members(auto& self, auto& state) {
+    state("out", self.out_);
+    state("err", self.err_);
+  }
+
  private:
   void TakeLine(std::string_view line, bool truncated) {
     if (truncated) return Tell("stdout", line, true);

@@ -4,6 +4,7 @@
 
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent_spec.h"
+#include "orchestrator/saved_state.h"
 
 namespace reeve {
 
@@ -38,6 +39,10 @@ class ProcessAdapter : public Adapter {
 
   Status Prompt(const std::string& text) override { return host_.WriteStdin(text + "\n"); }
   void Interrupt() override { host_.Signal(SIGINT); }
+
+  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  static void Members(auto& self, auto& state) { state("lines", self.lines_); }
 
  private:
   AgentHost& host_;

@@ -31,6 +31,13 @@ class TurnContent {
     std::string name;          // the common one
     std::string input = "{}";  // JSON object
     std::string session;       // of a sub-agent's
+
+    static void Members(auto& self, auto& state) {
+      state("id", self.id);
+      state("name", self.name);
+      state.Json("input", self.input);
+      state("session", self.session);
+    }
   };
   // False: it has begun before.
   bool Start(Call call);
@@ -49,15 +56,33 @@ class TurnContent {
   // The turn ends: what is open ends now. Of what the agent still says of that, nothing is told any more.
   void EndTurn();
 
+  static void Members(auto& self, auto& state) {
+    state("texts", self.texts_);
+    state("calls", self.calls_);
+    state("done", self.done_);
+  }
+  static constexpr const char* kTexts[] = {"assistant", "reasoning"};
+
  private:
   struct OpenText {
-    Text kind;
+    Text kind = Text::kAssistant;
     std::string id;
     std::string text;
+
+    static void Members(auto& self, auto& state) {
+      state.Enum("kind", self.kind, kTexts);
+      state("id", self.id);
+      state("text", self.text);
+    }
   };
   struct OpenCall {
     Call call;
     std::string output;
+
+    static void Members(auto& self, auto& state) {
+      state("call", self.call);
+      state("output", self.output);
+    }
   };
   void Tell(const OpenText& text);
   void Finished(std::string_view id);

@@ -11,6 +11,7 @@
 #include <map>
 #include <random>
 
+#include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/rpc_recording.h"
 #include "tests/support/vocabulary.h"
@@ -31,7 +32,8 @@ std::string Golden(const std::string& name) { return std::string(FIXTURES) + "/a
 class Acp {
  public:
   explicit Acp(const std::string& resume = "", const std::string& cwd = "/somewhere")
-      : adapter(MakeAcpAdapter(host, resume, "text")) {
+      : adapter(host, MakeAcpAdapter(host, resume, "text"),
+                [this] { return MakeAcpAdapter(host, "a session of another day"); }) {
     host.on_approval = [this](const ApprovalRequest& request) { waiting.push_back(request.id); };
     Start(cwd);
   }
@@ -43,6 +45,7 @@ class Acp {
     EXPECT_TRUE(adapter->Prepare(spawn).ok());
     EXPECT_TRUE(spawn.stdin_pipe);
     adapter->OnSpawned();
+    adapter.Begin();
   }
   void Say(std::string_view bytes) { adapter->OnOutput(Child::Output::kStdout, bytes); }
   // What a person did, or an agent for him.
@@ -67,7 +70,7 @@ class Acp {
 
   Loop loop;
   RpcHost host{loop};
-  std::unique_ptr<Adapter> adapter;
+  HandedAdapter adapter;
   std::vector<std::string> waiting;
   bool modelled = false;
 };
@@ -111,6 +114,20 @@ TEST_P(AcpRecordings, AreTheSameHoweverTheStreamIsCut) {
           }
         },
         [&acp](const JsonValue& message) { acp.Act(message); }, true);
+    acp.adapter->OnExited();
+    EXPECT_EQ(acp.host.Text(), ReadFile(Golden(GetParam()))) << "pieces of up to " << most;
+  }
+}
+
+TEST_P(AcpRecordings, AreTheSameAcrossHandoversAnywhere) {
+  for (size_t most : {100U, 5000U, 1U << 30U}) {  // the last: after each line
+    Acp acp(resume);
+    recording.Play([&](std::string_view bytes) { acp.adapter.SayInPieces(bytes, most); },
+                   [&](const JsonValue& message) {
+                     acp.Act(message);
+                     acp.adapter.HandOver();
+                   },
+                   true);
     acp.adapter->OnExited();
     EXPECT_EQ(acp.host.Text(), ReadFile(Golden(GetParam()))) << "pieces of up to " << most;
   }

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "orchestrator/json.h"
+#include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/recording_host.h"
 
@@ -28,11 +29,13 @@ std::string Fixture(const std::string& name) { return std::string(FIXTURES) + "/
 
 class Claude {
  public:
-  explicit Claude(const std::string& session = "", const std::string& model = "") {
+  explicit Claude(const std::string& session = "", const std::string& model = "")
+      : adapter(host, MakeClaudeAdapter(host, session),
+                [this] { return MakeClaudeAdapter(host, "a session of another day"); }) {
     host.spec().model = model;
-    adapter = MakeClaudeAdapter(host, session);
     EXPECT_TRUE(adapter->Prepare(spawn).ok());
     adapter->OnSpawned();
+    adapter.Begin();
     host.Clear();
   }
   void Say(std::string_view line) {
@@ -71,7 +74,7 @@ class Claude {
   Loop loop;
   RecordingHost host{loop};
   SpawnSpec spawn;
-  std::unique_ptr<Adapter> adapter;
+  HandedAdapter adapter;
 };
 
 // ------------------------------------------------------------------------------------------------ recordings
@@ -107,6 +110,29 @@ TEST_P(ClaudeRecordings, AreTheSameHoweverTheyAreCut) {
     claude.adapter->OnExited();
     EXPECT_EQ(claude.host.Text(), expected) << "pieces of up to " << most;
   }
+}
+
+TEST_P(ClaudeRecordings, AreTheSameAcrossHandoversAnywhere) {
+  const std::string bytes = ReadFile(Fixture(std::string(GetParam()) + ".jsonl"));
+  const std::string expected = ReadFile(Fixture(std::string(GetParam()) + ".expected"));
+  for (size_t most : {100U, 5000U}) {
+    Claude claude(Resumed(GetParam()));
+    claude.adapter.SayInPieces(bytes, most);
+    claude.adapter->OnExited();
+    EXPECT_EQ(claude.host.Text(), expected) << "pieces of up to " << most;
+  }
+}
+
+TEST_P(ClaudeRecordings, AreTheSameAcrossAHandoverAfterEachLine) {
+  Claude claude(Resumed(GetParam()));
+  std::string bytes = ReadFile(Fixture(std::string(GetParam()) + ".jsonl"));
+  for (size_t end = bytes.find('\n'); !bytes.empty(); end = bytes.find('\n')) {
+    claude.adapter->OnOutput(Child::Output::kStdout, bytes.substr(0, end + 1));
+    bytes.erase(0, end + 1);
+    ASSERT_NO_FATAL_FAILURE(claude.adapter.HandOver());
+  }
+  claude.adapter->OnExited();
+  EXPECT_EQ(claude.host.Text(), ReadFile(Fixture(std::string(GetParam()) + ".expected")));
 }
 
 // What must hold of any turn, apart from the golden files, which a careless update could spoil.

@@ -10,6 +10,7 @@
 #include <map>
 #include <random>
 
+#include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/rpc_recording.h"
 #include "tests/support/vocabulary.h"
@@ -28,7 +29,9 @@ std::string Golden(const std::string& name) { return std::string(FIXTURES) + "/c
 
 class Codex {
  public:
-  explicit Codex(const std::string& resume = "") : adapter(MakeCodexAdapter(host, resume)) {
+  explicit Codex(const std::string& resume = "")
+      : adapter(host, MakeCodexAdapter(host, resume),
+                [this] { return MakeCodexAdapter(host, "a session of another day"); }) {
     host.spec().kind = "codex";
     host.on_approval = [this](const ApprovalRequest& request) {
       waiting.emplace_back(request.id, request.elicitation);
@@ -37,6 +40,7 @@ class Codex {
     spawn.cwd = "@ROOT@/work";
     EXPECT_TRUE(adapter->Prepare(spawn).ok());
     adapter->OnSpawned();
+    adapter.Begin();
   }
   void Say(std::string_view bytes) { adapter->OnOutput(Child::Output::kStdout, bytes); }
   // What a person did, or an agent for him.
@@ -68,7 +72,7 @@ class Codex {
 
   Loop loop;
   RpcHost host{loop};
-  std::unique_ptr<Adapter> adapter;
+  HandedAdapter adapter;
   std::vector<std::pair<std::string, bool>> waiting;
   int steers = 0;
 };
@@ -104,6 +108,21 @@ TEST_P(CodexRecordings, AreTheSameHoweverTheStreamIsCut) {
               }
             },
             [&codex](const JsonValue& message) { codex.Act(message); }, false);
+    codex.adapter->OnExited();
+    EXPECT_EQ(codex.host.Text(), ReadFile(Golden(GetParam()))) << "pieces of up to " << most;
+  }
+}
+
+TEST_P(CodexRecordings, AreTheSameAcrossHandoversAnywhere) {
+  const RpcRecording recording(std::string("codex-") + GetParam());
+  for (size_t most : {100U, 5000U, 1U << 30U}) {  // the last: after each line
+    Codex codex(ThreadOf(GetParam()));
+    recording.Play([&](std::string_view bytes) { codex.adapter.SayInPieces(bytes, most); },
+                   [&](const JsonValue& message) {
+                     codex.Act(message);
+                     codex.adapter.HandOver();
+                   },
+                   false);
     codex.adapter->OnExited();
     EXPECT_EQ(codex.host.Text(), ReadFile(Golden(GetParam()))) << "pieces of up to " << most;
   }
@@ -396,6 +415,7 @@ TEST_F(CodexTest, TellsItsNameItsModelsAndAWarningOnce) {
   Say(R"({"id":3,"result":{"data":[{"id":"x","model":"m-x","displayName":"X"}],"nextCursor":"c"}})");
   EXPECT_THAT(Lines().back(), HasSubstr(R"("method":"model/list","params":{"cursor":"c"})"));
   Say(R"({"id":4,"result":{"data":[{"id":"m-y"}],"nextCursor":null}})");
+  if (HandingOver()) return;  // which ends the request that asked
   EXPECT_EQ(models, R"([{"id":"m-x","name":"X"},{"id":"m-y"}])");
 }
 
@@ -404,6 +424,7 @@ TEST_F(CodexTest, WhoAsksForModelsHearsOfTheEnd) {
   codex.adapter->ListModels(
       [&models](const Result<std::string>& list) { models = list.ok() ? *list : list.error().code; });
   codex.adapter->OnExited();
+  if (HandingOver()) return;
   EXPECT_EQ(models, "models_unknown");
 }
 

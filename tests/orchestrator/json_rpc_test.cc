@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,20 +16,10 @@ using ::testing::IsEmpty;
 // Everything that came of it, in order.
 class JsonRpcTest : public ::testing::Test {
  protected:
-  JsonRpc::OnAnswer Record(const std::string& call) {
-    return [this, call](const JsonRpcAnswer& answer) {
-      if (answer.ok()) {
-        seen.push_back(call + " = " + answer.result.Raw());
-      } else {
-        seen.push_back(call + " ! " + answer.error->code + " " + answer.error->message + " " +
-                       answer.data.Raw());
-      }
-    };
-  }
-
   std::vector<std::string> sent;
   std::vector<std::string> seen;
   Status writable;
+  std::function<void()> on_answer;
   JsonRpc rpc{{[this](std::string_view line) {
                  if (writable) sent.emplace_back(line);
                  return writable;
@@ -39,12 +30,22 @@ class JsonRpcTest : public ::testing::Test {
                [this](const std::string& id, std::string_view method, const JsonValue& params) {
                  seen.push_back("asks " + id + " " + std::string(method) + " " + params.Raw());
                },
+               [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
+                 const std::string call = request.method + request.about;
+                 if (answer.ok()) {
+                   seen.push_back(call + " = " + answer.result.Raw());
+                 } else {
+                   seen.push_back(call + " ! " + answer.error->code + " " + answer.error->message + " " +
+                                  answer.data.Raw());
+                 }
+                 if (on_answer) on_answer();
+               },
                [this](std::string_view line) { seen.push_back("stray " + std::string(line)); }}};
 };
 
 TEST_F(JsonRpcTest, CallsWithIdsOfItsOwnAndTellsWithout) {
-  EXPECT_TRUE(rpc.Call("a", R"({"x":1})", Record("a")).ok());
-  EXPECT_TRUE(rpc.Call("b", "{}", Record("b")).ok());
+  EXPECT_TRUE(rpc.Call("a", R"({"x":1})").ok());
+  EXPECT_TRUE(rpc.Call("b", "{}").ok());
   EXPECT_TRUE(rpc.Notify("c", "{}").ok());
   EXPECT_THAT(sent, ElementsAre("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\",\"params\":{\"x\":1}}\n",
                                 "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"b\",\"params\":{}}\n",
@@ -52,9 +53,9 @@ TEST_F(JsonRpcTest, CallsWithIdsOfItsOwnAndTellsWithout) {
 }
 
 TEST_F(JsonRpcTest, TakesAnswersInAnyOrderWithAndWithoutJsonrpc) {
-  (void)rpc.Call("a", "{}", Record("a"));
-  (void)rpc.Call("b", "{}", Record("b"));
-  (void)rpc.Call("c", "{}", Record("c"));
+  (void)rpc.Call("a", "{}");
+  (void)rpc.Call("b", "{}");
+  (void)rpc.Call("c", "{}");
   rpc.Take(R"({"id":2,"result":{"y":2}})");
   rpc.Take(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"no","data":{"z":3}}})");
   rpc.Take(R"({"jsonrpc":"2.0","id":3,"result":null,"error":null})");
@@ -62,7 +63,7 @@ TEST_F(JsonRpcTest, TakesAnswersInAnyOrderWithAndWithoutJsonrpc) {
 }
 
 TEST_F(JsonRpcTest, TellsOfAnAnswerOnceAndHandsOverWhatIsNone) {
-  (void)rpc.Call("a", "{}", Record("a"));
+  (void)rpc.Call("a", "{}");
   rpc.Take(R"({"id":1,"result":1})");
   const std::vector<std::string> strays = {
       R"({"id":1,"result":1})",       // said twice
@@ -90,7 +91,7 @@ TEST_F(JsonRpcTest, TellsOfAnAnswerOnceAndHandsOverWhatIsNone) {
 }
 
 TEST_F(JsonRpcTest, AnAnswerWithNeitherResultNorErrorIsAwaitedStill) {
-  (void)rpc.Call("a", "{}", Record("a"));
+  (void)rpc.Call("a", "{}");
   rpc.Take(R"({"id":1})");
   rpc.Take(R"({"id":1,"result":{}})");
   EXPECT_THAT(seen, ElementsAre(R"(stray {"id":1})", "a = {}"));
@@ -112,7 +113,7 @@ TEST_F(JsonRpcTest, HandsTheirIdsBackAsTheyCame) {
 }
 
 TEST_F(JsonRpcTest, TheirIdsAreNotOurs) {
-  (void)rpc.Call("a", "{}", Record("a"));
+  (void)rpc.Call("a", "{}");
   rpc.Take(R"({"id":1,"method":"ask"})");
   rpc.Take(R"({"method":"tell"})");
   rpc.Take(R"({"id":1,"result":{}})");
@@ -121,27 +122,28 @@ TEST_F(JsonRpcTest, TheirIdsAreNotOurs) {
 
 TEST_F(JsonRpcTest, ACallThatIsNotSentIsNotAnswered) {
   writable = Error{"queue_full", "full"};
-  EXPECT_EQ(rpc.Call("a", "{}", Record("a")).error().code, "queue_full");
+  EXPECT_EQ(rpc.Call("a", "{}").error().code, "queue_full");
   rpc.Take(R"({"id":1,"result":{}})");
   rpc.Close();
   EXPECT_THAT(seen, ElementsAre(R"(stray {"id":1,"result":{}})"));
 }
 
 TEST_F(JsonRpcTest, TheEndAnswersWhatIsOpenOnce) {
-  (void)rpc.Call("a", "{}", Record("a"));
-  (void)rpc.Call("b", "{}", [this](const JsonRpcAnswer& answer) {
-    seen.push_back("b ! " + answer.error->code);
-    (void)rpc.Call("c", "{}", Record("c"));  // too late: nobody promises an answer before another Close
-  });
+  (void)rpc.Call("a", "{}");
+  (void)rpc.Call("b", "{}", "x");
+  on_answer = [this] {
+    (void)rpc.Call("c", "{}");
+  };  // too late: nobody promises an answer before another Close
   rpc.Close();
-  EXPECT_THAT(seen, ElementsAre("a ! closed the process has ended null", "b ! closed"));
+  EXPECT_THAT(seen,
+              ElementsAre("a ! closed the process has ended null", "bx ! closed the process has ended null"));
 }
 
 TEST_F(JsonRpcTest, AnAgentThatAnswersNothingIsNotAskedForEver) {
-  for (size_t i = 0; i < JsonRpc::kMaxOpen; ++i) ASSERT_TRUE(rpc.Call("a", "{}", Record("a")).ok());
-  EXPECT_EQ(rpc.Call("a", "{}", Record("a")).error().code, "queue_full");
+  for (size_t i = 0; i < JsonRpc::kMaxOpen; ++i) ASSERT_TRUE(rpc.Call("a", "{}").ok());
+  EXPECT_EQ(rpc.Call("a", "{}").error().code, "queue_full");
   rpc.Take(R"({"id":1,"result":{}})");
-  EXPECT_TRUE(rpc.Call("a", "{}", Record("a")).ok());
+  EXPECT_TRUE(rpc.Call("a", "{}").ok());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "process/sse_parser.h"
+#include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/opencode_server.h"
 #include "tests/support/recording_host.h"
@@ -35,21 +36,32 @@ std::vector<std::string> Recorded(const std::string& name) {
 
 class Replay {
  public:
-  explicit Replay(bool closes_turns = true) : events(host, closes_turns) {}
+  explicit Replay(bool closes = true)
+      : closes_turns(closes), events(std::make_unique<OpencodeEvents>(host, closes)) {}
 
   // Adopts the session that the recording begins with.
   void Adopt(const std::vector<std::string>& recorded) {
     for (const std::string& text : recorded) {
       auto event = JsonDocument::Parse(text);
       if (!event || (*event)["type"].StringOr("") != "session.created") continue;
-      return events.SetSession((*event)["properties"]["info"], 0);
+      return events->SetSession((*event)["properties"]["info"], 0);
     }
     FAIL() << "no session in it";
   }
   void Take(const std::string& text) {
     auto event = JsonDocument::Parse(text);
     ASSERT_TRUE(event.ok()) << text;
-    events.Take(event->root());
+    events->Take(event->root());
+    if (HandingOver()) HandOver();
+  }
+  void HandOver() {
+    const std::string state = SaveState(*events);
+    auto json = JsonDocument::Parse(state);
+    ASSERT_TRUE(json.ok());
+    events = std::make_unique<OpencodeEvents>(host, closes_turns);
+    const Status restored = RestoreState(json->root(), *events);
+    ASSERT_TRUE(restored.ok()) << restored.error().message << " in " << state;
+    EXPECT_EQ(SaveState(*events), state);
   }
   void TakeAll(const std::vector<std::string>& recorded) {
     Adopt(recorded);
@@ -58,7 +70,8 @@ class Replay {
 
   Loop loop;
   RecordingHost host{loop};
-  OpencodeEvents events;
+  const bool closes_turns;
+  std::unique_ptr<OpencodeEvents> events;
 };
 
 class Recordings : public ::testing::TestWithParam<const char*> {};
@@ -69,7 +82,7 @@ TEST_P(Recordings, BecomeExactlyTheExpectedEvents) {
   const std::string golden = Fixture(std::string(GetParam()) + ".expected");
   if (std::getenv("UPDATE_GOLDEN")) WriteFile(golden, replay.host.Text());
   EXPECT_EQ(replay.host.Text(), ReadFile(golden));
-  EXPECT_FALSE(replay.events.in_turn());
+  EXPECT_FALSE(replay.events->in_turn());
 }
 
 TEST_P(Recordings, AreTheSameHoweverTheStreamIsCut) {
@@ -91,10 +104,21 @@ TEST_P(Recordings, AreTheSameHoweverTheStreamIsCut) {
   }
 }
 
+TEST_P(Recordings, AreTheSameAcrossAHandoverAfterEachEvent) {
+  Replay replay;
+  const std::vector<std::string> recorded = Recorded(GetParam());
+  replay.Adopt(recorded);
+  for (const std::string& text : recorded) {
+    replay.Take(text);
+    replay.HandOver();
+  }
+  EXPECT_EQ(replay.host.Text(), ReadFile(Fixture(std::string(GetParam()) + ".expected")));
+}
+
 TEST_P(Recordings, AreSilentForAnotherSession) {
   Replay replay;
   auto other = JsonDocument::Parse(R"({"id":"ses_other","title":"x"})");
-  replay.events.SetSession(other->root(), 0);
+  replay.events->SetSession(other->root(), 0);
   for (const std::string& text : Recorded(GetParam())) {
     if (text.find("\"file.edited\"") == std::string::npos) replay.Take(text);  // which names no session
   }
@@ -205,10 +229,10 @@ TEST(OpencodeTurns, WaitABitForTheRestAfterAnErrorWithOneIdle) {
   Replay replay(false);
   replay.TakeAll(AsOpencode("badmodel"));
   EXPECT_EQ(replay.host.Count("> turn "), 1u);
-  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kForRest);
-  replay.events.Settle();
+  EXPECT_EQ(replay.events->wait(), OpencodeEvents::Wait::kForRest);
+  replay.events->Settle();
   EXPECT_EQ(replay.host.lines().back(), "> turn failed UnknownError: Model not found: mock/nope.");
-  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kNone);
+  EXPECT_EQ(replay.events->wait(), OpencodeEvents::Wait::kNone);
 }
 
 TEST(OpencodeTurns, AnAbortDuringTheWaitForARetryCancels) {
@@ -216,7 +240,7 @@ TEST(OpencodeTurns, AnAbortDuringTheWaitForARetryCancels) {
   const std::vector<std::string> recorded = AsOpencode("fail500");
   replay.Adopt(recorded);
   for (const std::string& text : recorded) {
-    if (text.find("\"attempt\":3") != std::string::npos) replay.events.Interrupted();
+    if (text.find("\"attempt\":3") != std::string::npos) replay.events->Interrupted();
     replay.Take(text);
   }
   EXPECT_EQ(replay.host.lines().back(), "> turn cancelled");
@@ -226,7 +250,7 @@ TEST(OpencodeTurns, TheErrorOfOneIsNotThatOfTheNext) {
   Replay replay;
   const std::vector<std::string> failed = Recorded("badmodel");  // with an error after its end
   replay.TakeAll(failed);
-  const std::string session = replay.events.session();
+  const std::string session = replay.events->session();
   replay.Take(R"({"type":"session.turn.open","properties":{"sessionID":")" + session + "\"}}");
   replay.Take(R"({"type":"session.turn.close","properties":{"sessionID":")" + session +
               "\",\"reason\":\"\"}}");
@@ -236,9 +260,9 @@ TEST(OpencodeTurns, TheErrorOfOneIsNotThatOfTheNext) {
 TEST(OpencodeTurns, APromptThatWasRefusedEndsWithoutATurn) {
   Replay replay;
   replay.Adopt(Recorded("turn"));
-  replay.events.PromptSent();
-  replay.events.PromptEnded({TurnEnd::Outcome::kFailed, {"prompt_refused", "no"}});
-  replay.events.PromptEnded({TurnEnd::Outcome::kFailed, {"prompt_refused", "no"}});
+  replay.events->PromptSent();
+  replay.events->PromptEnded({TurnEnd::Outcome::kFailed, {"prompt_refused", "no"}});
+  replay.events->PromptEnded({TurnEnd::Outcome::kFailed, {"prompt_refused", "no"}});
   EXPECT_THAT(replay.host.lines(), ElementsAre("> turn failed prompt_refused: no"));
 }
 
@@ -248,7 +272,7 @@ class OpencodeContent : public ::testing::Test {
  protected:
   OpencodeContent() {
     auto info = JsonDocument::Parse(R"({"id":"ses_1","title":"t"})");
-    replay.events.SetSession(info->root(), 0);
+    replay.events->SetSession(info->root(), 0);
     Say("session.turn.open", "");
     Say("message.updated",
         R"("info":{"id":"msg_1","sessionID":"ses_1","role":"assistant","time":{"created":5}})");
@@ -378,7 +402,7 @@ TEST_F(OpencodeContent, OtherSessionsAreNotHeardWhereverTheirIdStands) {
     }
   }
   EXPECT_THAT(lines(), ElementsAre());
-  EXPECT_TRUE(replay.events.in_turn());
+  EXPECT_TRUE(replay.events->in_turn());
 }
 
 TEST_F(OpencodeContent, StrangeShapesDoNoHarm) {
@@ -397,7 +421,7 @@ TEST_F(OpencodeContent, StrangeShapesDoNoHarm) {
   }
   Part(R"("id":"prt_7","type":"tool","state":"x")");
   Part(R"("id":"prt_8","type":"step-finish","tokens":{"input":-1e300,"output":"x"},"cost":"x")");
-  EXPECT_TRUE(replay.events.in_turn());
+  EXPECT_TRUE(replay.events->in_turn());
 }
 
 // ------------------------------------------------------------------------------------------------- approvals
@@ -412,8 +436,8 @@ TEST_F(OpencodeContent, AnApprovalIsOfferedOnceAndTakenBackWhenAnsweredElsewhere
 
 TEST_F(OpencodeContent, OurOwnAnswerIsNotTakenBack) {
   replay.host.on_approval = [this](const ApprovalRequest& request) {  // by policy, at once
-    EXPECT_TRUE(replay.events.Answer(request.id));
-    EXPECT_FALSE(replay.events.Answer(request.id));
+    EXPECT_TRUE(replay.events->Answer(request.id));
+    EXPECT_FALSE(replay.events->Answer(request.id));
   };
   Say("permission.asked", R"("id":"per_1","permission":"webfetch","patterns":["http://x"],"metadata":{})");
   Say("permission.replied", R"("requestID":"per_1","reply":"once")");
@@ -430,7 +454,7 @@ TEST_F(OpencodeContent, ASubAgentsApprovalIsOfferedToo) {
                                    R"(subagent.started {"session":"ses_3","title":"subsub"})",
                                    R"(> approval per_3 bash {"command":"ls"} )",
                                    R"(subagent.completed {"session":"ses_3","title":"subsub"})"));
-  EXPECT_TRUE(replay.events.in_turn());
+  EXPECT_TRUE(replay.events->in_turn());
 }
 
 TEST_F(OpencodeContent, AnApprovalFollowsItsCallWhicheverComesFirst) {
@@ -438,10 +462,10 @@ TEST_F(OpencodeContent, AnApprovalFollowsItsCallWhicheverComesFirst) {
                       R"("tool":{"messageID":"msg_1","callID":"c1"})";
   Say("permission.asked", asked);
   EXPECT_THAT(lines(), ElementsAre());
-  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kForCall);
+  EXPECT_EQ(replay.events->wait(), OpencodeEvents::Wait::kForCall);
   Part(
       R"("id":"prt_1","type":"tool","callID":"c1","tool":"write","state":{"status":"running","input":{"f":1}})");
-  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kNone);
+  EXPECT_EQ(replay.events->wait(), OpencodeEvents::Wait::kNone);
   Say("permission.asked", R"("id":"per_2","permission":"external_directory","metadata":{"folder":"/"},)"
                           R"("tool":{"messageID":"msg_1","callID":"c1"})");
   EXPECT_THAT(lines(), ElementsAre(R"(tool.started {"call_id":"c1","name":"write","input":{"f":1}})",
@@ -452,7 +476,7 @@ TEST_F(OpencodeContent, AnApprovalFollowsItsCallWhicheverComesFirst) {
 TEST_F(OpencodeContent, AnApprovalWhoseCallIsNotToldIsToldByWhatItKnows) {
   Say("permission.asked", R"("id":"per_1","permission":"bash","metadata":{"command":"ls"},)"
                           R"("tool":{"messageID":"msg_1","callID":"c1"})");
-  replay.events.Settle();
+  replay.events->Settle();
   Part(R"("id":"prt_1","type":"tool","callID":"c1","tool":"bash","state":{"status":"completed",)"
        R"("input":{"command":"ls","why":"x"},"output":"a"})");
   EXPECT_THAT(
@@ -467,7 +491,7 @@ TEST_F(OpencodeContent, AHeldApprovalThatIsAnsweredElsewhereWasNeverThere) {
   Say("permission.asked",
       R"("id":"per_1","permission":"bash","metadata":{},"tool":{"messageID":"msg_1","callID":"c1"})");
   Say("permission.replied", R"("requestID":"per_1","reply":"once")");
-  replay.events.Settle();
+  replay.events->Settle();
   EXPECT_THAT(lines(), ElementsAre());
 }
 
@@ -502,7 +526,7 @@ TEST_F(OpencodeContent, ATextEndsWhereACallBegins) {
 TEST_F(OpencodeContent, ATextThatWasHalfHeardDoesNotEndThere) {
   Part(R"("id":"prt_1","type":"text","text":"","time":{"start":1})");
   Say("message.part.delta", R"("messageID":"msg_1","partID":"prt_1","field":"text","delta":"Let ")");
-  replay.events.StreamBroke();
+  replay.events->StreamBroke();
   Part(R"("id":"prt_2","type":"tool","callID":"c1","tool":"bash","state":{"status":"running","input":{}})");
   Part(R"("id":"prt_1","type":"text","text":"Let me","time":{"start":1,"end":2})");
   EXPECT_THAT(lines(), ElementsAre(R"(assistant.delta {"message_id":"prt_1","text":"Let "})",
@@ -579,10 +603,10 @@ TEST_F(OpencodeContent, AnAnswerGoesBackInTheOrderOfTheQuestions) {
   Say("question.asked", R"("id":"que_1","questions":[{"question":"Which?","header":"W","options":[]},)"
                         R"({"question":"How many?","multiple":true,"options":[]},{"question":"Why?"}])");
   EXPECT_EQ(lines().back().find("> elicitation que_1 Which?\nHow many?\nWhy? "), 0) << lines().back();
-  EXPECT_EQ(replay.events.ReplyTo("que_1", R"({"How many?":["1","2"],"Which?":"that","x":1})"),
+  EXPECT_EQ(replay.events->ReplyTo("que_1", R"({"How many?":["1","2"],"Which?":"that","x":1})"),
             R"({"answers":[["that"],["1","2"],[]]})");
-  EXPECT_EQ(replay.events.ReplyTo("que_2", "{}"), "");
-  EXPECT_TRUE(replay.events.Answer("que_1"));
+  EXPECT_EQ(replay.events->ReplyTo("que_2", "{}"), "");
+  EXPECT_TRUE(replay.events->Answer("que_1"));
   Say("question.replied", R"("requestID":"que_1","answers":[])");
   EXPECT_EQ(replay.host.Count("> approval gone"), 0u);
 }
@@ -593,7 +617,7 @@ TEST_F(OpencodeContent, AQuestionWhoseCallHasEndedIsNotAsked) {
   replay.host.Clear();
   Say("question.asked", R"("id":"que_1","questions":[],"tool":{"messageID":"msg_1","callID":"c1"})");
   EXPECT_THAT(lines(), ElementsAre());
-  EXPECT_EQ(replay.events.wait(), OpencodeEvents::Wait::kNone);
+  EXPECT_EQ(replay.events->wait(), OpencodeEvents::Wait::kNone);
 }
 
 // --------------------------------------------------------------------------------------- a break of the
@@ -650,9 +674,10 @@ std::string WithABreak(const std::vector<std::string>& recorded, size_t broke, s
   };
   for (size_t i = 0; i < asked; ++i) server.Apply(JsonDocument::Parse(recorded[i])->root());
   take(0, broke);
-  replay.events.StreamBroke();
+  replay.HandOver();  // which is a break, too
+  replay.events->StreamBroke();
 
-  const std::string& root = replay.events.session();
+  const std::string& root = replay.events->session();
   std::vector<JsonDocument> documents;
   auto keep = [&documents](const std::string& json) {
     documents.push_back(std::move(*JsonDocument::Parse(json)));
@@ -665,17 +690,17 @@ std::string WithABreak(const std::vector<std::string>& recorded, size_t broke, s
   snapshot.todos = keep(server.Todos(root));
   snapshot.messages.emplace_back(root, keep(server.Messages(root)));
   for (const JsonValue& child : keep(server.Children(root)).Elements()) {
-    if (!replay.events.Follows(child)) continue;
+    if (!replay.events->Follows(child)) continue;
     const std::string id(child["id"].StringOr(""));
     snapshot.messages.emplace_back(id, keep(server.Messages(id)));
     snapshot.children.push_back(child);
   }
-  replay.events.TakeSnapshot(snapshot);
+  replay.events->TakeSnapshot(snapshot);
   take(opened, asked);
-  replay.events.Reconcile(keep(server.Status()));
+  replay.events->Reconcile(keep(server.Status()));
   take(asked, recorded.size());
-  if (replay.events.wait() != OpencodeEvents::Wait::kNone) replay.events.Settle();
-  EXPECT_FALSE(replay.events.in_turn());
+  if (replay.events->wait() != OpencodeEvents::Wait::kNone) replay.events->Settle();
+  EXPECT_FALSE(replay.events->in_turn());
   return InTheEnd(replay.host);
 }
 
@@ -718,19 +743,19 @@ TEST(OpencodeBreak, AnApprovalThatWaitsIsOfferedFromTheSnapshotAndADeadOneIsNot)
   EXPECT_EQ(replay.host.Count("> approval per_"), 1u);
   EXPECT_EQ(replay.host.Count("> approval gone per_"), 1u);
   replay.host.Clear();
-  replay.events.StreamBroke();
+  replay.events->StreamBroke();
   const std::string dead = R"({"id":"per_1f87fbf5d001a4pYiJKa8e8R0o","permission":"bash","sessionID":")";
   const std::string fresh = R"({"id":"per_2","permission":"bash","sessionID":")";
-  const std::string end = replay.events.session() + "\"}";
+  const std::string end = replay.events->session() + "\"}";
   auto list = JsonDocument::Parse("[" + dead + end + "," + fresh + end + "]");
   OpencodeEvents::Snapshot snapshot;
   snapshot.permissions = list->root();
-  replay.events.TakeSnapshot(snapshot);
+  replay.events->TakeSnapshot(snapshot);
   EXPECT_EQ(replay.host.Count("> approval per_"), 1u);
   EXPECT_TRUE(replay.host.Has("> approval per_2 "));
   // Answered by someone else while nobody listened.
-  replay.events.StreamBroke();
-  replay.events.TakeSnapshot({});
+  replay.events->StreamBroke();
+  replay.events->TakeSnapshot({});
   EXPECT_EQ(replay.host.lines().back(), "> approval gone per_2");
 }
 
@@ -738,14 +763,14 @@ TEST(OpencodeBreak, OurAnswerOnItsWayIsNotOfferedAgain) {
   Replay replay;
   replay.Adopt(Recorded("turn"));
   const std::string request =
-      R"({"id":"per_1","permission":"bash","sessionID":")" + replay.events.session() + "\"}";
+      R"({"id":"per_1","permission":"bash","sessionID":")" + replay.events->session() + "\"}";
   replay.Take(R"({"type":"permission.asked","properties":)" + request + "}");
-  EXPECT_TRUE(replay.events.Answer("per_1"));
-  replay.events.StreamBroke();
+  EXPECT_TRUE(replay.events->Answer("per_1"));
+  replay.events->StreamBroke();
   auto list = JsonDocument::Parse("[" + request + "]");
   OpencodeEvents::Snapshot snapshot;
   snapshot.permissions = list->root();
-  replay.events.TakeSnapshot(snapshot);
+  replay.events->TakeSnapshot(snapshot);
   EXPECT_EQ(replay.host.Count("> approval per_1"), 1u);
 }
 
