@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "control/exports.h"
 #include "control/http.h"
 #include "control/router.h"
 #include "control/server.h"
@@ -29,6 +30,7 @@ struct ApiContext {
   KindCatalog& kinds;
   TicketStore& tickets;
   Viewers& viewers;
+  Exports& exports;
   std::string base_path;  // "" or "/prefix": prefixes the paths we hand out
   std::function<Server::Stats()> server_stats;
   std::function<Headers(const Request&)> cors;  // for streams, which write their own head
@@ -38,6 +40,7 @@ struct ApiContext {
 };
 
 void AddAgentRoutes(Router& router, ApiContext& api);   // agents, their commands, approvals, kinds
+void AddBatchRoutes(Router& router, ApiContext& api);   // several agents at once, exports
 void AddEventRoutes(Router& router, ApiContext& api);   // events, snapshot, wait
 void AddFileRoutes(Router& router, ApiContext& api);    // an agent's files
 void AddStreamRoutes(Router& router, ApiContext& api);  // stream tickets, streams

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "control/exports.h"
 #include "control/tokens.h"
 #include "orchestrator/town.h"
 
@@ -98,6 +99,7 @@ Result<ConfigChange> LiveConfig::Take() {
   log::SetLevel(LogLevelOf(running_));
   parts_.town.SetLogging(LogLimitsOf(running_), running_.fsync == "interval");
   parts_.viewers.SetPatience(running_.heartbeat_ms, running_.stall_timeout_ms);
+  parts_.exports.SetPatience(running_.stall_timeout_ms);
   parts_.gate.SetNames(NamesOf(running_));
   return change;
 }

@@ -17,6 +17,7 @@
 
 namespace reeve {
 
+class Exports;
 class Tokens;
 class Town;
 
@@ -33,6 +34,7 @@ class LiveConfig {
   struct Parts {
     Town& town;
     Viewers& viewers;
+    Exports& exports;
     Gate& gate;
     Tokens& tokens;
     std::function<void(uint64_t token)> forget;  // what a token that is void had opened

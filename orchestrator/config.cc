@@ -191,7 +191,9 @@ Status TakeEnvironment(const std::map<std::string, std::string>& environment, Lo
     if (std::find(others.begin(), others.end(), name) != others.end()) continue;
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     const std::string meant = Nearest(name, known, 2);
-    if (!meant.empty()) loaded.warnings.push_back(name + " is no setting's variable; " + meant + " is one");
+    if (meant.empty()) continue;
+    loaded.warnings.push_back(
+        std::string(name).append(" is no setting's variable; ").append(meant).append(" is one"));
   }
   return {};
 }

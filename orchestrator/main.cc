@@ -18,6 +18,7 @@
 #include "control/auth.h"
 #include "control/cli/replay.h"
 #include "control/cli/run.h"
+#include "control/exports.h"
 #include "control/live_config.h"
 #include "control/router.h"
 #include "control/server.h"
@@ -149,6 +150,8 @@ int Serve(const ServeOptions& options) {
   KindCatalog kinds(loop, reaper, cgroups ? cgroups->get() : nullptr);
   TicketStore tickets(clock);
   Viewers viewers(loop, town, tickets, ViewerLimitsOf(config));
+  Exports exports(loop, town, Exports::Limits{});
+  exports.SetPatience(config.stall_timeout_ms);
   town.OnChange([&viewers](Agent& agent, Town::Change change) {
     switch (change) {
       case Town::Change::kMade:
@@ -159,9 +162,10 @@ int Serve(const ServeOptions& options) {
         return viewers.AgentPurged(agent);
     }
   });
-  forget = [&tickets, &viewers](uint64_t token) {
+  forget = [&tickets, &viewers, &exports](uint64_t token) {
     tickets.RevokeToken(token);
     viewers.CloseByToken(token);
+    exports.CloseByToken(token);
   };
   // The end of every turn: first to disk, then to the viewers.
   loop.BeforeSleep([&town, &viewers] {
@@ -170,7 +174,7 @@ int Serve(const ServeOptions& options) {
   });
 
   Gate gate(*tokens, NamesOf(config));
-  LiveConfig live(sources, config, {town, viewers, gate, *tokens, forget});
+  LiveConfig live(sources, config, {town, viewers, exports, gate, *tokens, forget});
   Router router;
   std::unique_ptr<Server> server;
   ApiContext api{loop,
@@ -179,6 +183,7 @@ int Serve(const ServeOptions& options) {
                  kinds,
                  tickets,
                  viewers,
+                 exports,
                  config.base_path,
                  [&server] { return server->stats(); },
                  [&gate](const Request& request) { return gate.CorsHeaders(request); },
@@ -186,6 +191,7 @@ int Serve(const ServeOptions& options) {
                  [&live] { return live.Reload(); },
                  {}};
   AddAgentRoutes(router, api);
+  AddBatchRoutes(router, api);
   AddEventRoutes(router, api);
   AddFileRoutes(router, api);
   AddStreamRoutes(router, api);

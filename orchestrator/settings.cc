@@ -86,7 +86,7 @@ std::vector<Setting> MakeSettings() {
       Make("heartbeat", "--heartbeat", Type::kDuration, &Config::heartbeat_ms, 50, kDay / 24, kReloads,
            "Silence after which a live stream gets a heartbeat"),
       Make("stall_timeout", "--stall-timeout", Type::kDuration, &Config::stall_timeout_ms, 100, kDay,
-           kReloads, "A viewer that takes nothing for so long is closed"),
+           kReloads, "A viewer, or a download, that takes nothing for so long is closed"),
       Make("drain_timeout", "--drain-timeout", Type::kDuration, &Config::drain_timeout_ms, 1'000, kDay,
            kReloads, "On TERM, agents get this long to end"),
   };
