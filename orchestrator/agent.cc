@@ -302,6 +302,11 @@ Result<std::unique_ptr<Child>> Agent::SpawnBeside(SpawnSpec spawn, Child::Handle
                       std::move(handlers));
 }
 
+Result<std::unique_ptr<Child>> Agent::AdoptBeside(ChildState state, Child::Handlers handlers) {
+  return Child::Adopt({context_.loop, context_.reaper, context_.cgroups}, std::move(state),
+                      std::move(handlers));
+}
+
 void Agent::OnOutput(Child::Output from, std::string_view bytes) {
   if (transcript_) transcript_->Heard(from, bytes);
   clocks_.Heard();

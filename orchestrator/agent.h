@@ -190,6 +190,7 @@ class Agent final : private AgentHost {
   void CloseStdin() override;
   void OnStopPrepared() override;
   Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
+  Result<std::unique_ptr<Child>> AdoptBeside(ChildState state, Child::Handlers handlers) override;
   void Signal(int signum) override;
 
   void Advance();

@@ -62,6 +62,8 @@ class StateWriter {
     object_.SetRaw(name, Text(value));
   }
   void Json(std::string_view name, const std::string& json) { object_.Set(name, json); }
+  // JSON as it is, for whoever reads it otherwise.
+  void Raw(std::string_view name, const std::string& json) { object_.SetRaw(name, json); }
   // Any bytes at all.
   void Bytes(std::string_view name, const std::string& bytes) { object_.Set(name, Base64(bytes)); }
   // `names` by the values of the enumeration, from 0.

@@ -99,8 +99,11 @@ class AcpAdapter final : public Adapter {
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
 
-  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
-  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  [[nodiscard]] std::string Save(std::vector<int>& keep) const override;
+  Status Restore(const JsonValue& state) override;
+  void Resume() override {
+    if (terminals_) terminals_->Resume();
+  }
   static void Members(auto& self, auto& state) {
     state("resume", self.resume_);
     state("cwd", self.cwd_);
@@ -198,6 +201,20 @@ void AcpAdapter::MakeTerminals() {
       host_, cwd_, [this](const std::string& id, const Result<std::string>& result) {
         result ? rpc_.Answer(id, *result) : rpc_.Refuse(id, kRefused, result.error().message);
       });
+}
+
+std::string AcpAdapter::Save(std::vector<int>& keep) const {
+  StateWriter state;
+  Members(*this, state);
+  if (terminals_) state.Raw("terminals", terminals_->Save(keep));
+  return state.Take();
+}
+
+Status AcpAdapter::Restore(const JsonValue& state) {
+  if (Status read = RestoreState(state, *this); !read) return read;
+  if (!state["terminals"]) return {};
+  MakeTerminals();
+  return terminals_->Restore(state["terminals"]);
 }
 
 void AcpAdapter::OnSpawned() {

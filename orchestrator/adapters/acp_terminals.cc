@@ -1,8 +1,13 @@
 #include "orchestrator/adapters/acp_terminals.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <utility>
+
+#include "orchestrator/child_json.h"
+#include "orchestrator/saved_state.h"
+#include "process/log.h"
 
 namespace reeve {
 
@@ -29,10 +34,10 @@ void AcpTerminals::Take(const std::string& id, std::string_view method, const Js
     JsonObject result;
     result.Set("output", terminal.truncated ? FromWholeCharacter(terminal.output) : terminal.output);
     result.Set("truncated", terminal.truncated);
-    if (terminal.exit) result.SetRaw("exitStatus", ExitJson(*terminal.exit));
+    result.SetRaw("exitStatus", terminal.exit);
     on_done_(id, result.Take());
   } else if (method == "terminal/wait_for_exit") {
-    if (terminal.exit) return on_done_(id, ExitJson(*terminal.exit));
+    if (!terminal.exit.empty()) return on_done_(id, terminal.exit);
     terminal.waiting.push_back(id);
   } else if (method == "terminal/kill") {
     if (terminal.child) terminal.child->Stop(0);
@@ -82,11 +87,13 @@ Result<std::string> AcpTerminals::Create(const JsonValue& params) {
 
 Child::Handlers AcpTerminals::HandlersOf(Terminal& terminal) {
   return {[&terminal](Child::Output, std::string_view bytes) { Keep(terminal, bytes); },
-          [this, &terminal](const ExitStatus& exit) {
-            terminal.exit = exit;
-            terminal.child.reset();
-            for (const std::string& id : std::exchange(terminal.waiting, {})) on_done_(id, ExitJson(exit));
-          }};
+          [this, &terminal](const ExitStatus& exit) { Ended(terminal, exit); }};
+}
+
+void AcpTerminals::Ended(Terminal& terminal, const ExitStatus& exit) {
+  terminal.exit = ExitJson(exit);
+  terminal.child.reset();
+  for (const std::string& id : std::exchange(terminal.waiting, {})) on_done_(id, terminal.exit);
 }
 
 void AcpTerminals::Keep(Terminal& terminal, std::string_view bytes) {
@@ -109,5 +116,51 @@ std::string AcpTerminals::ExitJson(const ExitStatus& exit) {
 }
 
 void AcpTerminals::Close() { terminals_.clear(); }
+
+// --- handover
+
+std::string AcpTerminals::Save(std::vector<int>& keep) const {
+  JsonObject terminals;
+  for (const auto& [name, terminal] : terminals_) {
+    StateWriter one;
+    Terminal::Members(*terminal, one);
+    if (terminal->child) one.Raw("child", ToJson(terminal->child->Save(keep)));
+    terminals.SetRaw(name, one.Take());
+  }
+  return JsonObject().Set("cwd", cwd_).Set("made", made_).SetRaw("terminals", terminals.Take()).Take();
+}
+
+Status AcpTerminals::Restore(const JsonValue& state) {
+  StateReader reader(state);
+  reader("cwd", cwd_);
+  reader("made", made_);
+  if (!reader.status()) return reader.status();
+  for (const auto& [name, saved] : state["terminals"].Members()) {
+    auto terminal = std::make_unique<Terminal>();
+    if (Status read = RestoreState(saved, *terminal); !read) return read;
+    if (const JsonValue child = saved["child"]) {
+      auto left = ChildStateFromJson(child);
+      if (!left) return left.error();
+      terminal->left = std::make_unique<ChildState>(std::move(*left));
+    }
+    terminals_.insert_or_assign(std::string(name), std::move(terminal));
+  }
+  return {};
+}
+
+void AcpTerminals::Resume() {
+  for (const auto& [name, terminal] : terminals_) {
+    if (!terminal->exit.empty()) continue;
+    if (const auto left = std::move(terminal->left)) {
+      auto child = host_.AdoptBeside(std::move(*left), HandlersOf(*terminal));
+      if (child) {
+        terminal->child = std::move(*child);
+        continue;
+      }
+      log::Warning("terminal {} is lost: {}", name, child.error().message);
+    }
+    Ended(*terminal, {.signal = SIGKILL});  // so that nobody waits for it
+  }
+}
 
 }  // namespace reeve

@@ -39,23 +39,38 @@ class AcpTerminals {
   // The agent's process has gone: no answer reaches it, and what runs ends.
   void Close();
 
+  // For a handover, as an Adapter's.
+  [[nodiscard]] std::string Save(std::vector<int>& keep) const;
+  Status Restore(const JsonValue& state);
+  void Resume();
+
  private:
   struct Terminal {
     std::string output;  // the newest of it
     bool truncated = false;
     size_t limit = kMaxOutput;
-    std::unique_ptr<Child> child;  // while it runs
-    std::optional<ExitStatus> exit;
+    std::unique_ptr<Child> child;      // while it runs
+    std::unique_ptr<ChildState> left;  // the same by an earlier image, until Resume
+    std::string exit;                  // how it ended, JSON; empty while it runs
     std::vector<std::string> waiting;  // requests, by their ids
+
+    static void Members(auto& self, auto& state) {
+      state.Bytes("output", self.output);
+      state("truncated", self.truncated);
+      state("limit", self.limit);
+      state.Json("exit", self.exit);
+      state("waiting", self.waiting);
+    }
   };
 
   Result<std::string> Create(const JsonValue& params);
   Child::Handlers HandlersOf(Terminal& terminal);
+  void Ended(Terminal& terminal, const ExitStatus& exit);
   static void Keep(Terminal& terminal, std::string_view bytes);
   static std::string ExitJson(const ExitStatus& exit);
 
   AgentHost& host_;
-  const std::string cwd_;
+  std::string cwd_;
   const OnDone on_done_;
   uint64_t made_ = 0;
   std::map<std::string, std::unique_ptr<Terminal>, std::less<>> terminals_;

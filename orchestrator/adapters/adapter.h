@@ -118,6 +118,8 @@ class AgentHost {
   // Starts another process of this agent's tree, in its environment with `spawn.env` over it; the caller owns
   // it.
   virtual Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) = 0;
+  // After a handover, in Resume: takes up one of them again.
+  virtual Result<std::unique_ptr<Child>> AdoptBeside(ChildState state, Child::Handlers handlers) = 0;
 
   // To the child's stdin. Error "not_running", "queue_full": nothing of it was taken.
   virtual Status WriteStdin(std::string_view bytes) = 0;

@@ -64,6 +64,11 @@ Result<std::unique_ptr<Child>> RecordingHost::SpawnBeside(SpawnSpec spawn, Child
   return Error{"not_running", "nothing can be run here"};
 }
 
+Result<std::unique_ptr<Child>> RecordingHost::AdoptBeside(ChildState state, Child::Handlers handlers) {
+  if (adopt_beside) return adopt_beside(std::move(state), std::move(handlers));
+  return Error{"handover_state", "nothing ran here"};
+}
+
 void RecordingHost::Signal(int signum) { lines_.push_back("> signal " + std::to_string(signum)); }
 
 std::string RecordingHost::Text() const {

@@ -43,6 +43,8 @@ class RecordingHost : public AgentHost {
   // Refused unless a test gives what does it.
   Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
   std::function<Result<std::unique_ptr<Child>>(SpawnSpec, Child::Handlers)> spawn_beside;
+  Result<std::unique_ptr<Child>> AdoptBeside(ChildState state, Child::Handlers handlers) override;
+  std::function<Result<std::unique_ptr<Child>>(ChildState, Child::Handlers)> adopt_beside;
   void Signal(int signum) override;
 
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
