@@ -41,18 +41,35 @@ std::string FormatTime(int64_t wall_ms) {
 }
 
 std::optional<int64_t> ParseTime(const std::string& text) {
+  constexpr size_t kDateTime = 19;  // up to the whole seconds
   std::tm parts{};
-  int millis = 0;
-  if (sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
-             &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &millis) != 7) {
+  if (text.size() <= kDateTime ||
+      sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
+             &parts.tm_hour, &parts.tm_min, &parts.tm_sec) != 6) {
     return std::nullopt;
   }
   parts.tm_year -= 1900;
   parts.tm_mon -= 1;
-  int64_t wall_ms = int64_t{timegm(&parts)} * 1000 + millis;
+  int64_t wall_ms = int64_t{timegm(&parts)} * 1000;
   // What does not print as it came (a month 13, a missing digit) is not a time.
-  if (FormatTime(wall_ms) != text) return std::nullopt;
-  return wall_ms;
+  if (FormatTime(wall_ms).compare(0, kDateTime, text, 0, kDateTime) != 0) return std::nullopt;
+
+  size_t at = kDateTime;
+  if (text[at] == '.') {
+    const size_t end = text.find_first_not_of("0123456789", ++at);
+    if (end == at || end == std::string::npos) return std::nullopt;
+    for (int64_t unit = 100; at < end; ++at, unit /= 10) wall_ms += (text[at] - '0') * unit;
+  }
+  if (text.compare(at, std::string::npos, "Z") == 0) return wall_ms;
+  // "+hh:mm"
+  auto digit = [&text, at](size_t offset) { return text[at + offset] - '0'; };
+  const bool offset = at + 6 == text.size() && (text[at] == '+' || text[at] == '-') && text[at + 3] == ':' &&
+                      text.find_first_not_of("0123456789:", at + 1) == std::string::npos;
+  const int hours = offset ? digit(1) * 10 + digit(2) : 24;
+  const int minutes = offset ? digit(4) * 10 + digit(5) : 60;
+  if (hours > 23 || minutes > 59) return std::nullopt;
+  const int64_t ahead_ms = int64_t{hours * 60 + minutes} * 60'000;
+  return text[at] == '+' ? wall_ms - ahead_ms : wall_ms + ahead_ms;
 }
 
 }  // namespace reeve

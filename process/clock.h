@@ -24,7 +24,8 @@ class SystemClock : public Clock {
 
 // RFC 3339 in UTC with milliseconds: "2026-11-20T15:36:54.123Z".
 std::string FormatTime(int64_t wall_ms);
-// Its inverse; nothing for any other text.
+// Any time of RFC 3339, section 5.6, its inverse too; nothing for any other text. What is finer than a
+// millisecond is dropped.
 std::optional<int64_t> ParseTime(const std::string& text);
 
 }  // namespace reeve
