@@ -2,32 +2,25 @@
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "process/fd.h"
 #include "process/log.h"
 #include "process/random.h"
+#include "tickets/digest.h"
 
 namespace reeve {
 
 namespace {
 
-using Hash = std::array<unsigned char, 32>;
-
-Hash Sha256(std::string_view text) {
-  Hash hash;
-  if (EVP_Digest(text.data(), text.size(), hash.data(), nullptr, EVP_sha256(), nullptr) != 1) std::abort();
-  return hash;
-}
+using Hash = Digest;
 
 Error Invalid(const std::string& where, const std::string& reason) {
   return {"invalid_request", where + ": " + reason};

@@ -1,14 +1,12 @@
 #include "orchestrator/approvals.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <utility>
 
 #include "orchestrator/json.h"
 #include "process/clock.h"
+#include "tickets/digest.h"
 
 namespace reeve {
 
@@ -61,15 +59,7 @@ std::optional<AllowedCall> AllowedCall::Of(const ApprovalRequest& request) {
   members.erase("description");
   JsonObject canonical;
   for (const auto& [name, value] : members) canonical.SetRaw(name, value);
-  const std::string text = canonical.Take();
-  unsigned char hash[32];
-  if (EVP_Digest(text.data(), text.size(), hash, nullptr, EVP_sha256(), nullptr) != 1) std::abort();
-  AllowedCall call{request.tool, ""};
-  for (unsigned char byte : hash) {
-    static constexpr char kHex[] = "0123456789abcdef";
-    (call.digest += kHex[byte >> 4U]) += kHex[byte & 15U];
-  }
-  return call;
+  return AllowedCall{request.tool, ToHex(Sha256(canonical.Take()))};
 }
 
 std::string PendingApproval::ToJson() const {

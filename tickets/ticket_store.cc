@@ -1,16 +1,14 @@
 #include "tickets/ticket_store.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <limits>
 #include <set>
 #include <utility>
 
 #include "process/clock.h"
 #include "process/random.h"
+#include "tickets/digest.h"
 
 namespace reeve {
 
@@ -19,13 +17,7 @@ namespace {
 constexpr size_t kSecretBytes = 32;
 constexpr size_t kTicketSize = 43;  // of 32 bytes in base64url, unpadded
 
-using Hash = std::array<unsigned char, 32>;
-
-Hash Sha256(std::string_view text) {
-  Hash hash;
-  if (EVP_Digest(text.data(), text.size(), hash.data(), nullptr, EVP_sha256(), nullptr) != 1) std::abort();
-  return hash;
-}
+using Hash = Digest;
 
 // Of what a client presents. Something of another size cannot be a ticket; it costs the same as one.
 Hash HashOfPresented(std::string_view ticket) {
@@ -178,14 +170,7 @@ size_t TicketStore::unredeemed() const {
 }
 
 std::string TicketStore::CookieName(std::string_view url_ticket) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string name = "reeve_resume_";
-  const Hash hash = Sha256(url_ticket);
-  for (size_t i = 0; i < 8; ++i) {
-    name += kDigits[hash[i] >> 4];
-    name += kDigits[hash[i] & 15];
-  }
-  return name;
+  return "reeve_resume_" + ToHex(Sha256(url_ticket)).substr(0, 16);
 }
 
 }  // namespace reeve
