@@ -39,12 +39,13 @@ struct ApiContext {
   std::function<void(std::optional<int64_t> timeout_ms)> drain;  // as TERM; nothing: as configured
 };
 
-void AddAgentRoutes(Router& router, ApiContext& api);   // agents, their commands, approvals, kinds
-void AddBatchRoutes(Router& router, ApiContext& api);   // several agents at once, exports
-void AddEventRoutes(Router& router, ApiContext& api);   // events, snapshot, wait
-void AddFileRoutes(Router& router, ApiContext& api);    // an agent's files
-void AddStreamRoutes(Router& router, ApiContext& api);  // stream tickets, streams
-void AddTownRoutes(Router& router, ApiContext& api);    // health, ready, metrics, dashboard, drain, reload
+void AddAgentRoutes(Router& router, ApiContext& api);    // agents, their commands, approvals, kinds
+void AddBatchRoutes(Router& router, ApiContext& api);    // several agents at once, exports
+void AddMessageRoutes(Router& router, ApiContext& api);  // messages, the queue, runs
+void AddEventRoutes(Router& router, ApiContext& api);    // events, snapshot, wait
+void AddFileRoutes(Router& router, ApiContext& api);     // an agent's files
+void AddStreamRoutes(Router& router, ApiContext& api);   // stream tickets, streams
+void AddTownRoutes(Router& router, ApiContext& api);     // health, ready, metrics, dashboard, drain, reload
 
 // --- shared by the groups
 

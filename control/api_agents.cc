@@ -58,9 +58,10 @@ void Create(ApiContext& api, const Request& request, Reply reply) {
   if (!json) return reply.Send(Response::Problem(json.error()));
   auto spec = AgentSpec::FromJson(json->root());
   if (!spec) return reply.Send(Response::Problem(spec.error()));
+  if (!request.key.empty() && !(*json)["id"]) spec->id = spec->kind + "-" + request.key.substr(0, 10);
   const std::string id = spec->id;
   auto shared = Shared(std::move(reply));
-  auto created = api.town.Create(std::move(*spec), [&api, shared, id](const Status& status) {
+  auto created = api.town.Create(std::move(*spec), request.key, [&api, shared, id](const Status& status) {
     Answer(*shared, status, [&api, &id] {
       const Agent* agent = api.town.Find(id);
       Response response = Response::Json(201, agent ? agent->ToJson() : "{}");
@@ -98,6 +99,37 @@ void Delete(ApiContext& api, const Request& request, Reply reply) {
   if (!accepted) shared->Send(Response::Problem(accepted.error()));
 }
 
+// What only an admin may change: what an agent may do, and what runs in it.
+bool IsForAdmins(std::string_view field) {
+  return field == "permissions" || field == "limits" || field == "env";
+}
+
+void Patch(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto body = ReadBody(request, Town::kChangeable);
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  for (const JsonValue::Member& member : body->root().Members()) {
+    if (!IsForAdmins(member.key) || (request.caller && request.caller->scope == Scope::kAdmin)) continue;
+    return reply.Send(Response::Problem(
+        {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"}));
+  }
+  auto shared = Shared(std::move(reply));
+  auto waits = std::make_shared<bool>(false);
+  auto updated = api.town.Update(**agent, body->root(),
+                                 [&api, shared, waits, id = (*agent)->id()](const Status& status) {
+                                   Answer(*shared, status, [&api, &waits, &id] {
+                                     const Agent* there = api.town.Find(id);
+                                     std::string json = there ? there->ToJson() : "{}";
+                                     if (*waits)
+                                       json.replace(json.size() - 1, 1, R"(,"applies":"next_start"})");
+                                     return Response::Json(200, std::move(json));
+                                   });
+                                 });
+  if (!updated) return shared->Send(Response::Problem(updated.error()));
+  *waits = *updated;
+}
+
 // start, stop, restart: 202 with the agent once the wish is on disk.
 using Command = std::function<Status(Agent&, int64_t grace_ms, Agent::Done done)>;
 
@@ -128,43 +160,6 @@ void Interrupt(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   Answer(reply, (*agent)->Interrupt(), [&agent] { return Response::Json(202, (*agent)->ToJson()); });
-}
-
-void Send(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  if (api.town.draining()) return reply.Send(Response::Problem({"draining", "the daemon is shutting down"}));
-  auto body = ReadBody(request, {"text", "mode", "model"}, {"delay_ms", "run_at", "attachments", "meta"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  const auto text = (*body)["text"].AsString();
-  if (!text || text->empty()) {
-    return reply.Send(Response::Problem({"invalid_request", "text: a string that is not empty"}));
-  }
-  const JsonValue mode_value = (*body)["mode"];
-  const std::string_view name = mode_value ? mode_value.StringOr("") : "followup";
-  Message::Mode mode = Message::Mode::kFollowUp;
-  if (name == "steer") {
-    mode = Message::Mode::kSteer;
-  } else if (name == "interrupt") {
-    mode = Message::Mode::kInterrupt;
-  } else if (name != "followup") {
-    return reply.Send(Response::Problem({"invalid_request", "mode: followup, steer or interrupt"}));
-  }
-  const JsonValue model = (*body)["model"];
-  if (model && !IsModelName(model.StringOr(""))) {
-    return reply.Send(Response::Problem(
-        {"invalid_request", "model: a name that does not begin with '-' and holds no control characters"}));
-  }
-  auto shared = Shared(std::move(reply));
-  (*agent)->Send(std::string(*text), mode, std::string(model.StringOr("")),
-                 [shared](Result<Agent::Accepted> accepted) {
-                   if (!accepted) return shared->Send(Response::Problem(accepted.error()));
-                   shared->Send(Response::Json(202, JsonObject()
-                                                        .Set("message_id", accepted->message_id)
-                                                        .Set("disposition", accepted->disposition)
-                                                        .Set("seq", accepted->seq)
-                                                        .Take()));
-                 });
 }
 
 void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
@@ -278,6 +273,7 @@ void AddAgentRoutes(Router& router, ApiContext& api) {
   router.Add("POST", "/agents", Access::kAdmin, with(Create));
   router.Add("GET", "/agents/{id}", Access::kView, with(Get));
   router.Add("GET", "/agents/{id}/status", Access::kView, with(Get));
+  router.Add("PATCH", "/agents/{id}", Access::kOperate, with(Patch));
   router.Add("DELETE", "/agents/{id}", Access::kAdmin, with(Delete));
   router.Add("POST", "/agents/{id}/start", Access::kOperate,
              CommandHandler(api, [&api](Agent& agent, int64_t, Agent::Done done) -> Status {
@@ -294,7 +290,6 @@ void AddAgentRoutes(Router& router, ApiContext& api) {
                return agent.Restart(grace_ms, std::move(done));
              }));
   router.Add("POST", "/agents/{id}/interrupt", Access::kOperate, with(Interrupt));
-  router.Add("POST", "/agents/{id}/message", Access::kOperate, with(Send));
   router.Add("GET", "/agents/{id}/transcript", Access::kOperate, with(GetTranscript));
   router.Add("GET", "/kinds", Access::kView, with(ListKinds));
   router.Add("GET", "/approvals", Access::kView, with(ListApprovals));

@@ -1,4 +1,3 @@
-#include <charconv>
 #include <memory>
 #include <utility>
 
@@ -108,13 +107,13 @@ class Wait : public std::enable_shared_from_this<Wait> {
  private:
   void Look() {
     if (!keep_) return;
-    const Agent* agent = api_.town.Find(agent_);
+    Agent* agent = api_.town.Find(agent_);
     if (!agent)
       return Finish(Response::Problem({"agent_not_found", "agent " + agent_ + " was purged meanwhile"}));
     if (reply_.gone()) return Finish({});
     if (api_.town.draining()) return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
     auto response = Check(*agent);
-    if (!response) return;
+    if (!response) return Ask(*agent);
     // What we are about to tell is in the log of this turn: committed before it is seen.
     if (EventLog* log = agent->open_log()) (void)log->Commit();
     Finish(std::move(*response));
@@ -124,10 +123,6 @@ class Wait : public std::enable_shared_from_this<Wait> {
     if (until_ == Until::kTerminal) {
       const Run* run = Candidate(agent);
       if (run && run->status != Run::Status::kRunning) return Response::Json(200, run->ToJson());
-      if (!message_.empty() && agent.has_turns() && !run && !agent.Waits(message_)) {
-        return Response::Problem(
-            {"not_found", "message_id: agent " + agent.id() + " has no message " + message_});
-      }
       return std::nullopt;
     }
     const bool ended = agent.ended();
@@ -138,19 +133,27 @@ class Wait : public std::enable_shared_from_this<Wait> {
     return Response::Json(200, agent.ToJson());
   }
 
+  // A message that neither waits nor runs has ended, perhaps long ago, or never was. Asked once: what ends
+  // from here on is seen in passing.
+  void Ask(Agent& agent) {
+    if (until_ != Until::kTerminal || message_.empty() || !agent.has_turns()) return;
+    if (asked_ || agent.RunOfMessage(message_) || agent.Waits(message_)) return;
+    asked_ = true;
+    agent.FindRunOfMessage(message_, [self = shared_from_this()](const Result<std::string>& found) {
+      if (!found) return self->Finish(Response::Problem(found.error()));
+      if (!found->empty()) return self->Finish(Response::Json(200, *found));
+      self->Finish(Response::Problem(
+          {"message_not_found", "agent " + self->agent_ + " has no message " + self->message_}));
+    });
+  }
+
   // The run that this waits for, if there is one yet.
   const Run* Candidate(const Agent& agent) const {
     if (!message_.empty() && agent.has_turns()) return agent.RunOfMessage(message_);
     if (!run_.empty()) return agent.FindRun(run_);
     const Run* run = agent.run() ? &*agent.run() : agent.LastRun();
-    if (run && !after_run_.empty() && Number(run->id) <= Number(after_run_)) return nullptr;
+    if (run && !after_run_.empty() && run->number() <= Run::NumberOf(after_run_)) return nullptr;
     return run;
-  }
-
-  static uint64_t Number(const std::string& run_id) {
-    uint64_t number = 0;
-    if (run_id.size() > 1) std::from_chars(run_id.data() + 1, run_id.data() + run_id.size(), number);
-    return number;
   }
 
   void Finish(Response response) {
@@ -171,6 +174,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
   std::string run_;  // the one that was open when the request came
   Reply reply_;
   uint64_t listener_ = 0;
+  bool asked_ = false;  // the store
   Timer deadline_;
   std::shared_ptr<Wait> keep_;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "control/idempotency.h"
 #include "control/tokens.h"
 
 namespace reeve {
@@ -200,8 +201,8 @@ Headers Gate::CorsHeaders(const Request& request) const {
       {"Vary", "Origin"}};
 }
 
-Server::Dispatch Guard(const Gate& gate, const Router& router) {
-  return [&gate, &router](Request request, Reply reply) {
+Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency) {
+  return [&gate, &router, &idempotency](Request request, Reply reply) {
     Headers cors = gate.CorsHeaders(request);
     for (const auto& [name, value] : cors) reply.AddHeader(name, value);
     Response refusal;
@@ -211,6 +212,9 @@ Server::Dispatch Guard(const Gate& gate, const Router& router) {
     }
     if (request.method == "OPTIONS") return reply.Send(AnswerOptions(!cors.empty()));
     if (!route) return reply.Send(std::move(refusal));
+    if (Idempotency::Concerns(request)) {
+      return idempotency.Handle(std::move(request), std::move(reply), route->handler);
+    }
     route->handler(request, std::move(reply));
   };
 }

@@ -13,6 +13,7 @@
 
 namespace reeve {
 
+class Idempotency;
 class Tokens;
 
 class Gate {
@@ -45,7 +46,8 @@ class Gate {
   Names names_;
 };
 
-// The whole front: CORS, preflights, the gate, the route. For Server; refers to both.
-Server::Dispatch Guard(const Gate& gate, const Router& router);
+// The whole front: CORS, preflights, the gate, the route, and what was answered before. For Server; refers to
+// all of them.
+Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency);
 
 }  // namespace reeve

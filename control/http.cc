@@ -93,8 +93,8 @@ bool Request::HasHeader(std::string_view lower_case_name) const {
 }
 
 std::optional<std::string_view> Request::Query(std::string_view name) const {
-  for (const auto& [key, value] : query) {
-    if (key == name) return value;
+  for (const auto& [parameter, value] : query) {
+    if (parameter == name) return value;
   }
   return std::nullopt;
 }

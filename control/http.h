@@ -31,6 +31,9 @@ struct Request {
   std::string id;                   // request id: ours, on every answer and error
   std::vector<std::string> params;  // what the route's {…} matched, decoded, in order
   bool from_unix_socket = false;
+  // Of one with an Idempotency-Key (idempotency.h): a digest that names the request, in hex; what it makes
+  // can have an id of it, and be known again. Else empty.
+  std::string key = {};
 
   // Filled in by auth, before the handler runs.
   struct Caller {

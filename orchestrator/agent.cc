@@ -51,7 +51,16 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       approval_deadline_(context.loop, [this] { WatchDeadlines(); }),
       interrupt_deadline_(context.loop,
                           [this] { ReplaceProcess("interrupt_ignored", "the run was to end and went on"); }),
-      save_again_(context.loop, [this] { SaveIfChanged(); }),
+      save_again_(context.loop,
+                  [this] {
+                    for (auto& write : std::exchange(unwritten_, {})) Insist(std::move(write));
+                    Advance();
+                  }),
+      due_(context.loop,
+           [this] {
+             TakeDueMessages();
+             Advance();
+           }),
       clocks_(context.loop, spec_.limits,
               {[this](int64_t silent_ms) { OnStalled(silent_ms); },
                [this](int64_t silent_ms) {
@@ -73,8 +82,10 @@ Agent::~Agent() {
   child_.reset();
 }  // before the adapter: what is read for one that has gone has no place to go
 
-Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec spec, Done done) {
+Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec spec, std::string made_by,
+                                             Done done) {
   std::unique_ptr<Agent> agent(new Agent(context, std::move(spec)));
+  agent->made_by_ = std::move(made_by);
   if (auto opened = agent->OpenLog(); !opened) return opened.error();
   agent->created_ms_ = context.clock.WallMs();
   agent->wanted_ = true;
@@ -88,7 +99,8 @@ void Agent::MakeRecord(Done done) {
   Save(std::move(done));
   if (spec_.prompt.empty()) return;
   // Handed to the store after the agent, so on disk with it or not at all.
-  Message first{"m" + RandomHex(8), spec_.prompt, Message::Mode::kFollowUp, false};
+  Message first{"m" + RandomHex(8), spec_.prompt};
+  first.queued_ms = created_ms_;
   context_.store.PutMessage({first.id, id(), first.ToJson(), "queued"}, [](const Status&) {});
   inbox_.Add(std::move(first));
 }
@@ -158,6 +170,7 @@ Status Agent::Delete(bool purge, Done done) {
   purge_ = purge_ || purge;
   backoff_.Stop();
   if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
+  CancelMessages();
   BeginStop(kDefaultGraceMs);
   Save(std::move(done));
   return {};

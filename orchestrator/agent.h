@@ -88,8 +88,9 @@ class Agent final : private AgentHost {
   static constexpr int64_t kInterruptMs = 10'000;
 
   // A new agent, wanted alive. Its log is made here; the record is on disk when `done` says so, and only then
-  // is the process started.
-  static Result<std::unique_ptr<Agent>> Create(AgentContext& context, AgentSpec spec, Done done);
+  // is the process started. `made_by` names the request, or is empty.
+  static Result<std::unique_ptr<Agent>> Create(AgentContext& context, AgentSpec spec, std::string made_by,
+                                               Done done);
   // One that an earlier daemon knew. Its processes must have been swept before. Ends what that daemon left
   // open in the log (run.failed daemon_restarted, agent.exited) and starts it again if its policy says so.
   static Result<std::unique_ptr<Agent>> Load(AgentContext& context, const AgentRecord& record,
@@ -101,6 +102,7 @@ class Agent final : private AgentHost {
   // --- what it is
   [[nodiscard]] const AgentSpec& spec() const override { return spec_; }
   [[nodiscard]] const std::string& id() const { return spec_.id; }
+  [[nodiscard]] const std::string& made_by() const { return made_by_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool deleted() const { return deleted_; }
   [[nodiscard]] bool purge() const { return purge_; }  // its log and its id go too, once it has ended
@@ -117,7 +119,8 @@ class Agent final : private AgentHost {
   [[nodiscard]] const Run* FindRun(const std::string& run_id) const;           // also the present one
   [[nodiscard]] const Run* RunOfMessage(const std::string& message_id) const;  // also the present one
   [[nodiscard]] bool Waits(const std::string& message_id) const;               // queued or being begun
-  [[nodiscard]] bool idle() const { return !run_ && (!taken_ && (inbox_.size() == 0 || inbox_.paused())); }
+  // No run, and nothing that is due may begin one.
+  [[nodiscard]] bool idle() const { return !run_ && !taken_ && arriving_ == 0 && !inbox_.HasNext(); }
   [[nodiscard]] std::string ToJson() const;
   // {rss_bytes, cpu_ms} of its process, read from /proc now; empty without one.
   [[nodiscard]] std::string ResourcesJson() const;
@@ -139,17 +142,29 @@ class Agent final : private AgentHost {
   void Shutdown(int64_t grace_ms);
   struct Accepted {
     std::string message_id;
-    const char* disposition = "";  // delivered, started, queued, steered
-    uint64_t seq = 0;              // of the event that records it
+    const char* disposition = "";  // delivered, started, queued, steered, scheduled
+    uint64_t seq = 0;              // of the event that records it; 0: it was accepted before
   };
-  void Send(std::string text, Message::Mode mode, std::string new_model,
-            std::function<void(Result<Accepted>)> done);
+  // A message without an id gets one; one whose id this agent has had is not taken a second time.
+  void Send(Message message, std::function<void(Result<Accepted>)> done);
+  // Takes back what has not begun. Errors "already_started", "message_not_found".
+  Status Cancel(const std::string& message_id, Done done);
+  // {paused, messages}: what waits, in order.
+  [[nodiscard]] std::string QueueJson() const;
+  // Takes over a changed spec; `changed` names the fields. Returns whether some of it waits for the next
+  // start.
+  Result<bool> Update(AgentSpec spec, const std::vector<std::string>& changed, Done done);
   // `input`: a JSON object that takes the place of the tool's, or empty.
   Status Decide(const std::string& approval_id, Decision decision, const std::string& reason,
                 const std::string& input, Done done);
   Status Answer(const std::string& elicitation_id, const ElicitationAnswer& answer);
   // The files of its transcript, oldest first; none where nothing is recorded.
   [[nodiscard]] std::vector<std::string> TranscriptFiles() const;
+  // Its runs with numbers below `before`, the newest first, as JSON; the present one among them.
+  void ListRuns(uint64_t before, size_t limit, std::function<void(Result<std::vector<std::string>>)> done);
+  // The run that a message began, or went into, as JSON, also long after; of one that never had one its
+  // {message_id, status}. Empty: no such message, or nobody remembers.
+  void FindRunOfMessage(const std::string& message_id, std::function<void(Result<std::string>)> done);
   // {models, model}: the choices, and the present one where it is known.
   void ListModels(std::function<void(Result<std::string>)> done);
 
@@ -199,6 +214,8 @@ class Agent final : private AgentHost {
   struct LeftOver;
   [[nodiscard]] Result<LeftOver> ReadLeftOver() const;
   void CatchUp(const LeftOver& left);
+  void TakeRunEnd(const JsonValue& envelope);
+  void TakeOver(const MessageRecord& record, const LeftOver& left);
   void CloseLeftOver(const LeftOver& left);
   [[nodiscard]] SpawnSpec BaseSpawn() const;
   void WriteFirstFiles(Done done);
@@ -215,9 +232,15 @@ class Agent final : private AgentHost {
   void TellClocks();
   void OnChildDone(const ExitStatus& exit);
   void PlanRestart(bool failed);
+  const char* Arrive(Message message);
+  void TakeDueMessages();
+  void WatchDue();
   void TakeNextMessage();
   void BeginTaken();
-  void FinishMessage(const std::string& message_id);
+  void PutBack(Message message);
+  void FinishMessage(const std::string& message_id, Run::Status how, const std::string& run_id);
+  void CancelMessages();
+  void Insist(std::function<void(Store::Done)> write);
   void Steer(const Message& message);
   [[nodiscard]] bool CanSteer(const Message& message) const;
   void Requeue(Message message, const std::string& reason);
@@ -243,13 +266,14 @@ class Agent final : private AgentHost {
   // Wraps a callback that comes from outside (store, pool): it runs only if the agent still exists.
   template <typename Call>
   auto Guarded(Call call) {
-    return [alive = std::weak_ptr<bool>(alive_), call = std::move(call)](auto&&... args) {
+    return [alive = std::weak_ptr<bool>(alive_), call = std::move(call)](auto&&... args) mutable {
       if (!alive.expired()) call(std::forward<decltype(args)>(args)...);
     };
   }
 
   AgentContext& context_;
-  AgentSpec spec_;  // of it only the model changes, and what it keeps of secrets
+  AgentSpec spec_;
+  std::string made_by_;
   const Kind* const kind_;
   const bool has_turns_;  // otherwise the process's life is the run
 
@@ -275,6 +299,7 @@ class Agent final : private AgentHost {
   std::deque<Run> runs_;  // ended ones, the newest last, kMaxRuns of them
   Inbox inbox_;
   size_t arriving_ = 0;                      // messages on their way to disk and then to the inbox
+  size_t arriving_later_ = 0;                // likewise those that are not due yet
   std::optional<Message> taken_;             // out of the inbox, its state "running" on its way to disk
   std::map<std::string, Message> steering_;  // given to the agent, which has not said yet that it has them
   Approvals approvals_;
@@ -300,10 +325,12 @@ class Agent final : private AgentHost {
   Timer approval_deadline_;
   Timer interrupt_deadline_;
   Timer save_again_;
+  Timer due_;  // of the next scheduled message
   AgentClocks clocks_;
   std::unique_ptr<Transcript> transcript_;  // where the spec wants one
   bool advancing_ = false, again_ = false;
-  std::string saved_state_;  // what the store has
+  std::string saved_state_;                                 // what the store has
+  std::deque<std::function<void(Store::Done)>> unwritten_;  // what it must still have, once the disk has room
   std::map<uint64_t, std::function<void()>> listeners_;
   uint64_t next_listener_ = 1;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

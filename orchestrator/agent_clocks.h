@@ -40,6 +40,8 @@ class AgentClocks {
   void Set(Doing doing);
   void Heard();
   void Progressed();
+  // The limits have changed.
+  void LookAgain() { Look(); }
 
   [[nodiscard]] bool stalled() const { return stalled_; }
   // Since then; -1: never.

@@ -1,5 +1,6 @@
 // What an agent shows of itself, to the API and to the store.
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <utility>
 
@@ -91,6 +92,13 @@ bool Run::Has(const std::string& message) const {
   return message_id == message || std::find(steered.begin(), steered.end(), message) != steered.end();
 }
 
+uint64_t Run::NumberOf(std::string_view run_id) {
+  uint64_t number = 0;
+  if (run_id.size() < 2 || run_id[0] != 'r') return 0;
+  auto [end, error] = std::from_chars(run_id.data() + 1, run_id.data() + run_id.size(), number);
+  return error == std::errc() && end == run_id.data() + run_id.size() ? number : 0;
+}
+
 std::string Run::ToJson() const {
   JsonObject json;
   json.Set("run_id", id).Set("status", NameOf(status));
@@ -167,6 +175,10 @@ std::string Agent::ToJson() const {
   state.SetRaw("usage", usage.ToJson());
   state.Set("queue_depth", static_cast<uint64_t>(inbox_.size() + steering_.size() + (taken_ ? 1 : 0)));
   state.Set("queue_paused", inbox_.paused());
+  if (inbox_.scheduled() != 0) {
+    state.Set("scheduled", static_cast<uint64_t>(inbox_.scheduled()));
+    state.Set("next_due_at", FormatTime(inbox_.next_due_ms()));
+  }
   state.Set("pending_approvals", static_cast<uint64_t>(approvals_.pending().size()));
   state.Set("viewers", static_cast<uint64_t>(log_ ? log_->readers().size() : 0));
   if (log_ || last_cursor_.seq != 0)
@@ -232,6 +244,26 @@ Result<std::string> Agent::Snapshot() {
       .Take();
 }
 
+Result<bool> Agent::Update(AgentSpec spec, const std::vector<std::string>& changed, Done done) {
+  if (deleted_) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
+  if (auto opened = OpenLog(); !opened) return opened.error();
+  spec.files = std::move(spec_.files);  // which only the folder knows
+  spec_ = std::move(spec);
+  for (const auto& [name, value] : spec_.env) HideInTranscript(value);
+  auto json = JsonDocument::Parse(spec_.ToJson(AgentSpec::Secrets::kNamesOnly));
+  JsonObject data;
+  bool for_next_start = false;
+  for (const std::string& field : changed) {
+    data.SetRaw(field, (*json)[field].Raw());
+    for_next_start = for_next_start || field == "env" || field == "system_prompt";
+  }
+  Append("agent.updated", data.Take());
+  clocks_.LookAgain();
+  Save(std::move(done));
+  Advance();
+  return for_next_start && child_ != nullptr;
+}
+
 // -------------------------------------------------------------------------------------------------- store
 
 std::string Agent::StateJson() const {
@@ -241,12 +273,14 @@ std::string Agent::StateJson() const {
       .Set("purge", purge_)
       .Set("session", session_)
       .Set("restarts", restarts_)
-      .Set("paused", inbox_.paused());
+      .Set("paused", inbox_.paused())
+      .Set("pauses", inbox_.pauses());
   json.Set("created_ms", created_ms_).Set("started_ms", started_ms_).Set("exited_ms", exited_ms_);
   if (!child_) {  // while it lives the log tells
     json.Set("cursor", (log_ ? log_->committed() : last_cursor_).ToString());
     json.Set("last_event_ms", last_event_ms_);
   }
+  if (!made_by_.empty()) json.Set("made_by", made_by_);
   if (exit_) json.SetRaw("exit", ExitJson(*exit_));
   if (!runs_.empty()) json.SetRaw("last_run", runs_.back().ToJson());
   json.SetRaw("usage", usage_.ToJson());
@@ -272,13 +306,15 @@ void Agent::LoadState(const JsonValue& state) {
   wanted_ = state["wanted"].AsBool().value_or(false) && !deleted_;
   purge_ = state["purge"].AsBool().value_or(false);
   session_ = state["session"].StringOr(session_);
+  made_by_ = state["made_by"].StringOr("");
   restarts_ = static_cast<int>(state["restarts"].AsInt().value_or(0));
   created_ms_ = state["created_ms"].AsInt().value_or(0);
   started_ms_ = state["started_ms"].AsInt().value_or(0);
   exited_ms_ = state["exited_ms"].AsInt().value_or(0);
   last_event_ms_ = state["last_event_ms"].AsInt().value_or(0);
   last_cursor_ = Cursor::Parse(state["cursor"].StringOr("0")).value_or(Cursor{});
-  if (state["paused"].AsBool().value_or(false)) inbox_.Pause();
+  inbox_.RestorePause(state["paused"].AsBool().value_or(false),
+                      static_cast<uint64_t>(state["pauses"].AsInt().value_or(0)));
   if (JsonValue exit = state["exit"]) exit_ = ExitFromJson(exit);
   if (auto run = Run::FromJson(state["last_run"])) runs_.push_back(std::move(*run));
   usage_ = Usage::FromJson(state["usage"]);

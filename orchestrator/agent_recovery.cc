@@ -1,9 +1,11 @@
 // What follows the end of an earlier daemon: an agent is made from its record, and what the log shows to have
 // been under way is closed there, once.
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "orchestrator/agent.h"
 #include "process/clock.h"
@@ -12,7 +14,7 @@ namespace reeve {
 
 namespace {
 
-int64_t TimeOf(const JsonDocument& envelope) {
+int64_t TimeOf(const JsonValue& envelope) {
   return ParseTime(std::string(envelope["time"].StringOr(""))).value_or(0);
 }
 
@@ -24,14 +26,14 @@ struct Agent::LeftOver {
   std::string run;     // open; empty: none
   std::string message_id;
   int64_t run_started_ms = 0;
-  std::map<std::string, bool> pending;  // approvals; true: an elicitation
-  std::set<std::string> resolved;       // of late
-  std::string usage;                    // of that run, so far
-  std::set<std::string> begun;          // messages that reached the process
-  // The last of their kind, as envelopes: they may be newer than the record.
-  std::string exited;
-  std::string run_end;
-  bool failed = false;  // the last word was agent.failed
+  std::map<std::string, bool> pending;       // approvals; true: an elicitation
+  std::set<std::string> resolved;            // of late
+  std::string usage;                         // of that run, so far
+  std::map<std::string, std::string> begun;  // messages that reached the process, and their runs
+  // As envelopes: they may be newer than the record.
+  std::string exited;                 // the last one
+  std::vector<std::string> run_ends;  // oldest first
+  bool failed = false;                // the last word was agent.failed
 };
 
 Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
@@ -70,20 +72,32 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   }
   agent->CatchUp(left);
   agent->CloseLeftOver(left);
-  for (const MessageRecord& message : messages) {
-    auto parsed = Message::FromJson(message.id, message.body);
-    if (parsed && !agent->deleted_ && left.begun.count(message.id) == 0) {
-      agent->inbox_.Add(std::move(*parsed));
-    } else {
-      context.store.DeleteMessage(message.id, [](const Status&) {});  // its run ended with the daemon
-    }
-  }
+  for (const MessageRecord& message : messages) agent->TakeOver(message, left);
+  agent->TakeDueMessages();
   const bool for_messages = agent->inbox_.HasNext() && !agent->deleted_ && !agent->broken_;
   agent->wanted_ =
       for_messages || (agent->wanted_ && agent->spec_.restart.when != RestartPolicy::When::kNever);
   agent->state_ = agent->Derive();
   agent->Save([](const Status&) {});
   return agent;
+}
+
+// A message that had not ended: it waits on, unless the log tells that the process had it.
+void Agent::TakeOver(const MessageRecord& record, const LeftOver& left) {
+  auto message = Message::FromJson(record.id, record.body);
+  auto begun = left.begun.find(record.id);
+  if (message && !deleted_ && begun == left.begun.end()) {
+    message->run_at_ms == 0 ? inbox_.Add(std::move(*message)) : inbox_.Schedule(std::move(*message));
+    return;
+  }
+  const std::string run_id = begun == left.begun.end() ? "" : begun->second;
+  const Run* run = FindRun(run_id);
+  const bool never = begun == left.begun.end();
+  context_.store.EndMessage(record.id,
+                            never ? "cancelled"
+                            : run ? MessageState(run->status)
+                                  : "done",
+                            run_id, [](const Status&) {});
 }
 
 Result<Agent::LeftOver> Agent::ReadLeftOver() const {
@@ -108,11 +122,11 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     if (type == "usage.updated") {
       if (auto json = JsonDocument::Parse(frame.envelope)) left.usage = (*json)["data"].Raw();
     }
-    if (run_ended) left.run_end = last;
+    if (run_ended) left.run_ends.push_back(last);
     left.failed = type == "agent.failed";
     const bool approval = type == "approval.requested" || type == "approval.resolved";
     const bool elicitation = type == "elicitation.requested" || type == "elicitation.resolved";
-    if (!approval && !elicitation && type != "user.message") return true;
+    if (!approval && !elicitation && !run_ended && type != "user.message") return true;
     auto json = JsonDocument::Parse(frame.envelope);
     if (!json) return true;
     const JsonValue data = (*json)["data"];
@@ -123,7 +137,9 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
       left.pending.erase(id);
       left.resolved.insert(id);
     }
-    if (type == "user.message") left.begun.emplace(data["message_id"].StringOr(""));
+    if (type == "user.message" || run_ended) {
+      left.begun[std::string(data["message_id"].StringOr(""))] = (*json)["run"].StringOr("");
+    }
     return true;
   });
   if (!scanned) return scanned.error();
@@ -139,44 +155,52 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     auto started = JsonDocument::Parse(frame.envelope);
     if (!started || (*started)["run"].StringOr("") != left.run) return false;  // trimmed away
     left.message_id = (*started)["data"]["message_id"].StringOr("");
-    left.run_started_ms = TimeOf(*started);
+    left.run_started_ms = TimeOf(started->root());
     return false;
   });
   if (!scanned) return scanned.error();
-  if (!left.message_id.empty()) left.begun.insert(left.message_id);
+  if (!left.message_id.empty()) left.begun[left.message_id] = left.run;
   return left;
 }
 
 // The log is written before the record: where a run or the process ended in between, it knows better.
 void Agent::CatchUp(const LeftOver& left) {
-  auto run_end = JsonDocument::Parse(left.run_end);
-  if (run_end && (!LastRun() || (*run_end)["run"].StringOr("") != LastRun()->id)) {
-    const JsonValue data = (*run_end)["data"];
-    Run run;
-    run.id = (*run_end)["run"].StringOr("");
-    run.message_id = data["message_id"].StringOr("");
-    run.status = *ParseRunStatus((*run_end)["type"].StringOr("").substr(4));
-    if (auto code = data["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
-    run.error = {std::string(data["error"]["code"].StringOr("")),
-                 std::string(data["error"]["message"].StringOr(""))};
-    run.limit = data["limit"].StringOr("");
-    if (data["usage"]) run.usage = data["usage"].Raw();
-    if (data["usage"]) usage_.Add(Usage::FromJson(data["usage"]));
-    run.ended_ms = TimeOf(*run_end);
-    run.started_ms = run.ended_ms - data["duration_ms"].AsInt().value_or(0);
-    const bool ours = run.error.code == "daemon_restarted";  // and no fault of the agent's
-    if (has_turns_ && run.status == Run::Status::kFailed && !ours) inbox_.Pause();
-    if (has_turns_ && run.status == Run::Status::kCompleted) inbox_.Resume();
-    runs_.push_back(std::move(run));
+  const uint64_t known = LastRun() ? LastRun()->number() : 0;
+  for (const std::string& envelope : left.run_ends) {
+    auto json = JsonDocument::Parse(envelope);
+    if (json && Run::NumberOf((*json)["run"].StringOr("")) > known) TakeRunEnd(json->root());
   }
   auto exited = JsonDocument::Parse(left.exited);
-  if (!exited || TimeOf(*exited) <= exited_ms_) return;
+  if (!exited || TimeOf(exited->root()) <= exited_ms_) return;
   const JsonValue data = (*exited)["data"];
   if (!data["code"] && !data["signal"]) return;  // there was no process, or its end was not seen
   exit_ = ExitFromJson(data);
-  exited_ms_ = TimeOf(*exited);
+  exited_ms_ = TimeOf(exited->root());
   const bool content = exit_->signal == 0 && exit_->code == 0;
   if (left.failed || (spec_.restart.when == RestartPolicy::When::kOnFailure && content)) wanted_ = false;
+}
+
+// A run that ended without the record's knowing.
+void Agent::TakeRunEnd(const JsonValue& envelope) {
+  const JsonValue data = envelope["data"];
+  Run run;
+  run.id = envelope["run"].StringOr("");
+  run.message_id = data["message_id"].StringOr("");
+  run.status = ParseRunStatus(envelope["type"].StringOr("").substr(std::strlen("run.")))
+                   .value_or(Run::Status::kFailed);
+  if (auto code = data["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
+  run.error = {std::string(data["error"]["code"].StringOr("")),
+               std::string(data["error"]["message"].StringOr(""))};
+  run.limit = data["limit"].StringOr("");
+  if (data["usage"]) run.usage = data["usage"].Raw();
+  if (data["usage"]) usage_.Add(Usage::FromJson(data["usage"]));
+  run.ended_ms = TimeOf(envelope);
+  run.started_ms = run.ended_ms - data["duration_ms"].AsInt().value_or(0);
+  const bool ours = run.error.code == "daemon_restarted";  // and no fault of the agent's
+  if (has_turns_ && run.status == Run::Status::kFailed && !ours) inbox_.Pause();
+  if (has_turns_ && run.status == Run::Status::kCompleted) inbox_.Resume();
+  context_.store.PutRun({id(), run.number(), run.ToJson()}, [](const Status&) {});
+  runs_.push_back(std::move(run));
 }
 
 void Agent::CloseLeftOver(const LeftOver& left) {
@@ -197,8 +221,9 @@ void Agent::CloseLeftOver(const LeftOver& left) {
   }
   if (!left.run.empty()) {
     const bool paused = inbox_.paused();
+    const uint64_t pauses = inbox_.pauses();
     EndRun(Run::Status::kFailed, {"daemon_restarted", "the daemon ended in the middle of this run"}, {});
-    if (!paused) inbox_.Resume();  // no fault of the agent's: what waits goes on
+    inbox_.RestorePause(paused, pauses);  // no fault of the agent's: what waits goes on
   }
   if (!left.alive) return;
   Append("agent.exited", JsonObject().Set("reason", "daemon_restarted").Take());

@@ -1,4 +1,4 @@
-// What an agent does while its process lives: messages, runs, events.
+// What an agent does while its process lives: runs, and what its adapter tells.
 #include <algorithm>
 #include <csignal>
 #include <utility>
@@ -20,158 +20,6 @@ std::string ErrorJson(const Error& error) {
 }
 
 }  // namespace
-
-// ----------------------------------------------------------------------------------------------- messages
-
-void Agent::Send(std::string text, Message::Mode mode, std::string new_model,
-                 std::function<void(Result<Accepted>)> done) {
-  if (deleted_) return done(Error{"agent_deleted", "agent " + id() + " has been deleted"});
-  if (inbox_.size() + arriving_ >= Inbox::kMaxWaiting) {
-    return done(Error{"queue_full", "agent " + id() + ": " + std::to_string(Inbox::kMaxWaiting) +
-                                        " messages wait already"});
-  }
-  if (mode == Message::Mode::kSteer && inbox_.steers() + steering_.size() >= Inbox::kMaxSteers) {
-    return done(Error{"queue_full", "agent " + id() + ": " + std::to_string(Inbox::kMaxSteers) +
-                                        " messages to steer by wait already"});
-  }
-  if (!new_model.empty() && !kind_->can.model) {
-    return done(Error{"invalid_request", "model: kind " + spec_.kind + " has no choice of models"});
-  }
-  if (auto opened = OpenLog(); !opened) return done(opened.error());
-  Message message{"m" + RandomHex(8), std::move(text), mode, inbox_.paused(), std::move(new_model)};
-
-  if (!has_turns_ && child_ && ready_ && !stopping_ && inbox_.size() == 0 && arriving_ == 0 && !taken_) {
-    if (Status taken = adapter_->Prompt(message.text); !taken) return done(taken.error());
-    Cursor at =
-        Append("user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
-    if (Status committed = log_->Commit(); !committed) return done(committed.error());
-    return done(Accepted{message.id, "delivered", at.seq});
-  }
-
-  MessageRecord record{message.id, id(), message.ToJson(), "queued"};
-  ++arriving_;
-  auto on_disk = [this, message = std::move(message), done = std::move(done)](const Status& status) {
-    --arriving_;
-    if (!status) return done(status.error());
-    const bool at_once = has_turns_ && ready_ && !stopping_ && !run_ && !taken_ && inbox_.size() == 0;
-    Cursor at = Append("message.queued",
-                       JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take());
-    if (CanSteer(message)) {
-      Steer(message);
-    } else {
-      Message arrived = message;
-      arrived.through_pause = arrived.through_pause || inbox_.paused();
-      inbox_.Add(std::move(arrived));
-    }
-    // It may have been refused on the spot.
-    const bool steered = message.mode == Message::Mode::kSteer && !inbox_.Has(message.id);
-    Wake();
-    if (message.mode == Message::Mode::kInterrupt && run_) {
-      if (cancel_ == Cancel::kNo) cancel_ = Cancel::kMessage;
-      InterruptTurn();
-    }
-    if (Status committed = log_->Commit(); !committed) {
-      done(committed.error());
-    } else {
-      done(Accepted{message.id, steered ? "steered" : at_once ? "started" : "queued", at.seq});
-    }
-    Advance();
-  };
-  context_.store.PutMessage(std::move(record), Guarded(std::move(on_disk)));
-}
-
-// Takes the next message out of the inbox once the process can have it. That it is taken is on disk first:
-// after a crash it is not begun a second time.
-void Agent::TakeNextMessage() {
-  if (!child_ || !ready_ || stopping_ || taken_ || (has_turns_ && run_)) return;
-  taken_ = inbox_.Take();
-  if (!taken_) return;
-  context_.store.PutMessage({taken_->id, id(), taken_->ToJson(), "running"},
-                            Guarded([this](const Status& status) {
-                              if (!status) log::Warning("agent {}: {}", id(), status.error().message);
-                              BeginTaken();
-                            }));
-}
-
-void Agent::BeginTaken() {
-  Message message = std::move(*std::exchange(taken_, std::nullopt));
-  const bool overtaken = message.mode != Message::Mode::kInterrupt && inbox_.HasInterrupt();
-  // Too late: it waits for the next chance.
-  if (!child_ || !ready_ || stopping_ || (has_turns_ && run_) || overtaken) {
-    context_.store.PutMessage({message.id, id(), message.ToJson(), "queued"}, [](const Status&) {});
-    inbox_.PutBack(std::move(message));
-    return Advance();
-  }
-  const std::string data =
-      JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take();
-  if (!message.model.empty()) spec_.model = message.model;
-  if (has_turns_) {
-    BeginRun(message.id);
-    Append("message.started", data);
-  }
-  Append("user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
-  Status taken = adapter_->Prompt(message.text);
-  if (!has_turns_) {
-    if (!taken)
-      Emit("agent.error", JsonObject()
-                              .Set("code", taken.error().code)
-                              .Set("message", taken.error().message)
-                              .Set("fatal", false)
-                              .Take());
-    FinishMessage(message.id);
-    inbox_.Resume();
-  } else if (!taken) {
-    OnTurnEnded({TurnEnd::Outcome::kFailed, taken.error()});
-  }
-  Advance();
-}
-
-void Agent::FinishMessage(const std::string& message_id) {
-  Append("message.done", JsonObject().Set("message_id", message_id).Take());
-  context_.store.DeleteMessage(message_id, [](const Status&) {});
-}
-
-bool Agent::CanSteer(const Message& message) const {
-  return message.mode == Message::Mode::kSteer && message.model.empty() && kind_->can.steer && child_ &&
-         ready_ && !stopping_ && run_ && cancel_ == Cancel::kNo;
-}
-
-// Into the present turn. Until the agent says that it has the words, or would not have them, they are ours:
-// one that it refuses, because its turn was over, is the next turn of its own.
-void Agent::Steer(const Message& message) {
-  steering_.emplace(message.id, message);
-  adapter_->Steer(message.id, message.text);
-}
-
-void Agent::OnSteered(const std::string& message_id, const Status& status) {
-  auto found = steering_.find(message_id);
-  if (found == steering_.end()) return;
-  Message message = std::move(found->second);
-  steering_.erase(found);
-  if (status) {
-    Append("user.message",
-           JsonObject().Set("message_id", message.id).Set("text", message.text).Set("steer", true).Take());
-    if (run_) run_->steered.push_back(message.id);
-    FinishMessage(message.id);
-  } else {
-    Requeue(std::move(message), status.error().message);
-  }
-  Advance();
-}
-
-// It was to steer by and is a turn of its own now, the next.
-void Agent::Requeue(Message message, const std::string& reason) {
-  Append("message.queued", JsonObject()
-                               .Set("message_id", message.id)
-                               .Set("mode", NameOf(message.mode))
-                               .Set("reason", "not steered: " + reason)
-                               .Take());
-  inbox_.Add(std::move(message));
-}
-
-bool Agent::Waits(const std::string& message_id) const {
-  return inbox_.Has(message_id) || steering_.count(message_id) != 0 || (taken_ && taken_->id == message_id);
-}
 
 // --------------------------------------------------------------------------------------------------- runs
 
@@ -207,7 +55,11 @@ void Agent::EndRun(Run::Status status, Error error, std::optional<int> exit_code
   if (runs_.size() > kMaxRuns) runs_.pop_front();
   run_.reset();
   partial_after_ = log_->head().seq;
-  if (const std::string& message = runs_.back().message_id; !message.empty()) FinishMessage(message);
+  const Run& ended = runs_.back();
+  Insist([this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
+    context_.store.PutRun(record, std::move(done));
+  });
+  if (!ended.message_id.empty()) FinishMessage(ended.message_id, status, ended.id);
   if (has_turns_) {
     const bool by_person = status == Run::Status::kCancelled && cancel_ == Cancel::kPerson;
     if (status == Run::Status::kFailed || by_person) inbox_.Pause();

@@ -247,6 +247,7 @@ void ReadIdentity(Fields& fields, AgentSpec& spec) {
   if (fields.Get("id") && !IsAgentId(spec.id)) fields.Fail("id", "must match [a-z0-9][a-z0-9_-]{0,63}");
   if (spec.id.empty()) spec.id = spec.kind + "-" + RandomSuffix();
   fields.String("title", kMaxTitleBytes, spec.title);
+  fields.Bool("starred", spec.starred);
   fields.Map("labels", kMaxLabels, kMaxLabelBytes, WhyNotLabel, spec.labels);
 }
 
@@ -360,7 +361,7 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   Problems problems;
   Fields fields(json, "", problems);
   fields.Only(
-      {"id", "kind", "command", "cwd", "env", "title", "labels", "model", "system_prompt", "prompt", "resume",
+      {"id", "kind", "command", "cwd", "env", "title", "starred", "labels", "model", "system_prompt", "prompt", "resume",
        "restart", "permissions", "limits", "readiness", "record", "kind_options", "files", "api"},
       {"user", "workspace", "close_on_disconnect"});
   ReadIdentity(fields, spec);
@@ -418,6 +419,7 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   }
   json.Set("api", kApi[static_cast<size_t>(api)]);
   SetIfAny(json, "title", title);
+  if (starred) json.Set("starred", true);
   json.SetRaw("labels", MapToJson(labels));
   SetIfAny(json, "model", model);
   SetIfAny(json, "system_prompt", system_prompt);

@@ -38,6 +38,7 @@ struct AgentSpec {
   std::string cwd;
   std::map<std::string, std::string> env;
   std::string title;
+  bool starred = false;
   std::map<std::string, std::string> labels;
   std::string model;
   std::string system_prompt;

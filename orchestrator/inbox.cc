@@ -19,11 +19,19 @@ const char* NameOf(Message::Mode mode) {
   return "";
 }
 
+std::optional<Message::Mode> ParseMode(std::string_view name) {
+  for (auto mode : {Message::Mode::kFollowUp, Message::Mode::kSteer, Message::Mode::kInterrupt}) {
+    if (name == NameOf(mode)) return mode;
+  }
+  return std::nullopt;
+}
+
 std::string Message::ToJson() const {
   JsonObject json;
-  json.Set("text", text).Set("mode", NameOf(mode));
+  json.Set("text", text).Set("mode", NameOf(mode)).Set("queued_ms", queued_ms);
   if (!model.empty()) json.Set("model", model);
-  if (through_pause) json.Set("through_pause", true);
+  if (run_at_ms != 0) json.Set("run_at_ms", run_at_ms);
+  if (through_pause != 0) json.Set("through_pause", through_pause);
   return json.Take();
 }
 
@@ -33,18 +41,13 @@ std::optional<Message> Message::FromJson(const std::string& id, const std::strin
   Message message;
   message.id = id;
   message.text = (*json)["text"].StringOr("");
-  std::string_view mode = (*json)["mode"].StringOr("followup");
-  message.mode = mode == "steer" ? Mode::kSteer : mode == "interrupt" ? Mode::kInterrupt : Mode::kFollowUp;
+  message.mode = ParseMode((*json)["mode"].StringOr("")).value_or(Mode::kFollowUp);
   message.model = (*json)["model"].StringOr("");
-  message.through_pause = (*json)["through_pause"].AsBool().value_or(false);
+  message.run_at_ms = (*json)["run_at_ms"].AsInt().value_or(0);
+  message.queued_ms = (*json)["queued_ms"].AsInt().value_or(0);
+  message.through_pause = static_cast<uint64_t>((*json)["through_pause"].AsInt().value_or(0));
   return message;
 }
-
-namespace {
-bool HasPrecedence(const Message& message) {
-  return message.through_pause || message.mode != Message::Mode::kFollowUp;
-}
-}  // namespace
 
 void Inbox::Add(Message message) {
   if (!HasPrecedence(message)) {
@@ -52,20 +55,36 @@ void Inbox::Add(Message message) {
     return;
   }
   // Before the first that has no precedence; those that have it keep their order.
-  auto at = std::find_if_not(waiting_.begin(), waiting_.end(), HasPrecedence);
+  auto at = std::find_if_not(waiting_.begin(), waiting_.end(),
+                             [this](const Message& other) { return HasPrecedence(other); });
   waiting_.insert(at, std::move(message));
 }
 
+void Inbox::Schedule(Message message) {
+  const int64_t at = message.run_at_ms;
+  scheduled_.emplace(at, std::move(message));
+}
+
+std::optional<Message> Inbox::TakeDue(int64_t now_ms) {
+  if (scheduled_.empty() || scheduled_.begin()->first > now_ms) return std::nullopt;
+  Message message = std::move(scheduled_.begin()->second);
+  scheduled_.erase(scheduled_.begin());
+  message.run_at_ms = 0;
+  return message;
+}
+
 void Inbox::PutBack(Message message) {
-  auto at = HasPrecedence(message) ? waiting_.begin()
-                                   : std::find_if_not(waiting_.begin(), waiting_.end(), HasPrecedence);
+  auto at = HasPrecedence(message)
+                ? waiting_.begin()
+                : std::find_if_not(waiting_.begin(), waiting_.end(),
+                                   [this](const Message& other) { return HasPrecedence(other); });
   waiting_.insert(at, std::move(message));
 }
 
 // What came through an earlier pause waits in this one.
 void Inbox::Pause() {
   paused_ = true;
-  for (Message& message : waiting_) message.through_pause = false;
+  ++pauses_;
 }
 
 bool Inbox::HasInterrupt() const {
@@ -75,7 +94,31 @@ bool Inbox::HasInterrupt() const {
 
 bool Inbox::Has(const std::string& id) const {
   return std::any_of(waiting_.begin(), waiting_.end(),
-                     [&id](const Message& message) { return message.id == id; });
+                     [&id](const Message& message) { return message.id == id; }) ||
+         std::any_of(scheduled_.begin(), scheduled_.end(),
+                     [&id](const auto& entry) { return entry.second.id == id; });
+}
+
+bool Inbox::Remove(const std::string& id) {
+  auto waits = std::find_if(waiting_.begin(), waiting_.end(),
+                            [&id](const Message& message) { return message.id == id; });
+  if (waits != waiting_.end()) {
+    waiting_.erase(waits);
+    return true;
+  }
+  auto later = std::find_if(scheduled_.begin(), scheduled_.end(),
+                            [&id](const auto& entry) { return entry.second.id == id; });
+  if (later == scheduled_.end()) return false;
+  scheduled_.erase(later);
+  return true;
+}
+
+std::vector<const Message*> Inbox::All() const {
+  std::vector<const Message*> all;
+  all.reserve(waiting_.size() + scheduled_.size());
+  for (const Message& message : waiting_) all.push_back(&message);
+  for (const auto& [at, message] : scheduled_) all.push_back(&message);
+  return all;
 }
 
 size_t Inbox::steers() const {
@@ -84,7 +127,7 @@ size_t Inbox::steers() const {
   }));
 }
 
-bool Inbox::HasNext() const { return !waiting_.empty() && (!paused_ || waiting_.front().through_pause); }
+bool Inbox::HasNext() const { return !waiting_.empty() && (!paused_ || GoesThrough(waiting_.front())); }
 
 std::optional<Message> Inbox::Take() {
   if (!HasNext()) return std::nullopt;

@@ -612,4 +612,17 @@ std::string JsonArray::Take() {
   return std::move(text_);
 }
 
+// As deep as the patch, which is no deeper than kMaxJsonDepth.
+std::string MergePatch(const JsonValue& target, const JsonValue& patch) {
+  if (!patch.Is(JsonType::kObject)) return patch.Raw();
+  JsonObject merged;
+  for (const auto& [key, value] : target.Members()) {
+    if (!patch[key]) merged.SetRaw(key, value.Raw());
+  }
+  for (const auto& [key, value] : patch.Members()) {
+    if (!value.Is(JsonType::kNull)) merged.SetRaw(key, MergePatch(target[key], value));
+  }
+  return merged.Take();
+}
+
 }  // namespace reeve

@@ -107,6 +107,9 @@ bool IsUtf8(std::string_view text);
 std::string Base64(std::string_view bytes);
 std::optional<std::string> FromBase64(std::string_view text);
 
+// What `patch` makes of `target` by RFC 7396 (JSON Merge Patch).
+std::string MergePatch(const JsonValue& target, const JsonValue& patch);
+
 // Writes an object: JsonObject().Set("a", 1).Set("b", "x").Take(). Set with an optional that is empty, and
 // SetRaw with an empty text, write nothing.
 class JsonObject {

@@ -19,6 +19,7 @@
 #include "control/cli/replay.h"
 #include "control/cli/run.h"
 #include "control/exports.h"
+#include "control/idempotency.h"
 #include "control/live_config.h"
 #include "control/router.h"
 #include "control/server.h"
@@ -175,6 +176,7 @@ int Serve(const ServeOptions& options) {
 
   Gate gate(*tokens, NamesOf(config));
   LiveConfig live(sources, config, {town, viewers, exports, gate, *tokens, forget});
+  Idempotency idempotency(clock, **store);
   Router router;
   std::unique_ptr<Server> server;
   ApiContext api{loop,
@@ -192,11 +194,12 @@ int Serve(const ServeOptions& options) {
                  {}};
   AddAgentRoutes(router, api);
   AddBatchRoutes(router, api);
+  AddMessageRoutes(router, api);
   AddEventRoutes(router, api);
   AddFileRoutes(router, api);
   AddStreamRoutes(router, api);
   AddTownRoutes(router, api);
-  server = std::make_unique<Server>(loop, Server::Limits{}, Guard(gate, router));
+  server = std::make_unique<Server>(loop, Server::Limits{}, Guard(gate, router, idempotency));
 
   RuntimeFile runtime{static_cast<int>(getpid()), {}, REEVE_VERSION};
   for (const std::string& url : config.listen) {

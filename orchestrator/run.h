@@ -36,6 +36,9 @@ struct Run {
   std::vector<std::string> steered;  // messages that went into it
 
   [[nodiscard]] bool Has(const std::string& message) const;
+  // That of its run.started.
+  [[nodiscard]] uint64_t number() const { return NumberOf(id); }
+  static uint64_t NumberOf(std::string_view run_id);  // 0: it is no run's
 
   [[nodiscard]] std::string ToJson() const;
   static std::optional<Run> FromJson(const JsonValue& json);
@@ -43,5 +46,7 @@ struct Run {
 
 const char* NameOf(Run::Status status);
 std::optional<Run::Status> ParseRunStatus(std::string_view name);
+// The state of a message whose run ended so: done, failed or cancelled.
+const char* MessageState(Run::Status status);
 
 }  // namespace reeve

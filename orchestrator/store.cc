@@ -31,6 +31,18 @@ constexpr const char* kSchema[] = {
     "                       body TEXT NOT NULL, state TEXT NOT NULL);"
     "CREATE INDEX messages_agent ON messages (agent);"
     "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);",
+
+    "ALTER TABLE messages ADD COLUMN run TEXT NOT NULL DEFAULT '';"
+    "UPDATE messages SET state = 'running' WHERE state = 'starting';"
+    "DROP INDEX messages_agent;"
+    "CREATE INDEX messages_agent ON messages (agent, made);"
+    // What is looked for at a start must not be searched for among what has ended.
+    "CREATE INDEX messages_open ON messages (made) WHERE state IN ('queued', 'running');"
+    "CREATE TABLE runs (agent TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL,"
+    "                   PRIMARY KEY (agent, number));"
+    "CREATE TABLE answers (key TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT NOT NULL,"
+    "                      made_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX answers_made ON answers (made_ms);",
 };
 constexpr int kVersion = static_cast<int>(std::size(kSchema));
 
@@ -39,6 +51,9 @@ constexpr int kVersion = static_cast<int>(std::size(kSchema));
 constexpr const char* kSettings =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA "
     "journal_size_limit=4194304;";
+// Of so many writes of a kind that is bounded, one looks after the bound. A prime: where agents take turns each
+// has its own looked after.
+constexpr uint64_t kTrimEvery = 61;
 constexpr int kBusyMs = 5000;  // for somebody who looks at the file with sqlite3(1)
 
 struct CloseDatabase {
@@ -93,6 +108,8 @@ class Database {
     return number;
   }
 
+  [[nodiscard]] bool changed() const { return sqlite3_changes64(handle_.get()) != 0; }
+
   [[nodiscard]] Error Failure() const {
     const int result = sqlite3_extended_errcode(handle_.get());
     const int reason = sqlite3_system_errno(handle_.get());
@@ -125,6 +142,10 @@ class Database {
 std::string Text(sqlite3_stmt* row, int column) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(row, column));
   return {text ? text : "", static_cast<size_t>(sqlite3_column_bytes(row, column))};
+}
+
+MessageRecord MessageOf(sqlite3_stmt* row) {
+  return {Text(row, 0), Text(row, 1), Text(row, 2), Text(row, 3), Text(row, 4)};
 }
 
 Status Upgrade(Database& database, int64_t version) {
@@ -217,6 +238,8 @@ struct Store::State {
   // Guarded by mutex. What bounds it is that each caller waits for its answer.
   std::vector<Operation> queue;
   bool stopping = false;
+  // Counted by the worker: when to trim.
+  uint64_t messages_ended = 0, runs_put = 0, answers_put = 0;
 
   std::thread worker;
 
@@ -306,11 +329,8 @@ Result<std::vector<MessageRecord>> Store::LoadMessages() {
   std::lock_guard<std::mutex> lock(state_->database_mutex);
   std::vector<MessageRecord> messages;
   Status status = state_->database.Query(
-      "SELECT id, agent, body, state FROM messages WHERE state IN ('queued', 'starting', 'running') ORDER BY "
-      "made",
-      [&messages](sqlite3_stmt* row) {
-        messages.push_back({Text(row, 0), Text(row, 1), Text(row, 2), Text(row, 3)});
-      });
+      "SELECT id, agent, body, state, run FROM messages WHERE state IN ('queued', 'running') ORDER BY made",
+      [&messages](sqlite3_stmt* row) { messages.push_back(MessageOf(row)); });
   if (!status.ok()) return status.error();
   return messages;
 }
@@ -347,26 +367,149 @@ void Store::DeleteAgent(std::string id, Done done) {
   state_->Submit(
       [id = std::move(id)](Database& database) {
         Status status = database.Run("DELETE FROM messages WHERE agent = ?", id);
+        if (status.ok()) status = database.Run("DELETE FROM runs WHERE agent = ?", id);
         return status.ok() ? database.Run("DELETE FROM agents WHERE id = ?", id) : status;
       },
       std::move(done));
+}
+
+void Store::AddMessage(MessageRecord record, std::function<void(Result<bool>)> done) {
+  auto added = std::make_shared<bool>(false);
+  state_->Submit(
+      [record = std::move(record), added](Database& database) {
+        Status status = database.Run(
+            "INSERT INTO messages (id, agent, body, state, run) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO NOTHING",
+            record.id, record.agent, record.body, record.state, record.run);
+        *added = database.changed();
+        return status;
+      },
+      [added, done = std::move(done)](const Status& status) {
+        done(status.ok() ? Result<bool>(*added) : Result<bool>(status.error()));
+      });
 }
 
 void Store::PutMessage(MessageRecord record, Done done) {
   state_->Submit(
       [record = std::move(record)](Database& database) {
         return database.Run(
-            "INSERT INTO messages (id, agent, body, state) VALUES (?1, ?2, ?3, ?4)"
-            " ON CONFLICT (id) DO UPDATE SET agent = ?2, body = ?3, state = ?4",
-            record.id, record.agent, record.body, record.state);
+            "INSERT INTO messages (id, agent, body, state, run) VALUES (?1, ?2, ?3, ?4, ?5)"
+            " ON CONFLICT (id) DO UPDATE SET agent = ?2, body = ?3, state = ?4, run = ?5",
+            record.id, record.agent, record.body, record.state, record.run);
       },
       std::move(done));
 }
 
-void Store::DeleteMessage(std::string id, Done done) {
-  state_->Submit([id = std::move(id)](
-                     Database& database) { return database.Run("DELETE FROM messages WHERE id = ?", id); },
-                 std::move(done));
+void Store::EndMessage(std::string id, std::string state, std::string run, Done done) {
+  state_->Submit(
+      [id = std::move(id), state = std::move(state), run = std::move(run),
+       of = state_.get()](Database& database) {
+        Status status =
+            database.Run("UPDATE messages SET state = ?2, run = ?3 WHERE id = ?1", id, state, run);
+        if (!status.ok() || ++of->messages_ended % kTrimEvery != 0) return status;
+        return database.Run(
+            "DELETE FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
+            " AND state NOT IN ('queued', 'running') AND made <="
+            " (SELECT made FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
+            "  AND state NOT IN ('queued', 'running') ORDER BY made DESC LIMIT 1 OFFSET ?2)",
+            id, static_cast<int64_t>(kMaxEnded));
+      },
+      std::move(done));
+}
+
+void Store::PutRun(RunRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record), of = state_.get()](Database& database) {
+        Status status = database.Run(
+            "INSERT INTO runs (agent, number, body) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (agent, number) DO UPDATE SET body = ?3",
+            record.agent, static_cast<int64_t>(record.number), record.body);
+        if (!status.ok() || ++of->runs_put % kTrimEvery != 0) return status;
+        return database.Run(
+            "DELETE FROM runs WHERE agent = ?1 AND number <="
+            " (SELECT number FROM runs WHERE agent = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+            record.agent, static_cast<int64_t>(kMaxEnded));
+      },
+      std::move(done));
+}
+
+void Store::PutAnswer(AnswerRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record), of = state_.get()](Database& database) {
+        Status status = database.Run(
+            "INSERT INTO answers (key, request, answer, made_ms) VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (key) DO UPDATE SET request = ?2, answer = ?3, made_ms = ?4",
+            record.key, record.request, record.answer, record.made_ms);
+        if (!status.ok() || ++of->answers_put % kTrimEvery != 0) return status;
+        status = database.Run("DELETE FROM answers WHERE made_ms <= ?", record.made_ms - kAnswerMs);
+        if (!status.ok()) return status;
+        return database.Run(
+            "DELETE FROM answers WHERE made_ms <="
+            " (SELECT made_ms FROM answers ORDER BY made_ms DESC LIMIT 1 OFFSET ?)",
+            static_cast<int64_t>(kMaxAnswers));
+      },
+      std::move(done));
+}
+
+// ------------------------------------------------------------------------------------------------- reading
+
+template <typename Found, typename Read>
+void Store::Ask(Read read, std::function<void(Result<Found>)> done) {
+  auto found = std::make_shared<Found>();
+  state_->Submit([read = std::move(read), found](Database& database) { return read(database, *found); },
+                 [found, done = std::move(done)](const Status& status) {
+                   done(status.ok() ? Result<Found>(std::move(*found)) : Result<Found>(status.error()));
+                 });
+}
+
+void Store::ListRuns(std::string agent, uint64_t before, size_t limit,
+                     std::function<void(Result<std::vector<RunRecord>>)> done) {
+  const int64_t below = before > INT64_MAX ? INT64_MAX : static_cast<int64_t>(before);
+  Ask<std::vector<RunRecord>>(
+      [agent = std::move(agent), below, limit](Database& database, std::vector<RunRecord>& found) {
+        return database.Query(
+            "SELECT agent, number, body FROM runs WHERE agent = ? AND number < ?"
+            " ORDER BY number DESC LIMIT ?",
+            [&found](sqlite3_stmt* row) {
+              found.push_back(
+                  {Text(row, 0), static_cast<uint64_t>(sqlite3_column_int64(row, 1)), Text(row, 2)});
+            },
+            agent, below, static_cast<int64_t>(limit));
+      },
+      std::move(done));
+}
+
+void Store::ListMessages(std::string agent, std::function<void(Result<std::vector<MessageRecord>>)> done) {
+  Ask<std::vector<MessageRecord>>(
+      [agent = std::move(agent)](Database& database, std::vector<MessageRecord>& found) {
+        return database.Query(
+            "SELECT id, agent, body, state, run FROM messages WHERE agent = ? ORDER BY made",
+            [&found](sqlite3_stmt* row) { found.push_back(MessageOf(row)); }, agent);
+      },
+      std::move(done));
+}
+
+void Store::FindMessage(std::string id, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+  Ask<std::optional<MessageRecord>>(
+      [id = std::move(id)](Database& database, std::optional<MessageRecord>& found) {
+        return database.Query(
+            "SELECT id, agent, body, state, run FROM messages WHERE id = ?",
+            [&found](sqlite3_stmt* row) { found = MessageOf(row); }, id);
+      },
+      std::move(done));
+}
+
+void Store::FindAnswer(std::string key, std::function<void(Result<std::optional<AnswerRecord>>)> done) {
+  Ask<std::optional<AnswerRecord>>(
+      [key = std::move(key)](Database& database, std::optional<AnswerRecord>& found) {
+        return database.Query(
+            "SELECT key, request, answer, made_ms FROM answers WHERE key = ?",
+            [&found](sqlite3_stmt* row) {
+              found = AnswerRecord{Text(row, 0), Text(row, 1), Text(row, 2), sqlite3_column_int64(row, 3)};
+            },
+            key);
+      },
+      std::move(done));
 }
 
 }  // namespace reeve

@@ -1,6 +1,6 @@
-// Store: what must survive a restart and is not an event: agents, messages, counters. SQLite (WAL,
-// synchronous=FULL) on a worker thread of its own; the only <sqlite3.h>. Owned by main; calls are made on
-// the loop.
+// Store: what must survive a restart and is not an event: agents, messages, runs, answers to requests that
+// may be made again, counters. SQLite (WAL, synchronous=FULL) on a worker thread of its own; the only
+// <sqlite3.h>. Owned by main; calls are made on the loop.
 //
 // Writes are handed over in order and committed in groups: one transaction, one fsync, for everything that
 // was asked for meanwhile, which succeeds or fails as one. `done` runs on the loop, in the order of asking,
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,24 @@ struct AgentRecord {
 struct MessageRecord {
   std::string id;
   std::string agent;
-  std::string body;   // JSON
-  std::string state;  // queued, starting, running, done, failed, cancelled
+  std::string body;      // JSON
+  std::string state;     // queued, running, done, failed, cancelled
+  std::string run = {};  // that it began, or went into; empty: none yet
+};
+
+// A run that has ended.
+struct RunRecord {
+  std::string agent;
+  uint64_t number = 0;  // of its run.started in the agent's log: later runs have greater ones
+  std::string body;     // JSON, Run::ToJson
+};
+
+// What a request with an Idempotency-Key was answered.
+struct AnswerRecord {
+  std::string key;      // a digest of who asked, what, and with which key
+  std::string request;  // a digest of its body
+  std::string answer;   // JSON
+  int64_t made_ms = 0;  // wall clock
 };
 
 class Store {
@@ -48,21 +65,43 @@ class Store {
 
   // --- before the loop runs; these block
   Result<std::vector<AgentRecord>> LoadAgents();
-  // Unfinished ones (queued, starting, running) in the order of their making.
+  // Unfinished ones (queued, running) in the order of their making.
   Result<std::vector<MessageRecord>> LoadMessages();
   // Adds `count` to the named counter, durably, and gives the value before.
   Result<uint64_t> Reserve(const std::string& counter, uint64_t count);
 
   // --- any time; on disk when `done` runs with success
   void PutAgent(AgentRecord record, Done done);
-  void DeleteAgent(std::string id, Done done);  // and its messages
+  void DeleteAgent(std::string id, Done done);  // with its messages and runs
+  // False where a message of that id is there already, which stays as it is.
+  void AddMessage(MessageRecord record, std::function<void(Result<bool>)> done);
   void PutMessage(MessageRecord record, Done done);
-  void DeleteMessage(std::string id, Done done);  // one that has ended: what happened is in the log
+  // Ended: its state, and the run that it was in. The newest kMaxEnded of an agent are kept.
+  void EndMessage(std::string id, std::string state, std::string run, Done done);
+  void PutRun(RunRecord record, Done done);  // the newest kMaxEnded of an agent are kept
+  // Those older than kAnswerMs go; likewise the oldest beyond kMaxAnswers.
+  void PutAnswer(AnswerRecord record, Done done);
   void ReserveLater(std::string counter, uint64_t count, std::function<void(Result<uint64_t>)> done);
+
+  // --- reading, off the loop; sees all that was handed over before
+  // Ended runs with numbers below `before`, the newest first.
+  void ListRuns(std::string agent, uint64_t before, size_t limit,
+                std::function<void(Result<std::vector<RunRecord>>)> done);
+  // All that are kept of an agent's messages, in the order of their making.
+  void ListMessages(std::string agent, std::function<void(Result<std::vector<MessageRecord>>)> done);
+  void FindMessage(std::string id, std::function<void(Result<std::optional<MessageRecord>>)> done);
+  void FindAnswer(std::string key, std::function<void(Result<std::optional<AnswerRecord>>)> done);
+
+  static constexpr size_t kMaxEnded = 1'000;
+  static constexpr int64_t kAnswerMs = 86'400'000;  // a day (control/API.md)
+  static constexpr size_t kMaxAnswers = 1'000'000;
 
  private:
   struct State;
   explicit Store(std::unique_ptr<State> state);
+  // Runs `read` on the worker, behind what was handed over before, and gives `done` what it found.
+  template <typename Found, typename Read>
+  void Ask(Read read, std::function<void(Result<Found>)> done);
   std::unique_ptr<State> state_;
 };
 

@@ -185,7 +185,11 @@ uint64_t Town::NextEpoch() {
 
 // ------------------------------------------------------------------------------------------------- agents
 
-Result<Agent*> Town::Create(AgentSpec spec, Agent::Done done) {
+Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Agent::Done done) {
+  if (Agent* there = Find(spec.id); there && !made_by.empty() && there->made_by() == made_by) {
+    done({});
+    return there;
+  }
   if (draining_) return Error{"draining", "the daemon is shutting down"};
   if (agents_.size() >= options_.max_agents) {
     return Error{"too_many_agents",
@@ -217,12 +221,28 @@ Result<Agent*> Town::Create(AgentSpec spec, Agent::Done done) {
     }
     done(status);
   };
-  auto agent = Agent::Create(context_, std::move(spec), std::move(on_disk));
+  auto agent = Agent::Create(context_, std::move(spec), made_by, std::move(on_disk));
   if (!agent) return agent.error();
   Agent* made = agent->get();
   agents_.emplace(std::move(id), std::move(*agent));
   if (on_change_) on_change_(*made, Change::kMade);
   return made;
+}
+
+const std::vector<std::string_view> Town::kChangeable = {
+    "title", "starred", "labels", "model", "system_prompt", "env", "permissions", "limits", "restart"};
+
+Result<bool> Town::Update(Agent& agent, const JsonValue& patch, Agent::Done done) {
+  auto present = JsonDocument::Parse(agent.spec().ToJson(AgentSpec::Secrets::kKeep));
+  if (!present) return present.error();
+  auto merged = JsonDocument::Parse(MergePatch(present->root(), patch));
+  if (!merged) return merged.error();
+  auto spec = AgentSpec::FromJson(merged->root());
+  if (!spec) return spec.error();
+  if (Status checked = CheckKindCan(agent.kind(), *spec); !checked) return checked.error();
+  std::vector<std::string> changed;
+  for (const JsonValue::Member& member : patch.Members()) changed.emplace_back(member.key);
+  return agent.Update(std::move(*spec), changed, std::move(done));
 }
 
 Agent* Town::Find(const std::string& id) const {

@@ -40,8 +40,13 @@ class Town {
   Status Load();
 
   // Error "agent_exists", "agent_deleted" (the id is taken until it is purged), "too_many_agents",
-  // "draining", "invalid_request" (no such kind, no such program). `done` once the agent is on disk.
-  Result<Agent*> Create(AgentSpec spec, Agent::Done done);
+  // "draining", "invalid_request" (no such kind, no such program). `done` once the agent is on disk. One that
+  // was made by the same request before (Request::key; empty: by any other) is there, and that is all.
+  Result<Agent*> Create(AgentSpec spec, const std::string& made_by, Agent::Done done);
+  // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields that may change: kChangeable. Returns
+  // whether some of it waits for the next start. Errors as Create's.
+  Result<bool> Update(Agent& agent, const JsonValue& patch, Agent::Done done);
+  static const std::vector<std::string_view> kChangeable;
   // Null: never was, or purged. Deleted agents are found, and say so.
   [[nodiscard]] Agent* Find(const std::string& id) const;
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Agent>>& agents() const { return agents_; }

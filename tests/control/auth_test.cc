@@ -10,8 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "control/idempotency.h"
 #include "control/server.h"
 #include "control/tokens.h"
+#include "orchestrator/store.h"
+#include "process/clock.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/raw_client.h"
 
@@ -210,7 +213,11 @@ class GateTest : public ::testing::Test {
     router.Add("POST", "/operate", Access::kOperate, handler);
     router.Add("DELETE", "/admin", Access::kAdmin, handler);
     router.Add("GET", "/drop", Access::kView, [](const Request&, const Reply&) {});
-    server = std::make_unique<Server>(loop, Server::Limits{}, Guard(*gate, router));
+    auto opened = Store::Open(loop, dir.path() + "/store");
+    ASSERT_TRUE(opened.ok());
+    store = std::move(*opened);
+    idempotency = std::make_unique<Idempotency>(clock, *store);
+    server = std::make_unique<Server>(loop, Server::Limits{}, Guard(*gate, router, *idempotency));
     auto tcp = server->Listen("tcp://127.0.0.1:0");
     auto local = server->Listen("unix://" + dir.path() + "/s");
     ASSERT_TRUE(tcp.ok() && local.ok());
@@ -248,6 +255,9 @@ class GateTest : public ::testing::Test {
   std::unique_ptr<Tokens> tokens;
   std::unique_ptr<Gate> gate;
   Router router;
+  SystemClock clock;
+  std::unique_ptr<Store> store;
+  std::unique_ptr<Idempotency> idempotency;
   std::unique_ptr<Server> server;
   std::string tcp_address;
   std::string unix_address;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,6 +24,13 @@ namespace reeve {
 namespace {
 
 using testing::HasSubstr;
+
+void RunSql(const std::string& path, const char* sql) {
+  sqlite3* file = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &file), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(file, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(file);
+  sqlite3_close(file);
+}
 
 class StoreTest : public testing::Test {
  protected:
@@ -105,10 +113,10 @@ TEST_F(StoreTest, PuttingAgainChangesAndKeepsTheOrder) {
 
 TEST_F(StoreTest, OnlyUnfinishedMessagesAreLoaded) {
   auto store = Open();
-  for (const char* state : {"queued", "starting", "running", "done", "failed", "cancelled"}) {
+  for (const char* state : {"queued", "running", "done", "failed", "cancelled"}) {
     EXPECT_TRUE(Put(*store, MessageRecord{state, "a", "{}", state}).ok());
   }
-  EXPECT_THAT(Ids(*store->LoadMessages()), testing::ElementsAre("queued", "starting", "running"));
+  EXPECT_THAT(Ids(*store->LoadMessages()), testing::ElementsAre("queued", "running"));
 }
 
 TEST_F(StoreTest, AnAgentGoesWithItsMessages) {
@@ -121,8 +129,74 @@ TEST_F(StoreTest, AnAgentGoesWithItsMessages) {
   EXPECT_TRUE(Await([&](Store::Done done) { store->DeleteAgent("unknown", std::move(done)); }).ok());
   EXPECT_EQ(store->LoadAgents()->size(), 1u);
   EXPECT_THAT(Ids(*store->LoadMessages()), testing::ElementsAre("mb"));
-  EXPECT_TRUE(Await([&](Store::Done done) { store->DeleteMessage("mb", std::move(done)); }).ok());
+  EXPECT_TRUE(Await([&](Store::Done done) { store->EndMessage("mb", "done", "", std::move(done)); }).ok());
   EXPECT_TRUE(store->LoadMessages()->empty());
+}
+
+TEST_F(StoreTest, AMessageIsAddedOnce) {
+  auto store = Open();
+  std::vector<bool> added;
+  for (const char* body : {"{}", "{\"other\":1}"}) {
+    EXPECT_TRUE(Await([&](const Store::Done& done) {
+      store->AddMessage({"m1", "a", body, "queued"}, [&added, done](const Result<bool>& result) {
+        added.push_back(result.ok() && *result);
+        done({});
+      });
+    }));
+  }
+  EXPECT_EQ(added, (std::vector<bool>{true, false}));
+  EXPECT_EQ(store->LoadMessages()->at(0).body, "{}");
+}
+
+TEST_F(StoreTest, OfWhatHasEndedTheNewestIsKept) {
+  auto store = Open();
+  constexpr uint64_t kMany = Store::kMaxEnded + 200;
+  size_t answered = 0;
+  for (uint64_t i = 1; i <= kMany; ++i) {
+    const std::string id = "m" + std::to_string(i);
+    auto count = [&answered](const Status& status) { answered += status ? 1 : 0; };
+    store->PutMessage({id, "a", "{}", "queued"}, count);
+    store->EndMessage(id, "done", "r" + std::to_string(i), count);
+    store->PutRun({"a", i, "{}"}, count);
+    store->PutRun({"b", i, "{}"}, count);
+  }
+  store->PutMessage({"waits", "a", "{}", "queued"}, [&answered](const Status&) { ++answered; });
+  ASSERT_TRUE(RunUntil(loop_, [&answered] { return answered == 4 * kMany + 1; }));
+  std::optional<size_t> runs;
+  std::optional<std::vector<MessageRecord>> messages;
+  store->ListRuns("a", UINT64_MAX, 100'000, [&runs, kMany](const Result<std::vector<RunRecord>>& found) {
+    runs = found->size();
+    EXPECT_EQ(found->front().number, kMany);
+  });
+  store->ListMessages("a",
+                      [&messages](const Result<std::vector<MessageRecord>>& found) { messages = *found; });
+  ASSERT_TRUE(RunUntil(loop_, [&] { return runs && messages; }));
+  EXPECT_GE(*runs, Store::kMaxEnded);
+  EXPECT_LE(*runs, Store::kMaxEnded + 128);
+  EXPECT_GE(messages->size(), Store::kMaxEnded);
+  EXPECT_LE(messages->size(), Store::kMaxEnded + 128);
+  EXPECT_EQ(messages->back().id, "waits");
+  EXPECT_EQ(messages->at(messages->size() - 2).id, "m" + std::to_string(kMany));
+}
+
+TEST_F(StoreTest, AFileOfTheFirstSchemaIsUpgraded) {
+  {
+    RunSql(path_,
+            "CREATE TABLE agents (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,"
+            " state TEXT NOT NULL, deleted INTEGER NOT NULL);"
+            "CREATE TABLE messages (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL,"
+            " body TEXT NOT NULL, state TEXT NOT NULL);"
+            "CREATE INDEX messages_agent ON messages (agent);"
+            "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
+            "INSERT INTO messages (id, agent, body, state) VALUES ('m1', 'a', '{}', 'starting');"
+            "PRAGMA user_version=1; PRAGMA application_id=1919247734;");
+  }
+  auto store = Open();
+  ASSERT_TRUE(store);
+  std::vector<MessageRecord> messages = *store->LoadMessages();
+  ASSERT_EQ(messages.size(), 1U);
+  EXPECT_EQ(messages[0].state, "running");
+  EXPECT_EQ(messages[0].run, "");
 }
 
 TEST_F(StoreTest, SecretsOfADeletedAgentAreNotLeftInTheFile) {

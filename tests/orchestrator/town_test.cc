@@ -66,7 +66,7 @@ TEST(Town, TheRecordIsNeverAheadOfTheLog) {
     auto json = JsonDocument::Parse(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
     auto spec = AgentSpec::FromJson(json->root());
     ASSERT_TRUE(spec.ok());
-    auto made = life.town->Create(std::move(*spec), [](const Status&) {});
+    auto made = life.town->Create(std::move(*spec), "", [](const Status&) {});
     ASSERT_TRUE(made.ok()) << made.error().message;
     Agent& agent = **made;
     ASSERT_TRUE(

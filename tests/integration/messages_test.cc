@@ -1,0 +1,403 @@
+// Messages that wait for their time, are taken back, sent twice with one key; and what is remembered of them
+// (control/API.md, "Messages").
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "process/clock.h"
+#include "tests/support/daemon.h"
+
+namespace reeve {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+// A jsonl program with turns: each line is one, over at once, or when `gate` is there if it says "gated".
+std::string Worker(const Daemon& daemon, const std::string& id, const std::string& more = "") {
+  WriteFile(daemon.data_dir() + "/worker.sh", R"(
+trap 'exit 1' INT
+while read -r line; do
+  echo '{"type":"run.started"}'
+  case "$line" in *gated*) until [ -e )" + daemon.data_dir() +
+                                                  R"(/gate ]; do sleep 0.02; done ;; esac
+  case "$line" in
+    *fails*) echo '{"type":"run.failed","error":{"code":"told_to","message":"as told"}}' ;;
+    *) echo '{"type":"run.completed"}' ;;
+  esac
+done
+)");
+  return R"({"id":")" + id + R"(","kind":"jsonl","kind_options":{"turns":true},"command":["/bin/bash",")" +
+         daemon.data_dir() + R"(/worker.sh"])" + more + "}";
+}
+
+Strings Texts(const Daemon& daemon, const std::string& agent = "a1") {
+  Strings texts;
+  for (const std::string& event : daemon.Events(agent, "after=0&types=user.message"))
+    texts.push_back(JsonField(event, "data.text"));
+  return texts;
+}
+
+bool UntilTexts(const Daemon& daemon, const Strings& texts) {
+  return Eventually([&] { return Texts(daemon) == texts; });
+}
+
+bool UntilState(const Daemon& daemon, const std::string& state) {
+  return Eventually([&] { return daemon.Get("/agents/a1").Field("state") == state; });
+}
+
+HttpAnswer Say(const Daemon& daemon, const std::string& text, const std::string& more = "") {
+  return daemon.Post("/agents/a1/message", R"({"text":")" + text + "\"" + more + "}");
+}
+
+// --- scheduled
+
+TEST(Messages, AScheduledOneFiresInItsTimeAndNeverBlocksWhatIsDue) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  const int64_t sent = SystemClock().WallMs();
+  HttpAnswer later = Say(daemon, "later", R"(,"delay_ms":700)");
+  EXPECT_EQ(later.status, 202);
+  EXPECT_EQ(later.Field("disposition"), "scheduled");
+  EXPECT_EQ(Say(daemon, "now").status, 202);
+  HttpAnswer agent = daemon.Get("/agents/a1");
+  EXPECT_EQ(agent.Field("scheduled"), "1");
+  ASSERT_TRUE(UntilTexts(daemon, {"now", "later"}));
+  EXPECT_GE(SystemClock().WallMs() - sent, 700);
+  const Strings queued = daemon.Events("a1", "after=0&types=message.queued");
+  ASSERT_EQ(queued.size(), 2U);
+  EXPECT_GE(ParseTime(JsonField(queued[0], "data.run_at")).value_or(0), sent + 700);
+}
+
+TEST(Messages, WhatFallsDueWhileBusyWaitsForItsTurnInOrder) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  Say(daemon, "third", R"(,"delay_ms":200)");
+  Say(daemon, "second", R"(,"delay_ms":100)");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("queue_depth") == "2"; }));
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("scheduled"), "");
+  WriteFile(daemon.data_dir() + "/gate", "");
+  EXPECT_TRUE(UntilTexts(daemon, {"gated", "second", "third"}));
+}
+
+TEST(Messages, OneThatFallsDueWakesAnExitedAgentThoughItsQueueIsPaused) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated fails")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  Say(daemon, "waits");
+  Say(daemon, "due", R"(,"delay_ms":900)");
+  WriteFile(daemon.data_dir() + "/gate", "");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("queue_paused") == "true"; }));
+  EXPECT_EQ(daemon.Post("/agents/a1/stop").status, 202);
+  ASSERT_TRUE(UntilState(daemon, "exited"));
+  // It runs first, and when it has completed the rest follows.
+  EXPECT_TRUE(UntilTexts(daemon, {"gated fails", "due", "waits"}));
+}
+
+TEST(Messages, OverdueOnesFireOnceAndInOrderAfterARestart) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  ASSERT_TRUE(UntilState(daemon, "idle"));
+  for (int i = 9; i >= 1; --i)
+    Say(daemon, std::to_string(i), R"(,"delay_ms":)" + std::to_string(300 + i * 10));
+  Say(daemon, "tomorrow", R"(,"delay_ms":86400000)");
+  daemon.Kill();
+  const int64_t dead = SystemClock().WallMs();
+  ASSERT_TRUE(Eventually([&] { return SystemClock().WallMs() > dead + 500; }));
+  daemon.Start();
+  const Strings all = {"1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  EXPECT_TRUE(UntilTexts(daemon, all));
+  daemon.Kill();
+  daemon.Start();
+  ASSERT_EQ(daemon.WaitFor("a1", "until=idle").status, 200);
+  EXPECT_EQ(Texts(daemon), all);
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("scheduled"), "1");
+}
+
+TEST(Messages, WhatAStopHoldsNoRestartSetsFree) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  Say(daemon, "due", R"(,"delay_ms":1)");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("queue_depth") == "1"; }));
+  EXPECT_EQ(daemon.Post("/agents/a1/stop", R"({"grace_ms":0})").status, 202);
+  ASSERT_TRUE(UntilState(daemon, "exited"));
+  daemon.Kill();
+  daemon.Start();
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "exited");
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("queue_depth"), "1");
+  EXPECT_EQ(Texts(daemon), Strings({"gated"}));
+}
+
+TEST(Messages, TenThousandAreScheduledAndNoMore) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  HttpConnection connection(daemon.address());
+  const Headers token = {{"Authorization", "Bearer " + daemon.token()}};
+  const int64_t begin = SystemClock().WallMs();
+  // All for one moment, which is far enough for all of them to arrive.
+  const std::string at = FormatTime(begin + 20'000);
+  const std::string body = R"(,"run_at":")" + at + "\"}";
+  constexpr int kMany = 10'000;
+  constexpr int kAtOnce = 100;
+  for (int i = 0; i < kMany; i += kAtOnce) {
+    std::vector<std::unique_ptr<HttpConnection>> connections;
+    for (int k = 0; k < kAtOnce; ++k) {
+      connections.push_back(std::make_unique<HttpConnection>(daemon.address()));
+      connections.back()->Send("POST", "/agents/a1/message",
+                               R"({"text":")" + std::to_string(i + k) + "\"" + body, token);
+    }
+    for (auto& one : connections) ASSERT_EQ(one->Receive().status, 202);
+  }
+  EXPECT_EQ(connection.Call("POST", "/agents/a1/message", R"({"text":"more")" + body, token).status, 429);
+  EXPECT_EQ(Say(daemon, "due").status, 202);
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("scheduled"), std::to_string(kMany));
+  daemon.Kill();
+  daemon.Start();
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("scheduled").empty(); }, 120'000));
+  ASSERT_EQ(daemon.WaitFor("a1", "until=idle").status, 200);
+  std::vector<int> order;
+  std::string cursor = "0";
+  for (;;) {
+    HttpAnswer page = daemon.Get("/agents/a1/events?types=user.message&limit=10000&after=" + cursor);
+    auto json = JsonDocument::Parse(page.body);
+    ASSERT_TRUE(json);
+    const auto events = (*json)["events"].Elements();
+    for (const JsonValue& event : events) {
+      const std::string text((event)["data"]["text"].StringOr(""));
+      if (text != "due") order.push_back(std::stoi(text));
+    }
+    if (page.Field("cursor") == cursor) break;
+    cursor = page.Field("cursor");
+  }
+  ASSERT_EQ(order.size(), static_cast<size_t>(kMany));
+  // Batches of one connection each may arrive in any order; each message once.
+  std::vector<int> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  for (int i = 0; i < kMany; ++i) ASSERT_EQ(sorted[static_cast<size_t>(i)], i);
+}
+
+TEST(Messages, ATimeThatMakesNoSenseIsRefused) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  for (const char* wrong : {R"(,"delay_ms":-1)", R"(,"delay_ms":"5s")", R"(,"delay_ms":1e30)",
+                            R"(,"run_at":"soon")", R"(,"run_at":5)", R"(,"run_at":"9999-01-01T00:00:00Z")",
+                            R"(,"delay_ms":5,"run_at":"2026-01-01T00:00:00Z")"}) {
+    HttpAnswer answer = Say(daemon, "x", wrong);
+    EXPECT_EQ(answer.status, 400) << wrong;
+    EXPECT_NE(answer.Field("detail").find(std::string(wrong).substr(2, 5)), std::string::npos) << answer.body;
+  }
+  // What lies behind us is due.
+  EXPECT_EQ(Say(daemon, "x", R"(,"run_at":"2020-01-01T00:00:00Z")").status, 202);
+  EXPECT_TRUE(UntilTexts(daemon, {"x"}));
+}
+
+// --- the queue
+
+TEST(Messages, WhatHasNotBegunCanBeTakenBack) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  const std::string running = daemon.Get("/agents/a1").Field("run.message_id");
+  const std::string waits = Say(daemon, "waits").Field("message_id");
+  const std::string later = Say(daemon, "later", R"(,"delay_ms":600000)").Field("message_id");
+  Say(daemon, "stays");
+  HttpAnswer queue = daemon.Get("/agents/a1/queue");
+  auto json = JsonDocument::Parse(queue.body);
+  ASSERT_TRUE(json);
+  ASSERT_EQ((*json)["messages"].size(), 3U) << queue.body;
+  EXPECT_EQ((*json)["messages"].At(0)["text"].StringOr(""), "waits");
+  EXPECT_EQ((*json)["messages"].At(2)["message_id"].StringOr(""), later);
+  EXPECT_NE((*json)["messages"].At(2)["run_at"].StringOr(""), "");
+
+  for (const std::string& id : {waits, later})
+    EXPECT_EQ(daemon.Call("DELETE", "/agents/a1/queue/" + id).status, 204);
+  EXPECT_EQ(daemon.Call("DELETE", "/agents/a1/queue/" + running).Field("code"), "already_started");
+  EXPECT_EQ(daemon.Call("DELETE", "/agents/a1/queue/" + waits).Field("code"), "message_not_found");
+  EXPECT_EQ(daemon.Events("a1", "after=0&types=message.cancelled").size(), 2U);
+  EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=" + waits).Field("status"), "cancelled");
+  daemon.Kill();
+  WriteFile(daemon.data_dir() + "/gate", "");
+  daemon.Start();
+  EXPECT_TRUE(UntilTexts(daemon, {"gated", "stays"}));
+  EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=" + later).Field("status"), "cancelled");
+}
+
+TEST(Messages, ADeletedAgentsMessagesAreCancelled) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  Say(daemon, "waits");
+  Say(daemon, "later", R"(,"delay_ms":1)");
+  EXPECT_EQ(daemon.Call("DELETE", "/agents/a1").status, 202);
+  ASSERT_TRUE(Eventually([&] { return !daemon.Events("a1", "after=0&types=agent.exited").empty(); }));
+  EXPECT_EQ(daemon.Events("a1", "after=0&types=message.cancelled").size(), 2U);
+  daemon.Kill();
+  daemon.Start();
+  EXPECT_EQ(Texts(daemon), Strings({"gated"}));
+}
+
+// --- once
+
+TEST(Messages, TheSameKeyAndBodyActOnce) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  auto say = [&](const std::string& text, const std::string& key) {
+    return daemon.Call("POST", "/agents/a1/message", R"({"text":")" + text + "\"}",
+                       {{"Idempotency-Key", key}});
+  };
+  HttpAnswer first = say("once", "k1");
+  EXPECT_EQ(first.status, 202);
+  HttpAnswer again = say("once", "k1");
+  EXPECT_EQ(again.status, 202);
+  EXPECT_EQ(again.body, first.body);
+  EXPECT_EQ(again.Header("idempotent-replayed"), "true");
+  EXPECT_EQ(say("twice", "k1").Field("code"), "key_reused");
+  EXPECT_EQ(say("twice", "k2").status, 202);
+  EXPECT_EQ(say("bad key", "k 3").status, 400);
+  daemon.Kill();
+  daemon.Start();
+  EXPECT_EQ(say("once", "k1").body, first.body);
+  EXPECT_EQ(say("twice", "k1").status, 422);
+  ASSERT_EQ(daemon.WaitFor("a1", "until=idle").status, 200);
+  EXPECT_EQ(Texts(daemon), Strings({"once", "twice"}));
+}
+
+TEST(Messages, ARequestThatFailedLeavesNoKey) {
+  Daemon daemon;
+  const Headers key = {{"Idempotency-Key", "k1"}};
+  EXPECT_EQ(daemon.Call("POST", "/agents/a1/message", R"({"text":"x"})", key).status, 404);
+  daemon.Create(Worker(daemon, "a1"));
+  EXPECT_EQ(daemon.Call("POST", "/agents/a1/message", R"({"text":"x"})", key).status, 202);
+  EXPECT_EQ(daemon.Call("POST", "/agents/a1/message", R"({"text":"x"})", key).status, 202);
+  EXPECT_TRUE(UntilTexts(daemon, {"x"}));
+}
+
+TEST(Messages, OfTwoWithOneKeyAtOnceOneActs) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  const Headers headers = {{"Authorization", "Bearer " + daemon.token()}, {"Idempotency-Key", "k1"}};
+  for (int round = 0; round < 20; ++round) {
+    HttpConnection one(daemon.address());
+    HttpConnection two(daemon.address());
+    const std::string target = "/agents/a1/message?round=" + std::to_string(round);
+    one.Send("POST", target, R"({"text":"x"})", headers);
+    two.Send("POST", target, R"({"text":"x"})", headers);
+    HttpAnswer a = one.Receive();
+    HttpAnswer b = two.Receive();
+    EXPECT_TRUE(a.status == 202 || b.status == 202);
+    for (const HttpAnswer& answer : {a, b}) {
+      EXPECT_TRUE(answer.status == 202 || answer.Field("code") == "request_under_way") << answer.body;
+    }
+  }
+  ASSERT_EQ(daemon.WaitFor("a1", "until=idle").status, 200);
+  EXPECT_EQ(Texts(daemon).size(), 20U);
+}
+
+TEST(Messages, AnAgentIsMadeOnceByOneKey) {
+  Daemon daemon;
+  const Headers key = {{"Idempotency-Key", "make"}};
+  const std::string spec = R"({"kind":"process","command":["/bin/true"]})";
+  HttpAnswer first = daemon.Call("POST", "/agents", spec, key);
+  EXPECT_EQ(first.status, 201);
+  HttpAnswer again = daemon.Call("POST", "/agents", spec, key);
+  EXPECT_EQ(again.status, 201);
+  EXPECT_EQ(again.Field("id"), first.Field("id"));
+  EXPECT_EQ(again.Header("location"), first.Header("location"));
+  auto list = JsonDocument::Parse(daemon.Get("/agents").body);
+  EXPECT_EQ((*list)["agents"].size(), 1U);
+}
+
+// --- runs
+
+TEST(Messages, RunsAreRemembered) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  Strings messages;
+  for (const char* text : {"one", "two fails", "three"}) {
+    messages.push_back(Say(daemon, text).Field("message_id"));
+    ASSERT_EQ(daemon.Get("/agents/a1/wait?message_id=" + messages.back()).status, 200);
+  }
+  daemon.Kill();
+  daemon.Start();
+  auto page = JsonDocument::Parse(daemon.Get("/agents/a1/runs").body);
+  ASSERT_EQ((*page)["runs"].size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    const JsonValue run = (*page)["runs"].At(i);
+    EXPECT_EQ(run["message_id"].StringOr(""), messages[2 - i]);
+    EXPECT_EQ(run["status"].StringOr(""), i == 1 ? "failed" : "completed");
+    EXPECT_EQ(daemon.Get("/agents/a1/runs/" + std::string(run["run_id"].StringOr(""))).body, run.Raw());
+    EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=" + messages[2 - i]).body, run.Raw());
+  }
+  EXPECT_EQ((*page)["runs"].At(1)["error"]["code"].StringOr(""), "told_to");
+
+  auto first = JsonDocument::Parse(daemon.Get("/agents/a1/runs?limit=2").body);
+  EXPECT_EQ((*first)["runs"].size(), 2U);
+  const std::string token((*first)["next_page_token"].StringOr(""));
+  auto rest = JsonDocument::Parse(daemon.Get("/agents/a1/runs?limit=2&page_token=" + token).body);
+  EXPECT_EQ((*rest)["runs"].size(), 1U);
+  EXPECT_FALSE((*rest)["next_page_token"]);
+  EXPECT_EQ(daemon.Get("/agents/a1/runs/r1").Field("code"), "run_not_found");
+  EXPECT_EQ(daemon.Get("/agents/a1/runs/x").status, 404);
+  EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=mnone").Field("code"), "message_not_found");
+}
+
+TEST(Messages, ARunThatTheDaemonDidNotSurviveIsRemembered) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  const std::string message = daemon.Get("/agents/a1").Field("run.message_id");
+  daemon.Kill();
+  daemon.Start();
+  HttpAnswer run = daemon.Get("/agents/a1/wait?message_id=" + message);
+  EXPECT_EQ(run.Field("status"), "failed");
+  EXPECT_EQ(run.Field("error.code"), "daemon_restarted");
+  EXPECT_EQ(JsonDocument::Parse(daemon.Get("/agents/a1/runs").body)->root()["runs"].size(), 1U);
+  EXPECT_EQ(Texts(daemon), Strings({"gated"}));
+}
+
+// --- PATCH
+
+TEST(Messages, TheSpecCanBeChanged) {
+  Daemon daemon;
+  daemon.Create(
+      Worker(daemon, "a1", R"(,"labels":{"team":"a","tier":"1"},"env":{"KEPT":"1","GONE":"s3cr3t-value"})"));
+  HttpAnswer patched = daemon.Call("PATCH", "/agents/a1",
+                                   R"({"title":"New","starred":true,"labels":{"tier":null,"zone":"z"},
+      "env":{"GONE":null,"ADDED":"an0ther-secret"},"limits":{"wall_ms":5000},"restart":{"policy":"always"}})");
+  EXPECT_EQ(patched.status, 200) << patched.body;
+  EXPECT_EQ(patched.Field("title"), "New");
+  EXPECT_EQ(patched.Field("starred"), "true");
+  EXPECT_EQ(patched.Field("labels"), R"({"team":"a","zone":"z"})");
+  EXPECT_EQ(patched.Field("env"), R"(["ADDED","KEPT"])");
+  EXPECT_EQ(patched.Field("limits.wall_ms"), "5000");
+  EXPECT_EQ(patched.Field("applies"), "next_start");
+  const Strings events = daemon.Events("a1", "after=0&types=agent.updated");
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(JsonField(events[0], "data.title"), "New");
+  EXPECT_EQ(events[0].find("secret"), std::string::npos);
+  EXPECT_EQ(daemon.Call("PATCH", "/agents/a1", R"({"title":"Other"})").Field("applies"), "");
+
+  for (const char* wrong : {R"({"id":"b"})", R"({"limits":{"wall_ms":-1}})", R"({"model":"x"})", R"([])",
+                            R"({"labels":{"a:b":"c"}})", R"({"permissions":{"default":"maybe"}})"}) {
+    EXPECT_EQ(daemon.Call("PATCH", "/agents/a1", wrong).status, 400) << wrong;
+  }
+  daemon.Kill();
+  daemon.Start();
+  HttpAnswer after = daemon.Get("/agents/a1");
+  EXPECT_EQ(after.Field("title"), "Other");
+  EXPECT_EQ(after.Field("labels"), R"({"team":"a","zone":"z"})");
+  EXPECT_EQ(after.Field("restart.policy"), "always");
+}
+
+TEST(Messages, ALimitThatIsChangedHoldsForTheRunThatIsOpen) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated","limits":{"wall_ms":600000})"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  EXPECT_EQ(daemon.Call("PATCH", "/agents/a1", R"({"limits":{"wall_ms":1}})").status, 200);
+  EXPECT_TRUE(Eventually([&] { return !daemon.Events("a1", "after=0&types=run.failed").empty(); }));
+}
+
+}  // namespace
+}  // namespace reeve
