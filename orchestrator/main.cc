@@ -16,6 +16,7 @@
 
 #include "control/api.h"
 #include "control/auth.h"
+#include "control/cli/agents.h"
 #include "control/cli/replay.h"
 #include "control/cli/run.h"
 #include "control/exports.h"
@@ -319,9 +320,11 @@ int Main(int argc, char** argv) {
   ServeOptions serve;
   RunOptions run;
   ReplayOptions replay;
+  AgentsOptions agents;
   AddServe(app, serve);
   AddRun(app, run);
   AddReplay(app, replay);
+  AddAgents(app, agents);
   app.add_subcommand("version", "Print the version.");
   try {
     app.parse(argc, argv);
@@ -332,6 +335,7 @@ int Main(int argc, char** argv) {
   if (app.got_subcommand("serve")) return Serve(serve);
   if (app.got_subcommand("run")) return RunAgent(run);
   if (app.got_subcommand("replay")) return Replay(replay);
+  if (!agents.command.empty()) return RunAgents(agents);
   std::printf("reeve %s\n", REEVE_VERSION);
   return kOk;
 }

@@ -360,6 +360,23 @@ void HttpClient::State::Transfer::Deliver() {
   if (!sink->cancelled && end && sink->stream.on_end) sink->stream.on_end(*end);
 }
 
+std::string PercentEncode(std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string encoded;
+  for (char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
+    if (plain) {
+      encoded += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      (encoded += '%') += kHex[byte >> 4U];
+      encoded += kHex[byte & 15U];
+    }
+  }
+  return encoded;
+}
+
 HttpClient::HttpClient(Loop& loop) : state_(std::make_unique<State>(loop)) {
   [[maybe_unused]] static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
   state_->multi.reset(Check(curl_multi_init()));

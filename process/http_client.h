@@ -39,6 +39,9 @@ struct HttpResponse {
   [[nodiscard]] std::string_view Header(std::string_view name) const;
 };
 
+// For a path's segment or a query's value: all but unreserved characters (RFC 3986 section 2.3) as %XX.
+std::string PercentEncode(std::string_view text);
+
 class HttpCall {
  public:
   virtual ~HttpCall() = default;

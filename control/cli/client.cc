@@ -1,9 +1,11 @@
 #include "control/cli/client.h"
 
 #include <cstdlib>
+#include <utility>
 
 #include "orchestrator/config.h"
 #include "orchestrator/json.h"
+#include "process/loop.h"
 
 namespace reeve {
 
@@ -65,6 +67,18 @@ HttpRequest Client::Request(std::string method, const std::string& path, std::st
   if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   request.body = std::move(body);
   return request;
+}
+
+Result<HttpResponse> Client::Call(HttpRequest request) const {
+  Loop loop;
+  HttpClient http(loop);
+  Result<HttpResponse> answer(Error{"unreachable", server_ + " does not answer"});
+  const auto call = http.Send(std::move(request), [&answer, &loop](Result<HttpResponse> got) {
+    answer = std::move(got);
+    loop.Stop();
+  });
+  loop.Run();
+  return answer;
 }
 
 int Client::CodeFor(const HttpResponse& response) {

@@ -40,6 +40,9 @@ class Client {
   [[nodiscard]] HttpRequest Request(std::string method, const std::string& path, std::string body = {}) const;
   [[nodiscard]] const std::string& server() const { return server_; }
 
+  // One request to the API, and its answer; on a loop of its own. Blocks. Error: the lack of an answer.
+  [[nodiscard]] Result<HttpResponse> Call(HttpRequest request) const;
+
   // The exit code for an answer that is not a 2xx, and its detail in one line.
   static int CodeFor(const HttpResponse& response);
   static std::string Detail(const HttpResponse& response);

@@ -32,23 +32,6 @@ constexpr int kLooks = 3;  // for the turn of an accepted prompt that the stream
 // The same where it is not known whether the server has the prompt: it is not to have it twice.
 constexpr int kDoubtfulLooks = 30;
 
-std::string PercentEncode(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string encoded;
-  for (char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~';
-    if (plain) {
-      encoded += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      (encoded += '%') += kHex[byte >> 4U];
-      encoded += kHex[byte & 15U];
-    }
-  }
-  return encoded;
-}
-
 // The port in "kilo server listening on http://127.0.0.1:4096", 0 for any other line. Only the port is taken:
 // what a process prints must not send our password elsewhere.
 int PortIn(std::string_view line) {
