@@ -90,6 +90,18 @@ Status WriteFileWithin(const std::string& folder, const std::string& path, std::
   return WriteAll(file->get(), path, content);
 }
 
+Status FolderIsWithin(const std::string& folder, const std::string& path) {
+  const Fd root(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) return OsError(folder, errno);
+  struct open_how how = {};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  const Fd found(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof(how))));
+  if (found.valid()) return {};
+  if (errno == EXDEV) return Error{"outside", path + ": leads out of " + folder};
+  return OsError(path, errno);
+}
+
 Result<Fd> OpenFolderAt(int parent, const std::string& name) {
   if (::mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + name, errno);
   Fd folder(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

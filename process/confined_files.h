@@ -19,6 +19,9 @@ Result<std::string> ReadFileWithin(const std::string& folder, const std::string&
 // Made, where it is not there; its folder must be.
 Status WriteFileWithin(const std::string& folder, const std::string& path, std::string_view content);
 
+// Whether `path`, relative to it, is a folder that no link leads out of it to. Errors as above.
+Status FolderIsWithin(const std::string& folder, const std::string& path);
+
 // The folder `name` (no slash) of the folder behind descriptor `parent`, made (0700) where it is not there.
 // A link of that name is an error.
 Result<Fd> OpenFolderAt(int parent, const std::string& name);
