@@ -1,15 +1,15 @@
 #!/bin/sh
 # Installs what reeve needs from Debian 12's packages. Idempotent: what is there is left alone. As root, or with sudo.
 #
-#   deploy/setup.sh          to build reeve
+#   deploy/setup.sh          to build reeve, and to run it: workspaces are made by git
 #   deploy/setup.sh demo     also for the quickstart's agents
 #   deploy/setup.sh tests    also for the tests
 set -eu
 
 build="g++ cmake ninja-build pkg-config ca-certificates libuv1-dev node-llhttp rapidjson-dev libsqlite3-dev
-  libcurl4-openssl-dev libssl-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev"
+  libcurl4-openssl-dev libssl-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev git"
 demo="procps curl"
-tests="$demo git ccache clang clang-format clang-tidy libclang-rt-14-dev valgrind libgtest-dev libgmock-dev chromium"
+tests="$demo ccache clang clang-format clang-tidy libclang-rt-14-dev valgrind libgtest-dev libgmock-dev chromium"
 
 case "${1:-build}" in
   build) wanted=$build ;;

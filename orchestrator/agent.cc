@@ -72,6 +72,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                                                              std::to_string(spec_.limits.wall_ms)});
                },
                [this] { StopIdle(); }}) {
+  if (spec_.workspace) workspace_ = std::make_unique<Workspace>(*context.shop, id(), spec_.workspace);
   if (!spec_.record) return;
   std::vector<std::string> secrets;
   for (const auto& [name, value] : spec_.env) secrets.push_back(value);
@@ -207,7 +208,10 @@ void Agent::Advance() {
   advancing_ = true;
   while (std::exchange(again_, false)) {
     if (child_ && !wanted_ && !stopping_) BeginStop(kDefaultGraceMs);
-    if (!child_ && wanted_ && saved_ && !files_due_ && !shutdown_ && !spawn_wanted_ && !backoff_.active()) {
+    const bool preparing = workspace_ && workspace_->preparing();
+    if (preparing && (!wanted_ || shutdown_)) workspace_->Cancel();
+    if (!child_ && wanted_ && saved_ && !files_due_ && !preparing && !shutdown_ && !spawn_wanted_ &&
+        !backoff_.active()) {
       spawn_wanted_ = true;
       context_.want_spawn(*this);
     }
@@ -246,7 +250,7 @@ std::string Agent::TreeMarker() const { return "REEVE_TREE=" + context_.town_id 
 SpawnSpec Agent::BaseSpawn() const {
   SpawnSpec spawn;
   spawn.argv = spec_.command;
-  spawn.cwd = spec_.cwd;
+  spawn.cwd = WorkingFolder();
   for (const char* name : kInherited) {
     if (const char* value = std::getenv(name); value && spec_.env.count(name) == 0) {
       spawn.env.push_back(std::string(name).append("=").append(value));
@@ -269,11 +273,13 @@ void Agent::Spawn() {
   spawn_wanted_ = false;
   if (child_ || !wanted_ || shutdown_) return Advance();
   broken_.reset();
+  if (!WorkspaceReady()) return Advance();
   exit_.reset();
   ready_ = stopping_ = false;
   adapter_ = kind_->make(*this, session_);
   SpawnSpec spawn = BaseSpawn();
   Status prepared = folder_.Make();
+  if (prepared && workspace_) prepared = workspace_->CheckFolder(spec_.cwd);
   if (prepared) prepared = adapter_->Prepare(spawn);
   if (!prepared) {
     broken_ = prepared.error();
@@ -293,6 +299,7 @@ void Agent::Spawn() {
     PlanRestart(true);
     return Advance();
   }
+  if (workspace_) work_ = Work::kUnsaved;
   Append("agent.starting", JsonObject().Set("pid", int64_t{child_->pid()}).Set("restarts", restarts_).Take());
   if (!has_turns_) BeginRun("");
   ready_deadline_.Start(spec_.readiness_timeout_ms);

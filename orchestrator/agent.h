@@ -29,6 +29,7 @@
 #include "orchestrator/run.h"
 #include "orchestrator/store.h"
 #include "orchestrator/transcript.h"
+#include "orchestrator/workspace.h"
 #include "process/child.h"
 #include "process/result.h"
 #include "process/timer.h"
@@ -59,8 +60,9 @@ struct AgentContext {
   std::string transcripts_dir;    // holds the files of those that are recorded
   std::string private_dir;        // holds their private folders
   ApiAccess api;
-  std::string server;   // where a child reaches this daemon; empty: it does not listen yet
-  std::string town_id;  // random, of this data folder: marks all its children's environments
+  std::string server;               // where a child reaches this daemon; empty: it does not listen yet
+  Workspace::Shop* shop = nullptr;  // where workspaces are made
+  std::string town_id;              // random, of this data folder: marks all its children's environments
   EventLog::Limits log_limits;
   std::function<uint64_t()> next_epoch;
   std::function<void(Agent&)> want_spawn;                // call Spawn() when it is this agent's turn
@@ -174,6 +176,10 @@ class Agent final : private AgentHost {
 
   // --- for the town
   void Spawn();
+  // For a drain, once it has no process: what it has not committed in its workspace is kept, where that is
+  // configured (Git::Options::wip). `begin` says that it may begin; true while it is under way or still to
+  // come.
+  bool KeepWork(bool begin, int64_t timeout_ms);
   // The log was committed, or could not be (disk full): the child's output is read or left in the pipe.
   void OnCommit(bool committed);
 
@@ -220,6 +226,8 @@ class Agent final : private AgentHost {
   [[nodiscard]] SpawnSpec BaseSpawn() const;
   void WriteFirstFiles(Done done);
   void MakeRecord(Done done);
+  bool WorkspaceReady();
+  [[nodiscard]] std::string WorkingFolder() const;
   void LoadSecrets();
   void RenewToken();
   void ForgetSecrets();
@@ -317,6 +325,8 @@ class Agent final : private AgentHost {
   uint64_t partial_after_ = 0;  // the present message's deltas come after this event
 
   PrivateFolder folder_;
+  std::unique_ptr<Workspace> workspace_;                             // where the spec wants one
+  enum class Work { kNone, kUnsaved, kSaving } work_ = Work::kNone;  // in it, of a process of this daemon's
   bool files_due_ = false;  // the spec's files are on their way to disk
   std::unique_ptr<EventLog> log_;
   Timer ready_deadline_;

@@ -36,7 +36,8 @@ Permissions::Judgement Agent::Judge(const ApprovalRequest& request) const {
   if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // nobody can guess an answer
   auto input = JsonDocument::Parse(request.input);
   std::error_code error;
-  const std::string cwd = spec_.cwd.empty() ? std::filesystem::current_path(error).string() : spec_.cwd;
+  const std::string folder = WorkingFolder();
+  const std::string cwd = folder.empty() ? std::filesystem::current_path(error).string() : folder;
   auto judged = spec_.permissions.Judge(
       request.tool, input ? ToolArguments(request.tool, input->root(), cwd) : std::vector<std::string>());
   const std::optional<AllowedCall> call = AllowedCall::Of(request);

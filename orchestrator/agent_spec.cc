@@ -251,10 +251,29 @@ void ReadIdentity(Fields& fields, AgentSpec& spec) {
   fields.Map("labels", kMaxLabels, kMaxLabelBytes, WhyNotLabel, spec.labels);
 }
 
+void ReadWorkspace(Fields& fields, AgentSpec& spec) {
+  if (!fields.Get("workspace")) return;
+  Fields workspace = fields.Object("workspace");
+  workspace.Only({"git", "branch", "base"});
+  workspace.String("git", kMaxPathBytes, spec.workspace.git);
+  if (const char* wrong = WhyNotRepository(spec.workspace.git)) workspace.Fail("git", wrong);
+  for (auto [name, ref] :
+       {std::pair{"branch", &spec.workspace.branch}, std::pair{"base", &spec.workspace.base}}) {
+    workspace.String(name, kMaxNameBytes, *ref);
+    if (workspace.Get(name) && !IsRefName(*ref))
+      workspace.Fail(name, "not a ref's name (git-check-ref-format)");
+  }
+}
+
 void ReadProgram(Fields& fields, AgentSpec& spec) {
   fields.List("command", spec.command);
   fields.String("cwd", kMaxPathBytes, spec.cwd);
-  if (!spec.cwd.empty() && spec.cwd[0] != '/') fields.Fail("cwd", "must be an absolute path");
+  ReadWorkspace(fields, spec);
+  if (spec.workspace && !spec.cwd.empty() && !IsPathBelow(spec.cwd)) {
+    fields.Fail("cwd", "must be a path below the workspace, without \"..\"");
+  } else if (!spec.workspace && !spec.cwd.empty() && spec.cwd[0] != '/') {
+    fields.Fail("cwd", "must be an absolute path");
+  }
 
   fields.Map("env", kMaxEnv, kMaxVariableBytes, WhyNotVariable, spec.env);
   size_t env_bytes = 0;
@@ -362,8 +381,8 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   Fields fields(json, "", problems);
   fields.Only(
       {"id", "kind", "command", "cwd", "env", "title", "starred", "labels", "model", "system_prompt", "prompt", "resume",
-       "restart", "permissions", "limits", "readiness", "record", "kind_options", "files", "api"},
-      {"user", "workspace", "close_on_disconnect"});
+       "restart", "permissions", "limits", "readiness", "record", "kind_options", "files", "api", "workspace"},
+      {"user", "close_on_disconnect"});
   ReadIdentity(fields, spec);
   ReadProgram(fields, spec);
   ReadModel(fields, spec);
@@ -411,6 +430,13 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   json.Set("id", id).Set("kind", kind);
   if (!command.empty()) json.SetRaw("command", arguments.Take());
   SetIfAny(json, "cwd", cwd);
+  if (workspace) {
+    JsonObject clone;
+    clone.Set("git", workspace.git);
+    SetIfAny(clone, "branch", workspace.branch);
+    SetIfAny(clone, "base", workspace.base);
+    json.SetRaw("workspace", clone.Take());
+  }
   json.SetRaw("env", secrets == Secrets::kKeep ? MapToJson(env) : names.Take());
   if (secrets == Secrets::kNamesOnly) {
     JsonArray file_names;

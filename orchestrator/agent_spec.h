@@ -9,6 +9,7 @@
 
 #include "orchestrator/json.h"
 #include "orchestrator/permissions.h"
+#include "orchestrator/repository.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -35,7 +36,8 @@ struct AgentSpec {
   std::string id;  // [a-z0-9][a-z0-9_-]{0,63}
   std::string kind;
   std::vector<std::string> command;
-  std::string cwd;
+  std::string cwd;          // absolute; below the workspace, where there is one
+  WorkspaceSpec workspace;  // a clone of a repository, made for it
   std::map<std::string, std::string> env;
   std::string title;
   bool starred = false;

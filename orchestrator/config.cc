@@ -174,7 +174,7 @@ Words Split(const Setting& setting, const std::string& text) {
 Status TakeEnvironment(const std::map<std::string, std::string>& environment, LoadedConfig& loaded) {
   // Other commands' variables, and the marks of an agent's processes.
   const Words others = {"REEVE_TOKEN",   "REEVE_TOKEN_FILE", "REEVE_SERVER", "REEVE_AGENT_ID",
-                        "REEVE_TOWN_ID", "REEVE_TREE",       "REEVE_BESIDE"};
+                        "REEVE_TOWN_ID", "REEVE_TREE",       "REEVE_BESIDE", "REEVE_FILES"};
   Words known;
   for (const Setting& setting : Settings()) {
     if (setting.variable.empty()) continue;

@@ -78,6 +78,18 @@ void RaiseDescriptorLimit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+Git::Options GitOptionsOf(const Config& config) {
+  Git::Options options;
+  options.protocols.clear();
+  for (const std::string& protocol : config.workspace_protocols)
+    options.protocols += (options.protocols.empty() ? "" : ":") + protocol;
+  options.credentials = config.git_credentials;
+  options.timeout_ms = config.workspace_timeout_ms;
+  if (config.workspace_wip == "commit") options.wip = Git::Options::Wip::kCommit;
+  if (config.workspace_wip == "push") options.wip = Git::Options::Wip::kPush;
+  return options;
+}
+
 int Refuse(const Error& error) {
   std::fprintf(stderr, "reeve: serve: %s\n", error.message.c_str());
   if (error.code == "invalid_config") return kBadConfig;
@@ -146,7 +158,8 @@ int Serve(const ServeOptions& options) {
               },
               [&tokens, &forget](const std::string& agent) {
                 if (auto gone = tokens->Revoke(agent)) forget(*gone);
-              }}});
+              }},
+             GitOptionsOf(config)});
   if (Status ready = town.Load(); !ready) return Refuse(ready.error());
 
   KindCatalog kinds(loop, reaper, cgroups ? cgroups->get() : nullptr);

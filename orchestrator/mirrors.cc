@@ -2,18 +2,17 @@
 
 #include <fcntl.h>
 #include <fts.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 
 #include "orchestrator/repository.h"
 #include "process/confined_files.h"
 #include "process/loop.h"
+#include "tickets/digest.h"
 
 namespace reeve {
 
@@ -68,15 +67,7 @@ Status MakeBareRepository(const std::string& path) {
 Mirrors::Mirrors(Loop& loop, Git& git, std::string folder)
     : loop_(loop), git_(git), folder_(std::move(folder)) {}
 
-std::string Mirrors::NameOf(const std::string& url) {
-  unsigned char hash[32];
-  if (EVP_Digest(url.data(), url.size(), hash, nullptr, EVP_sha256(), nullptr) != 1) std::abort();
-  std::string name;
-  for (size_t i = 0; i < 16; ++i) {
-    for (int shift : {4, 0}) name += "0123456789abcdef"[(hash[i] >> shift) & 15];
-  }
-  return name;
-}
+std::string Mirrors::NameOf(const std::string& url) { return ToHex(Sha256(url)).substr(0, 32); }
 
 uint64_t Mirrors::Update(const std::string& url, Progress progress, Done done) {
   Repository& repository = repositories_[url];

@@ -33,6 +33,15 @@ const char* CheckBasePath(std::string_view path) {
   return good ? nullptr : "is not like /reeve: a slash before it, none after it";
 }
 
+const char* CheckProtocol(std::string_view name) {
+  const bool good = name == "https" || name == "ssh" || name == "http" || name == "file";
+  return good ? nullptr : "is not one of https, ssh, http, file";
+}
+
+const char* CheckAbsolute(std::string_view path) {
+  return path.empty() || path.front() == '/' ? nullptr : "is not an absolute path";
+}
+
 const char* CheckHost(std::string_view host) {
   const bool good = !host.empty() && host.find_first_of("/:@ ") == std::string_view::npos;
   return good ? nullptr : "is not a host's name, without scheme and port";
@@ -89,6 +98,15 @@ std::vector<Setting> MakeSettings() {
            kReloads, "A viewer, or a download, that takes nothing for so long is closed"),
       Make("drain_timeout", "--drain-timeout", Type::kDuration, &Config::drain_timeout_ms, 1'000, kDay,
            kReloads, "On TERM, agents get this long to end"),
+      Make("workspace_protocols", "--workspace-protocol", Type::kList, &Config::workspace_protocols, 0, 4,
+           kRestart, "How repositories may be reached: https, ssh, http, file"),
+      Make("workspace_timeout", "--workspace-timeout", Type::kDuration, &Config::workspace_timeout_ms, 100,
+           kDay, kRestart, "A git command that takes longer is ended: a clone, a fetch, a push"),
+      Make(
+          "workspace_wip", "--workspace-wip", Type::kChoice, &Config::workspace_wip, 1, 16, kRestart,
+          "What a drain does with uncommitted work in workspaces: nothing, commit it to a branch, push that"),
+      Make("git_credentials", "--git-credentials", Type::kText, &Config::git_credentials, 0, kMaxPath,
+           kRestart, "A file as git-credential-store has it, for repositories that want credentials"),
   };
   auto named = [&settings](std::string_view key) -> Setting& {
     return *std::find_if(settings.begin(), settings.end(),
@@ -96,6 +114,9 @@ std::vector<Setting> MakeSettings() {
   };
   named("listen").check = CheckListen;
   named("base_path").check = CheckBasePath;
+  named("workspace_protocols").check = CheckProtocol;
+  named("git_credentials").check = CheckAbsolute;
+  named("workspace_wip").choices = {"off", "commit", "push"};
   named("allowed_hosts").check = CheckHost;
   named("allowed_origins").check = CheckOrigin;
   named("log_level").choices = {"debug", "info", "warning", "error"};

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "process/clock.h"
@@ -23,6 +24,8 @@ constexpr int kSpawnsPerTurn = 2;
 // Epochs are reserved on disk this many at a time, so that opening a log does not wait for the disk.
 constexpr uint64_t kEpochBlock = 4096;
 constexpr int64_t kSweepMs = 2'000;
+constexpr size_t kSavesAtOnce = 8;
+constexpr int64_t kSaveMarginMs = 500;  // so that a failure is still told
 constexpr int64_t kSweepLookMs = 10;
 constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
 constexpr int64_t kUpkeepMs = 1'000;
@@ -98,6 +101,26 @@ Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
   return {};
 }
 
+Status CheckWorkspace(const Git& git, const AgentSpec& spec) {
+  if (!spec.workspace) return {};
+  const std::string protocol(ProtocolOf(spec.workspace.git));
+  if (!git.Allows(protocol)) {
+    return Error{"invalid_request",
+                 "workspace.git: protocol " + protocol + " is not among the daemon's workspace_protocols"};
+  }
+  if (Git::Program().empty())
+    return Error{"invalid_request",
+                 "workspace: git is not installed where the daemon runs; to install: apt install git"};
+  return {};
+}
+
+// Agents work elsewhere: what they are told is an absolute path.
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
 }  // namespace
 
 Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper,
@@ -107,6 +130,10 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
       store_(store),
       options_(std::move(options)),
       trash_(loop, options_.data_dir + "/trash"),
+      git_({loop, reaper, cgroups}, options_.git),
+      mirrors_(loop, git_, Absolute(options_.data_dir) + "/mirrors"),
+      shop_{loop, git_, mirrors_, Absolute(options_.data_dir) + "/workspaces",
+            [this](const std::string& path) { trash_.Take(path); }},
       context_{loop,
                clock,
                http,
@@ -118,6 +145,7 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                options_.data_dir + "/agents",
                options_.api,
                "",
+               &shop_,
                "",
                options_.log,
                [this] { return NextEpoch(); },
@@ -141,13 +169,16 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
 Town::~Town() = default;
 
 Status Town::Load() {
-  for (const std::string& folder : {context_.events_dir, context_.transcripts_dir, context_.private_dir}) {
+  const std::string mirrors = options_.data_dir + "/mirrors";
+  for (const std::string& folder :
+       {context_.events_dir, context_.transcripts_dir, context_.private_dir, shop_.folder, mirrors}) {
     if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
   }
   if (Status opened = trash_.Open(); !opened) return opened;
   auto id = TownId(options_.data_dir + "/town-id");
   if (!id) return id.error();
   context_.town_id = *id;
+  git_.SetTown(*id);
   SweepLeftovers("REEVE_TOWN_ID=" + context_.town_id);
   auto epoch = store_.Reserve("epoch", kEpochBlock);
   if (!epoch) return epoch.error();
@@ -168,8 +199,15 @@ Status Town::Load() {
     if (purge) PurgeOnceEnded(record.id);
   }
   std::vector<std::string> known;
-  for (const auto& [name, agent] : agents_) known.push_back(name);
+  std::vector<std::string> repositories;
+  for (const auto& [name, agent] : agents_) {
+    known.push_back(name);
+    if (agent->spec().workspace) repositories.push_back(Mirrors::NameOf(agent->spec().workspace.git));
+  }
+  std::sort(repositories.begin(), repositories.end());
   trash_.TakeUnknown(context_.private_dir, known);
+  trash_.TakeUnknown(shop_.folder, known);
+  trash_.TakeUnknown(mirrors, repositories);
   return {};
 }
 
@@ -205,6 +243,7 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Agent::D
     return Error{"invalid_request", "command: kind " + spec.kind + " needs one"};
   if (Status checked = CheckKindCan(*kind, spec); !checked) return checked.error();
   if (Status checked = CheckKindOptions(*kind, spec); !checked) return checked.error();
+  if (Status checked = CheckWorkspace(git_, spec); !checked) return checked.error();
   const std::string program = spec.command.empty() ? kind->program : spec.command[0];
   if (!ProgramFound(spec, program)) {
     std::string hint = kind->install ? std::string("; to install: ") + kind->install : "";
@@ -288,6 +327,7 @@ void Town::FinishDeletion(Agent& agent) {
   });
   Transcript::Remove(context_.transcripts_dir + "/" + id);
   trash_.Take(context_.private_dir + "/" + id);
+  trash_.Take(shop_.folder + "/" + id);
   if (auto log = agent.log(); !log) {
     log::Failure("purge agent {}: {}", id, log.error().message);
   } else if (Status removed = (*log)->Remove(); !removed) {
@@ -384,8 +424,17 @@ void Town::Drain(int64_t timeout_ms, std::function<void(std::vector<std::string>
 
 void Town::LookAfterDrain() {
   std::vector<std::string> alive;
+  std::vector<std::string> saving;
   for (auto& [id, agent] : agents_) {
     if (agent->has_process()) alive.push_back(id);
+    // Each is a handful of gits.
+    const bool begin = saving.size() < kSavesAtOnce;
+    if (agent->KeepWork(begin, drain_deadline_ms_ - clock_.MonotonicMs() - kSaveMarginMs))
+      saving.push_back(id);
+  }
+  for (std::string& id : saving) {
+    if (alive.empty() || std::find(alive.begin(), alive.end(), id) == alive.end())
+      alive.push_back(std::move(id));
   }
   if (!alive.empty() && clock_.MonotonicMs() < drain_deadline_ms_) return;
   drain_watch_.Stop();

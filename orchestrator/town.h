@@ -28,6 +28,7 @@ class Town {
     EventLog::Limits log;
     bool sync = true;  // fdatasync written logs once a second
     ApiAccess api = {};
+    Git::Options git = {};
   };
 
   Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper, CgroupRoot* cgroups,
@@ -95,6 +96,9 @@ class Town {
   Store& store_;
   Options options_;
   Trash trash_;
+  Git git_;
+  Mirrors mirrors_;
+  Workspace::Shop shop_;
   AgentContext context_;
 
   uint64_t epoch_ = 0;      // the last one given out

@@ -85,6 +85,18 @@ TEST(AgentSpec, ReadsEveryField) {
   EXPECT_EQ(spec->kind_options.at("flags"), R"(["a", {"b": null}])");
 }
 
+TEST(AgentSpec, AWorkspaceIsReadAndKept) {
+  const char* members = R"("workspace":{"git":"git@host:a/b.git","branch":"x/y","base":"v1"},"cwd":"sub")";
+  Result<AgentSpec> spec = With(members);
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  Result<AgentSpec> again = Read(spec->ToJson(AgentSpec::Secrets::kKeep));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(again->workspace.git, "git@host:a/b.git");
+  EXPECT_EQ(again->workspace.branch, "x/y");
+  EXPECT_EQ(again->workspace.base, "v1");
+  EXPECT_EQ(again->cwd, "sub");
+}
+
 TEST(AgentSpec, AKindIsEnough) {
   for (const char* json :
        {R"({"kind":"opencode"})",
@@ -162,7 +174,7 @@ TEST(AgentSpec, UnknownFieldsAreAllNamed) {
 }
 
 TEST(AgentSpec, FieldsOfLaterVersionsSaySo) {
-  for (const char* field : {"user", "workspace", "close_on_disconnect"}) {
+  for (const char* field : {"user", "close_on_disconnect"}) {
     EXPECT_EQ(Refusal(With("\"" + std::string(field) + "\":{}")),
               std::string(field) + ": not supported in this version");
   }
@@ -188,6 +200,11 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
       {R"("command":["ls","a\u0000b"])", "command[1]: holds a NUL character"},
       {R"("command":["","x"])", "command: its program must not be empty"},
       {R"("cwd":"tmp")", "cwd: must be an absolute path"},
+      {R"("workspace":"https://host/x")", "workspace: must be an object"},
+      {R"("workspace":{})", "workspace.git: must be an address"},
+      {R"("workspace":{"git":"https://u:p@host/x"})", "workspace.git: must not hold credentials"},
+      {R"("workspace":{"git":"https://host/x","branch":"-f"})", "workspace.branch: not a ref's name"},
+      {R"("workspace":{"git":"https://host/x"},"cwd":"/tmp")", "cwd: must be a path below the workspace"},
       {R"("env":["A"])", "env: must be an object"},
       {R"("env":{"A":1})", "env.A: must be a string"},
       {R"("env":{"A":null})", "env.A: must be a string"},
