@@ -379,10 +379,10 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   AgentSpec spec;
   Problems problems;
   Fields fields(json, "", problems);
-  fields.Only(
-      {"id", "kind", "command", "cwd", "env", "title", "starred", "labels", "model", "system_prompt", "prompt", "resume",
-       "restart", "permissions", "limits", "readiness", "record", "kind_options", "files", "api", "workspace"},
-      {"user", "close_on_disconnect"});
+  fields.Only({"id",     "kind",      "command",       "cwd",          "env",    "title",   "starred",
+               "labels", "model",     "system_prompt", "prompt",       "resume", "restart", "permissions",
+               "limits", "readiness", "record",        "kind_options", "files",  "api",     "workspace"},
+              {"user", "close_on_disconnect"});
   ReadIdentity(fields, spec);
   ReadProgram(fields, spec);
   ReadModel(fields, spec);
