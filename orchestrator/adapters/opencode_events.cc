@@ -82,6 +82,7 @@ bool IsAbort(const Error& error) { return error.code == "MessageAbortedError"; }
 void OpencodeEvents::SetSession(const JsonValue& info, int64_t horizon_ms) {
   session_ = info["id"].StringOr("");
   title_ = info["title"].StringOr("");
+  catching_up_ = false;  // of the stream's breaks before, nothing was missed
   messages_.SetSession(session_, horizon_ms);
 }
 

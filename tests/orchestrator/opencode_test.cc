@@ -51,6 +51,24 @@ class OpencodeTest : public ::testing::Test {
     adapter->OnOutput(Child::Output::kStdout,
                       "kilo server listening on http://127.0.0.1:" + std::to_string(server.port()) + "\n");
   }
+  // To another adapter, as of a new binary: all connections end.
+  void HandOver() {
+    const size_t told = host.lines().size();
+    std::vector<int> keep;
+    const std::string state = adapter->Save(keep);
+    auto json = JsonDocument::Parse(state);
+    ASSERT_TRUE(json.ok());
+    auto next = MakeServerAdapter(host, "a session of another day", kKilo, timing);
+    const Status restored = next->Restore(json->root());
+    ASSERT_TRUE(restored.ok()) << restored.error().message;
+    EXPECT_EQ(next->Save(keep), state);
+    adapter = std::move(next);
+    EXPECT_EQ(host.lines().size(), told);
+    adapter->Resume();
+  }
+  void Turn() {
+    for (int turn = 0; turn < 20; ++turn) loop.RunOnce(false);
+  }
   bool Until(const std::function<bool()>& condition) { return RunUntil(loop, condition); }
   bool UntilTold(const std::string& beginning, size_t times = 1) {
     return Until([this, &beginning, times] { return host.Count(beginning) >= times; });
@@ -712,6 +730,198 @@ TEST_F(OpencodeTest, OpencodeIsDrivenTheSameWayUnderItsOwnName) {
 }
 
 // A whole recorded turn through the adapter, its stream broken before each event in turn.
+TEST_F(OpencodeTest, ABreakBeforeTheSessionIsMadeMissesNothing) {
+  timing.silence_ms = 60'000;  // no second break helps
+  server.silent = true;
+  Launch();
+  ASSERT_TRUE(UntilAsked("GET /event"));
+  server.BreakStreams();
+  server.silent = false;
+  ASSERT_TRUE(UntilTold("> ready"));
+  SayTurn();
+  Say("todo.updated", R"("todos":[{"content":"a","status":"pending"}])");
+  EXPECT_TRUE(UntilTold("plan.updated"));
+}
+
+// --- a handover to a new binary
+
+TEST_F(OpencodeTest, AHandoverBeforeItIsReadyGoesOnFromThere) {
+  adapter = MakeServerAdapter(host, "", kKilo, timing);
+  spawn.cwd = "/home/ann/a b";
+  ASSERT_TRUE(adapter->Prepare(spawn).ok());
+  for (const std::string& entry : spawn.env) {
+    if (entry.find("KILO_SERVER_PASSWORD=") == 0) server.password = entry.substr(21);
+  }
+  adapter->OnSpawned();
+  adapter->OnOutput(Child::Output::kStderr, "half a \xff");
+  adapter->OnOutput(Child::Output::kStdout, "kilo server listening on http://127.");
+  HandOver();
+  server.mute = true;
+  adapter->OnOutput(Child::Output::kStdout, "0.0.1:" + std::to_string(server.port()) + "\n");
+  ASSERT_TRUE(UntilAsked("GET /global/health"));
+  HandOver();
+  server.mute = false;
+  server.silent = true;  // a stream without its first word
+  ASSERT_TRUE(UntilAsked("GET /event"));
+  HandOver();
+  server.silent = false;
+  ASSERT_TRUE(UntilTold("> ready"));
+  EXPECT_EQ(server.Asked("POST /session"), 1u);
+  adapter->OnOutput(Child::Output::kStderr, " line\n");
+  EXPECT_EQ(host.lines().back(),
+            R"(agent.output {"stream":"stderr","text":"aGFsZiBhIP8gbGluZQ==","encoding":"base64"})");
+  HandOver();
+  ASSERT_TRUE(UntilAsked("GET /session/status"));
+  Turn();
+  EXPECT_EQ(host.Count("> ready"), 1u);
+  EXPECT_EQ(host.Count("> session"), 1u);
+}
+
+class OpencodeHandover : public OpencodeTest {
+ protected:
+  OpencodeHandover() { timing.silence_ms = 60'000; }
+  // A prompt on its way: nobody knows whether the server has it.
+  void PromptAndHandOver() {
+    LaunchReady();
+    server.mute = true;
+    ASSERT_TRUE(adapter->Prompt("do it").ok());
+    ASSERT_TRUE(UntilAsked("POST /session/ses_1/prompt_async"));
+    HandOver();
+    server.mute = false;
+  }
+  [[nodiscard]] size_t Prompts() const { return server.Asked("POST /session/ses_1/prompt_async"); }
+};
+
+TEST_F(OpencodeHandover, APromptThatTheServerTookIsNotSentAgain) {
+  PromptAndHandOver();
+  Say("message.updated", R"("info":{"id":"msg_0","sessionID":"ses_1","role":"user","time":{"created":4}})");
+  ASSERT_TRUE(UntilTold("> turn failed no_turn"));  // and it began no turn
+  EXPECT_EQ(Prompts(), 1u);
+}
+
+TEST_F(OpencodeHandover, ATurnThatBeganMeanwhileIsTheOneThatWasPromptedFor) {
+  PromptAndHandOver();
+  SayTurn();
+  SayMessage("msg_1", 5);
+  SayText("msg_1", "prt_1", "done", true);
+  SayEnd();
+  ASSERT_TRUE(UntilTold("> turn completed"));
+  EXPECT_EQ(host.Count("assistant.message"), 1u);
+  EXPECT_EQ(host.Count("> turn"), 2u);
+  ASSERT_TRUE(adapter->Prompt("the next").ok());
+  ASSERT_TRUE(Until([this] { return Prompts() == 2; }));
+}
+
+TEST_F(OpencodeHandover, APromptThatTheServerNeverGotIsSentAgain) {
+  PromptAndHandOver();
+  ASSERT_TRUE(Until([this] { return Prompts() == 2; }));
+  EXPECT_GE(server.Asked("GET /session/status"), 30u);  // it was looked for
+  EXPECT_EQ(server.requests().back(),
+            *std::find_if(server.requests().begin(), server.requests().end(), [](const std::string& request) {
+              return request.find("prompt_async") != std::string::npos;
+            }));
+  SayTurn();
+  SayEnd();
+  ASSERT_TRUE(UntilTold("> turn completed"));
+  EXPECT_EQ(host.Count("> turn"), 2u);
+}
+
+TEST_F(OpencodeHandover, APromptThatWasInterruptedMeanwhileIsNot) {
+  PromptAndHandOver();
+  adapter->Interrupt();
+  HandOver();  // once more
+  ASSERT_TRUE(UntilTold("> turn cancelled"));
+  EXPECT_EQ(Prompts(), 1u);
+}
+
+TEST_F(OpencodeHandover, APromptThatWaitsForTheStreamWaitsOn) {
+  LaunchReady();
+  server.silent = true;
+  server.BreakStreams();
+  ASSERT_TRUE(UntilAsked("GET /event", 2));
+  ASSERT_TRUE(adapter->Prompt("x").ok());
+  HandOver();
+  EXPECT_EQ(adapter->Prompt("y").error().code, "busy");
+  server.silent = false;
+  ASSERT_TRUE(Until([this] { return Prompts() == 1; }));
+  SayTurn();
+  SayEnd();
+  ASSERT_TRUE(UntilTold("> turn completed"));
+  EXPECT_EQ(Prompts(), 1u);
+}
+
+TEST_F(OpencodeHandover, WhatWasDecidedReachesTheServer) {
+  LaunchReady();
+  SayTurn();
+  const std::string asked = R"("id":"per_1","permission":"bash","metadata":{"command":"ls"})";
+  Say("permission.asked", asked);
+  ASSERT_TRUE(UntilTold("> approval per_1"));
+  HandOver();
+  ASSERT_TRUE(UntilAsked("GET /session/status"));
+  EXPECT_EQ(host.Count("> approval per_1"), 1u);
+  server.mute = true;
+  adapter->Decide("per_1", {false, "not this", ""});
+  const std::string reply = R"(POST /permission/per_1/reply {"reply":"reject","message":"not this"})";
+  ASSERT_TRUE(UntilAsked(reply));
+  HandOver();
+  server.mute = false;
+  ASSERT_TRUE(UntilAsked(reply, 2));
+  ASSERT_TRUE(UntilAsked("GET /session/status", 2));
+  HandOver();
+  ASSERT_TRUE(UntilAsked("GET /session/status", 3));
+  EXPECT_EQ(server.Asked(reply), 2u);
+  EXPECT_EQ(host.Count("> approval"), 1u);  // the server lists it still
+}
+
+TEST_F(OpencodeHandover, AnAbortOnItsWayIsSentAgain) {
+  LaunchReady();
+  SayTurn();
+  ASSERT_TRUE(UntilTold("> turn started"));
+  server.mute = true;
+  adapter->Interrupt();
+  ASSERT_TRUE(UntilAsked("POST /session/ses_1/abort"));
+  HandOver();
+  server.mute = false;
+  ASSERT_TRUE(UntilAsked("POST /session/ses_1/abort", 2));
+  ASSERT_TRUE(UntilAsked("GET /session/status"));
+  SayEnd("interrupted");
+  ASSERT_TRUE(UntilTold("> turn cancelled"));
+  ASSERT_TRUE(adapter->Prompt("the next").ok());
+  SayTurn();
+  Turn();
+  EXPECT_EQ(server.Asked("POST /session/ses_1/abort"), 2u);
+}
+
+TEST_F(OpencodeHandover, AStopGoesOnAndIsToldOnce) {
+  LaunchReady();
+  SayTurn();
+  ASSERT_TRUE(UntilTold("> turn started"));
+  server.mute = true;
+  EXPECT_FALSE(adapter->PrepareStop());
+  ASSERT_TRUE(UntilAsked("POST /session/ses_1/abort"));
+  HandOver();
+  server.mute = false;
+  ASSERT_TRUE(UntilAsked("GET /session/status"));
+  EXPECT_FALSE(host.Has("> stop prepared"));
+  SayEnd("interrupted");
+  ASSERT_TRUE(UntilTold("> stop prepared"));
+  EXPECT_TRUE(host.Has("> turn cancelled"));
+  HandOver();
+  Turn();
+  EXPECT_EQ(host.Count("> stop prepared"), 1u);
+}
+
+TEST_F(OpencodeHandover, AServerThatWasGivenUpStaysSo) {
+  LaunchReady();
+  server.refuse["/event"] = 503;
+  server.BreakStreams();
+  ASSERT_TRUE(UntilTold("> broken stream_lost"));
+  HandOver();
+  Turn();
+  EXPECT_EQ(host.Count("> broken"), 1u);
+  EXPECT_EQ(adapter->Prompt("x").error().code, "not_running");
+}
+
 TEST_F(OpencodeTest, ARecordedTurnSurvivesABreakAnywhere) {
   std::vector<std::string> recorded;
   SseParser parser;
@@ -728,7 +938,9 @@ TEST_F(OpencodeTest, ARecordedTurnSurvivesABreakAnywhere) {
   const std::string id(info["id"].StringOr(""));
   const std::string message = R"(assistant.message {"message_id":"prt_1f87ebb400013uAdZ8IHC1CiIU","text":)"
                               R"("Tool results seen: 1. word4 word5 word6 word7 word8 word9 word10 word11"})";
-  for (size_t broke = 0; broke < recorded.size(); ++broke) {
+  for (size_t at = 0; at < 2 * recorded.size(); ++at) {
+    const size_t broke = at / 2;
+    const bool hands_over = at % 2 == 1;
     OpencodeServer fresh(loop);
     fresh.directory = server.directory;
     fresh.state().AddSession(id, info.Raw());
@@ -744,7 +956,14 @@ TEST_F(OpencodeTest, ARecordedTurnSurvivesABreakAnywhere) {
                       "kilo server listening on http://127.0.0.1:" + std::to_string(fresh.port()) + "\n");
     ASSERT_TRUE(Until([&heard] { return heard.Has("> ready"); }));
     for (size_t i = 0; i < recorded.size(); ++i) {
-      if (i == broke) fresh.BreakStreams();
+      if (i == broke && !hands_over) fresh.BreakStreams();
+      if (i == broke && hands_over) {
+        std::vector<int> keep;
+        auto state = JsonDocument::Parse(adapter->Save(keep));
+        adapter = MakeServerAdapter(heard, "", kKilo, timing);
+        ASSERT_TRUE(adapter->Restore(state->root()).ok());
+        adapter->Resume();
+      }
       fresh.Say(recorded[i]);
       if (i > broke) loop.RunOnce(false);  // it finds its way back somewhere in what follows
     }
