@@ -48,16 +48,6 @@ struct ApprovalRequest {
   bool elicitation = false;
   std::string message;  // the question; of an approval: what the agent says of it, if anything
   std::string schema;   // of an elicitation: JSON Schema of `content`
-
-  static void Members(auto& self, auto& state) {
-    state("id", self.id);
-    state("tool", self.tool);
-    state.Json("input", self.input);
-    state("call_id", self.call_id);
-    state("elicitation", self.elicitation);
-    state("message", self.message);
-    state.Json("schema", self.schema);
-  }
 };
 // What an approval got. Only the outcome reaches an adapter: what "always" means is the agent's own business.
 struct ApprovalAnswer {

@@ -164,13 +164,16 @@ class ClaudeAdapter final : public Adapter {
     kClosed,    // its stdin is closed: it ends by itself
   };
   static constexpr const char* kStates[] = {"starting", "ready", "stopping", "closed"};
+  // What waits for a person.
   struct Pending {
-    ApprovalRequest request;
     bool call = false;  // a tool call; otherwise an MCP server's elicitation
+    std::string call_id;
+    std::string input;
 
     static void Members(auto& self, auto& state) {
-      state("request", self.request);
       state("call", self.call);
+      state("call_id", self.call_id);
+      state.Json("input", self.input);
     }
   };
   // A request of ours that waits for its response.
@@ -464,24 +467,21 @@ void ClaudeAdapter::TakeRequest(const JsonValue& line) {
   if (pending_.count(id) != 0) return;
   if (pending_.size() >= kMaxPending) return Refuse(id, "too many requests wait");
   events_.Asked();
-  Pending pending;
-  pending.call = call;
-  pending.request.id = id;
+  ApprovalRequest asked;
+  asked.id = id;
   if (call) {
     const std::string_view tool = request["tool_name"].StringOr("");
-    pending.request.tool = ToolName(tool);
-    pending.request.input = request["input"].Is(JsonType::kObject) ? request["input"].Raw() : "{}";
-    pending.request.call_id = request["tool_use_id"].StringOr("");
-    pending.request.input = events_.BeginCall(
-        pending.request.call_id,
-        {pending.request.tool, pending.request.input, std::string(request["agent_id"].StringOr(""))});
-    if (tool == kQuestionTool) AskQuestions(request["input"]["questions"], pending.request);
+    asked.tool = ToolName(tool);
+    asked.input = request["input"].Is(JsonType::kObject) ? request["input"].Raw() : "{}";
+    asked.call_id = request["tool_use_id"].StringOr("");
+    asked.input = events_.BeginCall(asked.call_id,
+                                    {asked.tool, asked.input, std::string(request["agent_id"].StringOr(""))});
+    if (tool == kQuestionTool) AskQuestions(request["input"]["questions"], asked);
   } else {
-    AskElicitation(request, pending.request);
+    AskElicitation(request, asked);
   }
-  ApprovalRequest offered = pending.request;
-  pending_.emplace(id, std::move(pending));
-  host_.OnApproval(std::move(offered));  // may be decided at once
+  pending_.emplace(id, Pending{call, asked.call_id, asked.input});
+  host_.OnApproval(std::move(asked));  // may be decided at once
 }
 
 // What waited for a person is over with its turn.
@@ -503,9 +503,8 @@ void ClaudeAdapter::Decide(const std::string& approval_id, const ApprovalAnswer&
   if (!answer.allow) {
     return Respond(approval_id, Deny(answer.reason.empty() ? "The user does not want this." : answer.reason));
   }
-  const ApprovalRequest& request = pending->request;
-  if (!answer.input.empty()) events_.ChangeInput(request.call_id, answer.input);
-  Respond(approval_id, Allow(answer.input.empty() ? request.input : answer.input));
+  if (!answer.input.empty()) events_.ChangeInput(pending->call_id, answer.input);
+  Respond(approval_id, Allow(answer.input.empty() ? pending->input : answer.input));
 }
 
 void ClaudeAdapter::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
@@ -513,7 +512,6 @@ void ClaudeAdapter::Answer(const std::string& elicitation_id, const ElicitationA
   const std::optional<Pending> pending = Take(elicitation_id);
   if (!pending) return;
   const bool accepted = answer.action == Action::kAccept;
-  const ApprovalRequest& request = pending->request;
   if (!pending->call) {
     JsonObject response;
     response.Set("action", accepted ? "accept" : answer.action == Action::kDecline ? "decline" : "cancel");
@@ -521,7 +519,7 @@ void ClaudeAdapter::Answer(const std::string& elicitation_id, const ElicitationA
     return Respond(elicitation_id, response.Take());
   }
   if (!accepted) return Respond(elicitation_id, Deny("The user does not want to answer."));
-  const std::string answered = WithAnswers(request.input, answer.content);
+  const std::string answered = WithAnswers(pending->input, answer.content);
   Respond(elicitation_id, Allow(answered));
 }
 
