@@ -1,5 +1,5 @@
-// Any bytes as what Claude Code prints: however they are cut, the same is told; turns begin and end in turn,
-// each call that began ends once, and every event's data is an object that fits its frame.
+// Any bytes as what Claude Code prints: however they are cut and handed over, the same is told; turns begin
+// and end in turn, each call that began ends once, and every event's data is an object that fits its frame.
 #include <cstdint>
 #include <cstdlib>
 #include <map>
@@ -19,7 +19,8 @@ void Demand(bool condition) {
 }
 
 // The first byte says what a person does, and when; the rest is said.
-std::vector<std::string> Told(std::string_view bytes, uint8_t person, size_t piece) {
+std::vector<std::string> Told(std::string_view bytes, uint8_t person, size_t piece,
+                              bool handed_over = false) {
   static reeve::Loop loop;
   static reeve::RecordingHost host(loop);
   host.Clear();
@@ -41,6 +42,13 @@ std::vector<std::string> Told(std::string_view bytes, uint8_t person, size_t pie
   while (!bytes.empty()) {
     adapter->OnOutput(reeve::Child::Output::kStdout, bytes.substr(0, piece));
     bytes.remove_prefix(piece < bytes.size() ? piece : bytes.size());
+    if (!handed_over) continue;
+    std::vector<int> keep;
+    auto state = reeve::JsonDocument::Parse(adapter->Save(keep));
+    Demand(state.ok());
+    adapter = reeve::MakeClaudeAdapter(host, "another");
+    Demand(adapter->Restore(state->root()).ok());
+    adapter->Resume();
   }
   if ((person & 16U) != 0) (void)adapter->PrepareStop();
   adapter->OnExited();
@@ -80,5 +88,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Check(whole);
   Demand(Told(bytes, data[0], 1) == whole);
   Demand(Told(bytes, data[0], 7) == whole);
+  Demand(Told(bytes, data[0], 11, true) == whole);
   return 0;
 }

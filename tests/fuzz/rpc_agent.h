@@ -21,8 +21,8 @@ class RpcAgent {
  public:
   using Make = std::unique_ptr<Adapter> (*)(AgentHost& host, const std::string& session);
 
-  // The first byte says what a person does, and when; the rest is said, however it is cut the same is told,
-  // and the rules of the vocabulary hold.
+  // The first byte says what a person does, and when; the rest is said, however it is cut and handed over the
+  // same is told, and the rules of the vocabulary hold.
   static void Fuzz(Make make, const uint8_t* data, size_t size) {
     if (size == 0) return;
     const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
@@ -34,10 +34,13 @@ class RpcAgent {
       std::abort();
     }
     if (Told(make, bytes, data[0], 1) != whole || Told(make, bytes, data[0], 7) != whole) std::abort();
+    if (Told(make, bytes, data[0], 11, true) != whole) std::abort();
   }
 
  private:
-  static std::vector<std::string> Told(Make make, std::string_view bytes, uint8_t person, size_t piece) {
+  // `handed_over`: to another adapter, after each piece.
+  static std::vector<std::string> Told(Make make, std::string_view bytes, uint8_t person, size_t piece,
+                                       bool handed_over = false) {
     static Loop loop;
     static RecordingHost host(loop);
     host.Clear();
@@ -65,6 +68,12 @@ class RpcAgent {
     while (!bytes.empty()) {
       adapter->OnOutput(Child::Output::kStdout, bytes.substr(0, piece));
       bytes.remove_prefix(piece < bytes.size() ? piece : bytes.size());
+      if (!handed_over) continue;
+      std::vector<int> keep;
+      auto state = JsonDocument::Parse(adapter->Save(keep));
+      adapter = make(host, "another");
+      if (!state || !adapter->Restore(state->root())) std::abort();
+      adapter->Resume();
     }
     if ((person & 16U) != 0) adapter->Steer("m1", "on");
     adapter->ListModels([](const Result<std::string>&) {});

@@ -1,0 +1,67 @@
+// Any state of any kind, as an adapter might be given it in a handover: an error, or an adapter that works,
+// whatever it then tells. The first byte is the kind, the first line the state, the others are said.
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/adapters/acp.h"
+#include "orchestrator/adapters/claude.h"
+#include "orchestrator/adapters/codex.h"
+#include "orchestrator/adapters/jsonl.h"
+#include "orchestrator/adapters/opencode_events.h"
+#include "orchestrator/saved_state.h"
+#include "process/loop.h"
+#include "tests/support/recording_host.h"
+
+namespace {
+
+using Make = std::unique_ptr<reeve::Adapter> (*)(reeve::AgentHost& host, const std::string& session);
+constexpr Make kKinds[] = {reeve::MakeClaudeAdapter, reeve::MakeCodexAdapter, reeve::MakeAcpAdapter,
+                           reeve::MakeJsonlAdapter};
+
+// The server's events need no server.
+void FuzzEvents(reeve::RecordingHost& host, const reeve::JsonValue& state, std::string_view said) {
+  reeve::OpencodeEvents events(host, true);
+  if (!reeve::RestoreState(state, events)) return;
+  while (!said.empty()) {
+    const std::string_view line = said.substr(0, said.find('\n'));
+    said.remove_prefix(std::min(said.size(), line.size() + 1));
+    if (auto event = reeve::JsonDocument::Parse(line)) events.Take(event->root());
+  }
+  events.Settle();
+  events.StreamBroke();
+  events.TakeSnapshot({});
+  events.Reconcile({});
+  events.ServerGone();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  static reeve::Loop loop;
+  static reeve::RecordingHost host(loop);
+  host.Clear();
+  std::string_view said(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const std::string_view line = said.substr(0, said.find('\n'));
+  said.remove_prefix(std::min(said.size(), line.size() + 1));
+  const auto state = reeve::JsonDocument::Parse(line);
+  if (!state) return 0;
+  const size_t kind = data[0] % (std::size(kKinds) + 1);
+  if (kind == std::size(kKinds)) {
+    FuzzEvents(host, state->root(), said);
+    return 0;
+  }
+  auto adapter = kKinds[kind](host, "");
+  if (!adapter->Restore(state->root())) return 0;
+  adapter->Resume();
+  adapter->OnOutput(reeve::Child::Output::kStdout, said);
+  (void)adapter->Prompt("go");
+  adapter->Steer("m", "on");
+  adapter->Interrupt();
+  (void)adapter->PrepareStop();
+  std::vector<int> keep;
+  (void)adapter->Save(keep);
+  adapter->OnExited();
+  return 0;
+}
