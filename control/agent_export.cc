@@ -5,14 +5,23 @@
 
 #include "orchestrator/agent.h"
 #include "orchestrator/event_log.h"
+#include "orchestrator/inbox.h"
 #include "orchestrator/json.h"
+#include "orchestrator/store.h"
 #include "orchestrator/town.h"
 #include "process/loop.h"
 
 namespace reeve {
 
-AgentExport::AgentExport(Loop& loop, Town& town, std::string id, std::function<void()> ready)
-    : loop_(loop), town_(town), id_(std::move(id)), ready_(std::move(ready)) {}
+namespace {
+
+// A message may be as large as a request's body.
+constexpr size_t kMessagesAPage = 16;
+
+}  // namespace
+
+AgentExport::AgentExport(Loop& loop, Town& town, Store& store, std::string id, std::function<void()> ready)
+    : loop_(loop), town_(town), store_(store), id_(std::move(id)), ready_(std::move(ready)) {}
 
 AgentExport::Progress AgentExport::Fill(std::string& out, size_t bytes) {
   Progress progress = Progress::kMore;
@@ -20,6 +29,10 @@ AgentExport::Progress AgentExport::Fill(std::string& out, size_t bytes) {
     switch (step_) {
       case Step::kAgent:
         Begin(out);
+        break;
+      case Step::kRuns:
+      case Step::kMessages:
+        progress = FillAnswered(out);
         break;
       case Step::kEvents:
         progress = FillEvents(out, bytes);
@@ -42,7 +55,57 @@ void AgentExport::Begin(std::string& out) {
   end_ = (*log)->end_position();
   last_ = (*log)->oldest();
   Line(out, "export.agent", agent->ToJson());
-  step_ = Step::kEvents;
+  step_ = Step::kRuns;
+}
+
+// One answer of the store is awaited at a time: all runs, then page by page the messages.
+AgentExport::Progress AgentExport::FillAnswered(std::string& out) {
+  if (answered_) {
+    out += *std::exchange(answered_, std::nullopt);
+    asked_ = false;
+    if (step_ != Step::kDone && last_page_) step_ = step_ == Step::kRuns ? Step::kMessages : Step::kEvents;
+    return Progress::kMore;
+  }
+  if (!std::exchange(asked_, true)) step_ == Step::kRuns ? AskForRuns() : AskForMessages();
+  return Progress::kWaiting;
+}
+
+void AgentExport::AskForRuns() {
+  store_.ListRuns(id_, UINT64_MAX, Store::kMaxEnded,
+                  [this, ready = ready_,
+                   alive = std::weak_ptr<bool>(alive_)](const Result<std::vector<RunRecord>>& runs) {
+                    if (alive.expired()) return;
+                    std::string lines;
+                    if (!runs) Fail(runs.error(), lines);
+                    if (runs) {
+                      for (auto run = runs->rbegin(); run != runs->rend(); ++run)
+                        Line(lines, "export.run", run->body);
+                    }
+                    last_page_ = true;
+                    answered_ = std::move(lines);
+                    ready();
+                  });
+}
+
+void AgentExport::AskForMessages() {
+  store_.ListMessages(id_, message_, kMessagesAPage,
+                      [this, ready = ready_, alive = std::weak_ptr<bool>(alive_)](
+                          const Result<std::vector<MessageRecord>>& messages) {
+                        if (alive.expired()) return;
+                        std::string lines;
+                        if (!messages) Fail(messages.error(), lines);
+                        if (messages) {
+                          for (const MessageRecord& record : *messages) {
+                            message_ = record.made;
+                            const auto message = Message::FromJson(record.id, record.body);
+                            if (message)
+                              Line(lines, "export.message", message->Describe(record.state, record.run));
+                          }
+                        }
+                        last_page_ = !messages || messages->size() < kMessagesAPage;
+                        answered_ = std::move(lines);
+                        ready();
+                      });
 }
 
 AgentExport::Progress AgentExport::FillEvents(std::string& out, size_t bytes) {

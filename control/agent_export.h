@@ -1,14 +1,16 @@
 // AgentExport: all that is kept of one agent, as lines of JSON (control/API.md, "Export"), pulled a piece at
-// a time: the agent, then its log up to where it ended when the export began. It holds the piece of a frame
-// at most; the rest stays in the log, and what retention deletes meanwhile is told as a gap.
+// a time: the agent, its runs, its messages, then its log up to where it ended when the export began. It
+// holds a page of messages or the piece of a frame; the rest stays where it is, and what retention deletes
+// meanwhile is told as a gap.
 //
-// Owned by a download; on the loop's thread. The loop and the town outlive it.
+// Owned by a download; on the loop's thread. The loop, the town and the store outlive it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "orchestrator/event.h"
@@ -17,13 +19,14 @@
 namespace reeve {
 
 class EventLog;
+class Store;
 class Loop;
 class Town;
 
 class AgentExport {
  public:
   // `ready` is called once after each kWaiting, in a later turn.
-  AgentExport(Loop& loop, Town& town, std::string id, std::function<void()> ready);
+  AgentExport(Loop& loop, Town& town, Store& store, std::string id, std::function<void()> ready);
   AgentExport(const AgentExport&) = delete;
   AgentExport& operator=(const AgentExport&) = delete;
 
@@ -32,9 +35,12 @@ class AgentExport {
   Progress Fill(std::string& out, size_t bytes);
 
  private:
-  enum class Step { kAgent, kEvents, kDone };
+  enum class Step { kAgent, kRuns, kMessages, kEvents, kDone };
 
   void Begin(std::string& out);
+  void AskForRuns();
+  void AskForMessages();
+  Progress FillAnswered(std::string& out);
   Progress FillEvents(std::string& out, size_t bytes);
   Status TakeFrames(std::string& out);
   void SkipExpired(const EventLog& log, std::string& out);
@@ -44,6 +50,7 @@ class AgentExport {
 
   Loop& loop_;
   Town& town_;
+  Store& store_;
   const std::string id_;
   const std::function<void()> ready_;
   Step step_ = Step::kAgent;
@@ -52,6 +59,10 @@ class AgentExport {
   uint64_t end_ = 0;
   Cursor last_;  // the last event that was exported, or passed
   uint64_t events_ = 0;
+  bool asked_ = false;                   // the store, for runs or messages
+  std::optional<std::string> answered_;  // its answer, as lines
+  bool last_page_ = false;
+  int64_t message_ = 0;  // the last one that was asked for
   std::string raw_;      // of a frame that has not been read to its end
   std::string scratch_;  // for EventLog::Read
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -103,7 +103,7 @@ class Exports::Download {
     while (lines.size() < hub_.limits_.piece_bytes && !waiting) {
       if (!export_ && next_ == ids_.size()) break;
       if (!export_) {
-        export_ = std::make_unique<AgentExport>(hub_.loop_, hub_.town_, ids_[next_++], [this] {
+        export_ = std::make_unique<AgentExport>(hub_.loop_, hub_.town_, hub_.store_, ids_[next_++], [this] {
           progress_ms_ = hub_.loop_.NowMs();  // it was the disk that was slow
           Pump();
         });
@@ -150,8 +150,8 @@ class Exports::Download {
   size_t uploaded_ = 0;
 };
 
-Exports::Exports(Loop& loop, Town& town, Limits limits)
-    : loop_(loop), town_(town), limits_(limits), scan_(loop, [this] { LookAfter(); }) {}
+Exports::Exports(Loop& loop, Town& town, Store& store, Limits limits)
+    : loop_(loop), town_(town), store_(store), limits_(limits), scan_(loop, [this] { LookAfter(); }) {}
 
 Exports::~Exports() = default;
 

@@ -2,7 +2,7 @@
 // next piece when its socket has taken the last one: a slow reader costs a piece of memory, and nobody's
 // time.
 //
-// Owned by main; on the loop's thread. The loop and the town outlive it.
+// Owned by main; on the loop's thread. The loop, the town and the store outlive it.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,7 @@
 namespace reeve {
 
 class Loop;
+class Store;
 class Town;
 
 class Exports {
@@ -28,7 +29,7 @@ class Exports {
     int pieces_a_turn = 4;  // of one download; then the others get theirs
   };
 
-  Exports(Loop& loop, Town& town, Limits limits);
+  Exports(Loop& loop, Town& town, Store& store, Limits limits);
   ~Exports();
   Exports(const Exports&) = delete;
   Exports& operator=(const Exports&) = delete;
@@ -48,6 +49,7 @@ class Exports {
 
   Loop& loop_;
   Town& town_;
+  Store& store_;
   Limits limits_;
   std::vector<std::unique_ptr<Download>> all_;
   std::vector<std::unique_ptr<Download>> gone_;  // closed, perhaps still on the stack

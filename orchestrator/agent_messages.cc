@@ -15,16 +15,6 @@ namespace {
 constexpr int64_t kLookAgainMs = 30'000;
 constexpr int64_t kRetryMs = 1'000;
 
-std::string Describe(const Message& message, const char* state, const std::string& run) {
-  JsonObject json;
-  json.Set("message_id", message.id).Set("mode", NameOf(message.mode)).Set("state", state);
-  if (message.queued_ms != 0) json.Set("queued_at", FormatTime(message.queued_ms));
-  if (message.run_at_ms != 0) json.Set("run_at", FormatTime(message.run_at_ms));
-  if (!message.model.empty()) json.Set("model", message.model);
-  if (!run.empty()) json.Set("run", run);
-  return json.Set("text", message.text).Take();
-}
-
 }  // namespace
 
 const char* MessageState(Run::Status status) {
@@ -149,11 +139,11 @@ bool Agent::Waits(const std::string& message_id) const {
 
 std::string Agent::QueueJson() const {
   JsonArray messages;
-  if (taken_) messages.AddRaw(Describe(*taken_, "starting", ""));
+  if (taken_) messages.AddRaw(taken_->Describe("starting", ""));
   for (const auto& [message_id, message] : steering_) {
-    messages.AddRaw(Describe(message, "starting", run_ ? run_->id : ""));
+    messages.AddRaw(message.Describe("starting", run_ ? run_->id : ""));
   }
-  for (const Message* message : inbox_.All()) messages.AddRaw(Describe(*message, "queued", ""));
+  for (const Message* message : inbox_.All()) messages.AddRaw(message->Describe("queued", ""));
   return JsonObject().Set("paused", inbox_.paused()).SetRaw("messages", messages.Take()).Take();
 }
 

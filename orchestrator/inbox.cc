@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "orchestrator/json.h"
+#include "process/clock.h"
 
 namespace reeve {
 
@@ -33,6 +34,16 @@ std::string Message::ToJson() const {
   if (run_at_ms != 0) json.Set("run_at_ms", run_at_ms);
   if (through_pause != 0) json.Set("through_pause", through_pause);
   return json.Take();
+}
+
+std::string Message::Describe(std::string_view state, const std::string& run) const {
+  JsonObject json;
+  json.Set("message_id", id).Set("mode", NameOf(mode)).Set("state", state);
+  if (queued_ms != 0) json.Set("queued_at", FormatTime(queued_ms));
+  if (run_at_ms != 0) json.Set("run_at", FormatTime(run_at_ms));
+  if (!model.empty()) json.Set("model", model);
+  if (!run.empty()) json.Set("run", run);
+  return json.Set("text", text).Take();
 }
 
 std::optional<Message> Message::FromJson(const std::string& id, const std::string& body) {

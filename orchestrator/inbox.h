@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace reeve {
@@ -28,6 +29,8 @@ struct Message {
   // The record's body, and back. Nothing for a body that is not one.
   [[nodiscard]] std::string ToJson() const;
   static std::optional<Message> FromJson(const std::string& id, const std::string& body);
+  // As the API shows it (control/API.md).
+  [[nodiscard]] std::string Describe(std::string_view state, const std::string& run) const;
 };
 
 const char* NameOf(Message::Mode mode);

@@ -165,7 +165,7 @@ int Serve(const ServeOptions& options) {
   KindCatalog kinds(loop, reaper, cgroups ? cgroups->get() : nullptr);
   TicketStore tickets(clock);
   Viewers viewers(loop, town, tickets, ViewerLimitsOf(config));
-  Exports exports(loop, town, Exports::Limits{});
+  Exports exports(loop, town, **store, Exports::Limits{});
   exports.SetPatience(config.stall_timeout_ms);
   town.OnChange([&viewers](Agent& agent, Town::Change change) {
     switch (change) {

@@ -51,8 +51,8 @@ constexpr int kVersion = static_cast<int>(std::size(kSchema));
 constexpr const char* kSettings =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA "
     "journal_size_limit=4194304;";
-// Of so many writes of a kind that is bounded, one looks after the bound. A prime: where agents take turns each
-// has its own looked after.
+// Of so many writes of a kind that is bounded, one looks after the bound. A prime: where agents take turns
+// each has its own looked after.
 constexpr uint64_t kTrimEvery = 61;
 constexpr int kBusyMs = 5000;  // for somebody who looks at the file with sqlite3(1)
 
@@ -145,7 +145,7 @@ std::string Text(sqlite3_stmt* row, int column) {
 }
 
 MessageRecord MessageOf(sqlite3_stmt* row) {
-  return {Text(row, 0), Text(row, 1), Text(row, 2), Text(row, 3), Text(row, 4)};
+  return {Text(row, 0), Text(row, 1), Text(row, 2), Text(row, 3), Text(row, 4), sqlite3_column_int64(row, 5)};
 }
 
 Status Upgrade(Database& database, int64_t version) {
@@ -329,7 +329,8 @@ Result<std::vector<MessageRecord>> Store::LoadMessages() {
   std::lock_guard<std::mutex> lock(state_->database_mutex);
   std::vector<MessageRecord> messages;
   Status status = state_->database.Query(
-      "SELECT id, agent, body, state, run FROM messages WHERE state IN ('queued', 'running') ORDER BY made",
+      "SELECT id, agent, body, state, run, made FROM messages WHERE state IN ('queued', 'running') ORDER BY "
+      "made",
       [&messages](sqlite3_stmt* row) { messages.push_back(MessageOf(row)); });
   if (!status.ok()) return status.error();
   return messages;
@@ -479,12 +480,15 @@ void Store::ListRuns(std::string agent, uint64_t before, size_t limit,
       std::move(done));
 }
 
-void Store::ListMessages(std::string agent, std::function<void(Result<std::vector<MessageRecord>>)> done) {
+void Store::ListMessages(std::string agent, int64_t after, size_t limit,
+                         std::function<void(Result<std::vector<MessageRecord>>)> done) {
   Ask<std::vector<MessageRecord>>(
-      [agent = std::move(agent)](Database& database, std::vector<MessageRecord>& found) {
+      [agent = std::move(agent), after, limit](Database& database, std::vector<MessageRecord>& found) {
         return database.Query(
-            "SELECT id, agent, body, state, run FROM messages WHERE agent = ? ORDER BY made",
-            [&found](sqlite3_stmt* row) { found.push_back(MessageOf(row)); }, agent);
+            "SELECT id, agent, body, state, run, made FROM messages WHERE agent = ? AND made > ?"
+            " ORDER BY made LIMIT ?",
+            [&found](sqlite3_stmt* row) { found.push_back(MessageOf(row)); }, agent, after,
+            static_cast<int64_t>(limit));
       },
       std::move(done));
 }
@@ -493,7 +497,7 @@ void Store::FindMessage(std::string id, std::function<void(Result<std::optional<
   Ask<std::optional<MessageRecord>>(
       [id = std::move(id)](Database& database, std::optional<MessageRecord>& found) {
         return database.Query(
-            "SELECT id, agent, body, state, run FROM messages WHERE id = ?",
+            "SELECT id, agent, body, state, run, made FROM messages WHERE id = ?",
             [&found](sqlite3_stmt* row) { found = MessageOf(row); }, id);
       },
       std::move(done));

@@ -34,6 +34,7 @@ struct MessageRecord {
   std::string body;      // JSON
   std::string state;     // queued, running, done, failed, cancelled
   std::string run = {};  // that it began, or went into; empty: none yet
+  int64_t made = 0;      // given by the store: later ones have greater numbers
 };
 
 // A run that has ended.
@@ -87,8 +88,10 @@ class Store {
   // Ended runs with numbers below `before`, the newest first.
   void ListRuns(std::string agent, uint64_t before, size_t limit,
                 std::function<void(Result<std::vector<RunRecord>>)> done);
-  // All that are kept of an agent's messages, in the order of their making.
-  void ListMessages(std::string agent, std::function<void(Result<std::vector<MessageRecord>>)> done);
+  // Of those that are kept of an agent's messages the first `limit` that were made after `after`, in the
+  // order of their making.
+  void ListMessages(std::string agent, int64_t after, size_t limit,
+                    std::function<void(Result<std::vector<MessageRecord>>)> done);
   void FindMessage(std::string id, std::function<void(Result<std::optional<MessageRecord>>)> done);
   void FindAnswer(std::string key, std::function<void(Result<std::optional<AnswerRecord>>)> done);
 

@@ -96,6 +96,16 @@ TEST_F(AgentsCommand, WakesWithAMessage) {
   EXPECT_TRUE(said("\"stream\":\"stdout\",\"text\":\"- from an argument\""));
   EXPECT_TRUE(said("\"stream\":\"stdout\",\"text\":\"stdin\""));
 
+  const std::vector<std::string> once = {"wake",    "a1", "--message",    "tomorrow",
+                                         "--delay", "1d", "--dedupe-key", "k1"};
+  Outcome later = Agents(once);
+  EXPECT_EQ(later.code, 0) << later.err;
+  EXPECT_EQ(Agents(once).out, later.out);
+  const std::string queue = daemon_.Get("/agents/a1/queue").body;
+  EXPECT_THAT(queue, HasSubstr("\"" + later.out.substr(0, later.out.size() - 1) + "\""));
+  EXPECT_EQ(queue.find("message_id"), queue.rfind("message_id")) << queue;
+  EXPECT_EQ(Agents({"wake", "a1", "--message", "x", "--at", "2026-13-01T00:00:00Z"}).code, 64);
+
   EXPECT_EQ(Agents({"wake", "none", "--message", "x"}).code, 66);
   EXPECT_EQ(Agents({"wake", "../health", "--message", "x"}).code, 66);
   EXPECT_EQ(Agents({"wake", "a1"}).code, 64);

@@ -85,6 +85,40 @@ TEST(Export, EndsWhereTheLogEndedWhenItBegan) {
   EXPECT_EQ(Type(download.Lines().back()), "export.end");
 }
 
+TEST(Export, HasRunsAndMessages) {
+  Daemon daemon;
+  daemon.Create(
+      R"({"id":"a1","kind":"jsonl","command":["/bin/sh","-c","while read n; do echo '{\"type\":\"run.completed\"}'; done"],
+          "kind_options":{"turns":true}})");
+  for (int i = 0; i < 40; ++i) {
+    const std::string id =
+        daemon.Post("/agents/a1/message", R"({"text":"number )" + std::to_string(i) + "\"}")
+            .Field("message_id");
+    ASSERT_EQ(daemon.WaitFor("a1", "until=terminal&message_id=" + id).Field("status"), "completed");
+  }
+  const std::string later =
+      daemon.Post("/agents/a1/message", R"({"text":"tomorrow","delay_ms":86400000})").Field("message_id");
+  Download download(daemon, "GET", "/agents/a1/export");
+  ASSERT_TRUE(download.UntilEnd());
+  int messages = 0;
+  std::vector<std::string> runs;
+  std::string before;
+  for (const std::string& line : download.Lines()) {
+    const std::string type = Type(line);
+    if (type == "export.run") runs.push_back(JsonField(line, "data.status"));
+    if (type == "export.message") {
+      const std::string text = JsonField(line, "data.text");
+      EXPECT_EQ(text, messages == 40 ? "tomorrow" : "number " + std::to_string(messages));
+      EXPECT_EQ(JsonField(line, "data.state"), messages == 40 ? "queued" : "done");
+      ++messages;
+    }
+    if (type.rfind("export.", 0) == 0 && type != before) before += type + " ";
+  }
+  EXPECT_EQ(messages, 41);
+  EXPECT_EQ(runs, std::vector<std::string>(40, "completed"));
+  EXPECT_EQ(JsonField(download.Lines()[41 + 40], "data.message_id"), later);
+}
+
 TEST(Export, DeletedAgentsAreExportedUntilTheyArePurged) {
   Daemon daemon;
   daemon.Create(Shell("a1", "echo last words"));

@@ -168,7 +168,7 @@ TEST_F(StoreTest, OfWhatHasEndedTheNewestIsKept) {
     runs = found->size();
     EXPECT_EQ(found->front().number, kMany);
   });
-  store->ListMessages("a",
+  store->ListMessages("a", 0, 100'000,
                       [&messages](const Result<std::vector<MessageRecord>>& found) { messages = *found; });
   ASSERT_TRUE(RunUntil(loop_, [&] { return runs && messages; }));
   EXPECT_GE(*runs, Store::kMaxEnded);
