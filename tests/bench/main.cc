@@ -26,6 +26,7 @@ constexpr Named kBenchmarks[] = {
     {"idle", "memory, heartbeats, time to be ready", RunIdle},
     {"spawn", "starting children, beside posix_spawn", RunSpawn},
     {"turns", "from an agent's last line of a turn to the viewer's sight of its end", RunTurns},
+    {"crash_loop", "an agent that works beside a hundred that crash and are restarted", RunCrashLoop},
 };
 
 int Run(const Benchmark benchmark, const Options& options, bool json) {
