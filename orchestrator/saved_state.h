@@ -31,7 +31,7 @@ namespace saved_state {
 
 template <typename T>
 concept Optional = requires(T& value) {
-  value.has_value(), value.emplace(), value.reset();
+  value.has_value();
 };
 template <typename T>
 concept Map = requires {
@@ -190,7 +190,10 @@ Status StateReader::Read(const JsonValue& value, T& into) {
     return In("message", Read(value["message"], into.message));
   } else if constexpr (saved_state::Optional<T>) {
     into.reset();
-    if (!value.Is(JsonType::kNull)) return Read(value, into.emplace());
+    if (value.Is(JsonType::kNull)) return {};
+    typename T::value_type read;
+    if (Status one = Read(value, read); !one) return one;
+    into = std::move(read);
   } else if constexpr (saved_state::Pair<T>) {
     if (value.size() != 2 || !value.Is(JsonType::kArray)) return Wrong("not a pair");
     if (Status first = In("0", Read(value.At(0), into.first)); !first) return first;
