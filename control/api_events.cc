@@ -139,6 +139,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
     if (until_ != Until::kTerminal || message_.empty() || !agent.has_turns()) return;
     if (asked_ || agent.RunOfMessage(message_) || agent.Waits(message_)) return;
     asked_ = true;
+    deadline_.Stop();  // the store answers soon, and who does not want to wait wants to know
     agent.FindRunOfMessage(message_, [self = shared_from_this()](const Result<std::string>& found) {
       if (!found) return self->Finish(Response::Problem(found.error()));
       if (!found->empty()) return self->Finish(Response::Json(200, *found));

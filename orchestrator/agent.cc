@@ -22,12 +22,25 @@ namespace {
 constexpr int64_t kPoliteMs = 3'000;
 constexpr int64_t kBackoffMinMs = 1'000;
 constexpr int64_t kBackoffMaxMs = 60'000;
+// Kept of what a process printed, for those who ask why it failed.
+constexpr size_t kLastWords = 4096;
+constexpr size_t kLastLines = 10;
 constexpr int64_t kHealthyMs = 60'000;  // lived this long: the next restart's backoff begins anew
 
 // What a child gets of the daemon's own environment; everything else is the spec's.
 constexpr const char* kInherited[] = {
     "PATH",     "HOME", "USER",   "LOGNAME", "SHELL",           "LANG",          "LC_ALL",
     "LC_CTYPE", "TZ",   "TMPDIR", "TERM",    "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"};
+
+std::string LastLines(std::string_view text) {
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  text.remove_prefix(text.size() - std::min(text.size(), kLastWords));
+  size_t begin = text.size();
+  for (size_t line = 0; line < kLastLines && begin > 0 && begin != std::string_view::npos; ++line) {
+    begin = text.rfind('\n', begin - 1);
+  }
+  return std::string(begin == std::string_view::npos || begin == 0 ? text : text.substr(begin + 1));
+}
 
 }  // namespace
 
@@ -177,8 +190,14 @@ Status Agent::Delete(bool purge, Done done) {
   return {};
 }
 
+void Agent::Drain(int64_t grace_ms) {
+  draining_ = true;
+  grace_ms_ = grace_ms;
+  Advance();
+}
+
 void Agent::Shutdown(int64_t grace_ms) {
-  shutdown_ = true;
+  draining_ = shutdown_ = true;
   restart_ = false;
   backoff_.Stop();
   if (spec_.restart.when == RestartPolicy::When::kNever) wanted_ = false;
@@ -207,6 +226,7 @@ void Agent::Advance() {
   if (advancing_) return;  // what follows sees the new facts too
   advancing_ = true;
   while (std::exchange(again_, false)) {
+    if (draining_ && !shutdown_ && !(has_turns_ && run_)) Shutdown(grace_ms_);
     if (child_ && !wanted_ && !stopping_) BeginStop(kDefaultGraceMs);
     const bool preparing = workspace_ && workspace_->preparing();
     if (preparing && (!wanted_ || shutdown_)) workspace_->Cancel();
@@ -275,6 +295,8 @@ void Agent::Spawn() {
   broken_.reset();
   if (!WorkspaceReady()) return Advance();
   exit_.reset();
+  last_words_.clear();
+  failure_output_.clear();
   ready_ = stopping_ = false;
   adapter_ = kind_->make(*this, session_);
   SpawnSpec spawn = BaseSpawn();
@@ -329,6 +351,8 @@ Result<std::unique_ptr<Child>> Agent::AdoptBeside(ChildState state, Child::Handl
 
 void Agent::OnOutput(Child::Output from, std::string_view bytes) {
   if (transcript_) transcript_->Heard(from, bytes);
+  last_words_.append(bytes.substr(bytes.size() - std::min(bytes.size(), kLastWords)));
+  if (last_words_.size() > 2 * kLastWords) last_words_.erase(0, last_words_.size() - kLastWords);
   clocks_.Heard();
   adapter_->OnOutput(from, bytes);
 }
@@ -343,7 +367,7 @@ void Agent::StopIdle() {
 
 // A message has arrived for an agent whose process has gone, and is not to come back by itself: a new try.
 void Agent::Wake() {
-  if (child_ || wanted_ || deleted_ || shutdown_) return;
+  if (child_ || wanted_ || deleted_ || draining_) return;
   broken_.reset();
   restart_times_.clear();
   backoff_step_ = 0;
@@ -456,18 +480,24 @@ void Agent::PlanRestart(bool failed) {
                                         std::to_string(policy.window_ms) + " ms"};
     } else {
       if (context_.clock.WallMs() - started_ms_ >= kHealthyMs) backoff_step_ = 0;
-      const int64_t full = std::min(kBackoffMaxMs, kBackoffMinMs << std::min(backoff_step_++, 6));
-      const int64_t delay =
-          full / 2 + std::rand() % (full / 2 + 1);  // jitter: agents that fell together rise apart
+      // Jitter: agents that fell together rise apart.
+      const int64_t base = kBackoffMinMs << std::min(backoff_step_++, 6);
+      const int64_t delay = std::min(kBackoffMaxMs, base + std::rand() % (base / 2));
       restart_times_.push_back(now);
       ++restarts_;
       Append("agent.restarting", JsonObject().Set("attempt", restarts_).Set("delay_ms", delay).Take());
       backoff_.Start(delay);
     }
   }
-  if (!wanted_ && broken_) {
-    Append("agent.failed", JsonObject().Set("code", broken_->code).Set("message", broken_->message).Take());
-  }
+  if (!wanted_ && broken_) TellFailed();
+}
+
+void Agent::TellFailed() {
+  failure_output_ = LastLines(last_words_);
+  JsonObject data;
+  data.Set("code", broken_->code).Set("message", broken_->message);
+  if (!failure_output_.empty()) data.Set("output", failure_output_);
+  Append("agent.failed", data.Take());
 }
 
 }  // namespace reeve

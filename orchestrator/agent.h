@@ -140,7 +140,10 @@ class Agent final : private AgentHost {
   Status Restart(int64_t grace_ms, Done done);
   Status Interrupt();
   Status Delete(bool purge, Done done);
-  // The end of the daemon: the process is ended, but stays wanted if its policy brings it back.
+  // The end of the daemon draws near: no message begins, and once no turn is open the process is ended, with
+  // so much grace. It stays wanted if its policy brings it back.
+  void Drain(int64_t grace_ms);
+  // Ends it now, whatever it does.
   void Shutdown(int64_t grace_ms);
   struct Accepted {
     std::string message_id;
@@ -220,7 +223,7 @@ class Agent final : private AgentHost {
   struct LeftOver;
   [[nodiscard]] Result<LeftOver> ReadLeftOver() const;
   void CatchUp(const LeftOver& left);
-  void TakeRunEnd(const JsonValue& envelope);
+  void TakeRunEnd(Run run);
   void TakeOver(const MessageRecord& record, const LeftOver& left);
   void CloseLeftOver(const LeftOver& left);
   [[nodiscard]] SpawnSpec BaseSpawn() const;
@@ -240,6 +243,7 @@ class Agent final : private AgentHost {
   void TellClocks();
   void OnChildDone(const ExitStatus& exit);
   void PlanRestart(bool failed);
+  void TellFailed();
   const char* Arrive(Message message);
   void TakeDueMessages();
   void WatchDue();
@@ -290,6 +294,7 @@ class Agent final : private AgentHost {
   bool deleted_ = false;
   bool purge_ = false;
   bool restart_ = false;  // start again once the present process has gone
+  bool draining_ = false;
   bool shutdown_ = false;
   int64_t grace_ms_ = 0;
 
@@ -312,6 +317,9 @@ class Agent final : private AgentHost {
   std::map<std::string, Message> steering_;  // given to the agent, which has not said yet that it has them
   Approvals approvals_;
   std::string session_;  // upstream
+
+  std::string last_words_;      // the end of what the present process printed, or the last one
+  std::string failure_output_;  // the last lines of one that is not started again
 
   State state_ = State::kExited;
   std::optional<ExitStatus> exit_;

@@ -113,7 +113,7 @@ const char* Agent::Arrive(Message message) {
 
 // Their time has come. That is remembered: what a person's stop holds from then on, no restart sets free.
 void Agent::TakeDueMessages() {
-  if (deleted_ || shutdown_) return;
+  if (deleted_ || draining_) return;
   if (inbox_.next_due_ms() != 0 && OpenLog()) {
     while (std::optional<Message> message = inbox_.TakeDue(context_.clock.WallMs())) {
       message->through_pause = inbox_.paused() ? inbox_.pauses() : 0;
@@ -183,7 +183,7 @@ void Agent::CancelMessages() {
 // Takes the next message out of the inbox once the process can have it. That it is taken is on disk first:
 // after a crash it is not begun a second time.
 void Agent::TakeNextMessage() {
-  if (!child_ || !ready_ || stopping_ || shutdown_ || taken_ || (has_turns_ && run_)) return;
+  if (!child_ || !ready_ || stopping_ || draining_ || taken_ || (has_turns_ && run_)) return;
   if (save_again_.active()) return;  // the disk is full: it would only be put back
   taken_ = inbox_.Take();
   if (!taken_) return;
@@ -200,7 +200,7 @@ void Agent::TakeNextMessage() {
 void Agent::BeginTaken() {
   Message message = std::move(*std::exchange(taken_, std::nullopt));
   const bool overtaken = message.mode != Message::Mode::kInterrupt && inbox_.HasInterrupt();
-  const bool too_late = !child_ || !ready_ || stopping_ || shutdown_ || (has_turns_ && run_) || overtaken;
+  const bool too_late = !child_ || !ready_ || stopping_ || draining_ || (has_turns_ && run_) || overtaken;
   if (too_late || !log_->Commit()) {
     PutBack(std::move(message));
     return Advance();

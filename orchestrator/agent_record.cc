@@ -185,6 +185,7 @@ std::string Agent::ToJson() const {
     state.Set("cursor", (log_ ? log_->committed() : last_cursor_).ToString());
   if (!session_.empty()) state.Set("session", session_);
   if (broken_) state.Set("reason", broken_->message);
+  if (broken_ && !failure_output_.empty()) state.Set("last_output", failure_output_);
   if (deleted_) state.Set("deleted", true);
 
   std::string json = spec_.ToJson(AgentSpec::Secrets::kNamesOnly);
@@ -298,7 +299,11 @@ std::string Agent::StateJson() const {
   }
   if (!pending.empty()) json.SetRaw("pending", pending.Take());
   if (broken_)
-    json.SetRaw("failure", JsonObject().Set("code", broken_->code).Set("message", broken_->message).Take());
+    json.SetRaw("failure", JsonObject()
+                               .Set("code", broken_->code)
+                               .Set("message", broken_->message)
+                               .Set("output", failure_output_)
+                               .Take());
   return json.Take();
 }
 
@@ -324,6 +329,7 @@ void Agent::LoadState(const JsonValue& state) {
   }
   if (JsonValue failure = state["failure"]) {
     broken_ = Error{std::string(failure["code"].StringOr("")), std::string(failure["message"].StringOr(""))};
+    failure_output_ = failure["output"].StringOr("");
   }
 }
 

@@ -18,6 +18,24 @@ int64_t TimeOf(const JsonValue& envelope) {
   return ParseTime(std::string(envelope["time"].StringOr(""))).value_or(0);
 }
 
+// What the event of its end tells of a run.
+Run RunOf(const JsonValue& envelope) {
+  const JsonValue data = envelope["data"];
+  Run run;
+  run.id = envelope["run"].StringOr("");
+  run.message_id = data["message_id"].StringOr("");
+  run.status = ParseRunStatus(envelope["type"].StringOr("").substr(std::strlen("run.")))
+                   .value_or(Run::Status::kFailed);
+  if (auto code = data["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
+  run.error = {std::string(data["error"]["code"].StringOr("")),
+               std::string(data["error"]["message"].StringOr(""))};
+  run.limit = data["limit"].StringOr("");
+  if (data["usage"]) run.usage = data["usage"].Raw();
+  run.ended_ms = TimeOf(envelope);
+  run.started_ms = run.ended_ms - data["duration_ms"].AsInt().value_or(0);
+  return run;
+}
+
 }  // namespace
 
 // What an earlier daemon left open in the log.
@@ -33,7 +51,7 @@ struct Agent::LeftOver {
   // As envelopes: they may be newer than the record.
   std::string exited;                 // the last one
   std::vector<std::string> run_ends;  // oldest first
-  bool failed = false;                // the last word was agent.failed
+  std::string failed;                 // agent.failed, where that was the last word
 };
 
 Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
@@ -123,7 +141,7 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
       if (auto json = JsonDocument::Parse(frame.envelope)) left.usage = (*json)["data"].Raw();
     }
     if (run_ended) left.run_ends.push_back(last);
-    left.failed = type == "agent.failed";
+    left.failed = type == "agent.failed" ? last : "";
     const bool approval = type == "approval.requested" || type == "approval.resolved";
     const bool elicitation = type == "elicitation.requested" || type == "elicitation.resolved";
     if (!approval && !elicitation && !run_ended && type != "user.message") return true;
@@ -168,7 +186,20 @@ void Agent::CatchUp(const LeftOver& left) {
   const uint64_t known = LastRun() ? LastRun()->number() : 0;
   for (const std::string& envelope : left.run_ends) {
     auto json = JsonDocument::Parse(envelope);
-    if (json && Run::NumberOf((*json)["run"].StringOr("")) > known) TakeRunEnd(json->root());
+    if (!json) continue;
+    Run run = RunOf(json->root());
+    // Where the disk was full the record may have gone on without it.
+    context_.store.AddRun({id(), run.number(), run.ToJson()}, [](const Status&) {});
+    if (run.number() > known) TakeRunEnd(std::move(run));
+  }
+  auto failed = JsonDocument::Parse(left.failed);
+  const bool unknown =
+      failed && static_cast<uint64_t>((*failed)["seq"].AsInt().value_or(0)) > last_cursor_.seq;
+  if (unknown) {
+    const JsonValue data = (*failed)["data"];
+    broken_ = Error{std::string(data["code"].StringOr("")), std::string(data["message"].StringOr(""))};
+    failure_output_ = data["output"].StringOr("");
+    wanted_ = false;
   }
   auto exited = JsonDocument::Parse(left.exited);
   if (!exited || TimeOf(exited->root()) <= exited_ms_) return;
@@ -177,29 +208,15 @@ void Agent::CatchUp(const LeftOver& left) {
   exit_ = ExitFromJson(data);
   exited_ms_ = TimeOf(exited->root());
   const bool content = exit_->signal == 0 && exit_->code == 0;
-  if (left.failed || (spec_.restart.when == RestartPolicy::When::kOnFailure && content)) wanted_ = false;
+  if (spec_.restart.when == RestartPolicy::When::kOnFailure && content) wanted_ = false;
 }
 
 // A run that ended without the record's knowing.
-void Agent::TakeRunEnd(const JsonValue& envelope) {
-  const JsonValue data = envelope["data"];
-  Run run;
-  run.id = envelope["run"].StringOr("");
-  run.message_id = data["message_id"].StringOr("");
-  run.status = ParseRunStatus(envelope["type"].StringOr("").substr(std::strlen("run.")))
-                   .value_or(Run::Status::kFailed);
-  if (auto code = data["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
-  run.error = {std::string(data["error"]["code"].StringOr("")),
-               std::string(data["error"]["message"].StringOr(""))};
-  run.limit = data["limit"].StringOr("");
-  if (data["usage"]) run.usage = data["usage"].Raw();
-  if (data["usage"]) usage_.Add(Usage::FromJson(data["usage"]));
-  run.ended_ms = TimeOf(envelope);
-  run.started_ms = run.ended_ms - data["duration_ms"].AsInt().value_or(0);
+void Agent::TakeRunEnd(Run run) {
+  if (auto usage = JsonDocument::Parse(run.usage)) usage_.Add(Usage::FromJson(usage->root()));
   const bool ours = run.error.code == "daemon_restarted";  // and no fault of the agent's
   if (has_turns_ && run.status == Run::Status::kFailed && !ours) inbox_.Pause();
   if (has_turns_ && run.status == Run::Status::kCompleted) inbox_.Resume();
-  context_.store.PutRun({id(), run.number(), run.ToJson()}, [](const Status&) {});
   runs_.push_back(std::move(run));
 }
 

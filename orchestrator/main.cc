@@ -230,10 +230,10 @@ int Serve(const ServeOptions& options) {
   api.drain = [&](std::optional<int64_t> timeout_ms) {
     log::Info("draining");
     town.Drain(timeout_ms.value_or(live.config().drain_timeout_ms),
-               [&](const std::vector<std::string>& stuck) {
-                 for (const std::string& id : stuck) {
-                   log::Failure("agent {} did not end in time", id);
-                   std::printf("reeve: agent %s did not end in time\n", id.c_str());
+               [&](const std::vector<std::string>& unfinished) {
+                 for (const std::string& what : unfinished) {
+                   log::Failure("{}", what);
+                   std::printf("reeve: %s\n", what.c_str());
                  }
                  viewers.Shutdown(2'000, [&] {
                    last_step.Start(2'000);

@@ -434,6 +434,16 @@ void Store::PutRun(RunRecord record, Done done) {
       std::move(done));
 }
 
+void Store::AddRun(RunRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record)](Database& database) {
+        return database.Run(
+            "INSERT INTO runs (agent, number, body) VALUES (?, ?, ?) ON CONFLICT (agent, number) DO NOTHING",
+            record.agent, static_cast<int64_t>(record.number), record.body);
+      },
+      std::move(done));
+}
+
 void Store::PutAnswer(AnswerRecord record, Done done) {
   state_->Submit(
       [record = std::move(record), of = state_.get()](Database& database) {

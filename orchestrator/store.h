@@ -80,6 +80,7 @@ class Store {
   // Ended: its state, and the run that it was in. The newest kMaxEnded of an agent are kept.
   void EndMessage(std::string id, std::string state, std::string run, Done done);
   void PutRun(RunRecord record, Done done);  // the newest kMaxEnded of an agent are kept
+  void AddRun(RunRecord record, Done done);  // unless it is there
   // Those older than kAnswerMs go; likewise the oldest beyond kMaxAnswers.
   void PutAnswer(AnswerRecord record, Done done);
   void ReserveLater(std::string counter, uint64_t count, std::function<void(Result<uint64_t>)> done);

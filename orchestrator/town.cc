@@ -28,6 +28,8 @@ constexpr size_t kSavesAtOnce = 8;
 constexpr int64_t kSaveMarginMs = 500;  // so that a failure is still told
 constexpr int64_t kSweepLookMs = 10;
 constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
+// From the order to stop to the end of what is killed then, when all must end.
+constexpr int64_t kStopMs = Agent::kDefaultGraceMs + 2'000;
 constexpr int64_t kUpkeepMs = 1'000;
 constexpr int kTrimEvery = 60;  // upkeep rounds between looks at retention
 // A log that nobody writes or reads gives its memory and its files back.
@@ -417,30 +419,41 @@ void Town::Drain(int64_t timeout_ms, std::function<void(std::vector<std::string>
   draining_ = true;
   drained_ = std::move(drained);
   drain_deadline_ms_ = clock_.MonotonicMs() + timeout_ms;
-  // An agent's grace ends before ours, so that its KILL still happens.
-  for (auto& [id, agent] : agents_) agent->Shutdown(std::max<int64_t>(timeout_ms - 2'000, timeout_ms / 2));
+  // What has no turns takes its TERM for the word to finish.
+  for (auto& [id, agent] : agents_) agent->Drain(agent->has_turns() ? Agent::kDefaultGraceMs : timeout_ms);
   drain_watch_.Start(0, 20);
 }
 
 void Town::LookAfterDrain() {
-  std::vector<std::string> alive;
-  std::vector<std::string> saving;
+  const int64_t now = clock_.MonotonicMs();
+  if (now >= drain_deadline_ms_ && !std::exchange(drain_stops_, true)) {
+    for (auto& [id, agent] : agents_) {
+      if (!agent->has_process()) continue;
+      if (agent->run() && agent->has_turns() && agent->state() != Agent::State::kStopping) {
+        unfinished_.push_back("agent " + id + ": its run " + agent->run()->id + " did not end in time");
+      }
+      agent->Shutdown(Agent::kDefaultGraceMs);
+    }
+    drain_deadline_ms_ = now + kStopMs;
+  }
+  const int64_t left_ms = drain_deadline_ms_ - now + (drain_stops_ ? 0 : kStopMs);
+  size_t saving = 0;  // each is a handful of gits
+  bool waits = false;
   for (auto& [id, agent] : agents_) {
-    if (agent->has_process()) alive.push_back(id);
-    // Each is a handful of gits.
-    const bool begin = saving.size() < kSavesAtOnce;
-    if (agent->KeepWork(begin, drain_deadline_ms_ - clock_.MonotonicMs() - kSaveMarginMs))
-      saving.push_back(id);
+    const bool saves = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
+    if (saves) ++saving;
+    if (!saves && !agent->has_process()) continue;
+    waits = true;
+    if (left_ms > 0) continue;
+    const char* what =
+        agent->has_process() ? ": its process did not end in time" : ": its work was not kept in time";
+    unfinished_.push_back("agent " + id + what);
   }
-  for (std::string& id : saving) {
-    if (alive.empty() || std::find(alive.begin(), alive.end(), id) == alive.end())
-      alive.push_back(std::move(id));
-  }
-  if (!alive.empty() && clock_.MonotonicMs() < drain_deadline_ms_) return;
+  if (waits && left_ms > 0) return;
   drain_watch_.Stop();
   CommitLogs();
   auto drained = std::move(drained_);
-  drained(std::move(alive));
+  drained(std::move(unfinished_));
 }
 
 Town::Stats Town::stats() const {

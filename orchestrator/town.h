@@ -54,9 +54,10 @@ class Town {
   // Stops the agent, then forgets it; with `purge` also its log and its id. `done` once the wish is on disk.
   Status Delete(const std::string& id, bool purge, Agent::Done done);
 
-  // No new agents, no starts; every agent is stopped; `drained` when none has a process, with the names of
-  // those that had to be given up after `timeout_ms`.
-  void Drain(int64_t timeout_ms, std::function<void(std::vector<std::string> stuck)> drained);
+  // No new agents, no starts, no messages begun. Turns that are open get `timeout_ms` to end; who has none,
+  // and then everybody, is stopped. `drained` when no agent has a process, or when the last of these steps
+  // has had its time, with what could not finish: a sentence each.
+  void Drain(int64_t timeout_ms, std::function<void(std::vector<std::string> unfinished)> drained);
   [[nodiscard]] bool draining() const { return draining_; }
 
   // Writes what this turn appended. Run at the end of every turn, before viewers are served.
@@ -117,7 +118,9 @@ class Town {
   uint64_t commits_ = 0;
 
   bool draining_ = false;
-  int64_t drain_deadline_ms_ = 0;
+  int64_t drain_deadline_ms_ = 0;  // of the present step: first the turns', then the processes'
+  bool drain_stops_ = false;       // the second step
+  std::vector<std::string> unfinished_;
   std::function<void(std::vector<std::string>)> drained_;
   Timer drain_watch_;
 

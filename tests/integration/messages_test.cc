@@ -99,12 +99,13 @@ TEST(Messages, OverdueOnesFireOnceAndInOrderAfterARestart) {
   Daemon daemon;
   daemon.Create(Worker(daemon, "a1"));
   ASSERT_TRUE(UntilState(daemon, "idle"));
-  for (int i = 9; i >= 1; --i)
-    Say(daemon, std::to_string(i), R"(,"delay_ms":)" + std::to_string(300 + i * 10));
+  const int64_t first = SystemClock().WallMs() + 1'500;  // time enough to send them all
+  for (int i = 9; i >= 1; --i) {
+    Say(daemon, std::to_string(i), R"(,"run_at":")" + FormatTime(first + i * 10) + "\"");
+  }
   Say(daemon, "tomorrow", R"(,"delay_ms":86400000)");
   daemon.Kill();
-  const int64_t dead = SystemClock().WallMs();
-  ASSERT_TRUE(Eventually([&] { return SystemClock().WallMs() > dead + 500; }));
+  ASSERT_TRUE(Eventually([&] { return SystemClock().WallMs() > first + 100; }));
   daemon.Start();
   const Strings all = {"1", "2", "3", "4", "5", "6", "7", "8", "9"};
   EXPECT_TRUE(UntilTexts(daemon, all));

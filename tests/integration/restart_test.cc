@@ -92,6 +92,22 @@ TEST(RestartPolicy, AlwaysRestartsUntilItIsACrashLoop) {
   EXPECT_TRUE(Eventually([&] { return Count(daemon, "a1", "agent.starting") >= 4; }));
 }
 
+TEST(RestartPolicy, ACrashLoopEndsWithTheLastLinesItSaid) {
+  Daemon daemon;
+  daemon.Create(Shell("a1", "seq 1 50; echo 'no such module: left-pad' >&2; exit 1", Policy("always", 1)));
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("state") == "failed"; }));
+  const std::string failed = daemon.Events("a1", "after=0&types=agent.failed").at(0);
+  const std::string output = JsonField(failed, "data.output");
+  EXPECT_NE(output.find("no such module: left-pad"), std::string::npos) << output;
+  EXPECT_NE(output.find("50\n"), std::string::npos) << output;
+  EXPECT_EQ(output.find("40\n"), std::string::npos) << output;
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("last_output"), output);
+  daemon.Kill();
+  daemon.Start();
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("last_output"), output);
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "failed");
+}
+
 TEST(RestartPolicy, AStopEndsTheWaitForTheNextStart) {
   Daemon daemon;
   daemon.Create(Shell("a1", "exit 1", Policy("always", 1000)));
@@ -317,6 +333,48 @@ TEST(Drain, NothingNewIsTakenMeanwhile) {
   daemon.Signal(SIGTERM);  // a second one: at once
   EXPECT_EQ(daemon.Wait(), 130);
   EXPECT_TRUE(Eventually([&] { return ProcessesWith("REEVE_TOWN_ID=" + town).empty(); }));
+}
+
+// A jsonl program with turns whose one turn lasts until `gate` is there.
+std::string Gated(const Daemon& daemon) {
+  return R"({"id":"a1","kind":"jsonl","kind_options":{"turns":true},"prompt":"go","command":["/bin/sh","-c",
+    "read -r line; echo '{\"type\":\"run.started\"}'; until [ -e )" +
+         daemon.data_dir() + R"(/gate ]; do sleep 0.02; done; echo '{\"type\":\"run.completed\"}'; read -r line"]})";
+}
+
+TEST(Drain, ATurnGetsItsTimeAndWhatWaitsIsThereLater) {
+  Daemon daemon;
+  daemon.Create(Gated(daemon));
+  ASSERT_TRUE(Eventually([&] { return Count(daemon, "a1", "run.started") == 1; }));
+  const std::string waits = daemon.Post("/agents/a1/message", R"({"text":"next"})").Field("message_id");
+  EXPECT_EQ(daemon.Post("/drain").status, 202);
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/health").Field("status") == "draining"; }));
+  EXPECT_EQ(Count(daemon, "a1", "agent.stopping"), 0U);
+  WriteFile(daemon.data_dir() + "/gate", "");
+  EXPECT_EQ(daemon.Wait(), 0);
+  EXPECT_EQ(daemon.output().find("in time"), std::string::npos) << daemon.output();
+  daemon.Start();
+  const Strings events = Types(daemon.Events("a1", "after=0&types=run.completed,agent.stopping"));
+  ASSERT_GE(events.size(), 2U);
+  EXPECT_EQ(events[0], "run.completed");
+  EXPECT_EQ(events[1], "agent.stopping");
+  // What waited is the first thing that the next daemon does.
+  EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=" + waits).Field("status"), "completed");
+}
+
+TEST(Drain, ATurnThatDoesNotEndIsNamed) {
+  Daemon::Options options;
+  options.arguments = {"--drain-timeout", "1s"};
+  Daemon daemon(options);
+  daemon.Create(Gated(daemon));
+  ASSERT_TRUE(Eventually([&] { return Count(daemon, "a1", "run.started") == 1; }));
+  daemon.Signal(SIGTERM);
+  EXPECT_EQ(daemon.Wait(), 0);
+  EXPECT_NE(daemon.output().find("reeve: agent a1: its run r"), std::string::npos) << daemon.output();
+  EXPECT_NE(daemon.log().find("did not end in time"), std::string::npos);
+  daemon.Start();
+  EXPECT_EQ(Count(daemon, "a1", "run.cancelled"), 1U);
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("queue_paused"), "false");
 }
 
 TEST(Drain, AnAgentThatWillNotEndIsKilledInTime) {

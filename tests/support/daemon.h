@@ -139,8 +139,9 @@ class Daemon {
     std::vector<std::string> environment;  // NAME=value, beside PATH, HOME and the sanitizers'
     std::string data_dir;                  // empty: one of its own, that goes with it
     std::string listen = "tcp://127.0.0.1:0";
-    bool fails = false;   // it is to end before it listens
-    int inherit_fd = -1;  // is descriptor 3 in the daemon (listen: "fd://3")
+    bool fails = false;     // it is to end before it listens
+    bool may_fail = false;  // it may end before it listens
+    int inherit_fd = -1;    // is descriptor 3 in the daemon (listen: "fd://3")
   };
   // Starts it and waits until it listens; a failure to is the test's.
   Daemon();
@@ -156,6 +157,8 @@ class Daemon {
   int Wait(int64_t deadline_ms = kPatienceMs);
   // On the same data and the same address, after its end.
   void Start();
+  // Likewise, in another environment.
+  void Start(std::vector<std::string> environment, bool may_fail);
 
   [[nodiscard]] bool listening() const { return !address_.empty(); }
   [[nodiscard]] pid_t pid() const { return pid_; }

@@ -1,0 +1,136 @@
+// Preloaded (LD_PRELOAD) into a daemon, it makes the disk fail at one moment: REEVE_FAULT=HOW:N, the N-th
+// write, sync, truncation or rename of a regular file, once the file REEVE_FAULT_ARMED names is there. HOW is
+//   kill    the process is killed in place of it
+//   torn    half of what was to be written is written, then it is killed
+//   eio     it fails with EIO, once
+//   enospc  it and the nineteen that follow fail with ENOSPC
+// stderr and stdout are left alone.
+#include <dlfcn.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
+
+namespace {
+
+enum class Fault { kNone, kKill, kTorn, kEio, kEnospc };
+
+struct Plan {
+  Fault fault = Fault::kNone;
+  long at = 0;
+  const char* armed = nullptr;
+  Plan() {
+    const char* text = std::getenv("REEVE_FAULT");
+    armed = std::getenv("REEVE_FAULT_ARMED");
+    if (!text || !armed) return;
+    const std::string_view plan(text);
+    const size_t colon = plan.find(':');
+    const std::string_view how = plan.substr(0, colon);
+    fault = how == "kill"   ? Fault::kKill
+            : how == "torn" ? Fault::kTorn
+            : how == "eio"  ? Fault::kEio
+                            : Fault::kEnospc;
+    at = std::atol(text + colon + 1);
+  }
+};
+
+Fault Next(int fd) {
+  static const Plan plan;
+  static std::atomic<long> count{0};
+  static std::atomic<bool> armed{false};
+  if (plan.fault == Fault::kNone || (fd >= 0 && fd <= 2)) return Fault::kNone;
+  struct stat info {};
+  if (fd >= 0 && (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))) return Fault::kNone;
+  const int before = errno;
+  if (!armed.load() && access(plan.armed, F_OK) == 0) armed = true;
+  errno = before;
+  if (!armed.load()) return Fault::kNone;
+  const long number = ++count;
+  if (plan.fault == Fault::kEnospc) {
+    return number >= plan.at && number < plan.at + 20 ? plan.fault : Fault::kNone;
+  }
+  return number == plan.at ? plan.fault : Fault::kNone;
+}
+
+// True: the call fails with errno set.
+bool Fails(Fault fault) {
+  switch (fault) {
+    case Fault::kNone:
+      return false;
+    case Fault::kKill:
+    case Fault::kTorn:
+      (void)kill(getpid(), SIGKILL);
+      for (;;) pause();
+    case Fault::kEio:
+      errno = EIO;
+      return true;
+    case Fault::kEnospc:
+      errno = ENOSPC;
+      return true;
+  }
+  return false;
+}
+
+template <typename Function>
+Function Real(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+extern "C" {
+
+ssize_t write(int fd, const void* bytes, size_t size) {
+  static const auto real = Real<ssize_t (*)(int, const void*, size_t)>("write");
+  const Fault fault = Next(fd);
+  if (fault == Fault::kTorn) (void)!real(fd, bytes, size / 2);
+  return Fails(fault) ? -1 : real(fd, bytes, size);
+}
+
+ssize_t pwrite64(int fd, const void* bytes, size_t size, off64_t at) {
+  static const auto real = Real<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64");
+  const Fault fault = Next(fd);
+  if (fault == Fault::kTorn) (void)!real(fd, bytes, size / 2, at);
+  return Fails(fault) ? -1 : real(fd, bytes, size, at);
+}
+
+ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) { return pwrite64(fd, bytes, size, at); }
+
+ssize_t writev(int fd, const iovec* pieces, int count) {
+  static const auto real = Real<ssize_t (*)(int, const iovec*, int)>("writev");
+  const Fault fault = Next(fd);
+  if (fault == Fault::kTorn && count > 0) {
+    const iovec half = {pieces[0].iov_base, pieces[0].iov_len / 2};
+    (void)!real(fd, &half, 1);
+  }
+  return Fails(fault) ? -1 : real(fd, pieces, count);
+}
+
+int fsync(int fd) {
+  static const auto real = Real<int (*)(int)>("fsync");
+  return Fails(Next(fd)) ? -1 : real(fd);
+}
+
+int fdatasync(int fd) {
+  static const auto real = Real<int (*)(int)>("fdatasync");
+  return Fails(Next(fd)) ? -1 : real(fd);
+}
+
+int ftruncate64(int fd, off64_t size) {
+  static const auto real = Real<int (*)(int, off64_t)>("ftruncate64");
+  return Fails(Next(fd)) ? -1 : real(fd, size);
+}
+
+int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
+
+int rename(const char* from, const char* to) {
+  static const auto real = Real<int (*)(const char*, const char*)>("rename");
+  return Fails(Next(-1)) ? -1 : real(from, to);
+}
+
+}  // extern "C"
