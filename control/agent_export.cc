@@ -120,9 +120,12 @@ AgentExport::Progress AgentExport::FillEvents(std::string& out, size_t bytes) {
     auto view = log.Read(position_, std::min<uint64_t>(EventLog::kChunkBytes, end_ - position_), scratch_);
     if (!view && view.error().code == "cold") {
       // Its own copy: this object may end in the call.
-      loop_.Offload(log.Warm(position_), [ready = ready_, alive = std::weak_ptr<bool>(alive_)] {
-        if (!alive.expired()) ready();
-      });
+      loop_.Offload(
+          log.Warm(position_),
+          [ready = ready_, alive = std::weak_ptr<bool>(alive_)] {
+            if (!alive.expired()) ready();
+          },
+          Loop::Loss::kHarmless);
       return Progress::kWaiting;
     }
     if (!view && view.error().code == "expired") {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <iterator>
 #include <mutex>
@@ -67,10 +68,11 @@ using Statement = std::unique_ptr<sqlite3_stmt, FinishStatement>;
 // One connection, used by one thread at a time.
 class Database {
  public:
-  static Result<Database> Open(const std::string& path) {
+  static constexpr int kReadWrite = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+
+  static Result<Database> Open(const std::string& path, int access = kReadWrite) {
     sqlite3* handle = nullptr;
-    const int flags =
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     const int result = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
     Database database(handle, path);
     if (result != SQLITE_OK) return database.Failure();
@@ -191,7 +193,8 @@ Status Make(const std::string& path) {
   return SyncFolder(path);
 }
 
-Status Accept(Database& database) {
+// The schema's version, if it is a store of reeve's that this one knows.
+Result<int64_t> KnownVersion(Database& database) {
   Result<int64_t> owner = database.Number("PRAGMA application_id");
   if (!owner.ok()) return owner.error();
   Result<int64_t> version = database.Number("PRAGMA user_version");
@@ -201,6 +204,12 @@ Status Accept(Database& database) {
     return database.Refusal("made by a newer reeve (schema " + std::to_string(*version) +
                             ", this one knows " + std::to_string(kVersion) + ")");
   }
+  return version;
+}
+
+Status Accept(Database& database) {
+  Result<int64_t> version = KnownVersion(database);
+  if (!version.ok()) return version.error();
   if (*version < kVersion) {
     if (Status status = Upgrade(database, *version); !status.ok()) return status;
   }
@@ -235,11 +244,13 @@ struct Store::State {
 
   std::mutex mutex;
   std::condition_variable wake;
+  std::condition_variable idle;
   // Guarded by mutex. What bounds it is that each caller waits for its answer.
   std::vector<Operation> queue;
   bool stopping = false;
   // Counted by the worker: when to trim.
   uint64_t messages_ended = 0, runs_put = 0, answers_put = 0;
+  bool working = false;  // a batch is under way
 
   std::thread worker;
 
@@ -271,6 +282,7 @@ struct Store::State {
         wake.wait(lock, [this] { return stopping || !queue.empty(); });
         if (queue.empty()) return;
         batch.swap(queue);
+        working = true;
       }
       Status status = Commit(batch);
       // A `done` is the loop's: it goes there whole, so that even its end is on the loop's thread.
@@ -281,6 +293,9 @@ struct Store::State {
           if (operation.done) operation.done(status);
         }
       });
+      std::lock_guard<std::mutex> lock(mutex);
+      working = false;
+      idle.notify_one();
     }
   }
 };
@@ -312,6 +327,27 @@ Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) 
   if (!database.ok()) return database.error();
   if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
   return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+}
+
+Status Store::Check(const std::string& path) {
+  Result<Database> database = Database::Open(path, SQLITE_OPEN_READONLY);
+  if (!database.ok()) return database.error();
+  Result<int64_t> version = KnownVersion(*database);
+  return version.ok() ? Status() : version.error();
+}
+
+Status Store::Settle(int64_t timeout_ms) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(state_->mutex);
+      auto at_rest = [this] { return state_->queue.empty() && !state_->working; };
+      if (!state_->idle.wait_until(lock, deadline, at_rest)) {
+        return Error{"busy", "the store did not come to rest within " + std::to_string(timeout_ms) + " ms"};
+      }
+    }
+    if (!state_->loop.RunPosted()) return {};
+  }
 }
 
 Result<std::vector<AgentRecord>> Store::LoadAgents() {

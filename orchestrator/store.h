@@ -64,6 +64,12 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  // Whether a file at `path` could be opened by this binary. Only reads. Error as of Open.
+  static Status Check(const std::string& path);
+  // Waits until all that was handed over is committed and runs its `done`s, which may hand over more, until
+  // nothing is left. Blocks the loop. Error "busy" when that takes longer than `timeout_ms`.
+  Status Settle(int64_t timeout_ms);
+
   // --- before the loop runs; these block
   Result<std::vector<AgentRecord>> LoadAgents();
   // Unfinished ones (queued, running) in the order of their making.

@@ -68,7 +68,8 @@ void Trash::Take(const std::string& path) {
   loop_.Offload([gone, removed] { *removed = RemoveTree(gone); },
                 [removed] {
                   if (!*removed) log::Failure("{}", removed->error().message);
-                });
+                },
+                Loop::Loss::kHarmless);
 }
 
 void Trash::TakeUnknown(const std::string& folder, const std::vector<std::string>& known) {

@@ -27,6 +27,7 @@ struct Work {
   uv_work_t request{};
   std::function<void()> work;
   std::function<void()> done;
+  size_t* counted_in = nullptr;
 };
 
 }  // namespace
@@ -38,18 +39,20 @@ struct Loop::State {
   UvHandle<uv_idle_t> busy;  // running: the next poll does not sleep
   std::vector<std::function<bool()>> steps;
   std::vector<std::unique_ptr<Signal>> signals;
+  size_t offloaded = 0;
 
   std::mutex mutex;
   std::vector<std::function<void()>> posted;  // guarded by mutex
 
   // Sends coalesce: one wake-up drains everything that was posted before it.
-  void RunPosted() {
+  bool RunPosted() {
     std::vector<std::function<void()>> tasks;
     {
       std::lock_guard<std::mutex> lock(mutex);
       tasks.swap(posted);
     }
     for (auto& task : tasks) task();
+    return !tasks.empty();
   }
 
   void RunSteps() {
@@ -105,20 +108,29 @@ void Loop::Post(std::function<void()> task) {
   if (state_->wake) uv_async_send(state_->wake.get());
 }
 
-void Loop::Offload(std::function<void()> work, std::function<void()> done) {
+bool Loop::RunPosted() { return state_->RunPosted(); }
+
+void Loop::Offload(std::function<void()> work, std::function<void()> done, Loss loss) {
   auto task = std::make_unique<Work>();
   task->work = std::move(work);
   task->done = std::move(done);
+  if (loss == Loss::kMatters) {
+    ++state_->offloaded;
+    task->counted_in = &state_->offloaded;
+  }
   task->request.data = task.get();
   int result = uv_queue_work(
       &state_->uv, &task->request, [](uv_work_t* request) { static_cast<Work*>(request->data)->work(); },
       [](uv_work_t* request, int) {
         std::unique_ptr<Work> finished(static_cast<Work*>(request->data));
+        if (finished->counted_in) --*finished->counted_in;
         finished->done();
       });
   Check(result, "uv_queue_work");
   (void)task.release();  // the callback above takes it back
 }
+
+size_t Loop::offloaded() const { return state_->offloaded; }
 
 void Loop::BeforeSleep(std::function<bool()> step) { state_->steps.push_back(std::move(step)); }
 

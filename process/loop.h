@@ -29,10 +29,18 @@ class Loop {
 
   // Runs `task` on the loop's thread, in order, in a later turn. From any thread.
   void Post(std::function<void()> task);
+  // Runs now what was posted so far; false if there was nothing. For one who must see it done before the turn
+  // ends; not from within such a task.
+  bool RunPosted();
 
   // Runs `work` on libuv's pool, then `done` on the loop. Both run, even when the loop is being destroyed.
   // Never spawn from here: a child's pdeathsig is bound to the thread that made it.
-  void Offload(std::function<void()> work, std::function<void()> done);
+  // `loss` says whether something would be missing if the process became another binary in the middle of it
+  // (orchestrator/HANDOVER.md).
+  enum class Loss { kMatters, kHarmless };
+  void Offload(std::function<void()> work, std::function<void()> done, Loss loss = Loss::kMatters);
+  // Offloaded work whose loss matters and whose `done` has not run.
+  [[nodiscard]] size_t offloaded() const;
 
   // `step` runs at the end of every turn, after timers and before the loop may sleep. Returning true says
   // that it left work undone, and the loop polls without sleeping and comes back: the explicit ready list

@@ -281,6 +281,12 @@ Result<Pipe> NullInput() {
   return Pipe{std::move(*read_end), Fd()};
 }
 
+Result<Pipe> GivenInput(int fd) {
+  Fd given(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!given.valid()) return Failed("stdin", errno);
+  return Pipe{std::move(given), Fd()};
+}
+
 std::string_view Value(const std::vector<std::string>& env, std::string_view name) {
   for (std::string_view entry : env) {
     if (entry.substr(0, name.size()) == name && entry.substr(name.size(), 1) == "=")
@@ -346,7 +352,9 @@ std::string FindProgram(const std::string& program, const std::string& path) {
 Result<Spawned> Spawn(const SpawnSpec& spec) {
   if (auto checked = CheckStrings(spec); !checked) return checked.error();
 
-  auto input = spec.stdin_pipe ? MakePipe() : NullInput();
+  auto input = spec.stdin_from >= 0 ? GivenInput(spec.stdin_from)
+               : spec.stdin_pipe    ? MakePipe()
+                                    : NullInput();
   auto output = MakePipe();
   auto errors = MakePipe();
   if (!input) return input.error();

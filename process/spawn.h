@@ -19,6 +19,7 @@ struct SpawnSpec {
   std::vector<std::string> env;            // "NAME=value", complete: nothing is inherited
   std::string cwd;                         // empty: the daemon's own
   bool stdin_pipe = false;                 // otherwise stdin is /dev/null
+  int stdin_from = -1;                     // a descriptor of ours that becomes stdin instead
   bool die_with_parent = true;             // PR_SET_PDEATHSIG: KILL when the daemon dies
   bool no_new_privs = true;                // prctl(PR_SET_NO_NEW_PRIVS)
   std::string cgroup;                      // a cgroup v2 folder the child enters before exec; empty for none

@@ -28,4 +28,10 @@ void Timer::Start(int64_t delay_ms, int64_t repeat_ms) {
 void Timer::Stop() { uv_timer_stop(handle_.get()); }
 bool Timer::active() const { return uv_is_active(reinterpret_cast<const uv_handle_t*>(handle_.get())) != 0; }
 
+std::optional<int64_t> Timer::due_ms() const {
+  if (!active()) return std::nullopt;
+  const uint64_t due = uv_now(handle_->loop) + uv_timer_get_due_in(handle_.get());
+  return static_cast<int64_t>(due);
+}
+
 }  // namespace reeve

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "process/handle.h"
 
@@ -22,6 +23,8 @@ class Timer {
   void Start(int64_t delay_ms, int64_t repeat_ms = 0);
   void Stop();
   [[nodiscard]] bool active() const;
+  // When it fires next, as Loop::NowMs(); nothing while it is not active.
+  [[nodiscard]] std::optional<int64_t> due_ms() const;
 
  private:
   std::function<void()> fire_;

@@ -447,5 +447,31 @@ TEST_F(StoreTest, WhatWasAnsweredSurvivesAKill) {
   }
 }
 
+// What is answered may ask for more: a chain of ten is followed to its end, without a turn of the loop.
+TEST_F(StoreTest, SettlingRunsAllThatFollowsFromTheAnswers) {
+  auto store = Open();
+  int links = 0;
+  std::function<void(Status)> next = [&](const Status& status) {
+    ASSERT_TRUE(status.ok());
+    if (++links < 10) store->PutAgent({"a" + std::to_string(links), "{}", "{}", false}, next);
+  };
+  store->PutAgent({"a0", "{}", "{}", false}, next);
+  ASSERT_TRUE(store->Settle(20'000).ok());
+  EXPECT_EQ(links, 10);
+  auto agents = store->LoadAgents();
+  ASSERT_TRUE(agents.ok());
+  EXPECT_EQ(agents->size(), 10U);
+  EXPECT_TRUE(store->Settle(0).ok()) << "nothing is left";
+}
+
+TEST_F(StoreTest, LooksWhetherItKnowsAFileWithoutChangingIt) {
+  EXPECT_FALSE(Store::Check(path_).ok());
+  EXPECT_NE(access(path_.c_str(), F_OK), 0) << "made";
+  Open();
+  EXPECT_TRUE(Store::Check(path_).ok());
+  WriteFile(path_, "SQLite it is not");
+  EXPECT_FALSE(Store::Check(path_).ok());
+}
+
 }  // namespace
 }  // namespace reeve
