@@ -26,6 +26,15 @@ Hash HashOfPresented(std::string_view ticket) {
   return Sha256(ticket.size() == kTicketSize ? ticket : kNone);
 }
 
+std::string ToText(const Hash& hash) { return {hash.begin(), hash.end()}; }
+
+std::optional<Hash> FromText(std::string_view text) {
+  Hash hash;
+  if (text.size() != hash.size()) return std::nullopt;
+  std::copy(text.begin(), text.end(), hash.begin());
+  return hash;
+}
+
 std::string NewTicket() {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   std::string text;
@@ -161,6 +170,31 @@ void TicketStore::RevokeToken(uint64_t token) {
     auto next = std::next(at);
     if (at->second.grant.token == token) state_->Take(at);
     at = next;
+  }
+}
+
+std::vector<TicketStore::Saved> TicketStore::Save() const {
+  std::vector<Saved> tickets;
+  for (Kind kind : {Kind::kFirst, Kind::kClosed, Kind::kStanding}) {
+    for (const auto& [key, hash] : state_->Of(kind)) {
+      const Entry& entry = state_->entries.at(hash);
+      const int64_t expires_at =
+          kind == Kind::kStanding ? state_->clock.MonotonicMs() + kResumeMs : entry.expires_at;
+      tickets.push_back({ToText(hash), entry.grant, kind != Kind::kFirst, expires_at,
+                         entry.url ? ToText(*entry.url) : std::string()});
+    }
+  }
+  return tickets;
+}
+
+void TicketStore::Restore(std::vector<Saved> tickets) {
+  for (Saved& ticket : tickets) {
+    const auto hash = FromText(ticket.hash);
+    if (!hash) continue;
+    const Kind kind = ticket.resume ? Kind::kClosed : Kind::kFirst;
+    state_->MakeRoom(kind, ticket.resume ? kMaxClosed : kMaxTickets);
+    state_->Add(*hash,
+                {std::move(ticket.grant), kind, ++state_->last_age, ticket.expires_at, FromText(ticket.url)});
   }
 }
 

@@ -1,5 +1,5 @@
 // TicketStore: one-use stream tickets (control/API.md). Owned by main; used on the loop's thread; forgets
-// everything at exit, on purpose. No I/O, no libuv.
+// everything at exit, on purpose, but for a handover. No I/O, no libuv.
 //
 // A ticket is 256 bits from the system's generator, in base64url. Only its SHA-256 is kept. Redeeming is one
 // step: found, bound as asked, not expired → gone. Everything else is one refusal, in the same time, that
@@ -78,6 +78,18 @@ class TicketStore {
 
   // Everything that this bearer token issued is void.
   void RevokeToken(uint64_t token);
+
+  // For a handover: all tickets, the oldest first, as if every stream had closed now. Times are monotonic.
+  struct Saved {
+    std::string hash;  // SHA-256, raw
+    Grant grant;
+    bool resume = false;
+    int64_t expires_at = 0;
+    std::string url;  // of a resume ticket that needs one: the hash of what its chain began with
+  };
+  [[nodiscard]] std::vector<Saved> Save() const;
+  // Into an empty one. What is no ticket is left out.
+  void Restore(std::vector<Saved> tickets);
 
   [[nodiscard]] size_t unredeemed() const;
 

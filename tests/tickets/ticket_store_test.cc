@@ -395,5 +395,43 @@ TEST(TicketsProperty, TheStoreDoesAsTheModelDoes) {
   EXPECT_GT(refused, 500);
 }
 
+// ------------------------------------------------------------------------------------------------ handover
+
+TEST_F(Tickets, AHandoverKeepsThemAsIfEveryStreamHadClosed) {
+  Grant grant = For("a");
+  grant.mode = TicketMode::kTerminal;
+  grant.origin = "https://one.example";
+  grant.after = {{"a", "3-10"}};
+  grant.token = 7;
+  const std::string unused = store_.Issue(grant, 30'000);
+  const std::string url = store_.Issue(For("a"), 30'000);
+  ASSERT_TRUE(store_.Redeem(url, {"a", ""}));
+  const std::string cookie = store_.OpenStream(1, For("a"), url);
+  const std::string standing = store_.OpenStream(2, For("a"), "");
+  const std::string closed = store_.OpenStream(3, For("a"), "");
+  store_.CloseStream(3);
+  clock_.Advance(10'000);
+
+  TicketStore next(clock_);
+  next.Restore(store_.Save());
+  EXPECT_FALSE(next.Redeem(url, {"a", ""})) << "it was spent";
+  EXPECT_FALSE(next.Redeem(unused, {"b", ""})) << "it is another agent's";
+  auto redeemed = next.Redeem(unused, {"a", "https://one.example"});
+  ASSERT_TRUE(redeemed);
+  EXPECT_EQ(redeemed->grant.mode, TicketMode::kTerminal);
+  EXPECT_EQ(redeemed->grant.after, grant.after);
+  EXPECT_EQ(redeemed->grant.token, 7U);
+  EXPECT_FALSE(next.Redeem(unused, {"a", ""})) << "once";
+
+  clock_.Advance(TicketStore::kResumeMs - 10'000);
+  EXPECT_FALSE(next.Redeem(closed, {"a", ""})) << "its 60 s began when it closed";
+  EXPECT_FALSE(next.RedeemWithCookie(unused, cookie, {"a", ""})) << "another chain's";
+  auto resumed = next.RedeemWithCookie(url, cookie, {"a", ""});
+  ASSERT_TRUE(resumed);
+  EXPECT_EQ(resumed->replaces, 0U) << "no stream stands";
+  clock_.Advance(10'000);
+  EXPECT_FALSE(next.Redeem(standing, {"a", ""})) << "its 60 s began with the handover";
+}
+
 }  // namespace
 }  // namespace reeve
