@@ -37,6 +37,11 @@ struct ApiContext {
   int64_t started_ms = 0;                       // monotonic
   std::function<Result<ConfigChange>()> reload;
   std::function<void(std::optional<int64_t> timeout_ms)> drain;  // as TERM; nothing: as configured
+  // Tries this binary (empty: the one this daemon was started from), tells its version or why not, hands
+  // over.
+  std::function<void(const std::string& binary, std::function<void(Result<std::string>)>)> upgrade;
+  uint64_t handovers = 0;                        // of this process
+  std::function<std::string()> upgrade_failure;  // why the last handover was given up; empty: it was not
 };
 
 void AddAgentRoutes(Router& router, ApiContext& api);    // agents, their commands, approvals, kinds

@@ -20,6 +20,7 @@ std::string HealthJson(const ApiContext& api) {
     reasons.Add(std::to_string(town.blocked_logs) + " event logs cannot be written: " + town.blocked_reason);
   }
   const bool degraded = town.blocked_logs != 0;
+  const std::string failure = api.upgrade_failure();
   return JsonObject()
       .Set("status", api.town.draining() ? "draining"
                      : degraded          ? "degraded"
@@ -29,6 +30,8 @@ std::string HealthJson(const ApiContext& api) {
       .Set("agents", static_cast<uint64_t>(town.agents))
       .Set("viewers", static_cast<uint64_t>(api.viewers.stats().viewers))
       .Set("uptime_ms", api.clock.MonotonicMs() - api.started_ms)
+      .Set("handovers", api.handovers)
+      .Set("upgrade_failure", failure.empty() ? std::nullopt : std::optional(failure))
       .SetRaw("reasons", reasons.Take())
       .Take();
 }
@@ -151,6 +154,25 @@ void Drain(ApiContext& api, const Request& request, Reply reply) {
   reply.Send(Response::Json(202, HealthJson(api)));
 }
 
+void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {"binary"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  const JsonValue binary = (*body)["binary"];
+  if (binary && binary.StringOr("").substr(0, 1) != "/") {
+    return reply.Send(Response::Problem({"invalid_request", "binary: the absolute path of a reeve"}));
+  }
+  api.upgrade(std::string(binary.StringOr("")),
+              [&api, reply = std::make_shared<Reply>(std::move(reply))](const Result<std::string>& version) {
+                Answer(*reply, version ? Status() : version.error(), [&] {
+                  return Response::Json(202, JsonObject()
+                                                 .Set("version_from", REEVE_VERSION)
+                                                 .Set("version_to", *version)
+                                                 .Set("handovers", api.handovers)
+                                                 .Take());
+                });
+              });
+}
+
 }  // namespace
 
 void AddTownRoutes(Router& router, ApiContext& api) {
@@ -168,6 +190,8 @@ void AddTownRoutes(Router& router, ApiContext& api) {
              [&api](const Request& request, Reply reply) { Reload(api, request, std::move(reply)); });
   router.Add("POST", "/drain", Access::kAdmin,
              [&api](const Request& request, Reply reply) { Drain(api, request, std::move(reply)); });
+  router.Add("POST", "/upgrade", Access::kAdmin,
+             [&api](const Request& request, Reply reply) { Upgrade(api, request, std::move(reply)); });
   router.Add("GET", "/", Access::kOpen,
              [](const Request&, Reply reply) { reply.Send(AssetResponse("index.html")); });
   router.Add("GET", "/assets/{name}", Access::kOpen,

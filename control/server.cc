@@ -37,6 +37,8 @@ constexpr size_t kTurnedAway = 64;
 struct Listener {
   std::unique_ptr<Watch> watch;
   bool unix_socket = false;
+  std::string url;
+  std::string address;
   std::string remove;  // a socket file of ours, to be removed at the end if it is still this one
   dev_t device = 0;
   ino_t inode = 0;
@@ -166,11 +168,7 @@ Result<Bound> BindUnix(const std::string& url, const std::string& path) {
   return bound;
 }
 
-Result<Bound> AdoptDescriptor(const std::string& url, std::string_view number) {
-  int fd = -1;
-  auto [end, bad] = std::from_chars(number.data(), number.data() + number.size(), fd);
-  if (bad != std::errc() || end != number.data() + number.size() || fd < 3)
-    return InvalidUrl(url, "it must be fd://N, N from 3");
+Result<Bound> AdoptDescriptor(const std::string& url, int fd) {
   int type = 0;
   int listening = 0;
   int family = 0;
@@ -189,6 +187,14 @@ Result<Bound> AdoptDescriptor(const std::string& url, std::string_view number) {
   return bound;
 }
 
+Result<Bound> BindDescriptor(const std::string& url, std::string_view number) {
+  int fd = -1;
+  auto [end, bad] = std::from_chars(number.data(), number.data() + number.size(), fd);
+  if (bad != std::errc() || end != number.data() + number.size() || fd < 3)
+    return InvalidUrl(url, "it must be fd://N, N from 3");
+  return AdoptDescriptor(url, fd);
+}
+
 Result<Bound> Bind(const std::string& url) {
   auto after = [&url](std::string_view scheme) -> std::optional<std::string> {
     if (url.compare(0, scheme.size(), scheme) != 0) return std::nullopt;
@@ -196,7 +202,7 @@ Result<Bound> Bind(const std::string& url) {
   };
   if (auto rest = after("tcp://")) return BindTcp(url, *rest);
   if (auto rest = after("unix://")) return BindUnix(url, *rest);
-  if (auto rest = after("fd://")) return AdoptDescriptor(url, *rest);
+  if (auto rest = after("fd://")) return BindDescriptor(url, *rest);
   return InvalidUrl(url, "it must begin with tcp://, unix:// or fd://");
 }
 
@@ -205,12 +211,14 @@ Result<Bound> Bind(const std::string& url) {
 struct Server::State {
   State(Loop& loop, Limits limits, Dispatch dispatch);
 
+  Status Add(std::unique_ptr<Listener> listener, Fd socket);
   void Accept(Listener& listener);
   void Welcome(Fd socket, bool unix_socket);
   void Bury(Connection& connection);
   void Scan();
   void StartScan();
   void EmptyGraves();
+  void EndIdle(std::function<void()> then);
 
   Connection::Shared shared;
   std::list<std::unique_ptr<Listener>> listeners;
@@ -218,7 +226,8 @@ struct Server::State {
   std::list<std::unique_ptr<Connection>> graves;  // closed in this turn; may still be on the stack
   size_t accept_paused = 0;                       // listeners that wait for descriptors to become free
   std::function<void()> drained;
-  Timer scan;  // one for all connections' time-outs
+  bool held = false;  // by Hold
+  Timer scan;         // one for all connections' time-outs
   Timer bury;
 };
 
@@ -305,41 +314,101 @@ void Server::State::Scan() {
   if (connections.empty()) scan.Stop();
 }
 
+// Every connection ends with what is in flight on it; `then` when there is none.
+void Server::State::EndIdle(std::function<void()> then) {
+  shared.draining = true;
+  drained = std::move(then);
+  for (auto next = connections.begin(); next != connections.end();) {
+    Connection& connection = **next++;
+    connection.Drain();
+  }
+  bury.Start(0);
+}
+
 Server::Server(Loop& loop, Limits limits, Dispatch dispatch)
     : state_(std::make_unique<State>(loop, limits, std::move(dispatch))) {}
 
 Server::~Server() = default;
+
+Status Server::State::Add(std::unique_ptr<Listener> listener, Fd socket) {
+  auto watch =
+      Watch::Make(shared.loop, std::move(socket), [this, raw = listener.get()](int) { Accept(*raw); });
+  if (!watch.ok()) return watch.error();
+  listener->watch = std::move(*watch);
+  listener->watch->Want(Watch::kRead);
+  listeners.push_back(std::move(listener));
+  return {};
+}
 
 Result<std::string> Server::Listen(const std::string& url) {
   auto bound = Bind(url);
   if (!bound.ok()) return bound.error();
   auto listener = std::make_unique<Listener>();
   listener->unix_socket = bound->unix_socket;
+  listener->url = url;
+  listener->address = bound->address;
   struct stat made {};
   if (!bound->path.empty() && lstat(bound->path.c_str(), &made) == 0) {
     listener->remove = bound->path;
     listener->device = made.st_dev;
     listener->inode = made.st_ino;
   }
-  auto watch = Watch::Make(state_->shared.loop, std::move(bound->socket),
-                           [state = state_.get(), raw = listener.get()](int) { state->Accept(*raw); });
-  if (!watch.ok()) return watch.error();
-  listener->watch = std::move(*watch);
-  listener->watch->Want(Watch::kRead);
-  state_->listeners.push_back(std::move(listener));
+  if (auto added = state_->Add(std::move(listener), std::move(bound->socket)); !added) return added.error();
   return bound->address;
+}
+
+std::vector<ListenerState> Server::HandOver(std::vector<int>& keep) const {
+  std::vector<ListenerState> saved;
+  for (const auto& listener : state_->listeners) {
+    keep.push_back(listener->watch->fd());
+    saved.push_back({listener->watch->fd(), listener->url, listener->address, listener->remove,
+                     listener->device, listener->inode});
+  }
+  return saved;
+}
+
+Result<std::map<std::string, std::string>> Server::Inherit(const std::vector<ListenerState>& earlier,
+                                                           const std::vector<std::string>& wanted) {
+  std::map<std::string, std::string> addresses;
+  for (const ListenerState& saved : earlier) {
+    auto bound = AdoptDescriptor(saved.url, saved.fd);
+    if (!bound.ok()) return bound.error();
+    auto listener = std::make_unique<Listener>();
+    listener->unix_socket = bound->unix_socket;
+    listener->url = saved.url;
+    listener->address = saved.address;
+    listener->remove = saved.path;
+    listener->device = saved.device;
+    listener->inode = saved.inode;
+    if (std::find(wanted.begin(), wanted.end(), saved.url) == wanted.end()) {
+      log::Info("no longer listening on {}", saved.address);
+      continue;
+    }
+    if (auto added = state_->Add(std::move(listener), std::move(bound->socket)); !added) return added.error();
+    addresses.emplace(saved.url, saved.address);
+  }
+  return addresses;
+}
+
+void Server::Hold(std::function<void()> quiet) {
+  for (auto& listener : state_->listeners) listener->watch->Want(0);
+  state_->accept_paused = 0;
+  state_->held = true;
+  state_->EndIdle(std::move(quiet));
+}
+
+void Server::Release() {
+  if (!std::exchange(state_->held, false)) return;  // it drains by now
+  for (auto& listener : state_->listeners) listener->watch->Want(Watch::kRead);
+  state_->shared.draining = false;
+  state_->drained = {};
 }
 
 void Server::Drain(std::function<void()> drained) {
   for (auto& listener : state_->listeners) state_->Accept(*listener);  // who has connected already is served
   state_->listeners.clear();
-  state_->shared.draining = true;
-  state_->drained = std::move(drained);
-  for (auto next = state_->connections.begin(); next != state_->connections.end();) {
-    Connection& connection = **next++;
-    connection.Drain();
-  }
-  state_->bury.Start(0);
+  state_->held = false;
+  state_->EndIdle(std::move(drained));
 }
 
 Server::Stats Server::stats() const {

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "control/http.h"
+#include "orchestrator/handover_state.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -44,6 +46,17 @@ class Server {
   // Takes no new connections; answers what is in flight, with Connection: close; `drained` once no connection
   // is left (streams that took their socket do not count).
   void Drain(std::function<void()> drained);
+
+  // --- handover to a new binary
+  // The listening sockets; their descriptors are added to `keep`.
+  [[nodiscard]] std::vector<ListenerState> HandOver(std::vector<int>& keep) const;
+  // Goes on with those that are still wanted, and closes the others. Returns the addresses by their URLs, for
+  // which no Listen is needed.
+  Result<std::map<std::string, std::string>> Inherit(const std::vector<ListenerState>& earlier,
+                                                     const std::vector<std::string>& wanted);
+  // As Drain, but who comes now waits in the backlog: for the next image, or until Release.
+  void Hold(std::function<void()> quiet);
+  void Release();
 
   struct Stats {
     size_t connections = 0;

@@ -470,12 +470,15 @@ void Viewers::Viewer::Failed(const Source& source, const Error& error) {
     return;
   }
   warming_ = true;
-  hub_.loop_.Offload(source.log.Warm(source.position), [&hub = hub_, stream = stream_] {
-    if (Viewer* viewer = hub.FindStream(stream)) {
-      viewer->warming_ = false;
-      hub.Enqueue(*viewer);
-    }
-  });
+  hub_.loop_.Offload(
+      source.log.Warm(source.position),
+      [&hub = hub_, stream = stream_] {
+        if (Viewer* viewer = hub.FindStream(stream)) {
+          viewer->warming_ = false;
+          hub.Enqueue(*viewer);
+        }
+      },
+      Loop::Loss::kHarmless);
 }
 
 void Viewers::Viewer::Bye(const char* reason) {

@@ -177,6 +177,21 @@ class Agent final : private AgentHost {
   void PutFile(const std::string& name, std::string content, Done done);
   void RemoveFile(const std::string& name, Done done);
 
+  // --- handover to a new binary (HANDOVER.md)
+  // All of it as one line of JSON, as of now; descriptors that must stay open are added to `keep`. Complete
+  // once the store has answered all that was asked of it. It goes on as before if the handover is given up.
+  [[nodiscard]] std::string HandOver(std::vector<int>& keep) const;
+  // Nothing of it waits for the store.
+  [[nodiscard]] bool settled() const {
+    return unwritten_.empty() && !taken_ && arriving_ + arriving_later_ == 0;
+  }
+  // Whether Adopt would understand that line. Touches nothing. Error "handover_state".
+  static Status TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved);
+  // In place of Load: its process goes on. On an error that process has been ended.
+  static Result<std::unique_ptr<Agent>> Adopt(AgentContext& context, const JsonValue& saved);
+  // Of an adopted one, once everything is in its place.
+  void Resume();
+
   // --- for the town
   void Spawn();
   // For a drain, once it has no process: what it has not committed in its workspace is kept, where that is
@@ -216,6 +231,12 @@ class Agent final : private AgentHost {
   Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
   Result<std::unique_ptr<Child>> AdoptBeside(ChildState state, Child::Handlers handlers) override;
   void Signal(int signum) override;
+
+  void SaveRuns(JsonObject& json) const;
+  void SaveMessages(JsonObject& json) const;
+  void SaveApprovals(JsonObject& json) const;
+  void AdoptState(const JsonValue& saved);
+  Status AdoptProcess(const JsonValue& saved);
 
   void Advance();
   [[nodiscard]] State Derive() const;

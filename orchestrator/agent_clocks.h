@@ -10,8 +10,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "orchestrator/agent_spec.h"
+#include "orchestrator/json.h"
 #include "process/timer.h"
 
 namespace reeve {
@@ -20,9 +22,9 @@ class Loop;
 
 class AgentClocks {
  public:
-  enum class Doing {
-    kNothing,  // no process, or one that comes or goes
-    kIdle,     // ready, no run
+  enum class Doing {  // the numbers are in the state of a handover
+    kNothing,         // no process, or one that comes or goes
+    kIdle,            // ready, no run
     kRunning,
     kWaiting,  // in a run, for a person
   };
@@ -42,6 +44,10 @@ class AgentClocks {
   void Progressed();
   // The limits have changed.
   void LookAgain() { Look(); }
+
+  // For a handover. Monotonic times stay what they are.
+  [[nodiscard]] std::string ToJson() const;
+  void Restore(const JsonValue& json);
 
   [[nodiscard]] bool stalled() const { return stalled_; }
   // Since then; -1: never.

@@ -91,9 +91,13 @@ bool Approvals::Resolve(ResolvedApproval how) {
   const PendingApproval* found = Find(how.id);
   if (!found) return false;
   pending_.erase(pending_.begin() + (found - pending_.data()));
+  Remember(std::move(how));
+  return true;
+}
+
+void Approvals::Remember(ResolvedApproval how) {
   resolved_.push_back(std::move(how));
   if (resolved_.size() > kRemembered) resolved_.pop_front();
-  return true;
 }
 
 const ResolvedApproval* Approvals::FindResolved(const std::string& id) const {

@@ -54,6 +54,8 @@ class Approvals {
   [[nodiscard]] const PendingApproval* Find(const std::string& id) const;
   // Takes it out of the pending ones and remembers how it ended. False if it is not pending.
   bool Resolve(ResolvedApproval how);
+  [[nodiscard]] const std::deque<ResolvedApproval>& resolved() const { return resolved_; }
+  void Remember(ResolvedApproval how);
   // Of the last kRemembered.
   [[nodiscard]] const ResolvedApproval* FindResolved(const std::string& id) const;
 

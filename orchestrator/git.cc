@@ -148,6 +148,7 @@ SpawnSpec Git::Spawn(const Command& command) const {
   if (command.reach == Reach::kRemote && !options_.protocols.empty()) allowed = options_.protocols;
   spawn.env.push_back("GIT_ALLOW_PROTOCOL=" + allowed);
   spawn.env.push_back("REEVE_TOWN_ID=" + town_id_);
+  spawn.env.push_back(Marker(town_id_));
   spawn.env.insert(spawn.env.end(), command.env.begin(), command.env.end());
   return spawn;
 }

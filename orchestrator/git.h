@@ -53,6 +53,8 @@ class Git {
 
   // Marks its children: a later daemon of this town finds those that were left.
   void SetTown(const std::string& town_id) { town_id_ = town_id; }
+  // What all of them have in their environment, and no other process: an entry, "NAME=value".
+  static std::string Marker(const std::string& town_id) { return "REEVE_GIT_OF=" + town_id; }
   // Where git is; empty: it is not installed.
   [[nodiscard]] static std::string Program();
   [[nodiscard]] const Options& options() const { return options_; }

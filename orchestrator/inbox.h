@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace reeve {
@@ -76,6 +77,10 @@ class Inbox {
   void Resume() { paused_ = false; }
   // What a restarted daemon knows of it.
   void RestorePause(bool paused, uint64_t pauses) { paused_ = paused, pauses_ = pauses; }
+
+  // For a handover: those that are due, in order, and back.
+  [[nodiscard]] const std::deque<Message>& waiting() const { return waiting_; }
+  void Restore(std::deque<Message> waiting) { waiting_ = std::move(waiting); }
 
  private:
   [[nodiscard]] bool GoesThrough(const Message& message) const {

@@ -19,6 +19,7 @@
 #include "control/cli/agents.h"
 #include "control/cli/replay.h"
 #include "control/cli/run.h"
+#include "control/cli/upgrade.h"
 #include "control/exports.h"
 #include "control/idempotency.h"
 #include "control/live_config.h"
@@ -28,6 +29,7 @@
 #include "control/viewers.h"
 #include "orchestrator/config.h"
 #include "orchestrator/data_folder.h"
+#include "orchestrator/handover.h"
 #include "orchestrator/store.h"
 #include "orchestrator/town.h"
 #include "process/cgroup.h"
@@ -46,6 +48,11 @@ struct ServeOptions {
   std::string config_file;
   bool check_config = false;
   std::map<std::string, std::vector<std::string>> flags;  // by the setting's key
+  // Between two images of this process (HANDOVER.md).
+  int handover = -1;  // a descriptor: what the earlier one left
+  bool handover_trial = false;
+  std::string program;
+  std::vector<std::string> arguments;  // of `serve`, but for these
 };
 
 // Where a child on this machine reaches the daemon: its socket, else its first address; one that stands for
@@ -90,6 +97,9 @@ Git::Options GitOptionsOf(const Config& config) {
   return options;
 }
 
+// Of viewers, before this image ends: what their sockets take.
+constexpr int kLastTurns = 100;
+
 int Refuse(const Error& error) {
   std::fprintf(stderr, "reeve: serve: %s\n", error.message.c_str());
   if (error.code == "invalid_config") return kBadConfig;
@@ -114,6 +124,16 @@ int CheckConfig(const LoadedConfig& loaded) {
   return kOk;
 }
 
+// `reeve serve … --handover-trial`: could this binary go on with the state on stdin? The answer is one line.
+int Try(const Config& config) {
+  const Status ready = TryHandover(STDIN_FILENO, config.data);
+  JsonObject line;
+  line.Set("ready", ready.ok()).Set("version", REEVE_VERSION);
+  if (!ready) line.Set("error", ready.error().message);
+  std::printf("%s\n", line.Take().c_str());
+  return ready ? kOk : kFailed;
+}
+
 int Serve(const ServeOptions& options) {
   const ConfigSources sources{options.config_file, ReeveEnvironment(), options.flags};
   auto loaded = LoadConfig(sources);
@@ -126,14 +146,19 @@ int Serve(const ServeOptions& options) {
   MakeUndumpable();
   RaiseDescriptorLimit();
 
-  auto lock = LockDataDir(config.data);
+  const bool handed_over = options.handover >= 0;
+  Result<HandoverState> earlier = handed_over ? ReadState(options.handover) : HandoverState();
+  if (!earlier) return Refuse(earlier.error());
+  Result<Fd> lock = Fd();  // a trial runs beside who has it
+  if (!options.handover_trial) lock = handed_over ? Inherit(earlier->lock_fd) : LockDataDir(config.data);
   if (!lock) return Refuse(lock.error());
   auto tokens = Tokens::Load(TokenSource(config));
   if (!tokens) return Refuse(tokens.error());
   if (Status safe = CheckExposure(config, tokens->configured()); !safe) return Refuse(safe.error());
+  if (options.handover_trial) return Try(config);
 
   SystemClock clock;
-  const int64_t started_ms = clock.MonotonicMs();
+  const int64_t started_ms = handed_over ? earlier->started_ms : clock.MonotonicMs();
   Loop loop;
   Reaper reaper(loop);
   auto cgroups = CgroupRoot::Open();
@@ -160,10 +185,12 @@ int Serve(const ServeOptions& options) {
                 if (auto gone = tokens->Revoke(agent)) forget(*gone);
               }},
              GitOptionsOf(config)});
-  if (Status ready = town.Load(); !ready) return Refuse(ready.error());
+  Status ready = handed_over ? town.Adopt(earlier->agents) : town.Load();
+  if (!ready) return Refuse(ready.error());
 
   KindCatalog kinds(loop, reaper, cgroups ? cgroups->get() : nullptr);
   TicketStore tickets(clock);
+  tickets.Restore(std::move(earlier->tickets));
   Viewers viewers(loop, town, tickets, ViewerLimitsOf(config));
   Exports exports(loop, town, **store, Exports::Limits{});
   exports.SetPatience(config.stall_timeout_ms);
@@ -205,6 +232,9 @@ int Serve(const ServeOptions& options) {
                  [&gate](const Request& request) { return gate.CorsHeaders(request); },
                  started_ms,
                  [&live] { return live.Reload(); },
+                 {},
+                 {},
+                 earlier->handovers,
                  {}};
   AddAgentRoutes(router, api);
   AddBatchRoutes(router, api);
@@ -216,15 +246,39 @@ int Serve(const ServeOptions& options) {
   server = std::make_unique<Server>(loop, Server::Limits{}, Guard(gate, router, idempotency));
 
   RuntimeFile runtime{static_cast<int>(getpid()), {}, REEVE_VERSION};
+  auto inherited = server->Inherit(earlier->listeners, config.listen);
+  if (!inherited) return Refuse(inherited.error());
   for (const std::string& url : config.listen) {
-    auto listening = server->Listen(url);
+    const auto known = inherited->find(url);
+    auto listening = known == inherited->end() ? server->Listen(url) : known->second;
+    if (!listening && handed_over) {  // no reason to end agents that run
+      log::Failure("{}", listening.error().message);
+      continue;
+    }
     if (!listening) return Refuse(listening.error());
-    std::printf("reeve: listening on %s\n", listening->c_str());
+    if (known == inherited->end()) std::printf("reeve: listening on %s\n", listening->c_str());
     runtime.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
   }
   town.SetServer(LocalAddress(runtime.listen));
   if (Status written = runtime.Write(config.data); !written) return Refuse(written.error());
   std::fflush(stdout);
+
+  Handover handover({loop, reaper, town, **store, options.arguments, options.program,
+                     [&](std::vector<int>& keep) {
+                       keep.push_back(lock->get());
+                       return HandoverState{
+                           REEVE_VERSION,          earlier->handovers + 1, started_ms, lock->get(),
+                           server->HandOver(keep), tickets.Save(),         {}};
+                     },
+                     [&server](std::function<void()> quiet) { server->Hold(std::move(quiet)); },
+                     [&server] { server->Release(); },
+                     [&viewers] {
+                       for (int turn = 0; turn < kLastTurns && viewers.Serve();) ++turn;
+                     }});
+  api.upgrade = [&handover](const std::string& binary, Handover::Tried tried) {
+    handover.Begin(binary, std::move(tried));
+  };
+  api.upgrade_failure = [&handover] { return handover.failure(); };
 
   Timer last_step(loop, [&loop] { loop.Stop(); });  // a connection that will not end does not hold us
   api.drain = [&](std::optional<int64_t> timeout_ms) {
@@ -248,7 +302,14 @@ int Serve(const ServeOptions& options) {
   loop.OnSignal(SIGTERM, stop);
   loop.OnSignal(SIGINT, stop);
   loop.OnSignal(SIGHUP, [&live] { (void)live.Reload(); });
+  loop.OnSignal(SIGUSR2, [&handover] { handover.Begin("", [](const Result<std::string>&) {}); });
 
+  if (handed_over) {
+    town.Resume();
+    reaper.Look();  // buries what ended in between
+    LetSignalsIn();
+    log::Info("took over from reeve {}: {} agents", earlier->version, town.agents().size());
+  }
   loop.Run();
   (void)std::remove((config.data + "/runtime.json").c_str());
   log::Info("stopped");
@@ -293,6 +354,30 @@ void AddServe(CLI::App& app, ServeOptions& options) {
   }
 }
 
+void AddHandover(CLI::App& app, ServeOptions& options, int argc, char** argv) {
+  CLI::App* serve = app.get_subcommand("serve");
+  const std::string hidden;
+  serve->add_option("--handover", options.handover)->group(hidden);
+  serve->add_flag("--handover-trial", options.handover_trial)->group(hidden);
+  options.program = ProgramPath(argc > 0 ? argv[0] : "");
+  for (int i = 2; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--handover") ++i;
+    if (word != "--handover" && word != "--handover-trial") options.arguments.push_back(word);
+  }
+}
+
+void AddUpgrade(CLI::App& app, UpgradeOptions& options) {
+  CLI::App* upgrade = app.add_subcommand(
+      "upgrade", "Let a running daemon go on as another binary; its agents notice nothing.");
+  upgrade->add_option("binary", options.binary,
+                      "The new reeve. Default: the file the daemon was started from");
+  upgrade->add_option("--server", options.client.server, "The daemon: http://…, https://… or unix:///PATH");
+  upgrade->add_option("--token-file", options.client.token_file, "A file that holds the token");
+  upgrade->add_option("--data", options.client.data_dir,
+                      "The daemon's data folder, to find server and token");
+}
+
 void AddRun(CLI::App& app, RunOptions& options) {
   CLI::App* run = app.add_subcommand("run", "Start an agent in a running daemon, follow it, exit as it did.");
   run->add_option("--kind", options.kind,
@@ -334,7 +419,10 @@ int Main(int argc, char** argv) {
   RunOptions run;
   ReplayOptions replay;
   AgentsOptions agents;
+  UpgradeOptions upgrade;
   AddServe(app, serve);
+  AddHandover(app, serve, argc, argv);
+  AddUpgrade(app, upgrade);
   AddRun(app, run);
   AddReplay(app, replay);
   AddAgents(app, agents);
@@ -346,6 +434,7 @@ int Main(int argc, char** argv) {
     return code == 0 ? kOk : kUsage;
   }
   if (app.got_subcommand("serve")) return Serve(serve);
+  if (app.got_subcommand("upgrade")) return Upgrade(upgrade);
   if (app.got_subcommand("run")) return RunAgent(run);
   if (app.got_subcommand("replay")) return Replay(replay);
   if (!agents.command.empty()) return RunAgents(agents);

@@ -171,9 +171,15 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
 Town::~Town() = default;
 
 Status Town::Load() {
-  const std::string mirrors = options_.data_dir + "/mirrors";
+  if (Status opened = Open(); !opened) return opened;
+  SweepLeftovers("REEVE_TOWN_ID=" + context_.town_id);
+  return LoadRecords();
+}
+
+// The folders, the town's id, and epochs to give out.
+Status Town::Open() {
   for (const std::string& folder :
-       {context_.events_dir, context_.transcripts_dir, context_.private_dir, shop_.folder, mirrors}) {
+       {context_.events_dir, context_.transcripts_dir, context_.private_dir, shop_.folder, MirrorsFolder()}) {
     if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
   }
   if (Status opened = trash_.Open(); !opened) return opened;
@@ -181,12 +187,15 @@ Status Town::Load() {
   if (!id) return id.error();
   context_.town_id = *id;
   git_.SetTown(*id);
-  SweepLeftovers("REEVE_TOWN_ID=" + context_.town_id);
   auto epoch = store_.Reserve("epoch", kEpochBlock);
   if (!epoch) return epoch.error();
   epoch_ = *epoch;
   epoch_end_ = *epoch + kEpochBlock;
+  return {};
+}
 
+// All that the store has and that is not here yet.
+Status Town::LoadRecords() {
   auto records = store_.LoadAgents();
   if (!records) return records.error();
   auto messages = store_.LoadMessages();
@@ -194,11 +203,10 @@ Status Town::Load() {
   std::map<std::string, std::vector<MessageRecord>> by_agent;
   for (MessageRecord& message : *messages) by_agent[message.agent].push_back(std::move(message));
   for (const AgentRecord& record : *records) {
+    if (agents_.count(record.id) != 0) continue;
     auto agent = Agent::Load(context_, record, by_agent[record.id]);
     if (!agent) return agent.error();
-    const bool purge = (*agent)->purge();
-    agents_.emplace(record.id, std::move(*agent));
-    if (purge) PurgeOnceEnded(record.id);
+    Add(std::move(*agent));
   }
   std::vector<std::string> known;
   std::vector<std::string> repositories;
@@ -209,8 +217,60 @@ Status Town::Load() {
   std::sort(repositories.begin(), repositories.end());
   trash_.TakeUnknown(context_.private_dir, known);
   trash_.TakeUnknown(shop_.folder, known);
-  trash_.TakeUnknown(mirrors, repositories);
+  trash_.TakeUnknown(MirrorsFolder(), repositories);
   return {};
+}
+
+void Town::Add(std::unique_ptr<Agent> agent) {
+  const std::string id = agent->id();
+  const bool purge = agent->purge();
+  agents_.emplace(id, std::move(agent));
+  if (purge) PurgeOnceEnded(id);
+}
+
+// ----------------------------------------------------------------------------------------------- handover
+
+std::vector<std::string> Town::HandOver(std::vector<int>& keep) const {
+  std::vector<std::string> lines;
+  for (const auto& [id, agent] : agents_) lines.push_back(agent->HandOver(keep));
+  return lines;
+}
+
+Status Town::SettleLogs() {
+  CommitLogs();
+  if (!blocked_.empty()) return Error{"disk_full", blocked_reason_};
+  // What the next image opens it takes to be on the disk.
+  for (auto& [id, agent] : agents_) {
+    if (!agent->settled()) return Error{"disk_full", "agent " + id + ": not all of it could be stored"};
+    EventLog* log = agent->open_log();
+    if (!log) continue;
+    for (const Fd& fd : log->TakeForSync()) {
+      if (options_.sync && fdatasync(fd.get()) != 0) return OsError("sync the log of agent " + id, errno);
+    }
+  }
+  return {};
+}
+
+Status Town::Adopt(const std::vector<std::string>& lines) {
+  if (Status opened = Open(); !opened) return opened;
+  SweepLeftovers(Git::Marker(context_.town_id));  // nobody waits for them; workspaces are begun anew
+  for (const std::string& line : lines) {
+    auto saved = JsonDocument::Parse(line);
+    if (!saved) return Error{"handover_state", "an agent: " + saved.error().message};
+    auto agent = Agent::Adopt(context_, saved->root());
+    if (agent) {
+      Add(std::move(*agent));
+      continue;
+    }
+    const std::string id((*saved)["id"].StringOr(""));
+    log::Failure("agent {} comes back as after a crash: {}", id, agent.error().message);
+    SweepLeftovers("REEVE_TREE=" + context_.town_id + "/" + id);
+  }
+  return LoadRecords();
+}
+
+void Town::Resume() {
+  for (auto& [id, agent] : agents_) agent->Resume();
 }
 
 uint64_t Town::NextEpoch() {
@@ -410,7 +470,7 @@ void Town::SyncLogs() {
         }
         shared->clear();
       },
-      [this] { syncing_ = false; });
+      [this] { syncing_ = false; }, Loop::Loss::kHarmless);  // SettleLogs syncs, too
 }
 
 // -------------------------------------------------------------------------------------------------- drain

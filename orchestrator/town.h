@@ -40,6 +40,18 @@ class Town {
   // Sweeps what an earlier daemon left behind, then brings its agents back. Blocks; before the loop runs.
   Status Load();
 
+  // --- handover to a new binary (HANDOVER.md)
+  // One line for each agent (Agent::HandOver); descriptors that must stay open are added to `keep`.
+  [[nodiscard]] std::vector<std::string> HandOver(std::vector<int>& keep) const;
+  // All logs on disk, so that another image may open them. Blocks. Error: one cannot be written.
+  Status SettleLogs();
+  [[nodiscard]] bool LogsSettled() const { return dirty_.empty() && blocked_.empty(); }
+  // In place of Load: the agents of those lines, with their processes. One that cannot be taken over is
+  // brought back as after a crash, with what the store has of it.
+  Status Adopt(const std::vector<std::string>& lines);
+  // After Adopt, once everything is in its place.
+  void Resume();
+
   // Error "agent_exists", "agent_deleted" (the id is taken until it is purged), "too_many_agents",
   // "draining", "invalid_request" (no such kind, no such program). `done` once the agent is on disk. One that
   // was made by the same request before (Request::key; empty: by any other) is there, and that is all.
@@ -85,6 +97,10 @@ class Town {
   [[nodiscard]] const std::string& name() const { return options_.name; }
 
  private:
+  Status Open();
+  [[nodiscard]] std::string MirrorsFolder() const { return options_.data_dir + "/mirrors"; }
+  Status LoadRecords();
+  void Add(std::unique_ptr<Agent> agent);
   uint64_t NextEpoch();
   void SpawnSome();
   void SyncLogs();

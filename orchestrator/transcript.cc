@@ -116,6 +116,16 @@ void Transcript::EndProcess() {
   if (!err_.empty()) Write("err", std::exchange(err_, {}), true);
 }
 
+std::string Transcript::ToJson() const {
+  return JsonObject().Set("out", Base64(out_)).Set("err", Base64(err_)).Set("torn", torn_).Take();
+}
+
+void Transcript::Restore(const JsonValue& json) {
+  out_ = FromBase64(json["out"].StringOr("")).value_or("");
+  err_ = FromBase64(json["err"].StringOr("")).value_or("");
+  torn_ = json["torn"].AsBool().value_or(false);
+}
+
 void Transcript::Hide(std::string& text) const {
   for (const std::string& secret : secrets_) {
     for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3)) {

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "orchestrator/json.h"
 #include "process/child.h"
 #include "process/fd.h"
 #include "process/result.h"
@@ -47,6 +48,10 @@ class Transcript {
   void Told(std::string_view bytes);
   // The process has gone: what it did not end is a line.
   void EndProcess();
+
+  // For a handover: the lines that are not whole yet, and back.
+  [[nodiscard]] std::string ToJson() const;
+  void Restore(const JsonValue& json);
 
   // The files of a transcript, oldest first; those that there are.
   static std::vector<std::string> Files(const std::string& base);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include <cstdio>
 #include <cstring>
@@ -431,6 +432,20 @@ TEST_F(WorkspaceTest, AStopInTheMiddleEndsGit) {
   daemon.Create(Spec("a3", "true", "", "", server.url()));
   daemon.Create(Spec("a4", "cat file"));
   EXPECT_EQ(Output(daemon, "a4"), "two\n");
+}
+
+TEST_F(WorkspaceTest, ItIsBegunAnewAfterAHandover) {
+  const SilentServer server;
+  Daemon daemon(Options());
+  daemon.Create(Spec("a1", "true", "", "", server.url()));
+  ASSERT_TRUE(Eventually([&] { return !Gits(daemon).empty(); }));
+  const std::vector<pid_t> before = Gits(daemon);
+  ASSERT_TRUE(daemon.HandOver());
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "starting");
+  ASSERT_TRUE(Eventually([&] { return !Gits(daemon).empty(); }));
+  for (pid_t pid : Gits(daemon)) EXPECT_EQ(std::count(before.begin(), before.end(), pid), 0);
+  EXPECT_LT(daemon.Call("DELETE", "/agents/a1").status, 300);
+  EXPECT_TRUE(Eventually([&] { return Gits(daemon).empty(); }));
 }
 
 TEST_F(WorkspaceTest, AKillInTheMiddleLeavesNothingHalf) {

@@ -403,6 +403,20 @@ void Daemon::Start() {
   if (!line.empty() || !options_.may_fail) address_ = line;
 }
 
+bool Daemon::HandOver(std::string_view binary) const {
+  const std::string body = binary.empty() ? "{}" : JsonObject().Set("binary", binary).Take();
+  const HttpAnswer answer = Post("/upgrade", body);
+  EXPECT_EQ(answer.status, 202) << answer.wire << log();
+  if (answer.status != 202) return false;
+  const int64_t before = std::atoll(answer.Field("handovers").c_str());
+  const bool done = Eventually([this, before] {
+    const HttpAnswer health = HttpConnection(address_).Call("GET", "/health");
+    return health.status == 200 && std::atoll(health.Field("handovers").c_str()) == before + 1;
+  });
+  EXPECT_TRUE(done) << log();
+  return done;
+}
+
 void Daemon::Signal(int signum) const {
   if (pid_ > 0) kill(pid_, signum);
 }

@@ -159,6 +159,8 @@ class Daemon {
   void Start();
   // Likewise, in another environment.
   void Start(std::vector<std::string> environment, bool may_fail);
+  // Has it go on as `binary` (empty: the same); true once that answers.
+  bool HandOver(std::string_view binary = {}) const;
 
   [[nodiscard]] bool listening() const { return !address_.empty(); }
   [[nodiscard]] pid_t pid() const { return pid_; }
