@@ -47,7 +47,7 @@ std::string LastLines(std::string_view text) {
 Agent::Agent(AgentContext& context, AgentSpec spec)
     : context_(context),
       spec_(std::move(spec)),
-      kind_(FindKind(spec_.kind)),
+      kind_(context.find_kind(spec_.kind)),
       has_turns_(kind_->can.turns || spec_.turns),
       session_(spec_.resume),
       folder_(context.loop, context.private_dir, spec_.id),

@@ -68,6 +68,7 @@ struct AgentContext {
   std::function<void(Agent&)> want_spawn;                // call Spawn() when it is this agent's turn
   std::function<void(Agent&)> dirty;                     // its log is to be committed at the end of this turn
   std::function<void(const std::string& path)> discard;  // a folder is to go
+  const Kind* (*find_kind)(std::string_view name) = FindKind;  // a test has a kind of its own
 };
 
 class Agent final : private AgentHost {

@@ -62,7 +62,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   auto spec = AgentSpec::FromJson(spec_json->root());
   if (!spec)
     return Error{"store_failed", "agent " + record.id + ": its spec on disk: " + spec.error().message};
-  if (!FindKind(spec->kind))
+  if (!context.find_kind(spec->kind))
     return Error{"store_failed", "agent " + record.id + ": unknown kind " + spec->kind};
   auto state_json = JsonDocument::Parse(record.state);
   if (!state_json)
