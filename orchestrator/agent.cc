@@ -110,13 +110,13 @@ Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec sp
 }
 
 void Agent::MakeRecord(Done done) {
-  Save(std::move(done));
-  if (spec_.prompt.empty()) return;
-  // Handed to the store after the agent, so on disk with it or not at all.
-  Message first{"m" + RandomHex(8), spec_.prompt};
-  first.queued_ms = created_ms_;
-  context_.store.PutMessage({first.id, id(), first.ToJson(), "queued"}, [](const Status&) {});
-  inbox_.Add(std::move(first));
+  std::optional<Message> first;
+  if (!spec_.prompt.empty()) {
+    first = Message{"m" + RandomHex(8), spec_.prompt};
+    first->queued_ms = created_ms_;
+  }
+  Save(std::move(done), first ? &*first : nullptr);
+  if (first) inbox_.Add(std::move(*first));
 }
 
 Status Agent::OpenLog() {
@@ -160,8 +160,9 @@ Status Agent::Stop(int64_t grace_ms, Done done) {
   if (!child_) Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
   backoff_.Stop();
   if (run_ && cancel_ != Cancel::kLimit) cancel_ = Cancel::kPerson;
-  // What waits goes on waiting: the stop was not asked for so that the next message starts it again.
-  if (inbox_.size() + steering_.size() + (taken_ ? 1 : 0) > 0) inbox_.Pause();
+  // What waits goes on waiting: the stop was not asked for so that the next message starts it again. What
+  // comes from here on is no part of it.
+  if ((run_ && has_turns_) || inbox_.size() + steering_.size() + (taken_ ? 1 : 0) > 0) inbox_.Pause();
   BeginStop(grace_ms);
   Save(std::move(done));
   return {};
@@ -171,7 +172,7 @@ Status Agent::Restart(int64_t grace_ms, Done done) {
   if (!child_) return Start(std::move(done));
   if (deleted_) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
   wanted_ = restart_ = true;
-  if (run_ && cancel_ == Cancel::kNo) cancel_ = Cancel::kPerson;
+  if (run_ && cancel_ == Cancel::kNo) CancelByPerson();
   BeginStop(grace_ms);
   Save(std::move(done));
   return {};
@@ -358,7 +359,7 @@ void Agent::OnOutput(Child::Output from, std::string_view bytes) {
 }
 
 void Agent::StopIdle() {
-  if (!child_ || stopping_ || !idle() || arriving_ != 0) return;
+  if (!child_ || stopping_ || !idle()) return;
   log::Info("agent {}: idle for {} ms: stopped until a message wakes it", id(), spec_.limits.idle_ms);
   wanted_ = false;
   BeginStop(kDefaultGraceMs);
@@ -458,6 +459,8 @@ void Agent::OnChildDone(const ExitStatus& exit) {
   ready_ = stopping_ = false;
   if (!std::exchange(restart_, false) && wanted_ && !shutdown_)
     PlanRestart(broken_ || exit.signal != 0 || exit.code != 0);
+  // What came while it was ending wants a process; what a person's stop holds does not.
+  if (!broken_ && inbox_.HasNext()) Wake();
   Advance();
 }
 

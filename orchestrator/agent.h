@@ -115,6 +115,7 @@ class Agent final : private AgentHost {
   [[nodiscard]] bool has_process() const { return child_ != nullptr; }
   // No process, none to come: its streams end when all is delivered.
   [[nodiscard]] bool ended() const { return !child_ && !wanted_; }
+  [[nodiscard]] int64_t created_ms() const { return created_ms_; }        // wall clock
   [[nodiscard]] int64_t last_event_ms() const { return last_event_ms_; }  // wall clock
   [[nodiscard]] const Approvals& approvals() const { return approvals_; }
   [[nodiscard]] const std::optional<Run>& run() const { return run_; }
@@ -243,7 +244,7 @@ class Agent final : private AgentHost {
   [[nodiscard]] State Derive() const;
   Status OpenLog();
   struct LeftOver;
-  [[nodiscard]] Result<LeftOver> ReadLeftOver() const;
+  [[nodiscard]] Result<LeftOver> ReadLeftOver(bool was_alive) const;
   void CatchUp(const LeftOver& left);
   void TakeRunEnd(Run run);
   void TakeOver(const MessageRecord& record, const LeftOver& left);
@@ -266,6 +267,7 @@ class Agent final : private AgentHost {
   void OnChildDone(const ExitStatus& exit);
   void PlanRestart(bool failed);
   void TellFailed();
+  void SentBefore(const MessageRecord& there, Message message, std::function<void(Result<Accepted>)> done);
   const char* Arrive(Message message);
   void TakeDueMessages();
   void WatchDue();
@@ -279,6 +281,7 @@ class Agent final : private AgentHost {
   [[nodiscard]] bool CanSteer(const Message& message) const;
   void Requeue(Message message, const std::string& reason);
   void WithdrawApprovals(const std::function<bool(const PendingApproval&)>& which);
+  void CancelByPerson();
   void InterruptTurn();
   void ReplaceProcess(const char* code, const char* why);
   void BeginRun(const std::string& message_id);
@@ -291,7 +294,7 @@ class Agent final : private AgentHost {
   void OnStalled(int64_t silent_ms);
   void TakeUsage(std::string_view data);
   void WatchDeadlines();
-  void Save(Done done);
+  void Save(Done done, const Message* first = nullptr);
   void SaveIfChanged();
   [[nodiscard]] std::string StateJson() const;
   void LoadState(const JsonValue& state);

@@ -49,26 +49,34 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
     return done(Error{"invalid_request", "model: kind " + spec_.kind + " has no choice of models"});
   }
   if (auto opened = OpenLog(); !opened) return done(opened.error());
-  if (message.id.empty()) message.id = "m" + RandomHex(8);
+  const bool named = !message.id.empty();
+  if (!named) message.id = "m" + RandomHex(8);
   message.queued_ms = now;
   message.through_pause = inbox_.paused() ? inbox_.pauses() : 0;
 
   const bool nothing_waits = inbox_.size() == 0 && arriving_ == 0 && !taken_;
-  if (!later && !has_turns_ && child_ && ready_ && !stopping_ && nothing_waits) {
+  // One that may be sent again goes by the store, which knows it then.
+  if (!named && !later && !has_turns_ && child_ && ready_ && !stopping_ && nothing_waits) {
+    // A full disk is told before the program has the line, not after.
+    if (Status committed = log_->Commit(); !committed) return done(committed.error());
     if (Status taken = adapter_->Prompt(message.text); !taken) return done(taken.error());
     Cursor at =
         Append("user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
-    if (Status committed = log_->Commit(); !committed) return done(committed.error());
+    (void)log_->Commit();
     return done(Accepted{message.id, "delivered", at.seq});
   }
 
   MessageRecord record{message.id, id(), message.ToJson(), "queued"};
   ++(later ? arriving_later_ : arriving_);
   auto on_disk = [this, later, message = std::move(message),
-                  done = std::move(done)](const Result<bool>& added) mutable {
+                  done = std::move(done)](const Result<std::optional<MessageRecord>>& there) mutable {
     --(later ? arriving_later_ : arriving_);
-    if (!added) return done(added.error());
-    if (!*added) return done(Accepted{message.id, "queued", 0});
+    if (!there) return done(there.error());
+    if (*there) return SentBefore(**there, std::move(message), std::move(done));
+    if (deleted_) {
+      FinishMessage(message.id, Run::Status::kCancelled, "");
+      return done(Error{"agent_deleted", "agent " + id() + " has been deleted"});
+    }
     JsonObject data;
     data.Set("message_id", message.id).Set("mode", NameOf(message.mode));
     if (later) data.Set("run_at", FormatTime(message.run_at_ms));
@@ -81,14 +89,26 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
       const char* how = Arrive(std::move(message));
       accepted.disposition = at_once ? "started" : how;
     }
-    if (Status committed = log_->Commit(); !committed) {
-      done(committed.error());
-    } else {
-      done(std::move(accepted));
-    }
+    (void)log_->Commit();  // it is in the store: the event follows, however full the disk is
+    done(std::move(accepted));
     Advance();
   };
   context_.store.AddMessage(std::move(record), Guarded(std::move(on_disk)));
+}
+
+// Its id, made of an idempotency key, is known. Within the key's day it is the same message, whose answer was
+// lost; later it is another.
+void Agent::SentBefore(const MessageRecord& there, Message message,
+                       std::function<void(Result<Accepted>)> done) {
+  auto earlier = Message::FromJson(there.id, there.body);
+  if (!earlier || message.queued_ms - earlier->queued_ms >= Store::kAnswerMs) {
+    message.id.clear();
+    return Send(std::move(message), std::move(done));
+  }
+  if (earlier->text != message.text) {
+    return done(Error{"key_reused", "this Idempotency-Key came with another message before"});
+  }
+  done(Accepted{there.id, "queued", 0});
 }
 
 // It is due: into the turn that runs, or among those that wait.
@@ -113,13 +133,12 @@ const char* Agent::Arrive(Message message) {
 
 // Their time has come. That is remembered: what a person's stop holds from then on, no restart sets free.
 void Agent::TakeDueMessages() {
-  if (deleted_ || draining_) return;
-  if (inbox_.next_due_ms() != 0 && OpenLog()) {
-    while (std::optional<Message> message = inbox_.TakeDue(context_.clock.WallMs())) {
-      message->through_pause = inbox_.paused() ? inbox_.pauses() : 0;
-      context_.store.PutMessage({message->id, id(), message->ToJson(), "queued"}, [](const Status&) {});
-      Arrive(std::move(*message));
-    }
+  if (deleted_ || draining_ || inbox_.next_due_ms() == 0) return;
+  if (!OpenLog()) return due_.Start(kRetryMs);
+  while (std::optional<Message> message = inbox_.TakeDue(context_.clock.WallMs())) {
+    message->through_pause = inbox_.paused() ? inbox_.pauses() : 0;
+    context_.store.PutMessage({message->id, id(), message->ToJson(), "queued"}, [](const Status&) {});
+    Arrive(std::move(*message));
   }
   WatchDue();
 }
@@ -127,8 +146,7 @@ void Agent::TakeDueMessages() {
 void Agent::WatchDue() {
   const int64_t next = inbox_.next_due_ms();
   if (next == 0) return due_.Stop();
-  const int64_t left = next - context_.clock.WallMs();
-  due_.Start(left <= 0 ? kRetryMs : std::min(left, kLookAgainMs));
+  due_.Start(std::clamp<int64_t>(next - context_.clock.WallMs(), 0, kLookAgainMs));
 }
 
 // ------------------------------------------------------------------------------------------------ waiting
@@ -156,9 +174,8 @@ Status Agent::Cancel(const std::string& message_id, Done done) {
     return Error{"message_not_found", "agent " + id() + " has no message " + message_id + " waiting"};
   }
   WatchDue();
-  Append("message.cancelled", JsonObject().Set("message_id", message_id).Take());
-  (void)log_->Commit();
-  context_.store.EndMessage(message_id, "cancelled", "", std::move(done));
+  FinishMessage(message_id, Run::Status::kCancelled, "");
+  done(log_->Commit());  // where the store cannot follow at once, a restart reads it there
   Advance();
   return {};
 }
@@ -166,10 +183,7 @@ Status Agent::Cancel(const std::string& message_id, Done done) {
 // Of an agent that goes, nothing waits any more.
 void Agent::CancelMessages() {
   for (const Message* message : inbox_.All()) {
-    Append("message.cancelled", JsonObject().Set("message_id", message->id).Take());
-    Insist([this, message_id = message->id](Store::Done done) {
-      context_.store.EndMessage(message_id, "cancelled", "", std::move(done));
-    });
+    FinishMessage(message->id, Run::Status::kCancelled, "");
   }
   const bool paused = inbox_.paused();
   const uint64_t pauses = inbox_.pauses();
@@ -191,7 +205,7 @@ void Agent::TakeNextMessage() {
                             Guarded([this](const Status& status) {
                               if (status) return BeginTaken();
                               log::Warning("agent {}: {}", id(), status.error().message);
-                              inbox_.PutBack(std::move(*std::exchange(taken_, std::nullopt)));
+                              PutBack(std::move(*std::exchange(taken_, std::nullopt)));
                               save_again_.Start(kRetryMs);
                               Advance();
                             }));
@@ -290,6 +304,7 @@ void Agent::OnSteered(const std::string& message_id, const Status& status) {
 
 // It was to steer by and is a turn of its own now, the next.
 void Agent::Requeue(Message message, const std::string& reason) {
+  if (deleted_) return FinishMessage(message.id, Run::Status::kCancelled, "");
   Append("message.queued", JsonObject()
                                .Set("message_id", message.id)
                                .Set("mode", NameOf(message.mode))

@@ -248,8 +248,8 @@ Result<std::string> Agent::Snapshot() {
 Result<bool> Agent::Update(AgentSpec spec, const std::vector<std::string>& changed, Done done) {
   if (deleted_) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
   if (auto opened = OpenLog(); !opened) return opened.error();
-  spec.files = std::move(spec_.files);  // which only the folder knows
-  spec_ = std::move(spec);
+  spec.files = spec_.files;  // which only the folder knows
+  AgentSpec before = std::exchange(spec_, std::move(spec));
   for (const auto& [name, value] : spec_.env) HideInTranscript(value);
   auto json = JsonDocument::Parse(spec_.ToJson(AgentSpec::Secrets::kNamesOnly));
   JsonObject data;
@@ -258,9 +258,17 @@ Result<bool> Agent::Update(AgentSpec spec, const std::vector<std::string>& chang
     data.SetRaw(field, (*json)[field].Raw());
     for_next_start = for_next_start || field == "env" || field == "system_prompt";
   }
-  Append("agent.updated", data.Take());
   clocks_.LookAgain();
-  Save(std::move(done));
+  Save([this, alive = std::weak_ptr<bool>(alive_), before = std::move(before), data = data.Take(),
+        done = std::move(done)](const Status& status) {
+    if (!alive.expired() && status) {
+      Append("agent.updated", data);
+    } else if (!alive.expired()) {
+      spec_ = before;  // who is told that it failed must not find it done
+      clocks_.LookAgain();
+    }
+    done(status);
+  });
   Advance();
   return for_next_start && child_ != nullptr;
 }
@@ -343,26 +351,32 @@ ExitStatus Agent::ExitFromJson(const JsonValue& json) {
 
 // Every save carries the whole record; the store keeps their order. The process is spawned only once the wish
 // for it is on disk: after a crash the next daemon knows that it may have been there.
-void Agent::Save(Done done) {
+void Agent::Save(Done done, const Message* first) {
   // The store's worker may be quicker than the end of this turn; but what the record takes to be over must be
   // over in the log, or nobody would look there. Where that cannot be written "alive" stays (StateJson).
   if (log_) (void)log_->Commit();
   saved_state_ = StateJson();
-  context_.store.PutAgent({id(), spec_.ToJson(AgentSpec::Secrets::kKeep), saved_state_, deleted_},
-                          [this, alive = std::weak_ptr<bool>(alive_), wish = wanted_,
-                           done = std::move(done)](const Status& status) {
-                            if (!alive.expired() && status && wanted_ == wish) saved_ = wish;
-                            if (!alive.expired() && !status) {  // a full disk may have room again
-                              saved_state_.clear();
-                              save_again_.Start(kSaveAgainMs);
-                            }
-                            done(status);  // also when the agent was purged meanwhile: the asker is told
-                            if (!alive.expired()) Advance();
-                          });
+  AgentRecord record{id(), spec_.ToJson(AgentSpec::Secrets::kKeep), saved_state_, deleted_};
+  auto on_disk = [this, alive = std::weak_ptr<bool>(alive_), wish = wanted_,
+                  done = std::move(done)](const Status& status) {
+    if (!alive.expired() && status && wanted_ == wish) saved_ = wish;
+    if (!alive.expired() && !status) {  // a full disk may have room again
+      saved_state_.clear();
+      save_again_.Start(kSaveAgainMs);
+    }
+    done(status);  // also when the agent was purged meanwhile: the asker is told
+    if (!alive.expired()) Advance();
+  };
+  if (first) {
+    context_.store.PutAgent(std::move(record), {first->id, id(), first->ToJson(), "queued"},
+                            std::move(on_disk));
+  } else {
+    context_.store.PutAgent(std::move(record), std::move(on_disk));
+  }
 }
 
 void Agent::SaveIfChanged() {
-  if (StateJson() != saved_state_) Save([](const Status&) {});
+  if (!save_again_.active() && StateJson() != saved_state_) Save([](const Status&) {});
 }
 
 }  // namespace reeve

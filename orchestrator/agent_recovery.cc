@@ -1,5 +1,6 @@
 // What follows the end of an earlier daemon: an agent is made from its record, and what the log shows to have
 // been under way is closed there, once.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -47,6 +48,7 @@ struct Agent::LeftOver {
   std::map<std::string, bool> pending;       // approvals; true: an elicitation
   std::set<std::string> resolved;            // of late
   std::string usage;                         // of that run, so far
+  std::set<std::string> cancelled;           // messages that somebody took back
   std::map<std::string, std::string> begun;  // messages that reached the process, and their runs
   // As envelopes: they may be newer than the record.
   std::string exited;                 // the last one
@@ -79,7 +81,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   const bool was_wanted = agent->wanted_;
   if (was_wanted || state["alive"].AsBool().value_or(false) || !messages.empty()) {
     if (auto opened = agent->OpenLog(); !opened) return opened.error();
-    auto read = agent->ReadLeftOver();
+    auto read = agent->ReadLeftOver(state["alive"].AsBool().value_or(true));
     if (!read) return read.error();
     left = std::move(*read);
     for (const auto& [asked, elicitation] : state["pending"].Members()) {
@@ -90,7 +92,14 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   }
   agent->CatchUp(left);
   agent->CloseLeftOver(left);
-  for (const MessageRecord& message : messages) agent->TakeOver(message, left);
+  std::vector<std::pair<int64_t, const MessageRecord*>> in_order;  // by when they came, or fell due
+  for (const MessageRecord& message : messages) {
+    auto parsed = Message::FromJson(message.id, message.body);
+    in_order.emplace_back(parsed ? parsed->queued_ms : 0, &message);
+  }
+  std::stable_sort(in_order.begin(), in_order.end(),
+                   [](const auto& one, const auto& other) { return one.first < other.first; });
+  for (const auto& [queued_ms, message] : in_order) agent->TakeOver(*message, left);
   agent->TakeDueMessages();
   const bool for_messages = agent->inbox_.HasNext() && !agent->deleted_ && !agent->broken_;
   agent->wanted_ =
@@ -104,7 +113,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
 void Agent::TakeOver(const MessageRecord& record, const LeftOver& left) {
   auto message = Message::FromJson(record.id, record.body);
   auto begun = left.begun.find(record.id);
-  if (message && !deleted_ && begun == left.begun.end()) {
+  if (message && !deleted_ && begun == left.begun.end() && left.cancelled.count(record.id) == 0) {
     message->run_at_ms == 0 ? inbox_.Add(std::move(*message)) : inbox_.Schedule(std::move(*message));
     return;
   }
@@ -118,7 +127,7 @@ void Agent::TakeOver(const MessageRecord& record, const LeftOver& left) {
                             run_id, [](const Status&) {});
 }
 
-Result<Agent::LeftOver> Agent::ReadLeftOver() const {
+Result<Agent::LeftOver> Agent::ReadLeftOver(bool was_alive) const {
   // What matters was said within so many events, or is found by its number.
   constexpr uint64_t kLookBack = 4096;
   LeftOver left;
@@ -126,7 +135,7 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
   if (head == 0) return left;
   auto from = log_->PositionAfter(head > kLookBack ? head - kLookBack : 0);
   if (!from) return from.error();
-  left.alive = head > kLookBack;  // unless it is told otherwise
+  left.alive = head > kLookBack && was_alive;  // unless it is told otherwise
   std::string last;
   bool run_ended = false;
   auto scanned = log_->Scan(*from, [&left, &last, &run_ended](const FrameView& frame, std::string_view) {
@@ -144,7 +153,8 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
     left.failed = type == "agent.failed" ? last : "";
     const bool approval = type == "approval.requested" || type == "approval.resolved";
     const bool elicitation = type == "elicitation.requested" || type == "elicitation.resolved";
-    if (!approval && !elicitation && !run_ended && type != "user.message") return true;
+    const bool cancelled = type == "message.cancelled";
+    if (!approval && !elicitation && !run_ended && !cancelled && type != "user.message") return true;
     auto json = JsonDocument::Parse(frame.envelope);
     if (!json) return true;
     const JsonValue data = (*json)["data"];
@@ -155,6 +165,7 @@ Result<Agent::LeftOver> Agent::ReadLeftOver() const {
       left.pending.erase(id);
       left.resolved.insert(id);
     }
+    if (cancelled) left.cancelled.emplace(data["message_id"].StringOr(""));
     if (type == "user.message" || run_ended) {
       left.begun[std::string(data["message_id"].StringOr(""))] = (*json)["run"].StringOr("");
     }

@@ -61,8 +61,7 @@ void Agent::EndRun(Run::Status status, Error error, std::optional<int> exit_code
   });
   if (!ended.message_id.empty()) FinishMessage(ended.message_id, status, ended.id);
   if (has_turns_) {
-    const bool by_person = status == Run::Status::kCancelled && cancel_ == Cancel::kPerson;
-    if (status == Run::Status::kFailed || by_person) inbox_.Pause();
+    if (status == Run::Status::kFailed) inbox_.Pause();
     if (status == Run::Status::kCompleted && (wanted_ || !stopping_)) inbox_.Resume();
   }
 }
@@ -83,16 +82,24 @@ const Run* Agent::RunOfMessage(const std::string& message_id) const {
 
 Status Agent::Interrupt() {
   if (!child_ || !run_) return Error{"not_running", "agent " + id() + " has no run to interrupt"};
-  if (cancel_ != Cancel::kLimit) cancel_ = Cancel::kPerson;
+  if (cancel_ != Cancel::kLimit && cancel_ != Cancel::kPerson) CancelByPerson();
   InterruptTurn();
   return {};
+}
+
+// What waits is paused at the word, not at the end that follows: a message that comes in between is what
+// shall be done instead.
+void Agent::CancelByPerson() {
+  cancel_ = Cancel::kPerson;
+  if (has_turns_) inbox_.Pause();
 }
 
 // Where a turn does not end by it, its process does. A process whose life is the run may take the signal as
 // it likes.
 void Agent::InterruptTurn() {
   adapter_->Interrupt();
-  if (has_turns_ && run_ && child_ && !stopping_) interrupt_deadline_.Start(kInterruptMs);
+  const bool watched = has_turns_ && run_ && child_ && !stopping_;
+  if (watched && !interrupt_deadline_.active()) interrupt_deadline_.Start(kInterruptMs);
 }
 
 void Agent::ReplaceProcess(const char* code, const char* why) {

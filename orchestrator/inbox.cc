@@ -80,7 +80,7 @@ std::optional<Message> Inbox::TakeDue(int64_t now_ms) {
   if (scheduled_.empty() || scheduled_.begin()->first > now_ms) return std::nullopt;
   Message message = std::move(scheduled_.begin()->second);
   scheduled_.erase(scheduled_.begin());
-  message.run_at_ms = 0;
+  message.queued_ms = std::exchange(message.run_at_ms, 0);  // that is since when it waits
   return message;
 }
 

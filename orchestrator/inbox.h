@@ -24,7 +24,7 @@ struct Message {
   Mode mode = Mode::kFollowUp;
   std::string model = {};      // what its turn and those after it shall use; empty: as before
   int64_t run_at_ms = 0;       // wall clock; not before then. 0: it is due
-  int64_t queued_ms = 0;       // wall clock: when it came
+  int64_t queued_ms = 0;       // wall clock: when it came, or fell due
   uint64_t through_pause = 0;  // it arrived in that pause, and goes through it (Inbox::pauses)
 
   // The record's body, and back. Nothing for a body that is not one.

@@ -295,9 +295,10 @@ int Serve(const ServeOptions& options) {
                  });
                });
   };
+  bool asked_to_stop = false;
   auto stop = [&] {
-    if (town.draining()) _exit(kCancelled);  // asked twice: at once. Children die with us
-    api.drain({});
+    if (std::exchange(asked_to_stop, true)) _exit(kCancelled);  // twice: at once. Children die with us
+    if (!town.draining()) api.drain({});
   };
   loop.OnSignal(SIGTERM, stop);
   loop.OnSignal(SIGINT, stop);

@@ -110,8 +110,6 @@ class Database {
     return number;
   }
 
-  [[nodiscard]] bool changed() const { return sqlite3_changes64(handle_.get()) != 0; }
-
   [[nodiscard]] Error Failure() const {
     const int result = sqlite3_extended_errcode(handle_.get());
     const int reason = sqlite3_system_errno(handle_.get());
@@ -389,13 +387,43 @@ void Store::ReserveLater(std::string counter, uint64_t count, std::function<void
                  });
 }
 
+namespace {
+
+Status WriteAgent(Database& database, const AgentRecord& record) {
+  return database.Run(
+      "INSERT INTO agents (id, spec, state, deleted) VALUES (?1, ?2, ?3, ?4)"
+      " ON CONFLICT (id) DO UPDATE SET spec = ?2, state = ?3, deleted = ?4",
+      record.id, record.spec, record.state, int64_t{record.deleted});
+}
+
+Status WriteMessage(Database& database, const MessageRecord& record) {
+  return database.Run(
+      "INSERT INTO messages (id, agent, body, state, run) VALUES (?1, ?2, ?3, ?4, ?5)"
+      " ON CONFLICT (id) DO UPDATE SET agent = ?2, body = ?3, state = ?4, run = ?5",
+      record.id, record.agent, record.body, record.state, record.run);
+}
+
+}  // namespace
+
+template <typename Found, typename Read>
+void Store::Ask(Read read, std::function<void(Result<Found>)> done) {
+  auto found = std::make_shared<Found>();
+  state_->Submit([read = std::move(read), found](Database& database) { return read(database, *found); },
+                 [found, done = std::move(done)](const Status& status) {
+                   done(status.ok() ? Result<Found>(std::move(*found)) : Result<Found>(status.error()));
+                 });
+}
+
 void Store::PutAgent(AgentRecord record, Done done) {
+  state_->Submit([record = std::move(record)](Database& database) { return WriteAgent(database, record); },
+                 std::move(done));
+}
+
+void Store::PutAgent(AgentRecord record, MessageRecord first, Done done) {
   state_->Submit(
-      [record = std::move(record)](Database& database) {
-        return database.Run(
-            "INSERT INTO agents (id, spec, state, deleted) VALUES (?1, ?2, ?3, ?4)"
-            " ON CONFLICT (id) DO UPDATE SET spec = ?2, state = ?3, deleted = ?4",
-            record.id, record.spec, record.state, int64_t{record.deleted});
+      [record = std::move(record), first = std::move(first)](Database& database) {
+        Status status = WriteAgent(database, record);
+        return status.ok() ? WriteMessage(database, first) : status;
       },
       std::move(done));
 }
@@ -410,31 +438,20 @@ void Store::DeleteAgent(std::string id, Done done) {
       std::move(done));
 }
 
-void Store::AddMessage(MessageRecord record, std::function<void(Result<bool>)> done) {
-  auto added = std::make_shared<bool>(false);
-  state_->Submit(
-      [record = std::move(record), added](Database& database) {
-        Status status = database.Run(
-            "INSERT INTO messages (id, agent, body, state, run) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO NOTHING",
-            record.id, record.agent, record.body, record.state, record.run);
-        *added = database.changed();
-        return status;
+void Store::AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+  Ask<std::optional<MessageRecord>>(
+      [record = std::move(record)](Database& database, std::optional<MessageRecord>& there) {
+        Status status = database.Query(
+            "SELECT id, agent, body, state, run, made FROM messages WHERE id = ?",
+            [&there](sqlite3_stmt* row) { there = MessageOf(row); }, record.id);
+        return status.ok() && !there ? WriteMessage(database, record) : status;
       },
-      [added, done = std::move(done)](const Status& status) {
-        done(status.ok() ? Result<bool>(*added) : Result<bool>(status.error()));
-      });
+      std::move(done));
 }
 
 void Store::PutMessage(MessageRecord record, Done done) {
-  state_->Submit(
-      [record = std::move(record)](Database& database) {
-        return database.Run(
-            "INSERT INTO messages (id, agent, body, state, run) VALUES (?1, ?2, ?3, ?4, ?5)"
-            " ON CONFLICT (id) DO UPDATE SET agent = ?2, body = ?3, state = ?4, run = ?5",
-            record.id, record.agent, record.body, record.state, record.run);
-      },
-      std::move(done));
+  state_->Submit([record = std::move(record)](Database& database) { return WriteMessage(database, record); },
+                 std::move(done));
 }
 
 void Store::EndMessage(std::string id, std::string state, std::string run, Done done) {
@@ -499,15 +516,6 @@ void Store::PutAnswer(AnswerRecord record, Done done) {
 }
 
 // ------------------------------------------------------------------------------------------------- reading
-
-template <typename Found, typename Read>
-void Store::Ask(Read read, std::function<void(Result<Found>)> done) {
-  auto found = std::make_shared<Found>();
-  state_->Submit([read = std::move(read), found](Database& database) { return read(database, *found); },
-                 [found, done = std::move(done)](const Status& status) {
-                   done(status.ok() ? Result<Found>(std::move(*found)) : Result<Found>(status.error()));
-                 });
-}
 
 void Store::ListRuns(std::string agent, uint64_t before, size_t limit,
                      std::function<void(Result<std::vector<RunRecord>>)> done) {

@@ -79,9 +79,11 @@ class Store {
 
   // --- any time; on disk when `done` runs with success
   void PutAgent(AgentRecord record, Done done);
+  // Both or neither: an agent and its first message.
+  void PutAgent(AgentRecord record, MessageRecord first, Done done);
   void DeleteAgent(std::string id, Done done);  // with its messages and runs
-  // False where a message of that id is there already, which stays as it is.
-  void AddMessage(MessageRecord record, std::function<void(Result<bool>)> done);
+  // Nothing, or the message of that id that is there already, and stays as it is.
+  void AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done);
   void PutMessage(MessageRecord record, Done done);
   // Ended: its state, and the run that it was in. The newest kMaxEnded of an agent are kept.
   void EndMessage(std::string id, std::string state, std::string run, Done done);

@@ -286,7 +286,9 @@ uint64_t Town::NextEpoch() {
 // ------------------------------------------------------------------------------------------------- agents
 
 Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Agent::Done done) {
-  if (Agent* there = Find(spec.id); there && !made_by.empty() && there->made_by() == made_by) {
+  if (Agent* there = Find(spec.id); there && !made_by.empty() && there->made_by() == made_by &&
+                                    !there->deleted() &&
+                                    clock_.WallMs() - there->created_ms() < Store::kAnswerMs) {
     done({});
     return there;
   }
@@ -358,7 +360,8 @@ Status Town::Delete(const std::string& id, bool purge, Agent::Done done) {
   if (purge) {
     done = [this, id, done = std::move(done)](const Status& status) {
       done(status);
-      if (status) PurgeOnceEnded(id);
+      const Agent* there = status ? Find(id) : nullptr;
+      if (there && there->purge()) PurgeOnceEnded(id);  // not one that was made anew meanwhile
     };
   }
   Status accepted = agent->Delete(purge, std::move(done));
@@ -489,7 +492,7 @@ void Town::LookAfterDrain() {
   if (now >= drain_deadline_ms_ && !std::exchange(drain_stops_, true)) {
     for (auto& [id, agent] : agents_) {
       if (!agent->has_process()) continue;
-      if (agent->run() && agent->has_turns() && agent->state() != Agent::State::kStopping) {
+      if (agent->run()) {
         unfinished_.push_back("agent " + id + ": its run " + agent->run()->id + " did not end in time");
       }
       agent->Shutdown(Agent::kDefaultGraceMs);

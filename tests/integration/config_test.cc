@@ -213,7 +213,9 @@ TEST(Drain, TakesTheTimeItWasGiven) {
   EXPECT_EQ(daemon.Post("/drain", R"({"timeout_ms":600000})").status, 202);
   EXPECT_EQ(daemon.Post("/drain").status, 202);  // asked twice: as before
   EXPECT_EQ(daemon.Wait(500), -1000);
-  daemon.Signal(SIGTERM);  // a signal on top of it: at once
+  daemon.Signal(SIGTERM);  // the first signal asks for what is under way
+  EXPECT_EQ(daemon.Wait(500), -1000);
+  daemon.Signal(SIGTERM);  // the second: at once
   EXPECT_EQ(daemon.Wait(), 130);
 }
 

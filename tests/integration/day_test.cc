@@ -383,6 +383,10 @@ class FaultyDisk : public Day, public testing::WithParamInterface<const char*> {
     Call(daemon, "POST", "/agents/worker/restart");
     Say(daemon, "worker");
     RemoveOne(daemon);
+    Say(daemon, "sleeper", R"(,"delay_ms":1500)");
+    HttpAnswer back = Call(daemon, "DELETE", "/agents/sleeper/queue/" + sent_.back().message_id);
+    if (Done(back)) sent_.back().taken_back = true;
+    if (!Done(back)) sent_.pop_back();  // nobody knows, and it may have been
   }
 };
 

@@ -1,6 +1,7 @@
 // Messages that wait for their time, are taken back, sent twice with one key; and what is remembered of them
 // (control/API.md, "Messages").
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <string>
 #include <vector>
@@ -114,6 +115,46 @@ TEST(Messages, OverdueOnesFireOnceAndInOrderAfterARestart) {
   ASSERT_EQ(daemon.WaitFor("a1", "until=idle").status, 200);
   EXPECT_EQ(Texts(daemon), all);
   EXPECT_EQ(daemon.Get("/agents/a1").Field("scheduled"), "1");
+}
+
+TEST(Messages, WhatWasDueKeepsItsOrderThroughARestart) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  const int64_t now = SystemClock().WallMs();
+  for (const char* late : {"third", "second", "first"}) {
+    const int64_t at = now + 300 + (late[0] == 't' ? 200 : late[0] == 's' ? 100 : 0);
+    Say(daemon, late, R"(,"run_at":")" + FormatTime(at) + "\"");
+  }
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("queue_depth") == "3"; }));
+  daemon.Kill();
+  WriteFile(daemon.data_dir() + "/gate", "");
+  daemon.Start();
+  EXPECT_TRUE(UntilTexts(daemon, {"gated", "first", "second", "third"}));
+}
+
+TEST(Messages, AKeyIsFreeAgainWhenItsDayIsOver) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1"));
+  const Headers key = {{"Idempotency-Key", "nightly"}};
+  auto say = [&] { return daemon.Call("POST", "/agents/a1/message", R"({"text":"night"})", key); };
+  const std::string first = say().Field("message_id");
+  ASSERT_TRUE(UntilTexts(daemon, {"night"}));
+  ASSERT_EQ(daemon.WaitFor("a1", "until=idle").status, 200);
+  daemon.Kill();
+  sqlite3* file = nullptr;
+  ASSERT_EQ(sqlite3_open((daemon.data_dir() + "/reeve.db").c_str(), &file), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(file,
+                         "UPDATE answers SET made_ms = made_ms - 90000000;"
+                         "UPDATE messages SET body = json_set(body, '$.queued_ms', 1)",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(file);
+  daemon.Start();
+  HttpAnswer second = say();
+  EXPECT_EQ(second.status, 202);
+  EXPECT_NE(second.Field("message_id"), first);
+  EXPECT_TRUE(UntilTexts(daemon, {"night", "night"}));
 }
 
 TEST(Messages, WhatAStopHoldsNoRestartSetsFree) {

@@ -214,7 +214,9 @@ TEST(Wake, TheRunOfASteeredMessageIsTheOneItWentInto) {
        R"(< {"method":"turn/started",)" + turn + "inProgress\"}}}", "> turn/steer",
        R"(< {"id":4,"result":{"turnId":"t"}})", R"(< {"method":"turn/completed",)" + turn + "completed\"}}}"},
       R"(,"prompt":"go")");
-  ASSERT_TRUE(UntilState(daemon, "running"));
+  // Before that codex would not be steered.
+  ASSERT_TRUE(Eventually(
+      [&] { return daemon.Get("/agents/a1/transcript").body.find("turn/started") != std::string::npos; }));
   const std::string message = Say(daemon, "left a bit", "steer").Field("message_id");
   HttpAnswer run = daemon.WaitFor("a1", "until=terminal&message_id=" + message);
   EXPECT_EQ(run.status, 200) << run.body;
@@ -243,6 +245,65 @@ TEST(Wake, AQuestionOutsideATurnBeginsNoRun) {
   ASSERT_TRUE(UntilState(daemon, "idle"));
   EXPECT_EQ(Say(daemon, "work").status, 202);
   ASSERT_TRUE(UntilCount(daemon, "run.completed", 1));
+}
+
+// --- between two words
+
+TEST(Wake, WhatComesWhileTheProcessEndsStartsTheNext) {
+  Daemon daemon;
+  WriteFile(daemon.data_dir() + "/a1.sh", R"(
+trap 'until [ -e )" + daemon.data_dir() + R"(/gate ]; do sleep 0.02; done; exit 0' TERM
+while :; do read -r -t 0.05 line && { echo '{"type":"run.started"}'; echo '{"type":"run.completed"}'; }; done
+)");
+  daemon.Create(R"({"id":"a1","kind":"jsonl","kind_options":{"turns":true},"command":["/bin/bash",")" +
+                daemon.data_dir() + R"(/a1.sh"],"limits":{"idle_ms":50}})");
+  ASSERT_TRUE(UntilState(daemon, "stopping"));
+  EXPECT_EQ(Say(daemon, "come back").status, 202);
+  WriteFile(daemon.data_dir() + "/gate", "");
+  EXPECT_TRUE(UntilCount(daemon, "run.completed", 1));
+}
+
+TEST(Wake, WhatComesAfterAPersonsInterruptIsWhatIsDoneInstead) {
+  Daemon daemon;
+  WriteFile(daemon.data_dir() + "/a1.sh", R"(
+trap 'stop=1' INT
+while read -r line; do
+  echo '{"type":"run.started"}'
+  stop=
+  case "$line" in
+    first) until [ "$stop" ] && [ -e )" + daemon.data_dir() +
+                                              R"(/gate ]; do sleep 0.02; done
+           echo '{"type":"run.cancelled"}' ;;
+    *) echo '{"type":"run.completed"}' ;;
+  esac
+done
+)");
+  daemon.Create(
+      R"({"id":"a1","kind":"jsonl","kind_options":{"turns":true},"prompt":"first","command":["/bin/bash",")" +
+      daemon.data_dir() + R"(/a1.sh"]})");
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  EXPECT_EQ(Say(daemon, "waits").status, 202);
+  EXPECT_EQ(daemon.Post("/agents/a1/interrupt").status, 202);
+  EXPECT_EQ(Say(daemon, "instead").status, 202);
+  EXPECT_EQ(Count(daemon, "run.cancelled"), 0U);
+  WriteFile(daemon.data_dir() + "/gate", "");
+  // And when it has completed the rest follows.
+  EXPECT_TRUE(Eventually([&] {
+    return Fields(daemon, "user.message", "data.text") == Strings({"first", "instead", "waits"});
+  }));
+}
+
+TEST(Wake, AStartAfterAStopUndoesItsPause) {
+  Daemon daemon;
+  daemon.Create(Gated(daemon, R"(,"prompt":"first")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  EXPECT_EQ(Say(daemon, "second").status, 202);
+  EXPECT_EQ(daemon.Post("/agents/a1/stop").status, 202);
+  EXPECT_EQ(daemon.Post("/agents/a1/start").status, 202);
+  WriteFile(daemon.data_dir() + "/gate", "");
+  EXPECT_TRUE(Eventually([&] {
+    return Fields(daemon, "user.message", "data.text") == Strings({"first", "second"});
+  }));
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ struct Model {
   void EndRun(bool completed, bool failed_run) {
     if (!run) return;
     run = false;
-    if (failed_run || (!completed && by_person)) Pause();
+    if (failed_run) Pause();
     if (completed) Resume();
   }
   void Gone() {
@@ -114,15 +114,20 @@ struct Model {
     TakeNext();
   }
   void Stop() {
-    if (!waiting.empty()) Pause();
+    if (!waiting.empty() || run) Pause();
     if (alive()) failed = false;
     by_person = true;
     EndRun(false, false);
     backoff = false;
     Gone();
   }
+  void Interrupt() {
+    if (!by_person) Pause();
+    by_person = true;
+  }
   void Restart() {
     if (!alive()) return Start();
+    if (run && !by_person) Pause();
     by_person = true;
     EndRun(false, false);
     Gone();
@@ -160,7 +165,7 @@ struct Model {
   }
   void Exits(bool broken) {  // of itself
     const bool not_ready = process == Process::kStarting;
-    if (run) Pause();  // it failed; or was cancelled, by a person's interrupt
+    if (run && !by_person) Pause();  // it failed; what a person had interrupted is cancelled
     run = false;
     Gone();
     failed = broken || not_ready;
@@ -279,7 +284,7 @@ class AgentModel : public testing::Test {
       case 3:
         note("interrupt");
         EXPECT_EQ(agent.Interrupt().ok(), model.run);
-        if (model.run) model.by_person = true;
+        if (model.run) model.Interrupt();
         return;
       case 4:
       case 5:

@@ -135,16 +135,17 @@ TEST_F(StoreTest, AnAgentGoesWithItsMessages) {
 
 TEST_F(StoreTest, AMessageIsAddedOnce) {
   auto store = Open();
-  std::vector<bool> added;
+  std::vector<std::string> there;
   for (const char* body : {"{}", "{\"other\":1}"}) {
     EXPECT_TRUE(Await([&](const Store::Done& done) {
-      store->AddMessage({"m1", "a", body, "queued"}, [&added, done](const Result<bool>& result) {
-        added.push_back(result.ok() && *result);
-        done({});
-      });
+      store->AddMessage({"m1", "a", body, "queued"},
+                        [&there, done](const Result<std::optional<MessageRecord>>& found) {
+                          there.push_back(*found ? (*found)->body : "added");
+                          done({});
+                        });
     }));
   }
-  EXPECT_EQ(added, (std::vector<bool>{true, false}));
+  EXPECT_EQ(there, (std::vector<std::string>{"added", "{}"}));
   EXPECT_EQ(store->LoadMessages()->at(0).body, "{}");
 }
 
@@ -182,14 +183,14 @@ TEST_F(StoreTest, OfWhatHasEndedTheNewestIsKept) {
 TEST_F(StoreTest, AFileOfTheFirstSchemaIsUpgraded) {
   {
     RunSql(path_,
-            "CREATE TABLE agents (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,"
-            " state TEXT NOT NULL, deleted INTEGER NOT NULL);"
-            "CREATE TABLE messages (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL,"
-            " body TEXT NOT NULL, state TEXT NOT NULL);"
-            "CREATE INDEX messages_agent ON messages (agent);"
-            "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
-            "INSERT INTO messages (id, agent, body, state) VALUES ('m1', 'a', '{}', 'starting');"
-            "PRAGMA user_version=1; PRAGMA application_id=1919247734;");
+           "CREATE TABLE agents (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,"
+           " state TEXT NOT NULL, deleted INTEGER NOT NULL);"
+           "CREATE TABLE messages (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL,"
+           " body TEXT NOT NULL, state TEXT NOT NULL);"
+           "CREATE INDEX messages_agent ON messages (agent);"
+           "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
+           "INSERT INTO messages (id, agent, body, state) VALUES ('m1', 'a', '{}', 'starting');"
+           "PRAGMA user_version=1; PRAGMA application_id=1919247734;");
   }
   auto store = Open();
   ASSERT_TRUE(store);
