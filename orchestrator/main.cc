@@ -303,7 +303,11 @@ int Serve(const ServeOptions& options) {
   loop.OnSignal(SIGTERM, stop);
   loop.OnSignal(SIGINT, stop);
   loop.OnSignal(SIGHUP, [&live] { (void)live.Reload(); });
-  loop.OnSignal(SIGUSR2, [&handover] { handover.Begin("", [](const Result<std::string>&) {}); });
+  loop.OnSignal(SIGUSR2, [&handover] {
+    handover.Begin("", [](const Result<std::string>& tried) {
+      if (!tried) log::Warning("handover: {}", tried.error().message);
+    });
+  });
 
   if (handed_over) {
     town.Resume();
