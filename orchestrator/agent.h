@@ -197,9 +197,10 @@ class Agent final : private AgentHost {
   // --- for the town
   void Spawn();
   // For a drain, once it has no process: what it has not committed in its workspace is kept, where that is
-  // configured (Git::Options::wip). `begin` says that it may begin; true while it is under way or still to
-  // come.
-  bool KeepWork(bool begin, int64_t timeout_ms);
+  // configured (Git::Options::wip). `begin` says that it may begin. kWaits: it did not yet, for the process
+  // or for `begin`.
+  enum class Keeping { kNothing, kWaits, kSaves };
+  Keeping KeepWork(bool begin, int64_t timeout_ms);
   // The log was committed, or could not be (disk full): the child's output is read or left in the pipe.
   void OnCommit(bool committed);
 

@@ -35,10 +35,11 @@ bool Agent::WorkspaceReady() {
   return false;
 }
 
-bool Agent::KeepWork(bool begin, int64_t timeout_ms) {
+Agent::Keeping Agent::KeepWork(bool begin, int64_t timeout_ms) {
   if (deleted_ || work_ == Work::kNone || context_.shop->git.options().wip == Git::Options::Wip::kOff)
-    return false;
-  if (child_ || work_ == Work::kSaving || !begin) return true;
+    return Keeping::kNothing;
+  if (work_ == Work::kSaving) return Keeping::kSaves;
+  if (child_ || !begin) return Keeping::kWaits;
   work_ = Work::kSaving;
   workspace_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {
     work_ = Work::kNone;
@@ -56,7 +57,7 @@ bool Agent::KeepWork(bool begin, int64_t timeout_ms) {
                                     .Take());
     }
   });
-  return true;
+  return Keeping::kSaves;
 }
 
 }  // namespace reeve

@@ -503,9 +503,9 @@ void Town::LookAfterDrain() {
   size_t saving = 0;  // each is a handful of gits
   bool waits = false;
   for (auto& [id, agent] : agents_) {
-    const bool saves = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
-    if (saves) ++saving;
-    if (!saves && !agent->has_process()) continue;
+    const Agent::Keeping kept = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
+    if (kept == Agent::Keeping::kSaves) ++saving;
+    if (kept == Agent::Keeping::kNothing && !agent->has_process()) continue;
     waits = true;
     if (left_ms > 0) continue;
     const char* what =

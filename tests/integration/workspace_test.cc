@@ -524,6 +524,19 @@ TEST_F(WorkspaceTest, ADrainKeepsUncommittedWork) {
   EXPECT_EQ(NamesIn(daemon.data_dir() + "/workspaces"), (std::set<std::string>{"a1", "clean"}));
 }
 
+// Agents that take their time to end do not hold up the work of one that has.
+TEST_F(WorkspaceTest, ADrainKeepsWorkWhileOthersStillRun) {
+  Daemon daemon(Options({"--workspace-wip", "commit", "--drain-timeout", "10m"}));
+  for (int i = 0; i < 9; ++i)
+    daemon.Create(Spec("a" + std::to_string(i), "trap '' TERM; echo at work; while :; do sleep 1; done"));
+  daemon.Create(Spec("z", "echo mine > mine; echo at work; exec sleep 600"));
+  for (const char* id : {"a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "z"})
+    ASSERT_TRUE(Eventually([&] { return Said(daemon, id).find("at work\n") != std::string::npos; })) << id;
+  daemon.Signal(SIGTERM);
+  EXPECT_TRUE(
+      Eventually([&] { return First(daemon, "workspace.saved", "data.branch", "z") == "reeve/z/wip"; }));
+}
+
 TEST_F(WorkspaceTest, NothingThatAnAgentWroteRunsWhenItsWorkIsKept) {
   const std::string ran = dir.path() + "/ran";
   Daemon daemon(Options({"--workspace-wip", "push"}));
