@@ -473,7 +473,7 @@ void Town::SyncLogs() {
         }
         shared->clear();
       },
-      [this] { syncing_ = false; }, Loop::Loss::kHarmless);  // SettleLogs syncs, too
+      [this] { syncing_ = false; });  // SettleLogs no longer knows of these
 }
 
 // -------------------------------------------------------------------------------------------------- drain
