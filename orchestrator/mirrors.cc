@@ -38,7 +38,10 @@ void RemoveLeftOvers(const std::string& path) {
       (void)::fts_set(walk.get(), entry, FTS_SKIP);
     if (entry->fts_info != FTS_F) continue;
     const bool object = std::string_view(entry->fts_path).starts_with(path + "/objects/");
-    if (object ? name.starts_with("tmp_") : name.ends_with(".lock")) (void)::unlink(entry->fts_accpath);
+    const bool ours = entry->fts_level == 1 && name.starts_with(kHalfWritten);
+    const bool gits = entry->fts_level == 1 && name == "packed-refs.new";  // refs may be named so, below
+    if (ours || gits || (object ? name.starts_with("tmp_") : name.ends_with(".lock")))
+      (void)::unlink(entry->fts_accpath);
   }
 }
 

@@ -205,6 +205,20 @@ TEST_F(WorkspaceTest, BorrowedObjectsStayWhenUpstreamDropsThem) {
             "one\n");
 }
 
+// A git that was killed while it wrote them, or a daemon.
+TEST_F(WorkspaceTest, DraftsInAMirrorDoNotStopTheNextFetch) {
+  Daemon daemon(Options());
+  daemon.Create(Spec("a1", "echo works"));
+  EXPECT_EQ(Output(daemon, "a1"), "works\n");
+  const std::string mirror =
+      daemon.data_dir() + "/mirrors/" + *NamesIn(daemon.data_dir() + "/mirrors").begin();
+  Shell(mirror, "git pack-refs --all; echo half > packed-refs.new; echo half > .new-0123456789abcdef");
+  Shell(dir.path() + "/repo.git", "git branch -D feature");
+  daemon.Create(Spec("a2", "echo works"));
+  EXPECT_EQ(Output(daemon, "a2"), "works\n") << daemon.Get("/agents/a2").body;
+  EXPECT_EQ(Shell(mirror, "git branch --list feature; ls -A | grep new || true"), "");
+}
+
 // --- refusals
 
 TEST_F(WorkspaceTest, RefusalsNameTheFieldAndKeepNoSecret) {
