@@ -18,6 +18,7 @@ namespace {
 constexpr size_t kMaxLineBytes = 400;  // of its stderr: for people
 constexpr size_t kLastLines = 6;
 constexpr int64_t kProgressMs = 1'000;
+constexpr int64_t kPhaseMs = 100;    // phases are the server's words: it may change them in each line
 constexpr int64_t kGraceMs = 2'000;  // on TERM git removes its locks and drafts
 constexpr size_t kLeastSecret = 4;
 
@@ -90,7 +91,8 @@ struct Git::Running {
     });
   }
   void TakeProgress(const Progress& progress, int64_t now_ms) {
-    if (!command.on_progress || (progress.phase == phase && now_ms - told_ms < kProgressMs)) return;
+    const int64_t pause_ms = progress.phase == phase ? kProgressMs : kPhaseMs;
+    if (!command.on_progress || now_ms - told_ms < pause_ms) return;
     phase = progress.phase;
     told_ms = now_ms;
     command.on_progress(phase, std::min(progress.percent, 100));

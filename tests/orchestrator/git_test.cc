@@ -57,14 +57,27 @@ TEST_F(GitTest, ReadsNoConfigurationAndSpeaksTheProtocolsOfItsReach) {
 TEST_F(GitTest, TellsProgressAndTheLastWords) {
   Git git({loop, reaper}, {});
   Git::Command command = Script(
-      "printf 'remote: Counting objects:  42%% (1/2)\\rremote: Counting objects: 100%% (2/2), done.\\n"
-      "Receiving objects: 7%%\\nnot: a 5 percent\\nwhy it failed\\n' >&2; exit 3");
+      "printf 'remote: Counting objects:  42%% (1/2)\\rremote: Counting objects: 100%% (2/2), done.\\n' >&2; "
+      "sleep 0.2; "
+      "printf 'Receiving objects: 7%%\\nnot: a 5 percent\\nwhy it failed\\n' >&2; exit 3");
   std::vector<std::pair<std::string, int>> told;
   command.on_progress = [&told](const std::string& phase, int percent) { told.emplace_back(phase, percent); };
   EXPECT_THAT(Outcome(git, std::move(command)), HasSubstr("not: a 5 percent\nwhy it failed"));
   // Once a second while the phase stays the same.
   EXPECT_EQ(told,
             (std::vector<std::pair<std::string, int>>{{"Counting objects", 42}, {"Receiving objects", 7}}));
+}
+
+TEST_F(GitTest, PhasesThatAServerInventsAreNotAllTold) {
+  Git git({loop, reaper}, {});
+  Git::Command command =
+      Script("for i in 1 2 3 4 5 6 7 8 9; do for word in a b c d e; do echo \"$word: $i%\"; done; done >&2");
+  int64_t told = 0;
+  command.on_progress = [&told](const std::string&, int) { ++told; };
+  const int64_t began_ms = loop.NowMs();
+  EXPECT_EQ(Outcome(git, std::move(command)), "");
+  EXPECT_GE(told, 1);
+  EXPECT_LE(told, 2 + (loop.NowMs() - began_ms) / 100);
 }
 
 TEST_F(GitTest, AnErrorHoldsNoSecretOfTheCredentials) {
