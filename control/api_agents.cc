@@ -180,8 +180,16 @@ void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
   reply.Send(Response::Json(200, JsonObject().SetRaw("approvals", approvals.Take()).Take()));
 }
 
-void Decide(ApiContext& api, const Request& request, Reply reply) {
+// What an agent asks a person, it may not answer itself.
+Result<Agent*> FindAskingAgent(const ApiContext& api, const Request& request) {
   auto agent = FindLiveAgent(api, request);
+  if (agent && request.caller && request.caller->agent == (*agent)->id())
+    return Error{"forbidden", "agent " + (*agent)->id() + " may not answer what it asks itself"};
+  return agent;
+}
+
+void Decide(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAskingAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto body = ReadBody(request, {"decision", "reason", "input"});
   if (!body) return reply.Send(Response::Problem(body.error()));
@@ -209,7 +217,7 @@ void Decide(ApiContext& api, const Request& request, Reply reply) {
 }
 
 void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
+  auto agent = FindAskingAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto body = ReadBody(request, {"action", "content"});
   if (!body) return reply.Send(Response::Problem(body.error()));

@@ -38,7 +38,8 @@ struct Request {
   // Filled in by auth, before the handler runs.
   struct Caller {
     Scope scope = Scope::kView;
-    uint64_t token = 0;  // names the bearer token; never its text
+    uint64_t token = 0;      // names the bearer token; never its text
+    std::string agent = {};  // whose own token it is; empty: no agent's
   };
   std::optional<Caller> caller;
 

@@ -137,12 +137,12 @@ std::optional<Request::Caller> Tokens::Find(std::string_view presented) const {
   auto own = agents_.find(hash);
   if (!found && own != agents_.end()) found = &own->second;
   if (!found) return std::nullopt;
-  return Request::Caller{found->scope, found->id()};
+  return Request::Caller{found->scope, found->id(), found->agent};
 }
 
 void Tokens::Grant(const std::string& agent, std::string_view token, Scope scope) {
   (void)Revoke(agent);
-  const Token own{Sha256(token), scope};
+  const Token own{Sha256(token), scope, agent};
   agents_.insert_or_assign(own.hash, own);
   hash_of_agent_[agent] = own.hash;
 }
@@ -195,7 +195,7 @@ Result<Tokens::Token> Tokens::MakeToken(std::string_view text, Scope scope, cons
   if (!std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
     return Invalid(where, "a token is of printable ASCII characters without spaces");
   }
-  return Token{Sha256(text), scope};
+  return Token{Sha256(text), scope, {}};
 }
 
 }  // namespace reeve

@@ -51,6 +51,7 @@ class Tokens {
   struct Token {
     std::array<unsigned char, 32> hash;
     Scope scope;
+    std::string agent;  // whose it is; empty: a configured one
     [[nodiscard]] uint64_t id() const;
   };
   Tokens() = default;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,27 @@ TEST(Approval, IsShownListedAndAnsweredOnce) {
       Fields(daemon, "run.*,approval.*,tool.started", "type"),
       (Strings{"run.started", "tool.started", "approval.requested", "approval.resolved", "run.completed"}));
   EXPECT_EQ(daemon.Get("/approvals").body, R"({"approvals":[]})");
+}
+
+// Its own token says who it is.
+TEST(Approval, IsNotTheAgentsOwnToGive) {
+  Daemon daemon;
+  Create(daemon, "a1", kOneQuestion, R"(,"api":"operate")");
+  Create(daemon, "boss", {"> prompt", kTurn, kEnd}, R"(,"api":"operate")");
+  ASSERT_TRUE(UntilState(daemon, "needs_input"));
+  auto decide = [&daemon](const std::string& caller) {
+    std::string token = ReadFile(daemon.data_dir() + "/agents/" + caller + "/token");
+    token.resize(std::min<size_t>(token.find('\n'), token.size()));
+    HttpConnection connection(daemon.address());
+    return connection.Call("POST", "/agents/a1/approvals/p1", R"({"decision":"allow_once"})",
+                           {{"Authorization", "Bearer " + token}});
+  };
+  const HttpAnswer own = decide("a1");
+  EXPECT_EQ(own.status, 403) << own.wire;
+  EXPECT_EQ(own.Field("code"), "forbidden");
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("pending_approvals"), "1");
+  EXPECT_EQ(decide("boss").status, 200);
+  EXPECT_TRUE(UntilEvent(daemon, "run.completed"));
 }
 
 TEST(Approval, ThatNobodyAnswersIsDeniedAtItsDeadlineAndTheAgentGoesOn) {
