@@ -367,12 +367,15 @@ std::vector<ListenerState> Server::HandOver(std::vector<int>& keep) const {
   return saved;
 }
 
-Result<std::map<std::string, std::string>> Server::Inherit(const std::vector<ListenerState>& earlier,
-                                                           const std::vector<std::string>& wanted) {
+std::map<std::string, std::string> Server::Inherit(const std::vector<ListenerState>& earlier,
+                                                   const std::vector<std::string>& wanted) {
   std::map<std::string, std::string> addresses;
   for (const ListenerState& saved : earlier) {
     auto bound = AdoptDescriptor(saved.url, saved.fd);
-    if (!bound.ok()) return bound.error();
+    if (!bound.ok()) {
+      log::Failure("{}", bound.error().message);
+      continue;
+    }
     auto listener = std::make_unique<Listener>();
     listener->unix_socket = bound->unix_socket;
     listener->url = saved.url;
@@ -384,7 +387,10 @@ Result<std::map<std::string, std::string>> Server::Inherit(const std::vector<Lis
       log::Info("no longer listening on {}", saved.address);
       continue;
     }
-    if (auto added = state_->Add(std::move(listener), std::move(bound->socket)); !added) return added.error();
+    if (auto added = state_->Add(std::move(listener), std::move(bound->socket)); !added) {
+      log::Failure("{}", added.error().message);
+      continue;
+    }
     addresses.emplace(saved.url, saved.address);
   }
   return addresses;

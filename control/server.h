@@ -51,9 +51,9 @@ class Server {
   // The listening sockets; their descriptors are added to `keep`.
   [[nodiscard]] std::vector<ListenerState> HandOver(std::vector<int>& keep) const;
   // Goes on with those that are still wanted, and closes the others. Returns the addresses by their URLs, for
-  // which no Listen is needed.
-  Result<std::map<std::string, std::string>> Inherit(const std::vector<ListenerState>& earlier,
-                                                     const std::vector<std::string>& wanted);
+  // which no Listen is needed. A socket that cannot be taken over is logged.
+  std::map<std::string, std::string> Inherit(const std::vector<ListenerState>& earlier,
+                                             const std::vector<std::string>& wanted);
   // As Drain, but who comes now waits in the backlog: for the next image, or until Release.
   void Hold(std::function<void()> quiet);
   void Release();

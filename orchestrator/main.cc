@@ -246,21 +246,23 @@ int Serve(const ServeOptions& options) {
   server = std::make_unique<Server>(loop, Server::Limits{}, Guard(gate, router, idempotency));
 
   RuntimeFile runtime{static_cast<int>(getpid()), {}, REEVE_VERSION};
-  auto inherited = server->Inherit(earlier->listeners, config.listen);
-  if (!inherited) return Refuse(inherited.error());
+  const auto inherited = server->Inherit(earlier->listeners, config.listen);
   for (const std::string& url : config.listen) {
-    const auto known = inherited->find(url);
-    auto listening = known == inherited->end() ? server->Listen(url) : known->second;
+    const auto known = inherited.find(url);
+    auto listening = known == inherited.end() ? server->Listen(url) : known->second;
     if (!listening && handed_over) {  // no reason to end agents that run
       log::Failure("{}", listening.error().message);
       continue;
     }
     if (!listening) return Refuse(listening.error());
-    if (known == inherited->end()) std::printf("reeve: listening on %s\n", listening->c_str());
+    if (known == inherited.end()) std::printf("reeve: listening on %s\n", listening->c_str());
     runtime.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
   }
   town.SetServer(LocalAddress(runtime.listen));
-  if (Status written = runtime.Write(config.data); !written) return Refuse(written.error());
+  if (Status written = runtime.Write(config.data); !written) {
+    if (!handed_over) return Refuse(written.error());
+    log::Failure("{}", written.error().message);
+  }
   std::fflush(stdout);
 
   Handover handover({loop, reaper, town, **store, options.arguments, options.program,
