@@ -230,6 +230,11 @@ Status TryHandover(int fd, const std::string& data_dir) {
   return {};
 }
 
+void HoldSignals() {
+  const sigset_t held = HeldSignals();
+  pthread_sigmask(SIG_BLOCK, &held, nullptr);
+}
+
 void LetSignalsIn() {
   const sigset_t held = HeldSignals();
   pthread_sigmask(SIG_UNBLOCK, &held, nullptr);

@@ -74,7 +74,9 @@ class Handover {
 // The data folder's store is opened for reading. Error "handover_state", or the store's.
 Status TryHandover(int fd, const std::string& data_dir);
 
-// Signals that came between the images, and were held back, arrive now.
+// Between these two the daemon's signals wait, rather than end a process that cannot handle them yet; those
+// that came meanwhile, between two images too, arrive in LetSignalsIn.
+void HoldSignals();
 void LetSignalsIn();
 
 // The path by which a program was started: argv[0], looked up as a shell does; a link stays one.

@@ -142,6 +142,7 @@ int Serve(const ServeOptions& options) {
   log::SetLevel(LogLevelOf(config));
   for (const std::string& warning : loaded->warnings) log::Warning("{}", warning);
   if (options.check_config) return CheckConfig(*loaded);
+  if (!options.handover_trial) HoldSignals();
   (void)std::signal(SIGPIPE, SIG_IGN);
   MakeUndumpable();
   RaiseDescriptorLimit();
@@ -314,9 +315,9 @@ int Serve(const ServeOptions& options) {
   if (handed_over) {
     town.Resume();
     reaper.Look();  // buries what ended in between
-    LetSignalsIn();
     log::Info("took over from reeve {}: {} agents", earlier->version, town.agents().size());
   }
+  LetSignalsIn();
   loop.Run();
   (void)std::remove((config.data + "/runtime.json").c_str());
   log::Info("stopped");

@@ -189,6 +189,16 @@ TEST_F(Reload, RetentionHoldsForLogsThatAreThere) {
   }));
 }
 
+// Whoever started it has read that it listens, no more.
+TEST(Signals, AreTakenAsSoonAsItListens) {
+  for (int round = 0; round < 20; ++round) {
+    Daemon daemon;
+    daemon.Signal(SIGHUP);
+    daemon.Signal(SIGTERM);
+    ASSERT_EQ(daemon.Wait(), 0) << "round " << round;
+  }
+}
+
 TEST(Drain, DoesWhatTermDoes) {
   Daemon daemon;
   daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
