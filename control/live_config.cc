@@ -72,7 +72,7 @@ Status CheckExposure(const Config& config, bool token_chosen) {
 }
 
 LiveConfig::LiveConfig(ConfigSources sources, Config running, Parts parts)
-    : sources_(std::move(sources)), running_(std::move(running)), parts_(parts) {}
+    : sources_(std::move(sources)), running_(std::move(running)), parts_(std::move(parts)) {}
 
 Result<ConfigChange> LiveConfig::Reload() {
   auto change = Take();
