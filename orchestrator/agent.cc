@@ -66,7 +66,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                           [this] { ReplaceProcess("interrupt_ignored", "the run was to end and went on"); }),
       save_again_(context.loop,
                   [this] {
-                    for (auto& write : std::exchange(unwritten_, {})) Insist(std::move(write));
+                    for (const auto& write : std::exchange(unwritten_, {})) Insist(write);
                     Advance();
                   }),
       due_(context.loop,

@@ -155,7 +155,7 @@ class Agent final : private AgentHost {
   // A message without an id gets one; one whose id this agent has had is not taken a second time.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
   // Takes back what has not begun. Errors "already_started", "message_not_found".
-  Status Cancel(const std::string& message_id, Done done);
+  Status Cancel(const std::string& message_id, const Done& done);
   // {paused, messages}: what waits, in order.
   [[nodiscard]] std::string QueueJson() const;
   // Takes over a changed spec; `changed` names the fields. Returns whether some of it waits for the next
@@ -277,7 +277,7 @@ class Agent final : private AgentHost {
   void PutBack(Message message);
   void FinishMessage(const std::string& message_id, Run::Status how, const std::string& run_id);
   void CancelMessages();
-  void Insist(std::function<void(Store::Done)> write);
+  void Insist(const std::function<void(Store::Done)>& write);
   void Steer(const Message& message);
   [[nodiscard]] bool CanSteer(const Message& message) const;
   void Requeue(Message message, const std::string& reason);

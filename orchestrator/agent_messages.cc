@@ -165,7 +165,7 @@ std::string Agent::QueueJson() const {
   return JsonObject().Set("paused", inbox_.paused()).SetRaw("messages", messages.Take()).Take();
 }
 
-Status Agent::Cancel(const std::string& message_id, Done done) {
+Status Agent::Cancel(const std::string& message_id, const Done& done) {
   const bool begun = (run_ && run_->Has(message_id)) || RunOfMessage(message_id) ||
                      steering_.count(message_id) != 0 || (taken_ && taken_->id == message_id);
   if (begun) return Error{"already_started", "message " + message_id + " has been started"};
@@ -264,7 +264,7 @@ void Agent::FinishMessage(const std::string& message_id, Run::Status how, const 
 }
 
 // A write that must come to pass, however long the disk is full.
-void Agent::Insist(std::function<void(Store::Done)> write) {
+void Agent::Insist(const std::function<void(Store::Done)>& write) {
   write(Guarded([this, write](const Status& status) {
     if (status) return;
     unwritten_.push_back(write);
@@ -320,8 +320,9 @@ void Agent::ListRuns(uint64_t before, size_t limit,
   std::vector<std::string> found;
   if (run_ && run_->number() < before) found.push_back(run_->ToJson());
   if (found.size() == limit) return done(std::move(found));
+  const size_t ended_ones = limit - found.size();
   context_.store.ListRuns(
-      id(), before, limit - found.size(),
+      id(), before, ended_ones,
       [found = std::move(found), done = std::move(done)](Result<std::vector<RunRecord>> ended) mutable {
         if (!ended) return done(ended.error());
         for (RunRecord& run : *ended) found.push_back(std::move(run.body));
