@@ -344,7 +344,7 @@ size_t JsonValue::size() const { return present() ? tree_->nodes[node_].size : 0
 
 JsonValue JsonValue::operator[](std::string_view key) const {
   JsonValue found;
-  if (!Is(JsonType::kObject) || size() == 0) return found;
+  if (!tree_ || !Is(JsonType::kObject) || size() == 0) return found;
   for (uint32_t at = node_ + 1; at != 0; at = tree_->nodes[at].next) {
     if (tree_->View(tree_->nodes[at].key) == key) found = {tree_, at};
   }
@@ -360,7 +360,7 @@ JsonValue JsonValue::At(size_t index) const {
 
 std::vector<JsonValue::Member> JsonValue::Members() const {
   std::vector<Member> members;
-  if (!Is(JsonType::kObject) || size() == 0) return members;
+  if (!tree_ || !Is(JsonType::kObject) || size() == 0) return members;
   members.reserve(size());
   for (uint32_t at = node_ + 1; at != 0; at = tree_->nodes[at].next) {
     members.push_back({tree_->View(tree_->nodes[at].key), {tree_, at}});
