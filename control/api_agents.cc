@@ -24,6 +24,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
     return reply.Send(Response::Problem({"invalid_request", "state: not a state of an agent"}));
   }
   const auto label = request.Query("label");
+  const auto title = request.Query("title");
   const std::string after(request.Query("page_token").value_or(""));
   size_t colon = label ? label->find(':') : 0;
   if (label && colon == std::string_view::npos) {
@@ -36,6 +37,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
     const Agent& agent = *at->second;
     if (agent.deleted() || (state && *state != agent.state())) continue;
+    if (title && agent.spec().title != *title) continue;
     if (label) {
       auto value = agent.spec().labels.find(std::string(label->substr(0, colon)));
       if (value == agent.spec().labels.end() || value->second != label->substr(colon + 1)) continue;

@@ -3,11 +3,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,10 +16,9 @@
 
 #include "control/api.h"
 #include "control/auth.h"
-#include "control/cli/agents.h"
-#include "control/cli/replay.h"
-#include "control/cli/run.h"
-#include "control/cli/upgrade.h"
+#include "control/cli/command_line.h"
+#include "control/cli/commands.h"
+#include "control/cli/console.h"
 #include "control/exports.h"
 #include "control/idempotency.h"
 #include "control/live_config.h"
@@ -341,32 +340,31 @@ std::string TypeName(const Setting& setting) {
   return choices;
 }
 
-void AddServe(CLI::App& app, ServeOptions& options) {
-  CLI::App* serve =
-      app.add_subcommand("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
-  serve->add_option("--config", options.config_file,
-                    "A TOML file of these settings. Default: " + DefaultConfigFile() + ", if it is there");
-  serve->add_flag("--check-config", options.check_config,
-                  "Print what it would go by and where each setting came from, and exit: 0, or 78");
-  serve->footer(
+void AddServe(Command root, ServeOptions& options) {
+  Command serve = root.Add("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
+  serve.Details(
       "Each setting is also a key of the file and, but for token_file, a variable REEVE_<KEY>: "
-      "--drain-timeout is\n"
-      "drain_timeout and REEVE_DRAIN_TIMEOUT. Flags win over the environment, which wins over the file.");
+      "--drain-timeout "
+      "is drain_timeout and REEVE_DRAIN_TIMEOUT. Flags win over the environment, which wins over the file.");
+  serve.Option("--config", options.config_file, "FILE", "A TOML file of these settings")
+      .Default(DefaultConfigFile() + ", if it is there");
+  serve.Flag("--check-config", options.check_config,
+             "Print what it would go by and where each setting came from, and exit: 0, or 78");
   for (const Setting& setting : Settings()) {
-    std::string help = setting.help;
-    help += setting.default_words ? std::string(". Default: ") + setting.default_words : "";
-    CLI::Option* option = serve->add_option(setting.flag, options.flags[setting.key], help);
-    if (setting.type != Setting::Type::kList) option->expected(1);
-    if (!setting.default_words) option->default_str(ShowSetting(setting, Config{}));
-    option->type_name(TypeName(setting));
+    serve
+        .Option(setting.flag, options.flags[setting.key], TypeName(setting), setting.help,
+                setting.type != Setting::Type::kList)
+        .Default(setting.default_words ? setting.default_words : ShowSetting(setting, Config{}));
   }
+  serve.Option("--handover", options.handover, 0, std::numeric_limits<int>::max(), "").Hidden();
+  serve.Flag("--handover-trial", options.handover_trial, "").Hidden();
+  serve.Example("reeve serve", "on http://127.0.0.1:8080; its token is in DATA/token");
+  serve.Example("reeve serve --listen unix:///run/reeve.sock --town prod", "on a socket of its own");
+  serve.Action([&options] { return Serve(options); });
 }
 
-void AddHandover(CLI::App& app, ServeOptions& options, int argc, char** argv) {
-  CLI::App* serve = app.get_subcommand("serve");
-  const std::string hidden;
-  serve->add_option("--handover", options.handover)->group(hidden);
-  serve->add_flag("--handover-trial", options.handover_trial)->group(hidden);
+// What another image of this process is called with.
+void KeepArguments(ServeOptions& options, int argc, char** argv) {
   options.program = ProgramPath(argc > 0 ? argv[0] : "");
   for (int i = 2; i < argc; ++i) {
     const std::string word = argv[i];
@@ -375,79 +373,23 @@ void AddHandover(CLI::App& app, ServeOptions& options, int argc, char** argv) {
   }
 }
 
-void AddUpgrade(CLI::App& app, UpgradeOptions& options) {
-  CLI::App* upgrade = app.add_subcommand(
-      "upgrade", "Let a running daemon go on as another binary; its agents notice nothing.");
-  upgrade->add_option("binary", options.binary,
-                      "The new reeve. Default: the file the daemon was started from");
-  upgrade->add_option("--server", options.client.server, "The daemon: http://…, https://… or unix:///PATH");
-  upgrade->add_option("--token-file", options.client.token_file, "A file that holds the token");
-  upgrade->add_option("--data", options.client.data_dir,
-                      "The daemon's data folder, to find server and token");
-}
-
-void AddRun(CLI::App& app, RunOptions& options) {
-  CLI::App* run = app.add_subcommand("run", "Start an agent in a running daemon, follow it, exit as it did.");
-  run->add_option("--kind", options.kind,
-                  "One of GET /kinds: process, jsonl, claude, codex, acp, opencode, kilo")
-      ->capture_default_str();
-  run->add_option("--id", options.id, "The agent's id; made up if not given");
-  run->add_option("--cwd", options.cwd, "Where it works. Default: here");
-  run->add_option("--prompt", options.prompt,
-                  "Its first message; for an agent with turns, run exits when it is done");
-  run->add_option("--model", options.model, "provider/model, for kinds that know models");
-  // One value each time: a list would also take the "--" before the command.
-  run->add_option("--env", options.env, "NAME=value, several times")->allow_extra_args(false);
-  run->add_option("--server", options.client.server, "The daemon: http://…, https://… or unix:///PATH");
-  run->add_option("--token-file", options.client.token_file, "A file that holds the token");
-  run->add_option("--data", options.client.data_dir, "The daemon's data folder, to find server and token");
-  run->add_option("command", options.command, "The program and its arguments, after --");
-}
-
-void AddReplay(CLI::App& app, ReplayOptions& options) {
-  CLI::App* replay = app.add_subcommand("replay",
-                                        "Play a transcript back as the agent it was taken of: give `reeve "
-                                        "replay FILE` as an agent's command, with the "
-                                        "kind that was recorded.");
-  replay->add_option("--speed", options.speed, "Times the recording's pace")
-      ->capture_default_str()
-      ->check(CLI::Range(0.001, 1e6));
-  replay->add_flag("--fast", options.fast, "As fast as it goes");
-  replay->add_option("file", options.file, "As GET /agents/{id}/transcript gives it")->required();
-  replay->allow_extras();  // what a kind appends to its program's command line
-}
-
 int Main(int argc, char** argv) {
-  CLI::App app(
-      "reeve runs a fleet of coding agents: it supervises them, keeps their event logs and streams them "
-      "live.");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", "reeve " REEVE_VERSION);
+  PrepareOutput();
+  CommandLine line("Run a fleet of coding agents: supervise them, keep their event logs, stream them live.",
+                   "reeve " REEVE_VERSION);
   ServeOptions serve;
-  RunOptions run;
-  ReplayOptions replay;
-  AgentsOptions agents;
-  UpgradeOptions upgrade;
-  AddServe(app, serve);
-  AddHandover(app, serve, argc, argv);
-  AddUpgrade(app, upgrade);
-  AddRun(app, run);
-  AddReplay(app, replay);
-  AddAgents(app, agents);
-  app.add_subcommand("version", "Print the version.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? kOk : kUsage;
-  }
-  if (app.got_subcommand("serve")) return Serve(serve);
-  if (app.got_subcommand("upgrade")) return Upgrade(upgrade);
-  if (app.got_subcommand("run")) return RunAgent(run);
-  if (app.got_subcommand("replay")) return Replay(replay);
-  if (!agents.command.empty()) return RunAgents(agents);
-  std::printf("reeve %s\n", REEVE_VERSION);
-  return kOk;
+  KeepArguments(serve, argc, argv);
+  AddServe(line.root(), serve);
+  AddRun(line.root());
+  AddAgents(line.root());
+  AddUpgrade(line.root());
+  AddDrain(line.root());
+  AddReplay(line.root());
+  line.root().Add("version", "Print the version.").Action([] {
+    std::printf("reeve %s\n", REEVE_VERSION);
+    return static_cast<int>(kOk);
+  });
+  return FinishOutput(line.Run(argc, argv));
 }
 
 }  // namespace

@@ -1,11 +1,15 @@
-#include "control/cli/agents.h"
-
-#include <algorithm>
+// `reeve agents …` (alias `sessions`): what commands a daemon's agents. Also for agents that look after
+// agents: server and token come by the environment.
 #include <cstdio>
-#include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "control/cli/agent_names.h"
+#include "control/cli/commands.h"
+#include "control/cli/console.h"
 #include "orchestrator/json.h"
 #include "orchestrator/units.h"
 
@@ -16,117 +20,115 @@ namespace {
 // The body of a message; the daemon's limit is about that too.
 constexpr size_t kMaxMessageBytes = size_t{1} << 20;
 
-int Fail(const AgentsOptions& options, int code, const std::string& about, const std::string& message) {
-  const char* group = options.command == "drain" ? "" : "agents ";
-  std::fprintf(stderr, "reeve: %s%s: %s%s%s\n", group, options.command.c_str(), about.c_str(),
-               about.empty() ? "" : ": ", message.c_str());
-  return code;
-}
-
-// What agents chose themselves (titles, reasons) must not command a terminal.
-std::string Plain(std::string_view text) {
-  std::string plain(text);
-  for (char& c : plain) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return plain;
-}
-
-std::string AgentPath(const std::string& id) { return "/agents/" + PercentEncode(id); }
-
-// Asks, and hands what was answered with 2xx to `good`; else says why not.
-int Ask(const AgentsOptions& options, const Client& client, HttpRequest request, const std::string& about,
-        const std::function<int(const HttpResponse&)>& good) {
-  auto answer = client.Call(std::move(request));
-  if (!answer) return Fail(options, kUnreachable, about, answer.error().message);
-  if (answer->status / 100 != 2) {
-    return Fail(options, Client::CodeFor(*answer), about, Client::Detail(*answer));
-  }
-  return good(*answer);
-}
+struct Options : CommonOptions {
+  std::string command;  // "stop"
+  std::vector<std::string> agents;
+  // list
+  std::string state;
+  std::string label;
+  // wake, send
+  std::string message;
+  std::string delay;
+  std::string at;
+  bool steer = false;
+  bool interrupt = false;
+  std::string dedupe_key;
+  // stop, restart
+  std::string grace;
+  // rm
+  bool purge = false;
+};
 
 std::string Words(const JsonValue& value) {
   return Plain(value.AsString() ? *value.AsString() : value.Raw());
 }
 
-// ----------------------------------------------------------------------------------------------- list,
-// status
+// What a command does to one agent. Returns what it prints.
+using ToOne = std::function<Result<std::string>(const Client& client, const std::string& id)>;
 
-void PrintTable(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths(rows.front().size());
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i];
-      if (i + 1 < row.size()) line.append(widths[i] + 2 - row[i].size(), ' ');
+// To all that are named, going on after a failure; the first one's code is the exit code.
+int ForEach(const Options& options, const ToOne& act) {
+  Console console("agents " + options.command, options);
+  auto client = Client::Find(options.client);
+  if (!client) return console.Fail(client.error());
+  int code = kOk;
+  auto failed = [&](const Error& error, const std::string& about) {
+    const int its = console.Fail(error, about);
+    if (code == kOk) code = its;
+  };
+  for (const std::string& name : options.agents) {
+    auto ids = FindAgents(*client, name);
+    if (!ids) {
+      failed(ids.error(), name);
+      continue;
     }
-    line.erase(line.find_last_not_of(' ') + 1);
-    std::printf("%s\n", line.c_str());
+    for (const std::string& id : *ids) {
+      auto said = act(*client, id);
+      if (said) {
+        console.Line(*said);
+      } else {
+        failed(said.error(), id);
+      }
+    }
   }
+  return code;
 }
 
-int List(const AgentsOptions& options, const Client& client) {
-  std::string query = "/agents?limit=1000";
-  if (!options.state.empty()) query += "&state=" + PercentEncode(options.state);
+// --- list, status
+
+int List(const Options& options) {
+  Console console("agents list", options);
+  auto client = Client::Find(options.client);
+  if (!client) return console.Fail(client.error());
+  std::string query;
+  if (!options.state.empty()) query = "state=" + options.state;
   if (!options.label.empty()) {
     const size_t equals = options.label.find('=');
-    if (equals == std::string::npos) return Fail(options, kUsage, "--label", "key=value");
-    query +=
-        "&label=" + PercentEncode(options.label.substr(0, equals) + ":" + options.label.substr(equals + 1));
+    if (equals == std::string::npos)
+      return console.Fail({"invalid_request", "'" + options.label + "' is not key=value"}, "--label");
+    query += (query.empty() ? "label=" : "&label=") +
+             PercentEncode(options.label.substr(0, equals) + ":" + options.label.substr(equals + 1));
   }
-  std::vector<std::vector<std::string>> rows = {{"ID", "STATE", "KIND", "QUEUE", "LAST EVENT", "TITLE"}};
-  std::string page_token;
-  do {
-    HttpRequest request =
-        client.Request("GET", query + (page_token.empty() ? "" : "&page_token=" + PercentEncode(page_token)));
-    const int code = Ask(options, client, std::move(request), "", [&](const HttpResponse& answer) {
-      auto page = JsonDocument::Parse(answer.body);
-      if (!page) return Fail(options, kFailed, "", "the server's answer is not JSON");
-      page_token = (*page)["next_page_token"].StringOr("");
-      for (const JsonValue& agent : (*page)["agents"].Elements()) {
-        if (options.json) {
-          std::printf("%s\n", agent.Raw().c_str());
-          continue;
-        }
-        rows.push_back({Words(agent["id"]), Words(agent["state"]), Words(agent["kind"]),
-                        Words(agent["queue_depth"]), Plain(agent["last_event_at"].StringOr("")),
-                        Plain(agent["title"].StringOr(""))});
-      }
-      return static_cast<int>(kOk);
-    });
-    if (code != kOk) return code;
-  } while (!page_token.empty());
-  if (!options.json && rows.size() > 1) PrintTable(rows);
+  Table table;
+  auto head = [](const char* text) { return Table::Cell{text, Colour::kBold}; };
+  table.Add({head("ID"), head("STATE"), head("KIND"), head("QUEUE"), head("LAST EVENT"), head("TITLE")});
+  Status listed = ForEachAgent(*client, query, [&](const JsonValue& agent) {
+    if (console.json()) return console.Line(agent.Raw());
+    const std::string state = Words(agent["state"]);
+    table.Add({{Words(agent["id"])},
+               {state, ColourOf(state)},
+               {Words(agent["kind"])},
+               {Words(agent["queue_depth"])},
+               {Plain(agent["last_event_at"].StringOr(""))},
+               {Plain(agent["title"].StringOr(""))}});
+  });
+  if (!listed) return console.Fail(listed.error());
+  if (!console.json() && table.size() > 1) {
+    const std::string text = table.Show(console.colours(), console.columns());
+    console.Line(std::string_view(text).substr(0, text.size() - 1));
+  }
   return kOk;
 }
 
-int ShowStatus(const AgentsOptions& options, const Client& client, const std::string& id) {
-  return Ask(options, client, client.Request("GET", AgentPath(id)), id, [&](const HttpResponse& answer) {
-    if (options.json) {
-      std::printf("%s\n", answer.body.c_str());
-      return static_cast<int>(kOk);
-    }
-    auto agent = JsonDocument::Parse(answer.body);
-    if (!agent) return Fail(options, kFailed, id, "the server's answer is not JSON");
-    std::vector<std::vector<std::string>> rows;
-    for (const char* field : {"id",       "title", "kind",        "state",        "reason",
-                              "pid",      "run",   "queue_depth", "queue_paused", "pending_approvals",
-                              "restarts", "exit",  "started_at",  "exited_at",    "last_event_at",
-                              "cursor",   "usage", "cwd",         "model",        "labels"}) {
-      const JsonValue value = (*agent)[field];
-      if (!value || value.Is(JsonType::kNull) || Words(value).empty() || Words(value) == "{}") continue;
-      rows.push_back({field, Words(value)});
-    }
-    if (!rows.empty()) PrintTable(rows);
-    return static_cast<int>(kOk);
-  });
+Result<std::string> Describe(const Options& options, const Client& client, const std::string& id) {
+  auto agent = client.AskJson(client.Request("GET", AgentPath(id)));
+  if (!agent) return agent.error();
+  if (options.json) return agent->root().Raw();
+  Table table;
+  for (const char* field : {"id",       "title", "kind",        "state",        "reason",
+                            "pid",      "run",   "queue_depth", "queue_paused", "pending_approvals",
+                            "restarts", "exit",  "started_at",  "exited_at",    "last_event_at",
+                            "cursor",   "usage", "cwd",         "model",        "labels"}) {
+    const JsonValue value = (*agent)[field];
+    if (!value || value.Is(JsonType::kNull) || Words(value).empty() || Words(value) == "{}") continue;
+    table.Add({{field}, {Words(value)}});
+  }
+  std::string text = table.Show(false, 0);
+  text.pop_back();
+  return text;
 }
 
-// -------------------------------------------------------------------------------------------------------
-// wake
+// --- wake, send
 
 // All of stdin; nothing when it is more than a message may hold.
 std::optional<std::string> ReadInput() {
@@ -139,90 +141,156 @@ std::optional<std::string> ReadInput() {
   return text;
 }
 
-int Wake(const AgentsOptions& options, const Client& client, const std::string& id) {
+Result<std::string> MessageBody(const Options& options) {
   std::string text = options.message;
   if (text == "-") {
     auto input = ReadInput();
-    if (!input) return Fail(options, kUsage, "--message", "more than 1 MiB on stdin");
+    if (!input) return Error{"invalid_request", "the message: more than 1 MiB on stdin"};
     text = std::move(*input);
   }
-  if (text.empty()) return Fail(options, kUsage, "--message", "it is empty");
+  if (text.empty()) return Error{"invalid_request", "the message is empty"};
   JsonObject body;
   body.Set("text", text);
   if (options.steer) body.Set("mode", "steer");
+  if (options.interrupt) body.Set("mode", "interrupt");
   if (!options.delay.empty()) {
     auto delay = ParseDuration(options.delay);
-    if (!delay) return Fail(options, kUsage, "--delay", delay.error().message);
+    if (!delay) return Error{"invalid_request", "--delay: " + delay.error().message};
     body.Set("delay_ms", *delay);
   }
   if (!options.at.empty()) body.Set("run_at", options.at);
-  HttpRequest request = client.Request("POST", AgentPath(id) + "/message", body.Take());
-  if (!options.dedupe_key.empty()) request.headers.emplace_back("Idempotency-Key", options.dedupe_key);
-  return Ask(options, client, std::move(request), id, [&](const HttpResponse& answer) {
-    auto accepted = JsonDocument::Parse(answer.body);
-    if (!accepted) return Fail(options, kFailed, id, "the server's answer is not JSON");
-    std::printf("%s\n", options.json ? answer.body.c_str() : Words((*accepted)["message_id"]).c_str());
-    return static_cast<int>(kOk);
+  return body.Take();
+}
+
+int SendMessage(const Options& options) {
+  auto body = MessageBody(options);
+  if (!body) return Console("agents " + options.command, options).Fail(body.error());
+  return ForEach(options, [&](const Client& client, const std::string& id) -> Result<std::string> {
+    HttpRequest request = client.Request("POST", AgentPath(id) + "/message", *body);
+    if (!options.dedupe_key.empty()) request.headers.emplace_back("Idempotency-Key", options.dedupe_key);
+    auto accepted = client.AskJson(std::move(request));
+    if (!accepted) return accepted.error();
+    return options.json ? accepted->root().Raw() : Words((*accepted)["message_id"]);
   });
 }
 
-// ---------------------------------------------------------------------------- start, stop, restart,
-// interrupt, rm
+// --- start, stop, restart, interrupt, rm
 
-int Order(const AgentsOptions& options, const Client& client, const std::string& id) {
-  HttpRequest request;
-  if (options.command == "rm") {
-    request = client.Request("DELETE", AgentPath(id) + (options.purge ? "?purge=true" : ""));
-  } else {
-    JsonObject body;
-    if (!options.grace.empty()) {
-      auto grace = ParseDuration(options.grace);
-      if (!grace) return Fail(options, kUsage, "--grace", grace.error().message);
-      body.Set("grace_ms", *grace);
-    }
-    request = client.Request("POST", AgentPath(id) + "/" + options.command, body.Take());
-  }
-  return Ask(options, client, std::move(request), id, [&](const HttpResponse& answer) {
-    if (!options.json) {
-      std::printf("%s\n", id.c_str());
-    } else if (answer.body.empty()) {
-      std::printf("%s\n", JsonObject().Set("id", id).Take().c_str());
-    } else {
-      std::printf("%s\n", answer.body.c_str());
-    }
-    return static_cast<int>(kOk);
-  });
-}
-
-int Drain(const AgentsOptions& options, const Client& client) {
+int Order(const Options& options) {
   JsonObject body;
-  if (!options.timeout.empty()) {
-    auto timeout = ParseDuration(options.timeout);
-    if (!timeout) return Fail(options, kUsage, "--timeout", timeout.error().message);
-    body.Set("timeout_ms", *timeout);
+  if (!options.grace.empty()) {
+    auto grace = ParseDuration(options.grace);
+    if (!grace) {
+      return Console("agents " + options.command, options)
+          .Fail({"invalid_request", "--grace: " + grace.error().message});
+    }
+    body.Set("grace_ms", *grace);
   }
-  return Ask(options, client, client.Request("POST", "/drain", body.Take()), "",
-             [](const HttpResponse&) { return static_cast<int>(kOk); });
+  const std::string text = body.Take();
+  return ForEach(options, [&](const Client& client, const std::string& id) -> Result<std::string> {
+    auto answer =
+        client.Ask(options.command == "rm"
+                       ? client.Request("DELETE", AgentPath(id) + (options.purge ? "?purge=true" : ""))
+                       : client.Request("POST", AgentPath(id) + "/" + options.command, text));
+    if (!answer) return answer.error();
+    if (!options.json) return id;
+    return answer->body.empty() ? JsonObject().Set("id", id).Take() : answer->body;
+  });
+}
+
+constexpr const char* kAgentHelp = "An id, a title, or key=value: all with that label";
+
+// A command of its own options.
+std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, const char* summary) {
+  auto options = std::make_shared<Options>();
+  options->command = name;
+  return {to.Add(name, summary), options};
+}
+
+void AddMessageOptions(Command& command, Options& options) {
+  OptionRef delay =
+      command.Option("--delay", options.delay, "DURATION", "Not before so long has passed: 30s, 5m, 1h30m");
+  command.Option("--at", options.at, "TIME", "Not before then: 2026-01-31T08:00:00Z").Excludes(delay);
+  OptionRef steer =
+      command.Flag("--steer", options.steer, "Into the present turn, where the kind can; else it comes next");
+  command.Flag("--interrupt", options.interrupt, "End the present run, then start this one").Excludes(steer);
+  command.Option("--dedupe-key", options.dedupe_key, "KEY",
+                 "The same key and message again, within a day, are one message");
+  AddCommonOptions(command, options);
+}
+
+void AddOrder(Command& agents, const char* name, const char* summary, const char* example,
+              const char* effect) {
+  auto [command, options] = Add(agents, name, summary);
+  command.Argument("AGENT", options->agents, kAgentHelp).Required();
+  if (std::string_view(name) == "stop" || std::string_view(name) == "restart") {
+    command.Option("--grace", options->grace, "DURATION", "What they get to end by themselves").Default("5s");
+  }
+  if (std::string_view(name) == "rm") {
+    command.Flag("--purge", options->purge, "Their logs and ids go, too");
+  }
+  AddCommonOptions(command, *options);
+  command.Example(example, effect);
+  command.Action([options = options] { return Order(*options); });
 }
 
 }  // namespace
 
-int RunAgents(const AgentsOptions& options) {
-  auto client = Client::Find(options.client);
-  if (!client) {
-    return Fail(options, client.error().code == "unauthorized" ? kRefused : kUsage, "",
-                client.error().message);
+void AddAgents(Command root) {
+  Command agents = root.Add("agents", "List, wake, watch and otherwise command a daemon's agents.");
+  agents.Alias("sessions");
+  {
+    auto [command, options] = Add(agents, "list", "All agents, a line each.");
+    command.Option("--state", options->state,
+                   "starting|idle|running|needs_input|stalled|stopping|backoff|exited|failed",
+                   "Only those in this state");
+    command.Option("-l,--label", options->label, "KEY=VALUE", "Only those with this label");
+    AddCommonOptions(command, *options);
+    command.Example("reeve agents list --state needs_input", "those that wait for a person");
+    command.Action([options = options] { return List(*options); });
   }
-  if (options.command == "list") return List(options, *client);
-  if (options.command == "drain") return Drain(options, *client);
-  int code = kOk;
-  for (const std::string& id : options.ids) {
-    const int one = options.command == "status" ? ShowStatus(options, *client, id)
-                    : options.command == "wake" ? Wake(options, *client, id)
-                                                : Order(options, *client, id);
-    if (code == kOk) code = one;
+  {
+    auto [command, options] = Add(agents, "status", "What an agent is and does.");
+    command.Argument("AGENT", options->agents, kAgentHelp).Required();
+    AddCommonOptions(command, *options);
+    command.Example("reeve agents status a1 --json", "all of it, as the API has it");
+    command.Action([options = options] {
+      return ForEach(*options, [&options](const Client& client, const std::string& id) {
+        return Describe(*options, client, id);
+      });
+    });
   }
-  return code;
+  {
+    auto [command, options] =
+        Add(agents, "wake", "Send a message, which wakes an agent that has ended. Prints its id.");
+    command.Argument("AGENT", options->agents, kAgentHelp).Required();
+    command.Option("--message", options->message, "TEXT", "What to say; -: what stdin says").Required();
+    AddMessageOptions(command, *options);
+    command.Example("reeve agents wake a1 --message 'and now the tests'",
+                    "after what it does at present; at once if it sleeps");
+    command.Example("reeve agents wake team=web --message 'daily report' --dedupe-key $(date +%F)",
+                    "from cron: every agent of the team, once a day");
+    command.Action([options = options] { return SendMessage(*options); });
+  }
+  {
+    auto [command, options] = Add(agents, "send", "Send one agent a message. Prints its id.");
+    options->agents.resize(1);
+    command.Argument("AGENT", options->agents.front(), kAgentHelp).Required();
+    command.Argument("TEXT", options->message, "What to say; -: what stdin says").Required();
+    AddMessageOptions(command, *options);
+    command.Example("git diff | reeve agents send reviewer -", "what another program prints");
+    command.Action([options = options] { return SendMessage(*options); });
+  }
+  AddOrder(agents, "start", "Start agents, or let a paused queue go on.", "reeve agents start a1 a2",
+           "both, if they have ended");
+  AddOrder(agents, "stop", "Stop agents. They stay, and can be started.", "reeve agents stop team=web",
+           "all of the team");
+  AddOrder(agents, "restart", "Stop agents and start them again.", "reeve agents restart a1 --grace 30s",
+           "it gets half a minute to end");
+  AddOrder(agents, "interrupt", "End agents' present runs, not the agents.", "reeve agents interrupt a1",
+           "what waits in its queue is paused");
+  AddOrder(agents, "rm", "Stop agents and forget them; their logs stay readable.",
+           "reeve agents rm a1 --purge", "nothing is left of it");
 }
 
 }  // namespace reeve

@@ -81,27 +81,27 @@ Result<HttpResponse> Client::Call(HttpRequest request) const {
   return answer;
 }
 
-int Client::CodeFor(const HttpResponse& response) {
-  switch (response.status) {
-    case 400:
-      return kUsage;
-    case 401:
-    case 403:
-      return kRefused;
-    case 404:
-    case 410:
-      return kNoSuchAgent;
-    case 503:
-      return kUnreachable;
-    default:
-      return kFailed;
-  }
+Result<HttpResponse> Client::Ask(HttpRequest request) const {
+  auto answer = Call(std::move(request));
+  if (answer && answer->status / 100 != 2) return ErrorOf(*answer);
+  return answer;
 }
 
-std::string Client::Detail(const HttpResponse& response) {
+Result<JsonDocument> Client::AskJson(HttpRequest request) const {
+  auto answer = Ask(std::move(request));
+  if (!answer) return answer.error();
+  auto json = JsonDocument::Parse(answer->body);
+  if (!json) return Error{"no_json", server_ + ": the answer is not JSON: is this a reeve?"};
+  return json;
+}
+
+Error Client::ErrorOf(const HttpResponse& response) {
   auto json = JsonDocument::Parse(response.body);
-  if (json && (*json)["detail"].AsString()) return std::string((*json)["detail"].StringOr(""));
-  return "HTTP status " + std::to_string(response.status);
+  if (json && (*json)["detail"].AsString()) {
+    return {std::string((*json)["code"].StringOr("http_error")), std::string((*json)["detail"].StringOr(""))};
+  }
+  return {response.status == 503 ? "unreachable" : "http_error",
+          "HTTP status " + std::to_string(response.status) + ", and no reason: is this a reeve?"};
 }
 
 }  // namespace reeve

@@ -2,28 +2,13 @@
 // its API.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <string>
 
+#include "orchestrator/json.h"
 #include "process/http_client.h"
 #include "process/result.h"
 
 namespace reeve {
-
-// Exit codes of the command line (control/API.md; 64 and up from sysexits(3)).
-enum ExitCode {
-  kOk = 0,
-  kFailed = 1,
-  kUsage = 64,
-  kDataError = 65,
-  kNoSuchAgent = 66,  // and no such file
-  kUnreachable = 69,
-  kRefused = 77,
-  kBadConfig = 78,
-  kTimedOut = 124,
-  kCancelled = 130
-};
 
 class Client {
  public:
@@ -33,7 +18,7 @@ class Client {
     std::string token_file;  // --token-file; empty: REEVE_TOKEN, REEVE_TOKEN_FILE, DIR/token
     std::string data_dir;    // --data; empty: the default
   };
-  // Error: "unreachable" or what is wrong with an option.
+  // Errors: "unauthorized" without a token, "invalid_request" for an address that is none.
   static Result<Client> Find(const Options& options);
 
   // A request to the API, ready for HttpClient: the address and the token are filled in.
@@ -42,10 +27,13 @@ class Client {
 
   // One request to the API, and its answer; on a loop of its own. Blocks. Error: the lack of an answer.
   [[nodiscard]] Result<HttpResponse> Call(HttpRequest request) const;
+  // Likewise, but what is not answered with 2xx is an error, too.
+  [[nodiscard]] Result<HttpResponse> Ask(HttpRequest request) const;
+  // And the answer is JSON.
+  [[nodiscard]] Result<JsonDocument> AskJson(HttpRequest request) const;
 
-  // The exit code for an answer that is not a 2xx, and its detail in one line.
-  static int CodeFor(const HttpResponse& response);
-  static std::string Detail(const HttpResponse& response);
+  // The problem (RFC 9457) that an answer other than 2xx tells: its code and detail.
+  static Error ErrorOf(const HttpResponse& response);
 
  private:
   std::string server_;

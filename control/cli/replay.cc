@@ -8,10 +8,12 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <memory>
 #include <string_view>
 #include <thread>
 
-#include "control/cli/client.h"
+#include "control/cli/commands.h"
+#include "control/cli/exit_code.h"
 #include "control/cli/recording.h"
 #include "control/cli/replay_server.h"
 
@@ -67,6 +69,21 @@ int Replay(const ReplayOptions& options) {
   }
   (void)std::signal(SIGPIPE, SIG_IGN);
   return IsOfServer(*lines) ? ReplayAsServer(*lines, options) : ReplayOnPipes(*lines, options);
+}
+
+void AddReplay(Command root) {
+  auto options = std::make_shared<ReplayOptions>();
+  Command command = root.Add("replay", "Play a transcript back as the agent it was taken of.");
+  command.Details(
+      "Give it as an agent's command, with the kind that was recorded. A spec with \"record\": true makes a "
+      "transcript, GET /agents/ID/transcript gives it.");
+  command.Argument("FILE", options->file, "The transcript").Required();
+  command.Option("--speed", options->speed, 0.001, 1e6, "Times the recording's pace").Default("1");
+  command.Flag("--fast", options->fast, "As fast as it goes");
+  command.AllowExtras();  // what a kind appends to its program's command line
+  command.Example("reeve run --kind claude --prompt hello -- reeve replay turn.jsonl",
+                  "an agent that says again what a claude said");
+  command.Action([options] { return Replay(*options); });
 }
 
 }  // namespace reeve

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "control/cli/client.h"
+#include "control/cli/exit_code.h"
 #include "control/server.h"
 #include "orchestrator/json.h"
 #include "process/loop.h"

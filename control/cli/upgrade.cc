@@ -1,10 +1,10 @@
-#include "control/cli/upgrade.h"
-
-#include <cstdio>
+// `reeve upgrade [BINARY]`: has a running daemon go on as another binary, and waits until that answers.
 #include <filesystem>
 #include <memory>
 #include <utility>
 
+#include "control/cli/commands.h"
+#include "control/cli/console.h"
 #include "orchestrator/json.h"
 #include "process/http_client.h"
 #include "process/loop.h"
@@ -19,20 +19,26 @@ constexpr int64_t kTrialMs = 20'000;
 constexpr int64_t kGiveUpMs = 30'000;
 constexpr int64_t kLookMs = 100;
 
+struct Options : CommonOptions {
+  std::string binary;  // empty: the file the daemon was started from
+};
+
 class Upgrader {
  public:
-  Upgrader(Loop& loop, Client client)
-      : loop_(loop), http_(loop), client_(std::move(client)), again_(loop, [this] { Look(); }) {}
+  Upgrader(Loop& loop, Client client, Console& console)
+      : loop_(loop), http_(loop), client_(std::move(client)), console_(console), again_(loop, [this] {
+          Look();
+        }) {}
 
   int Run(const std::string& binary) {
     const std::string body = binary.empty() ? "{}" : JsonObject().Set("binary", binary).Take();
     HttpRequest request = client_.Request("POST", "/upgrade", body);
     request.timeout_ms = kTrialMs;
     call_ = http_.Send(std::move(request), [this](const Result<HttpResponse>& answer) {
-      if (!answer) return Fail(kUnreachable, answer.error().message);
-      if (answer->status != 202) return Fail(Client::CodeFor(*answer), Client::Detail(*answer));
+      if (!answer) return Fail(answer.error());
+      if (answer->status != 202) return Fail(Client::ErrorOf(*answer));
       auto json = JsonDocument::Parse(answer->body);
-      if (!json) return Fail(kFailed, "the server's answer is not JSON");
+      if (!json) return Fail(json.error());
       before_ = (*json)["handovers"].AsInt().value_or(0);
       from_ = (*json)["version_from"].StringOr("");
       give_up_at_ms_ = loop_.NowMs() + kGiveUpMs;
@@ -48,25 +54,22 @@ class Upgrader {
     call_ = http_.Send(client_.Request("GET", "/health"), [this](const Result<HttpResponse>& answer) {
       auto json = JsonDocument::Parse(answer ? answer->body : "");
       if (json && (*json)["handovers"].AsInt().value_or(0) > before_) {
-        std::printf("reeve: upgraded from %s to %s\n", from_.c_str(),
-                    std::string((*json)["version"].StringOr("")).c_str());
+        const std::string to((*json)["version"].StringOr(""));
+        console_.Line(console_.json() ? JsonObject().Set("version_from", from_).Set("version_to", to).Take()
+                                      : "reeve: upgraded from " + from_ + " to " + to);
         return Finish(kOk);
       }
       if (json && (*json)["upgrade_failure"].AsString()) {
-        return Fail(kFailed, std::string((*json)["upgrade_failure"].StringOr("")));
+        return Fail({"upgrade_failed", std::string((*json)["upgrade_failure"].StringOr(""))});
       }
       if (loop_.NowMs() > give_up_at_ms_) {
-        return answer ? Fail(kTimedOut, "the daemon did not hand over")
-                      : Fail(kUnreachable, answer.error().message);
+        return Fail(answer ? Error{"timed_out", "the daemon did not hand over"} : answer.error());
       }
       again_.Start(kLookMs);
     });
   }
 
-  void Fail(int code, const std::string& message) {
-    std::fprintf(stderr, "reeve: upgrade: %s\n", message.c_str());
-    Finish(code);
-  }
+  void Fail(const Error& error) { Finish(console_.Fail(error)); }
 
   void Finish(int code) {
     code_ = code;
@@ -76,6 +79,7 @@ class Upgrader {
   Loop& loop_;
   HttpClient http_;
   const Client client_;
+  Console& console_;
   std::unique_ptr<HttpCall> call_;
   Timer again_;
   int64_t before_ = 0;
@@ -84,20 +88,28 @@ class Upgrader {
   int code_ = kOk;
 };
 
-}  // namespace
-
-int Upgrade(const UpgradeOptions& options) {
+int Upgrade(const Options& options) {
+  Console console("upgrade", options);
   auto client = Client::Find(options.client);
-  if (!client) {
-    std::fprintf(stderr, "reeve: upgrade: %s\n", client.error().message.c_str());
-    return client.error().code == "unauthorized" ? kRefused : kUsage;
-  }
+  if (!client) return console.Fail(client.error());
   std::error_code error;
   const std::string binary =
       options.binary.empty() ? ""
                              : std::filesystem::absolute(options.binary, error).lexically_normal().string();
   Loop loop;
-  return Upgrader(loop, std::move(*client)).Run(binary);
+  return Upgrader(loop, std::move(*client), console).Run(binary);
+}
+
+}  // namespace
+
+void AddUpgrade(Command root) {
+  auto options = std::make_shared<Options>();
+  Command command =
+      root.Add("upgrade", "Let a running daemon go on as another binary; its agents notice nothing.");
+  command.Argument("BINARY", options->binary, "The new reeve. Default: the file the daemon was started from");
+  AddCommonOptions(command, *options);
+  command.Example("reeve upgrade", "after the installed reeve was replaced");
+  command.Action([options] { return Upgrade(*options); });
 }
 
 }  // namespace reeve

@@ -1,0 +1,72 @@
+#include "control/cli/agent_names.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace reeve {
+
+namespace {
+
+Result<std::vector<std::string>> IdsOf(const Client& client, const std::string& query) {
+  std::vector<std::string> ids;
+  Status listed = ForEachAgent(
+      client, query, [&ids](const JsonValue& agent) { ids.emplace_back(agent["id"].StringOr("")); });
+  if (!listed) return listed.error();
+  return ids;
+}
+
+Error Ambiguous(const std::string& name, const std::vector<std::string>& ids) {
+  constexpr size_t kShown = 5;
+  std::string some;
+  for (size_t i = 0; i < std::min(ids.size(), kShown); ++i) some += (i == 0 ? "" : ", ") + ids[i];
+  if (ids.size() > kShown) some += ", …";
+  return {"ambiguous",
+          "'" + name + "' means " + std::to_string(ids.size()) + " agents: " + some + "; name one by its id"};
+}
+
+}  // namespace
+
+std::string AgentPath(const std::string& id) { return "/agents/" + PercentEncode(id); }
+
+Status ForEachAgent(const Client& client, const std::string& query,
+                    const std::function<void(const JsonValue& agent)>& take) {
+  std::string page_token;
+  do {
+    const std::string page = page_token.empty() ? "" : "&page_token=" + PercentEncode(page_token);
+    auto answer = client.AskJson(
+        client.Request("GET", "/agents?limit=1000" + (query.empty() ? "" : "&" + query) + page));
+    if (!answer) return answer.error();
+    page_token = (*answer)["next_page_token"].StringOr("");
+    for (const JsonValue& agent : (*answer)["agents"].Elements()) take(agent);
+  } while (!page_token.empty());
+  return {};
+}
+
+Result<std::vector<std::string>> FindAgents(const Client& client, const std::string& name) {
+  if (const size_t equals = name.find('='); equals != std::string::npos) {
+    auto ids =
+        IdsOf(client, "label=" + PercentEncode(name.substr(0, equals) + ":" + name.substr(equals + 1)));
+    if (ids && ids->empty()) return Error{"agent_not_found", "no agent has the label " + name};
+    return ids;
+  }
+  auto by_id = client.Ask(client.Request("GET", AgentPath(name)));
+  if (by_id || by_id.error().code != "agent_not_found") {
+    // What is wrong with a deleted one, the command itself will say: some take those, too.
+    if (by_id || by_id.error().code == "agent_deleted") return std::vector{name};
+    return by_id.error();
+  }
+  auto ids = IdsOf(client, "title=" + PercentEncode(name));
+  if (!ids) return ids;
+  if (ids->empty()) return by_id.error();
+  if (ids->size() > 1) return Ambiguous(name, *ids);
+  return ids;
+}
+
+Result<std::string> FindAgent(const Client& client, const std::string& name) {
+  auto ids = FindAgents(client, name);
+  if (!ids) return ids.error();
+  if (ids->size() > 1) return Ambiguous(name, *ids);
+  return ids->front();
+}
+
+}  // namespace reeve

@@ -1,0 +1,24 @@
+// How people name agents on the command line: by id, by title, or "key=value" for all with that label.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "control/cli/client.h"
+
+namespace reeve {
+
+// The ids that `name` stands for: at least one, and of an id (also a deleted agent's) or a title exactly one.
+// Errors "agent_not_found", "ambiguous" for a title that several have, and what Client::Ask has. Blocks.
+Result<std::vector<std::string>> FindAgents(const Client& client, const std::string& name);
+// Exactly one; "ambiguous" also for a label that several have.
+Result<std::string> FindAgent(const Client& client, const std::string& name);
+
+// Calls `take` with each agent of the list that `query` ("state=idle", or empty) selects, page by page.
+Status ForEachAgent(const Client& client, const std::string& query,
+                    const std::function<void(const JsonValue& agent)>& take);
+// "/agents/ID".
+std::string AgentPath(const std::string& id);
+
+}  // namespace reeve

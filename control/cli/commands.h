@@ -1,0 +1,15 @@
+// The commands of `reeve`, but for `serve`, which main wires: each adds itself to the command line, with its
+// options, examples and action. One file each, or a few.
+#pragma once
+
+#include "control/cli/command_line.h"
+
+namespace reeve {
+
+void AddAgents(Command root);   // agents list, status, wake, …
+void AddRun(Command root);      // starts an agent, follows it, exits as it did
+void AddReplay(Command root);   // plays a transcript back
+void AddUpgrade(Command root);  // another binary takes the daemon's place
+void AddDrain(Command root);    // ends the daemon, and its agents first
+
+}  // namespace reeve

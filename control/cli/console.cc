@@ -1,0 +1,107 @@
+#include "control/cli/console.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <langinfo.h>
+#include <cerrno>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "orchestrator/json.h"
+
+namespace reeve {
+
+namespace {
+
+bool WantsColours() {
+  const char* none = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return isatty(STDOUT_FILENO) == 1 && !(none && *none) && !(terminal && std::strcmp(terminal, "dumb") == 0);
+}
+
+}  // namespace
+
+void AddCommonOptions(Command& command, CommonOptions& options) {
+  command.Flag("--json", options.json, "One JSON object a line; errors, too").Group("Output");
+  command.Flag("-q,--quiet", options.quiet, "Only what went wrong").Group("Output");
+  command.Option("--server", options.client.server, "URL", "The daemon: http://…, https://… or unix:///PATH")
+      .Default("REEVE_SERVER, else the one that runs on --data")
+      .Group("Daemon");
+  command.Option("--token-file", options.client.token_file, "FILE", "A file that holds the token")
+      .Default("REEVE_TOKEN, REEVE_TOKEN_FILE, DATA/token")
+      .Group("Daemon");
+  command
+      .Option("--data", options.client.data_dir, "DIR", "The daemon's data folder, to find server and token")
+      .Default("REEVE_DATA, else that of `reeve serve`")
+      .Group("Daemon");
+}
+
+Console::Console(std::string command, const CommonOptions& options)
+    : command_(std::move(command)),
+      json_(options.json),
+      quiet_(options.quiet),
+      colours_(!options.json && WantsColours()),
+      shows_progress_(!options.json && !options.quiet && isatty(STDERR_FILENO) == 1) {}
+
+size_t Console::columns() const {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
+
+void Console::Line(std::string_view text) const {
+  if (quiet_) return;
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fputc('\n', stdout);
+  std::fflush(stdout);  // for who reads along
+}
+
+void Console::Note(std::string_view text) const {
+  if (quiet_ || json_) return;
+  std::fprintf(stderr, "reeve: %s\n", std::string(text).c_str());
+}
+
+void Console::Progress(std::string_view text) {
+  if (!shows_progress_ || (text.empty() && !in_progress_)) return;
+  winsize size{};
+  const size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+  std::fprintf(stderr, "\r%s\x1b[K", Fit(Plain(text), columns - 1).c_str());
+  in_progress_ = !text.empty();
+}
+
+int Console::Fail(const Error& error, const std::string& about) {
+  Progress("");
+  const int code = ExitCodeOf(error);
+  if (json_) {
+    JsonObject object;
+    object.Set("code", error.code).Set("command", command_);
+    if (!about.empty()) object.Set("about", about);
+    object.Set("message", error.message).Set("exit_code", code);
+    std::fprintf(stderr, "%s\n", JsonObject().SetRaw("error", object.Take()).Take().c_str());
+    return code;
+  }
+  const char* hint = HintFor(error);
+  std::fprintf(stderr, "reeve: %s: %s%s%s%s%s\n", command_.c_str(), Plain(about).c_str(),
+               about.empty() ? "" : ": ", Plain(error.message).c_str(), *hint ? "; " : "", hint);
+  return code;
+}
+
+void PrepareOutput() {
+  (void)std::setlocale(LC_CTYPE, "");
+  if (std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0) (void)std::setlocale(LC_CTYPE, "C.UTF-8");
+  (void)std::signal(SIGPIPE, SIG_DFL);
+}
+
+int FinishOutput(int code) {
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (written) return code;
+  std::fprintf(stderr, "reeve: stdout: %s\n", std::strerror(errno));
+  return code == kOk ? kIoError : code;
+}
+
+}  // namespace reeve

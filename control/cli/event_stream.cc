@@ -1,0 +1,134 @@
+#include "control/cli/event_stream.h"
+
+#include <utility>
+
+#include "orchestrator/event.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kRetryMs = 500;
+constexpr size_t kMaxProblemBytes = 4096;
+
+}  // namespace
+
+EventStream::EventStream(Loop& loop, HttpClient& http, const Client& client, What what, Handlers handlers)
+    : loop_(loop),
+      http_(http),
+      client_(client),
+      what_(std::move(what)),
+      handlers_(std::move(handlers)),
+      retry_(loop, [this] { Connect(); }) {}
+
+void EventStream::Open() { Connect(); }
+
+void EventStream::Close() {
+  call_.reset();
+  retry_.Stop();
+}
+
+std::string EventStream::cursor(const std::string& agent) const {
+  const auto found = what_.cursors.find(agent);
+  return found == what_.cursors.end() ? std::string() : found->second;
+}
+
+std::string EventStream::Target() const {
+  const bool one = what_.agents.size() == 1 && what_.agents.front() != "*";
+  std::string query;
+  auto add = [&query](const std::string& part) { query += (query.empty() ? "?" : "&") + part; };
+  if (one) {
+    const std::string after = cursor(what_.agents.front());
+    if (!after.empty()) add("after=" + after);
+    if (what_.follow) add("follow=1");
+  } else {
+    std::string agents;
+    for (const std::string& agent : what_.agents) agents += (agents.empty() ? "" : ",") + agent;
+    add("agents=" + agents);
+    std::string after;
+    for (const auto& [agent, cursor] : what_.cursors)
+      after += (after.empty() ? "" : ",") + agent + ":" + cursor;
+    if (!after.empty()) add("after=" + after);
+  }
+  if (!what_.types.empty()) add("types=" + what_.types);
+  return (one ? "/agents/" + PercentEncode(what_.agents.front()) + "/stream" : "/stream") + query;
+}
+
+void EventStream::Connect() {
+  HttpRequest request = client_.Request("GET", Target());
+  request.timeout_ms = 0;
+  parser_ = SseParser();
+  refused_.reset();
+  bye_.clear();
+  HttpClient::Stream stream;
+  stream.on_head = [this](const HttpResponse& head) {
+    if (head.status != 200) refused_ = head;
+  };
+  stream.on_body = [this](std::string_view bytes) {
+    if (refused_) {
+      refused_->body.append(bytes.substr(0, kMaxProblemBytes));
+      return;
+    }
+    ever_ = true;
+    down_since_ms_ = 0;
+    parser_.Feed(bytes, [this](const SseEvent& event) { Take(event); });
+  };
+  stream.on_end = [this](const Status& how) { Ended(how); };
+  call_ = http_.Open(std::move(request), std::move(stream));
+}
+
+void EventStream::Take(const SseEvent& event) {
+  if (!call_) return;  // closed by what came before it in the same piece
+  if (event.data.empty()) {
+    // A block that only sets an id: where this stream stands, behind a filter or before the first event.
+    if (event.has_id && what_.agents.size() == 1 && Cursor::Parse(event.id))
+      what_.cursors[what_.agents.front()] = event.id;
+    return;
+  }
+  auto json = JsonDocument::Parse(event.data);
+  if (!json) return;
+  if (event.event == "stream.hello") {
+    // From now on, said so: a drop before the first event leaves no hole.
+    std::string agent((*json)["agent"].StringOr(""));
+    if (agent.empty() && what_.agents.size() == 1) agent = what_.agents.front();
+    if (const auto head = (*json)["head"].AsString()) what_.cursors.emplace(agent, *head);
+  } else if (event.event.rfind("stream.", 0) != 0) {
+    const JsonValue epoch = (*json)["epoch"];
+    const JsonValue seq = (*json)["seq"];
+    if (epoch && seq)
+      what_.cursors[std::string((*json)["agent"].StringOr(""))] = epoch.Raw() + "-" + seq.Raw();
+    handlers_.on_event(json->root());
+  } else if (event.event == "stream.bye") {
+    bye_ = (*json)["reason"].StringOr("");
+  } else if (event.event == "stream.synced") {
+    if (handlers_.on_synced) handlers_.on_synced();
+  } else if (event.event == "stream.gap") {
+    if (handlers_.on_gap) handlers_.on_gap(json->root());
+  }
+}
+
+void EventStream::Ended(const Status& how) {
+  if (refused_ && refused_->status == 204) return End(std::string("agent_exited"));
+  if (refused_ && refused_->status < 500) return End(Client::ErrorOf(*refused_));
+  if (bye_ == "agent_exited" || bye_ == "agent_deleted") return End(std::exchange(bye_, {}));
+  const Error lost = refused_ ? Client::ErrorOf(*refused_)
+                     : how    ? Error{"unreachable", client_.server() + " does not answer"}
+                              : how.error();
+  if (!ever_) return End(lost);
+  if (how && !refused_) {
+    down_since_ms_ = 0;
+  } else if (down_since_ms_ == 0) {
+    down_since_ms_ = loop_.NowMs();
+  } else if (loop_.NowMs() - down_since_ms_ > kGiveUpMs) {
+    return End(lost);
+  }
+  retry_.Start(kRetryMs);
+}
+
+void EventStream::End(const Result<std::string>& reason) {
+  Close();
+  handlers_.on_end(reason);
+}
+
+}  // namespace reeve
