@@ -14,7 +14,8 @@ passed=0
 failed=0
 mkdir -p build/logs
 
-# step NAME COMMAND…: runs it into build/logs/NAME.log; on failure shows the end of that.
+# step NAME COMMAND…: runs it into build/logs/NAME.log; on failure shows what says why in that, and its end: what a
+# compiler has to say of one error can be longer than any end, and others run on beside it.
 step() {
   local name=$1 log="build/logs/$1.log" begin=$SECONDS
   shift
@@ -24,7 +25,9 @@ step() {
     return 0
   fi
   failed=$((failed + 1))
-  echo "FAIL  $name  ($((SECONDS - begin)) s), the end of $log:"
+  echo "FAIL  $name  ($((SECONDS - begin)) s), $log:"
+  grep -nE '^FAILED: |error: |ERROR: |[Kk]illed|Terminated|ninja: |No space left' "$log" | cut -c -400 | head -n 40 | sed 's/^/      /'
+  echo "      ... and its end:"
   tail -n 60 "$log" | sed 's/^/      /'
   return 1
 }
