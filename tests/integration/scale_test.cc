@@ -15,12 +15,6 @@
 namespace reeve {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;  // slower by far, and its quarantine is no leak
-#else
-constexpr bool kSanitized = false;
-#endif
-
 using Streams = std::vector<std::unique_ptr<StreamClient>>;
 
 // An agent that prints `events` objects of some 200 bytes, `burst` at a time with a breath in between, once
