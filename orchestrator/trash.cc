@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <system_error>
+#include <utility>
 
 #include "process/log.h"
 #include "process/loop.h"
@@ -30,14 +30,14 @@ std::vector<std::string> NamesIn(const std::string& folder) {
 
 }  // namespace
 
-Status RemoveTree(const std::string& path) {
+Status RemoveTree(const std::string& path, const std::atomic<bool>& stop) {
   std::string root = path;
   char* const roots[] = {root.data(), nullptr};
   const std::unique_ptr<FTS, int (*)(FTS*)> walk(::fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, nullptr),
                                                  &::fts_close);
   if (!walk) return OsError("remove " + path, errno);
   Status status;
-  while (const FTSENT* entry = ::fts_read(walk.get())) {
+  while (const FTSENT* entry = stop ? nullptr : ::fts_read(walk.get())) {
     if (entry->fts_info == FTS_D) {
       // Module caches are read-only, so that nobody removes from them by mistake.
       if ((entry->fts_statp->st_mode & S_IRWXU) != S_IRWXU) (void)::chmod(entry->fts_accpath, 0700);
@@ -64,12 +64,23 @@ void Trash::Take(const std::string& path) {
     log::Warning("{}; removed where it is", OsError("throw away " + path, errno).message);
     gone = path;
   }
+  waiting_.push_back(std::move(gone));
+  RemoveNext();
+}
+
+void Trash::RemoveNext() {
+  if (removing_ || waiting_.empty()) return;
+  removing_ = true;
   auto removed = std::make_shared<Status>();
-  loop_.Offload([gone, removed] { *removed = RemoveTree(gone); },
-                [removed] {
+  loop_.Offload([removed, ended = ended_, path = waiting_.front()] { *removed = RemoveTree(path, *ended); },
+                [this, removed, ended = ended_] {
                   if (!*removed) log::Failure("{}", removed->error().message);
+                  if (*ended) return;
+                  removing_ = false;
+                  RemoveNext();
                 },
                 Loop::Loss::kHarmless);
+  waiting_.pop_front();
 }
 
 void Trash::TakeUnknown(const std::string& folder, const std::vector<std::string>& known) {

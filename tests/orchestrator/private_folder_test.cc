@@ -123,23 +123,5 @@ TEST_F(PrivateFolderTest, NamesAreNoPaths) {
     EXPECT_FALSE(IsFileName(bad)) << bad;
 }
 
-TEST_F(PrivateFolderTest, TrashRemovesTreesButNotWhatTheirLinksPointTo) {
-  const std::string tree = dir.path() + "/tree";
-  ASSERT_EQ(mkdir((dir.path() + "/kept").c_str(), 0700), 0);
-  WriteFile(dir.path() + "/kept/file", "x");
-  for (const char* folder : {"", "/a", "/a/b"}) ASSERT_EQ(mkdir((tree + folder).c_str(), 0700), 0);
-  WriteFile(tree + "/a/b/file", "x");
-  ASSERT_EQ(symlink("../kept", (tree + "/link").c_str()), 0);
-  ASSERT_EQ(chmod((tree + "/a/b").c_str(), 0500), 0);
-  const std::string bin = dir.path() + "/trash";
-  Trash trash(loop, bin);
-  ASSERT_TRUE(trash.Open().ok());
-  trash.Take(tree);
-  EXPECT_NE(access(tree.c_str(), F_OK), 0) << "its name is free at once";
-  trash.Take(tree);  // not there: no matter
-  ASSERT_TRUE(RunUntil(loop, [&] { return rmdir(bin.c_str()) == 0; }));
-  EXPECT_EQ(ReadFile(dir.path() + "/kept/file"), "x");
-}
-
 }  // namespace
 }  // namespace reeve
