@@ -96,6 +96,7 @@ Result<ConfigChange> LiveConfig::Take() {
   if (!gone->empty()) log::Info("reload: {} tokens are no longer valid", gone->size());
 
   ConfigChange change = TakeReloadable(loaded->config, running_);
+  sources_.file = loaded->file;
   log::SetLevel(LogLevelOf(running_));
   parts_.town.SetLogging(LogLimitsOf(running_), running_.fsync == "interval");
   parts_.viewers.SetPatience(running_.heartbeat_ms, running_.stall_timeout_ms);

@@ -46,13 +46,14 @@ class LiveConfig {
   [[nodiscard]] const Config& config() const { return running_; }
 
   // Reads the file and the tokens again and takes what can change in a running daemon; the rest is named. On
-  // an error ("invalid_config") nothing has changed. Says either in the daemon's log.
+  // an error ("invalid_config") nothing has changed: a file that was there once must be there. Says either in
+  // the daemon's log.
   Result<ConfigChange> Reload();
 
  private:
   Result<ConfigChange> Take();
 
-  const ConfigSources sources_;
+  ConfigSources sources_;
   Config running_;
   Parts parts_;
 };

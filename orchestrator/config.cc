@@ -210,10 +210,11 @@ std::string DefaultConfigFile() {
 Result<LoadedConfig> LoadConfig(const ConfigSources& sources) {
   LoadedConfig loaded;
   for (const Setting& setting : Settings()) loaded.origins[setting.key] = "default";
-  const std::string path = sources.file.empty() ? DefaultConfigFile() : sources.file;
+  const std::string path = sources.file.empty() ? sources.default_file : sources.file;
   if (!sources.file.empty() || access(path.c_str(), F_OK) == 0) {
     auto file = ConfigFile::Read(path);
     if (!file) return file.error();
+    loaded.file = path;
     if (Status taken = TakeFile(*file, loaded); !taken) return taken.error();
   }
   if (Status taken = TakeEnvironment(sources.environment, loaded); !taken) return taken.error();

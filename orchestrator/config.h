@@ -64,13 +64,15 @@ std::string ShowSetting(const Setting& setting, const Config& config);
 std::string DefaultConfigFile();
 
 struct ConfigSources {
-  std::string file;                                       // --config; empty: the default one, if it is there
+  std::string file;                                       // must be there; empty: the default one, if it is
   std::map<std::string, std::string> environment;         // those that begin with REEVE_
   std::map<std::string, std::vector<std::string>> flags;  // by key
+  std::string default_file = DefaultConfigFile();
 };
 
 struct LoadedConfig {
   Config config;
+  std::string file;                            // that was read; empty: none was there
   std::map<std::string, std::string> origins;  // by key: "default", "FILE:3", "REEVE_TOWN", "--town"
   std::vector<std::string> warnings;           // variables that are nearly ours
 };

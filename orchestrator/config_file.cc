@@ -4,6 +4,8 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "orchestrator/data_folder.h"
 
@@ -86,6 +88,11 @@ Result<ConfigFile> ConfigFile::Parse(const std::string& text, const std::string&
 }
 
 Result<ConfigFile> ConfigFile::Read(const std::string& path) {
+  std::error_code none;
+  // At a reload it would be empty, or hold us up.
+  if (std::filesystem::is_fifo(path, none))
+    return Error{"invalid_config",
+                 "read " + path + ": a pipe can be read only once, a reload reads it again"};
   auto text = ReadConfigFile(path);
   if (!text) return Error{"invalid_config", text.error().message};
   return Parse(*text, path);

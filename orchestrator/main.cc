@@ -134,9 +134,10 @@ int Try(const Config& config) {
 }
 
 int Serve(const ServeOptions& options) {
-  const ConfigSources sources{options.config_file, ReeveEnvironment(), options.flags};
+  ConfigSources sources{options.config_file, ReeveEnvironment(), options.flags};
   auto loaded = LoadConfig(sources);
   if (!loaded) return Refuse(loaded.error());
+  sources.file = loaded->file;
   const Config& config = loaded->config;
   log::SetLevel(LogLevelOf(config));
   for (const std::string& warning : loaded->warnings) log::Warning("{}", warning);
@@ -265,7 +266,11 @@ int Serve(const ServeOptions& options) {
   }
   std::fflush(stdout);
 
-  Handover handover({loop, reaper, town, **store, options.arguments, options.program,
+  std::vector<std::string> arguments = options.arguments;
+  // The file that we go by is the next image's, too, also where nobody named it.
+  if (options.config_file.empty() && !sources.file.empty())
+    arguments.insert(arguments.end(), {"--config", sources.file});
+  Handover handover({loop, reaper, town, **store, arguments, options.program,
                      [&](std::vector<int>& keep) {
                        keep.push_back(lock->get());
                        return HandoverState{
