@@ -1,8 +1,10 @@
 #include "control/live_config.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "control/exports.h"
+#include "control/server.h"
 #include "control/tokens.h"
 #include "orchestrator/town.h"
 
@@ -10,13 +12,15 @@ namespace reeve {
 
 namespace {
 
-// "tcp://127.0.0.1:8080" → "127.0.0.1"; empty for what is no TCP address.
+// "tcp://127.0.0.1:8080" → "127.0.0.1"; empty for what is no TCP address. An inherited socket is asked for
+// its own.
 std::string HostOf(const std::string& listen) {
-  constexpr std::string_view kTcp = "tcp://";
-  if (listen.rfind(kTcp, 0) != 0) return {};
-  std::string host = listen.substr(kTcp.size());
-  host.resize(std::min(host.size(), host.rfind(':')));
-  return host;
+  constexpr std::string_view kFd = "fd://";
+  const bool inherited = listen.rfind(kFd, 0) == 0;
+  const std::string url = inherited ? AddressOf(std::atoi(listen.c_str() + kFd.size())) : listen;
+  const std::string_view scheme = inherited ? "http://" : "tcp://";
+  if (url.rfind(scheme, 0) != 0) return {};
+  return url.substr(scheme.size(), url.rfind(':') - scheme.size());
 }
 
 bool IsLoopback(const std::string& host) {
@@ -92,11 +96,11 @@ Result<ConfigChange> LiveConfig::Take() {
   if (!loaded) return Error{"invalid_config", loaded.error().message};
   auto gone = parts_.tokens.Reload();  // the last that can fail: it changes all or nothing
   if (!gone) return Error{"invalid_config", gone.error().message};
+  sources_.file = loaded->file;
   for (uint64_t token : *gone) parts_.forget(token);
   if (!gone->empty()) log::Info("reload: {} tokens are no longer valid", gone->size());
 
   ConfigChange change = TakeReloadable(loaded->config, running_);
-  sources_.file = loaded->file;
   log::SetLevel(LogLevelOf(running_));
   parts_.town.SetLogging(LogLimitsOf(running_), running_.fsync == "interval");
   parts_.viewers.SetPatience(running_.heartbeat_ms, running_.stall_timeout_ms);

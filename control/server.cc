@@ -65,24 +65,6 @@ Error InvalidUrl(const std::string& url, const std::string& reason) {
   return {"invalid_request", "listen on " + url + ": " + reason};
 }
 
-// What a client would use to reach a bound socket.
-std::string AddressOf(int socket) {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  auto* address = reinterpret_cast<sockaddr*>(&storage);
-  if (getsockname(socket, address, &size) != 0) return {};
-  if (storage.ss_family == AF_UNIX) {
-    const auto* local = reinterpret_cast<const sockaddr_un*>(&storage);
-    return {local->sun_path, strnlen(local->sun_path, size - offsetof(sockaddr_un, sun_path))};
-  }
-  char host[NI_MAXHOST];
-  char port[NI_MAXSERV];
-  if (getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-    return {};
-  std::string name = storage.ss_family == AF_INET6 ? '[' + std::string(host) + ']' : std::string(host);
-  return "http://" + name + ':' + port;
-}
-
 Result<Bound> BindTcp(const std::string& url, std::string_view rest) {
   size_t colon = rest.rfind(':');
   if (colon == std::string_view::npos || colon == 0) return InvalidUrl(url, "it must be tcp://HOST:PORT");
@@ -207,6 +189,23 @@ Result<Bound> Bind(const std::string& url) {
 }
 
 }  // namespace
+
+std::string AddressOf(int socket) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (getsockname(socket, address, &size) != 0) return {};
+  if (storage.ss_family == AF_UNIX) {
+    const auto* local = reinterpret_cast<const sockaddr_un*>(&storage);
+    return {local->sun_path, strnlen(local->sun_path, size - offsetof(sockaddr_un, sun_path))};
+  }
+  char host[NI_MAXHOST];
+  char port[NI_MAXSERV];
+  if (getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return {};
+  std::string name = storage.ss_family == AF_INET6 ? '[' + std::string(host) + ']' : std::string(host);
+  return "http://" + name + ':' + port;
+}
 
 struct Server::State {
   State(Loop& loop, Limits limits, Dispatch dispatch);

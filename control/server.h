@@ -18,6 +18,10 @@ namespace reeve {
 
 class Loop;
 
+// What a client would use to reach a listening socket: "http://127.0.0.1:PORT", a Unix socket's path; empty:
+// it is neither, or no socket.
+std::string AddressOf(int socket);
+
 class Server {
  public:
   struct Limits {

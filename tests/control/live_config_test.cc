@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -12,6 +14,7 @@
 #include "control/tokens.h"
 #include "orchestrator/store.h"
 #include "orchestrator/town.h"
+#include "process/fd.h"
 #include "process/http_client.h"
 #include "process/loop.h"
 #include "process/reaper.h"
@@ -99,6 +102,46 @@ TEST_F(LiveConfigTest, APipeIsRefusedAsItCouldNotBeReadAgain) {
   auto loaded = LoadConfig(sources_);
   ASSERT_FALSE(loaded.ok());
   EXPECT_THAT(loaded.error().message, HasSubstr("/pipe: a pipe can be read only once"));
+}
+
+// A socket by systemd's activation is what its owner bound it to, whatever our URL looks like.
+class InheritedSocket {
+ public:
+  explicit InheritedSocket(in_addr_t host) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(host);
+    EXPECT_EQ(bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(listen(fd_.get(), 1), 0);
+  }
+  [[nodiscard]] std::string url() const { return "fd://" + std::to_string(fd_.get()); }
+
+ private:
+  Fd fd_;
+};
+
+TEST(CheckExposureTest, AnInheritedSocketIsAsFarReachableAsItIsBound) {
+  log::SetLevel(log::Level::kError);
+  const InheritedSocket local(INADDR_LOOPBACK);
+  const InheritedSocket open(INADDR_ANY);
+  Config config;
+  config.listen = {local.url()};
+  EXPECT_TRUE(CheckExposure(config, false).ok());
+  config.listen = {local.url(), open.url()};
+  const Status refused = CheckExposure(config, false);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr(open.url() + " is reachable from other machines"));
+  EXPECT_TRUE(CheckExposure(config, true).ok());
+}
+
+TEST(CheckExposureTest, AUnixSocketOrNoneIsNotReachable) {
+  const Fd local(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Config config;
+  for (const std::string& url : {"fd://" + std::to_string(local.get()), std::string("fd://999999"),
+                                 std::string("unix:///run/reeve.sock"), std::string("tcp://[::1]:0")}) {
+    config.listen = {url};
+    EXPECT_TRUE(CheckExposure(config, false).ok()) << url;
+  }
 }
 
 }  // namespace
