@@ -198,8 +198,8 @@ class Agent final : private AgentHost {
   void Spawn();
   // For a drain, once it has no process: what it has not committed in its workspace is kept, where that is
   // configured (Git::Options::wip). `begin` says that it may begin. kWaits: it did not yet, for the process
-  // or for `begin`.
-  enum class Keeping { kNothing, kWaits, kSaves };
+  // or for `begin`. kPushes: it is committed, and only the network is waited for.
+  enum class Keeping { kNothing, kWaits, kSaves, kPushes };
   Keeping KeepWork(bool begin, int64_t timeout_ms);
   // The log was committed, or could not be (disk full): the child's output is read or left in the pipe.
   void OnCommit(bool committed);

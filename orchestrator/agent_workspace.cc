@@ -38,7 +38,7 @@ bool Agent::WorkspaceReady() {
 Agent::Keeping Agent::KeepWork(bool begin, int64_t timeout_ms) {
   if (deleted_ || work_ == Work::kNone || context_.shop->git.options().wip == Git::Options::Wip::kOff)
     return Keeping::kNothing;
-  if (work_ == Work::kSaving) return Keeping::kSaves;
+  if (work_ == Work::kSaving) return workspace_->pushing() ? Keeping::kPushes : Keeping::kSaves;
   if (child_ || !begin) return Keeping::kWaits;
   work_ = Work::kSaving;
   workspace_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {

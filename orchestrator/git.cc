@@ -98,9 +98,12 @@ struct Git::Running {
     command.on_progress(phase, std::min(progress.percent, 100));
   }
 
+  [[nodiscard]] std::string what() const { return "git " + command.arguments[0]; }
+
   Command command;
-  std::unique_ptr<Child> child;
+  std::unique_ptr<Child> child;  // null: it waits for its turn
   Timer deadline;
+  int64_t timeout_ms = 0;
   std::string out;
   Lines lines{kMaxLineBytes};
   std::deque<std::string> last_words;
@@ -157,57 +160,102 @@ SpawnSpec Git::Spawn(const Command& command) const {
 
 uint64_t Git::Run(Command command) {
   const uint64_t run = ++last_;
-  auto running = std::make_unique<Running>(context_.loop, [this, run] {
-    auto found = running_.find(run);
-    if (found == running_.end()) return;
-    found->second->timed_out = true;
-    found->second->child->Stop(kGraceMs);
-  });
+  auto asked = std::make_unique<Running>(context_.loop, [this, run] { OnDeadline(run); });
+  if (command.until_ms != 0)
+    asked->deadline.Start(std::max<int64_t>(command.until_ms - context_.loop.NowMs(), 0));
+  Lane& lane = LaneOf(command.reach);
+  asked->command = std::move(command);
+  running_.emplace(run, std::move(asked));
+  lane.waiting.push_back(run);
+  StartNext(lane);
+  return run;
+}
+
+void Git::StartNext(Lane& lane) {
+  while (lane.running < lane.most && !lane.waiting.empty()) {
+    const uint64_t run = lane.waiting.front();
+    lane.waiting.pop_front();
+    if (Status started = Start(run, *running_.at(run)); started) {
+      ++lane.running;
+    } else {
+      EndUnstarted(run, started.error());
+    }
+  }
+}
+
+Status Git::Start(uint64_t run, Running& running) {
+  const Command& command = running.command;
   SpawnSpec spawn = Spawn(command);
   const std::string marker = "REEVE_GIT=" + town_id_ + "/" + std::to_string(run);
   spawn.env.push_back(marker);
-  running->command = std::move(command);
-  Running* made = running.get();
   auto child = Child::Start(context_, std::move(spawn), marker,
-                            {[made, this](Child::Output from, std::string_view bytes) {
-                               if (from == Child::Output::kStderr) {
-                                 return made->TakeStderr(bytes, context_.loop.NowMs());
-                               }
+                            {[&running, this](Child::Output from, std::string_view bytes) {
+                               if (from == Child::Output::kStderr)
+                                 return running.TakeStderr(bytes, context_.loop.NowMs());
                                // One byte too many tells of all the others.
-                               made->out += bytes.substr(0, made->command.max_output + 1 - made->out.size());
+                               running.out +=
+                                   bytes.substr(0, running.command.max_output + 1 - running.out.size());
                              },
                              [this, run](const ExitStatus& exit) { OnDone(run, exit); }});
   if (!child) {
-    Error error{"workspace_failed",
-                child.error().message + (Program().empty() ? ": git is not installed" : "")};
-    context_.loop.Post([alive = std::weak_ptr<bool>(alive_), done = std::move(made->command.done), error] {
-      if (!alive.expired()) done(error);
-    });
-    return run;
+    return Error{"workspace_failed",
+                 child.error().message + (Program().empty() ? ": git is not installed" : "")};
   }
-  made->child = std::move(*child);
-  if (!made->command.input.empty()) {
-    (void)made->child->WriteStdin(made->command.input);
-    made->child->CloseStdin();
+  running.child = std::move(*child);
+  if (!command.input.empty()) {
+    (void)running.child->WriteStdin(command.input);
+    running.child->CloseStdin();
   }
-  made->deadline.Start(made->command.timeout_ms > 0 ? made->command.timeout_ms : options_.timeout_ms);
-  running_.emplace(run, std::move(running));
-  return run;
+  running.timeout_ms = command.timeout_ms > 0 ? command.timeout_ms : options_.timeout_ms;
+  if (command.until_ms != 0) {
+    running.timeout_ms = std::clamp<int64_t>(command.until_ms - context_.loop.NowMs(), 0, running.timeout_ms);
+  }
+  running.deadline.Start(running.timeout_ms);
+  return {};
+}
+
+void Git::OnDeadline(uint64_t run) {
+  Running& late = *running_.at(run);
+  if (!late.child) {
+    std::deque<uint64_t>& waiting = LaneOf(late.command.reach).waiting;
+    waiting.erase(std::find(waiting.begin(), waiting.end(), run));
+    return EndUnstarted(run, {"workspace_timeout", late.what() + ": too many others ran before it"});
+  }
+  late.timed_out = true;
+  late.child->Stop(kGraceMs);
 }
 
 void Git::Cancel(uint64_t run) {
   auto found = running_.find(run);
   if (found == running_.end()) return;
-  found->second->cancelled = true;
-  found->second->child->Stop(kGraceMs);
+  Running& unwanted = *found->second;
+  if (unwanted.child) {
+    unwanted.cancelled = true;
+    return unwanted.child->Stop(kGraceMs);
+  }
+  std::deque<uint64_t>& waiting = LaneOf(unwanted.command.reach).waiting;
+  waiting.erase(std::find(waiting.begin(), waiting.end(), run));
+  EndUnstarted(run, {"cancelled", unwanted.what() + ": cancelled"});
+}
+
+// Later: whoever asked may be in the middle of it.
+void Git::EndUnstarted(uint64_t run, Error error) {
+  context_.loop.Post([alive = std::weak_ptr<bool>(alive_), done = std::move(running_.at(run)->command.done),
+                      error = std::move(error)] {
+    if (!alive.expired()) done(error);
+  });
+  running_.erase(run);
 }
 
 void Git::OnDone(uint64_t run, const ExitStatus& exit) {
   auto found = running_.find(run);
   const std::unique_ptr<Running> ended = std::move(found->second);
   running_.erase(found);
+  Lane& lane = LaneOf(ended->command.reach);
+  --lane.running;
+  StartNext(lane);
   ended->TakeStderr("\n", context_.loop.NowMs());
-  const std::string what = "git " + ended->command.arguments[0];
+  const std::string what = ended->what();
   auto done = std::move(ended->command.done);
   if (ended->cancelled) return done(Error{"cancelled", what + ": cancelled"});
   if (ended->out.size() > ended->command.max_output) {
@@ -219,15 +267,18 @@ void Git::OnDone(uint64_t run, const ExitStatus& exit) {
   for (const std::string& line : ended->last_words) words += (words.empty() ? "" : "\n") + line;
   words = WithoutSecrets(std::move(words));
   if (ended->timed_out) {
-    const int64_t ms = ended->command.timeout_ms > 0 ? ended->command.timeout_ms : options_.timeout_ms;
-    return done(Error{"workspace_timeout", what + ": not done within " + std::to_string(ms) + " ms" +
-                                               (words.empty() ? "" : ": " + words)});
+    return done(Error{"workspace_timeout", what + ": not done within " + std::to_string(ended->timeout_ms) +
+                                               " ms" + (words.empty() ? "" : ": " + words)});
   }
   if (words.empty()) {
     words = exit.signal != 0 ? "ended by signal " + std::to_string(exit.signal)
                              : "ended with code " + std::to_string(exit.code);
   }
   done(Error{"workspace_failed", what + ": " + words});
+}
+
+Git::Stats Git::stats() const {
+  return {local_.running + remote_.running, local_.waiting.size() + remote_.waiting.size()};
 }
 
 // A server may say back what it was told.

@@ -3,10 +3,14 @@
 // of the repository it is told to work in, only the protocols that were configured, nobody asked for a
 // password.
 //
+// So many run at once, whoever asked: of those that work on this machine kMostLocal, as they want processors
+// and disk; of those that talk to another kMostRemote, as they mostly wait. The others wait in their order.
+//
 // Owned by the Town; on the loop's thread. Ending it kills what runs.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,6 +33,8 @@ class Git {
     enum class Wip { kOff, kCommit, kPush };
     Wip wip = Wip::kOff;  // what becomes of work that an agent has not committed, at a drain
   };
+  static constexpr size_t kMostLocal = 8;
+  static constexpr size_t kMostRemote = 32;
   // A command may name repositories elsewhere, on this machine only (our mirrors), or not at all.
   enum class Reach { kNone, kLocal, kRemote };
   struct Command {
@@ -37,7 +43,8 @@ class Git {
     std::vector<std::string> env;        // "GIT_DIR=…" and such
     std::string input;                   // for its stdin
     Reach reach = Reach::kNone;
-    int64_t timeout_ms = 0;               // 0: Options::timeout_ms
+    int64_t timeout_ms = 0;               // from its beginning; 0: Options::timeout_ms
+    int64_t until_ms = 0;                 // Loop::NowMs(), its waiting included; 0: however long that takes
     size_t max_output = size_t{1} << 20;  // of stdout; more is an error
     // At most once a second while the phase stays the same.
     std::function<void(const std::string& phase, int percent)> on_progress;
@@ -64,9 +71,25 @@ class Git {
   // Ends it, with all it started. `done` comes once it has gone.
   void Cancel(uint64_t run);
 
+  struct Stats {
+    size_t running = 0;
+    size_t waiting = 0;
+  };
+  [[nodiscard]] Stats stats() const;
+
  private:
   struct Running;
+  struct Lane {
+    size_t most;
+    size_t running = 0;
+    std::deque<uint64_t> waiting = {};
+  };
+  Lane& LaneOf(Reach reach) { return reach == Reach::kRemote ? remote_ : local_; }
+  void StartNext(Lane& lane);
+  Status Start(uint64_t run, Running& running);
+  void OnDeadline(uint64_t run);
   void OnDone(uint64_t run, const ExitStatus& exit);
+  void EndUnstarted(uint64_t run, Error error);
   [[nodiscard]] SpawnSpec Spawn(const Command& command) const;
   [[nodiscard]] std::string WithoutSecrets(std::string text) const;
 
@@ -74,7 +97,9 @@ class Git {
   const Options options_;
   std::string town_id_;
   uint64_t last_ = 0;
-  std::map<uint64_t, std::unique_ptr<Running>> running_;
+  Lane local_{kMostLocal};
+  Lane remote_{kMostRemote};
+  std::map<uint64_t, std::unique_ptr<Running>> running_;  // or waiting: without a child
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

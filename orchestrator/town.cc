@@ -24,7 +24,7 @@ constexpr int kSpawnsPerTurn = 2;
 // Epochs are reserved on disk this many at a time, so that opening a log does not wait for the disk.
 constexpr uint64_t kEpochBlock = 4096;
 constexpr int64_t kSweepMs = 2'000;
-constexpr size_t kSavesAtOnce = 8;
+constexpr size_t kSavesAtOnce = 8;      // all at once would all be late
 constexpr int64_t kSaveMarginMs = 500;  // so that a failure is still told
 constexpr int64_t kSweepLookMs = 10;
 constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
@@ -500,7 +500,7 @@ void Town::LookAfterDrain() {
     drain_deadline_ms_ = now + kStopMs;
   }
   const int64_t left_ms = drain_deadline_ms_ - now + (drain_stops_ ? 0 : kStopMs);
-  size_t saving = 0;  // each is a handful of gits
+  size_t saving = 0;  // each is a handful of gits; pushes are held to their number by Git
   bool waits = false;
   for (auto& [id, agent] : agents_) {
     const Agent::Keeping kept = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);

@@ -59,6 +59,8 @@ class Workspace {
 
  private:
   struct Attempt;
+  // It is committed, and is being pushed.
+  [[nodiscard]] bool pushing() const;
   struct Saving;
   void Choose(const Mirrors::Mirror& mirror);
   void Clone();
@@ -70,8 +72,7 @@ class Workspace {
   void CommitChanges(std::string changes);
   void KeepCommit(const std::string& commit);
   using Then = std::function<void(const std::string& out)>;
-  void SaveStep(std::vector<std::string> arguments, Then next, std::string input = {}, bool theirs = false,
-                Git::Reach reach = Git::Reach::kNone);
+  void SaveStep(std::vector<std::string> arguments, Then next, std::string input = {}, bool theirs = false);
   void CancelSaving();
   void EndSaving(const Result<std::string>& result);
 

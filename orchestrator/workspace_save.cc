@@ -36,7 +36,10 @@ struct Workspace::Saving {
   uint64_t run = 0;
   std::string repository;  // ours
   std::string head;        // empty: no commit yet
+  bool pushing = false;
 };
+
+bool Workspace::pushing() const { return saving_ && saving_->pushing; }
 
 void Workspace::SaveWork(int64_t timeout_ms, std::function<void(Result<std::string>)> done) {
   saving_ = std::make_shared<Saving>();
@@ -97,9 +100,9 @@ void Workspace::KeepCommit(const std::string& commit) {
         if (shop_.git.options().wip != Git::Options::Wip::kPush) return EndSaving(commit);
         std::string refspec = "+";
         refspec.append(commit).append(":").append(ref);
-        SaveStep(
-            {"push", "--no-verify", "--no-recurse-submodules", "--", spec_.git, refspec},
-            [this, commit](const std::string&) { EndSaving(commit); }, {}, false, Git::Reach::kRemote);
+        saving_->pushing = true;
+        SaveStep({"push", "--no-verify", "--no-recurse-submodules", "--", spec_.git, refspec},
+                 [this, commit](const std::string&) { EndSaving(commit); });
       },
       {}, true);
 }
@@ -116,16 +119,18 @@ void Workspace::CancelSaving() {
 }
 
 // `theirs`: in the clone itself, by commands that do no more than read or write a ref.
-void Workspace::SaveStep(std::vector<std::string> arguments, Then next, std::string input, bool theirs,
-                         Git::Reach reach) {
+void Workspace::SaveStep(std::vector<std::string> arguments, Then next, std::string input, bool theirs) {
   const int64_t left_ms = saving_->deadline_ms - shop_.loop.NowMs();
   if (left_ms <= 0) return EndSaving(Error{"workspace_timeout", "not done in time"});
   Git::Command command;
   command.arguments = std::move(arguments);
   command.folder = path_;
   command.input = std::move(input);
-  command.reach = reach;
-  command.timeout_ms = left_ms;
+  command.until_ms = saving_->deadline_ms;
+  if (saving_->pushing) {
+    command.reach = Git::Reach::kRemote;
+    command.timeout_ms = std::max<int64_t>(left_ms / 2, 1);
+  }
   command.max_output = kMaxChangesBytes;
   if (theirs) {
     command.env = {"GIT_DIR=" + path_ + "/.git"};

@@ -597,3 +597,27 @@ TEST_F(WorkspaceTest, WorkThatCannotBePushedIsCommittedAndToldOf) {
 
 }  // namespace
 }  // namespace reeve
+// As many as are saved at once: the work of the one after them is kept and pushed all the same.
+TEST_F(WorkspaceTest, PushesThatHangHoldUpNobodyElsesWork) {
+  Shell(dir.path(), "git clone -q --bare repo.git stuck.git");
+  Daemon daemon(Options({"--workspace-wip", "push", "--drain-timeout", "1s"}));
+  std::vector<std::string> ids;
+  for (int i = 0; i < 8; ++i) {
+    daemon.Create(Spec(ids.emplace_back("a" + std::to_string(i)), "echo mine > mine; echo on; exec sleep 600",
+                       "", "", "file://" + dir.path() + "/stuck.git"));
+  }
+  daemon.Create(Spec(ids.emplace_back("z"), "echo mine > mine; echo on; exec sleep 600"));
+  for (const std::string& id : ids) ASSERT_TRUE(Eventually([&] { return Said(daemon, id) == "on\n"; }));
+  Shell(dir.path(), "mkfifo stuck.git/packed-refs.pipe; mv stuck.git/packed-refs.pipe stuck.git/packed-refs");
+  daemon.Signal(SIGTERM);
+  EXPECT_EQ(daemon.Wait(), 0);
+  EXPECT_EQ(Shell(dir.path() + "/repo.git", "git show reeve/z/wip:mine || true"), "mine\n") << daemon.log();
+  for (const std::string& id : ids) {
+    EXPECT_EQ(Shell(daemon.data_dir() + "/workspaces/" + id, "git show reeve/" + id + "/wip:mine || true"),
+              "mine\n");
+  }
+  daemon.Start();
+  EXPECT_EQ(First(daemon, "workspace.saved", "data.pushed", "z"), "true");
+  EXPECT_EQ(First(daemon, "agent.error", "data.code", "a7"), "workspace_timeout");
+}
+

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -112,6 +113,75 @@ TEST_F(GitTest, OneThatIsCancelledSaysSoOnceItHasGone) {
   ASSERT_TRUE(RunUntil(loop, [&] { return !codes.empty(); }));
   git.Cancel(run);
   EXPECT_EQ(codes, std::vector<std::string>{"cancelled"});
+}
+
+// Commands that go on until there is a file "go".
+class GitsAtOnce : public GitTest {
+ protected:
+  void Ask(Git::Command command) {
+    command.folder = dir.path();
+    command.done = [this](const Result<std::string>& result) {
+      ended.push_back(result ? *result : result.error().code + ": " + result.error().message);
+    };
+    runs.push_back(git.Run(std::move(command)));
+  }
+  static Git::Command UntilGo(const std::string& name) {
+    return Script("touch began-" + name + "; while ! test -e go; do sleep 0.05; done; echo " + name + " #");
+  }
+  [[nodiscard]] bool Began(const std::string& name) const {
+    return access((dir.path() + "/began-" + name).c_str(), F_OK) == 0;
+  }
+
+  Git git{{loop, reaper}, {}};
+  std::vector<uint64_t> runs;
+  std::vector<std::string> ended;
+};
+
+TEST_F(GitsAtOnce, AreSoManyAndTheOthersWaitInTheirOrder) {
+  for (size_t i = 0; i < Git::kMostLocal; ++i) Ask(UntilGo(std::to_string(i)));
+  Ask(UntilGo("next"));
+  Ask(UntilGo("last"));
+  ASSERT_TRUE(RunUntil(loop, [&] { return Began(std::to_string(Git::kMostLocal - 1)); }));
+  EXPECT_EQ(git.stats().running, Git::kMostLocal);
+  EXPECT_EQ(git.stats().waiting, 2U);
+  // The network is another matter.
+  Git::Command remote = Script("echo far away");
+  remote.reach = Git::Reach::kRemote;
+  EXPECT_EQ(Outcome(git, std::move(remote)), "far away\n");
+  git.Cancel(runs[0]);  // makes room for one
+  ASSERT_TRUE(RunUntil(loop, [&] { return Began("next"); }));
+  EXPECT_FALSE(Began("last"));
+  EXPECT_THAT(ended, testing::ElementsAre("cancelled: git -c: cancelled"));
+  WriteFile(dir.path() + "/go", "");
+  ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == runs.size(); }));
+  EXPECT_THAT(ended, testing::Contains("last\n"));
+  EXPECT_EQ(git.stats().running + git.stats().waiting, 0U);
+}
+
+TEST_F(GitsAtOnce, OneThatWaitsCanBeCancelledAndCanBeTooLate) {
+  for (size_t i = 0; i < Git::kMostLocal; ++i) Ask(UntilGo(std::to_string(i)));
+  Git::Command late = UntilGo("late");
+  late.until_ms = loop.NowMs() + 100;
+  Ask(std::move(late));
+  Ask(UntilGo("cancelled"));
+  git.Cancel(runs.back());
+  EXPECT_TRUE(ended.empty()) << "not within the call";
+  ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == 2; }));
+  EXPECT_THAT(ended, testing::ElementsAre("cancelled: git -c: cancelled",
+                                          "workspace_timeout: git -c: too many others ran before it"));
+  WriteFile(dir.path() + "/go", "");
+  ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == runs.size(); }));
+  EXPECT_FALSE(Began("late"));
+  EXPECT_FALSE(Began("cancelled"));
+}
+
+TEST_F(GitsAtOnce, ALastMomentHoldsForOneThatRunsToo) {
+  Git::Command command = UntilGo("x");
+  command.timeout_ms = 60'000;
+  command.until_ms = loop.NowMs() + 300;
+  Ask(std::move(command));
+  ASSERT_TRUE(RunUntil(loop, [&] { return !ended.empty(); }));
+  EXPECT_THAT(ended[0], HasSubstr("workspace_timeout: git -c: not done within "));
 }
 
 TEST_F(GitTest, WhatItSaysIsBounded) {
