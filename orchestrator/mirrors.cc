@@ -143,7 +143,9 @@ void Mirrors::Step(const std::string& url, Git::Command command,
   Repository& repository = repositories_[url];
   if (repository.served.empty()) return End(url, Error{"cancelled", "nobody waits for it"});
   command.folder = repository.path;
-  command.env = {"GIT_DIR=" + repository.path};
+  // What a power cut leaves empty, a ref or an object, no later fetch would mend: git says that it is there.
+  command.env = {"GIT_DIR=" + repository.path, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=core.fsync",
+                 "GIT_CONFIG_VALUE_0=loose-object,reference"};
   command.reach = Git::Reach::kRemote;
   command.done = [this, url, next = std::move(next)](const Result<std::string>& out) {
     if (!out) return End(url, out.error());

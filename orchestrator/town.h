@@ -14,6 +14,7 @@
 
 #include "orchestrator/agent.h"
 #include "orchestrator/trash.h"
+#include "process/disk_sync.h"
 #include "process/result.h"
 #include "process/timer.h"
 
@@ -120,6 +121,7 @@ class Town {
 
   uint64_t epoch_ = 0;      // the last one given out
   uint64_t epoch_end_ = 0;  // reserved on disk up to here
+  DiskSync disk_;
   std::map<std::string, std::unique_ptr<Agent>> agents_;
   std::map<std::string, uint64_t> purging_;  // agents that go once they have no process: id → listener
   std::deque<std::string> spawn_queue_;      // ids: an agent may be gone by its turn

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "process/confined_files.h"
+#include "process/disk_sync.h"
 #include "process/loop.h"
 #include "process/random.h"
 
@@ -177,11 +178,17 @@ void Workspace::CheckOut() {
   });
 }
 
+// Its name says that it is whole. So it is on the disk first, with the objects that it borrows: after a power
+// cut nobody would look.
 void Workspace::Finish() {
-  if (::rename(attempt_->draft.c_str(), path_.c_str()) != 0)
-    return Fail({"workspace_failed", OsError("make " + path_, errno).message});
-  const std::shared_ptr<Attempt> attempt = std::exchange(attempt_, nullptr);
-  attempt->done(attempt->made);
+  shop_.disk.Sync([this, mine = std::weak_ptr<Attempt>(attempt_)](const Status& synced) {
+    if (mine.expired()) return;  // Cancel saw to the draft
+    if (!synced) return Fail({"workspace_failed", synced.error().message});
+    if (::rename(attempt_->draft.c_str(), path_.c_str()) != 0)
+      return Fail({"workspace_failed", OsError("make " + path_, errno).message});
+    const std::shared_ptr<Attempt> attempt = std::exchange(attempt_, nullptr);
+    attempt->done(attempt->made);
+  });
 }
 
 void Workspace::Fail(const Error& error) {

@@ -1,6 +1,6 @@
 // Workspace: the folder an agent works in, a clone of its own that borrows its objects from a mirror
-// (orchestrator/WORKSPACES.md). It is made under another name and renamed when it is whole: what has its name
-// is used as it is, for as long as the agent is not purged.
+// (orchestrator/WORKSPACES.md). It is made under another name and renamed when it is whole, on the disk too:
+// what has its name is used as it is, for as long as the agent is not purged.
 //
 // Owned by its Agent; on the loop's thread. What is under way ends with it, and calls nobody any more.
 #pragma once
@@ -18,6 +18,7 @@
 
 namespace reeve {
 
+class DiskSync;
 class Loop;
 
 class Workspace {
@@ -27,6 +28,7 @@ class Workspace {
     Loop& loop;
     Git& git;
     Mirrors& mirrors;
+    DiskSync& disk;                                        // of `folder` and the mirrors
     std::string folder;                                    // exists, absolute
     std::function<void(const std::string& path)> discard;  // a folder is to go
   };
@@ -54,13 +56,14 @@ class Workspace {
 
   // Commits what is uncommitted to the branch reeve/<agent>/wip, and pushes that where it is configured;
   // neither the agent's index nor its HEAD is touched. `done` gives the commit, empty where there was nothing
-  // to keep. All of it within `timeout_ms`, or Error "workspace_timeout".
+  // to keep. All of it within `timeout_ms`, or Error "workspace_timeout"; the push has half of what is left
+  // for it, so that one that hangs leaves a turn to others.
   void SaveWork(int64_t timeout_ms, std::function<void(Result<std::string>)> done);
+  // It is committed, and is being pushed.
+  [[nodiscard]] bool pushing() const;
 
  private:
   struct Attempt;
-  // It is committed, and is being pushed.
-  [[nodiscard]] bool pushing() const;
   struct Saving;
   void Choose(const Mirrors::Mirror& mirror);
   void Clone();

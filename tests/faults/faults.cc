@@ -4,6 +4,7 @@
 //   torn    half of what was to be written is written, then it is killed
 //   eio     it fails with EIO, once
 //   enospc  it and the nineteen that follow fail with ENOSPC
+// Another plan, REEVE_FAULT=syncfs: every syncfs fails with EIO for as long as that file is there.
 // stderr and stdout are left alone.
 #include <dlfcn.h>
 #include <sys/stat.h>
@@ -23,12 +24,15 @@ enum class Fault { kNone, kKill, kTorn, kEio, kEnospc };
 struct Plan {
   Fault fault = Fault::kNone;
   long at = 0;
+  bool syncfs = false;
   const char* armed = nullptr;
   Plan() {
     const char* text = std::getenv("REEVE_FAULT");
     armed = std::getenv("REEVE_FAULT_ARMED");
     if (!text || !armed) return;
     const std::string_view plan(text);
+    syncfs = plan == "syncfs";
+    if (syncfs) return;
     const size_t colon = plan.find(':');
     const std::string_view how = plan.substr(0, colon);
     fault = how == "kill"   ? Fault::kKill
@@ -39,8 +43,13 @@ struct Plan {
   }
 };
 
-Fault Next(int fd) {
+const Plan& ThePlan() {
   static const Plan plan;
+  return plan;
+}
+
+Fault Next(int fd) {
+  const Plan& plan = ThePlan();
   static std::atomic<long> count{0};
   static std::atomic<bool> armed{false};
   if (plan.fault == Fault::kNone || (fd >= 0 && fd <= 2)) return Fault::kNone;
@@ -119,6 +128,13 @@ int fsync(int fd) {
 int fdatasync(int fd) {
   static const auto real = Real<int (*)(int)>("fdatasync");
   return Fails(Next(fd)) ? -1 : real(fd);
+}
+
+int syncfs(int fd) {
+  static const auto real = Real<int (*)(int)>("syncfs");
+  return Fails(ThePlan().syncfs && access(ThePlan().armed, F_OK) == 0 ? Fault::kEio : Fault::kNone)
+             ? -1
+             : real(fd);
 }
 
 int ftruncate64(int fd, off64_t size) {
