@@ -117,13 +117,25 @@ void Transcript::EndProcess() {
 }
 
 std::string Transcript::ToJson() const {
-  return JsonObject().Set("out", Base64(out_)).Set("err", Base64(err_)).Set("torn", torn_).Take();
+  JsonArray hidden;
+  for (const std::string& secret : given_) hidden.Add(Base64(secret));
+  for (const std::string& secret : added_) hidden.Add(Base64(secret));
+  return JsonObject()
+      .Set("out", Base64(out_))
+      .Set("err", Base64(err_))
+      .Set("torn", torn_)
+      .SetRaw("hidden", hidden.Take())
+      .Take();
 }
 
 void Transcript::Restore(const JsonValue& json) {
   out_ = FromBase64(json["out"].StringOr("")).value_or("");
   err_ = FromBase64(json["err"].StringOr("")).value_or("");
   torn_ = json["torn"].AsBool().value_or(false);
+  // The process may still have what has been replaced since.
+  for (const JsonValue& secret : json["hidden"].Elements()) {
+    if (auto bytes = FromBase64(secret.StringOr(""))) AddSecret(*bytes);
+  }
 }
 
 void Transcript::Hide(std::string& text) const {

@@ -49,7 +49,7 @@ class Transcript {
   // The process has gone: what it did not end is a line.
   void EndProcess();
 
-  // For a handover: the lines that are not whole yet, and back.
+  // For a handover: the lines that are not whole yet and what is replaced, and back.
   [[nodiscard]] std::string ToJson() const;
   void Restore(const JsonValue& json);
 

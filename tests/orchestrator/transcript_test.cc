@@ -127,5 +127,17 @@ TEST_F(TranscriptTest, LearnsSecretsOnTheWay) {
   EXPECT_EQ(Lines(), (Expected{"out second-secret", "out *** ***", "out *** second-secret ***"}));
 }
 
+// The process that it is given still has the old key, whatever the spec says by now.
+TEST_F(TranscriptTest, WhatItHidesIsHiddenAfterAHandoverToo) {
+  Transcript first(clock, base, {"key-of-yesterday"});
+  first.AddSecret("file-of-yesterday");
+  auto saved = JsonDocument::Parse(first.ToJson());
+  ASSERT_TRUE(saved);
+  Transcript next(clock, base, {"key-of-today"});
+  next.Restore(saved->root());
+  next.HeardMessage("key-of-yesterday file-of-yesterday key-of-today");
+  EXPECT_EQ(Lines(), Expected{"in *** *** ***"});
+}
+
 }  // namespace
 }  // namespace reeve
