@@ -188,6 +188,8 @@ class Agent final : private AgentHost {
     return unwritten_.empty() && !taken_ && arriving_ + arriving_later_ == 0;
   }
   // Whether Adopt would understand that line. Touches nothing. Error "handover_state".
+  // Its process is no longer its own and outlives it: what exec does, for tests.
+  void Release();
   static Status TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved);
   // In place of Load: its process goes on. On an error that process has been ended.
   static Result<std::unique_ptr<Agent>> Adopt(AgentContext& context, const JsonValue& saved);

@@ -99,13 +99,13 @@ struct SavedSpec {
   const Kind* kind;
 };
 
-Result<SavedSpec> ReadSpec(const JsonValue& saved) {
+Result<SavedSpec> ReadSpec(const JsonValue& saved, decltype(AgentContext::find_kind) find_kind) {
   const std::string id = Text(saved["id"]);
   auto json = JsonDocument::Parse(saved["spec"].StringOr(""));
   if (!json) return NotUnderstood(id, "its spec: " + json.error().message);
   auto spec = AgentSpec::FromJson(json->root());
   if (!spec) return NotUnderstood(id, "its spec: " + spec.error().message);
-  const Kind* kind = FindKind(spec->kind);
+  const Kind* kind = find_kind(spec->kind);
   if (!kind) return NotUnderstood(id, "there is no kind " + spec->kind);
   return SavedSpec{std::move(*spec), kind};
 }
@@ -184,7 +184,7 @@ void Agent::SaveApprovals(JsonObject& json) const {
 }
 
 Status Agent::TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved) {
-  auto read = ReadSpec(saved);
+  auto read = ReadSpec(saved, FindKind);
   if (!read) return read.error();
   auto state = JsonDocument::Parse(saved["state"].StringOr(""));
   if (!state) return NotUnderstood(read->spec.id, "its state: " + state.error().message);
@@ -196,8 +196,12 @@ Status Agent::TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved) {
   return RestoreAdapter(*adapter, read->spec.id, saved["adapter"]);
 }
 
+void Agent::Release() {
+  if (child_) child_->Release();
+}
+
 Result<std::unique_ptr<Agent>> Agent::Adopt(AgentContext& context, const JsonValue& saved) {
-  auto read = ReadSpec(saved);
+  auto read = ReadSpec(saved, context.find_kind);
   if (!read) return read.error();
   auto state = JsonDocument::Parse(saved["state"].StringOr(""));
   if (!state) return NotUnderstood(read->spec.id, "its state: " + state.error().message);

@@ -1,6 +1,7 @@
 // The states of an agent (agent.h), held against a model of them: thousands of random sequences of commands
 // and facts, each in whatever state it meets, with real processes and the real store. After each step, once
-// all is quiet, the agent must be where the model is.
+// all is quiet, the agent must be where the model is; also when it was handed over to another, which is no
+// step for the model.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -255,8 +256,39 @@ class AgentModel : public testing::Test {
     pair.model.process = Model::Process::kStarting;
   }
 
+  // All that an agent says of itself; but its log is opened again, with a new epoch.
+  static std::string Says(const Agent& agent) {
+    auto json = JsonDocument::Parse(agent.ToJson());
+    std::string says;
+    for (const auto& [name, value] : json->root().Members()) {
+      if (name != "cursor") says.append(name).append(": ").append(value.Raw()).append("\n");
+    }
+    return says + agent.QueueJson();
+  }
+
+  // As a new binary of the daemon takes it over.
+  void HandOver(Pair& pair) {
+    ASSERT_TRUE(pair.agent->settled()) << pair.story;
+    const std::string before = Says(*pair.agent);
+    std::vector<int> keep;
+    auto saved = JsonDocument::Parse(pair.agent->HandOver(keep));
+    ASSERT_TRUE(saved);
+    pair.agent->Release();
+    pair.agent.reset();
+    auto adopted = Agent::Adopt(*context_, saved->root());
+    ASSERT_TRUE(adopted.ok()) << pair.story << ": " << adopted.error().message;
+    pair.agent = std::move(*adopted);
+    EXPECT_EQ(Says(*pair.agent), before) << pair.story;
+    pair.agent->Resume();
+  }
+
   void Step(Pair& pair) {
     CatchUp(pair);
+    if (random_() % 8 == 0) {
+      pair.story += " handover";
+      ASSERT_NO_FATAL_FAILURE(HandOver(pair));
+      CatchUp(pair);
+    }
     Agent& agent = *pair.agent;
     Model& model = pair.model;
     auto found = Puppet::present().find(agent.id());
