@@ -70,6 +70,16 @@ std::string MetricsText(const ApiContext& api) {
   Metrics metrics;
   metrics.Head("reeve_agents", "gauge", "Agents by state.");
   for (const auto& [state, count] : town.by_state) metrics.Labelled("reeve_agents", "state", state, count);
+  metrics.Add("reeve_messages_waiting", "gauge", "Messages that are due and wait for their agents.",
+              town.messages_waiting);
+  metrics.Add("reeve_messages_scheduled", "gauge", "Messages whose time is to come.",
+              town.messages_scheduled);
+  metrics.Add("reeve_message_bytes", "gauge", "Bytes of the messages that wait or are scheduled.",
+              town.message_bytes);
+  metrics.Add("reeve_approvals_pending", "gauge", "Approvals and elicitations that wait for a person.",
+              town.approvals);
+  metrics.Add("reeve_git_running", "gauge", "git commands that run for workspaces.", town.git.running);
+  metrics.Add("reeve_git_waiting", "gauge", "git commands that wait for their turn.", town.git.waiting);
   metrics.Add("reeve_events_total", "counter", "Events appended to event logs.", town.events);
   metrics.Add("reeve_log_commits_total", "counter", "Writes of event logs.", town.commits);
   metrics.Add("reeve_log_commit_max_microseconds", "gauge",

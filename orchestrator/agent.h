@@ -118,6 +118,7 @@ class Agent final : private AgentHost {
   [[nodiscard]] int64_t created_ms() const { return created_ms_; }        // wall clock
   [[nodiscard]] int64_t last_event_ms() const { return last_event_ms_; }  // wall clock
   [[nodiscard]] const Approvals& approvals() const { return approvals_; }
+  [[nodiscard]] const Inbox& inbox() const { return inbox_; }
   [[nodiscard]] const std::optional<Run>& run() const { return run_; }
   [[nodiscard]] const Run* LastRun() const { return runs_.empty() ? nullptr : &runs_.back(); }
   [[nodiscard]] const Run* FindRun(const std::string& run_id) const;           // also the present one
@@ -341,6 +342,7 @@ class Agent final : private AgentHost {
   Inbox inbox_;
   size_t arriving_ = 0;                      // messages on their way to disk and then to the inbox
   size_t arriving_later_ = 0;                // likewise those that are not due yet
+  size_t arriving_bytes_ = 0;                // of both
   std::optional<Message> taken_;             // out of the inbox, its state "running" on its way to disk
   std::map<std::string, Message> steering_;  // given to the agent, which has not said yet that it has them
   Approvals approvals_;

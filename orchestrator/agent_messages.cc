@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "orchestrator/agent.h"
+#include "orchestrator/units.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/random.h"
@@ -41,6 +42,10 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
         Error{"queue_full", "agent " + id() + ": " + std::to_string(most) +
                                 (later ? " messages are scheduled already" : " messages wait already")});
   }
+  if (inbox_.bytes() + arriving_bytes_ + message.text.size() > Inbox::kMaxBytes) {
+    return done(Error{"queue_full", "agent " + id() + ": with this one, more than " +
+                                        FormatSize(Inbox::kMaxBytes) + " of messages would wait"});
+  }
   if (message.mode == Message::Mode::kSteer && inbox_.steers() + steering_.size() >= Inbox::kMaxSteers) {
     return done(Error{"queue_full", "agent " + id() + ": " + std::to_string(Inbox::kMaxSteers) +
                                         " messages to steer by wait already"});
@@ -72,9 +77,11 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
                   done = std::move(done)](const Result<std::optional<MessageRecord>>& there) mutable {
     --(later ? arriving_later_ : arriving_);
     if (!there) return done(there.error());
+  arriving_bytes_ += message.text.size();
     if (*there) return SentBefore(**there, std::move(message), std::move(done));
     if (deleted_) {
       FinishMessage(message.id, Run::Status::kCancelled, "");
+    arriving_bytes_ -= message.text.size();
       return done(Error{"agent_deleted", "agent " + id() + " has been deleted"});
     }
     JsonObject data;

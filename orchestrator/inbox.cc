@@ -61,6 +61,7 @@ std::optional<Message> Message::FromJson(const std::string& id, const std::strin
 }
 
 void Inbox::Add(Message message) {
+  bytes_ += message.text.size();
   if (!HasPrecedence(message)) {
     waiting_.push_back(std::move(message));
     return;
@@ -73,18 +74,20 @@ void Inbox::Add(Message message) {
 
 void Inbox::Schedule(Message message) {
   const int64_t at = message.run_at_ms;
+  bytes_ += message.text.size();
   scheduled_.emplace(at, std::move(message));
 }
 
 std::optional<Message> Inbox::TakeDue(int64_t now_ms) {
   if (scheduled_.empty() || scheduled_.begin()->first > now_ms) return std::nullopt;
-  Message message = std::move(scheduled_.begin()->second);
+  Message message = Out(scheduled_.begin()->second);
   scheduled_.erase(scheduled_.begin());
   message.queued_ms = std::exchange(message.run_at_ms, 0);  // that is since when it waits
   return message;
 }
 
 void Inbox::PutBack(Message message) {
+  bytes_ += message.text.size();
   auto at = HasPrecedence(message)
                 ? waiting_.begin()
                 : std::find_if_not(waiting_.begin(), waiting_.end(),
@@ -114,12 +117,14 @@ bool Inbox::Remove(const std::string& id) {
   auto waits = std::find_if(waiting_.begin(), waiting_.end(),
                             [&id](const Message& message) { return message.id == id; });
   if (waits != waiting_.end()) {
+    (void)Out(*waits);
     waiting_.erase(waits);
     return true;
   }
   auto later = std::find_if(scheduled_.begin(), scheduled_.end(),
                             [&id](const auto& entry) { return entry.second.id == id; });
   if (later == scheduled_.end()) return false;
+  (void)Out(later->second);
   scheduled_.erase(later);
   return true;
 }
@@ -142,9 +147,20 @@ bool Inbox::HasNext() const { return !waiting_.empty() && (!paused_ || GoesThrou
 
 std::optional<Message> Inbox::Take() {
   if (!HasNext()) return std::nullopt;
-  Message message = std::move(waiting_.front());
+  Message message = Out(waiting_.front());
   waiting_.pop_front();
   return message;
+}
+
+void Inbox::Restore(std::deque<Message> waiting) {
+  waiting_ = std::move(waiting);
+  for (const Message& message : waiting_) bytes_ += message.text.size();
+}
+
+// Its place is left for the caller to remove.
+Message Inbox::Out(Message& message) {
+  bytes_ -= message.text.size();
+  return std::move(message);
 }
 
 }  // namespace reeve

@@ -43,12 +43,14 @@ class Inbox {
   static constexpr size_t kMaxWaiting = 100;
   static constexpr size_t kMaxSteers = 5;
   static constexpr size_t kMaxScheduled = 10'000;
+  static constexpr size_t kMaxBytes = size_t{64} << 20;  // of all of them: they are in memory
 
   [[nodiscard]] bool paused() const { return paused_; }
   // Counts the pauses: the present one's number, or the last one's.
   [[nodiscard]] uint64_t pauses() const { return pauses_; }
   [[nodiscard]] size_t size() const { return waiting_.size(); }  // of those that are due
   [[nodiscard]] size_t scheduled() const { return scheduled_.size(); }
+  [[nodiscard]] size_t bytes() const { return bytes_; }  // of their texts, the scheduled ones' too
   [[nodiscard]] bool Has(const std::string& id) const;
   [[nodiscard]] size_t steers() const;
 
@@ -80,9 +82,10 @@ class Inbox {
 
   // For a handover: those that are due, in order, and back.
   [[nodiscard]] const std::deque<Message>& waiting() const { return waiting_; }
-  void Restore(std::deque<Message> waiting) { waiting_ = std::move(waiting); }
+  void Restore(std::deque<Message> waiting);
 
  private:
+  Message Out(Message& message);
   [[nodiscard]] bool GoesThrough(const Message& message) const {
     return paused_ && message.through_pause == pauses_;
   }
@@ -92,6 +95,7 @@ class Inbox {
 
   std::deque<Message> waiting_;
   std::multimap<int64_t, Message> scheduled_;  // by run_at_ms; of one time in the order of their coming
+  size_t bytes_ = 0;
   bool paused_ = false;
   uint64_t pauses_ = 0;
 };

@@ -530,8 +530,13 @@ Town::Stats Town::stats() const {
   stats.commits = commits_;
   stats.blocked_logs = blocked_.size();
   if (!blocked_.empty()) stats.blocked_reason = blocked_reason_;
+  stats.git = git_.stats();
   for (const auto& [id, agent] : agents_) {
     ++stats.by_state[NameOf(agent->state())];
+    stats.messages_waiting += agent->inbox().size();
+    stats.messages_scheduled += agent->inbox().scheduled();
+    stats.message_bytes += agent->inbox().bytes();
+    stats.approvals += agent->approvals().pending().size();
     const EventLog* log = agent->open_log();
     if (!log) continue;
     EventLog::Stats one = log->stats();

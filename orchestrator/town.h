@@ -93,6 +93,11 @@ class Town {
     size_t tail_bytes = 0;
     size_t blocked_logs = 0;  // could not be written at the last try
     std::string blocked_reason;
+    size_t messages_waiting = 0;  // due ones
+    size_t messages_scheduled = 0;
+    size_t message_bytes = 0;  // of both
+    size_t approvals = 0;      // and elicitations that wait for a person
+    Git::Stats git;
   };
   [[nodiscard]] Stats stats() const;
   [[nodiscard]] const std::string& name() const { return options_.name; }
@@ -116,12 +121,12 @@ class Town {
   Trash trash_;
   Git git_;
   Mirrors mirrors_;
+  DiskSync disk_;
   Workspace::Shop shop_;
   AgentContext context_;
 
   uint64_t epoch_ = 0;      // the last one given out
   uint64_t epoch_end_ = 0;  // reserved on disk up to here
-  DiskSync disk_;
   std::map<std::string, std::unique_ptr<Agent>> agents_;
   std::map<std::string, uint64_t> purging_;  // agents that go once they have no process: id → listener
   std::deque<std::string> spawn_queue_;      // ids: an agent may be gone by its turn

@@ -142,6 +142,8 @@ TEST(Town, MetricsCountWhatHappened) {
   EXPECT_TRUE(has("reeve_viewers_opened_total 1"));
   EXPECT_TRUE(has("reeve_tickets_unredeemed 1"));
   EXPECT_TRUE(has("reeve_log_blocked 0"));
+  EXPECT_TRUE(has("reeve_messages_waiting 0"));
+  EXPECT_TRUE(has("reeve_git_waiting 0"));
   // Every sample has its help and its type.
   std::string last_type;
   for (size_t at = 0; at < metrics.body.size();) {

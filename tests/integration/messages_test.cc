@@ -441,5 +441,41 @@ TEST(Messages, ALimitThatIsChangedHoldsForTheRunThatIsOpen) {
   EXPECT_TRUE(Eventually([&] { return !daemon.Events("a1", "after=0&types=run.failed").empty(); }));
 }
 
+// --- how much
+
+TEST(Messages, WhatWaitsIsBoundedInBytesToo) {
+  Daemon daemon;
+  daemon.Create(Worker(daemon, "a1", R"(,"prompt":"gated")"));
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  const std::string large(size_t{1'000'000}, 'x');
+  std::string one;
+  for (int i = 0; i < 67; ++i) {
+    HttpAnswer answer = Say(daemon, large, R"(,"delay_ms":86400000)");
+    ASSERT_EQ(answer.status, 202) << i << answer.body;
+    one = answer.Field("message_id");
+  }
+  auto refused = [&daemon, &large] {
+    HttpAnswer answer = Say(daemon, large);
+    EXPECT_EQ(answer.status, 429);
+    EXPECT_NE(answer.Header("retry-after"), "");
+    EXPECT_NE(answer.Field("detail").find("64MiB"), std::string::npos) << answer.body;
+    return answer.Field("code") == "queue_full";
+  };
+  EXPECT_TRUE(refused());
+  EXPECT_EQ(Say(daemon, "small").status, 202);
+  const std::string metrics = daemon.Get("/metrics").body;
+  EXPECT_NE(metrics.find("\nreeve_messages_waiting 1\n"), std::string::npos);
+  EXPECT_NE(metrics.find("\nreeve_messages_scheduled 67\n"), std::string::npos);
+  EXPECT_NE(metrics.find("\nreeve_message_bytes 67000005\n"), std::string::npos);
+  // What is on disk counts likewise, and what is taken back does not any more.
+  ASSERT_TRUE(daemon.HandOver());
+  EXPECT_TRUE(refused());
+  daemon.Kill();
+  daemon.Start();
+  EXPECT_TRUE(refused());
+  EXPECT_EQ(daemon.Call("DELETE", "/agents/a1/queue/" + one).status, 204);
+  EXPECT_EQ(Say(daemon, large).status, 202);
+}
+
 }  // namespace
 }  // namespace reeve

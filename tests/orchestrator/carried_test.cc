@@ -28,6 +28,7 @@ const std::map<std::string, std::string> kNotCarried = {
     {"Agent::spawn_wanted_", "asked for again"},
     {"Agent::arriving_", "settled() says that there are none"},
     {"Agent::arriving_later_", "likewise"},
+    {"Agent::arriving_bytes_", "likewise"},
     {"Agent::taken_", "likewise"},
     {"Agent::unwritten_", "likewise"},
     {"Agent::state_", "derived"},
