@@ -95,6 +95,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
 
   void Begin(int64_t timeout_ms) {
     Agent& agent = *api_.town.Find(agent_);
+    until_ms_ = api_.loop.NowMs() + timeout_ms;
     if (until_ == Until::kTerminal && message_.empty() && after_run_.empty() && agent.run())
       run_ = agent.run()->id;
     // Registers before it looks: nothing can happen in between.
@@ -133,25 +134,37 @@ class Wait : public std::enable_shared_from_this<Wait> {
     return Response::Json(200, agent.ToJson());
   }
 
-  // A message that neither waits nor runs has ended, perhaps long ago, or never was. Asked once: what ends
-  // from here on is seen in passing.
+  // A message that neither waits nor began a run was a line for the present run, or has ended, perhaps long
+  // ago, or never was. Asked once: what ends from here on is seen in passing.
   void Ask(Agent& agent) {
-    if (until_ != Until::kTerminal || message_.empty() || !agent.has_turns()) return;
-    if (asked_ || agent.RunOfMessage(message_) || agent.Waits(message_)) return;
+    if (until_ != Until::kTerminal || message_.empty() || asked_ || Candidate(agent)) return;
+    if (agent.Waits(message_)) return;
     asked_ = true;
     deadline_.Stop();  // the store answers soon, and who does not want to wait wants to know
     agent.FindRunOfMessage(message_, [self = shared_from_this()](const Result<std::string>& found) {
       if (!found) return self->Finish(Response::Problem(found.error()));
-      if (!found->empty()) return self->Finish(Response::Json(200, *found));
-      self->Finish(Response::Problem(
-          {"message_not_found", "agent " + self->agent_ + " has no message " + self->message_}));
+      self->TakeFound(*found);
     });
+  }
+
+  void TakeFound(const std::string& found) {
+    if (!keep_) return;
+    auto json = JsonDocument::Parse(found);
+    if (!json) {
+      return Finish(
+          Response::Problem({"message_not_found", "agent " + agent_ + " has no message " + message_}));
+    }
+    if ((*json)["status"].StringOr("") != NameOf(Run::Status::kRunning))
+      return Finish(Response::Json(200, found));
+    run_ = (*json)["run_id"].StringOr("");
+    deadline_.Start(std::max<int64_t>(until_ms_ - api_.loop.NowMs(), 0));
+    Look();
   }
 
   // The run that this waits for, if there is one yet.
   const Run* Candidate(const Agent& agent) const {
-    if (!message_.empty() && agent.has_turns()) return agent.RunOfMessage(message_);
     if (!run_.empty()) return agent.FindRun(run_);
+    if (!message_.empty()) return agent.RunOfMessage(message_);
     const Run* run = agent.run() ? &*agent.run() : agent.LastRun();
     if (run && !after_run_.empty() && run->number() <= Run::NumberOf(after_run_)) return nullptr;
     return run;
@@ -172,7 +185,8 @@ class Wait : public std::enable_shared_from_this<Wait> {
   const Until until_;
   const std::string message_;
   const std::string after_run_;
-  std::string run_;  // the one that was open when the request came
+  std::string run_;  // the one that was open when the request came, or that the message went into
+  int64_t until_ms_ = 0;
   Reply reply_;
   uint64_t listener_ = 0;
   bool asked_ = false;  // the store

@@ -170,8 +170,8 @@ class Agent final : private AgentHost {
   [[nodiscard]] std::vector<std::string> TranscriptFiles() const;
   // Its runs with numbers below `before`, the newest first, as JSON; the present one among them.
   void ListRuns(uint64_t before, size_t limit, std::function<void(Result<std::vector<std::string>>)> done);
-  // The run that a message began, or went into, as JSON, also long after; of one that never had one its
-  // {message_id, status}. Empty: no such message, or nobody remembers.
+  // The run that a message began, or went into, as JSON, also long after, or while it goes on; of one that
+  // never had one its {message_id, status}. Empty: no such message, or nobody remembers.
   void FindRunOfMessage(const std::string& message_id, std::function<void(Result<std::string>)> done);
   // {models, model}: the choices, and the present one where it is known.
   void ListModels(std::function<void(Result<std::string>)> done);
@@ -188,9 +188,9 @@ class Agent final : private AgentHost {
   [[nodiscard]] bool settled() const {
     return unwritten_.empty() && !taken_ && arriving_ + arriving_later_ == 0;
   }
-  // Whether Adopt would understand that line. Touches nothing. Error "handover_state".
   // Its process is no longer its own and outlives it: what exec does, for tests.
   void Release();
+  // Whether Adopt would understand that line. Touches nothing. Error "handover_state".
   static Status TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved);
   // In place of Load: its process goes on. On an error that process has been ended.
   static Result<std::unique_ptr<Agent>> Adopt(AgentContext& context, const JsonValue& saved);

@@ -68,20 +68,24 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
     Cursor at =
         Append("user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
     (void)log_->Commit();
-    return done(Accepted{message.id, "delivered", at.seq});
+    // For those who ask for its run. It was delivered, however that goes.
+    context_.store.PutMessage({message.id, id(), message.ToJson(), "done", run_ ? run_->id : ""},
+                              [accepted = Accepted{message.id, "delivered", at.seq},
+                               done = std::move(done)](const Status&) { done(accepted); });
+    return;
   }
 
   MessageRecord record{message.id, id(), message.ToJson(), "queued"};
   ++(later ? arriving_later_ : arriving_);
+  arriving_bytes_ += message.text.size();
   auto on_disk = [this, later, message = std::move(message),
                   done = std::move(done)](const Result<std::optional<MessageRecord>>& there) mutable {
     --(later ? arriving_later_ : arriving_);
+    arriving_bytes_ -= message.text.size();
     if (!there) return done(there.error());
-  arriving_bytes_ += message.text.size();
     if (*there) return SentBefore(**there, std::move(message), std::move(done));
     if (deleted_) {
       FinishMessage(message.id, Run::Status::kCancelled, "");
-    arriving_bytes_ -= message.text.size();
       return done(Error{"agent_deleted", "agent " + id() + " has been deleted"});
     }
     JsonObject data;
@@ -244,7 +248,8 @@ void Agent::BeginTaken() {
                               .Set("message", taken.error().message)
                               .Set("fatal", false)
                               .Take());
-    FinishMessage(message.id, taken ? Run::Status::kCompleted : Run::Status::kFailed, run_ ? run_->id : "");
+    FinishMessage(message.id, taken ? Run::Status::kCompleted : Run::Status::kFailed,
+                  taken && run_ ? run_->id : "");
     inbox_.Resume();
   } else if (!taken) {
     OnTurnEnded({TurnEnd::Outcome::kFailed, taken.error()});
@@ -345,6 +350,7 @@ void Agent::FindRunOfMessage(const std::string& message_id, std::function<void(R
     if ((*message)->run.empty()) {
       return done(JsonObject().Set("message_id", (*message)->id).Set("status", (*message)->state).Take());
     }
+    if (const Run* run = FindRun((*message)->run)) return done(run->ToJson());
     const uint64_t number = Run::NumberOf((*message)->run);
     context_.store.ListRuns(id(), number + 1, 1, [done, number](Result<std::vector<RunRecord>> runs) {
       if (!runs) return done(runs.error());

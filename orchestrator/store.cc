@@ -260,6 +260,17 @@ struct Store::State {
     wake.notify_one();
   }
 
+  // Now and then, after this message of an agent has ended: the newest kMaxEnded of its are kept.
+  Status TrimMessages(Database& in, const std::string& id) {
+    if (++messages_ended % kTrimEvery != 0) return {};
+    return in.Run(
+        "DELETE FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
+        " AND state NOT IN ('queued', 'running') AND made <="
+        " (SELECT made FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
+        "  AND state NOT IN ('queued', 'running') ORDER BY made DESC LIMIT 1 OFFSET ?2)",
+        id, static_cast<int64_t>(kMaxEnded));
+  }
+
   // One transaction, so one fsync, for all of them: they succeed or fail together.
   Status Commit(const std::vector<Operation>& batch) {
     std::lock_guard<std::mutex> lock(database_mutex);
@@ -450,8 +461,13 @@ void Store::AddMessage(MessageRecord record, std::function<void(Result<std::opti
 }
 
 void Store::PutMessage(MessageRecord record, Done done) {
-  state_->Submit([record = std::move(record)](Database& database) { return WriteMessage(database, record); },
-                 std::move(done));
+  state_->Submit(
+      [record = std::move(record), of = state_.get()](Database& database) {
+        Status status = WriteMessage(database, record);
+        const bool waits = record.state == "queued" || record.state == "running";
+        return status && !waits ? of->TrimMessages(database, record.id) : status;
+      },
+      std::move(done));
 }
 
 void Store::EndMessage(std::string id, std::string state, std::string run, Done done) {
@@ -460,13 +476,7 @@ void Store::EndMessage(std::string id, std::string state, std::string run, Done 
        of = state_.get()](Database& database) {
         Status status =
             database.Run("UPDATE messages SET state = ?2, run = ?3 WHERE id = ?1", id, state, run);
-        if (!status.ok() || ++of->messages_ended % kTrimEvery != 0) return status;
-        return database.Run(
-            "DELETE FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
-            " AND state NOT IN ('queued', 'running') AND made <="
-            " (SELECT made FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
-            "  AND state NOT IN ('queued', 'running') ORDER BY made DESC LIMIT 1 OFFSET ?2)",
-            id, static_cast<int64_t>(kMaxEnded));
+        return status ? of->TrimMessages(database, id) : status;
       },
       std::move(done));
 }

@@ -84,7 +84,7 @@ class Store {
   void DeleteAgent(std::string id, Done done);  // with its messages and runs
   // Nothing, or the message of that id that is there already, and stays as it is.
   void AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done);
-  void PutMessage(MessageRecord record, Done done);
+  void PutMessage(MessageRecord record, Done done);  // also one that has ended, as below
   // Ended: its state, and the run that it was in. The newest kMaxEnded of an agent are kept.
   void EndMessage(std::string id, std::string state, std::string run, Done done);
   void PutRun(RunRecord record, Done done);  // the newest kMaxEnded of an agent are kept

@@ -441,6 +441,67 @@ TEST(Messages, ALimitThatIsChangedHoldsForTheRunThatIsOpen) {
   EXPECT_TRUE(Eventually([&] { return !daemon.Events("a1", "after=0&types=run.failed").empty(); }));
 }
 
+// --- lines for a program, whose life is the run
+
+// Ends by a line "end".
+constexpr const char* kProgram =
+    R"({"id":"a1","kind":"process","command":["/bin/sh","-c","while read line; do [ $line = end ] && exit; done"]})";
+
+TEST(Messages, ALinesRunIsTheOneItWasDeliveredIn) {
+  Daemon daemon;
+  daemon.Create(kProgram);
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  const std::string run = daemon.Get("/agents/a1").Field("run.run_id");
+  const HttpAnswer sent = Say(daemon, "hello");
+  EXPECT_EQ(sent.Field("disposition"), "delivered");
+  const std::string wait = "/agents/a1/wait?message_id=" + sent.Field("message_id");
+  EXPECT_EQ(daemon.Get(wait + "&timeout_ms=0").status, 204);
+  HttpConnection waits(daemon.address());
+  waits.Send("GET", wait, "", {{"Authorization", "Bearer " + daemon.token()}});
+  const HttpAnswer end = Say(daemon, "end");
+  HttpAnswer ended = waits.Receive();
+  EXPECT_EQ(ended.status, 200) << ended.wire;
+  EXPECT_EQ(ended.Field("run_id"), run);
+  EXPECT_EQ(ended.Field("status"), "completed");
+  // Long after, in another run and another daemon.
+  EXPECT_EQ(daemon.Post("/agents/a1/start").status, 202);
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  daemon.Kill();
+  daemon.Start();
+  EXPECT_EQ(daemon.Get(wait).Field("run_id"), run);
+  EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=" + end.Field("message_id")).Field("run_id"), run);
+}
+
+TEST(Messages, AScheduledLinesRunIsTheOneItComesTo) {
+  Daemon daemon;
+  daemon.Create(kProgram);
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  const std::string first = daemon.Get("/agents/a1").Field("run.run_id");
+  const std::string later = Say(daemon, "end", R"(,"delay_ms":1200)").Field("message_id");
+  HttpConnection waits(daemon.address());
+  waits.Send("GET", "/agents/a1/wait?message_id=" + later, "",
+             {{"Authorization", "Bearer " + daemon.token()}});
+  Say(daemon, "end");  // the end of another run than that line's
+  ASSERT_TRUE(UntilState(daemon, "exited"));
+  HttpAnswer ended = waits.Receive();
+  EXPECT_EQ(ended.Field("status"), "completed") << ended.wire;
+  EXPECT_NE(ended.Field("run_id"), first);
+  EXPECT_EQ(ended.body, daemon.Get("/agents/a1/runs/" + ended.Field("run_id")).body);
+  // One that was taken back never had any.
+  const std::string never = Say(daemon, "end", R"(,"delay_ms":86400000)").Field("message_id");
+  EXPECT_EQ(daemon.Call("DELETE", "/agents/a1/queue/" + never).status, 204);
+  EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=" + never).Field("status"), "cancelled");
+}
+
+TEST(Messages, WhoWaitsForALineThatNeverWasIsToldSo) {
+  Daemon daemon;
+  daemon.Create(kProgram);
+  ASSERT_TRUE(UntilState(daemon, "running"));
+  HttpAnswer unknown = daemon.Get("/agents/a1/wait?message_id=mnone");
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_EQ(unknown.Field("code"), "message_not_found");
+}
+
 // --- how much
 
 TEST(Messages, WhatWaitsIsBoundedInBytesToo) {
