@@ -145,14 +145,14 @@ void EventPrinter::Take(const JsonValue& event) {
   }
 }
 
-void EventPrinter::Gap(const JsonValue& gap) {
+void EventPrinter::Gap(const std::string& agent, const JsonValue& gap) {
   if (options_.json) {
     JsonObject object;
-    if (gap["agent"]) object.SetRaw("agent", gap["agent"].Raw());
-    return write_(object.Set("type", "stream.gap").SetRaw("data", gap.Raw()).Take() + "\n");
+    object.Set("agent", agent).Set("type", "stream.gap").SetRaw("data", gap.Raw());
+    return write_(object.Take() + "\n");
   }
   Pause();
-  Line({std::string(gap["agent"].StringOr("")), ""}, Colour::kRed,
+  Line({agent, ""}, Colour::kRed,
        "! events are missing: " + Plain(TextOf(gap["from"])) + " to " + Plain(TextOf(gap["to"])) + " (" +
            Plain(TextOf(gap["reason"])) + ")");
 }
@@ -403,9 +403,9 @@ std::string EventPrinter::Prefix(const Origin& origin) {
   if (options_.times) prefix = Paint(options_.colours, Colour::kDim, Clock(origin.time)) + " ";
   if (!options_.names) return prefix;
   const std::string name = Plain(origin.agent);
-  name_width_ = std::max(name_width_, Columns(name));
+  options_.name_width = std::max(options_.name_width, Columns(name));
   return prefix + Paint(options_.colours, ColourOfName(name), name) +
-         std::string(name_width_ - Columns(name), ' ') + " | ";
+         std::string(options_.name_width - Columns(name), ' ') + " | ";
 }
 
 std::string EventPrinter::Stamped(const std::string& words, const Origin& origin) {

@@ -23,10 +23,11 @@ class EventPrinter {
   struct Options {
     bool json = false;  // and nothing else of this holds
     bool colours = false;
-    bool names = false;  // of several agents: each line begins with the id of its own
-    bool times = false;  // each line begins with its time; else the lines of agents and runs end with it
-    bool live = false;   // what is being said is shown as it comes; not with `names`
-    size_t columns = 0;  // folded lines are cut there; 0: at 200
+    bool names = false;     // of several agents: each line begins with the id of its own
+    size_t name_width = 0;  // columns for that, where it is known beforehand
+    bool times = false;     // each line begins with its time; else the lines of agents and runs end with it
+    bool live = false;      // what is being said is shown as it comes; not with `names`
+    size_t columns = 0;     // folded lines are cut there; 0: at 200
   };
   // Gets whole lines, but for what is being said with `live`.
   using Write = std::function<void(std::string_view text)>;
@@ -34,7 +35,8 @@ class EventPrinter {
   EventPrinter(Options options, Write write);
 
   void Print(const JsonValue& event);  // the envelope
-  void Gap(const JsonValue& gap);      // as stream.gap and the pages of events tell it
+  // As stream.gap and the pages of events tell it.
+  void Gap(const std::string& agent, const JsonValue& gap);
   // There is nothing more for now: shows what was held back in the hope that the next event makes it
   // needless.
   void Pause();
@@ -103,8 +105,7 @@ class EventPrinter {
   std::string last_call_;                      // the key of the call whose line is the last one; or empty
   std::optional<Held> held_;                   // a request, which a rule may have answered at once
   std::map<std::string, std::string> phases_;  // of workspaces, by agent
-  size_t name_width_ = 0;
-  std::string day_;  // of the last time that was shown
+  std::string day_;                            // of the last time that was shown
 };
 
 }  // namespace reeve

@@ -247,16 +247,18 @@ TEST_F(EventPrinterTest, PrintsEnvelopesAsTheyAre) {
   const std::string envelope = Envelope("assistant.delta", R"({"text":"\u001b"})");
   Print(printer, envelope);
   auto gap = JsonDocument::Parse(R"({"from":"1-3","to":"2-9","reason":"lost"})");
-  printer.Gap(gap->root());
-  EXPECT_EQ(out, envelope + "\n" +
-                     R"({"type":"stream.gap","data":{"from":"1-3","to":"2-9","reason":"lost"}})" + "\n");
+  printer.Gap("a1", gap->root());
+  EXPECT_EQ(out,
+            envelope + "\n" +
+                R"({"agent":"a1","type":"stream.gap","data":{"from":"1-3","to":"2-9","reason":"lost"}})" +
+                "\n");
 }
 
 TEST_F(EventPrinterTest, TellsOfGaps) {
   std::string out;
   EventPrinter printer({}, [&out](std::string_view text) { out += text; });
   auto gap = JsonDocument::Parse(R"({"from":"1-3","to":"2-9","reason":"lost"})");
-  printer.Gap(gap->root());
+  printer.Gap("a1", gap->root());
   EXPECT_EQ(out, "! events are missing: 1-3 to 2-9 (lost)\n");
 }
 
