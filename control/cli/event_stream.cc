@@ -1,5 +1,6 @@
 #include "control/cli/event_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "orchestrator/event.h"
@@ -41,7 +42,6 @@ std::string EventStream::Target() const {
   if (one) {
     const std::string after = cursor(what_.agents.front());
     if (!after.empty()) add("after=" + after);
-    if (what_.follow) add("follow=1");
   } else {
     std::string agents;
     for (const std::string& agent : what_.agents) agents += (agents.empty() ? "" : ",") + agent;
@@ -51,6 +51,7 @@ std::string EventStream::Target() const {
       after += (after.empty() ? "" : ",") + agent + ":" + cursor;
     if (!after.empty()) add("after=" + after);
   }
+  if (what_.follow) add("follow=1");
   if (!what_.types.empty()) add("types=" + what_.types);
   return (one ? "/agents/" + PercentEncode(what_.agents.front()) + "/stream" : "/stream") + query;
 }
@@ -73,6 +74,8 @@ void EventStream::Connect() {
     ever_ = true;
     down_since_ms_ = 0;
     parser_.Feed(bytes, [this](const SseEvent& event) { Take(event); });
+    if (what_.agents.empty()) return End(std::string("agent_deleted"));
+    if (call_ && handlers_.on_pause) handlers_.on_pause();
   };
   stream.on_end = [this](const Status& how) { Ended(how); };
   call_ = http_.Open(std::move(request), std::move(stream));
@@ -100,7 +103,13 @@ void EventStream::Take(const SseEvent& event) {
       what_.cursors[std::string((*json)["agent"].StringOr(""))] = epoch.Raw() + "-" + seq.Raw();
     handlers_.on_event(json->root());
   } else if (event.event == "stream.bye") {
-    bye_ = (*json)["reason"].StringOr("");
+    // Of one of several, which has been purged: the others go on, and nobody may ask for it again.
+    if (const auto agent = (*json)["agent"].AsString()) {
+      what_.agents.erase(std::remove(what_.agents.begin(), what_.agents.end(), *agent), what_.agents.end());
+      what_.cursors.erase(std::string(*agent));
+    } else {
+      bye_ = (*json)["reason"].StringOr("");
+    }
   } else if (event.event == "stream.synced") {
     if (handlers_.on_synced) handlers_.on_synced();
   } else if (event.event == "stream.gap") {

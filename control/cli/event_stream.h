@@ -22,7 +22,7 @@ class EventStream {
     std::vector<std::string> agents;             // one: the stream of that agent; "*" alone: the whole town
     std::map<std::string, std::string> cursors;  // by agent; absent: from now on; "0": from the oldest
     std::string types;                           // as the API has them; empty: all
-    bool follow = false;  // of one agent: it goes on when the agent has exited, until it is deleted
+    bool follow = false;  // it goes on when the agents have exited, until they are deleted
   };
   struct Handlers {
     std::function<void(const JsonValue& event)> on_event;  // the envelope
@@ -32,6 +32,8 @@ class EventStream {
     std::function<void(const Result<std::string>& reason)> on_end;
     // Events that nobody has any more, as stream.gap tells it; may be absent.
     std::function<void(const JsonValue& gap)> on_gap;
+    // There is no more for now: what came together has been told; may be absent.
+    std::function<void()> on_pause = {};
   };
 
   // How long a daemon may be away, once it has answered.
