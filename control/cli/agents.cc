@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "control/cli/agent_names.h"
+#include "control/cli/agents_commands.h"
 #include "control/cli/commands.h"
 #include "control/cli/console.h"
 #include "orchestrator/json.h"
@@ -281,6 +282,7 @@ void AddAgents(Command root) {
     command.Example("git diff | reeve agents send reviewer -", "what another program prints");
     command.Action([options = options] { return SendMessage(*options); });
   }
+  AddAgentsLogs(agents);
   AddOrder(agents, "start", "Start agents, or let a paused queue go on.", "reeve agents start a1 a2",
            "both, if they have ended");
   AddOrder(agents, "stop", "Stop agents. They stay, and can be started.", "reeve agents stop team=web",

@@ -1,0 +1,10 @@
+// The commands of `reeve agents` that have files of their own; agents.cc has the small ones.
+#pragma once
+
+#include "control/cli/command_line.h"
+
+namespace reeve {
+
+void AddAgentsLogs(Command agents);
+
+}  // namespace reeve
