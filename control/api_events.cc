@@ -80,14 +80,20 @@ void Snapshot(ApiContext& api, const Request& request, Reply reply) {
 class Wait : public std::enable_shared_from_this<Wait> {
  public:
   enum class Until { kReady, kTerminal, kIdle, kExited };
+  struct What {
+    Until until = Until::kTerminal;
+    // With kTerminal, at most one of them: which run. All empty: the present one, else the last, else the
+    // first.
+    std::string message;
+    std::string run;
+    std::string after_run;
+  };
 
-  Wait(ApiContext& api, std::string agent, Until until, std::string message, std::string after_run,
-       Reply reply)
+  Wait(ApiContext& api, std::string agent, What what, Reply reply)
       : api_(api),
         agent_(std::move(agent)),
-        until_(until),
-        message_(std::move(message)),
-        after_run_(std::move(after_run)),
+        what_(std::move(what)),
+        run_(what_.run),
         reply_(std::move(reply)),
         deadline_(api.loop, [this] {
           Finish(Response{204, {}, ""});
@@ -96,8 +102,6 @@ class Wait : public std::enable_shared_from_this<Wait> {
   void Begin(int64_t timeout_ms) {
     Agent& agent = *api_.town.Find(agent_);
     until_ms_ = api_.loop.NowMs() + timeout_ms;
-    if (until_ == Until::kTerminal && message_.empty() && after_run_.empty() && agent.run())
-      run_ = agent.run()->id;
     // Registers before it looks: nothing can happen in between.
     listener_ = agent.Listen([self = shared_from_this()] { self->Look(); });
     keep_ = shared_from_this();
@@ -112,8 +116,13 @@ class Wait : public std::enable_shared_from_this<Wait> {
     if (!agent)
       return Finish(Response::Problem({"agent_not_found", "agent " + agent_ + " was purged meanwhile"}));
     if (reply_.gone()) return Finish({});
-    if (api_.town.draining()) return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
+    if (what_.until == Until::kTerminal && what_.message.empty() && what_.after_run.empty() && run_.empty() &&
+        agent->run())
+      run_ = agent->run()->id;
     auto response = Check(*agent);
+    // Open turns end in a drain, too: who waits for one learns how.
+    if (!response && api_.town.drained())
+      return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
     if (!response) return Ask(*agent);
     // What we are about to tell is in the log of this turn: committed before it is seen.
     if (EventLog* log = agent->open_log()) (void)log->Commit();
@@ -121,38 +130,44 @@ class Wait : public std::enable_shared_from_this<Wait> {
   }
 
   std::optional<Response> Check(const Agent& agent) const {
-    if (until_ == Until::kTerminal) {
+    if (what_.until == Until::kTerminal) {
       const Run* run = Candidate(agent);
       if (run && run->status != Run::Status::kRunning) return Response::Json(200, run->ToJson());
       return std::nullopt;
     }
     const bool ended = agent.ended();
-    const bool holds = until_ == Until::kReady  ? agent.ready() || ended
-                       : until_ == Until::kIdle ? agent.idle() && (agent.ready() || ended)
-                                                : ended;
+    const bool holds = what_.until == Until::kReady  ? agent.ready() || ended
+                       : what_.until == Until::kIdle ? agent.idle() && (agent.ready() || ended)
+                                                     : ended;
     if (!holds) return std::nullopt;
     return Response::Json(200, agent.ToJson());
   }
 
-  // A message that neither waits nor began a run was a line for the present run, or has ended, perhaps long
-  // ago, or never was. Asked once: what ends from here on is seen in passing.
+  // A run that is not here has ended long ago, or never was. A message that neither waits nor began a run was
+  // a line for the present run, or has ended, or never was. Asked once: what ends from here on is seen in
+  // passing.
   void Ask(Agent& agent) {
-    if (until_ != Until::kTerminal || message_.empty() || asked_ || Candidate(agent)) return;
-    if (agent.Waits(message_)) return;
+    if (what_.until != Until::kTerminal || asked_ || (what_.run.empty() && what_.message.empty())) return;
+    if (Candidate(agent)) return;
+    if (what_.run.empty() && agent.Waits(what_.message)) return;
     asked_ = true;
     deadline_.Stop();  // the store answers soon, and who does not want to wait wants to know
-    agent.FindRunOfMessage(message_, [self = shared_from_this()](const Result<std::string>& found) {
+    auto answer = [self = shared_from_this()](const Result<std::string>& found) {
       if (!found) return self->Finish(Response::Problem(found.error()));
       self->TakeFound(*found);
-    });
+    };
+    if (!what_.run.empty()) return agent.FindRunRecord(what_.run, std::move(answer));
+    agent.FindRunOfMessage(what_.message, std::move(answer));
   }
 
   void TakeFound(const std::string& found) {
     if (!keep_) return;
     auto json = JsonDocument::Parse(found);
     if (!json) {
-      return Finish(
-          Response::Problem({"message_not_found", "agent " + agent_ + " has no message " + message_}));
+      const std::string none = "agent " + agent_ + " has no ";
+      return Finish(Response::Problem(what_.run.empty()
+                                          ? Error{"message_not_found", none + "message " + what_.message}
+                                          : Error{"run_not_found", none + "run " + what_.run}));
     }
     if ((*json)["status"].StringOr("") != NameOf(Run::Status::kRunning))
       return Finish(Response::Json(200, found));
@@ -164,9 +179,9 @@ class Wait : public std::enable_shared_from_this<Wait> {
   // The run that this waits for, if there is one yet.
   const Run* Candidate(const Agent& agent) const {
     if (!run_.empty()) return agent.FindRun(run_);
-    if (!message_.empty()) return agent.RunOfMessage(message_);
+    if (!what_.message.empty()) return agent.RunOfMessage(what_.message);
     const Run* run = agent.run() ? &*agent.run() : agent.LastRun();
-    if (run && !after_run_.empty() && run->number() <= Run::NumberOf(after_run_)) return nullptr;
+    if (run && !what_.after_run.empty() && run->number() <= Run::NumberOf(what_.after_run)) return nullptr;
     return run;
   }
 
@@ -182,10 +197,8 @@ class Wait : public std::enable_shared_from_this<Wait> {
 
   ApiContext& api_;
   const std::string agent_;
-  const Until until_;
-  const std::string message_;
-  const std::string after_run_;
-  std::string run_;  // the one that was open when the request came, or that the message went into
+  const What what_;
+  std::string run_;  // that which was asked for, the first that was seen, or the one the message went into
   int64_t until_ms_ = 0;
   Reply reply_;
   uint64_t listener_ = 0;
@@ -195,24 +208,32 @@ class Wait : public std::enable_shared_from_this<Wait> {
 };
 
 void BeginWait(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
+  Wait::What what;
+  what.message = request.Query("message_id").value_or("");
+  what.run = request.Query("run_id").value_or("");
+  what.after_run = request.Query("after_run").value_or("");
+  // What came of a deleted agent's run can still be asked.
+  auto agent =
+      what.run.empty() && what.message.empty() ? FindLiveAgent(api, request) : FindAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
   if (!timeout) return reply.Send(Response::Problem(timeout.error()));
   const std::string_view name = request.Query("until").value_or("terminal");
-  Wait::Until until = Wait::Until::kTerminal;
   if (name == "ready") {
-    until = Wait::Until::kReady;
+    what.until = Wait::Until::kReady;
   } else if (name == "idle") {
-    until = Wait::Until::kIdle;
+    what.until = Wait::Until::kIdle;
   } else if (name == "exited") {
-    until = Wait::Until::kExited;
+    what.until = Wait::Until::kExited;
   } else if (name != "terminal") {
     return reply.Send(Response::Problem({"invalid_request", "until: ready, terminal, idle or exited"}));
   }
-  std::make_shared<Wait>(api, (*agent)->id(), until, std::string(request.Query("message_id").value_or("")),
-                         std::string(request.Query("after_run").value_or("")), std::move(reply))
-      ->Begin(*timeout);
+  if (!what.run.empty() &&
+      (what.until != Wait::Until::kTerminal || !what.message.empty() || !what.after_run.empty())) {
+    return reply.Send(Response::Problem(
+        {"invalid_request", "run_id: not together with message_id or after_run, and until terminal only"}));
+  }
+  std::make_shared<Wait>(api, (*agent)->id(), std::move(what), std::move(reply))->Begin(*timeout);
 }
 
 }  // namespace

@@ -112,18 +112,12 @@ void ListRuns(ApiContext& api, const Request& request, Reply reply) {
 void GetRun(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  const uint64_t number = Run::NumberOf(request.params[1]);
-  const Error unknown{"run_not_found", "agent " + (*agent)->id() + " has no such run"};
-  if (number == 0) return reply.Send(Response::Problem(unknown));
   auto shared = std::make_shared<Reply>(std::move(reply));
-  (*agent)->ListRuns(
-      number + 1, 1,
-      [shared, unknown, id = request.params[1]](const Result<std::vector<std::string>>& found) {
-        if (!found) return shared->Send(Response::Problem(found.error()));
-        auto run = found->empty() ? JsonDocument::Parse("{}") : JsonDocument::Parse(found->front());
-        const bool it_is = run && (*run)["run_id"].StringOr("") == id;
-        shared->Send(it_is ? Response::Json(200, found->front()) : Response::Problem(unknown));
-      });
+  (*agent)->FindRunRecord(request.params[1], [shared, id = (*agent)->id()](const Result<std::string>& found) {
+    if (!found) return shared->Send(Response::Problem(found.error()));
+    if (!found->empty()) return shared->Send(Response::Json(200, *found));
+    shared->Send(Response::Problem({"run_not_found", "agent " + id + " has no such run"}));
+  });
 }
 
 }  // namespace

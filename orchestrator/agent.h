@@ -168,6 +168,8 @@ class Agent final : private AgentHost {
   Status Answer(const std::string& elicitation_id, const ElicitationAnswer& answer);
   // The files of its transcript, oldest first; none where nothing is recorded.
   [[nodiscard]] std::vector<std::string> TranscriptFiles() const;
+  // One of its runs as JSON, also long after; empty: no such run, or nobody remembers.
+  void FindRunRecord(const std::string& run_id, std::function<void(Result<std::string>)> done);
   // Its runs with numbers below `before`, the newest first, as JSON; the present one among them.
   void ListRuns(uint64_t before, size_t limit, std::function<void(Result<std::vector<std::string>>)> done);
   // The run that a message began, or went into, as JSON, also long after, or while it goes on; of one that

@@ -342,6 +342,17 @@ void Agent::ListRuns(uint64_t before, size_t limit,
       });
 }
 
+void Agent::FindRunRecord(const std::string& run_id, std::function<void(Result<std::string>)> done) {
+  if (const Run* run = FindRun(run_id)) return done(run->ToJson());
+  const uint64_t number = Run::NumberOf(run_id);
+  if (number == 0 || run_id != "r" + std::to_string(number)) return done(std::string());
+  context_.store.ListRuns(
+      id(), number + 1, 1, [number, done = std::move(done)](Result<std::vector<RunRecord>> runs) {
+        if (!runs) return done(runs.error());
+        done(!runs->empty() && runs->front().number == number ? runs->front().body : std::string());
+      });
+}
+
 void Agent::FindRunOfMessage(const std::string& message_id, std::function<void(Result<std::string>)> done) {
   if (const Run* run = RunOfMessage(message_id)) return done(run->ToJson());
   auto found = [this, done = std::move(done)](Result<std::optional<MessageRecord>> message) {
@@ -350,12 +361,7 @@ void Agent::FindRunOfMessage(const std::string& message_id, std::function<void(R
     if ((*message)->run.empty()) {
       return done(JsonObject().Set("message_id", (*message)->id).Set("status", (*message)->state).Take());
     }
-    if (const Run* run = FindRun((*message)->run)) return done(run->ToJson());
-    const uint64_t number = Run::NumberOf((*message)->run);
-    context_.store.ListRuns(id(), number + 1, 1, [done, number](Result<std::vector<RunRecord>> runs) {
-      if (!runs) return done(runs.error());
-      done(!runs->empty() && runs->front().number == number ? runs->front().body : std::string());
-    });
+    FindRunRecord((*message)->run, done);
   };
   context_.store.FindMessage(message_id, Guarded(std::move(found)));
 }

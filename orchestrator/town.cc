@@ -520,7 +520,8 @@ void Town::LookAfterDrain() {
   if (waits && left_ms > 0) return;
   drain_watch_.Stop();
   CommitLogs();
-  auto drained = std::move(drained_);
+  const auto drained = std::exchange(drained_, {});
+  for (auto& [id, agent] : agents_) agent->TellListeners();  // who still waits for something of it
   drained(std::move(unfinished_));
 }
 

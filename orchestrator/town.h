@@ -72,6 +72,8 @@ class Town {
   // has had its time, with what could not finish: a sentence each.
   void Drain(int64_t timeout_ms, std::function<void(std::vector<std::string> unfinished)> drained);
   [[nodiscard]] bool draining() const { return draining_; }
+  // And it is over: nothing happens any more.
+  [[nodiscard]] bool drained() const { return draining_ && !drained_; }
 
   // Writes what this turn appended. Run at the end of every turn, before viewers are served.
   void CommitLogs();
