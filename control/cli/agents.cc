@@ -261,6 +261,7 @@ void AddAgents(Command root) {
       });
     });
   }
+  AddAgentsWatch(agents);
   {
     auto [command, options] =
         Add(agents, "wake", "Send a message, which wakes an agent that has ended. Prints its id.");

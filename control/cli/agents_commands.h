@@ -6,5 +6,6 @@
 namespace reeve {
 
 void AddAgentsLogs(Command agents);
+void AddAgentsWatch(Command agents);
 
 }  // namespace reeve

@@ -1,8 +1,8 @@
 #include "control/cli/text.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <cwchar>
+#include <utility>
 
 namespace reeve {
 
@@ -109,6 +109,15 @@ Colour ColourOf(std::string_view state) {
   if (state == "stalled" || state == "backoff" || state == "cancelled") return Colour::kYellow;
   if (state == "starting" || state == "stopping") return Colour::kCyan;
   return state == "exited" ? Colour::kDim : Colour::kNone;
+}
+
+std::string Ago(int64_t ms) {
+  constexpr std::pair<int64_t, const char*> kUnits[] = {
+      {86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1'000, "s"}};
+  for (const auto& [unit_ms, name] : kUnits) {
+    if (ms >= unit_ms) return std::to_string(ms / unit_ms) + name + " ago";
+  }
+  return "now";
 }
 
 std::string Table::Show(bool colours, size_t columns) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ enum class Colour { kNone, kBold, kDim, kRed, kGreen, kYellow, kBlue, kMagenta, 
 std::string Paint(bool colours, Colour colour, std::string_view text);
 // Of an agent's state, or a run's.
 Colour ColourOf(std::string_view state);
+
+// Of something that was so long ago: "now", "5s ago", "3m ago", "2d ago".
+std::string Ago(int64_t ms);
 
 // Rows of cells that stand below each other. The last column is as wide as it is.
 class Table {
