@@ -21,8 +21,9 @@ namespace {
 
 // vfork holds the loop for about 0.6 ms: so many starts a turn, and viewers are served in between.
 constexpr int kSpawnsPerTurn = 2;
-// Epochs are reserved on disk this many at a time, so that opening a log does not wait for the disk.
-constexpr uint64_t kEpochBlock = 4096;
+// Epochs are reserved on disk this many at a time, so that opening a log does not wait for the disk. Half of
+// them must do for all the logs of a full town: who looks at all of it opens them in one turn.
+constexpr uint64_t kEpochBlock = 32'768;
 constexpr int64_t kSweepMs = 2'000;
 constexpr size_t kSavesAtOnce = 8;      // all at once would all be late
 constexpr int64_t kSaveMarginMs = 500;  // so that a failure is still told
