@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "orchestrator/agent_spec.h"
+
 namespace reeve {
 
 namespace {
@@ -42,22 +44,29 @@ Status ForEachAgent(const Client& client, const std::string& query,
   return {};
 }
 
+Result<std::string> LabelQuery(const std::string& label) {
+  const size_t equals = label.find('=');
+  if (equals == std::string::npos) return Error{"invalid_request", "'" + label + "' is not key=value"};
+  return "label=" + PercentEncode(label.substr(0, equals) + ":" + label.substr(equals + 1));
+}
+
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::string& name) {
-  if (const size_t equals = name.find('='); equals != std::string::npos) {
-    auto ids =
-        IdsOf(client, "label=" + PercentEncode(name.substr(0, equals) + ":" + name.substr(equals + 1)));
-    if (ids && ids->empty()) return Error{"agent_not_found", "no agent has the label " + name};
-    return ids;
-  }
-  auto by_id = client.Ask(client.Request("GET", AgentPath(name)));
-  if (by_id || by_id.error().code != "agent_not_found") {
+  if (name.empty()) return Error{"invalid_request", "an agent's name is empty"};
+  if (IsAgentId(name)) {
+    auto there = client.Ask(client.Request("GET", AgentPath(name)));
     // What is wrong with a deleted one, the command itself will say: some take those, too.
-    if (by_id || by_id.error().code == "agent_deleted") return std::vector{name};
-    return by_id.error();
+    if (there || there.error().code == "agent_deleted") return std::vector{name};
+    if (there.error().code != "agent_not_found") return there.error();
+  }
+  const auto label = LabelQuery(name);
+  if (label) {
+    auto ids = IdsOf(client, *label);
+    if (!ids || !ids->empty()) return ids;
   }
   auto ids = IdsOf(client, "title=" + PercentEncode(name));
   if (!ids) return ids;
-  if (ids->empty()) return by_id.error();
+  if (ids->empty() && label) return Error{"agent_not_found", "no agent has the label " + name};
+  if (ids->empty()) return Error{"agent_not_found", "there is no agent " + name};
   if (ids->size() > 1) return Ambiguous(name, *ids);
   return ids;
 }

@@ -10,6 +10,7 @@
 namespace reeve {
 
 // The ids that `name` stands for: at least one, and of an id (also a deleted agent's) or a title exactly one.
+// A title that looks like a label is meant where no agent has that label.
 // Errors "agent_not_found", "ambiguous" for a title that several have, and what Client::Ask has. Blocks.
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::string& name);
 // Exactly one; "ambiguous" also for a label that several have.
@@ -18,6 +19,8 @@ Result<std::string> FindAgent(const Client& client, const std::string& name);
 // Calls `take` with each agent of the list that `query` ("state=idle", or empty) selects, page by page.
 Status ForEachAgent(const Client& client, const std::string& query,
                     const std::function<void(const JsonValue& agent)>& take);
+// "label=…" of that query, for "key=value". Error "invalid_request".
+Result<std::string> LabelQuery(const std::string& label);
 // "/agents/ID".
 std::string AgentPath(const std::string& id);
 

@@ -13,6 +13,7 @@
 #include "control/cli/console.h"
 #include "orchestrator/json.h"
 #include "orchestrator/units.h"
+#include "process/clock.h"
 
 namespace reeve {
 
@@ -159,6 +160,11 @@ Result<std::string> MessageBody(const Options& options) {
     if (!delay) return Error{"invalid_request", "--delay: " + delay.error().message};
     body.Set("delay_ms", *delay);
   }
+  if (!options.at.empty() && !ParseTime(options.at)) {
+    return Error{"invalid_request", "--at: '" + options.at +
+                                        "' is not a time such as 2026-01-31T08:00:00+01:00 (RFC 3339); `date "
+                                        "-Iseconds -d 'tomorrow 8:00'` prints one"};
+  }
   if (!options.at.empty()) body.Set("run_at", options.at);
   return body.Take();
 }
@@ -211,7 +217,8 @@ std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, 
 void AddMessageOptions(Command& command, Options& options) {
   OptionRef delay =
       command.Option("--delay", options.delay, "DURATION", "Not before so long has passed: 30s, 5m, 1h30m");
-  command.Option("--at", options.at, "TIME", "Not before then: 2026-01-31T08:00:00Z").Excludes(delay);
+  command.Option("--at", options.at, "TIME", "Not before then: 2026-01-31T08:00:00+01:00 (RFC 3339)")
+      .Excludes(delay);
   OptionRef steer =
       command.Flag("--steer", options.steer, "Into the present turn, where the kind can; else it comes next");
   command.Flag("--interrupt", options.interrupt, "End the present run, then start this one").Excludes(steer);

@@ -1,9 +1,11 @@
 #include "control/cli/console.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <langinfo.h>
+#include <algorithm>
 #include <cerrno>
 #include <clocale>
 #include <csignal>
@@ -92,6 +94,10 @@ int Console::Fail(const Error& error, const std::string& about) {
 }
 
 void PrepareOutput() {
+  // Where a cron job has closed one of them, a socket or a database would come to be its number.
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
+  }
   (void)std::setlocale(LC_CTYPE, "");
   if (std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0) (void)std::setlocale(LC_CTYPE, "C.UTF-8");
   (void)std::signal(SIGPIPE, SIG_DFL);

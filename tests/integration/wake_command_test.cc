@@ -1,0 +1,166 @@
+// `reeve agents wake` and `send`, and how agents are named (control/API.md, "Command line"): by id, title or
+// label, from cron and from within an agent.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "process/clock.h"
+#include "tests/support/command.h"
+#include "tests/support/daemon.h"
+
+namespace reeve {
+namespace {
+
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using Strings = std::vector<std::string>;
+
+class WakeCommand : public testing::Test {
+ protected:
+  struct Outcome {
+    int code;
+    std::string out;
+    std::string err;
+  };
+  [[nodiscard]] Outcome Agents(Strings words, const std::string& input = {}) const {
+    words.insert(words.begin(), "agents");
+    Command command(words, {"REEVE_DATA=" + daemon_.data_dir()}, input);
+    const int code = command.Wait();
+    return {code, command.out(), command.err()};
+  }
+  void MakeCat(const std::string& id, const std::string& more = "") const {
+    daemon_.Create(R"({"id":")" + id + R"(","kind":"process","command":["cat"])" + more + "}");
+    daemon_.WaitFor(id, "until=ready");
+  }
+  [[nodiscard]] bool Heard(const std::string& id, const std::string& text) const {
+    return Eventually([&] {
+      return daemon_.LogFiles(id).find(R"("stream":"stdout","text":")" + text + "\"") != std::string::npos;
+    });
+  }
+  // By a shell with nothing but this environment; the code.
+  [[nodiscard]] int Bare(const std::string& environment, const std::string& words) const {
+    const int status =
+        std::system(("env -i " + environment + " " + std::string(REEVE_BINARY) + " " + words).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  Daemon daemon_;
+};
+
+TEST_F(WakeCommand, TakesIdsTitlesAndLabels) {
+  MakeCat("a1", R"(,"title":"Fix the build / now: 50% üß")");
+  MakeCat("a2", R"(,"labels":{"team":"blue & green"})");
+  MakeCat("a3", R"(,"labels":{"team":"blue & green"})");
+  const Outcome all = Agents({"wake", "Fix the build / now: 50% üß", "team=blue & green", "--message", "hi"});
+  EXPECT_EQ(all.code, 0) << all.err;
+  EXPECT_THAT(all.out, MatchesRegex("m[0-9a-f]+\nm[0-9a-f]+\nm[0-9a-f]+\n"));
+  for (const char* id : {"a1", "a2", "a3"}) EXPECT_TRUE(Heard(id, "hi")) << id;
+  const Outcome sent = Agents({"send", "team=blue & green", "-"}, "said to both");
+  EXPECT_EQ(std::count(sent.out.begin(), sent.out.end(), '\n'), 2) << sent.err;
+  EXPECT_TRUE(Heard("a3", "said to both"));
+}
+
+TEST_F(WakeCommand, ATitleThatSeveralHaveIsNobodys) {
+  MakeCat("a1", R"(,"title":"same")");
+  MakeCat("a2", R"(,"title":"same")");
+  const Outcome ambiguous = Agents({"wake", "same", "--message", "hi"});
+  EXPECT_EQ(ambiguous.code, 64);
+  EXPECT_EQ(ambiguous.err, "reeve: agents wake: same: 'same' means 2 agents: a1, a2; name one by its id\n");
+  MakeCat("same");  // an id comes first
+  EXPECT_EQ(Agents({"wake", "same", "--message", "mine"}).code, 0);
+  EXPECT_TRUE(Heard("same", "mine"));
+  MakeCat("a4", R"(,"title":"size=large")");  // as a label looks, and is none
+  EXPECT_EQ(Agents({"wake", "size=large", "--message", "yours"}).code, 0);
+  EXPECT_TRUE(Heard("a4", "yours"));
+}
+
+TEST_F(WakeCommand, NamesThatNobodyHasDoNothing) {
+  MakeCat("a1");
+  for (const char* name : {"none", ".", "..", "../health", "a1/", "a1?x", "a1%00", "A1", "*", "\xff"}) {
+    const Outcome outcome = Agents({"stop", name});
+    EXPECT_EQ(outcome.code, 66) << name << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("there is no agent ")) << name;
+  }
+  const Outcome label = Agents({"stop", "team=web"});
+  EXPECT_EQ(label.code, 66);
+  EXPECT_THAT(label.err, HasSubstr("no agent has the label team=web"));
+  const Outcome empty = Agents({"stop", ""});  // of a variable that was not set: not all without a title
+  EXPECT_EQ(empty.code, 64);
+  EXPECT_EQ(empty.err, "reeve: agents stop: an agent's name is empty\n");
+  EXPECT_EQ(Agents({"stop", "="}).code, 66);
+  EXPECT_EQ(daemon_.Get("/agents/a1").Field("state"), "running");
+}
+
+TEST_F(WakeCommand, ADeletedAgentIsNotWoken) {
+  MakeCat("a1", R"(,"title":"first","labels":{"team":"web"})");
+  EXPECT_EQ(Agents({"rm", "first"}).code, 0);
+  const Outcome by_id = Agents({"wake", "a1", "--message", "hi"});
+  EXPECT_EQ(by_id.code, 66);
+  EXPECT_THAT(by_id.err, HasSubstr("a1: agent a1 has been deleted"));
+  EXPECT_EQ(Agents({"wake", "first", "--message", "hi"}).code, 66);
+  EXPECT_EQ(Agents({"wake", "team=web", "--message", "hi"}).code, 66);
+}
+
+TEST_F(WakeCommand, TakesATimeOfRfc3339) {
+  MakeCat("a1");
+  // Two hours ahead of UTC, so an hour from now.
+  std::string time = FormatTime(SystemClock().WallMs() + 3 * 3'600'000);
+  time = time.substr(0, 19) + "+02:00";
+  EXPECT_EQ(Agents({"wake", "a1", "--message", "later", "--at", time}).code, 0);
+  const auto due = ParseTime(time);
+  ASSERT_TRUE(due);
+  EXPECT_THAT(daemon_.Get("/agents/a1/queue").body, HasSubstr(FormatTime(*due)));
+  for (const char* wrong : {"8:00", "tomorrow", "2026-01-31", "2026-13-01T00:00:00Z"}) {
+    const Outcome outcome = Agents({"wake", "a1", "--message", "x", "--at", wrong});
+    EXPECT_EQ(outcome.code, 64) << wrong;
+    EXPECT_THAT(outcome.err, HasSubstr("is not a time such as 2026-01-31T08:00:00+01:00 (RFC 3339)"));
+  }
+}
+
+// cron's environment is next to nothing, and some close what they do not need: then a socket must not come to
+// be stdin or stdout.
+TEST_F(WakeCommand, WorksFromCron) {
+  MakeCat("a1");
+  const std::string data = "REEVE_DATA=" + daemon_.data_dir();
+  const std::string out = daemon_.data_dir() + "/out";
+  EXPECT_EQ(Bare(data, "agents wake a1 --message plain </dev/null >" + out), 0);
+  EXPECT_THAT(ReadFile(out), MatchesRegex("m[0-9a-f]+\n"));
+  EXPECT_EQ(Bare(data, "agents wake a1 --message closed <&- >&- 2>&-"), 0);
+  EXPECT_EQ(Bare(data, "agents wake a1 --message - <&- >&- 2>&-"), 64);  // nothing was said
+  EXPECT_EQ(Bare("", "agents wake a1 --message flags --data " + daemon_.data_dir() + " <&- >" + out), 0);
+  EXPECT_EQ(Bare("REEVE_SERVER=" + daemon_.address() + " REEVE_TOKEN=" + daemon_.token(),
+                 "agents wake a1 --message variables <&- >&- 2>" + out),
+            0)
+      << ReadFile(out);
+  for (const char* text : {"plain", "closed", "flags", "variables"}) EXPECT_TRUE(Heard("a1", text)) << text;
+}
+
+// The same command in two cron jobs that overlap: once.
+TEST_F(WakeCommand, AKeyIsOneMessageToEachOfThem) {
+  MakeCat("a1", R"(,"labels":{"team":"web"})");
+  MakeCat("a2", R"(,"labels":{"team":"web"})");
+  const Strings words = {"wake", "team=web", "--message", "report", "--delay", "1d", "--dedupe-key", "today"};
+  const Outcome once = Agents(words);
+  EXPECT_EQ(Agents(words).out, once.out);
+  EXPECT_EQ(std::count(once.out.begin(), once.out.end(), '\n'), 2);
+  for (const char* id : {"a1", "a2"})
+    EXPECT_EQ(daemon_.Get("/agents/" + std::string(id)).Field("scheduled"), "1");
+}
+
+TEST_F(WakeCommand, OneAgentWakesAnotherByItsTitle) {
+  MakeCat("a1", R"(,"title":"the worker")");
+  const std::string reeve = REEVE_BINARY;
+  daemon_.Create(R"({"id":"boss","kind":"process","api":"operate","command":["/bin/sh","-c","m=$()" + reeve +
+                 R"( agents wake 'the worker' --message 'from the boss') && echo sent $m"]})");
+  EXPECT_EQ(daemon_.WaitFor("boss").Field("exit.code"), "0");
+  EXPECT_THAT(daemon_.LogFiles("boss"), HasSubstr("\"text\":\"sent m"));
+  EXPECT_TRUE(Heard("a1", "from the boss"));
+}
+
+}  // namespace
+}  // namespace reeve
