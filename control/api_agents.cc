@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -15,6 +16,18 @@ constexpr int64_t kMaxGraceMs = 600'000;
 // A Reply in a callback that std::function may copy.
 std::shared_ptr<Reply> Shared(Reply reply) { return std::make_shared<Reply>(std::move(reply)); }
 
+// The labels asked for, each "key:value"; the agents listed have them all.
+Result<std::vector<std::pair<std::string, std::string_view>>> ReadLabels(const Request& request) {
+  std::vector<std::pair<std::string, std::string_view>> labels;
+  for (const auto& [parameter, value] : request.query) {
+    if (parameter != "label") continue;
+    const size_t colon = value.find(':');
+    if (colon == std::string::npos) return Error{"invalid_request", "label: key:value"};
+    labels.emplace_back(value.substr(0, colon), std::string_view(value).substr(colon + 1));
+  }
+  return labels;
+}
+
 void List(ApiContext& api, const Request& request, Reply reply) {
   auto limit = ReadNumber(request, "limit", 100, 1, kMaxPage);
   if (!limit) return reply.Send(Response::Problem(limit.error()));
@@ -23,13 +36,10 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   if (state_name && !state) {
     return reply.Send(Response::Problem({"invalid_request", "state: not a state of an agent"}));
   }
-  const auto label = request.Query("label");
+  const auto labels = ReadLabels(request);
+  if (!labels) return reply.Send(Response::Problem(labels.error()));
   const auto title = request.Query("title");
   const std::string after(request.Query("page_token").value_or(""));
-  size_t colon = label ? label->find(':') : 0;
-  if (label && colon == std::string_view::npos) {
-    return reply.Send(Response::Problem({"invalid_request", "label: key:value"}));
-  }
   JsonArray found;
   std::string next;
   int64_t count = 0;
@@ -38,10 +48,11 @@ void List(ApiContext& api, const Request& request, Reply reply) {
     const Agent& agent = *at->second;
     if (agent.deleted() || (state && *state != agent.state())) continue;
     if (title && agent.spec().title != *title) continue;
-    if (label) {
-      auto value = agent.spec().labels.find(std::string(label->substr(0, colon)));
-      if (value == agent.spec().labels.end() || value->second != label->substr(colon + 1)) continue;
-    }
+    const auto has = [&agent](const auto& label) {
+      const auto its = agent.spec().labels.find(label.first);
+      return its != agent.spec().labels.end() && its->second == label.second;
+    };
+    if (!std::all_of(labels->begin(), labels->end(), has)) continue;
     if (count++ == *limit) {
       next = last;
       break;

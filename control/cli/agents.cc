@@ -25,9 +25,6 @@ constexpr size_t kMaxMessageBytes = size_t{1} << 20;
 struct Options : CommonOptions {
   std::string command;  // "stop"
   std::vector<std::string> agents;
-  // list
-  std::string state;
-  std::string label;
   // wake, send
   std::string message;
   std::string delay;
@@ -76,41 +73,7 @@ int ForEach(const Options& options, const ToOne& act) {
   return code;
 }
 
-// --- list, status
-
-int List(const Options& options) {
-  Console console("agents list", options);
-  auto client = Client::Find(options.client);
-  if (!client) return console.Fail(client.error());
-  std::string query;
-  if (!options.state.empty()) query = "state=" + options.state;
-  if (!options.label.empty()) {
-    const size_t equals = options.label.find('=');
-    if (equals == std::string::npos)
-      return console.Fail({"invalid_request", "'" + options.label + "' is not key=value"}, "--label");
-    query += (query.empty() ? "label=" : "&label=") +
-             PercentEncode(options.label.substr(0, equals) + ":" + options.label.substr(equals + 1));
-  }
-  Table table;
-  auto head = [](const char* text) { return Table::Cell{text, Colour::kBold}; };
-  table.Add({head("ID"), head("STATE"), head("KIND"), head("QUEUE"), head("LAST EVENT"), head("TITLE")});
-  Status listed = ForEachAgent(*client, query, [&](const JsonValue& agent) {
-    if (console.json()) return console.Line(agent.Raw());
-    const std::string state = Words(agent["state"]);
-    table.Add({{Words(agent["id"])},
-               {state, ColourOf(state)},
-               {Words(agent["kind"])},
-               {Words(agent["queue_depth"])},
-               {Plain(agent["last_event_at"].StringOr(""))},
-               {Plain(agent["title"].StringOr(""))}});
-  });
-  if (!listed) return console.Fail(listed.error());
-  if (!console.json() && table.size() > 1) {
-    const std::string text = table.Show(console.colours(), console.columns());
-    console.Line(std::string_view(text).substr(0, text.size() - 1));
-  }
-  return kOk;
-}
+// --- status
 
 Result<std::string> Describe(const Options& options, const Client& client, const std::string& id) {
   auto agent = client.AskJson(client.Request("GET", AgentPath(id)));
@@ -247,16 +210,7 @@ void AddOrder(Command& agents, const char* name, const char* summary, const char
 void AddAgents(Command root) {
   Command agents = root.Add("agents", "List, wake, watch and otherwise command a daemon's agents.");
   agents.Alias("sessions");
-  {
-    auto [command, options] = Add(agents, "list", "All agents, a line each.");
-    command.Option("--state", options->state,
-                   "starting|idle|running|needs_input|stalled|stopping|backoff|exited|failed",
-                   "Only those in this state");
-    command.Option("-l,--label", options->label, "KEY=VALUE", "Only those with this label");
-    AddCommonOptions(command, *options);
-    command.Example("reeve agents list --state needs_input", "those that wait for a person");
-    command.Action([options = options] { return List(*options); });
-  }
+  AddAgentsList(agents);
   {
     auto [command, options] = Add(agents, "status", "What an agent is and does.");
     command.Argument("AGENT", options->agents, kAgentHelp).Required();

@@ -5,6 +5,7 @@
 
 namespace reeve {
 
+void AddAgentsList(Command agents);
 void AddAgentsLogs(Command agents);
 void AddAgentsWatch(Command agents);
 

@@ -26,6 +26,13 @@ bool WantsColours() {
   return isatty(STDOUT_FILENO) == 1 && !(none && *none) && !(terminal && std::strcmp(terminal, "dumb") == 0);
 }
 
+// Of stdout's; zeros where it is none.
+winsize TerminalSize() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
+  return size;
+}
+
 }  // namespace
 
 void AddCommonOptions(Command& command, CommonOptions& options) {
@@ -50,17 +57,33 @@ Console::Console(std::string command, const CommonOptions& options)
       colours_(!options.json && WantsColours()),
       shows_progress_(!options.json && !options.quiet && isatty(STDERR_FILENO) == 1) {}
 
-size_t Console::columns() const {
-  winsize size{};
-  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
-  return size.ws_col;
-}
+size_t Console::columns() const { return TerminalSize().ws_col; }
+size_t Console::rows() const { return TerminalSize().ws_row; }
 
 void Console::Line(std::string_view text) const {
   if (quiet_) return;
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
   std::fflush(stdout);  // for who reads along
+}
+
+// Without clearing it first, which flickers (ECMA-48: CUP, EL, ED).
+void Console::Screen(std::string_view text) const {
+  const size_t room = std::max<size_t>(rows(), 2) - 1;
+  const auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+  std::string screen = "\x1b[H";
+  for (size_t shown = 0; shown < std::min(lines, room); ++shown) {
+    if (shown + 1 == room && lines > room) {
+      screen += "… " + std::to_string(lines - shown) + " more\x1b[K\n";
+      break;
+    }
+    const size_t end = std::min(text.find('\n'), text.size());
+    screen.append(text.substr(0, end)).append("\x1b[K\n");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  screen += "\x1b[J";
+  std::fwrite(screen.data(), 1, screen.size(), stdout);
+  std::fflush(stdout);
 }
 
 void Console::Note(std::string_view text) const {

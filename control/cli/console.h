@@ -31,8 +31,12 @@ class Console {
   [[nodiscard]] bool colours() const { return colours_; }
   // Columns of stdout's terminal; 0 where it is none.
   [[nodiscard]] size_t columns() const;
+  // Likewise its rows.
+  [[nodiscard]] size_t rows() const;
 
   void Line(std::string_view text) const;  // on stdout, not with --quiet
+  // Takes the place of what stands on stdout's terminal; as much of it as there is room for.
+  void Screen(std::string_view text) const;
   void Note(std::string_view text) const;  // on stderr, "reeve: …", neither with --quiet nor with --json
   // Of something that takes long: the last line of a terminal, each time anew; empty: no more.
   void Progress(std::string_view text);

@@ -41,7 +41,7 @@ std::string EventStream::Target() const {
   auto add = [&query](const std::string& part) { query += (query.empty() ? "?" : "&") + part; };
   if (one) {
     const std::string after = cursor(what_.agents.front());
-    if (!after.empty()) add("after=" + after);
+    if (!after.empty() && !what_.from_now) add("after=" + after);
   } else {
     std::string agents;
     for (const std::string& agent : what_.agents) agents += (agents.empty() ? "" : ",") + agent;
@@ -49,7 +49,7 @@ std::string EventStream::Target() const {
     std::string after;
     for (const auto& [agent, cursor] : what_.cursors)
       after += (after.empty() ? "" : ",") + agent + ":" + cursor;
-    if (!after.empty()) add("after=" + after);
+    if (!after.empty() && !what_.from_now) add("after=" + after);
   }
   if (what_.follow) add("follow=1");
   if (!what_.types.empty()) add("types=" + what_.types);
@@ -107,6 +107,7 @@ void EventStream::Take(const SseEvent& event) {
     if (const auto agent = (*json)["agent"].AsString()) {
       what_.agents.erase(std::remove(what_.agents.begin(), what_.agents.end(), *agent), what_.agents.end());
       what_.cursors.erase(std::string(*agent));
+      if (handlers_.on_purged) handlers_.on_purged(std::string(*agent));
     } else {
       bye_ = (*json)["reason"].StringOr("");
     }

@@ -22,7 +22,8 @@ class EventStream {
     std::vector<std::string> agents;             // one: the stream of that agent; "*" alone: the whole town
     std::map<std::string, std::string> cursors;  // by agent; absent: from now on; "0": from the oldest
     std::string types;                           // as the API has them; empty: all
-    bool follow = false;  // it goes on when the agents have exited, until they are deleted
+    bool follow = false;    // it goes on when the agents have exited, until they are deleted
+    bool from_now = false;  // after a drop, too: what came in between is not told, on_synced is
   };
   struct Handlers {
     std::function<void(const JsonValue& event)> on_event;  // the envelope
@@ -34,6 +35,8 @@ class EventStream {
     std::function<void(const JsonValue& gap)> on_gap;
     // There is no more for now: what came together has been told; may be absent.
     std::function<void()> on_pause = {};
+    // Of several: one that was purged; may be absent.
+    std::function<void(const std::string& agent)> on_purged = {};
   };
 
   // How long a daemon may be away, once it has answered.
