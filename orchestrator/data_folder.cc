@@ -6,13 +6,29 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "orchestrator/json.h"
 
 namespace reeve {
+
+namespace {
+
+bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+// An address that stands for all of the machine's is also its loopback's.
+std::string AsLoopback(const std::string& url) {
+  for (const char* any : {"http://0.0.0.0:", "http://[::]:"}) {
+    if (StartsWith(url, any)) return "http://127.0.0.1:" + url.substr(std::strlen(any));
+  }
+  return url;
+}
+
+}  // namespace
 
 std::string DefaultDataDir() {
   if (geteuid() == 0) return "/var/lib/reeve";
@@ -42,7 +58,7 @@ Status RuntimeFile::Write(const std::string& data_dir) const {
   for (const std::string& url : listen) urls.Add(url);
   const std::string text =
       JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
-  const std::string path = data_dir + "/runtime.json";
+  const std::string path = PathIn(data_dir);
   const std::string made = path + ".new";
   Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
@@ -53,7 +69,7 @@ Status RuntimeFile::Write(const std::string& data_dir) const {
 }
 
 Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
-  const std::string path = data_dir + "/runtime.json";
+  const std::string path = PathIn(data_dir);
   auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
@@ -63,6 +79,26 @@ Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
   file.version = (*json)["version"].StringOr("");
   for (const JsonValue& url : (*json)["listen"].Elements()) file.listen.emplace_back(url.StringOr(""));
   return file;
+}
+
+bool RuntimeFile::Alive() const { return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM); }
+
+std::string LocalAddress(const std::vector<std::string>& listening) {
+  for (const std::string& url : listening) {
+    if (StartsWith(url, "unix://")) return url;
+  }
+  return LocalWebAddress(listening);
+}
+
+std::string LocalWebAddress(const std::vector<std::string>& listening) {
+  std::string first;
+  for (const std::string& url : listening) {
+    if (StartsWith(url, "unix://")) continue;
+    const std::string local = AsLoopback(url);
+    if (StartsWith(local, "http://127.") || StartsWith(local, "http://[::1]:")) return local;
+    if (first.empty()) first = local;
+  }
+  return first;
 }
 
 Result<std::string> ReadConfigFile(const std::string& path) {

@@ -25,7 +25,16 @@ struct RuntimeFile {
 
   Status Write(const std::string& data_dir) const;  // 0600, replaced atomically
   static Result<RuntimeFile> Read(const std::string& data_dir);
+  static std::string PathIn(const std::string& data_dir) { return data_dir + "/runtime.json"; }
+  // Whether its process is there; a daemon that was killed leaves the file behind.
+  [[nodiscard]] bool Alive() const;
 };
+
+// Of the addresses that a daemon listens on, the one for callers on this machine: its Unix socket, else
+// loopback, also where that is part of all addresses, else the first. Empty: it listens nowhere.
+std::string LocalAddress(const std::vector<std::string>& listening);
+// Likewise, but for a browser, which opens no Unix socket.
+std::string LocalWebAddress(const std::vector<std::string>& listening);
 
 // A small file, whole: 64 KiB at most. Errors name it.
 Result<std::string> ReadConfigFile(const std::string& path);

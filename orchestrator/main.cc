@@ -6,7 +6,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <memory>
@@ -53,20 +52,6 @@ struct ServeOptions {
   std::string program;
   std::vector<std::string> arguments;  // of `serve`, but for these
 };
-
-// Where a child on this machine reaches the daemon: its socket, else its first address; one that stands for
-// all of the machine's is loopback.
-std::string LocalAddress(const std::vector<std::string>& listening) {
-  if (listening.empty()) return {};
-  for (const std::string& url : listening) {
-    if (url.rfind("unix://", 0) == 0) return url;
-  }
-  for (const char* any : {"http://0.0.0.0:", "http://[::]:"}) {
-    const std::string& url = listening.front();
-    if (url.rfind(any, 0) == 0) return "http://127.0.0.1:" + url.substr(std::strlen(any));
-  }
-  return listening.front();
-}
 
 // Nobody else of this user may read our memory, where tokens pass through; children are not affected.
 // LeakSanitizer needs to, at exit.
@@ -323,7 +308,7 @@ int Serve(const ServeOptions& options) {
   }
   LetSignalsIn();
   loop.Run();
-  (void)std::remove((config.data + "/runtime.json").c_str());
+  (void)std::remove(RuntimeFile::PathIn(config.data).c_str());
   log::Info("stopped");
   return kOk;
 }
@@ -387,9 +372,9 @@ int Main(int argc, char** argv) {
   AddServe(line.root(), serve);
   AddRun(line.root());
   AddAgents(line.root());
+  AddReplay(line.root());
   AddUpgrade(line.root());
   AddDrain(line.root());
-  AddReplay(line.root());
   line.root().Add("version", "Print the version.").Action([] {
     std::printf("reeve %s\n", REEVE_VERSION);
     return static_cast<int>(kOk);

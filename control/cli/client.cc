@@ -1,6 +1,7 @@
 #include "control/cli/client.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "orchestrator/config.h"
@@ -20,41 +21,70 @@ std::string Trimmed(std::string text) {
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
+std::string DataDirOf(const Client::Options& options) {
+  return options.data_dir.empty() ? ConfiguredDataDir() : options.data_dir;
+}
+
 }  // namespace
 
-Result<Client> Client::Find(const Options& options) {
+Result<Client> Client::FindServer(const Options& options) {
   Client client;
-  const std::string data_dir = options.data_dir.empty() ? ConfiguredDataDir() : options.data_dir;
-  const char* server = std::getenv("REEVE_SERVER");
-  if (!options.server.empty()) {
-    client.server_ = options.server;
-  } else if (server && *server) {
-    client.server_ = server;
-  } else if (auto runtime = RuntimeFile::Read(data_dir); runtime && !runtime->listen.empty()) {
-    client.server_ = runtime->listen.front();
-  } else {
-    client.server_ = kDefaultServer;
-  }
-  if (StartsWith(client.server_, "unix://")) {
-    client.unix_socket_ = client.server_.substr(7);
+  const char* variable = std::getenv("REEVE_SERVER");
+  std::string server = options.server;
+  if (server.empty() && variable) server = variable;
+  if (server.empty()) server = client.ReadRuntimeFile(DataDirOf(options));
+  if (server.empty()) server = kDefaultServer;
+  if (StartsWith(server, "unix:///")) {
+    client.unix_socket_ = server.substr(7);
     client.server_ = "http://localhost";
-  } else if (!StartsWith(client.server_, "http://") && !StartsWith(client.server_, "https://")) {
-    return Error{"invalid_request", "server " + client.server_ + ": an http://, https:// or unix:// address"};
-  }
-  while (client.server_.back() == '/') client.server_.pop_back();
-
-  const char* token = std::getenv("REEVE_TOKEN");
-  if (options.token_file.empty() && token && *token) {
-    client.token_ = token;
     return client;
   }
+  const size_t host = server.find("://") + 3;
+  if ((!StartsWith(server, "http://") && !StartsWith(server, "https://")) ||
+      server.find_first_not_of('/', host) == std::string::npos) {
+    return Error{"invalid_request", "server " + server + ": it must be http://…, https://… or unix:///PATH"};
+  }
+  while (server.back() == '/') server.pop_back();
+  client.server_ = client.web_address_ = server;
+  return client;
+}
+
+// A daemon that was killed leaves its file behind, and its address to whoever comes.
+std::string Client::ReadRuntimeFile(const std::string& data_dir) {
+  const std::string path = RuntimeFile::PathIn(data_dir);
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return {};
+  auto runtime = RuntimeFile::Read(data_dir);
+  if (!runtime) {
+    doubt_ = runtime.error().message;
+  } else if (!runtime->Alive()) {
+    doubt_ = path + " is left over from process " + std::to_string(runtime->pid) + ", which is gone";
+  } else {
+    web_address_ = LocalWebAddress(runtime->listen);
+    return LocalAddress(runtime->listen);
+  }
+  return {};
+}
+
+std::string Client::TokenFile(const Options& options) {
+  if (!options.token_file.empty()) return options.token_file;
+  const char* token = std::getenv("REEVE_TOKEN");
+  if (token && *token) return {};
   const char* file = std::getenv("REEVE_TOKEN_FILE");  // what an agent's process gets
-  std::string path = data_dir + "/token";
-  if (file && *file) path = file;
-  if (!options.token_file.empty()) path = options.token_file;
+  return file && *file ? file : DataDirOf(options) + "/token";
+}
+
+Result<Client> Client::Find(const Options& options) {
+  auto client = FindServer(options);
+  if (!client) return client;
+  const std::string path = TokenFile(options);
+  if (path.empty()) {
+    client->token_ = std::getenv("REEVE_TOKEN");
+    return client;
+  }
   auto text = ReadConfigFile(path);
   if (!text) return Error{"unauthorized", "no token: " + text.error().message};
-  client.token_ = Trimmed(*text);
+  client->token_ = Trimmed(*text);
   return client;
 }
 
@@ -63,7 +93,7 @@ HttpRequest Client::Request(std::string method, const std::string& path, std::st
   request.method = std::move(method);
   request.url = server_ + path;
   request.unix_socket = unix_socket_;
-  request.headers.emplace_back("Authorization", "Bearer " + token_);
+  if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_);
   if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   request.body = std::move(body);
   return request;
@@ -78,6 +108,7 @@ Result<HttpResponse> Client::Call(HttpRequest request) const {
     loop.Stop();
   });
   loop.Run();
+  if (!answer && !doubt_.empty()) return Error{answer.error().code, answer.error().message + "; " + doubt_};
   return answer;
 }
 

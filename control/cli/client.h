@@ -20,10 +20,16 @@ class Client {
   };
   // Errors: "unauthorized" without a token, "invalid_request" for an address that is none.
   static Result<Client> Find(const Options& options);
+  // The server only: for what needs no token, as GET /health.
+  static Result<Client> FindServer(const Options& options);
+  // Where the token stands; empty: in REEVE_TOKEN.
+  static std::string TokenFile(const Options& options);
 
   // A request to the API, ready for HttpClient: the address and the token are filled in.
   [[nodiscard]] HttpRequest Request(std::string method, const std::string& path, std::string body = {}) const;
   [[nodiscard]] const std::string& server() const { return server_; }
+  // What a browser on this machine opens; empty: there is only a Unix socket.
+  [[nodiscard]] const std::string& web_address() const { return web_address_; }
 
   // One request to the API, and its answer; on a loop of its own. Blocks. Error: the lack of an answer.
   [[nodiscard]] Result<HttpResponse> Call(HttpRequest request) const;
@@ -36,9 +42,14 @@ class Client {
   static Error ErrorOf(const HttpResponse& response);
 
  private:
+  // The address of the daemon that runs on it; or nothing, and a doubt if it should.
+  std::string ReadRuntimeFile(const std::string& data_dir);
+
   std::string server_;
   std::string unix_socket_;
+  std::string web_address_;
   std::string token_;
+  std::string doubt_;  // why the server may be the wrong one: told where it does not answer
 };
 
 }  // namespace reeve

@@ -1,0 +1,128 @@
+// How the command line finds the daemon and its token: control/API.md, "Command line".
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <string>
+#include <vector>
+
+#include "orchestrator/data_folder.h"
+#include "tests/support/command.h"
+#include "tests/support/daemon.h"
+
+namespace reeve {
+namespace {
+
+using testing::HasSubstr;
+using Strings = std::vector<std::string>;
+
+struct Outcome {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+// `reeve agents list --json`, which shows whether the daemon with agent a1 was found.
+Outcome List(const Strings& environment, Strings more = {}) {
+  more.insert(more.begin(), {"agents", "list", "--json"});
+  Command command(more, environment);
+  const int code = command.Wait();
+  return {code, command.out(), command.err()};
+}
+
+void MakeAgent(const Daemon& daemon) { daemon.Create(R"({"id":"a1","kind":"process","command":["true"]})"); }
+
+TEST(FindServer, OfSeveralAddressesTakesTheNearest) {
+  const std::string unix_socket = "unix:///run/reeve.sock";
+  const std::string loopback = "http://127.0.0.1:1";
+  const std::string six = "http://[::1]:1";
+  const std::string far = "http://192.0.2.1:1";
+  EXPECT_EQ(LocalAddress({far, loopback, unix_socket}), unix_socket);
+  EXPECT_EQ(LocalAddress({far, loopback}), loopback);
+  EXPECT_EQ(LocalAddress({far, six}), six);
+  EXPECT_EQ(LocalAddress({far, "http://0.0.0.0:2"}), "http://127.0.0.1:2");
+  EXPECT_EQ(LocalAddress({"http://[::]:2"}), "http://127.0.0.1:2");
+  EXPECT_EQ(LocalAddress({far}), far);
+  EXPECT_EQ(LocalAddress({}), "");
+  EXPECT_EQ(LocalWebAddress({unix_socket, far, loopback}), loopback);
+  EXPECT_EQ(LocalWebAddress({unix_socket}), "");
+}
+
+TEST(FindServer, ByTheRuntimeFileOfTheDataFolder) {
+  TempDir folder;
+  Daemon::Options options;
+  options.listen = "tcp://0.0.0.0:0";
+  options.environment = {"REEVE_TOKEN=a-token-configured-on-purpose-4711"};
+  for (const std::string& also : {std::string(), "unix://" + folder.path() + "/reeve.sock"}) {
+    if (!also.empty()) options.arguments = {"--listen", also};
+    Daemon daemon(options);
+    HttpConnection(daemon.address())
+        .Call("POST", "/agents", R"({"id":"a1","kind":"process","command":["true"]})",
+              {{"Authorization", "Bearer a-token-configured-on-purpose-4711"}});
+    Outcome found = List({"REEVE_DATA=" + daemon.data_dir(), options.environment.front()});
+    EXPECT_EQ(found.code, 0) << found.err;
+    EXPECT_EQ(JsonField(found.out, "id"), "a1");
+  }
+}
+
+TEST(FindServer, FlagsBeatVariablesWhichBeatTheRuntimeFile) {
+  Daemon daemon;
+  MakeAgent(daemon);
+  const std::string data = "REEVE_DATA=" + daemon.data_dir();
+  EXPECT_EQ(List({data}).code, 0);
+  EXPECT_EQ(List({data, "REEVE_SERVER=http://127.0.0.1:1"}).code, 69);
+  EXPECT_EQ(List({data, "REEVE_SERVER=http://127.0.0.1:1"}, {"--server", daemon.address() + "/"}).code, 0);
+  EXPECT_EQ(List({data, "REEVE_SERVER="}).code, 0);
+  EXPECT_EQ(List({data, "REEVE_TOKEN=wrong-wrong-wrong-wrong"}).code, 77);
+  EXPECT_EQ(List({data, "REEVE_TOKEN_FILE=/no/such/file"}).code, 77);
+  const std::string file = daemon.data_dir() + "/token";
+  EXPECT_EQ(List({data, "REEVE_TOKEN=wrong-wrong-wrong-wrong"}, {"--token-file", file}).code, 0);
+  EXPECT_EQ(List({"REEVE_TOKEN=wrong-wrong-wrong-wrong"}, {"--data", daemon.data_dir()}).code, 77);
+}
+
+TEST(FindServer, RefusesWhatIsNoAddress) {
+  for (const char* address :
+       {"127.0.0.1:8080", "http://", "https:///", "unix://reeve.sock", "unix://", "/"}) {
+    Outcome refused = List({"REEVE_TOKEN=x"}, {"--server", address});
+    EXPECT_EQ(refused.code, 64) << address;
+    EXPECT_THAT(refused.err, HasSubstr(std::string("server ") + address + ": it must be http://")) << address;
+  }
+  // What answers there speaks no TLS.
+  Daemon daemon;
+  Outcome plain = List({"REEVE_TOKEN=x"}, {"--server", "https" + daemon.address().substr(4)});
+  EXPECT_EQ(plain.code, 69) << plain.err;
+}
+
+TEST(FindServer, AUnixSocketWillDo) {
+  TempDir folder;
+  Daemon::Options options;
+  options.listen = "unix://" + folder.path() + "/reeve.sock";
+  Daemon daemon(options);
+  MakeAgent(daemon);
+  EXPECT_EQ(List({"REEVE_DATA=" + daemon.data_dir()}).code, 0);
+  const std::string token = "REEVE_TOKEN=" + daemon.token();
+  EXPECT_EQ(List({token, "REEVE_SERVER=" + options.listen}).code, 0);
+  Outcome none = List({token}, {"--server", options.listen + "x"});
+  EXPECT_EQ(none.code, 69);
+  EXPECT_THAT(none.err, HasSubstr(folder.path() + "/reeve.sockx: No such file or directory"));
+}
+
+TEST(FindServer, AFileThatAKilledDaemonLeftIsNotFollowed) {
+  if (HttpConnection("http://127.0.0.1:8080").Call("GET", "/health").status != 0)
+    GTEST_SKIP() << "somebody listens on the default address";
+  Daemon daemon;
+  const std::string runtime = daemon.data_dir() + "/runtime.json";
+  const std::string pid = std::to_string(daemon.pid());
+  daemon.Kill();
+  ASSERT_EQ(access(runtime.c_str(), F_OK), 0);
+  Outcome gone = List({}, {"--data", daemon.data_dir()});
+  EXPECT_EQ(gone.code, 69) << gone.out;
+  EXPECT_THAT(gone.err, HasSubstr("127.0.0.1:8080: "));
+  EXPECT_THAT(gone.err, HasSubstr(runtime + " is left over from process " + pid + ", which is gone\""));
+  WriteFile(runtime, "{");
+  EXPECT_THAT(List({}, {"--data", daemon.data_dir()}).err, HasSubstr(runtime + ": "));
+}
+
+}  // namespace
+}  // namespace reeve
