@@ -179,9 +179,27 @@ void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
   if (request.Query("state").value_or("pending") != "pending") {
     return reply.Send(Response::Problem({"invalid_request", "state: pending"}));
   }
+  const auto of_agent = request.Query("agent");
+  if (of_agent && !api.town.Find(std::string(*of_agent))) {
+    return reply.Send(
+        Response::Problem({"agent_not_found", "there is no agent " + std::string(of_agent->substr(0, 64))}));
+  }
+  const auto of_id = request.Query("id");
   std::multimap<int64_t, std::string> oldest_first;
+  JsonArray resolved;
   for (const auto& [id, agent] : api.town.agents()) {
+    if (of_agent && id != *of_agent) continue;
+    const ResolvedApproval* before = of_id ? agent->approvals().FindResolved(std::string(*of_id)) : nullptr;
+    if (before) {
+      resolved.AddRaw(JsonObject()
+                          .Set("id", before->id)
+                          .Set("agent", id)
+                          .Set("decision", before->decision)
+                          .Set("by", before->by)
+                          .Take());
+    }
     for (const PendingApproval& approval : agent->approvals().pending()) {
+      if (of_id && approval.request.id != *of_id) continue;
       std::string json = approval.ToJson();
       json.back() = ',';
       json += JsonObject().Set("agent", id).Set("run", approval.run).Take().substr(1);
@@ -190,7 +208,10 @@ void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
   }
   JsonArray approvals;
   for (const auto& [at, json] : oldest_first) approvals.AddRaw(json);
-  reply.Send(Response::Json(200, JsonObject().SetRaw("approvals", approvals.Take()).Take()));
+  JsonObject answer;
+  answer.SetRaw("approvals", approvals.Take());
+  if (of_id) answer.SetRaw("resolved", resolved.Take());
+  reply.Send(Response::Json(200, answer.Take()));
 }
 
 // What an agent asks a person, it may not answer itself.

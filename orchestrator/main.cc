@@ -372,6 +372,7 @@ int Main(int argc, char** argv) {
   AddServe(line.root(), serve);
   AddRun(line.root());
   AddAgents(line.root());
+  AddApprovals(line.root());
   AddReplay(line.root());
   AddUpgrade(line.root());
   AddDrain(line.root());

@@ -29,6 +29,7 @@ const char* HintFor(const Error& error) {
   const std::string_view code = error.code;
   if (code == "agent_not_found") return "`reeve agents list` shows those there are";
   if (code == "approval_not_found") return "`reeve approvals list` shows what waits";
+  if (code == "already_resolved") return "that decision stands";
   if (code == "agent_deleted") return "`reeve agents rm --purge` frees its id";
   if (code == "unauthorized") return "give the daemon's token by --token-file or REEVE_TOKEN";
   if (code == "forbidden") return "another token may";
