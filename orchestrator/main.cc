@@ -373,6 +373,7 @@ int Main(int argc, char** argv) {
   AddRun(line.root());
   AddAgents(line.root());
   AddApprovals(line.root());
+  AddTicket(line.root());
   AddReplay(line.root());
   AddUpgrade(line.root());
   AddDrain(line.root());
