@@ -374,6 +374,7 @@ int Main(int argc, char** argv) {
   AddAgents(line.root());
   AddApprovals(line.root());
   AddTicket(line.root());
+  AddExport(line.root());
   AddReplay(line.root());
   AddUpgrade(line.root());
   AddDrain(line.root());

@@ -255,6 +255,7 @@ void AddAgents(Command root) {
            "what waits in its queue is paused");
   AddOrder(agents, "rm", "Stop agents and forget them; their logs stay readable.",
            "reeve agents rm a1 --purge", "nothing is left of it");
+  AddAgentsExport(agents);
 }
 
 }  // namespace reeve
