@@ -36,7 +36,10 @@ struct ApiContext {
   std::function<Headers(const Request&)> cors;  // for streams, which write their own head
   int64_t started_ms = 0;                       // monotonic
   std::function<Result<ConfigChange>()> reload;
-  std::function<void(std::optional<int64_t> timeout_ms)> drain;  // as TERM; nothing: as configured
+  // As TERM; without a time-out as configured; asked again it changes nothing. `done`, which may be absent,
+  // before the listeners close: with what could not finish.
+  std::function<void(std::optional<int64_t> timeout_ms, std::function<void(const std::vector<std::string>&)>)>
+      drain;
   // Tries this binary (empty: the one this daemon was started from), tells its version or why not, hands
   // over.
   std::function<void(const std::string& binary, std::function<void(Result<std::string>)>)> upgrade;

@@ -151,7 +151,7 @@ void Reload(ApiContext& api, const Request& request, Reply reply) {
 
 // Asked again it changes nothing: only a second signal ends at once.
 void Drain(ApiContext& api, const Request& request, Reply reply) {
-  auto body = ReadBody(request, {"timeout_ms"});
+  auto body = ReadBody(request, {"timeout_ms", "wait"});
   if (!body) return reply.Send(Response::Problem(body.error()));
   const JsonValue timeout = (*body)["timeout_ms"];
   const auto timeout_ms = timeout.AsInt();
@@ -160,8 +160,30 @@ void Drain(ApiContext& api, const Request& request, Reply reply) {
                                                                 std::to_string(kMinDrainMs) + " to " +
                                                                 std::to_string(kMaxDrainMs)}));
   }
-  if (!api.town.draining()) api.drain(timeout_ms);
+  const JsonValue wait = (*body)["wait"];
+  if (wait && !wait.AsBool())
+    return reply.Send(Response::Problem({"invalid_request", "wait: true or false"}));
+  if (wait.AsBool().value_or(false)) {
+    auto shared = std::make_shared<Reply>(std::move(reply));
+    return api.drain(timeout_ms, [shared](const std::vector<std::string>& unfinished) {
+      shared->Send(Response::Json(200, JsonObject().SetRaw("unfinished", NamesJson(unfinished)).Take()));
+    });
+  }
+  api.drain(timeout_ms, {});
   reply.Send(Response::Json(202, HealthJson(api)));
+}
+
+void DescribeDrain(const ApiContext& api, Reply reply) {
+  JsonArray waiting;
+  for (const std::string& id : api.town.drain_waits_for()) {
+    const Agent* agent = api.town.Find(id);
+    JsonObject json;
+    json.Set("id", id);
+    if (agent && agent->run()) json.Set("run", agent->run()->id);
+    waiting.AddRaw(json.Take());
+  }
+  reply.Send(Response::Json(
+      200, JsonObject().Set("draining", api.town.draining()).SetRaw("waiting", waiting.Take()).Take()));
 }
 
 void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
@@ -198,6 +220,8 @@ void AddTownRoutes(Router& router, ApiContext& api) {
   });
   router.Add("POST", "/reload", Access::kAdmin,
              [&api](const Request& request, Reply reply) { Reload(api, request, std::move(reply)); });
+  router.Add("GET", "/drain", Access::kView,
+             [&api](const Request&, Reply reply) { DescribeDrain(api, std::move(reply)); });
   router.Add("POST", "/drain", Access::kAdmin,
              [&api](const Request& request, Reply reply) { Drain(api, request, std::move(reply)); });
   router.Add("POST", "/upgrade", Access::kAdmin,

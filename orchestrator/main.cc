@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -273,7 +274,12 @@ int Serve(const ServeOptions& options) {
   api.upgrade_failure = [&handover] { return handover.failure(); };
 
   Timer last_step(loop, [&loop] { loop.Stop(); });  // a connection that will not end does not hold us
-  api.drain = [&](std::optional<int64_t> timeout_ms) {
+  std::vector<std::function<void(const std::vector<std::string>&)>> want_to_know;
+  std::optional<std::vector<std::string>> left;  // once it has drained: what did not finish
+  api.drain = [&](std::optional<int64_t> timeout_ms, auto done) {
+    if (left && done) return done(*left);
+    if (done) want_to_know.push_back(std::move(done));
+    if (town.draining()) return;
     log::Info("draining");
     town.Drain(timeout_ms.value_or(live.config().drain_timeout_ms),
                [&](const std::vector<std::string>& unfinished) {
@@ -281,6 +287,8 @@ int Serve(const ServeOptions& options) {
                    log::Failure("{}", what);
                    std::printf("reeve: %s\n", what.c_str());
                  }
+                 left = unfinished;
+                 for (const auto& tell : std::exchange(want_to_know, {})) tell(unfinished);
                  viewers.Shutdown(2'000, [&] {
                    last_step.Start(2'000);
                    server->Drain([&] { loop.Stop(); });
@@ -290,7 +298,7 @@ int Serve(const ServeOptions& options) {
   bool asked_to_stop = false;
   auto stop = [&] {
     if (std::exchange(asked_to_stop, true)) _exit(kCancelled);  // twice: at once. Children die with us
-    if (!town.draining()) api.drain({});
+    api.drain({}, {});
   };
   loop.OnSignal(SIGTERM, stop);
   loop.OnSignal(SIGINT, stop);

@@ -507,18 +507,18 @@ void Town::LookAfterDrain() {
   }
   const int64_t left_ms = drain_deadline_ms_ - now + (drain_stops_ ? 0 : kStopMs);
   size_t saving = 0;  // each is a handful of gits; pushes are held to their number by Git
-  bool waits = false;
+  drain_waits_for_.clear();
   for (auto& [id, agent] : agents_) {
     const Agent::Keeping kept = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
     if (kept == Agent::Keeping::kSaves) ++saving;
     if (kept == Agent::Keeping::kNothing && !agent->has_process()) continue;
-    waits = true;
+    drain_waits_for_.push_back(id);
     if (left_ms > 0) continue;
     const char* what =
         agent->has_process() ? ": its process did not end in time" : ": its work was not kept in time";
     unfinished_.push_back("agent " + id + what);
   }
-  if (waits && left_ms > 0) return;
+  if (!drain_waits_for_.empty() && left_ms > 0) return;
   drain_watch_.Stop();
   CommitLogs();
   const auto drained = std::exchange(drained_, {});

@@ -74,6 +74,8 @@ class Town {
   [[nodiscard]] bool draining() const { return draining_; }
   // And it is over: nothing happens any more.
   [[nodiscard]] bool drained() const { return draining_ && !drained_; }
+  // The agents that it still waits for.
+  [[nodiscard]] const std::vector<std::string>& drain_waits_for() const { return drain_waits_for_; }
 
   // Writes what this turn appended. Run at the end of every turn, before viewers are served.
   void CommitLogs();
@@ -143,6 +145,7 @@ class Town {
   uint64_t commits_ = 0;
 
   bool draining_ = false;
+  std::vector<std::string> drain_waits_for_;
   int64_t drain_deadline_ms_ = 0;  // of the present step: first the turns', then the processes'
   bool drain_stops_ = false;       // the second step
   std::vector<std::string> unfinished_;

@@ -1,0 +1,117 @@
+// `reeve drain` (control/API.md): whom it waits for, and what could not finish. GET /drain, too.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/command.h"
+#include "tests/support/daemon.h"
+#include "tests/support/tmux.h"
+
+namespace reeve {
+namespace {
+
+using testing::HasSubstr;
+
+// A jsonl program with turns whose one turn lasts until `gate` is there.
+void MakeGated(const Daemon& daemon, const std::string& id) {
+  daemon.Create(R"({"id":")" + id +
+                R"(","kind":"jsonl","kind_options":{"turns":true},"prompt":"go","command":["/bin/sh","-c",
+    "read -r line; echo '{\"type\":\"run.started\"}'; until [ -e )" +
+                daemon.data_dir() +
+                R"(/gate ]; do sleep 0.02; done; echo '{\"type\":\"run.completed\"}'; read -r line"]})");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/" + id).Field("state") == "running"; }));
+}
+
+TEST(DrainCommand, SaysOnATerminalWhomItWaitsFor) {
+  Daemon daemon;
+  MakeGated(daemon, "builder");
+  MakeGated(daemon, "tester");
+  daemon.Create(R"({"id":"idle","kind":"process","command":["cat"]})");
+  EXPECT_EQ(daemon.Get("/drain").body, R"({"draining":false,"waiting":[]})");
+  const std::string run = daemon.Get("/agents/builder").Field("run.run_id");
+  Tmux terminal({REEVE_BINARY, "drain", "--timeout", "10m", "--data", daemon.data_dir()});
+  EXPECT_TRUE(terminal.Shows("draining: waiting for 2 agents: builder (run " + run + "), tester (run "))
+      << terminal.Screen();
+  const std::string said = daemon.Get("/drain").body;
+  EXPECT_THAT(said, HasSubstr(R"({"draining":true,"waiting":[{"id":"builder","run":")" + run + "\"}"));
+  WriteFile(daemon.data_dir() + "/gate", "");
+  EXPECT_EQ(terminal.Wait(), 0);
+  EXPECT_THAT(terminal.Screen(), testing::Not(HasSubstr("draining")));  // nothing of it is left
+  EXPECT_EQ(daemon.Wait(), 0);
+}
+
+TEST(DrainCommand, PrintsWhatCouldNotFinish) {
+  for (const bool json : {false, true}) {
+    Daemon daemon;
+    MakeGated(daemon, "a1");
+    const std::string run = daemon.Get("/agents/a1").Field("run.run_id");
+    Command drain(json ? std::vector<std::string>{"drain", "--timeout", "1s", "--json"}
+                       : std::vector<std::string>{"drain", "--timeout", "1s"},
+                  {"REEVE_DATA=" + daemon.data_dir()});
+    EXPECT_EQ(drain.Wait(), 0) << drain.err();
+    const std::string what = "agent a1: its run " + run + " did not end in time";
+    EXPECT_EQ(drain.out(), json ? "{\"unfinished\":[\"" + what + "\"]}\n" : what + "\n");
+    EXPECT_EQ(drain.err(), "");
+    EXPECT_EQ(daemon.Wait(), 0);
+  }
+}
+
+TEST(DrainCommand, SaysNothingWhereEverythingEnded) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  EXPECT_EQ(daemon.Post("/drain", R"({"wait":"yes"})").status, 400);
+  Command drain({"drain", "--json"}, {"REEVE_DATA=" + daemon.data_dir()});
+  EXPECT_EQ(drain.Wait(), 0);
+  EXPECT_EQ(drain.out(), "{\"unfinished\":[]}\n");
+  EXPECT_EQ(daemon.Wait(), 0);
+  Command again({"drain"}, {"REEVE_TOKEN=x", "REEVE_SERVER=" + daemon.address()});
+  EXPECT_EQ(again.Wait(), 69);
+}
+
+TEST(DrainCommand, TwoMayWaitAndOneMayLeave) {
+  Daemon daemon;
+  MakeGated(daemon, "a1");
+  const std::vector<std::string> environment = {"REEVE_DATA=" + daemon.data_dir()};
+  Command detached({"drain", "--detach", "--timeout", "10m", "--json"}, environment);
+  EXPECT_EQ(detached.Wait(), 0);
+  EXPECT_EQ(JsonField(detached.out(), "status"), "draining");
+  Command one({"drain"}, environment);
+  Command two({"drain", "--json"}, environment);
+  ASSERT_TRUE(Eventually(
+      [&] { return daemon.Get("/metrics").body.find("reeve_connections 3") != std::string::npos; }));
+  WriteFile(daemon.data_dir() + "/gate", "");
+  EXPECT_EQ(one.Wait(), 0) << one.err();
+  EXPECT_EQ(two.Wait(), 0) << two.err();
+  EXPECT_EQ(two.out(), "{\"unfinished\":[]}\n");
+}
+
+TEST(DrainCommand, ADaemonThatIsKilledMeanwhileHasNotDrained) {
+  Daemon daemon;
+  MakeGated(daemon, "a1");
+  Command drain({"drain", "--timeout", "10m"}, {"REEVE_DATA=" + daemon.data_dir()});
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/drain").Field("draining") == "true"; }));
+  const auto asked = [&daemon] {  // it has looked
+    const std::string metrics = daemon.Get("/metrics").body;
+    const size_t at = metrics.find("\nreeve_requests_total ");
+    return std::stoul(metrics.substr(at + 22));
+  };
+  const size_t before = asked();
+  ASSERT_TRUE(Eventually([&] { return asked() > before + 20; }));
+  daemon.Kill();
+  EXPECT_EQ(drain.Wait(), 1);
+  EXPECT_THAT(drain.err(), HasSubstr("the daemon ended before its agents had: "));
+}
+
+TEST(DrainCommand, IsForAdminsOnly) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"boss","kind":"process","api":"operate","command":["/bin/sh","-c",")" +
+                std::string(REEVE_BINARY) + R"( drain"]})");
+  EXPECT_EQ(daemon.WaitFor("boss").Field("exit.code"), "77");
+  EXPECT_EQ(daemon.Get("/health").Field("status"), "ok");
+}
+
+}  // namespace
+}  // namespace reeve
