@@ -384,10 +384,16 @@ int Main(int argc, char** argv) {
   AddTicket(line.root());
   AddExport(line.root());
   AddReplay(line.root());
+  AddDoctor(line.root());
   AddUpgrade(line.root());
   AddDrain(line.root());
-  line.root().Add("version", "Print the version.").Action([] {
-    std::printf("reeve %s\n", REEVE_VERSION);
+  bool json = false;
+  Command version = line.root().Add("version", "Print the version.");
+  version.Flag("--json", json, "As a JSON object");
+  version.Example("reeve version --json", "for scripts; `reeve doctor` also tells the daemon's");
+  version.Action([&json] {
+    std::printf("%s\n",
+                json ? JsonObject().Set("version", REEVE_VERSION).Take().c_str() : "reeve " REEVE_VERSION);
     return static_cast<int>(kOk);
   });
   return FinishOutput(line.Run(argc, argv));

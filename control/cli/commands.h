@@ -12,6 +12,7 @@ void AddRun(Command root);        // starts an agent, follows it, exits as it di
 void AddTicket(Command root);     // a URL that opens a stream once
 void AddExport(Command root);     // all that is kept of agents
 void AddReplay(Command root);     // plays a transcript back
+void AddDoctor(Command root);     // checks the installation
 void AddUpgrade(Command root);    // another binary takes the daemon's place
 void AddDrain(Command root);      // ends the daemon, and its agents first
 
