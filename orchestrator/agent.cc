@@ -179,6 +179,8 @@ Status Agent::Restart(int64_t grace_ms, Done done) {
 }
 
 Status Agent::Delete(bool purge, Done done) {
+  // For those who look at many: of one that has ended nothing else would tell.
+  if (!deleted_ && OpenLog()) Append("agent.updated", R"({"deleted":true})");
   wanted_ = restart_ = false;
   deleted_ = true;
   ForgetSecrets();

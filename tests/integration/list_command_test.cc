@@ -115,6 +115,8 @@ TEST(ListCommand, KeepsUpWithWhatChanges) {
   EXPECT_TRUE(shows({"ID", "a3", "a1", "a2"}));
   EXPECT_EQ(daemon.Call("DELETE", "/agents/a2?purge=true").status / 100, 2);
   EXPECT_TRUE(shows({"ID", "a3", "a1"}));
+  EXPECT_EQ(daemon.Call("DELETE", "/agents/a1").status / 100, 2);  // which has ended long ago
+  EXPECT_TRUE(shows({"ID", "a3"}));
   EXPECT_EQ(json->out().find("\"a1\""), std::string::npos);
   list->Signal(SIGINT);
   EXPECT_EQ(list->Wait(), -SIGINT);
