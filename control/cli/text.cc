@@ -71,6 +71,8 @@ size_t WidthOf(char32_t code) {
 std::string Plain(std::string_view text) { return Clean(text, false); }
 std::string PlainLines(std::string_view text) { return Clean(text, true); }
 
+size_t CharacterSize(std::string_view text) { return First(text).bytes; }
+
 size_t Columns(std::string_view text) {
   size_t columns = 0;
   while (!text.empty()) {

@@ -15,6 +15,8 @@ std::string Plain(std::string_view text);
 // Several lines: as Plain, but line breaks stay and tabs become spaces.
 std::string PlainLines(std::string_view text);
 
+// How many bytes the first character of it takes; it is not empty.
+size_t CharacterSize(std::string_view text);
 // What it takes on the terminal, in columns: wide characters two, combining ones none (wcwidth(3)).
 size_t Columns(std::string_view text);
 // As much of it as fits, with "…" where something is cut off.
