@@ -245,6 +245,7 @@ void AddAgents(Command root) {
     command.Action([options = options] { return SendMessage(*options); });
   }
   AddAgentsLogs(agents);
+  AddAgentsAttach(agents);
   AddOrder(agents, "start", "Start agents, or let a paused queue go on.", "reeve agents start a1 a2",
            "both, if they have ended");
   AddOrder(agents, "stop", "Stop agents. They stay, and can be started.", "reeve agents stop team=web",

@@ -5,6 +5,7 @@
 
 namespace reeve {
 
+void AddAgentsAttach(Command agents);
 void AddAgentsExport(Command agents);  // also as `reeve export`
 void AddAgentsList(Command agents);
 void AddAgentsLogs(Command agents);

@@ -157,6 +157,10 @@ void EventPrinter::Gap(const std::string& agent, const JsonValue& gap) {
            Plain(TextOf(gap["reason"])) + ")");
 }
 
+void EventPrinter::Note(std::string_view text) {
+  if (!options_.json) Line({}, Colour::kCyan, "-- " + Plain(text));
+}
+
 void EventPrinter::Pause() {
   if (!held_) return;
   const Held held = *std::exchange(held_, std::nullopt);

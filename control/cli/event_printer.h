@@ -37,6 +37,8 @@ class EventPrinter {
   void Print(const JsonValue& event);  // the envelope
   // As stream.gap and the pages of events tell it.
   void Gap(const std::string& agent, const JsonValue& gap);
+  // A line of the command's own.
+  void Note(std::string_view text);
   // There is nothing more for now: shows what was held back in the hope that the next event makes it
   // needless.
   void Pause();

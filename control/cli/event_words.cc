@@ -168,6 +168,8 @@ std::string JoinWords(std::initializer_list<std::string> parts) {
 
 std::string UsageWords(const JsonValue& usage) {
   std::string words;
+  if (usage["input_tokens"].AsInt().value_or(0) == 0 && usage["output_tokens"].AsInt().value_or(0) == 0)
+    return words;
   if (auto in = usage["input_tokens"].AsInt()) words = Grouped(*in) + " tokens in";
   if (auto out = usage["output_tokens"].AsInt())
     words += (words.empty() ? "" : ", ") + Grouped(*out) + (words.empty() ? " tokens out" : " out");
