@@ -78,6 +78,7 @@ Command Command::Add(const char* name, const char* summary) {
   command->summary = summary;
   command->parent = doc_;
   command->app = doc_->app->add_subcommand(name, summary);
+  doc_->app->require_subcommand(0, 1);  // a word that follows is no command beside this one
   doc_->commands.push_back(std::move(command));
   return Command(doc_->commands.back().get());
 }
