@@ -54,6 +54,7 @@ struct Setting {
   std::vector<const char*> choices = {};             // of kChoice
   const char* (*check)(std::string_view) = nullptr;  // what is wrong with a word, or null
   const char* default_words = nullptr;               // where the default depends
+  const char* value_name = nullptr;                  // what --help calls a value; null: as the type says
 };
 const std::vector<Setting>& Settings();
 

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -321,7 +322,9 @@ int Serve(const ServeOptions& options) {
   return kOk;
 }
 
+// What its values are called: by the setting's own word for one of them, else by their type.
 std::string TypeName(const Setting& setting) {
+  if (setting.value_name) return setting.value_name;
   switch (setting.type) {
     case Setting::Type::kDuration:
       return "DURATION";
@@ -338,6 +341,16 @@ std::string TypeName(const Setting& setting) {
   return choices;
 }
 
+// The default as one would type it, without the quotes and brackets of the file.
+std::string DefaultWords(const Setting& setting) {
+  if (setting.default_words) return setting.default_words;
+  std::string words;
+  for (char c : ShowSetting(setting, Config{})) {
+    if (std::strchr("\"[]", c) == nullptr) words += c;
+  }
+  return words;
+}
+
 void AddServe(Command root, ServeOptions& options) {
   Command serve = root.Add("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
   serve.Details(
@@ -345,14 +358,21 @@ void AddServe(Command root, ServeOptions& options) {
       "--drain-timeout "
       "is drain_timeout and REEVE_DRAIN_TIMEOUT. Flags win over the environment, which wins over the file.");
   serve.Option("--config", options.config_file, "FILE", "A TOML file of these settings")
-      .Default(DefaultConfigFile() + ", if it is there");
+      .Default("/etc/reeve/config.toml for root, else ~/.config/reeve/config.toml, if it is there");
+  serve.Variable("REEVE_TOKEN", "The one token, for all that may be done, where --token-file is not given.");
+  serve.File("/etc/reeve/config.toml", "The settings of root's daemon.");
+  serve.File("~/.config/reeve/config.toml", "Those of anybody else's: XDG_CONFIG_HOME is honoured.");
+  serve.File("DATA/token", "Made at the first start, where no token is configured.");
+  serve.File("DATA/runtime.json", "Where it listens, and its process: for the commands that ask it.");
+  serve.File("DATA/reeve.db, DATA/events", "The agents, and their event logs.");
   serve.Flag("--check-config", options.check_config,
              "Print what it would go by and where each setting came from, and exit: 0, or 78");
   for (const Setting& setting : Settings()) {
     serve
         .Option(setting.flag, options.flags[setting.key], TypeName(setting), setting.help,
                 setting.type != Setting::Type::kList)
-        .Default(setting.default_words ? setting.default_words : ShowSetting(setting, Config{}));
+        .Default(DefaultWords(setting));
+    if (!setting.variable.empty()) serve.Variable(setting.variable, std::string("As ") + setting.flag + ".");
   }
   serve.Option("--handover", options.handover, 0, std::numeric_limits<int>::max(), "").Hidden();
   serve.Flag("--handover-trial", options.handover_trial, "").Hidden();
@@ -361,22 +381,24 @@ void AddServe(Command root, ServeOptions& options) {
   serve.Action([&options] { return Serve(options); });
 }
 
-// What another image of this process is called with.
-void KeepArguments(ServeOptions& options, int argc, char** argv) {
-  options.program = ProgramPath(argc > 0 ? argv[0] : "");
-  for (int i = 2; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--handover") ++i;
-    if (word != "--handover" && word != "--handover-trial") options.arguments.push_back(word);
+// What another image of this process is called with: `words`, after `serve`.
+void KeepArguments(ServeOptions& options, const std::vector<std::string>& words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--handover") {
+      ++i;
+    } else if (words[i] != "--handover-trial") {
+      options.arguments.push_back(words[i]);
+    }
   }
 }
 
 int Main(int argc, char** argv) {
   PrepareOutput();
+  const std::string name = "reeve " REEVE_VERSION;
   CommandLine line("Run a fleet of coding agents: supervise them, keep their event logs, stream them live.",
-                   "reeve " REEVE_VERSION);
+                   name);
   ServeOptions serve;
-  KeepArguments(serve, argc, argv);
+  serve.program = ProgramPath(argc > 0 ? argv[0] : "");
   AddServe(line.root(), serve);
   AddRun(line.root());
   AddAgents(line.root());
@@ -391,12 +413,13 @@ int Main(int argc, char** argv) {
   Command version = line.root().Add("version", "Print the version.");
   version.Flag("--json", json, "As a JSON object");
   version.Example("reeve version --json", "for scripts; `reeve doctor` also tells the daemon's");
-  version.Action([&json] {
-    std::printf("%s\n",
-                json ? JsonObject().Set("version", REEVE_VERSION).Take().c_str() : "reeve " REEVE_VERSION);
+  version.Action([&json, &name] {
+    std::printf("%s\n", json ? JsonObject().Set("version", REEVE_VERSION).Take().c_str() : name.c_str());
     return static_cast<int>(kOk);
   });
-  return FinishOutput(line.Run(argc, argv));
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  KeepArguments(serve, FindWay(line.doc(), words).words);
+  return FinishOutput(line.Run(words));
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ std::vector<Setting> MakeSettings() {
   constexpr bool kRestart = false;
   std::vector<Setting> settings = {
       Make("listen", "--listen", Type::kList, &Config::listen, 1, 64, kRestart,
-           "Where to listen, several times: tcp://HOST:PORT (port 0 picks one), unix:///PATH, fd://N"),
+           "Where to listen: tcp://HOST:PORT (port 0 picks one), unix:///PATH, fd://N"),
       Make("data", "--data", Type::kText, &Config::data, 1, kMaxPath, kRestart,
            "The folder that holds everything it keeps"),
       Make("token_file", "--token-file", Type::kText, &Config::token_file, 0, kMaxPath, kRestart,
@@ -123,6 +123,15 @@ std::vector<Setting> MakeSettings() {
   named("fsync").choices = {"always", "interval", "never"};
   named("data").default_words = "/var/lib/reeve for root, else $XDG_STATE_HOME/reeve or ~/.local/state/reeve";
   named("token_file").default_words = "REEVE_TOKEN, else DATA/token, made at the first start";
+  named("listen").value_name = "URL";
+  named("data").value_name = "DIR";
+  named("token_file").value_name = "FILE";
+  named("town").value_name = "NAME";
+  named("base_path").value_name = "PREFIX";
+  named("allowed_hosts").value_name = "HOST";
+  named("allowed_origins").value_name = "ORIGIN";
+  named("workspace_protocols").value_name = "PROTOCOL";
+  named("git_credentials").value_name = "FILE";
   // REEVE_TOKEN_FILE is what the commands that talk to a daemon go by, and stands in an agent's environment:
   // a daemon that an agent starts must not take that agent's token for an admin's.
   named("token_file").variable.clear();

@@ -7,8 +7,8 @@
 //   wake.Example("reeve agents wake a1 --message 'and now the tests'", "…");
 //   wake.Action([options] { return Wake(*options); });
 //
-// Names of values in capitals say what is completed: AGENT, APPROVAL, KIND, FILE, DIR; "a|b|c" are choices,
-// and nothing else is taken.
+// Names of values in capitals say what is completed: AGENT, APPROVAL, KIND, FILE, DIR, COMMAND; "a|b|c" are
+// choices, and nothing else is taken.
 #pragma once
 
 #include <functional>
@@ -36,6 +36,15 @@ struct OptionDoc {
   bool many = false;            // may be given again; of an argument: one or more
   bool optional_value = false;  // --tail, --tail=5
   bool hidden = false;
+  CLI::Option* parsed = nullptr;
+
+  [[nodiscard]] std::vector<std::string> Names() const;       // "-f", "--follow"
+  [[nodiscard]] bool IsNamed(const std::string& word) const;  // it is one of them
+  [[nodiscard]] std::string Name() const;                     // the long one
+  [[nodiscard]] std::string ValueName() const { return argument ? names : type; }
+  [[nodiscard]] std::vector<std::string> Choices() const;  // empty: any value
+  // The next word is its value, if its own has none.
+  [[nodiscard]] bool TakesWord() const { return !argument && !type.empty() && !optional_value; }
 };
 struct CommandDoc {
   std::string name;
@@ -43,16 +52,30 @@ struct CommandDoc {
   std::string summary;  // one sentence
   std::string details;  // paragraphs
   std::vector<OptionDoc> options;
-  std::vector<std::pair<std::string, std::string>> examples;  // what is typed; what that does
+  std::vector<std::pair<std::string, std::string>> examples;   // what is typed; what that does
+  std::vector<std::pair<std::string, std::string>> variables;  // of the environment; what they say
+  std::vector<std::pair<std::string, std::string>> files;
   std::vector<std::unique_ptr<CommandDoc>> commands;
   CommandDoc* parent = nullptr;
   bool hidden = false;
   std::function<int()> action;
-  CLI::App* app = nullptr;
+  std::shared_ptr<CLI::App>
+      app;  // of its own, not its parent's: a word is a command only where one can stand
 
   [[nodiscard]] std::string Path() const;  // "reeve agents wake"
   [[nodiscard]] const CommandDoc* Find(const std::string& name) const;
+  // By one of its names; of a command that has others, also theirs.
+  [[nodiscard]] const OptionDoc* FindOption(const std::string& name) const;
 };
+
+// Where words lead: options may stand before the command that they are for, and "help" before any.
+struct Way {
+  const CommandDoc* command;
+  std::vector<std::string> words;  // what is left for it
+  std::string unknown;             // names none of its commands: the way ends there
+  bool help = false;
+};
+Way FindWay(const CommandDoc& root, const std::vector<std::string>& words);
 
 // An option that was just declared.
 class OptionRef {
@@ -82,6 +105,9 @@ class Command {
   Command& Example(const char* typed, const char* what);
   Command& Action(std::function<int()> run);
   Command& AllowExtras();  // words that it does not know are none of its business
+  // What else it goes by, for the manual.
+  Command& Variable(std::string name, std::string what);
+  Command& File(std::string path, std::string what);
 
   OptionRef Flag(const char* names, bool& target, std::string help);
   OptionRef Option(const char* names, std::string& target, std::string type, std::string help);
@@ -96,6 +122,9 @@ class Command {
   // What stands without a name. A list takes the rest.
   OptionRef Argument(const char* name, std::string& target, std::string help);
   OptionRef Argument(const char* name, std::vector<std::string>& target, std::string help);
+
+  // Of all that is declared so far; good as long as the command line.
+  [[nodiscard]] const CommandDoc& doc() const { return *doc_; }
 
  private:
   OptionRef Declare(CLI::Option* option, OptionDoc doc);
@@ -114,15 +143,26 @@ class CommandLine {
 
   // Parses and runs the action. Help, the version and what is wrong with the words are its own business:
   // answered here, kOk or kUsage.
-  int Run(int argc, const char* const* argv);
+  int Run(const std::vector<std::string>& words);
+  // Likewise, but runs nothing: are these words right?
+  int Check(const std::vector<std::string>& words);
 
  private:
-  int Refuse(const CommandDoc& command, const std::string& why, bool json) const;
+  int Take(const std::vector<std::string>& words, bool run);
 
   std::string version_;
-  std::unique_ptr<CLI::App> app_;
   std::unique_ptr<CommandDoc> root_;
 };
+
+// What people are told of a command's options: arguments first, then its own, then groups in the order in
+// which they were declared; --help where it belongs.
+struct OptionGroup {
+  std::string name;
+  std::vector<OptionDoc> options;
+};
+std::vector<OptionGroup> OptionGroups(const CommandDoc& command);
+// With what holds without it, and whether it may be given again.
+std::string HelpOf(const OptionDoc& option);
 
 // As --help prints it, 80 columns wide.
 std::string HelpText(const CommandDoc& command);

@@ -48,6 +48,14 @@ void AddCommonOptions(Command& command, CommonOptions& options) {
       .Option("--data", options.client.data_dir, "DIR", "The daemon's data folder, to find server and token")
       .Default("REEVE_DATA, else that of `reeve serve`")
       .Group("Daemon");
+  command.Variable("REEVE_SERVER", "As --server.");
+  command.Variable("REEVE_TOKEN", "The token itself.");
+  command.Variable("REEVE_TOKEN_FILE",
+                   "A file that holds it. --token-file wins over REEVE_TOKEN, and that over this.");
+  command.Variable("REEVE_DATA", "As --data.");
+  command.Variable("NO_COLOR", "Not empty: no colours. Without a terminal there are none anyway.");
+  command.File("DATA/runtime.json", "Where the daemon that runs on this folder listens.");
+  command.File("DATA/token", "Its token. DATA is /var/lib/reeve for root, else ~/.local/state/reeve.");
 }
 
 Console::Console(std::string command, const CommonOptions& options)

@@ -106,7 +106,8 @@ void AddUpgrade(Command root) {
   auto options = std::make_shared<Options>();
   Command command =
       root.Add("upgrade", "Let a running daemon go on as another binary; its agents notice nothing.");
-  command.Argument("BINARY", options->binary, "The new reeve. Default: the file the daemon was started from");
+  command.Argument("BINARY", options->binary, "The new reeve")
+      .Default("the file that the daemon was started from");
   AddCommonOptions(command, *options);
   command.Example("reeve upgrade", "after the installed reeve was replaced");
   command.Action([options] { return Upgrade(*options); });
