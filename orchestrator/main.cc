@@ -20,6 +20,7 @@
 #include "control/cli/command_line.h"
 #include "control/cli/commands.h"
 #include "control/cli/console.h"
+#include "control/cli/manual.h"
 #include "control/exports.h"
 #include "control/idempotency.h"
 #include "control/live_config.h"
@@ -417,6 +418,7 @@ int Main(int argc, char** argv) {
     std::printf("%s\n", json ? JsonObject().Set("version", REEVE_VERSION).Take().c_str() : name.c_str());
     return static_cast<int>(kOk);
   });
+  AddManual(line, name);
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   KeepArguments(serve, FindWay(line.doc(), words).words);
   return FinishOutput(line.Run(words));

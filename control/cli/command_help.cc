@@ -1,5 +1,6 @@
 // What --help prints.
 #include <algorithm>
+#include <cctype>
 #include <sstream>
 
 #include "control/cli/command_line.h"
@@ -12,6 +13,8 @@ constexpr size_t kWidth = 80;
 // Where what stands on the left is explained: right of the longest, unless that leaves too little.
 constexpr size_t kLeastIndent = 12;
 constexpr size_t kMostIndent = 32;
+// More of them are told of on the right.
+constexpr size_t kMostChoices = 5;
 
 // Help is written by us: no character of it is wide, and none combines.
 size_t Width(const std::string& text) {
@@ -60,8 +63,9 @@ std::string Left(const OptionDoc& option) {
   for (const std::string& name : option.Names()) names += (names.empty() ? "" : ", ") + name;
   // Short names stand before, so that the long ones are below each other.
   const std::string left = (names.rfind("--", 0) == 0 ? "      " : "  ") + names;
-  if (option.type.empty()) return left;
-  return left + (option.optional_value ? "[=" + option.type + "]" : " " + option.type);
+  const std::string type = ShownType(option);
+  if (type.empty()) return left;
+  return left + (option.optional_value ? "[=" + type + "]" : " " + type);
 }
 
 // Two columns. What is too long on the left has a line of its own.
@@ -89,10 +93,24 @@ void Show(std::string& out, const Rows& rows, size_t indent) {
 
 }  // namespace
 
+std::string ShownType(const OptionDoc& option) {
+  const std::vector<std::string> choices = option.Choices();
+  if (option.argument || choices.size() <= kMostChoices) return option.type;
+  std::string type = option.Name().substr(2);
+  for (char& c : type) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return type;
+}
+
 std::string HelpOf(const OptionDoc& option) {
+  std::string help = option.help;
+  if (ShownType(option) != option.type) {
+    std::string all;
+    for (const std::string& choice : option.Choices()) all += (all.empty() ? ": " : ", ") + choice;
+    help += all;
+  }
   std::string more = option.many && !option.argument ? "may be repeated" : "";
   if (!option.fallback.empty()) more += (more.empty() ? "default: " : "; default: ") + option.fallback;
-  return option.help + (more.empty() ? "" : " (" + more + ")");
+  return help + (more.empty() ? "" : " (" + more + ")");
 }
 
 std::string UsageLine(const CommandDoc& command) {
@@ -106,7 +124,7 @@ std::string UsageLine(const CommandDoc& command) {
       if (option.names == "COMMAND") arguments += " [--]";
       arguments += option.required ? " " + name : " [" + name + "]";
     } else if (option.required) {
-      line += " " + option.Name() + " " + option.type;
+      line += " " + option.Name() + " " + ShownType(option);
     } else {
       others |= !option.hidden;
     }

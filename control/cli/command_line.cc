@@ -135,7 +135,9 @@ std::string Why(const CommandDoc& command, const CLI::ParseError& error) {
       return name + " takes no value";
     }
   }
-  return what;
+  // An argument with choices has no other name.
+  const bool of_argument = what.find('|') < what.find(':');
+  return of_argument ? what.substr(what.find(':') + 2) : what;
 }
 
 int Refuse(const CommandDoc& command, const std::string& why, bool json) {

@@ -161,7 +161,9 @@ struct OptionGroup {
   std::vector<OptionDoc> options;
 };
 std::vector<OptionGroup> OptionGroups(const CommandDoc& command);
-// With what holds without it, and whether it may be given again.
+// As its value is called, "STATE": the choices themselves, if they are few.
+std::string ShownType(const OptionDoc& option);
+// With the choices if they are many, what holds without it, and whether it may be given again.
 std::string HelpOf(const OptionDoc& option);
 
 // As --help prints it, 80 columns wide.

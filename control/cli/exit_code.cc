@@ -12,6 +12,26 @@ bool EndsWith(std::string_view text, std::string_view end) {
 
 }  // namespace
 
+const std::vector<std::pair<int, const char*>>& ExitCodes() {
+  static const std::vector<std::pair<int, const char*>> codes = {
+      {kOk, "It is done; what was waited for ended well."},
+      {kFailed,
+       "It failed, for a reason that has no code of its own. What follows an agent (`reeve run`) exits with "
+       "the code of the agent's program instead, where that had one."},
+      {kUsage, "The words are not understood."},
+      {kDataError, "A file does not hold what it should."},
+      {kNoSuchAgent, "There is no such agent, approval, message or file."},
+      {kUnreachable, "The daemon cannot be reached, or takes nothing any more as it ends."},
+      {kIoError, "What was to be said could not be written."},
+      {kTryLater, "There is too much of it already: a queue is full."},
+      {kRefused, "The token is missing or wrong, or may not do that."},
+      {kBadConfig, "A setting of `reeve serve` is wrong."},
+      {kTimedOut, "What was waited for did not happen in time."},
+      {kCancelled, "What was waited for was cancelled, or waiting was."},
+  };
+  return codes;
+}
+
 int ExitCodeOf(const Error& error) {
   const std::string_view code = error.code;
   if (EndsWith(code, "_not_found") || code == "not_found" || code == "agent_deleted") return kNoSuchAgent;

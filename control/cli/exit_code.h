@@ -2,6 +2,9 @@
 // as timeout(1) and the shells have them. A run's own code is passed on as it is.
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include "process/result.h"
 
 namespace reeve {
@@ -20,6 +23,9 @@ enum ExitCode {
   kTimedOut = 124,
   kCancelled = 130
 };
+
+// What they say, for the manual.
+const std::vector<std::pair<int, const char*>>& ExitCodes();
 
 // By the error's code: the daemon's own, and those of Client.
 int ExitCodeOf(const Error& error);

@@ -64,7 +64,7 @@ int64_t PauseMs(const ReplayOptions& options, int64_t last_ms, int64_t next_ms) 
 int Replay(const ReplayOptions& options) {
   auto lines = ReadRecording(options.file);
   if (!lines) {
-    std::fprintf(stderr, "reeve replay: %s\n", lines.error().message.c_str());
+    std::fprintf(stderr, "reeve: replay: %s\n", lines.error().message.c_str());
     return lines.error().code == "not_found" ? kNoSuchAgent : kDataError;
   }
   (void)std::signal(SIGPIPE, SIG_IGN);

@@ -4,24 +4,44 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 #include "process/fd.h"
 #include "tests/support/daemon.h"
 
 namespace reeve {
 
-Command::Command(const std::vector<std::string>& arguments, std::vector<std::string> environment,
-                 const std::string& input) {
+namespace {
+
+std::vector<std::string> ReeveWords(const std::vector<std::string>& arguments) {
   std::vector<std::string> words = {REEVE_BINARY};
   words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
+}
+
+}  // namespace
+
+Command::Command(const std::vector<std::string>& arguments, std::vector<std::string> environment,
+                 const std::string& input)
+    : Command(Program{ReeveWords(arguments), {}}, std::move(environment), input) {}
+
+Command::Command(const Program& program, std::vector<std::string> environment, const std::string& input) {
+  std::vector<std::string> words = program.words;
+  auto otherwise = [&environment](const std::string& name, const std::string& value) {
+    const bool given = std::any_of(environment.begin(), environment.end(), [&name](const std::string& entry) {
+      return entry.rfind(name + "=", 0) == 0;
+    });
+    if (!given) environment.push_back(name + "=" + value);
+  };
   for (const char* name : {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}) {
-    if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
+    if (const char* value = std::getenv(name)) otherwise(name, value);
   }
-  environment.push_back("HOME=" + folder_.path());
-  environment.push_back("XDG_STATE_HOME=" + folder_.path());
+  otherwise("HOME", folder_.path());
+  otherwise("XDG_STATE_HOME", folder_.path());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -37,7 +57,8 @@ Command::Command(const std::vector<std::string>& arguments, std::vector<std::str
   dup2(in.get(), 0);
   dup2(out.get(), 1);
   dup2(err.get(), 2);
-  execve(argv[0], argv.data(), envp.data());
+  if (!program.folder.empty() && chdir(program.folder.c_str()) != 0) _exit(127);
+  execvpe(argv[0], argv.data(), envp.data());
   _exit(127);
 }
 

@@ -1,4 +1,5 @@
-// Command: one call of the command line, in an environment of its own. Ends with its object.
+// Command: one call of the command line, or of another program, in an environment of its own. Ends with its
+// object.
 #pragma once
 
 #include <sys/types.h>
@@ -12,8 +13,15 @@ namespace reeve {
 
 class Command {
  public:
-  // `environment`: NAME=value, beside PATH, HOME, XDG_STATE_HOME and the sanitizers'.
+  // `environment`: NAME=value, beside PATH, HOME, XDG_STATE_HOME and the sanitizers', which it wins over.
   explicit Command(const std::vector<std::string>& arguments, std::vector<std::string> environment = {},
+                   const std::string& input = {});
+  // Another program, found on PATH.
+  struct Program {
+    std::vector<std::string> words;
+    std::string folder;  // where it runs
+  };
+  explicit Command(const Program& program, std::vector<std::string> environment = {},
                    const std::string& input = {});
   ~Command();
   Command(const Command&) = delete;
