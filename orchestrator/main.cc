@@ -410,6 +410,7 @@ int Main(int argc, char** argv) {
   AddDoctor(line.root());
   AddUpgrade(line.root());
   AddDrain(line.root());
+  AddCompletion(line.root());
   bool json = false;
   Command version = line.root().Add("version", "Print the version.");
   version.Flag("--json", json, "As a JSON object");
