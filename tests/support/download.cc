@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 
 namespace reeve {
 
@@ -86,6 +88,26 @@ bool Download::Until(const std::function<bool()>& condition, int64_t deadline_ms
 
 bool Download::UntilEnd() {
   return Until([this] { return ended_; });
+}
+
+bool Download::Held() const {
+  sockaddr_in ours{};
+  sockaddr_in theirs{};
+  socklen_t size = sizeof ours;
+  if (getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&ours), &size) != 0) return false;
+  if (getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&theirs), &size) != 0) return false;
+  // proc(5): an end of a connection a line, with its own port, the other's, and an inode: 0 when no process
+  // has it.
+  std::ifstream table("/proc/net/tcp");
+  for (std::string line; std::getline(table, line);) {
+    unsigned own = 0;
+    unsigned other = 0;
+    unsigned long inode = 0;
+    const char* format = "%*s %*x:%x %*x:%x %*x %*s %*s %*x %*u %*u %lu";
+    if (std::sscanf(line.c_str(), format, &own, &other, &inode) != 3) continue;
+    if (own == ntohs(theirs.sin_port) && other == ntohs(ours.sin_port)) return inode != 0;
+  }
+  return false;
 }
 
 std::vector<std::string> Download::Lines() const {

@@ -23,6 +23,9 @@ class Download {
   bool Until(const std::function<bool()>& condition, int64_t deadline_ms = kPatienceMs);
   bool UntilEnd();  // of the connection
   void Leave() { fd_.Close(); }
+  // Whether the daemon still has its end of the connection; bytes and an end that wait in the kernel are
+  // nobody's.
+  [[nodiscard]] bool Held() const;
 
   [[nodiscard]] int status() const { return status_; }  // 0: no head yet
   [[nodiscard]] const std::string& head() const { return head_; }
