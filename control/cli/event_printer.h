@@ -42,6 +42,8 @@ class EventPrinter {
   // There is nothing more for now: shows what was held back in the hope that the next event makes it
   // needless.
   void Pause();
+  // Ends an unfinished line: somebody else writes.
+  void Break();
   // There is nothing more at all: ends what is half said.
   void End();
   // What was said of a message before the first event that is printed: GET …/snapshot's partial_text.
@@ -89,8 +91,6 @@ class EventPrinter {
   void Line(const Origin& origin, Colour colour, std::string_view text, std::string_view indent = {});
   // At most `lines` of it, each cut.
   void Lines(const Origin& origin, std::string_view text, size_t lines, std::string_view indent);
-  // Ends an unfinished line: something else follows.
-  void Break();
   [[nodiscard]] std::string Prefix(const Origin& origin);
   // "… · 09:14:05", where lines do not begin with it anyway.
   [[nodiscard]] std::string Stamped(const std::string& words, const Origin& origin);

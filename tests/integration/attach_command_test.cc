@@ -139,7 +139,7 @@ TEST_F(AttachOnATerminal, TakesNoWordForAnAnswer) {
   terminal_->Type("ask");
   terminal_->Press("Enter");
   ASSERT_TRUE(Shows("y once"));
-  terminal_->Type("n");  // alone, and yet too soon after the last answer to be one; see below
+  terminal_->Type("n");
   ASSERT_TRUE(Shows("denied"));
   ASSERT_TRUE(Shows("a1 idle>"));
   // Who is writing when the question comes goes on writing.

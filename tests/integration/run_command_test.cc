@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/talking_agent.h"
+#include "tests/support/tmux.h"
 
 namespace reeve {
 namespace {
@@ -58,16 +61,232 @@ END
   Command command(WordsFor(daemon, {"--kind", "jsonl", "--", "sh", script}));
   EXPECT_EQ(command.Wait(), 0);
   EXPECT_EQ(command.out(), "an answer\nwhole\n{\"something\":\"else\"}\n");
-  EXPECT_NE(command.err().find(R"(tool bash {"command":"ls"})"), std::string::npos) << command.err();
+  EXPECT_NE(command.err().find("* bash ls\n"), std::string::npos) << command.err();
 }
 
-TEST(RunCommand, InterruptedStopsTheAgent) {
+TEST(RunCommand, PassesSignalsOn) {
   Daemon daemon;
-  Command command(WordsFor(daemon, {"--id", "a1", "--", "sh", "-c", "echo up; sleep 600"}));
-  ASSERT_TRUE(command.Says("up\n"));
-  command.Signal(SIGINT);
-  EXPECT_EQ(command.Wait(), 130);
-  EXPECT_EQ(daemon.WaitFor("a1").Field("state"), "exited");
+  // The first is the program's own.
+  Command asked(WordsFor(
+      daemon, {"--", "sh", "-c", "trap 'echo caught; exit 5' INT; echo up; while :; do sleep 0.01; done"}));
+  ASSERT_TRUE(asked.Says("up\n"));
+  asked.Signal(SIGINT);
+  EXPECT_EQ(asked.Wait(), 130) << asked.err();
+  EXPECT_EQ(asked.out(), "up\ncaught\n");
+  // A second one stops what did not end by it.
+  Command stopped(WordsFor(daemon, {"--id", "a2", "--", "sh", "-c", "trap '' INT; echo up; sleep 600"}));
+  ASSERT_TRUE(stopped.Says("up\n"));
+  stopped.Signal(SIGINT);
+  ASSERT_TRUE(Eventually([&] { return stopped.err().find("interrupting the run") != std::string::npos; }));
+  EXPECT_EQ(daemon.Get("/agents/a2").Field("state"), "running");
+  stopped.Signal(SIGINT);
+  EXPECT_EQ(stopped.Wait(), 130);
+  EXPECT_EQ(daemon.WaitFor("a2").Field("state"), "exited");
+  // A third leaves it.
+  Command left(WordsFor(
+      daemon, {"--id", "a3", "--", "sh", "-c", "trap '' INT TERM; echo up; while :; do sleep 0.01; done"}));
+  ASSERT_TRUE(left.Says("up\n"));
+  for (const char* said : {"interrupting the run", "stopping agent a3", "agent a3 goes on"}) {
+    left.Signal(SIGINT);
+    ASSERT_TRUE(Eventually([&] { return left.err().find(said) != std::string::npos; })) << left.err();
+  }
+  EXPECT_EQ(left.Wait(), 130);
+  for (const int signum : {SIGTERM, SIGHUP}) {
+    const std::string id = "b" + std::to_string(signum);
+    Command command(WordsFor(daemon, {"--id", id, "--", "sh", "-c", "echo up; sleep 600"}));
+    ASSERT_TRUE(command.Says("up\n"));
+    command.Signal(signum);
+    EXPECT_EQ(command.Wait(), 130);
+    EXPECT_EQ(daemon.Get("/agents/" + id).Field("state"), "exited");
+  }
+}
+
+TEST(RunCommand, RemovesTheAgentWhenItHasEnded) {
+  Daemon daemon;
+  for (int round = 0; round < 2; ++round) {  // its id is free again
+    Command command(WordsFor(daemon, {"--rm", "--id", "a1", "--", "sh", "-c", "echo out; exit 3"}));
+    EXPECT_EQ(command.Wait(), 3) << command.err();
+    EXPECT_EQ(command.out(), "out\n");
+    EXPECT_EQ(daemon.Get("/agents/a1").status, 404);
+  }
+  Command stopped(WordsFor(daemon, {"--rm", "--id", "a2", "--", "sh", "-c", "echo up; sleep 600"}));
+  ASSERT_TRUE(stopped.Says("up\n"));
+  stopped.Signal(SIGTERM);
+  EXPECT_EQ(stopped.Wait(), 130);
+  EXPECT_EQ(daemon.Get("/agents/a2").status, 404);
+  // Also when nobody waits for its end.
+  Command left(WordsFor(daemon, {"--rm", "--id", "a3", "--", "sh", "-c",
+                                 "trap '' INT TERM; echo up; while :; do sleep 0.01; done"}));
+  ASSERT_TRUE(left.Says("up\n"));
+  for (const char* said : {"interrupting the run", "stopping agent a3"}) {
+    left.Signal(SIGINT);
+    ASSERT_TRUE(Eventually([&] { return left.err().find(said) != std::string::npos; })) << left.err();
+  }
+  left.Signal(SIGINT);
+  left.Signal(SIGINT);
+  EXPECT_EQ(left.Wait(), 130);
+  EXPECT_TRUE(Eventually([&] { return daemon.Get("/agents/a3").status == 404; }));
+  Command both(WordsFor(daemon, {"--rm", "-d", "--", "true"}));
+  EXPECT_EQ(both.Wait(), 64);
+}
+
+TEST(RunCommand, DetachedPrintsTheIdAndLeaves) {
+  Daemon daemon;
+  Command command(WordsFor(daemon, {"-d", "--name", "a1", "-l", "team=web", "-l", "stage=test", "--title",
+                                    "The server", "--restart", "on_failure", "--", "sleep", "600"}));
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "a1\n");
+  const HttpAnswer agent = daemon.WaitFor("a1", "until=ready");
+  EXPECT_EQ(agent.Field("labels.team") + agent.Field("labels.stage"), "webtest");
+  EXPECT_EQ(agent.Field("title"), "The server");
+  EXPECT_EQ(agent.Field("restart.policy"), "on_failure");
+  Command json(WordsFor(daemon, {"-d", "--json", "--", "true"}));
+  EXPECT_EQ(json.Wait(), 0);
+  EXPECT_EQ(JsonField(json.out(), "kind"), "process");
+  Command label(WordsFor(daemon, {"-l", "web", "--", "true"}));
+  EXPECT_EQ(label.Wait(), 64);
+}
+
+TEST(RunCommand, GivesItAnEnvironment) {
+  Daemon daemon;
+  TempDir folder;
+  WriteFile(folder.path() + "/env", "# settings\n\nA=from the file\nB=x=y # no comment\r\n  HERE\nC=3\n");
+  const std::vector<std::string> print = {"--", "sh", "-c", "echo \"$A|$B|$C|$HERE|$THERE\""};
+  std::vector<std::string> words = {"-e", "C=wins", "--env-file", folder.path() + "/env", "-e", "THERE"};
+  words.insert(words.end(), print.begin(), print.end());
+  Command command(WordsFor(daemon, words), {"HERE=here", "THERE=there"});
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "from the file|x=y # no comment|wins|here|there\n");
+  Command unset(WordsFor(daemon, {"-e", "NOT_SET", "--", "true"}));
+  EXPECT_EQ(unset.Wait(), 64);
+  EXPECT_NE(unset.err().find("NOT_SET is not set here"), std::string::npos) << unset.err();
+  Command line(WordsFor(daemon, {"--env-file", folder.path() + "/env", "--", "true"}));
+  EXPECT_EQ(line.Wait(), 64);
+  EXPECT_NE(line.err().find("line 5: HERE is not set"), std::string::npos) << line.err();
+  Command file(WordsFor(daemon, {"--env-file", folder.path() + "/none", "--", "true"}));
+  EXPECT_EQ(file.Wait(), 66);
+}
+
+TEST(RunCommand, TakesASpecOfAFile) {
+  Daemon daemon;
+  TempDir folder;
+  WriteFile(folder.path() + "/spec", R"({"kind":"process","command":["sh","-c","pwd; echo $A $B"],"cwd":"/",
+      "env":{"A":"1","B":"2"},"labels":{"team":"web"}})");
+  Command command(WordsFor(daemon, {"--spec", folder.path() + "/spec", "-e", "B=3", "--id", "a1"}));
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "/\n1 3\n");
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("labels.team"), "web");
+  WriteFile(folder.path() + "/spec", "[]");
+  Command array(WordsFor(daemon, {"--spec", folder.path() + "/spec", "--", "true"}));
+  EXPECT_EQ(array.Wait(), 64);
+  Command none(WordsFor(daemon, {"--spec", folder.path() + "/none", "--", "true"}));
+  EXPECT_EQ(none.Wait(), 66);
+}
+
+TEST(RunCommand, PrintsBytesAsTheyAre) {
+  Daemon daemon;
+  const std::string script = daemon.data_dir() + "/bytes.sh";
+  WriteFile(script, "printf '\\033[31mred\\tx\\033[0m\\n\\377\\n\\n'");
+  Command command(WordsFor(daemon, {"--", "sh", script}));
+  EXPECT_EQ(command.Wait(), 0);
+  EXPECT_EQ(command.out(), "\x1b[31mred\tx\x1b[0m\n\xff\n\n");
+}
+
+TEST(RunCommand, EndsWithTheAnswerOfAnAgentWithTurns) {
+  Daemon daemon;
+  TalkingAgent talker(daemon);
+  const std::vector<std::string> program = {"--kind", "claude", "--", "/bin/sh", talker.script()};
+  auto words = [&](std::vector<std::string> more) {
+    more.insert(more.end(), program.begin(), program.end());
+    return WordsFor(daemon, more);
+  };
+  Command command(words({"--id", "a1", "--prompt", "-"}), {}, "work");
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "it failed\n");
+  EXPECT_NE(command.err().find("* bash make -j4 && echo done\n  failed"), std::string::npos) << command.err();
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "idle");  // it stays, for more
+  Command quiet(words({"-q", "--rm", "--id", "a2", "--prompt", "work"}));
+  EXPECT_EQ(quiet.Wait(), 0);
+  EXPECT_EQ(quiet.out() + quiet.err(), "it failed\n");
+  EXPECT_EQ(daemon.Get("/agents/a2").status, 404);
+  Command asks(words({"--id", "a3", "--prompt", "ask"}));
+  ASSERT_TRUE(Eventually([&] { return asks.err().find("? asks to use bash") != std::string::npos; }));
+  EXPECT_NE(asks.err().find("    make -j4 && echo done\n"), std::string::npos) << asks.err();
+  asks.Signal(SIGINT);
+  EXPECT_EQ(asks.Wait(), 130);
+  EXPECT_EQ(daemon.WaitFor("a3", "until=idle").Field("last_run.status"), "cancelled");
+  Command refused(words({"--permission", "deny", "--prompt", "ask"}));
+  EXPECT_EQ(refused.Wait(), 0);
+  EXPECT_EQ(refused.out(), "denied\n");
+  // What is half said when it ends is not lost.
+  Command half(words({"--id", "a4", "--prompt", "slow"}));
+  ASSERT_TRUE(
+      Eventually([&] { return daemon.Get("/agents/a4/snapshot").Field("partial_text") == "half a "; }));
+  half.Signal(SIGINT);
+  EXPECT_EQ(half.Wait(), 130);
+  EXPECT_EQ(half.out(), "half a \n");
+  // Without a prompt it waits for messages; there is no run to interrupt then.
+  Command idle(words({"--id", "a5"}));
+  daemon.WaitFor("a5", "until=ready");
+  ASSERT_TRUE(Eventually([&] { return idle.err().find("agent a5") != std::string::npos; }));
+  idle.Signal(SIGINT);
+  idle.Wait();
+  EXPECT_EQ(daemon.Get("/agents/a5").Field("state"), "exited");
+  Command empty(words({"--prompt", "-"}));
+  EXPECT_EQ(empty.Wait(), 64);
+}
+
+TEST(RunCommand, PrintsEventsWithJson) {
+  Daemon daemon;
+  Command command(WordsFor(daemon, {"--id", "a1", "--json", "--", "sh", "-c", "echo out; exit 4"}));
+  EXPECT_EQ(command.Wait(), 4);
+  std::string expected;
+  for (const std::string& event : daemon.Events("a1")) expected += event + "\n";
+  EXPECT_EQ(command.out(), expected);
+  EXPECT_EQ(command.err(), "");
+}
+
+TEST(RunCommand, WorksInACloneOfARepository) {
+  TempDir folder;
+  const std::string make =
+      "export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t "
+      "GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t; cd " +
+      folder.path() +
+      " && git init -q -b trunk repo && cd repo && mkdir sub && echo one >sub/file && git add -A && git "
+      "commit -qm one && git branch feature";
+  ASSERT_EQ(std::system(make.c_str()), 0);
+  Daemon::Options options;
+  options.arguments = {"--workspace-protocol", "file"};
+  Daemon daemon(options);
+  const std::string git = "file://" + folder.path() + "/repo";
+  Command command(WordsFor(daemon, {"--workspace", git + "#feature", "--cwd", "sub", "--", "sh", "-c",
+                                    "git symbolic-ref HEAD; cat file"}));
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "refs/heads/feature\none\n");
+  EXPECT_EQ(command.err().find("workspace"), std::string::npos) << command.err();  // not on a terminal
+  Command none(WordsFor(daemon, {"--workspace", git + "-that-is-not-there", "--", "true"}));
+  EXPECT_EQ(none.Wait(), 1);
+  EXPECT_NE(none.err().find("! agent failed"), std::string::npos) << none.err();
+}
+
+TEST(RunCommand, ExitsAsTheLastOfSeveralRuns) {
+  Daemon daemon;
+  TempDir folder;
+  Command command(WordsFor(daemon, {"--cwd", folder.path(), "--restart", "on_failure", "--", "sh", "-c",
+                                    "echo again; if [ -e tried ]; then exit 0; fi; : >tried; exit 3"}));
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "again\nagain\n");
+}
+
+TEST(RunCommand, ShowsItOnATerminal) {
+  Daemon daemon;
+  TalkingAgent talker(daemon);
+  Tmux terminal({REEVE_BINARY, "run", "--data", daemon.data_dir(), "--kind", "claude", "--prompt", "slow",
+                 "--", "/bin/sh", talker.script()});
+  ASSERT_TRUE(terminal.Shows("half a\n")) << terminal.Screen();
+  talker.Finish();
+  ASSERT_TRUE(terminal.Shows("half a sentence\n")) << terminal.Screen();
+  EXPECT_EQ(terminal.Wait(), 0);
 }
 
 TEST(RunCommand, GoesOnAfterARestartOfTheDaemon) {
@@ -79,6 +298,15 @@ TEST(RunCommand, GoesOnAfterARestartOfTheDaemon) {
   EXPECT_EQ(stopped.Wait(), 1);
   EXPECT_NE(stopped.err().find("the daemon ended"), std::string::npos) << stopped.err();
   EXPECT_EQ(stopped.out(), "up\n");  // not once more
+  Command again(WordsFor(daemon, {"--id", "a2", "--restart", "on_failure", "--", "sh", "-c",
+                                  "echo up; read line; echo got $line"}));
+  ASSERT_TRUE(again.Says("up\n"));
+  daemon.Kill();
+  daemon.Start();
+  ASSERT_TRUE(again.Says("up\nup\n")) << again.err();
+  ASSERT_EQ(daemon.Post("/agents/a2/message", R"({"text":"hello"})").status, 202);
+  EXPECT_EQ(again.Wait(), 0) << again.err();
+  EXPECT_EQ(again.out(), "up\nup\ngot hello\n");
 }
 
 TEST(RunCommand, SaysWhatIsWrong) {
