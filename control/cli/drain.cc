@@ -80,6 +80,8 @@ class Drainer {
   void End(int code) {
     console_.Progress("");
     code_ = code;
+    drain_.reset();  // what it has to say comes too late, as what was asked last
+    look_.reset();
     again_.Stop();
     loop_.Stop();
   }

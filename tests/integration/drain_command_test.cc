@@ -74,35 +74,30 @@ TEST(DrainCommand, SaysNothingWhereEverythingEnded) {
 TEST(DrainCommand, TwoMayWaitAndOneMayLeave) {
   Daemon daemon;
   MakeGated(daemon, "a1");
-  const std::vector<std::string> environment = {"REEVE_DATA=" + daemon.data_dir()};
-  Command detached({"drain", "--detach", "--timeout", "10m", "--json"}, environment);
+  Command detached({"drain", "--detach", "--timeout", "10m", "--json"}, {"REEVE_DATA=" + daemon.data_dir()});
   EXPECT_EQ(detached.Wait(), 0);
   EXPECT_EQ(JsonField(detached.out(), "status"), "draining");
-  Command one({"drain"}, environment);
-  Command two({"drain", "--json"}, environment);
-  ASSERT_TRUE(Eventually(
-      [&] { return daemon.Get("/metrics").body.find("reeve_connections 3") != std::string::npos; }));
+  const Headers token = {{"Authorization", "Bearer " + daemon.token()}};
+  HttpConnection one(daemon.address());
+  HttpConnection two(daemon.address());
+  one.Send("POST", "/drain", R"({"wait":true})", token);
+  two.Send("POST", "/drain", R"({"wait":true})", token);
   WriteFile(daemon.data_dir() + "/gate", "");
-  EXPECT_EQ(one.Wait(), 0) << one.err();
-  EXPECT_EQ(two.Wait(), 0) << two.err();
-  EXPECT_EQ(two.out(), "{\"unfinished\":[]}\n");
+  EXPECT_EQ(one.Receive().body, R"({"unfinished":[]})");
+  EXPECT_EQ(two.Receive().body, R"({"unfinished":[]})");
+  EXPECT_EQ(daemon.Wait(), 0);
 }
 
 TEST(DrainCommand, ADaemonThatIsKilledMeanwhileHasNotDrained) {
   Daemon daemon;
   MakeGated(daemon, "a1");
-  Command drain({"drain", "--timeout", "10m"}, {"REEVE_DATA=" + daemon.data_dir()});
-  ASSERT_TRUE(Eventually([&] { return daemon.Get("/drain").Field("draining") == "true"; }));
-  const auto asked = [&daemon] {  // it has looked
-    const std::string metrics = daemon.Get("/metrics").body;
-    const size_t at = metrics.find("\nreeve_requests_total ");
-    return std::stoul(metrics.substr(at + 22));
-  };
-  const size_t before = asked();
-  ASSERT_TRUE(Eventually([&] { return asked() > before + 20; }));
+  Tmux terminal({"sh", "-c",
+                 std::string(REEVE_BINARY) + " drain --timeout 10m --data " + daemon.data_dir() +
+                     "; echo exit code $?; read line"});
+  ASSERT_TRUE(terminal.Shows("draining: waiting for 1 agent: a1")) << terminal.Screen();
   daemon.Kill();
-  EXPECT_EQ(drain.Wait(), 1);
-  EXPECT_THAT(drain.err(), HasSubstr("the daemon ended before its agents had: "));
+  EXPECT_TRUE(terminal.Shows("exit code 1")) << terminal.Screen();
+  EXPECT_TRUE(terminal.Shows("reeve: drain: the daemon ended before its agents had: ")) << terminal.Screen();
 }
 
 TEST(DrainCommand, IsForAdminsOnly) {
