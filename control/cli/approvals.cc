@@ -10,6 +10,7 @@
 #include "control/cli/agent_names.h"
 #include "control/cli/commands.h"
 #include "control/cli/console.h"
+#include "control/cli/event_words.h"
 #include "orchestrator/json.h"
 #include "orchestrator/units.h"
 #include "process/clock.h"
@@ -41,16 +42,12 @@ Result<JsonDocument> Ask(const Client& client, const std::string& query) {
 
 // --- list
 
-// The one thing of a tool's input that tells most in a line; of an elicitation the question.
+// What its tool is about; of an elicitation the question.
 std::string About(const JsonValue& waiting) {
   const JsonValue input = waiting["input"];
-  for (const char* name :
-       {"command", "file_path", "filePath", "path", "pattern", "query", "url", "description"}) {
-    if (const auto text = input[name].AsString()) return Fit(Plain(*text), kShownColumns);
-  }
-  const std::string_view message = waiting["message"].StringOr("");
-  if (!message.empty() || input.size() == 0) return Fit(Plain(message), kShownColumns);
-  return Fit(Plain(input.Raw()), kShownColumns);
+  const std::string words =
+      input.size() == 0 ? Plain(waiting["message"].StringOr("")) : PrincipalInput(input);
+  return Fit(words, kShownColumns);
 }
 
 // "45s", "3m", "2h": whole minutes are enough once there are some.
