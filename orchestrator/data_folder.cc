@@ -94,7 +94,7 @@ std::string LocalWebAddress(const std::vector<std::string>& listening) {
   std::string first;
   for (const std::string& url : listening) {
     if (StartsWith(url, "unix://")) continue;
-    const std::string local = AsLoopback(url);
+    std::string local = AsLoopback(url);
     if (StartsWith(local, "http://127.") || StartsWith(local, "http://[::1]:")) return local;
     if (first.empty()) first = local;
   }

@@ -142,7 +142,7 @@ int TryUnix(const std::string& path) {
 std::optional<uint64_t> LeastAbove(std::string folder, const std::string& name) {
   std::optional<uint64_t> least;
   for (; folder.size() > 1; folder = fs::path(folder).parent_path().string()) {
-    const std::string text = ReadSmallFile(folder + "/" + name);
+    const std::string text = ReadSmallFile(fs::path(folder) / name);
     if (text.empty() || text[0] < '0' || text[0] > '9') continue;
     const uint64_t value = std::strtoull(text.c_str(), nullptr, 10);
     least = std::min(least.value_or(value), value);
