@@ -1,5 +1,7 @@
 #include "control/cli/agent_log.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "control/cli/agent_names.h"
@@ -12,6 +14,9 @@ namespace {
 // What the daemon puts into a page at most, but for its last event.
 constexpr size_t kPageBytes = size_t{8} << 20;
 constexpr size_t kMaxBodyBytes = size_t{64} << 20;
+// Of all the agents that are read at the same time.
+constexpr size_t kPageEvents = 1'000;
+constexpr size_t kLeastPageEvents = 20;
 // How far back is looked before all of the log is: for most the first is enough.
 constexpr size_t kLooksBack[] = {1'000, AgentLog::kMaxTail};
 
@@ -99,6 +104,36 @@ bool AgentLog::TooOld(const JsonValue& event) const {
   if (!range_.since_ms) return false;
   const auto time = ParseTime(std::string(event["time"].StringOr("")));
   return time && *time < *range_.since_ms;
+}
+
+Result<std::map<std::string, std::string>> PrintPast(const Client& client,
+                                                     const std::vector<std::string>& agents,
+                                                     const AgentLog::Range& range, EventPrinter& printer) {
+  std::vector<std::unique_ptr<AgentLog>> logs;
+  const size_t page = std::max(kLeastPageEvents, kPageEvents / std::max<size_t>(agents.size(), 1));
+  for (const std::string& agent : agents) {
+    logs.push_back(std::make_unique<AgentLog>(client, agent, range, page));
+    if (Status opened = logs.back()->Open(); !opened) return opened.error();
+  }
+  for (;;) {
+    AgentLog* next = nullptr;
+    for (const auto& log : logs) {
+      if (!log->event()) continue;
+      if (!next || log->event()["time"].StringOr("") < next->event()["time"].StringOr("")) next = log.get();
+    }
+    if (!next) break;
+    if (auto gap = next->TakeGap()) printer.Gap(next->agent(), gap->root());
+    printer.Print(next->event());
+    if (Status more = next->Next(); !more) return more.error();
+  }
+  std::map<std::string, std::string> cursors;
+  for (const auto& log : logs) cursors[log->agent()] = log->cursor();
+  return cursors;
+}
+
+bool CountsForPeople(std::string_view type) {
+  return type != "assistant.delta" && type != "reasoning.delta" && type != "tool.output" &&
+         type != "usage.updated" && type != "message.started" && type != "message.done";
 }
 
 }  // namespace reeve

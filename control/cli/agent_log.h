@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "control/cli/client.h"
+#include "control/cli/event_printer.h"
 
 namespace reeve {
 
@@ -59,5 +61,13 @@ class AgentLog {
   std::string cursor_;
   std::optional<JsonDocument> gap_;
 };
+
+// Prints what `range` says of these agents' past, of several by their times: each has its own order, which
+// stays. Returns where each of them goes on.
+Result<std::map<std::string, std::string>> PrintPast(const Client& client,
+                                                     const std::vector<std::string>& agents,
+                                                     const AgentLog::Range& range, EventPrinter& printer);
+// What a person sees as something of its own, for Range::counts: the parts of messages are not.
+bool CountsForPeople(std::string_view type);
 
 }  // namespace reeve

@@ -97,9 +97,9 @@ void AgentWait::Lost(const Error& error) {
   retry_.Start(kRetryMs);
 }
 
-void AgentWait::End(const Result<JsonDocument>& answer) {
+void AgentWait::End(Result<JsonDocument> answer) {
   const Done done = done_;  // it may destroy us
-  done(answer);
+  done(std::move(answer));
 }
 
 Outcome OutcomeOfRun(const JsonValue& run) {

@@ -25,7 +25,7 @@ class AgentWait {
   };
   // The run (terminal) or the agent; or why there is neither: "timed_out", the lack of a daemon for a minute,
   // or what the daemon refused. Called once, and may destroy the wait.
-  using Done = std::function<void(const Result<JsonDocument>& answer)>;
+  using Done = std::function<void(Result<JsonDocument> answer)>;
 
   // How long a daemon may be away. One that drains is there.
   static constexpr int64_t kGiveUpMs = 60'000;
@@ -43,7 +43,7 @@ class AgentWait {
   void Lost(const Error& error);
   void TakeAgent(const HttpResponse& answer);
   void TakeAnswer(const HttpResponse& answer);
-  void End(const Result<JsonDocument>& answer);
+  void End(Result<JsonDocument> answer);
   [[nodiscard]] int64_t LeftMs(int64_t most) const;
 
   Loop& loop_;

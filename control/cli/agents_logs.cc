@@ -22,8 +22,6 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kPageEvents = 1'000;  // of all that are read at the same time
-constexpr size_t kLeastPageEvents = 20;
 constexpr size_t kAgentsOfAStream = 50;  // with their cursors they fit into a request's first line
 
 struct LogsOptions : CommonOptions {
@@ -42,12 +40,6 @@ Result<int64_t> ParseSince(const std::string& text) {
   return Error{"invalid_request", "--since " + text + ": 10m, 2h, or a time as 2026-01-31T08:00:00Z"};
 }
 
-// What a person sees as something of its own: the parts of messages are not.
-bool CountsForPeople(std::string_view type) {
-  return type != "assistant.delta" && type != "reasoning.delta" && type != "tool.output" &&
-         type != "usage.updated" && type != "message.started" && type != "message.done";
-}
-
 class Logs {
  public:
   Logs(const LogsOptions& options, Client client, Console& console, std::vector<std::string> agents)
@@ -58,7 +50,9 @@ class Logs {
         printer_(Looks(), [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }) {}
 
   int Run(const AgentLog::Range& range) {
-    if (Status past = PrintPast(range); !past) return console_.Fail(past.error());
+    auto past = PrintPast(client_, agents_, range, printer_);
+    if (!past) return console_.Fail(past.error());
+    cursors_ = std::move(*past);
     if (options_.follow) return Follow();
     printer_.End();
     return kOk;
@@ -75,29 +69,6 @@ class Logs {
     looks.live = options_.follow && console_.columns() != 0;
     looks.columns = console_.columns();
     return looks;
-  }
-
-  // Of several by their times: each has its own order, which stays.
-  Status PrintPast(const AgentLog::Range& range) {
-    std::vector<std::unique_ptr<AgentLog>> logs;
-    const size_t page = std::max(kLeastPageEvents, kPageEvents / agents_.size());
-    for (const std::string& agent : agents_) {
-      logs.push_back(std::make_unique<AgentLog>(client_, agent, range, page));
-      if (Status opened = logs.back()->Open(); !opened) return opened;
-    }
-    for (;;) {
-      AgentLog* next = nullptr;
-      for (const auto& log : logs) {
-        if (!log->event()) continue;
-        if (!next || log->event()["time"].StringOr("") < next->event()["time"].StringOr("")) next = log.get();
-      }
-      if (!next) break;
-      if (auto gap = next->TakeGap()) printer_.Gap(next->agent(), gap->root());
-      printer_.Print(next->event());
-      if (Status more = next->Next(); !more) return more;
-    }
-    for (const auto& log : logs) cursors_[log->agent()] = log->cursor();
-    return {};
   }
 
   int Follow() {

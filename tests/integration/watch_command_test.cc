@@ -275,6 +275,63 @@ TEST_F(WatchCommand, TheFirstOfThemDecidesWhereThatIsWanted) {
   EXPECT_EQ(Watch({"a1", "--any"})->Wait(), 0);
 }
 
+// ------------------------------------------------------------------------------------------------ showing
+
+TEST_F(WatchCommand, ShowsTheLastEventsAlone) {
+  daemon_.Create(Shell("a1", "seq 1 50; sleep 600"));
+  ASSERT_TRUE(Eventually([&] { return daemon_.LogFiles("a1").find("\"50\"") != std::string::npos; }));
+  auto three = Watch({"a1", "--tail=3"});
+  EXPECT_EQ(three->Wait(), 0);
+  EXPECT_EQ(three->out(), "48\n49\n50\n");
+  auto twenty = Watch({"a1", "--tail"});
+  EXPECT_EQ(twenty->Wait(), 0);
+  EXPECT_EQ(twenty->out().rfind("31\n32\n", 0), 0U) << twenty->out();
+  for (const char* wrong : {"--tail=0", "--tail=x", "--tail=-1", "--tail=10001"})
+    EXPECT_EQ(Watch({"a1", wrong})->Wait(), 64) << wrong;
+}
+
+TEST_F(WatchCommand, ShowsWhatTheyDoUntilThen) {
+  daemon_.Create(
+      Shell("a1", "echo early; until [ -e " + Gate("a1") + " ]; do sleep 0.02; done; seq 1 500; exit 3"));
+  ASSERT_TRUE(Eventually([&] { return daemon_.LogFiles("a1").find("early") != std::string::npos; }));
+  auto from_now = Watch({"a1", "--follow"});
+  auto with_past = Watch({"a1", "--follow", "--tail=1"});
+  auto json = Watch({"a1", "--follow", "--json"});
+  ASSERT_TRUE(Eventually([&] { return daemon_.Get("/health").Field("viewers") == "3"; }));
+  EXPECT_TRUE(with_past->Says("early\n"));
+  Open("a1");
+  EXPECT_EQ(from_now->Wait(), 3);
+  EXPECT_EQ(with_past->Wait(), 3);
+  EXPECT_EQ(json->Wait(), 3);
+  EXPECT_THAT(from_now->out(), MatchesRegex("1\n2\n3\n.*\n500\n.*\na1: failed with 3 after [^\n]*\n"));
+  EXPECT_EQ(with_past->out(), "early\n" + from_now->out());
+  const std::string last = json->out().substr(json->out().rfind('\n', json->out().size() - 2) + 1);
+  EXPECT_EQ(JsonField(last, "status"), "failed") << last;
+  EXPECT_THAT(json->out(), HasSubstr("\"type\":\"run.failed\""));
+  // Of one that has ended there is nothing to wait for.
+  auto ended = Watch({"a1", "--follow", "--tail=500"});
+  EXPECT_EQ(ended->Wait(), 3);
+  EXPECT_THAT(ended->out(), MatchesRegex(".*\n500\n.*\na1: failed with 3 after [^\n]*\n"));
+}
+
+TEST_F(WatchCommand, ShowsWhatSeveralDoAcrossARestartOfTheDaemon) {
+  daemon_.Create(Worker("a1", R"(,"prompt":"one")"));
+  daemon_.Create(Worker("b2", R"(,"prompt":"two")"));
+  for (const char* id : {"a1", "b2"})
+    ASSERT_TRUE(
+        Eventually([&] { return daemon_.Get("/agents/" + std::string(id)).Field("state") == "running"; }));
+  auto watch = Watch({"a1", "b2", "--until", "idle", "--follow"});
+  ASSERT_TRUE(Eventually([&] { return daemon_.Get("/health").Field("viewers") == "1"; }));
+  ASSERT_TRUE(daemon_.HandOver());
+  Open("one");
+  EXPECT_TRUE(watch->Says("a1: idle, its last run completed"));
+  Open("two");
+  EXPECT_EQ(watch->Wait(), 0);
+  EXPECT_THAT(watch->out(), MatchesRegex("(.*\n)?a1 [^\n]*run [^\n]*completed.*\na1: idle.*\nb2 [^\n]*run "
+                                         "[^\n]*completed.*\nb2: idle[^\n]*\n"));
+  EXPECT_EQ(watch->err(), "");
+}
+
 // ------------------------------------------------------------------------------------- the daemon goes away
 
 TEST_F(WatchCommand, OutlivesADaemonThatIsKilledAndStartedAgain) {
@@ -364,6 +421,26 @@ TEST_F(WatchCommand, ANextStepRunsByItselfAfterTheFirst) {
   EXPECT_EQ(story, (Strings{"run.started ", "user.message build", "run.completed ", "run.started ",
                             "user.message test", "run.completed "}));
   EXPECT_EQ(Watch({"job", "--message-id", message})->Wait(), 0);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int kMany = 100;  // each takes far more memory
+#else
+constexpr int kMany = 1'000;
+#endif
+
+TEST_F(WatchCommand, AThousandAreEachAnswered) {
+  for (const char* id : {"a0", "a1", "a2", "a3"}) daemon_.Create(Gated(id, "exit " + std::string(id + 1)));
+  const int before = Requests();
+  std::vector<std::unique_ptr<Command>> commands;
+  for (int i = 0; i < kMany; ++i) commands.push_back(Watch({"a" + std::to_string(i % 4)}));
+  int asked = 0;
+  ASSERT_TRUE(Eventually([&] { return Requests() >= before + 3 * kMany + ++asked; }, 5 * kPatienceMs));
+  for (const char* id : {"a0", "a1", "a2", "a3"}) Open(id);
+  for (int i = 0; i < kMany; ++i) {
+    ASSERT_EQ(commands[static_cast<size_t>(i)]->Wait(), i % 4) << commands[static_cast<size_t>(i)]->err();
+    EXPECT_NE(commands[static_cast<size_t>(i)]->out(), "");
+  }
 }
 
 }  // namespace
