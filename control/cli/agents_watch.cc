@@ -295,15 +295,12 @@ void AddAgentsWatch(Command agents) {
                  "Wait for the run of this message, which wake printed");
   command.Option("--timeout", options->timeout, "DURATION", "Not longer than this: 30s, 5m, 1h30m");
   command.Flag("-f,--follow", options->follow, "Show what they do until then");
-  command
-      .OptionalValue("--tail", options->tail, "20", "N",
-                     "Show their last N events (20), and no more unless --follow goes on from there")
-      .Default("none");
+  command.OptionalValue("--tail", options->tail, "20", "N",
+                        "Show their last N events (20), and no more unless --follow goes on from there");
   OptionRef any = command.Flag("--any", options->any, "Of several agents, the first to get there decides");
   command
       .Flag("--all", options->all, "All are waited for; the first that did not go well gives the exit code")
-      .Excludes(any)
-      .Default("so it is");
+      .Excludes(any);
   AddCommonOptions(command, *options);
   command.Example("if ! reeve agents watch a1; then reeve agents logs a1 --tail=20; fi",
                   "a script that looks after a job");

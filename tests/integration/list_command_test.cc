@@ -48,14 +48,14 @@ Strings Ids(const std::string& out) {
 
 // Asks whether it may run a command.
 void MakeAsker(const Daemon& daemon, const std::string& id) {
+  const std::string asks =
+      R"(< {"type":"control_request","request_id":"p1","request":{"subtype":"can_use_tool","tool_name":"Bash",)"
+      R"("tool_use_id":"call-p1","input":{"command":"rm -rf build"}}})";
   CreateScripted(
       daemon, id, "claude",
       {"> initialize",
        R"(< {"type":"control_response","response":{"subtype":"success","request_id":"initialize-1","response":{}}})",
-       "> prompt", R"(< {"type":"system","subtype":"init","session_id":"s-1"})",
-       R"(< {"type":"control_request","request_id":"p1","request":{"subtype":"can_use_tool","tool_name":"Bash",)"
-       R"("tool_use_id":"call-p1","input":{"command":"rm -rf build"}}})",
-       "> answer"},
+       "> prompt", R"(< {"type":"system","subtype":"init","session_id":"s-1"})", asks, "> answer"},
       R"(,"prompt":"go")");
   ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/" + id).Field("state") == "needs_input"; }));
 }

@@ -109,7 +109,7 @@ TEST_F(WakeCommand, ADeletedAgentIsNotWoken) {
 TEST_F(WakeCommand, TakesATimeOfRfc3339) {
   MakeCat("a1");
   // Two hours ahead of UTC, so an hour from now.
-  std::string time = FormatTime(SystemClock().WallMs() + 3 * 3'600'000);
+  std::string time = FormatTime(SystemClock().WallMs() + 10'800'000);
   time = time.substr(0, 19) + "+02:00";
   EXPECT_EQ(Agents({"wake", "a1", "--message", "later", "--at", time}).code, 0);
   const auto due = ParseTime(time);

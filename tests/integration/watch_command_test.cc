@@ -47,7 +47,7 @@ done
   [[nodiscard]] std::string Gate(const std::string& id) const { return daemon_.data_dir() + "/" + id; }
   void Open(const std::string& id) const { WriteFile(Gate(id), ""); }
 
-  [[nodiscard]] std::unique_ptr<Command> Reeve(Strings words) const {
+  [[nodiscard]] std::unique_ptr<Command> Reeve(const Strings& words) const {
     return std::make_unique<Command>(words, Strings{"REEVE_DATA=" + daemon_.data_dir()});
   }
   [[nodiscard]] std::unique_ptr<Command> Watch(Strings words) const {
@@ -433,6 +433,7 @@ TEST_F(WatchCommand, AThousandAreEachAnswered) {
   for (const char* id : {"a0", "a1", "a2", "a3"}) daemon_.Create(Gated(id, "exit " + std::string(id + 1)));
   const int before = Requests();
   std::vector<std::unique_ptr<Command>> commands;
+  commands.reserve(kMany);
   for (int i = 0; i < kMany; ++i) commands.push_back(Watch({"a" + std::to_string(i % 4)}));
   int asked = 0;
   ASSERT_TRUE(Eventually([&] { return Requests() >= before + 3 * kMany + ++asked; }, 5 * kPatienceMs));
