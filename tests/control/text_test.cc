@@ -1,0 +1,19 @@
+#include "control/cli/text.h"
+
+#include <gtest/gtest.h>
+
+namespace reeve {
+namespace {
+
+TEST(Text, SaysHowLongAgoSomethingWasInItsLargestUnit) {
+  EXPECT_EQ(Ago(-5'000), "now");  // of a clock that is ahead of ours
+  EXPECT_EQ(Ago(999), "now");
+  EXPECT_EQ(Ago(1'000), "1s ago");
+  EXPECT_EQ(Ago(59'999), "59s ago");
+  EXPECT_EQ(Ago(3'599'999), "59m ago");
+  EXPECT_EQ(Ago(86'399'999), "23h ago");
+  EXPECT_EQ(Ago(400 * int64_t{86'400'000}), "400d ago");
+}
+
+}  // namespace
+}  // namespace reeve
