@@ -240,7 +240,7 @@ void AddRun(Command root) {
       .Excludes(detach);
   command.Argument("COMMAND", options->command, "The program and its arguments, after --");
   AddCommonOptions(command, *options);
-  command.Example("reeve run -- make -j4", "as if it were called here, but it outlives this shell");
+  command.Example("reeve run -- make -j4", "as if it were called here: its output, its exit code");
   command.Example("reeve run --rm -e CI=1 -- sh -c 'make && make test'",
                   "nothing is left of it but the exit code");
   command.Example("reeve run -d --name web --restart always -- ./server",
