@@ -91,9 +91,8 @@ Result<JsonDocument> ReadSpec(const std::string& path) {
 std::string FolderOf(const RunOptions& options) {
   if (!options.workspace.empty()) return options.cwd;
   std::error_code error;
-  return std::filesystem::absolute(options.cwd.empty() ? "." : options.cwd, error)
-      .lexically_normal()
-      .string();
+  if (options.cwd.empty()) return std::filesystem::current_path(error).string();
+  return std::filesystem::absolute(options.cwd, error).lexically_normal().string();
 }
 
 }  // namespace

@@ -40,6 +40,9 @@ TEST(RunCommand, RunsWhereItIsCalledWithWhatItIsGiven) {
       WordsFor(daemon, {"--cwd", folder.path(), "--env", "KEY=a=b", "--", "sh", "-c", "pwd; echo $KEY"}));
   EXPECT_EQ(here.Wait(), 0);
   EXPECT_EQ(here.out(), folder.path() + "\na=b\n");
+  Command as_i_am(WordsFor(daemon, {"--id", "here", "--", "pwd"}));
+  EXPECT_EQ(as_i_am.Wait(), 0);
+  EXPECT_EQ(daemon.Get("/agents/here").Field("cwd") + "\n", as_i_am.out());
   Command prompted(
       WordsFor(daemon, {"--prompt", "hello there", "--", "sh", "-c", "read line; echo got $line"}));
   EXPECT_EQ(prompted.Wait(), 0);
