@@ -44,7 +44,7 @@ class Attachment {
         printer_(Looks(), [this](std::string_view text) { out_ += text; }),
         sender_(loop_, http_, client_, agent_,
                 [this](const std::string& text, const Result<JsonDocument>& answer) { Sent(text, answer); }),
-        input_(loop_, [this](std::string bytes) { TakeInput(std::move(bytes)); }),
+        input_(loop_, [this](const std::string& bytes) { TakeInput(bytes); }),
         again_(loop_, [this] { AwaitIdle(); }) {}
 
   int Run() {
@@ -159,7 +159,7 @@ class Attachment {
 
   // --- what is typed
 
-  void TakeInput(std::string bytes) {
+  void TakeInput(const std::string& bytes) {
     if (prompt_) {
       if (bytes.empty()) return Finish(kOk);
       prompt_->Type(bytes);
@@ -215,7 +215,7 @@ class Attachment {
   void CheckIdle() {
     if (!idle_at_ || !stream_) return;
     const auto at = Cursor::Parse(stream_->cursor(agent_));
-    if (at && *at >= *idle_at_) Finish(kOk);
+    if (at && (at->epoch > idle_at_->epoch || at->seq >= idle_at_->seq)) Finish(kOk);
   }
 
   // --- what is done

@@ -425,7 +425,7 @@ std::string EventPrinter::Clock(const std::string& time) {
   localtime_r(&seconds, &local);
   std::array<char, 32> text{};
   const size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local);
-  const std::string full(text.data(), size);
+  std::string full(text.data(), size);
   constexpr size_t kDay = 10;
   if (options_.times) return full;  // below one another
   return std::exchange(day_, full.substr(0, kDay)) == day_ ? full.substr(kDay + 1) : full;

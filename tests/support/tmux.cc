@@ -85,9 +85,19 @@ std::string Tmux::Variable(const std::string& name) const {
 }
 
 int Tmux::Wait() const {
-  if (!Eventually([this] { return Variable("pane_dead") == "1"; })) return -1000;
-  const std::string signal = Variable("pane_dead_signal");
-  return signal.empty() ? std::atoi(Variable("pane_dead_status").c_str()) : -std::atoi(signal.c_str());
+  std::string status;
+  std::string signal;
+  const bool ended = Eventually([&] {
+    if (Variable("pane_dead") != "1") return false;
+    // Its terminal is closed. Now and then tmux misses that the program has ended, and learns it from the end
+    // of another one.
+    (void)Call({"run-shell", "true"});
+    status = Variable("pane_dead_status");
+    signal = Variable("pane_dead_signal");
+    return !status.empty() || !signal.empty();
+  });
+  if (!ended) return -1000;
+  return signal.empty() ? std::atoi(status.c_str()) : -std::atoi(signal.c_str());
 }
 
 Tmux::Answer Tmux::Call(const std::vector<std::string>& words) const {
