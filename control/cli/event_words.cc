@@ -102,6 +102,7 @@ const std::map<std::string_view, Say>& Sayings() {
          return JoinWords({"agent " + ExitWords(data), Plain(TextOf(data["reason"]))});
        }},
       {"agent.failed", Failed},
+      {"agent.deleted", [](const JsonValue&) { return std::string("agent was deleted"); }},
       {"agent.restarting",
        [](const JsonValue& data) {
          return JoinWords({"agent restarts" + Lasting(" in ", data["delay_ms"]),

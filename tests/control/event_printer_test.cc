@@ -153,7 +153,7 @@ TEST_F(EventPrinterTest, HasALineForTheRest) {
            R"(usage.updated {"input_tokens":1})",
            R"(agent.error {"code":"warning","message":"odd","fatal":false})",
            R"(run.completed {"duration_ms":61000,"usage":{"input_tokens":26719,"output_tokens":32,"cost_usd":0.1075}})",
-           R"(agent.exited {"code":null,"signal":"KILL"})", R"(new.thing {"a":1})"}),
+           R"(agent.exited {"code":null,"signal":"KILL"})", R"(agent.deleted {})", R"(new.thing {"a":1})"}),
       "-- agent is starting · restart 2 · pid 7 · 2026-01-31 09:14:05\n"
       "-- workspace: fetching · 09:14:05\n"
       "-- agent is ready · 09:14:05\n"
@@ -167,6 +167,7 @@ TEST_F(EventPrinterTest, HasALineForTheRest) {
       "! error · warning · odd · 09:14:05\n"
       "-- run r3 completed · 1 min 1 s · 26,719 tokens in, 32 out, $0.1075 · 09:14:05\n"
       "-- agent was killed by signal KILL · 09:14:05\n"
+      "-- agent was deleted · 09:14:05\n"
       "-- new.thing {\"a\":1}\n");
 }
 
