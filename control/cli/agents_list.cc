@@ -192,7 +192,9 @@ class LiveLister : public Lister {
     handlers.on_event = [this](const JsonValue&) { Change(); };
     handlers.on_synced = [this] { Change(); };
     handlers.on_purged = [this](const std::string&) { Change(); };
-    handlers.on_end = [this](const Result<std::string>& end) { Stop(end ? kOk : console_.Fail(end.error())); };
+    handlers.on_end = [this](const Result<std::string>& end) {
+      Stop(end ? kOk : console_.Fail(end.error()));
+    };
     return handlers;
   }
 
