@@ -68,7 +68,12 @@ void SweepLeftovers(const std::string& marker) {
   }
 }
 
-bool ProgramFound(const AgentSpec& spec, const std::string& program) {
+bool ProgramFound(const AgentSpec& spec, std::string program) {
+  // A path is one of where the agent works; a clone is not there yet.
+  if (program.find('/') != std::string::npos && program.front() != '/') {
+    if (spec.workspace) return true;
+    if (!spec.cwd.empty()) program.insert(0, spec.cwd + "/");
+  }
   auto path = spec.env.find("PATH");
   const char* inherited = std::getenv("PATH");
   return !FindProgram(program, path != spec.env.end() ? path->second : inherited ? inherited : "").empty();

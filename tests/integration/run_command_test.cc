@@ -1,5 +1,6 @@
 // `reeve run` (api.md §8): starts an agent in a running daemon, shows what it says, exits as it did.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -47,6 +48,21 @@ TEST(RunCommand, RunsWhereItIsCalledWithWhatItIsGiven) {
       WordsFor(daemon, {"--prompt", "hello there", "--", "sh", "-c", "read line; echo got $line"}));
   EXPECT_EQ(prompted.Wait(), 0);
   EXPECT_EQ(prompted.out(), "got hello there\n");
+}
+
+// Not where the daemon was started.
+TEST(RunCommand, FindsAProgramByItsPathFromWhereItRuns) {
+  Daemon daemon;
+  TempDir folder;
+  WriteFile(folder.path() + "/hello", "#!/bin/sh\necho hello\n");
+  ASSERT_EQ(chmod((folder.path() + "/hello").c_str(), 0755), 0);
+  Command here({{REEVE_BINARY, "run", "--data", daemon.data_dir(), "--", "./hello"}, folder.path()});
+  EXPECT_EQ(here.Wait(), 0) << here.err();
+  EXPECT_EQ(here.out(), "hello\n");
+  Command there(WordsFor(daemon, {"--cwd", folder.path(), "--", "./hello"}));
+  EXPECT_EQ(there.Wait(), 0) << there.err();
+  Command nowhere(WordsFor(daemon, {"--cwd", "/", "--", "./hello"}));
+  EXPECT_EQ(nowhere.Wait(), 64);
 }
 
 TEST(RunCommand, ShowsWhatAnAssistantSaysOnce) {
