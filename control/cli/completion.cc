@@ -94,7 +94,8 @@ class Completer {
     before_ = before;
     const std::string name = option.ValueName();
     for (const std::string& choice : option.Choices()) Add(choice, "");
-    if (name == "FILE" || name == "DIR" || name == "COMMAND") found_.push_back({"", name});
+    if (name == "DIR" || name == "COMMAND") found_.push_back({"", name});
+    if (name == "FILE" || name == "BINARY") found_.push_back({"", "FILE"});
     if (name == "KIND") {
       for (const Kind& kind : Kinds())
         Add(kind.name, kind.can.turns ? "takes turns" : "one run, as long as it lives");
@@ -167,10 +168,16 @@ class Completer {
     if (!client) return;
     auto answer = Ask(*client, "/approvals");
     if (!answer) return;
+    std::map<std::string, std::vector<std::string>> waiting;  // what for, by agent
     for (const JsonValue& approval : (*answer)["approvals"].Elements()) {
+      const std::string agent(approval["agent"].StringOr(""));
       const std::string what(approval["tool"].StringOr(approval["message"].StringOr("")));
-      Add(std::string(approval["id"].StringOr("")),
-          std::string(approval["agent"].StringOr("")) + ": " + what);
+      Add(std::string(approval["id"].StringOr("")), agent + ": " + what);
+      waiting[agent].push_back(what);
+    }
+    // An agent's name says enough where nothing else of it waits.
+    for (const auto& [agent, what] : waiting) {
+      if (what.size() == 1) Add(agent, "waits for " + what.front());
     }
   }
 

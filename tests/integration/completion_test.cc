@@ -101,6 +101,30 @@ TEST_F(Completion, OffersWhatTheDaemonKnows) {
   EXPECT_EQ(offered({"agents", "stop", ""}), "");
 }
 
+TEST_F(Completion, OffersWhatWaitsForAnAnswer) {
+  auto asking = [this](const std::string& agent, const std::vector<std::string>& requests) {
+    std::vector<std::string> script = {
+        "> initialize",
+        R"(< {"type":"control_response","response":{"subtype":"success","request_id":"initialize-1","response":{}}})",
+        "> go", R"(< {"type":"system","subtype":"init","session_id":"s-1"})"};
+    for (const std::string& request : requests) {
+      script.push_back(R"(< {"type":"control_request","request_id":")" + request +
+                       R"(","request":{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"call-)" +
+                       request + R"(","input":{"command":"make"}}})");
+    }
+    script.emplace_back("> answer");
+    CreateScripted(daemon_, agent, "claude", script, R"(,"prompt":"go")");
+    EXPECT_TRUE(Eventually([&] {
+      return daemon_.Get("/agents/" + agent).Field("pending_approvals") == std::to_string(requests.size());
+    }));
+  };
+  asking("one", {"p1"});
+  asking("two", {"p2", "p3"});
+  Command command({"complete", "--", "approvals", "allow", ""}, {"REEVE_DATA=" + daemon_.data_dir()});
+  EXPECT_EQ(command.Wait(), 0);
+  EXPECT_EQ(command.out(), "p1\tone: bash\np2\ttwo: bash\np3\ttwo: bash\none\twaits for bash\n");
+}
+
 // Nobody waits longer than a second for an answer that does not come.
 TEST_F(Completion, GivesUpSoon) {
   daemon_.Signal(SIGSTOP);
