@@ -63,6 +63,9 @@ std::string ShowSetting(const Setting& setting, const Config& config);
 
 // /etc/reeve/config.toml for root, else $XDG_CONFIG_HOME/reeve/config.toml, else ~/.config/reeve/config.toml.
 std::string DefaultConfigFile();
+// Which that is, for whoever reads it.
+inline constexpr const char* kDefaultConfigWords =
+    "/etc/reeve/config.toml for root, else ~/.config/reeve/config.toml, if it is there";
 
 struct ConfigSources {
   std::string file;                                       // must be there; empty: the default one, if it is

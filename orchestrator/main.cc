@@ -359,7 +359,7 @@ void AddServe(Command root, ServeOptions& options) {
       "--drain-timeout "
       "is drain_timeout and REEVE_DRAIN_TIMEOUT. Flags win over the environment, which wins over the file.");
   serve.Option("--config", options.config_file, "FILE", "A TOML file of these settings")
-      .Default("/etc/reeve/config.toml for root, else ~/.config/reeve/config.toml, if it is there");
+      .Default(kDefaultConfigWords);
   serve.Variable("REEVE_TOKEN", "The one token, for all that may be done, where --token-file is not given.");
   serve.File("/etc/reeve/config.toml", "The settings of root's daemon.");
   serve.File("~/.config/reeve/config.toml", "Those of anybody else's: XDG_CONFIG_HOME is honoured.");

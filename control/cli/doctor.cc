@@ -311,7 +311,7 @@ void AddDoctor(Command root) {
       "programs, and what the machine grants: cgroups, limits, disk, clock. Changes nothing. Exits with 0 "
       "unless something fails.");
   command.Option("--config", options->config_file, "FILE", "The daemon's configuration file")
-      .Default(DefaultConfigFile() + ", if it is there");
+      .Default(kDefaultConfigWords);
   AddCommonOptions(command, *options);
   command.Example("reeve doctor", "one line a thing: ok, warn or fail, and what to do about it");
   command.Example("reeve doctor --quiet || echo broken", "only what fails");
