@@ -10,7 +10,7 @@ build="g++ cmake ninja-build pkg-config ca-certificates libuv1-dev node-llhttp r
   libcurl4-openssl-dev libssl-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev git"
 demo="procps curl"
 tests="$demo ccache clang clang-format clang-tidy libclang-rt-14-dev valgrind libgtest-dev libgmock-dev chromium tmux
-  bash zsh fish groff-base"
+  bash zsh fish groff-base make"
 
 case "${1:-build}" in
   build) wanted=$build ;;
