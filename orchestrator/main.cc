@@ -59,7 +59,7 @@ struct ServeOptions {
 // Nobody else of this user may read our memory, where tokens pass through; children are not affected.
 // LeakSanitizer needs to, at exit.
 void MakeUndumpable() {
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(REEVE_SANITIZED)
   (void)prctl(PR_SET_DUMPABLE, 0);
 #endif
 }

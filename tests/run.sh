@@ -86,15 +86,15 @@ e2e() {
 }
 
 fuzz() {
-  build fuzz || return 1
+  build asan || return 1
   local seconds=${FUZZ_SECONDS:-20} seed=${FUZZ_SEED:-1}
   mkdir -p build/fuzz/corpus
-  find build/fuzz/tests -maxdepth 1 -name '*_fuzz' -printf '%f\n' | sort |
+  find build/asan/tests -maxdepth 1 -name '*_fuzz' -printf '%f\n' | sort |
     xargs -P "$jobs" -I{} sh -c '
       mkdir -p build/fuzz/corpus/{}
       dictionary=; [ -f tests/fuzz/{}.dict ] && dictionary=-dict=tests/fuzz/{}.dict
       seeds=; [ -d tests/fuzz/seeds/{} ] && seeds=tests/fuzz/seeds/{}
-      build/fuzz/tests/{} -max_total_time='"$seconds"' -seed='"$seed"' -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
+      build/asan/tests/{} -max_total_time='"$seconds"' -seed='"$seed"' -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
         -artifact_prefix=build/fuzz/ $dictionary build/fuzz/corpus/{} $seeds >build/logs/{}.log 2>&1 ||
         { echo "{} failed"; tail -n 40 build/logs/{}.log; exit 255; }
       tail -n 1 build/logs/{}.log'
@@ -113,7 +113,7 @@ for name in ${*:-$all}; do
       tidy=$!
       ;;
     test) step test run_ctest dev ;;
-    asan) step asan-build build asan && step asan run_ctest asan -LE slow ;;
+    asan) step asan-build build asan && step asan run_ctest asan ;;
     valgrind) step valgrind valgrind_core ;;
     e2e)
       if [ -n "${REEVE_SKIP_AGENTS:-}" ]; then

@@ -17,6 +17,7 @@
 
 #include "process/clock.h"
 #include "tests/support/daemon.h"
+#include "tests/support/sanitized.h"
 
 namespace reeve {
 namespace {

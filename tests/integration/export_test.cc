@@ -7,6 +7,7 @@
 
 #include "tests/support/daemon.h"
 #include "tests/support/download.h"
+#include "tests/support/sanitized.h"
 
 namespace reeve {
 namespace {

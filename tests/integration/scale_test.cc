@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/support/daemon.h"
+#include "tests/support/sanitized.h"
 
 namespace reeve {
 namespace {

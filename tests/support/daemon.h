@@ -24,13 +24,6 @@ namespace reeve {
 // Under a sanitizer or beside other tests everything takes longer; it does not take for ever.
 inline constexpr int64_t kPatienceMs = 60'000;
 
-// Slower by far, and its quarantine is no leak; its runtime must come before anything that is preloaded.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
-
 // Looks at `condition` until it holds; false after `deadline_ms`.
 bool Eventually(const std::function<bool()>& condition, int64_t deadline_ms = kPatienceMs);
 
