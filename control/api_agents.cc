@@ -28,6 +28,16 @@ Result<std::vector<std::pair<std::string, std::string_view>>> ReadLabels(const R
   return labels;
 }
 
+// With what its process takes at present, while it has one.
+std::string JsonWithResources(const Agent& agent) {
+  std::string json = agent.ToJson();
+  if (const std::string resources = agent.ResourcesJson(); !resources.empty()) {
+    json.back() = ',';
+    json += "\"resources\":" + resources + "}";
+  }
+  return json;
+}
+
 void List(ApiContext& api, const Request& request, Reply reply) {
   auto limit = ReadNumber(request, "limit", 100, 1, kMaxPage);
   if (!limit) return reply.Send(Response::Problem(limit.error()));
@@ -39,6 +49,10 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   const auto labels = ReadLabels(request);
   if (!labels) return reply.Send(Response::Problem(labels.error()));
   const auto title = request.Query("title");
+  const auto resources = request.Query("resources").value_or("false");
+  if (resources != "true" && resources != "false") {
+    return reply.Send(Response::Problem({"invalid_request", "resources: true or false"}));
+  }
   const std::string after(request.Query("page_token").value_or(""));
   JsonArray found;
   std::string next;
@@ -58,7 +72,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
       break;
     }
     last = agent.id();
-    found.AddRaw(agent.ToJson());
+    found.AddRaw(resources == "true" ? JsonWithResources(agent) : agent.ToJson());
   }
   JsonObject page;
   page.SetRaw("agents", found.Take());
@@ -88,12 +102,7 @@ void Create(ApiContext& api, const Request& request, Reply reply) {
 void Get(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  std::string json = (*agent)->ToJson();
-  if (const std::string resources = (*agent)->ResourcesJson(); !resources.empty()) {
-    json.back() = ',';
-    json += "\"resources\":" + resources + "}";
-  }
-  reply.Send(Response::Json(200, std::move(json)));
+  reply.Send(Response::Json(200, JsonWithResources(**agent)));
 }
 
 void Delete(ApiContext& api, const Request& request, Reply reply) {

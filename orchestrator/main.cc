@@ -405,6 +405,7 @@ int Main(int argc, char** argv) {
   AddAgents(line.root());
   AddApprovals(line.root());
   AddTicket(line.root());
+  AddTop(line.root());
   AddExport(line.root());
   AddReplay(line.root());
   AddDoctor(line.root());

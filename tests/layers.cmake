@@ -20,7 +20,8 @@ function(check_file path layer_index)
     endif()
     foreach(rule "<uv\\.h>|^process/" "<sqlite3\\.h>|^orchestrator/store\\.cc$" "<rapidjson/|^orchestrator/json\\.cc$"
                  "llhttp\\.h|^control/http_parser\\." "<curl/|^process/http_client\\.cc$" "<spdlog/|^process/log\\.cc$"
-                 "<toml\\+\\+/|^orchestrator/config_file\\.cc$" "<CLI/|^control/cli/command_line\\.cc$")
+                 "<toml\\+\\+/|^orchestrator/config_file\\.cc$" "<CLI/|^control/cli/command_line\\.cc$"
+                 "<n?curses|^control/cli/top_screen\\.cc$")
       string(REPLACE "|" ";" rule "${rule}")
       list(GET rule 0 library)
       list(GET rule 1 home)

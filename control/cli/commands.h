@@ -10,6 +10,7 @@ void AddAgents(Command root);      // agents list, status, wake, …
 void AddApprovals(Command root);   // approvals list, allow, deny
 void AddRun(Command root);         // starts an agent, follows it, exits as it did
 void AddTicket(Command root);      // a URL that opens a stream once
+void AddTop(Command root);         // the town live, on a whole terminal
 void AddExport(Command root);      // all that is kept of agents
 void AddReplay(Command root);      // plays a transcript back
 void AddDoctor(Command root);      // checks the installation

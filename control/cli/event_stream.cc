@@ -28,6 +28,7 @@ void EventStream::Open() { Connect(); }
 void EventStream::Close() {
   call_.reset();
   retry_.Stop();
+  up_ = false;
 }
 
 std::string EventStream::cursor(const std::string& agent) const {
@@ -64,21 +65,30 @@ void EventStream::Connect() {
   bye_.clear();
   HttpClient::Stream stream;
   stream.on_head = [this](const HttpResponse& head) {
-    if (head.status != 200) refused_ = head;
+    if (head.status != 200) {
+      refused_ = head;
+    } else {
+      Up();
+    }
   };
   stream.on_body = [this](std::string_view bytes) {
     if (refused_) {
       refused_->body.append(bytes.substr(0, kMaxProblemBytes));
       return;
     }
-    ever_ = true;
-    down_since_ms_ = 0;
     parser_.Feed(bytes, [this](const SseEvent& event) { Take(event); });
     if (what_.agents.empty()) return End(std::string("agent_deleted"));
     if (call_ && handlers_.on_pause) handlers_.on_pause();
   };
   stream.on_end = [this](const Status& how) { Ended(how); };
   call_ = http_.Open(std::move(request), std::move(stream));
+}
+
+void EventStream::Up() {
+  ever_ = true;
+  up_ = true;
+  down_since_ms_ = 0;
+  if (handlers_.on_connection) handlers_.on_connection(true);
 }
 
 void EventStream::Take(const SseEvent& event) {
@@ -119,6 +129,7 @@ void EventStream::Take(const SseEvent& event) {
 }
 
 void EventStream::Ended(const Status& how) {
+  if (std::exchange(up_, false) && handlers_.on_connection) handlers_.on_connection(false);
   if (refused_ && refused_->status == 204) return End(std::string("agent_exited"));
   if (refused_ && refused_->status < 500) return End(Client::ErrorOf(*refused_));
   if (bye_ == "agent_exited" || bye_ == "agent_deleted") return End(std::exchange(bye_, {}));

@@ -37,6 +37,8 @@ class EventStream {
     std::function<void()> on_pause = {};
     // Of several: one that was purged; may be absent.
     std::function<void(const std::string& agent)> on_purged = {};
+    // Each time that the connection stands, and each time that it is lost; may be absent.
+    std::function<void(bool up)> on_connection = {};
   };
 
   // How long a daemon may be away, once it has answered.
@@ -51,6 +53,7 @@ class EventStream {
  private:
   void Connect();
   [[nodiscard]] std::string Target() const;
+  void Up();
   void Take(const SseEvent& event);
   void Ended(const Status& how);
   void End(const Result<std::string>& reason);
@@ -64,6 +67,7 @@ class EventStream {
   std::optional<HttpResponse> refused_;
   std::string bye_;            // why the server closes
   bool ever_ = false;          // it has answered
+  bool up_ = false;            // the stream stands
   int64_t down_since_ms_ = 0;  // 0: it is not
   Timer retry_;
   std::unique_ptr<HttpCall> call_;

@@ -61,15 +61,16 @@ Kind OfControl(char byte) {
 // CSI and SS3 (xterm, "PC-Style Function Keys"), without the escape; and what Alt is held with.
 Kind OfSequence(std::string_view sequence) {
   static const std::map<std::string_view, Kind> kKinds = {
-      {"[A", Kind::kUp},           {"OA", Kind::kUp},          {"[B", Kind::kDown},
-      {"OB", Kind::kDown},         {"[C", Kind::kRight},       {"OC", Kind::kRight},
-      {"[D", Kind::kLeft},         {"OD", Kind::kLeft},        {"[H", Kind::kHome},
-      {"OH", Kind::kHome},         {"[1~", Kind::kHome},       {"[7~", Kind::kHome},
-      {"[F", Kind::kEnd},          {"OF", Kind::kEnd},         {"[4~", Kind::kEnd},
-      {"[8~", Kind::kEnd},         {"[3~", Kind::kDelete},     {"[1;5C", Kind::kWordRight},
-      {"[1;3C", Kind::kWordRight}, {"[1;5D", Kind::kWordLeft}, {"[1;3D", Kind::kWordLeft},
-      {"b", Kind::kWordLeft},      {"f", Kind::kWordRight},    {"\r", Kind::kNewLine},
-      {"\n", Kind::kNewLine},      {"\x7f", Kind::kKillWord}};
+      {"[A", Kind::kUp},          {"OA", Kind::kUp},           {"[B", Kind::kDown},
+      {"OB", Kind::kDown},        {"[C", Kind::kRight},        {"OC", Kind::kRight},
+      {"[D", Kind::kLeft},        {"OD", Kind::kLeft},         {"[H", Kind::kHome},
+      {"OH", Kind::kHome},        {"[1~", Kind::kHome},        {"[7~", Kind::kHome},
+      {"[F", Kind::kEnd},         {"OF", Kind::kEnd},          {"[4~", Kind::kEnd},
+      {"[8~", Kind::kEnd},        {"[5~", Kind::kPageUp},      {"[6~", Kind::kPageDown},
+      {"[3~", Kind::kDelete},     {"[1;5C", Kind::kWordRight}, {"[1;3C", Kind::kWordRight},
+      {"[1;5D", Kind::kWordLeft}, {"[1;3D", Kind::kWordLeft},  {"b", Kind::kWordLeft},
+      {"f", Kind::kWordRight},    {"\r", Kind::kNewLine},      {"\n", Kind::kNewLine},
+      {"\x7f", Kind::kKillWord}};
   const auto found = kKinds.find(sequence);
   return found == kKinds.end() ? Kind::kOther : found->second;
 }
@@ -93,6 +94,12 @@ std::vector<Key> KeyReader::Feed(std::string_view bytes) {
   return keys;
 }
 
+std::vector<Key> KeyReader::Lapse() {
+  if (pending_.size() != 1 || pending_[0] != kEscape || pasting_) return {};
+  pending_.clear();
+  return {{Kind::kEscape, ""}};
+}
+
 bool KeyReader::Take(std::vector<Key>& keys) {
   if (pasting_) return TakePaste(keys);
   const char first = pending_[0];
@@ -110,7 +117,7 @@ bool KeyReader::Take(std::vector<Key>& keys) {
 }
 
 bool KeyReader::TakeSequence(std::vector<Key>& keys) {
-  if (pending_.size() < 2) return false;  // a lone Escape means nothing, and waits
+  if (pending_.size() < 2) return false;  // a sequence's, or a key: Lapse tells
   size_t size = 2;
   if (pending_[1] == '[' || pending_[1] == 'O') {
     const size_t final_byte = pending_.find_first_not_of("0123456789;:<=>?", 2);

@@ -24,6 +24,9 @@ struct Key {
     kWordRight,
     kHome,
     kEnd,
+    kPageUp,
+    kPageDown,
+    kEscape,      // by itself: see Lapse
     kKillLine,    // Ctrl-U: what is before the cursor
     kKillRest,    // Ctrl-K
     kKillWord,    // Ctrl-W
@@ -45,6 +48,9 @@ class KeyReader {
 
   // The keys that `bytes` complete; the rest of one waits for more.
   std::vector<Key> Feed(std::string_view bytes);
+  // Nothing has followed for a while (a sequence's bytes come together): an Escape that waits is one.
+  std::vector<Key> Lapse();
+  [[nodiscard]] bool waits() const { return !pending_.empty(); }
 
  private:
   // Takes one key from the front of pending_; false while it is not whole.

@@ -83,6 +83,17 @@ size_t Columns(std::string_view text) {
   return columns;
 }
 
+size_t FittingBytes(std::string_view text, size_t columns) {
+  size_t at = 0;
+  for (size_t used = 0; at < text.size();) {
+    const Character character = First(text.substr(at));
+    used += WidthOf(character.code);
+    if (used > columns) break;
+    at += character.bytes;
+  }
+  return at;
+}
+
 std::string Fit(std::string_view text, size_t columns) {
   if (text.size() <= columns) return std::string(text);  // no character is wider than it is long
   size_t used = 0;

@@ -19,6 +19,8 @@ std::string PlainLines(std::string_view text);
 size_t CharacterSize(std::string_view text);
 // What it takes on the terminal, in columns: wide characters two, combining ones none (wcwidth(3)).
 size_t Columns(std::string_view text);
+// The bytes of as many characters of it as fit.
+size_t FittingBytes(std::string_view text, size_t columns);
 // As much of it as fits, with "…" where something is cut off.
 std::string Fit(std::string_view text, size_t columns);
 

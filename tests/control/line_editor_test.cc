@@ -49,6 +49,22 @@ TEST(Keys, AreReadFromWhatATerminalSends) {
   EXPECT_EQ(keys[1].text, "é");
 }
 
+TEST(Keys, ALoneEscapeIsAKeyWhenNothingFollows) {
+  KeyReader keys;
+  EXPECT_TRUE(keys.Feed("\x1b").empty());
+  EXPECT_TRUE(keys.waits());
+  const auto escape = keys.Lapse();
+  ASSERT_EQ(escape.size(), 1U);
+  EXPECT_EQ(escape[0].kind, Kind::kEscape);
+  EXPECT_FALSE(keys.waits());
+  EXPECT_TRUE(keys.Feed("\x1b[5").empty());
+  EXPECT_TRUE(keys.Lapse().empty()) << "that is more than an Escape";
+  EXPECT_EQ(keys.Feed("~").at(0).kind, Kind::kPageUp);
+  EXPECT_EQ(keys.Feed("\x1b[6~").at(0).kind, Kind::kPageDown);
+  EXPECT_TRUE(keys.Feed("\x1b[200~half\x1b").empty());
+  EXPECT_TRUE(keys.Lapse().empty()) << "a paste may hold anything";
+}
+
 TEST(Keys, APasteIsOneWhateverIsInIt) {
   const std::vector<Key> keys = KeysOf("\x1b[200~one\rtwo\r\nthree\x03\x1b[A\x1b[201~y");
   ASSERT_EQ(keys.size(), 2U);

@@ -33,9 +33,10 @@ class Tmux {
   Tmux(const Tmux&) = delete;
   Tmux& operator=(const Tmux&) = delete;
 
-  void Type(const std::string& text);  // as it is
-  void Press(const std::string& key);  // as tmux names them: "Enter", "Escape", "Down", "PgUp", "C-c"
-  void Resize(int columns, int rows);  // the program gets SIGWINCH
+  void Type(const std::string& text);   // as it is
+  void Paste(const std::string& text);  // as from a clipboard: bracketed, for who has asked for that
+  void Press(const std::string& key);   // as tmux names them: "Enter", "Escape", "Down", "PgUp", "C-c"
+  void Resize(int columns, int rows);   // the program gets SIGWINCH
 
   // What is on the screen: a line a row, without trailing blanks.
   [[nodiscard]] std::string Screen() const;
