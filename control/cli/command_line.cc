@@ -178,7 +178,13 @@ std::vector<std::string> OptionDoc::Choices() const {
   return choices;
 }
 
-std::string OptionDoc::Name() const { return names.substr(names.find_last_of(',') + 1); }
+std::string OptionDoc::Name() const {
+  const std::vector<std::string> all = Names();
+  for (const std::string& name : all) {
+    if (name.rfind("--", 0) == 0) return name;
+  }
+  return all.front();
+}
 
 std::string CommandDoc::Path() const { return parent ? parent->Path() + " " + name : name; }
 

@@ -40,7 +40,7 @@ struct OptionDoc {
 
   [[nodiscard]] std::vector<std::string> Names() const;       // "-f", "--follow"
   [[nodiscard]] bool IsNamed(const std::string& word) const;  // it is one of them
-  [[nodiscard]] std::string Name() const;                     // the long one
+  [[nodiscard]] std::string Name() const;                     // the first long one
   [[nodiscard]] std::string ValueName() const { return argument ? names : type; }
   [[nodiscard]] std::vector<std::string> Choices() const;  // empty: any value
   // The next word is its value, if its own has none.

@@ -21,7 +21,7 @@ class CommandLineTest : public testing::Test {
     animals.Alias("beasts");
     Command feed = animals.Add("feed", "Give them what they eat.");
     feed.Argument("ANIMAL", animals_, "Who").Required();
-    feed.Option("--food", food_, "TEXT", "What").Required();
+    feed.Option("--food,--meal", food_, "TEXT", "What").Required();
     feed.Option("-n,--count", count_, 1, 9, "How many").Default("1");
     feed.Option("--weight", weight_, 0.5, 2000, "In kilograms");
     feed.Option("-t,--tag", tags_, "KEY=VALUE", "A mark");
@@ -161,6 +161,7 @@ TEST_F(CommandLineTest, SaysWhatIsWrongInOneLine) {
   EXPECT_EQ(why({"cat", "--food=hay", "-xq"}), "no option -x");
   EXPECT_EQ(why({"cat", "--food"}), "--food: its TEXT is missing");
   EXPECT_EQ(why({"cat", "--food", "a", "--food", "b"}), "--food is given more than once");
+  EXPECT_EQ(why({"cat", "--meal"}), "--food: its TEXT is missing");
   EXPECT_EQ(why({"cat", "--food", "a", "-n", "x"}), "--count: 'x' is no whole number from 1 to 9");
   EXPECT_EQ(why({"cat", "--food", "a", "-n", "10"}), "--count: '10' is no whole number from 1 to 9");
   EXPECT_EQ(why({"cat", "--food", "a", "-n", "1.5"}), "--count: '1.5' is no whole number from 1 to 9");
