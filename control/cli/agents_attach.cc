@@ -293,14 +293,11 @@ void AddAgentsAttach(Command agents) {
   Command command = agents.Add("attach", "Follow an agent and type to it; answer what it asks with a key.");
   command.Details(
       "Enter sends the line as a message, Ctrl-J begins another line of it, and what is pasted is one "
-      "message. "
-      "While nothing is typed, y allows what the agent asks once, a always, n denies it; only what is shown "
-      "is "
-      "answered. Ctrl-C interrupts the run, a second one leaves; Ctrl-D leaves on an empty line, Ctrl-\\ "
-      "always. "
-      "Off a terminal each line of stdin is a message; at its end the command ends when the agent has come "
-      "to "
-      "rest.");
+      "message. One that finds no daemon is sent, once, when there is one again. While nothing is "
+      "typed, y allows what the agent asks once, a always, n denies it; only what is shown is "
+      "answered. Ctrl-C interrupts the run, a second one leaves; Ctrl-D leaves on an empty line, "
+      "Ctrl-\\ always. Off a terminal each line of stdin is a message; at its end the command ends "
+      "when the agent has come to rest.");
   command.Argument("AGENT", options->agent, "An id, a title, or key=value for a label").Required();
   command
       .Option("--tail", options->tail, 1, static_cast<int>(AgentLog::kMaxTail),

@@ -62,7 +62,7 @@ std::string Left(const OptionDoc& option) {
   std::string names;
   for (const std::string& name : option.Names()) names += (names.empty() ? "" : ", ") + name;
   // Short names stand before, so that the long ones are below each other.
-  const std::string left = (names.rfind("--", 0) == 0 ? "      " : "  ") + names;
+  std::string left = (names.rfind("--", 0) == 0 ? "      " : "  ") + names;
   const std::string type = ShownType(option);
   if (type.empty()) return left;
   return left + (option.optional_value ? "[=" + type + "]" : " " + type);

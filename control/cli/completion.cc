@@ -23,6 +23,10 @@ namespace {
 // Somebody waits for it, and would rather have nothing.
 constexpr int64_t kPatienceMs = 1'000;
 
+std::string Joined(std::string left, const char* between, const std::string& right) {
+  return left.append(between).append(right);
+}
+
 bool StartsWith(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
 
 // The words before the one that is completed.
@@ -149,10 +153,10 @@ class Completer {
           ++labelled[std::string(key) + "=" + std::string(value.StringOr(""))];
         }
         if (IsNamed(id) || (!title.empty() && IsNamed(title))) continue;
-        Add(id, title.empty() ? state : state + ", " + title);
+        Add(id, title.empty() ? state : Joined(state, ", ", title));
         // With a "=" it would be taken for a label.
-        if (!title.empty() && title.find('=') == std::string::npos)
-          titles.push_back({title, state + ", " + id});
+        if (title.empty() || title.find('=') != std::string::npos) continue;
+        titles.push_back({title, Joined(state, ", ", id)});
       }
       const std::string next((*answer)["next_page_token"].StringOr(""));
       page = next.empty() ? "" : "&page_token=" + PercentEncode(next);
@@ -172,7 +176,7 @@ class Completer {
     for (const JsonValue& approval : (*answer)["approvals"].Elements()) {
       const std::string agent(approval["agent"].StringOr(""));
       const std::string what(approval["tool"].StringOr(approval["message"].StringOr("")));
-      Add(std::string(approval["id"].StringOr("")), agent + ": " + what);
+      Add(std::string(approval["id"].StringOr("")), Joined(agent, ": ", what));
       waiting[agent].push_back(what);
     }
     // An agent's name says enough where nothing else of it waits.
