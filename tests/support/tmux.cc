@@ -52,6 +52,10 @@ Tmux::~Tmux() {
 }
 
 void Tmux::Type(const std::string& text) { EXPECT_EQ(Call({"send-keys", "-l", "--", text}).code, 0) << text; }
+void Tmux::Paste(const std::string& text) {
+  EXPECT_EQ(Call({"set-buffer", "--", text}).code, 0) << text;
+  EXPECT_EQ(Call({"paste-buffer", "-p"}).code, 0) << text;
+}
 void Tmux::Press(const std::string& key) { EXPECT_EQ(Call({"send-keys", "--", key}).code, 0) << key; }
 
 void Tmux::Resize(int columns, int rows) {
