@@ -9,6 +9,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/sanitized.h"
 
 namespace reeve {
 namespace {
@@ -423,11 +424,7 @@ TEST_F(WatchCommand, ANextStepRunsByItselfAfterTheFirst) {
   EXPECT_EQ(Watch({"job", "--message-id", message})->Wait(), 0);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr int kMany = 100;  // each takes far more memory
-#else
-constexpr int kMany = 1'000;
-#endif
+constexpr int kMany = kSanitized ? 100 : 1'000;  // each takes far more memory
 
 TEST_F(WatchCommand, AThousandAreEachAnswered) {
   for (const char* id : {"a0", "a1", "a2", "a3"}) daemon_.Create(Gated(id, "exit " + std::string(id + 1)));

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/support/daemon.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/test_server.h"
 
 namespace reeve {
@@ -496,9 +497,7 @@ TEST_F(WorkspaceTest, AKillInTheMiddleLeavesNothingHalf) {
 
 // After a power cut its name would say that it is whole.
 TEST_F(WorkspaceTest, ItHasItsNameOnlyOnceItIsOnTheDisk) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
-#endif
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
   const std::string armed = dir.path() + "/armed";
   WriteFile(armed, "");
   Daemon::Options options = Options();
