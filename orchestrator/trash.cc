@@ -37,7 +37,8 @@ Status RemoveTree(const std::string& path, const std::atomic<bool>& stop) {
                                                  &::fts_close);
   if (!walk) return OsError("remove " + path, errno);
   Status status;
-  while (const FTSENT* entry = stop ? nullptr : ::fts_read(walk.get())) {
+  while (const FTSENT* entry = ::fts_read(walk.get())) {
+    if (stop) break;  // after a first read: without one, fts_close leaks what glibc made of the roots
     if (entry->fts_info == FTS_D) {
       // Module caches are read-only, so that nobody removes from them by mistake.
       if ((entry->fts_statp->st_mode & S_IRWXU) != S_IRWXU) (void)::chmod(entry->fts_accpath, 0700);
