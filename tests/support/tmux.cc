@@ -22,7 +22,7 @@ constexpr const char* kConfiguration =
     "set -g default-terminal screen-256color\n"
     "set -g escape-time 0\n"
     "set -g remain-on-exit on\n"
-    "set -g remain-on-exit-format ' '\n";
+    "set -g remain-on-exit-format ''\n";
 
 }  // namespace
 
@@ -108,10 +108,12 @@ Tmux::Answer Tmux::Call(const std::vector<std::string>& words) const {
   std::vector<std::string> all = {"tmux", "-u", "-S", folder_.path() + "/s"};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> argv;
+  argv.reserve(all.size() + 1);
   for (std::string& word : all) argv.push_back(word.data());
   argv.push_back(nullptr);
   std::vector<std::string> variables = environment_;
   std::vector<char*> envp;
+  envp.reserve(variables.size() + 1);
   for (std::string& variable : variables) envp.push_back(variable.data());
   envp.push_back(nullptr);
   int ends[2];
