@@ -204,9 +204,15 @@ TEST(LogsCommand, MergesSeveralAndGoesOnWithoutOneThatIsPurged) {
     daemon.Create(R"({"id":")" + std::string(id) +
                   R"(","kind":"process","command":["cat"],"labels":{"team":"web"}})");
   }
-  Say(daemon, "a1", "one");
-  Say(daemon, "long-name", "two");
-  Say(daemon, "a1", "three");
+  // They are merged by their times, which have milliseconds.
+  auto say_later = [&daemon](const char* id, const char* text) {
+    const int64_t said_ms = SystemClock().WallMs();
+    EXPECT_TRUE(Eventually([said_ms] { return SystemClock().WallMs() > said_ms; }));
+    Say(daemon, id, text);
+  };
+  say_later("a1", "one");
+  say_later("long-name", "two");
+  say_later("a1", "three");
   Command past(WordsFor(daemon, {"team=web", "a1", "--types", "agent.output"}));
   EXPECT_EQ(past.Wait(), 0) << past.err();
   EXPECT_EQ(past.out(), "a1        | one\nlong-name | two\na1        | three\n");
