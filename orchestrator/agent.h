@@ -250,7 +250,8 @@ class Agent final : private AgentHost {
   [[nodiscard]] State Derive() const;
   Status OpenLog();
   struct LeftOver;
-  [[nodiscard]] Result<LeftOver> ReadLeftOver(bool was_alive) const;
+  [[nodiscard]] Result<LeftOver> ReadLeftOver(bool was_alive,
+                                              const std::vector<MessageRecord>& messages) const;
   void CatchUp(const LeftOver& left);
   void TakeRunEnd(Run run);
   void TakeOver(const MessageRecord& record, const LeftOver& left);

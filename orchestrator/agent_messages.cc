@@ -61,7 +61,8 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
 
   const bool nothing_waits = inbox_.size() == 0 && arriving_ == 0 && !taken_;
   // One that may be sent again goes by the store, which knows it then.
-  if (!named && !later && !has_turns_ && child_ && ready_ && !stopping_ && nothing_waits) {
+  const bool only_a_line = message.mode != Message::Mode::kInterrupt;
+  if (!named && !later && only_a_line && !has_turns_ && child_ && ready_ && !stopping_ && nothing_waits) {
     // A full disk is told before the program has the line, not after.
     if (Status committed = log_->Commit(); !committed) return done(committed.error());
     if (Status taken = adapter_->Prompt(message.text); !taken) return done(taken.error());
@@ -69,9 +70,15 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
         Append("user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
     (void)log_->Commit();
     // For those who ask for its run. It was delivered, however that goes.
-    context_.store.PutMessage({message.id, id(), message.ToJson(), "done", run_ ? run_->id : ""},
-                              [accepted = Accepted{message.id, "delivered", at.seq},
-                               done = std::move(done)](const Status&) { done(accepted); });
+    const MessageRecord record{message.id, id(), message.ToJson(), "done", run_ ? run_->id : ""};
+    context_.store.PutMessage(record, [this, record, alive = std::weak_ptr<bool>(alive_),
+                                       accepted = Accepted{message.id, "delivered", at.seq},
+                                       done = std::move(done)](const Status& status) {
+      if (!status && !alive.expired()) {
+        Insist([this, record](Store::Done again) { context_.store.PutMessage(record, std::move(again)); });
+      }
+      done(accepted);
+    });
     return;
   }
 
@@ -212,6 +219,7 @@ void Agent::TakeNextMessage() {
   if (save_again_.active()) return;  // the disk is full: it would only be put back
   taken_ = inbox_.Take();
   if (!taken_) return;
+  taken_->taken_seq = log_->head().seq;
   context_.store.PutMessage({taken_->id, id(), taken_->ToJson(), "running"},
                             Guarded([this](const Status& status) {
                               if (status) return BeginTaken();
@@ -263,6 +271,7 @@ void Agent::PutBack(Message message) {
     FinishMessage(message.id, Run::Status::kCancelled, "");
     return;
   }
+  message.taken_seq = 0;
   context_.store.PutMessage({message.id, id(), message.ToJson(), "queued"}, [](const Status&) {});
   inbox_.PutBack(std::move(message));
 }

@@ -81,7 +81,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   const bool was_wanted = agent->wanted_;
   if (was_wanted || state["alive"].AsBool().value_or(false) || !messages.empty()) {
     if (auto opened = agent->OpenLog(); !opened) return opened.error();
-    auto read = agent->ReadLeftOver(state["alive"].AsBool().value_or(true));
+    auto read = agent->ReadLeftOver(state["alive"].AsBool().value_or(true), messages);
     if (!read) return read.error();
     left = std::move(*read);
     for (const auto& [asked, elicitation] : state["pending"].Members()) {
@@ -127,15 +127,22 @@ void Agent::TakeOver(const MessageRecord& record, const LeftOver& left) {
                             run_id, [](const Status&) {});
 }
 
-Result<Agent::LeftOver> Agent::ReadLeftOver(bool was_alive) const {
-  // What matters was said within so many events, or is found by its number.
+Result<Agent::LeftOver> Agent::ReadLeftOver(bool was_alive,
+                                            const std::vector<MessageRecord>& messages) const {
+  // What matters was said within so many events, or is found by its number; or it follows what was there when
+  // a message was taken: a talkative program says thousands while the store notes that it has the message.
   constexpr uint64_t kLookBack = 4096;
   LeftOver left;
   const uint64_t head = log_->head().seq;
   if (head == 0) return left;
-  auto from = log_->PositionAfter(head > kLookBack ? head - kLookBack : 0);
+  uint64_t after = head > kLookBack ? head - kLookBack : 0;
+  for (const MessageRecord& record : messages) {
+    const auto message = Message::FromJson(record.id, record.body);
+    if (message && message->taken_seq != 0) after = std::min(after, message->taken_seq);
+  }
+  auto from = log_->PositionAfter(after);
   if (!from) return from.error();
-  left.alive = head > kLookBack && was_alive;  // unless it is told otherwise
+  left.alive = after != 0 && was_alive;  // unless it is told otherwise
   std::string last;
   bool run_ended = false;
   auto scanned = log_->Scan(*from, [&left, &last, &run_ended](const FrameView& frame, std::string_view) {

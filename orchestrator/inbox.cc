@@ -33,6 +33,7 @@ std::string Message::ToJson() const {
   if (!model.empty()) json.Set("model", model);
   if (run_at_ms != 0) json.Set("run_at_ms", run_at_ms);
   if (through_pause != 0) json.Set("through_pause", through_pause);
+  if (taken_seq != 0) json.Set("taken_seq", taken_seq);
   return json.Take();
 }
 
@@ -57,6 +58,7 @@ std::optional<Message> Message::FromJson(const std::string& id, const std::strin
   message.run_at_ms = (*json)["run_at_ms"].AsInt().value_or(0);
   message.queued_ms = (*json)["queued_ms"].AsInt().value_or(0);
   message.through_pause = static_cast<uint64_t>((*json)["through_pause"].AsInt().value_or(0));
+  message.taken_seq = static_cast<uint64_t>((*json)["taken_seq"].AsInt().value_or(0));
   return message;
 }
 

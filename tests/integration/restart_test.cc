@@ -5,8 +5,12 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <vector>
 
+#include "orchestrator/inbox.h"
+#include "orchestrator/store.h"
+#include "process/loop.h"
 #include "tests/support/daemon.h"
 
 namespace reeve {
@@ -418,6 +422,41 @@ TEST(DataFolder, IsPrivateAndSaysHowToReachTheDaemon) {
   const std::string runtime = ReadFile(daemon.data_dir() + "/runtime.json");
   EXPECT_EQ(JsonField(runtime, "pid"), std::to_string(daemon.pid()));
   EXPECT_NE(runtime.find(daemon.address()), std::string::npos);
+}
+
+// Killed after the program had the line and before the store knew, while the program said thousands of
+// things.
+TEST(KilledDaemon, DeliversALineOnceHoweverMuchWasSaidSince) {
+  Daemon daemon;
+  daemon.Create(Shell("a1", "while read line; do echo got $line; seq 5000; done", Policy("always", 9)));
+  daemon.WaitFor("a1", "until=ready");
+  const std::string message =
+      daemon.Call("POST", "/agents/a1/message", R"({"text":"first"})", {{"Idempotency-Key", "k1"}})
+          .Field("message_id");
+  ASSERT_TRUE(Says(daemon, "a1", R"("text":"5000")"));
+  const Strings told = daemon.Events("a1", "after=0&types=user.message");
+  ASSERT_EQ(told.size(), 1U);
+  const uint64_t seq = std::strtoull(JsonField(told[0], "seq").c_str(), nullptr, 10);
+  daemon.Kill();
+  {
+    Loop loop;
+    auto store = Store::Open(loop, daemon.data_dir() + "/reeve.db");
+    ASSERT_TRUE(store) << store.error().message;
+    Message taken{message, "first"};
+    taken.taken_seq = seq - 1;
+    bool stored = false;
+    (*store)->PutMessage({message, "a1", taken.ToJson(), "running"},
+                         [&stored](const Status& status) { stored = status.ok(); });
+    ASSERT_TRUE(RunUntil(loop, [&stored] { return stored; }));
+  }
+  daemon.Start();
+  daemon.WaitFor("a1", "until=ready");
+  ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"second"})").status, 202);
+  ASSERT_TRUE(Says(daemon, "a1", R"("text":"got second")"));
+  const std::string log = daemon.LogFiles("a1");
+  const std::string first = R"("text":"got first")";
+  EXPECT_NE(log.find(first), std::string::npos);
+  EXPECT_EQ(log.find(first), log.rfind(first));
 }
 
 }  // namespace
