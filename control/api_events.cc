@@ -169,7 +169,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
                                           ? Error{"message_not_found", none + "message " + what_.message}
                                           : Error{"run_not_found", none + "run " + what_.run}));
     }
-    if ((*json)["status"].StringOr("") != NameOf(Run::Status::kRunning))
+    if (!(*json)["run_id"] || (*json)["status"].StringOr("") != NameOf(Run::Status::kRunning))
       return Finish(Response::Json(200, found));
     run_ = (*json)["run_id"].StringOr("");
     deadline_.Start(std::max<int64_t>(until_ms_ - api_.loop.NowMs(), 0));
@@ -212,6 +212,8 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
   what.message = request.Query("message_id").value_or("");
   what.run = request.Query("run_id").value_or("");
   what.after_run = request.Query("after_run").value_or("");
+  const int named =
+      (what.run.empty() ? 0 : 1) + (what.message.empty() ? 0 : 1) + (what.after_run.empty() ? 0 : 1);
   // What came of a deleted agent's run can still be asked.
   auto agent =
       what.run.empty() && what.message.empty() ? FindLiveAgent(api, request) : FindAgent(api, request);
@@ -228,10 +230,9 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
   } else if (name != "terminal") {
     return reply.Send(Response::Problem({"invalid_request", "until: ready, terminal, idle or exited"}));
   }
-  if (!what.run.empty() &&
-      (what.until != Wait::Until::kTerminal || !what.message.empty() || !what.after_run.empty())) {
+  if (named > 1 || (named == 1 && what.until != Wait::Until::kTerminal)) {
     return reply.Send(Response::Problem(
-        {"invalid_request", "run_id: not together with message_id or after_run, and until terminal only"}));
+        {"invalid_request", "run_id, message_id, after_run: one of them, and until terminal only"}));
   }
   std::make_shared<Wait>(api, (*agent)->id(), std::move(what), std::move(reply))->Begin(*timeout);
 }
