@@ -44,6 +44,8 @@ class LiveConfig {
   LiveConfig& operator=(const LiveConfig&) = delete;
 
   [[nodiscard]] const Config& config() const { return running_; }
+  // The file it goes by; empty: none.
+  [[nodiscard]] const std::string& file() const { return sources_.file; }
 
   // Reads the file and the tokens again and takes what can change in a running daemon; the rest is named. On
   // an error ("invalid_config") nothing has changed: a file that was there once must be there. Says either in

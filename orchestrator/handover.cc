@@ -102,7 +102,7 @@ Status Handover::StartTrial() {
   if (!memory) return memory.error();
   SpawnSpec spawn;
   spawn.argv = {binary_, "serve"};
-  spawn.argv.insert(spawn.argv.end(), parts_.arguments.begin(), parts_.arguments.end());
+  for (std::string& word : parts_.arguments()) spawn.argv.push_back(std::move(word));
   spawn.argv.emplace_back("--handover-trial");
   spawn.stdin_from = memory->get();
   for (char** entry = environ; *entry; ++entry) spawn.env.emplace_back(*entry);
@@ -189,7 +189,7 @@ Status Handover::Become() {
   keep.push_back(memory->get());
 
   std::vector<std::string> words = {binary_, "serve"};
-  words.insert(words.end(), parts_.arguments.begin(), parts_.arguments.end());
+  for (std::string& word : parts_.arguments()) words.push_back(std::move(word));
   words.emplace_back("--handover");
   words.push_back(std::to_string(memory->get()));
   const std::vector<char*> argv = Pointers(words);

@@ -31,7 +31,7 @@ class Handover {
     Reaper& reaper;
     Town& town;
     Store& store;
-    std::vector<std::string> arguments;  // of this daemon, without the program and what a handover added
+    std::function<std::vector<std::string>()> arguments;  // of this daemon, without the program and what a handover added
     std::string binary;                  // what it was started from: a replaced file is the new one
     // All that the next image gets but the agents; descriptors are added to `keep`.
     std::function<HandoverState(std::vector<int>& keep)> save;

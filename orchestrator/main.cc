@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <map>
@@ -143,7 +144,12 @@ int Serve(const ServeOptions& options) {
   if (!lock) return Refuse(lock.error());
   auto tokens = Tokens::Load(TokenSource(config));
   if (!tokens) return Refuse(tokens.error());
-  if (Status safe = CheckExposure(config, tokens->configured()); !safe) return Refuse(safe.error());
+  if (Status safe = CheckExposure(config, tokens->configured()); !safe) {
+    if (!handed_over) return Refuse(safe.error());
+    // It is as it was, and no reason to end agents that run. The trial, without the sockets, could not see
+    // it.
+    log::Failure("{}", safe.error().message);
+  }
   if (options.handover_trial) return Try(config);
 
   SystemClock clock;
@@ -254,10 +260,14 @@ int Serve(const ServeOptions& options) {
   }
   std::fflush(stdout);
 
-  std::vector<std::string> arguments = options.arguments;
-  // The file that we go by is the next image's, too, also where nobody named it.
-  if (options.config_file.empty() && !sources.file.empty())
-    arguments.insert(arguments.end(), {"--config", sources.file});
+  // The file that we go by, since the start or a reload, is the next image's, too, also where nobody named
+  // it.
+  const auto arguments = [&options, &live] {
+    std::vector<std::string> words = options.arguments;
+    if (options.config_file.empty() && !live.file().empty())
+      words.insert(words.end(), {"--config", live.file()});
+    return words;
+  };
   Handover handover({loop, reaper, town, **store, arguments, options.program,
                      [&](std::vector<int>& keep) {
                        keep.push_back(lock->get());
