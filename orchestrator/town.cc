@@ -140,7 +140,7 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
       trash_(loop, options_.data_dir + "/trash"),
       git_({loop, reaper, cgroups}, options_.git),
       mirrors_(loop, git_, Absolute(options_.data_dir) + "/mirrors"),
-      disk_(loop, options_.data_dir),
+      disk_(loop, {Absolute(options_.data_dir) + "/mirrors", Absolute(options_.data_dir) + "/workspaces"}),
       shop_{loop,
             git_,
             mirrors_,
@@ -285,12 +285,13 @@ void Town::Resume() {
 }
 
 uint64_t Town::NextEpoch() {
-  if (epoch_end_ - epoch_ == kEpochBlock / 2) {
+  if (epoch_end_ <= epoch_ + kEpochBlock / 2 && !std::exchange(reserving_, true)) {
     store_.ReserveLater("epoch", kEpochBlock, [this](Result<uint64_t> before) {
+      reserving_ = false;  // where that failed, the next one tries again
       if (before) epoch_end_ = *before + kEpochBlock;
     });
   }
-  if (epoch_ == epoch_end_) log::Failure("epochs run ahead of what is reserved on disk");
+  if (epoch_ >= epoch_end_) log::Failure("epochs run ahead of what is reserved on disk");
   return ++epoch_;
 }
 

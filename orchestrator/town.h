@@ -131,6 +131,7 @@ class Town {
 
   uint64_t epoch_ = 0;      // the last one given out
   uint64_t epoch_end_ = 0;  // reserved on disk up to here
+  bool reserving_ = false;  // more of them
   std::map<std::string, std::unique_ptr<Agent>> agents_;
   std::map<std::string, uint64_t> purging_;  // agents that go once they have no process: id → listener
   std::deque<std::string> spawn_queue_;      // ids: an agent may be gone by its turn

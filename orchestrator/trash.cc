@@ -19,6 +19,8 @@ namespace reeve {
 
 namespace {
 
+constexpr const char* kAside = ".gone-";  // no agent's id, no repository's name
+
 std::vector<std::string> NamesIn(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
@@ -62,8 +64,13 @@ void Trash::Take(const std::string& path) {
   std::string gone = folder_ + "/" + RandomHex(8);
   if (std::rename(path.c_str(), gone.c_str()) != 0) {
     if (errno == ENOENT) return;
-    log::Warning("{}; removed where it is", OsError("throw away " + path, errno).message);
-    gone = path;
+    // On a disk of its own: aside, so that its name is free. TakeUnknown finds what is left of it.
+    const int why = errno;
+    gone = path.substr(0, path.rfind('/') + 1) + kAside + RandomHex(8);
+    if (std::rename(path.c_str(), gone.c_str()) != 0) {
+      log::Warning("{}; removed where it is", OsError("throw away " + path, why).message);
+      gone = path;
+    }
   }
   waiting_.push_back(std::move(gone));
   RemoveNext();

@@ -19,10 +19,13 @@ void DiskSync::Sync(Done done) {
 void DiskSync::Begin() {
   busy_ = true;
   auto synced = std::make_shared<Status>();
+  // Its loss would matter: a thread in the middle of it holds up the exec that is to end it.
   loop_.Offload(
-      [synced, folder = folder_] {
-        const Fd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!opened.valid() || ::syncfs(opened.get()) != 0) *synced = OsError("sync " + folder, errno);
+      [synced, folders = folders_] {
+        for (const std::string& folder : folders) {
+          const Fd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+          if (!opened.valid() || ::syncfs(opened.get()) != 0) *synced = OsError("sync " + folder, errno);
+        }
       },
       [this, synced, served = std::exchange(waiting_, {}), alive = std::weak_ptr<bool>(alive_)] {
         if (alive.expired()) return;
@@ -31,8 +34,7 @@ void DiskSync::Begin() {
         for (const Done& done : served) {
           if (!alive.expired()) done(*synced);
         }
-      },
-      Loop::Loss::kHarmless);
+      });
 }
 
 }  // namespace reeve

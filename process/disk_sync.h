@@ -1,5 +1,5 @@
-// DiskSync: has all that was written to a filesystem on its disk, for whoever asks: syncfs(2), one at a time.
-// Those who ask while one is under way share the next. It takes as long as the disk likes and cannot be
+// DiskSync: has all that was written to some folders on their disks, for whoever asks: syncfs(2), one at a
+// time. Those who ask while one is under way share the next. It takes as long as the disk likes and cannot be
 // stopped, so it takes one thread of the pool, never more.
 //
 // On the loop's thread. Ending it calls nobody any more.
@@ -20,8 +20,8 @@ class DiskSync {
  public:
   using Done = std::function<void(const Status&)>;
 
-  // `folder` is on that filesystem, and there when somebody asks.
-  DiskSync(Loop& loop, std::string folder) : loop_(loop), folder_(std::move(folder)) {}
+  // The filesystems that these folders are on, which are there when somebody asks.
+  DiskSync(Loop& loop, std::vector<std::string> folders) : loop_(loop), folders_(std::move(folders)) {}
   DiskSync(const DiskSync&) = delete;
   DiskSync& operator=(const DiskSync&) = delete;
 
@@ -32,7 +32,7 @@ class DiskSync {
   void Begin();
 
   Loop& loop_;
-  const std::string folder_;
+  const std::vector<std::string> folders_;
   std::vector<Done> waiting_;
   bool busy_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -13,7 +13,7 @@ namespace {
 TEST(DiskSyncTest, EverybodyIsToldOnceAlsoWhoAsksMeanwhile) {
   TempDir dir;
   Loop loop;
-  DiskSync disk(loop, dir.path());
+  DiskSync disk(loop, {dir.path()});
   std::vector<int> told;
   auto tell = [&told](int who) {
     return [&told, who](const Status& status) {
@@ -36,7 +36,7 @@ TEST(DiskSyncTest, EverybodyIsToldOnceAlsoWhoAsksMeanwhile) {
 TEST(DiskSyncTest, AFailureIsTold) {
   TempDir dir;
   Loop loop;
-  DiskSync disk(loop, dir.path() + "/missing");
+  DiskSync disk(loop, {dir.path() + "/missing"});
   Status status;
   disk.Sync([&status](const Status& synced) { status = synced; });
   ASSERT_TRUE(RunUntil(loop, [&] { return !status.ok(); }));
@@ -48,7 +48,7 @@ TEST(DiskSyncTest, OneThatHasEndedCallsNobody) {
   bool told = false;
   {
     Loop loop;
-    DiskSync disk(loop, dir.path());
+    DiskSync disk(loop, {dir.path()});
     disk.Sync([&told](const Status&) { told = true; });
   }
   EXPECT_FALSE(told);
