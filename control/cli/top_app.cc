@@ -95,7 +95,7 @@ void TopApp::Draw() {
 
   // Somebody else may have answered, or the agent no longer asks.
   std::vector<StyledLine> panel;
-  const TopAsk* ask = asking_ ? FindAsk(asking_->agent, asking_->ask) : nullptr;
+  const TopAsk* ask = Asked();
   if (asking_ && !ask) {
     asking_.reset();
     answer_.reset();
@@ -162,7 +162,7 @@ StyledLine TopApp::Hints(size_t columns) {
     return line;
   }
   if (asking_) {
-    const TopAsk* ask = FindAsk(asking_->agent, asking_->ask);
+    const TopAsk* ask = Asked();
     const bool answers = ask && ask->elicitation;
     if (asking_->deny) {
       line = {{answers ? "Decline?" : "Deny?", Colour::kRed, true}};

@@ -47,6 +47,7 @@ class TopApp {
   };
   struct Asking {
     std::string agent, ask;
+    uint64_t serial = 0;  // of what is asked: an answer is to that, not to what has the same id later
     bool deny = false;
     size_t skip = 0;     // lines that have been read
     bool shown = false;  // before that no key answers: it was not meant for this
@@ -70,7 +71,7 @@ class TopApp {
   static bool IsOver(const TopAgent& agent);
   [[nodiscard]] std::string Target();  // the agent that keys are about; "": none
   void Ask(const std::string& agent, bool deny);
-  const TopAsk* FindAsk(const std::string& agent, const std::string& ask);
+  const TopAsk* Asked();  // what is being answered; null: nothing, or nobody asks it any more
   void NextField();
   void Decide(const char* decision, const std::string& reason);
   void Answer(const char* action, const std::string& content);

@@ -226,11 +226,11 @@ void TopApp::Typed(const Typing& typing, const std::string& text) {
 
 // ------------------------------------------------------------------------------- what waits for an answer
 
-const TopAsk* TopApp::FindAsk(const std::string& agent, const std::string& ask) {
-  const TopAgent* found = model_.Find(agent);
-  if (!found) return nullptr;
-  for (const TopAsk& each : found->asks) {
-    if (each.id == ask) return &each;
+const TopAsk* TopApp::Asked() {
+  const TopAgent* agent = asking_ ? model_.Find(asking_->agent) : nullptr;
+  if (!agent) return nullptr;
+  for (const TopAsk& ask : agent->asks) {
+    if (ask.serial == asking_->serial) return &ask;
   }
   return nullptr;
 }
@@ -238,11 +238,12 @@ const TopAsk* TopApp::FindAsk(const std::string& agent, const std::string& ask) 
 void TopApp::Ask(const std::string& id, bool deny) {
   const TopAgent* agent = model_.Find(id);
   if (agent->asks.empty()) return Say(agent->name() + " asks for nothing", Colour::kYellow);
-  asking_ = Asking{id, agent->asks.front().id, deny};
+  const TopAsk& ask = agent->asks.front();
+  asking_ = Asking{id, ask.id, ask.serial, deny};
 }
 
 void TopApp::PressWhileAsking(const Key& key) {
-  const TopAsk* ask = FindAsk(asking_->agent, asking_->ask);
+  const TopAsk* ask = Asked();
   if (!ask) return;  // drawing will tell
   const bool approval = !ask->elicitation;
   if (key.kind == Kind::kEscape || key.text == "q") return asking_.reset();
@@ -275,13 +276,14 @@ void TopApp::PressWhileAsking(const Key& key) {
 }
 
 void TopApp::NextField() {
-  if (!asking_) return;
+  if (!Asked()) return;  // drawing will tell
   if (answer_->complete()) return Answer("accept", answer_->content());
   const std::string prompt = (notice_.empty() ? "" : notice_ + ". ") + answer_->prompt() + ": ";
   typing_ = Typing{Typing::What::kAnswer, asking_->agent, asking_->ask, prompt};
 }
 
 void TopApp::Decide(const char* decision, const std::string& reason) {
+  if (!Asked()) return;  // drawing will tell
   const Asking asked = *std::exchange(asking_, std::nullopt);
   JsonObject body;
   body.Set("decision", decision);

@@ -50,6 +50,12 @@ bool StartsWith(std::string_view text, std::string_view beginning) {
   return text.substr(0, beginning.size()) == beginning;
 }
 
+// Whoever has read the one has read the other.
+bool IsSame(const TopAsk& one, const TopAsk& other) {
+  return std::tie(one.id, one.elicitation, one.tool, one.text, one.schema) ==
+         std::tie(other.id, other.elicitation, other.tool, other.text, other.schema);
+}
+
 bool IsBefore(const Cursor& one, const Cursor& other) {
   return std::tie(one.epoch, one.seq) < std::tie(other.epoch, other.seq);
 }
@@ -217,9 +223,6 @@ bool TopModel::TakeEvent(const JsonValue& event) {
 bool TopModel::TakeAsk(TopAgent& agent, const JsonValue& request) {
   TopAsk ask;
   ask.id = request["id"].StringOr("");
-  for (const TopAsk& other : agent.asks) {
-    if (other.id == ask.id) return false;
-  }
   ask.elicitation = request["kind"].StringOr("") == "elicitation";
   const std::string message = PlainLines(request["message"].StringOr(""));
   if (ask.elicitation) {
@@ -232,14 +235,26 @@ bool TopModel::TakeAsk(TopAgent& agent, const JsonValue& request) {
     ask.text = (message.empty() ? "" : message + "\n") + InputText(request["input"]);
   }
   ask.gist = Fit(ask.gist, kMaxLast);
+  ask.serial = ++asked_;
+  for (TopAsk& other : agent.asks) {
+    if (other.id != ask.id) continue;
+    if (!IsSame(ask, other)) other = std::move(ask);
+    return false;
+  }
   agent.asks.push_back(std::move(ask));
   return true;
 }
 
 void TopModel::TakeApprovals(const JsonValue& approvals) {
-  for (auto& [id, agent] : agents_) agent.asks.clear();
+  std::map<std::string, std::vector<TopAsk>> known;
+  for (auto& [id, agent] : agents_) known[id] = std::exchange(agent.asks, {});
   for (const JsonValue& request : approvals.Elements()) {
-    if (TopAgent* agent = Find(std::string(request["agent"].StringOr("")))) TakeAsk(*agent, request);
+    TopAgent* agent = Find(std::string(request["agent"].StringOr("")));
+    if (!agent || !TakeAsk(*agent, request)) continue;
+    TopAsk& ask = agent->asks.back();
+    for (const TopAsk& before : known[agent->id]) {
+      if (IsSame(ask, before)) ask.serial = before.serial;
+    }
   }
 }
 

@@ -23,6 +23,8 @@ namespace reeve {
 // What an agent asks a person. All of it Plain.
 struct TopAsk {
   std::string id;
+  // Of what is asked: whoever asks may use an id again, for something else.
+  uint64_t serial = 0;
   bool elicitation = false;  // it wants an answer, not a permission
   std::string tool;
   std::string gist;    // one line
@@ -114,13 +116,14 @@ class TopModel {
 
  private:
   TopAgent& AgentOf(const std::string& id);
-  static bool TakeAsk(TopAgent& agent, const JsonValue& request);  // false: it is known
+  bool TakeAsk(TopAgent& agent, const JsonValue& request);  // false: one of its id is known
   static bool Say(TopAgent& agent, const JsonValue& event);
   static void Sample(TopAgent& agent, const JsonValue& object, int64_t now_ms);
   [[nodiscard]] bool Passes(const TopAgent& agent) const;
 
   std::map<std::string, TopAgent> agents_;
   uint64_t list_ = 0;
+  uint64_t asked_ = 0;  // how many questions there have been
   std::string filter_;
   TopOrder order_ = TopOrder::kUrgency;
   bool reversed_ = false;

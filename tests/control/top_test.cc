@@ -143,6 +143,40 @@ TEST(TopModel, KnowsThatItLacksQuestions) {
   EXPECT_EQ(town.model.Find("a1")->asks.size(), 1U);
 }
 
+// What a person has read is what they answer, not what has its id later.
+TEST(TopModel, TellsApartWhatIsAskedUnderOneId) {
+  Town town;
+  auto ask = [&town](int seq, const char* command) {
+    town.Event("a1", seq, "approval.requested",
+               R"({"id":"p1","kind":"approval","tool":"bash","input":{"command":")" + std::string(command) +
+                   R"("}})");
+  };
+  auto list = [&town](const char* command) {
+    auto json = JsonDocument::Parse(
+        R"([{"agent":"a1","id":"p1","kind":"approval","tool":"bash","input":{"command":")" +
+        std::string(command) + R"("}}])");
+    ASSERT_TRUE(json);
+    town.model.TakeApprovals(json->root());
+  };
+  auto front = [&town] { return town.model.Find("a1")->asks.front(); };
+  town.Event("a1", 1, "agent.starting");
+  ask(2, "ls");
+  const uint64_t first = front().serial;
+  list("ls");
+  EXPECT_EQ(front().serial, first) << "the same, told once more";
+  town.Event("a1", 3, "approval.resolved", R"({"id":"p1","decision":"cancelled"})");
+  ask(4, "rm -rf .");
+  const uint64_t second = front().serial;
+  EXPECT_NE(second, first);
+  list("dd");
+  EXPECT_NE(front().serial, second) << "the connection was lost when it changed";
+  const uint64_t third = front().serial;
+  ask(5, "make");
+  EXPECT_NE(front().serial, third);
+  EXPECT_EQ(front().gist, "asks: bash make") << "what is asked now";
+  EXPECT_EQ(town.model.Find("a1")->asks.size(), 1U);
+}
+
 TEST(TopModel, MeasuresProcessorTimeBetweenSamplesOfOneProcess) {
   Town town;
   const auto sample = [&town](int pid, int cpu_ms, int64_t now_ms) {
