@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -74,6 +75,7 @@ class Attachment {
     printer_.End();
     Flush();
     if (prompt_) prompt_->End();
+    if (interactive_ && !sender_.idle()) console_.Note("not sent: what was said last");
     if (lost_) return console_.Fail(*lost_, agent_);
     if (interactive_)
       console_.Note(deleted_ ? "agent " + agent_ + " was deleted" : "left " + agent_ + ": it goes on");
@@ -117,7 +119,8 @@ class Attachment {
       Decide(approval, decision);
     };
     actions.note = [this](std::string_view text) { Note(text); };
-    actions.leave = [this](bool interrupted) { Finish(interrupted ? kCancelled : kOk); };
+    actions.leave = [this](bool interrupted) { Leave(interrupted ? kCancelled : kOk); };
+    actions.quit = [this] { Finish(kOk); };
     prompt_ = std::make_unique<AttachPrompt>(loop_, agent_, console_.columns(), console_.colours(), actions);
     loop_.OnSignal(SIGWINCH, [this] {
       printer_.Resize(console_.columns());
@@ -189,6 +192,7 @@ class Attachment {
   void Sent(const std::string& text, const Result<JsonDocument>& answer) {
     if (!answer) {
       Note("not sent: " + answer.error().message);
+      leaving_.reset();
       if (prompt_) return prompt_->GiveBack(text);
       lost_ = answer.error();
       return loop_.Stop();
@@ -196,6 +200,7 @@ class Attachment {
     const std::string_view disposition = (*answer)["disposition"].StringOr("");
     if (prompt_ && disposition == "queued") Note("message queued");
     if (!prompt_ && sender_.idle()) ReadOn();
+    Settled();
   }
 
   // --- nothing more will be typed: what was said is done when the agent has come to rest
@@ -223,9 +228,13 @@ class Attachment {
   void Interrupt() {
     interrupt_ = http_.Send(client_.Request("POST", AgentPath(agent_) + "/interrupt", "{}"),
                             [this](const Result<HttpResponse>& answer) {
-                              if (!answer) return Note("not interrupted: " + answer.error().message);
-                              if (answer->status / 100 != 2)
+                              const auto ended = std::move(interrupt_);
+                              if (!answer) {
+                                Note("not interrupted: " + answer.error().message);
+                              } else if (answer->status / 100 != 2) {
                                 Note("not interrupted: " + Client::ErrorOf(*answer).message);
+                              }
+                              Settled();
                             });
   }
 
@@ -233,7 +242,9 @@ class Attachment {
     decide_ = http_.Send(client_.Request("POST", AgentPath(agent_) + "/approvals/" + PercentEncode(approval),
                                          JsonObject().Set("decision", decision).Take()),
                          [this](const Result<HttpResponse>& answer) {
-                           if (answer && answer->status / 100 == 2) return;  // the event tells
+                           const auto ended = std::move(decide_);
+                           if (answer && answer->status / 100 == 2) return Settled();  // the event tells
+                           leaving_.reset();
                            const Error error = answer ? Client::ErrorOf(*answer) : answer.error();
                            Note("not answered: " + error.message);
                            prompt_->AskAgain();
@@ -247,6 +258,21 @@ class Attachment {
       lost_ = reason.error();
     }
     loop_.Stop();
+  }
+
+  // --- the end
+
+  [[nodiscard]] bool under_way() const { return !sender_.idle() || interrupt_ || decide_; }
+
+  // What was typed before is done first, unless somebody insists.
+  void Leave(int code) {
+    if (leaving_ || !under_way()) return Finish(code);
+    leaving_ = code;
+    Note("the daemon has not answered yet; once more leaves, done or not");
+  }
+
+  void Settled() {
+    if (leaving_ && !under_way()) Finish(*leaving_);
   }
 
   void Finish(int code) {
@@ -272,6 +298,7 @@ class Attachment {
   bool at_end_ = false;  // of stdin
   std::optional<Cursor> idle_at_;
   std::unique_ptr<HttpCall> wait_, interrupt_, decide_;
+  std::optional<int> leaving_;  // when nothing is under way any more: with this code
   std::optional<Error> lost_;
   bool deleted_ = false;
   int code_ = kOk;
@@ -295,8 +322,9 @@ void AddAgentsAttach(Command agents) {
       "Enter sends the line as a message, Ctrl-J begins another line of it, and what is pasted is one "
       "message. One that finds no daemon is sent, once, when there is one again. While nothing is "
       "typed, y allows what the agent asks once, a always, n denies it; only what is shown is "
-      "answered. Ctrl-C interrupts the run, a second one leaves; Ctrl-D leaves on an empty line, "
-      "Ctrl-\\ always. Off a terminal each line of stdin is a message; at its end the command ends "
+      "answered. Ctrl-C interrupts the run, a second one leaves; Ctrl-D leaves on an empty line: both when "
+      "what was typed has been sent, or at once when pressed again. Ctrl-\\ always leaves at once. Off a "
+      "terminal each line of stdin is a message; at its end the command ends "
       "when the agent has come to rest.");
   command.Argument("AGENT", options->agent, "An id, a title, or key=value for a label").Required();
   command

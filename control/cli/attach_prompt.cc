@@ -129,7 +129,7 @@ void AttachPrompt::Take(const Key& key, bool alone) {
       if (editor_.empty()) return actions_.leave(false);
       return;
     case Kind::kQuit:
-      return actions_.leave(false);
+      return actions_.quit();
     case Kind::kRedraw:
       return screen_.Redraw();
     case Kind::kSuspend:

@@ -26,6 +26,7 @@ class AttachPrompt {
     std::function<void(const std::string& approval, const char* decision)> decide;
     std::function<void(std::string_view text)> note;  // a line of our own, above
     std::function<void(bool interrupted)> leave;
+    std::function<void()> quit;  // whatever is under way
   };
 
   AttachPrompt(Loop& loop, std::string agent, size_t columns, bool colours, Actions actions);

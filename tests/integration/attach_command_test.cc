@@ -265,6 +265,36 @@ TEST_F(AttachOnATerminal, SurvivesARestartOfTheDaemonWithWhatIsTyped) {
   EXPECT_EQ(Count(terminal_->Screen(), "you said: hello"), 1U) << terminal_->Screen();
 }
 
+TEST_F(AttachOnATerminal, LeavesWhenWhatWasTypedHasBeenSent) {
+  Attach();
+  terminal_->Type("at once\r\x04");
+  EXPECT_EQ(terminal_->Wait(), 0);
+  EXPECT_EQ(Said(), Strings{"at once"});
+  Open();
+  ASSERT_TRUE(Shows("a1 idle>"));
+  daemon_.Kill();
+  terminal_->Type("later");
+  terminal_->Press("Enter");
+  ASSERT_TRUE(terminal_->Hides("> later"));
+  terminal_->Press("C-d");
+  ASSERT_TRUE(Shows("once more leaves"));
+  daemon_.Start();
+  EXPECT_EQ(terminal_->Wait(), 0);
+  EXPECT_EQ(Said(), (Strings{"at once", "later"}));
+}
+
+TEST_F(AttachOnATerminal, LeavesAtOnceWhenToldAgainAndSaysWhatWasNotSent) {
+  Attach();
+  daemon_.Kill();
+  terminal_->Type("never");
+  terminal_->Press("Enter");
+  terminal_->Press("C-d");
+  ASSERT_TRUE(Shows("once more leaves"));
+  terminal_->Press("C-d");
+  EXPECT_EQ(terminal_->Wait(), 0);
+  ASSERT_TRUE(Shows("not sent: what was said last"));
+}
+
 TEST_F(AttachOnATerminal, FollowsTheSizeOfItsWindow) {
   Attach();
   terminal_->Type("a line that is somewhat long, so that it must be cut in a narrow window");
