@@ -180,7 +180,9 @@ void Viewers::Viewer::Begin(const StreamRequest& request, const std::vector<Show
   pending_ = FormatHead(200, headers, request.request_id);
   // Reconnections spread out, so that a restart is not followed by a stampede.
   pending_ += "retry: " + std::to_string(2000 + stream_ * 7919 % 1000) + "\n\n";
-  if (shown.empty()) AppendControl(pending_, "stream.hello", JsonObject().Set("resume", resume).Take());
+  if (shown.empty())
+    AppendControl(pending_, "stream.hello",
+                  JsonObject().Set("heartbeat_ms", hub_.limits_.heartbeat_ms).Set("resume", resume).Take());
   for (const Shown& one : shown) Show(one, resume);
   socket_->SetReady([this](int events) { OnReady(events); });
   socket_->Want(Watch::kRead);
@@ -193,7 +195,8 @@ void Viewers::Viewer::Show(const Shown& shown, const std::string& resume) {
   if (several_) hello.Set("agent", shown.agent->id());
   hello.Set("epoch", log.epoch())
       .Set("oldest", log.oldest().ToString())
-      .Set("head", log.committed().ToString());
+      .Set("head", log.committed().ToString())
+      .Set("heartbeat_ms", hub_.limits_.heartbeat_ms);
   if (!resume.empty()) hello.Set("resume", resume);
   AppendControl(Control(), "stream.hello", hello.Take());
 

@@ -11,6 +11,10 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kRetryMs = 500;
+constexpr int64_t kHelloMs = 30'000;  // until the first frame
+// After so many heartbeats that did not come, and what a busy daemon may be late.
+constexpr int64_t kHeartbeats = 3;
+constexpr int64_t kLateMs = 2'000;
 constexpr size_t kMaxProblemBytes = 4096;
 
 }  // namespace
@@ -21,13 +25,18 @@ EventStream::EventStream(Loop& loop, HttpClient& http, const Client& client, Wha
       client_(client),
       what_(std::move(what)),
       handlers_(std::move(handlers)),
-      retry_(loop, [this] { Connect(); }) {}
+      retry_(loop, [this] { Connect(); }),
+      silence_(loop, [this] {
+        call_.reset();
+        Ended(Error{"timeout", client_.server() + " is silent"});
+      }) {}
 
 void EventStream::Open() { Connect(); }
 
 void EventStream::Close() {
   call_.reset();
   retry_.Stop();
+  silence_.Stop();
   up_ = false;
 }
 
@@ -63,6 +72,8 @@ void EventStream::Connect() {
   parser_ = SseParser();
   refused_.reset();
   bye_.clear();
+  patience_ms_ = kHelloMs;
+  Heard();
   HttpClient::Stream stream;
   stream.on_head = [this](const HttpResponse& head) {
     if (head.status != 200) {
@@ -76,6 +87,7 @@ void EventStream::Connect() {
       refused_->body.append(bytes.substr(0, kMaxProblemBytes));
       return;
     }
+    Heard();
     parser_.Feed(bytes, [this](const SseEvent& event) { Take(event); });
     if (what_.agents.empty()) return End(std::string("agent_deleted"));
     if (call_ && handlers_.on_pause) handlers_.on_pause();
@@ -85,10 +97,15 @@ void EventStream::Connect() {
 }
 
 void EventStream::Up() {
-  ever_ = true;
+  what_.first_contact = false;
   up_ = true;
   down_since_ms_ = 0;
   if (handlers_.on_connection) handlers_.on_connection(true);
+}
+
+void EventStream::Heard() {
+  if (patience_ms_ == 0) return silence_.Stop();
+  silence_.Start(patience_ms_);
 }
 
 void EventStream::Take(const SseEvent& event) {
@@ -105,6 +122,11 @@ void EventStream::Take(const SseEvent& event) {
     // From now on, said so: a drop before the first event leaves no hole.
     std::string agent((*json)["agent"].StringOr(""));
     if (agent.empty() && what_.agents.size() == 1) agent = what_.agents.front();
+    // One that does not tell is an older one: it may be silent for as long as an hour.
+    patience_ms_ = 0;
+    if (const auto heartbeat_ms = (*json)["heartbeat_ms"].AsInt())
+      patience_ms_ = kHeartbeats * *heartbeat_ms + kLateMs;
+    Heard();
     if (const auto head = (*json)["head"].AsString()) what_.cursors.emplace(agent, *head);
   } else if (event.event.rfind("stream.", 0) != 0) {
     const JsonValue epoch = (*json)["epoch"];
@@ -129,6 +151,7 @@ void EventStream::Take(const SseEvent& event) {
 }
 
 void EventStream::Ended(const Status& how) {
+  silence_.Stop();
   if (std::exchange(up_, false) && handlers_.on_connection) handlers_.on_connection(false);
   if (refused_ && refused_->status == 204) return End(std::string("agent_exited"));
   if (refused_ && refused_->status < 500) return End(Client::ErrorOf(*refused_));
@@ -136,7 +159,7 @@ void EventStream::Ended(const Status& how) {
   const Error lost = refused_ ? Client::ErrorOf(*refused_)
                      : how    ? Error{"unreachable", client_.server() + " does not answer"}
                               : how.error();
-  if (!ever_) return End(lost);
+  if (what_.first_contact) return End(lost);
   if (how && !refused_) {
     down_since_ms_ = 0;
   } else if (down_since_ms_ == 0) {
@@ -149,7 +172,8 @@ void EventStream::Ended(const Status& how) {
 
 void EventStream::End(const Result<std::string>& reason) {
   Close();
-  handlers_.on_end(reason);
+  const auto on_end = handlers_.on_end;  // it may destroy this
+  on_end(reason);
 }
 
 }  // namespace reeve

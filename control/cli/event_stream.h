@@ -1,5 +1,6 @@
 // EventStream: the events of an agent, or of several, in order and each once, whatever happens to the
-// connection or the daemon in between: it goes on at its cursors. Owned by a command, on its loop.
+// connection or the daemon in between: it goes on at its cursors, also when nothing has been heard for longer
+// than the daemon is ever silent. Owned by a command, on its loop.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,9 @@ class EventStream {
     std::vector<std::string> agents;             // one: the stream of that agent; "*" alone: the whole town
     std::map<std::string, std::string> cursors;  // by agent; absent: from now on; "0": from the oldest
     std::string types;                           // as the API has them; empty: all
-    bool follow = false;    // it goes on when the agents have exited, until they are deleted
-    bool from_now = false;  // after a drop, too: what came in between is not told, on_synced is
+    bool follow = false;         // it goes on when the agents have exited, until they are deleted
+    bool from_now = false;       // after a drop, too: what came in between is not told, on_synced is
+    bool first_contact = false;  // no daemon has answered before: the lack of one ends it at once
   };
   struct Handlers {
     std::function<void(const JsonValue& event)> on_event;  // the envelope
@@ -54,6 +56,7 @@ class EventStream {
   void Connect();
   [[nodiscard]] std::string Target() const;
   void Up();
+  void Heard();  // something; not for a while: the connection is dead
   void Take(const SseEvent& event);
   void Ended(const Status& how);
   void End(const Result<std::string>& reason);
@@ -66,10 +69,11 @@ class EventStream {
   SseParser parser_;
   std::optional<HttpResponse> refused_;
   std::string bye_;            // why the server closes
-  bool ever_ = false;          // it has answered
+  int64_t patience_ms_ = 0;    // with silence; 0: there is no end of it
   bool up_ = false;            // the stream stands
   int64_t down_since_ms_ = 0;  // 0: it is not
   Timer retry_;
+  Timer silence_;
   std::unique_ptr<HttpCall> call_;
 };
 

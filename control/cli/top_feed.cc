@@ -29,7 +29,12 @@ TopFeed::TopFeed(Loop& loop, HttpClient& http, const Client& client, TopModel& m
       town_(town),
       handlers_(std::move(handlers)),
       stream_(loop, http, client,
-              {.agents = {"*"}, .cursors = {}, .types = {}, .follow = true, .from_now = true},
+              {.agents = {"*"},
+               .cursors = {},
+               .types = {},
+               .follow = true,
+               .from_now = true,
+               .first_contact = true},
               {.on_event =
                    [this](const JsonValue& event) {
                      const size_t known = model_.agents().size();

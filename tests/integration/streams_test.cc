@@ -57,6 +57,7 @@ TEST(Streams, BeginWithAHelloAndSayOnceWhenHistoryIsDone) {
   EXPECT_EQ(hello.Field("head"), hello.Field("epoch") + "-5");
   EXPECT_EQ(hello.Field("oldest"), hello.Field("epoch") + "-0");
   EXPECT_NE(hello.Field("resume"), "");
+  EXPECT_EQ(hello.Field("heartbeat_ms"), "15000");
   EXPECT_EQ(stream->frames()[1].id, hello.Field("oldest"));  // a block that only sets Last-Event-ID
   EXPECT_EQ(stream->frames()[1].event, "");
   Say(daemon, "a1", "3");
