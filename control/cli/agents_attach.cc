@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -52,7 +53,9 @@ class Attachment {
     auto snapshot = client_.AskJson(client_.Request("GET", AgentPath(agent_) + "/snapshot"));
     if (!snapshot) return console_.Fail(snapshot.error(), agent_);
     const std::string cursor((*snapshot)["cursor"].StringOr("0"));
-    if (Status past = PrintPast(cursor); !past) return console_.Fail(past.error(), agent_);
+    std::set<std::string> told;
+    if (Status past = PrintPast(cursor, told); !past) return console_.Fail(past.error(), agent_);
+    if (interactive_) PrintUntold((*snapshot)["pending"], told);
     printer_.Begin(agent_, (*snapshot)["partial_text"].StringOr(""));
     if (interactive_) TakeTerminal();
     Pause();
@@ -93,7 +96,8 @@ class Attachment {
   }
 
   // Up to where the live events begin. What is being said at that time the snapshot has, whole.
-  Status PrintPast(const std::string& cursor) {
+  // Puts into `told` what it says is asked, by id.
+  Status PrintPast(const std::string& cursor, std::set<std::string>& told) {
     AgentLog::Range range;
     range.tail = static_cast<uint64_t>(options_.tail);
     range.counts = [](std::string_view type) {
@@ -105,10 +109,31 @@ class Attachment {
     for (; read && log.event(); read = log.Next()) {
       const JsonValue event = log.event();
       if (event["seq"].AsInt().value_or(0) > static_cast<int64_t>(end.seq)) break;
+      const std::string_view type = event["type"].StringOr("");
+      const std::string asked(event["data"]["id"].StringOr(""));
+      if (type == "approval.requested" || type == "elicitation.requested") told.insert(asked);
+      if (type == "approval.resolved" || type == "elicitation.resolved") told.erase(asked);
       if (options_.json || range.counts(event["type"].StringOr(""))) printer_.Print(event);
       Flush();
     }
     return read;
+  }
+
+  // What has been asked for so long that it is not among the last events: a key answers it all the same, and
+  // what it answers has to be on the screen, whole.
+  void PrintUntold(const JsonValue& pending, const std::set<std::string>& told) {
+    for (const JsonValue& request : pending.Elements()) {
+      if (told.count(std::string(request["id"].StringOr(""))) != 0) continue;
+      const bool answer = request["kind"].StringOr("") == "elicitation";
+      const std::string event = JsonObject()
+                                    .Set("agent", agent_)
+                                    .Set("time", request["requested_at"].StringOr(""))
+                                    .Set("type", answer ? "elicitation.requested" : "approval.requested")
+                                    .SetRaw("data", request.Raw())
+                                    .Take();
+      if (auto json = JsonDocument::Parse(event)) printer_.Print(json->root());
+    }
+    printer_.Pause();
   }
 
   void TakeTerminal() {

@@ -176,6 +176,21 @@ TEST_F(AttachOnATerminal, AnApprovalOfBeforeItCameIsAnsweredToo) {
   ASSERT_TRUE(terminal_->Hides("y once"));
 }
 
+TEST_F(AttachOnATerminal, ShowsWhatIsAskedWholeHoweverLongAgoThatWas) {
+  talker_.Create("a1", R"(,"prompt":"ask")");
+  ASSERT_TRUE(Eventually([&] { return daemon_.Get("/agents/a1").Field("state") == "needs_input"; }));
+  Open("a1", {"--tail", "1"});
+  ASSERT_TRUE(Shows("y once"));
+  EXPECT_EQ(Count(terminal_->Screen(), "? asks to use bash"), 1U) << terminal_->Screen();
+  terminal_->Press("C-d");
+  EXPECT_EQ(terminal_->Wait(), 0);
+
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(daemon_.Post("/agents/a1/message", R"({"text":"then"})").status, 202);
+  Open("a1", {"--tail", "1"});
+  ASSERT_TRUE(Shows("y once"));
+  EXPECT_EQ(Count(terminal_->Screen(), "? asks to use bash"), 1U) << terminal_->Screen();
+}
+
 TEST_F(AttachOnATerminal, EditsTheLine) {
   Attach();
   terminal_->Type("one two thrée");
