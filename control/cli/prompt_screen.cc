@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "control/cli/terminal_care.h"
 #include "control/cli/text.h"
 
 namespace reeve {
@@ -135,6 +136,8 @@ TerminalMode::~TerminalMode() { Leave(); }
 
 void TerminalMode::Enter() {
   if (raw_ || tcgetattr(STDIN_FILENO, &before_) != 0) return;
+  KeepForTheWorst();
+  LeaveWith(std::string(kPastesOff) + "\r\n");
   termios raw = before_;
   raw.c_iflag &= static_cast<tcflag_t>(~(BRKINT | ICRNL | INLCR | IGNCR | ISTRIP | IXON));
   raw.c_lflag &= static_cast<tcflag_t>(~(ECHO | ICANON | IEXTEN | ISIG));
@@ -148,6 +151,7 @@ void TerminalMode::Leave() {
   if (!std::exchange(raw_, false)) return;
   Send(kPastesOff);
   (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
+  ForgetTheWorst();
 }
 
 }  // namespace reeve

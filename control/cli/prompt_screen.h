@@ -43,7 +43,7 @@ class PromptScreen {
 };
 
 // Of the terminal on stdin: keys come one by one and unseen, a paste says that it is one. Restored at the
-// end.
+// end, and also when the process dies of its own fault.
 class TerminalMode {
  public:
   TerminalMode();

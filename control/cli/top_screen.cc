@@ -5,17 +5,17 @@
 #include <curses.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <cwchar>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "control/cli/terminal_care.h"
 
 namespace reeve {
 
@@ -34,39 +34,6 @@ void Write(std::string_view text) {
   }
 }
 
-// For a process that dies of its own fault: what the terminal was like, and how to leave it, kept where a
-// signal handler may look.
-termios before{};
-char leave[256];
-constexpr int kFatal[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV};
-
-void DieTidily(int signum) {
-  const char* text = leave;
-  size_t size = 0;
-  while (text[size] != '\0') ++size;
-  (void)!write(STDOUT_FILENO, text, size);
-  (void)tcsetattr(STDIN_FILENO, TCSANOW, &before);
-  (void)std::signal(signum, SIG_DFL);
-  (void)std::raise(signum);
-}
-
-void KeepForTheWorst() {
-  (void)tcgetattr(STDIN_FILENO, &before);
-  for (const int signum : kFatal) {
-    struct sigaction present {};
-    if (sigaction(signum, nullptr, &present) == 0 && present.sa_handler == SIG_DFL)
-      (void)std::signal(signum, DieTidily);
-  }
-}
-
-void ForgetTheWorst() {
-  for (const int signum : kFatal) {
-    struct sigaction present {};
-    if (sigaction(signum, nullptr, &present) == 0 && present.sa_handler == DieTidily)
-      (void)std::signal(signum, SIG_DFL);
-  }
-}
-
 // Of the terminal's description, as it is after newterm.
 void LearnToLeave() {
   std::string text = kPasteOff;
@@ -74,7 +41,7 @@ void LearnToLeave() {
     const char* sequence = tigetstr(name);
     if (sequence) text += sequence;
   }
-  if (text.size() < sizeof leave) std::memcpy(leave, text.c_str(), text.size() + 1);
+  LeaveWith(text);
 }
 
 // As a terminal shows it: what has no width of its own is not left to chance. Joined emoji are as wide as

@@ -326,7 +326,7 @@ TEST_F(AttachOnATerminal, FollowsTheSizeOfItsWindow) {
 TEST_F(AttachOnATerminal, LeavesTheTerminalAsItWas) {
   talker_.Create("a1");
   daemon_.WaitFor("a1", "until=ready");
-  for (const char* way : {"C-d", "TERM", "deleted"}) {
+  for (const char* way : {"C-d", "TERM", "SEGV", "deleted"}) {
     const std::string attach =
         std::string(REEVE_BINARY) + " agents attach --data " + daemon_.data_dir() + " a1";
     Tmux shell({"sh", "-c",
@@ -335,21 +335,25 @@ TEST_F(AttachOnATerminal, LeavesTheTerminalAsItWas) {
     ASSERT_TRUE(shell.Shows("a1 idle>")) << shell.Screen();
     if (std::string(way) == "C-d") {
       shell.Press("C-d");
-    } else if (std::string(way) == "TERM") {
+    } else if (std::string(way) != "deleted") {
       for (const pid_t pid : ProcessesWith("TMUX_PANE=%0")) {
         const std::string name = ReadFile("/proc/" + std::to_string(pid) + "/comm");
         if (name == "reeve\n" &&
             ReadFile("/proc/" + std::to_string(pid) + "/cmdline").find(daemon_.data_dir()) !=
                 std::string::npos)
-          kill(pid, SIGTERM);
+          kill(pid, way == std::string("TERM") ? SIGTERM : SIGSEGV);
       }
     } else {
       ASSERT_EQ(daemon_.Call("DELETE", "/agents/a1").status / 100, 2);
     }
     ASSERT_TRUE(shell.Shows("same")) << way << "\n" << shell.Screen();
-    ASSERT_TRUE(shell.Shows(std::string(way) == "TERM" ? "code 143" : "code 0")) << way << "\n"
-                                                                                 << shell.Screen();
-    EXPECT_EQ(shell.LineWith("idle>"), "") << shell.Screen();
+    const char* code = std::string(way) == "TERM"   ? "code 143"
+                       : std::string(way) == "SEGV" ? "code 139"
+                                                    : "code 0";
+    ASSERT_TRUE(shell.Shows(code)) << way << "\n" << shell.Screen();
+    if (std::string(way) != "SEGV") {
+      EXPECT_EQ(shell.LineWith("idle>"), "") << shell.Screen();
+    }
     shell.Press("Enter");
     EXPECT_EQ(shell.Wait(), 7);
   }
