@@ -79,6 +79,7 @@ class TopApp {
   void Send(const std::string& agent, const std::string& what, const std::string& path, std::string body,
             const std::string& done);
 
+  void Quit();
   void Say(std::string_view text, Colour colour);
   void Changed();  // draws, soon
   void Draw();
@@ -108,6 +109,7 @@ class TopApp {
   std::optional<Asking> asking_;
   std::optional<Confirming> confirming_;
   std::optional<TopAnswer> answer_;
+  bool quitting_ = false;  // when what was ordered has been answered
   std::string notice_;
   Colour notice_colour_ = Colour::kNone;
   int64_t noticed_ms_ = 0;

@@ -101,7 +101,7 @@ void TopApp::PressInList(const Key& key) {
     case 'R':
       return model_.SetReversed(!model_.reversed());
     case 'q':
-      return End(kOk);
+      return Quit();
     default:
       return PressForAgent(key);
   }
@@ -309,12 +309,21 @@ void TopApp::Order(const std::string& agent, const std::string& command) {
                                 : "is being restarted");
 }
 
+// What was ordered before is done first, unless somebody insists.
+void TopApp::Quit() {
+  if (quitting_ || !feed_.has_orders()) return End(kOk);
+  quitting_ = true;
+  Say("the daemon has not answered yet; q once more quits, done or not", Colour::kYellow);
+}
+
 void TopApp::Send(const std::string& agent, const std::string& what, const std::string& path,
                   std::string body, const std::string& done) {
   const TopAgent* about = model_.Find(agent);
   const std::string name = about ? about->name() : agent;
   feed_.Order(path, std::move(body), [this, name, what, done](const Result<JsonDocument>& answer) {
+    if (answer && quitting_ && !feed_.has_orders()) return End(kOk);
     if (answer) return Say(name + " " + done, Colour::kGreen);
+    quitting_ = false;  // who gave the order is to read that
     const char* hint = HintFor(answer.error());
     Say(what + ": " + answer.error().message + (*hint ? "; " : "") + hint, Colour::kRed);
   });

@@ -182,8 +182,10 @@ void TopFeed::AskPast() {
 
 void TopFeed::Order(const std::string& path, std::string body,
                     std::function<void(const Result<JsonDocument>&)> done) {
+  ++orders_;
   Ask(client_.Request("POST", path, std::move(body)),
       [this, done = std::move(done)](const Result<JsonDocument>& answer) {
+        --orders_;
         done(answer);
         Refresh();
       });

@@ -40,6 +40,7 @@ class TopFeed {
   // POST `path`; `done` gets what was answered, or why not.
   void Order(const std::string& path, std::string body,
              std::function<void(const Result<JsonDocument>&)> done);
+  [[nodiscard]] bool has_orders() const { return orders_ != 0; }  // that are not answered yet
   // Takes the present state soon: something was done.
   void Refresh();
 
@@ -66,6 +67,7 @@ class TopFeed {
   Timer ask_past_;
   bool sampling_ = false;
   bool asking_approvals_ = false;
+  size_t orders_ = 0;
   std::deque<std::string> past_;  // to be asked for
   size_t asking_past_ = 0;
   std::function<void(const Status& how)> look_;

@@ -196,6 +196,18 @@ TEST(Top, StopsStartsInterruptsAndSends) {
   EXPECT_TRUE(terminal.Shows("interrupt: ")) << "what was refused is told: " << terminal.Screen();
 }
 
+TEST(Top, QuitsWhenWhatWasOrderedHasBeenDone) {
+  Daemon daemon;
+  CreateEcho(daemon, "a1");
+  Tmux terminal(kTop, On(daemon));
+  ASSERT_TRUE(terminal.Shows("m message")) << terminal.Screen();
+  terminal.Type("mbye\rq");
+  EXPECT_EQ(terminal.Wait(), 0);
+  const auto said = daemon.Events("a1", "after=0&types=user.message");
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(JsonField(said.front(), "data.text"), "bye");
+}
+
 // Several lines in the clipboard must not become commands.
 TEST(Top, TakesNoCommandsFromWhatIsPasted) {
   Daemon daemon;
