@@ -27,8 +27,6 @@ std::string Joined(std::string left, const char* between, const std::string& rig
   return left.append(between).append(right);
 }
 
-bool StartsWith(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
-
 // The words before the one that is completed.
 struct Reading {
   std::map<const OptionDoc*, std::string> given;
@@ -46,7 +44,7 @@ Reading Read(const CommandDoc& command, const std::vector<std::string>& words) {
       reading.arguments.push_back(word);
     } else if (word == "--") {
       reading.only_arguments = true;
-    } else if (StartsWith(word, "--")) {
+    } else if (word.starts_with("--")) {
       const size_t equals = word.find('=');
       const OptionDoc* option = command.FindOption(word.substr(0, equals));
       if (!option) continue;
@@ -111,8 +109,13 @@ class Completer {
  private:
   void Add(const std::string& value, const std::string& about) {
     // One line, one tab.
-    if (!StartsWith(before_ + value, word_) || Plain(value) != value) return;
+    if (!(before_ + value).starts_with(word_) || Plain(value) != value) return;
     found_.push_back({before_ + value, Plain(about)});
+  }
+
+  // What an agent may have chosen: it must not come to stand there as an option.
+  void AddName(const std::string& name, const std::string& about) {
+    if (!name.starts_with('-')) Add(name, about);
   }
 
   // What the words say about the daemon, else the environment, as for the command itself.
@@ -153,7 +156,7 @@ class Completer {
           ++labelled[std::string(key) + "=" + std::string(value.StringOr(""))];
         }
         if (IsNamed(id) || (!title.empty() && IsNamed(title))) continue;
-        Add(id, title.empty() ? state : Joined(state, ", ", title));
+        AddName(id, title.empty() ? state : Joined(state, ", ", title));
         // With a "=" it would be taken for a label.
         if (title.empty() || title.find('=') != std::string::npos) continue;
         titles.push_back({title, Joined(state, ", ", id)});
@@ -161,9 +164,9 @@ class Completer {
       const std::string next((*answer)["next_page_token"].StringOr(""));
       page = next.empty() ? "" : "&page_token=" + PercentEncode(next);
     } while (!page.empty());
-    for (const Candidate& title : titles) Add(title.value, title.about);
+    for (const Candidate& title : titles) AddName(title.value, title.about);
     for (const auto& [label, count] : labelled) {
-      if (labels) Add(label, std::to_string(count) + (count == 1 ? " agent" : " agents"));
+      if (labels) AddName(label, std::to_string(count) + (count == 1 ? " agent" : " agents"));
     }
   }
 
@@ -176,12 +179,12 @@ class Completer {
     for (const JsonValue& approval : (*answer)["approvals"].Elements()) {
       const std::string agent(approval["agent"].StringOr(""));
       const std::string what(approval["tool"].StringOr(approval["message"].StringOr("")));
-      Add(std::string(approval["id"].StringOr("")), Joined(agent, ": ", what));
+      AddName(std::string(approval["id"].StringOr("")), Joined(agent, ": ", what));
       waiting[agent].push_back(what);
     }
     // An agent's name says enough where nothing else of it waits.
     for (const auto& [agent, what] : waiting) {
-      if (what.size() == 1) Add(agent, "waits for " + what.front());
+      if (what.size() == 1) AddName(agent, "waits for " + what.front());
     }
   }
 
@@ -229,10 +232,10 @@ std::vector<Candidate> Complete(const CommandDoc& root, const std::vector<std::s
   const size_t equals = word.find('=');
   if (reading.awaited) {
     completer.Values(*reading.awaited);
-  } else if (!reading.only_arguments && StartsWith(word, "--") && equals != std::string::npos) {
+  } else if (!reading.only_arguments && word.starts_with("--") && equals != std::string::npos) {
     const OptionDoc* option = command.FindOption(word.substr(0, equals));
     if (option) completer.Values(*option, word.substr(0, equals + 1));
-  } else if (!reading.only_arguments && StartsWith(word, "-")) {
+  } else if (!reading.only_arguments && word.starts_with("-")) {
     completer.Options(command);
   } else if (!command.commands.empty()) {
     completer.Commands(command);

@@ -143,6 +143,17 @@ TEST_F(Completion, NeverCommandsTheTerminal) {
   EXPECT_EQ(command.out(), "c3\trunning,  [31mred and more\n");
 }
 
+// An agent that calls itself as an option is called does not come to be one.
+TEST_F(Completion, OffersNoOptionsThatAgentsChose) {
+  daemon_.Create(
+      R"({"id":"c3","kind":"process","command":["cat"],"title":"--server=http://elsewhere","labels":{"team":"web"}})");
+  for (const char* word : {"", "c"}) {
+    Command command({"complete", "--", "agents", "stop", word}, {"REEVE_DATA=" + daemon_.data_dir()});
+    EXPECT_EQ(command.Wait(), 0);
+    EXPECT_THAT(command.out(), Not(HasSubstr("--server=http://elsewhere\t"))) << word;
+  }
+}
+
 TEST_F(Completion, Bash) {
   WriteFile(folder_.path() + "/rc",
             "PS1='% '\neval \"$(reeve completion bash)\"\ncd " + folder_.path() + "/files\n");
