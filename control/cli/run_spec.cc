@@ -1,5 +1,6 @@
 #include "control/cli/run_spec.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -17,17 +18,24 @@ constexpr size_t kMaxPromptBytes = size_t{1} << 20;
 
 using Variables = std::map<std::string, std::string>;
 
+bool IsVariableName(const std::string& name) {
+  auto letter = [](char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return !name.empty() && letter(name[0]) && std::all_of(name.begin(), name.end(), [&letter](char c) {
+    return letter(c) || (c >= '0' && c <= '9');
+  });
+}
+
 // "NAME=value"; "NAME": its value here.
-Status AddVariable(Variables& variables, const std::string& entry, const std::string& where) {
+Status AddVariable(Variables& variables, const std::string& entry) {
   const size_t equals = entry.find('=');
   const std::string name = entry.substr(0, equals);
-  if (name.empty()) return Error{"invalid_request", where + ": '" + entry + "' is not NAME=value"};
+  if (!IsVariableName(name)) return Error{"invalid_request", "--env: not NAME=value, nor a NAME"};
   if (equals != std::string::npos) {
     variables[name] = entry.substr(equals + 1);
     return {};
   }
   const char* value = std::getenv(name.c_str());
-  if (!value) return Error{"invalid_request", where + ": " + name + " is not set here"};
+  if (!value) return Error{"invalid_request", "--env: " + name + " is not set here"};
   variables[name] = value;
   return {};
 }
@@ -45,8 +53,10 @@ Status AddVariables(Variables& variables, const std::string& path) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     line.erase(0, line.find_first_not_of(" \t"));
     if (line.empty() || line[0] == '#') continue;
-    const std::string where = "--env-file " + path + ", line " + std::to_string(number);
-    if (Status added = AddVariable(variables, line, where); !added) return added;
+    // The line itself is not repeated: it may be a part of a secret, such as a further line of a key.
+    if (AddVariable(variables, line)) continue;
+    return Error{"invalid_request", "--env-file " + path + ", line " + std::to_string(number) +
+                                        ": not NAME=value, nor a NAME that is set here"};
   }
   return {};
 }
@@ -127,7 +137,7 @@ Result<std::string> RunSpec(const RunOptions& options) {
     if (Status added = AddVariables(variables, path); !added) return added.error();
   }
   for (const std::string& entry : options.env) {
-    if (Status added = AddVariable(variables, entry, "--env"); !added) return added.error();
+    if (Status added = AddVariable(variables, entry); !added) return added.error();
   }
   JsonObject env;
   for (const auto& [name, value] : variables) env.Set(name, value);

@@ -181,7 +181,16 @@ TEST(RunCommand, GivesItAnEnvironment) {
   EXPECT_NE(unset.err().find("NOT_SET is not set here"), std::string::npos) << unset.err();
   Command line(WordsFor(daemon, {"--env-file", folder.path() + "/env", "--", "true"}));
   EXPECT_EQ(line.Wait(), 64);
-  EXPECT_NE(line.err().find("line 5: HERE is not set"), std::string::npos) << line.err();
+  EXPECT_NE(line.err().find("line 5: not NAME=value, nor a NAME that is set here"), std::string::npos)
+      << line.err();
+  // A value of several lines may be a key's.
+  for (const char* secret : {"MIIEvQIBADANBgkqhkiG9w0", "abc+/def==", "c2VjcmV0+"}) {
+    WriteFile(folder.path() + "/key", "KEY=-----BEGIN\n" + std::string(secret) + "\n");
+    Command key(WordsFor(daemon, {"--env-file", folder.path() + "/key", "--", "true"}));
+    EXPECT_EQ(key.Wait(), 64) << secret;
+    EXPECT_NE(key.err().find("line 2: "), std::string::npos) << key.err();
+    EXPECT_EQ(key.err().find(secret), std::string::npos) << key.err();
+  }
   Command file(WordsFor(daemon, {"--env-file", folder.path() + "/none", "--", "true"}));
   EXPECT_EQ(file.Wait(), 66);
 }
