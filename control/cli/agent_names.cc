@@ -1,6 +1,7 @@
 #include "control/cli/agent_names.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "orchestrator/agent_spec.h"
@@ -69,6 +70,22 @@ Result<std::vector<std::string>> FindAgents(const Client& client, const std::str
   if (ids->empty()) return Error{"agent_not_found", "there is no agent " + name};
   if (ids->size() > 1) return Ambiguous(name, *ids);
   return ids;
+}
+
+Result<std::vector<std::string>> FindAgents(const Client& client, const std::vector<std::string>& names,
+                                            std::string& about) {
+  std::vector<std::string> all;
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    about = name;
+    auto ids = FindAgents(client, name);
+    if (!ids) return ids;
+    for (std::string& id : *ids) {
+      if (seen.insert(id).second) all.push_back(std::move(id));
+    }
+  }
+  about.clear();
+  return all;
 }
 
 Result<std::string> FindAgent(const Client& client, const std::string& name) {

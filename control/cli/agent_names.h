@@ -13,6 +13,10 @@ namespace reeve {
 // A title that looks like a label is meant where no agent has that label.
 // Errors "agent_not_found", "ambiguous" for a title that several have, and what Client::Ask has. Blocks.
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::string& name);
+// Those of several names, each once, in the order given. At the first name that nobody has, its error, with
+// `about` that name.
+Result<std::vector<std::string>> FindAgents(const Client& client, const std::vector<std::string>& names,
+                                            std::string& about);
 // Exactly one; "ambiguous" also for a label that several have.
 Result<std::string> FindAgent(const Client& client, const std::string& name);
 

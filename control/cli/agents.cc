@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,6 +56,7 @@ int ForEach(const Options& options, const ToOne& act) {
     const int its = console.Fail(error, about);
     if (code == kOk) code = its;
   };
+  std::set<std::string> done;  // one that is named twice is told once
   for (const std::string& name : options.agents) {
     auto ids = FindAgents(*client, name);
     if (!ids) {
@@ -62,6 +64,7 @@ int ForEach(const Options& options, const ToOne& act) {
       continue;
     }
     for (const std::string& id : *ids) {
+      if (!done.insert(id).second) continue;
       auto said = act(*client, id);
       if (said) {
         console.Line(*said);

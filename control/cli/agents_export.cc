@@ -236,16 +236,13 @@ int Export(const char* command, const Options& options) {
   Console console(command, options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
-  std::vector<std::string> ids;
-  for (const std::string& name : options.agents) {
-    auto found = FindAgents(*client, name);
-    if (!found) return console.Fail(found.error(), name);
-    ids.insert(ids.end(), found->begin(), found->end());
-  }
+  std::string about;
+  auto ids = FindAgents(*client, options.agents, about);
+  if (!ids) return console.Fail(ids.error(), about);
   auto output = Output::Open(options.file);
   if (!output) return console.Fail(output.error());
   Loop loop;
-  Exporter exporter(loop, *client, console, **output, ids);
+  Exporter exporter(loop, *client, console, **output, *ids);
   const int code = exporter.Run();
   if (!exporter.whole()) return code;
   if (Status finished = (*output)->Finish(); !finished) return console.Fail(finished.error());
@@ -253,7 +250,7 @@ int Export(const char* command, const Options& options) {
   if (console.json()) {
     console.Line(JsonObject()
                      .Set("file", options.file)
-                     .Set("agents", static_cast<uint64_t>(ids.size()))
+                     .Set("agents", static_cast<uint64_t>(ids->size()))
                      .Set("events", exporter.events())
                      .Set("bytes", exporter.bytes())
                      .Take());

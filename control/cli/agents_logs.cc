@@ -136,15 +136,10 @@ int RunLogs(const LogsOptions& options) {
   }
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
-  std::vector<std::string> agents;
-  for (const std::string& name : options.agents) {
-    auto ids = FindAgents(*client, name);
-    if (!ids) return console.Fail(ids.error(), name);
-    for (const std::string& id : *ids) {
-      if (std::find(agents.begin(), agents.end(), id) == agents.end()) agents.push_back(id);
-    }
-  }
-  return Logs(options, std::move(*client), console, std::move(agents)).Run(range);
+  std::string about;
+  auto agents = FindAgents(*client, options.agents, about);
+  if (!agents) return console.Fail(agents.error(), about);
+  return Logs(options, std::move(*client), console, std::move(*agents)).Run(range);
 }
 
 }  // namespace

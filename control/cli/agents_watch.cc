@@ -200,22 +200,6 @@ class Watcher {
   std::optional<int> code_;
 };
 
-// The agents that are meant, each once. One that is not there is not waited for, nor are the others.
-Result<std::vector<std::string>> Find(const Client& client, const Options& options, std::string& about) {
-  std::vector<std::string> ids;
-  for (const std::string& name : options.agents) {
-    about = name;
-    auto found = FindAgents(client, name);
-    if (!found) return found.error();
-    for (std::string& id : *found) {
-      if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(std::move(id));
-    }
-  }
-  if (!options.message.empty() && ids.size() > 1)
-    return Error{"invalid_request", "--message-id: a message is one agent's, these are several"};
-  return ids;
-}
-
 // Empty: 0.
 Result<uint64_t> ParseTail(const std::string& text) {
   uint64_t tail = 0;
@@ -241,8 +225,13 @@ int Watch(const Options& options) {
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
   std::string about;
-  auto ids = Find(*client, options, about);
+  // One that is not there is not waited for, nor are the others.
+  auto ids = FindAgents(*client, options.agents, about);
   if (!ids) return console.Fail(ids.error(), about);
+  if (!options.message.empty() && ids->size() > 1) {
+    return console.Fail({"invalid_request", "--message-id: a message is one agent's, these are several"},
+                        options.agents.back());
+  }
   if (options.follow && ids->size() > kMaxFollowed) {
     return console.Fail({"invalid_request", "--follow: of " + std::to_string(ids->size()) +
                                                 " agents; at most " + std::to_string(kMaxFollowed) +

@@ -25,16 +25,6 @@ struct Options : CommonOptions {
 
 Error Usage(const char* what) { return {"invalid_request", what}; }
 
-Result<std::vector<std::string>> IdsOf(const Client& client, const std::vector<std::string>& names) {
-  std::vector<std::string> all;
-  for (const std::string& name : names) {
-    auto ids = FindAgents(client, name);
-    if (!ids) return ids;
-    all.insert(all.end(), ids->begin(), ids->end());
-  }
-  return all;
-}
-
 Result<std::string> BodyOf(const Options& options, const std::vector<std::string>& ids) {
   JsonObject body;
   if (!options.mode.empty()) body.Set("mode", options.mode);
@@ -67,8 +57,9 @@ int Issue(const Options& options) {
   if (options.all == !options.agents.empty()) return console.Fail(Usage("name agents, or --all of them"));
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
-  auto ids = IdsOf(*client, options.agents);
-  if (!ids) return console.Fail(ids.error());
+  std::string about;
+  auto ids = FindAgents(*client, options.agents, about);
+  if (!ids) return console.Fail(ids.error(), about);
   // A cursor is a place in one agent's log.
   if (ids->size() != 1 && !options.after.empty() && (options.all || options.after != "0"))
     return console.Fail(Usage("--after: a cursor is of one agent; for several, only 0: from the oldest"));

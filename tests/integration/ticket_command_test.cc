@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/json.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 
@@ -116,14 +117,17 @@ TEST(TicketCommand, RefusesWhatCannotBe) {
   Daemon daemon(options);
   const Strings admin = {"REEVE_TOKEN=a-token-that-may-everything"};
   const Strings viewer = {"REEVE_TOKEN=a-token-that-may-only-look"};
-  HttpConnection(daemon.address())
-      .Call("POST", "/agents", R"({"id":"a1","kind":"process","command":["cat"]})",
-            {{"Authorization", "Bearer a-token-that-may-everything"}});
+  for (const char* id : {"a1", "a2"}) {
+    HttpConnection(daemon.address())
+        .Call("POST", "/agents",
+              JsonObject().Set("id", id).Set("kind", "process").SetRaw("command", R"(["cat"])").Take(),
+              {{"Authorization", "Bearer a-token-that-may-everything"}});
+  }
   EXPECT_EQ(Ticket(daemon, {"a1"}, viewer).code, 0);
   EXPECT_EQ(Ticket(daemon, {"a1", "--mode", "operate"}, viewer).code, 77);
   for (const Strings& words :
        {Strings{}, Strings{"--all", "a1"}, Strings{"a1", "--ttl", "2m"}, Strings{"a1", "--ttl", "soon"},
-        Strings{"a1", "--mode", "all"}, Strings{"a1", "--after", "x"}, Strings{"a1", "a1", "--after", "1-1"},
+        Strings{"a1", "--mode", "all"}, Strings{"a1", "--after", "x"}, Strings{"a1", "a2", "--after", "1-1"},
         Strings{"--all", "--after", "0"}}) {
     Outcome refused = Ticket(daemon, words, admin);
     EXPECT_EQ(refused.code, 64) << testing::PrintToString(words) << refused.err;

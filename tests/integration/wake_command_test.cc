@@ -65,6 +65,20 @@ TEST_F(WakeCommand, TakesIdsTitlesAndLabels) {
   EXPECT_TRUE(Heard("a3", "said to both"));
 }
 
+TEST_F(WakeCommand, WhoIsNamedTwiceIsToldOnce) {
+  MakeCat("a1", R"(,"title":"first","labels":{"team":"web"})");
+  MakeCat("a2", R"(,"labels":{"team":"web"})");
+  const Outcome woken = Agents({"wake", "a1", "team=web", "first", "--message", "hi"});
+  EXPECT_EQ(woken.code, 0) << woken.err;
+  EXPECT_EQ(std::count(woken.out.begin(), woken.out.end(), '\n'), 2) << woken.out;
+  Command exported({"export", "a1", "team=web", "first"}, {"REEVE_DATA=" + daemon_.data_dir()});
+  EXPECT_EQ(exported.Wait(), 0) << exported.err();
+  const std::string end = R"("type":"export.end")";
+  const size_t first = exported.out().find(end);
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(exported.out().find(end, first + 1), exported.out().rfind(end)) << exported.out();
+}
+
 TEST_F(WakeCommand, ATitleThatSeveralHaveIsNobodys) {
   MakeCat("a1", R"(,"title":"same")");
   MakeCat("a2", R"(,"title":"same")");
