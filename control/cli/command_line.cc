@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "control/cli/exit_code.h"
+#include "control/cli/text.h"
 #include "orchestrator/json.h"
 #include "orchestrator/nearest.h"
 
@@ -148,7 +149,7 @@ int Refuse(const CommandDoc& command, const std::string& why, bool json) {
     error.Set("code", "usage");
     if (!words.empty()) error.Set("command", words);
     error.Set("message", why).Set("exit_code", static_cast<int>(kUsage));
-    std::fprintf(stderr, "%s\n", JsonObject().SetRaw("error", error.Take()).Take().c_str());
+    std::fprintf(stderr, "%s\n", SafeJson(JsonObject().SetRaw("error", error.Take()).Take()).c_str());
   } else {
     std::fprintf(stderr, "reeve: %s%s%s; see `%s --help`\n", words.c_str(), words.empty() ? "" : ": ",
                  why.c_str(), path.c_str());

@@ -70,6 +70,8 @@ size_t Console::rows() const { return TerminalSize().ws_row; }
 
 void Console::Line(std::string_view text) const {
   if (quiet_) return;
+  std::string safe;
+  if (json_) text = safe = SafeJson(text);
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
   std::fflush(stdout);  // for who reads along
@@ -96,7 +98,7 @@ void Console::Screen(std::string_view text) const {
 
 void Console::Note(std::string_view text) const {
   if (quiet_ || json_) return;
-  std::fprintf(stderr, "reeve: %s\n", std::string(text).c_str());
+  std::fprintf(stderr, "reeve: %s\n", Plain(text).c_str());
 }
 
 void Console::Progress(std::string_view text) {
@@ -115,7 +117,7 @@ int Console::Fail(const Error& error, const std::string& about) {
     object.Set("code", error.code).Set("command", command_);
     if (!about.empty()) object.Set("about", about);
     object.Set("message", error.message).Set("exit_code", code);
-    std::fprintf(stderr, "%s\n", JsonObject().SetRaw("error", object.Take()).Take().c_str());
+    std::fprintf(stderr, "%s\n", SafeJson(JsonObject().SetRaw("error", object.Take()).Take()).c_str());
     return code;
   }
   const char* hint = HintFor(error);

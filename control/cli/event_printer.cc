@@ -83,7 +83,7 @@ EventPrinter::EventPrinter(Options options, Write write) : options_(options), wr
 // ------------------------------------------------------------------------------------------------- events
 
 void EventPrinter::Print(const JsonValue& event) {
-  if (options_.json) return write_(event.Raw() + "\n");
+  if (options_.json) return write_(SafeJson(event.Raw()) + "\n");
   if (held_) {
     const bool answered = event["data"]["by"].StringOr("") == "policy" &&
                           event["data"]["id"].StringOr("") == held_->id &&
@@ -149,7 +149,7 @@ void EventPrinter::Gap(const std::string& agent, const JsonValue& gap) {
   if (options_.json) {
     JsonObject object;
     object.Set("agent", agent).Set("type", "stream.gap").SetRaw("data", gap.Raw());
-    return write_(object.Take() + "\n");
+    return write_(SafeJson(object.Take()) + "\n");
   }
   Pause();
   Line({agent, ""}, Colour::kRed,

@@ -1,6 +1,7 @@
 #include "control/cli/text.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cwchar>
 #include <utility>
 
@@ -70,6 +71,25 @@ size_t WidthOf(char32_t code) {
 
 std::string Plain(std::string_view text) { return Clean(text, false); }
 std::string PlainLines(std::string_view text) { return Clean(text, true); }
+
+std::string SafeJson(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  while (!json.empty()) {
+    const Character character = First(json);
+    if (character.code >= 0x7F && IsControl(character.code)) {
+      char escape[16];
+      (void)std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(character.code));
+      out += escape;
+    } else if (character.code == kReplacement) {
+      out += "\xEF\xBF\xBD";
+    } else {
+      out += json.substr(0, character.bytes);
+    }
+    json.remove_prefix(character.bytes);
+  }
+  return out;
+}
 
 size_t CharacterSize(std::string_view text) { return First(text).bytes; }
 

@@ -15,6 +15,10 @@ std::string Plain(std::string_view text);
 // Several lines: as Plain, but line breaks stay and tabs become spaces.
 std::string PlainLines(std::string_view text);
 
+// JSON that says the same, with what would command a terminal (DEL, C1) or turn its text around as \uXXXX:
+// JSON itself lets these stand as they are.
+std::string SafeJson(std::string_view json);
+
 // How many bytes the first character of it takes; it is not empty.
 size_t CharacterSize(std::string_view text);
 // What it takes on the terminal, in columns: wide characters two, combining ones none (wcwidth(3)).

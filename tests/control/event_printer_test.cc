@@ -255,6 +255,16 @@ TEST_F(EventPrinterTest, PrintsEnvelopesAsTheyAre) {
                 "\n");
 }
 
+TEST_F(EventPrinterTest, EnvelopesCommandNoTerminal) {
+  EventPrinter::Options options;
+  options.json = true;
+  const std::string out = Printed({R"(agent.output {"text":"\u009b31m \u009d \u007f \u202e"})"}, options);
+  EXPECT_NE(out.find(R"("\u009b31m \u009d \u007f \u202e")"), std::string::npos) << out;
+  const std::string raw =
+      Printed({"agent.output {\"text\":\"\xC2\x9B \xC2\x9D \x7F \xE2\x80\xAE\"}"}, options);
+  EXPECT_NE(raw.find(R"("\u009b \u009d \u007f \u202e")"), std::string::npos) << raw;
+}
+
 TEST_F(EventPrinterTest, TellsOfGaps) {
   std::string out;
   EventPrinter printer({}, [&out](std::string_view text) { out += text; });
