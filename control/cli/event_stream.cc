@@ -58,7 +58,7 @@ std::string EventStream::Target() const {
     add("agents=" + agents);
     std::string after;
     for (const auto& [agent, cursor] : what_.cursors)
-      after += (after.empty() ? "" : ",") + agent + ":" + cursor;
+      after.append(after.empty() ? "" : ",").append(agent).append(":").append(cursor);
     if (!after.empty() && !what_.from_now) add("after=" + after);
   }
   if (what_.follow) add("follow=1");
