@@ -1,6 +1,5 @@
 // reeve: the daemon and its command line. Wires everything together; alone may include everything.
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,6 +35,7 @@
 #include "orchestrator/town.h"
 #include "process/cgroup.h"
 #include "process/clock.h"
+#include "process/fd.h"
 #include "process/http_client.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -63,14 +63,6 @@ void MakeUndumpable() {
 #if !defined(REEVE_SANITIZED)
   (void)prctl(PR_SET_DUMPABLE, 0);
 #endif
-}
-
-// A viewer costs a descriptor, a child four: as many as we may.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Git::Options GitOptionsOf(const Config& config) {
@@ -134,7 +126,7 @@ int Serve(const ServeOptions& options) {
   if (!options.handover_trial) HoldSignals();
   (void)std::signal(SIGPIPE, SIG_IGN);
   MakeUndumpable();
-  RaiseDescriptorLimit();
+  RaiseDescriptorLimit();  // a viewer costs one, a child four
 
   const bool handed_over = options.handover >= 0;
   Result<HandoverState> earlier = handed_over ? ReadState(options.handover) : HandoverState();

@@ -32,4 +32,7 @@ class Fd {
   int fd_ = -1;
 };
 
+// This process may from now on have as many as it is allowed to allow itself.
+void RaiseDescriptorLimit();
+
 }  // namespace reeve

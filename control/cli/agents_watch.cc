@@ -20,6 +20,7 @@
 #include "orchestrator/event.h"
 #include "orchestrator/json.h"
 #include "orchestrator/units.h"
+#include "process/fd.h"
 #include "process/http_client.h"
 #include "process/loop.h"
 
@@ -253,6 +254,7 @@ int Watch(const Options& options) {
       return kOk;
     }
   }
+  RaiseDescriptorLimit();  // each that is waited for takes one
   Loop loop;
   Watcher watcher(loop, std::move(*client), options, timeout_ms, console);
   if (options.follow) watcher.Follow(printer, *ids, cursors);

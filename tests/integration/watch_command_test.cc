@@ -424,6 +424,20 @@ TEST_F(WatchCommand, ANextStepRunsByItselfAfterTheFirst) {
   EXPECT_EQ(Watch({"job", "--message-id", message})->Wait(), 0);
 }
 
+TEST_F(WatchCommand, MoreThanTheLimitOfDescriptorsIsMeantFor) {
+  constexpr int kAgents = 40;
+  std::string script = "ulimit -S -n 30; exec " + std::string(REEVE_BINARY) + " agents watch --timeout 1s";
+  for (int i = 0; i < kAgents; ++i) {
+    const std::string id = "a" + std::to_string(i);
+    daemon_.Create(R"({"id":")" + id + R"(","kind":"process","command":["cat"]})");
+    script += " " + id;
+  }
+  Command command(Command::Program{{"sh", "-c", script}, daemon_.data_dir()},
+                  {"REEVE_DATA=" + daemon_.data_dir()});
+  EXPECT_EQ(command.Wait(), 124) << command.err();
+  EXPECT_EQ(command.err(), "");
+}
+
 constexpr int kMany = kSanitized ? 100 : 1'000;  // each takes far more memory
 
 TEST_F(WatchCommand, AThousandAreEachAnswered) {
