@@ -10,6 +10,9 @@ namespace reeve {
 
 namespace {
 
+// Inputs hold whole files at times, and a town has thousands of agents.
+constexpr size_t kMaxApprovalsBytes = size_t{256} << 20;
+
 Result<std::vector<std::string>> IdsOf(const Client& client, const std::string& query) {
   std::vector<std::string> ids;
   Status listed = ForEachAgent(
@@ -32,17 +35,26 @@ Error Ambiguous(const std::string& name, const std::vector<std::string>& ids) {
 std::string AgentPath(const std::string& id) { return "/agents/" + PercentEncode(id); }
 
 Status ForEachAgent(const Client& client, const std::string& query,
-                    const std::function<void(const JsonValue& agent)>& take) {
+                    const std::function<void(const JsonValue& agent)>& take,
+                    std::optional<int64_t> timeout_ms) {
   std::string page_token;
   do {
     const std::string page = page_token.empty() ? "" : "&page_token=" + PercentEncode(page_token);
-    auto answer = client.AskJson(
-        client.Request("GET", "/agents?limit=1000" + (query.empty() ? "" : "&" + query) + page));
+    HttpRequest request =
+        client.Request("GET", "/agents?limit=1000" + (query.empty() ? "" : "&" + query) + page);
+    if (timeout_ms) request.timeout_ms = *timeout_ms;
+    auto answer = client.AskJson(std::move(request));
     if (!answer) return answer.error();
     page_token = (*answer)["next_page_token"].StringOr("");
     for (const JsonValue& agent : (*answer)["agents"].Elements()) take(agent);
   } while (!page_token.empty());
   return {};
+}
+
+HttpRequest ApprovalsRequest(const Client& client, const std::string& query) {
+  HttpRequest request = client.Request("GET", "/approvals" + query);
+  request.max_body_bytes = kMaxApprovalsBytes;
+  return request;
 }
 
 Result<std::string> LabelQuery(const std::string& label) {

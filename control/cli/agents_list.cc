@@ -4,6 +4,7 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -26,7 +27,8 @@ constexpr size_t kMaxNote = 48;  // columns
 // Watching: how often the list is asked for at most, and what part of the time that may take.
 constexpr int64_t kLeastMs = 300;
 constexpr int64_t kShare = 4;
-constexpr int64_t kAgeMs = 5'000;  // a terminal's "3s ago" are drawn again
+constexpr int64_t kPatienceMs = 5'000;  // nothing else is done meanwhile
+constexpr int64_t kAgeMs = 5'000;       // a terminal's "3s ago" are drawn again
 // What changes a line of the table. What an agent says does not, but for when it did.
 constexpr const char* kTypes =
     "agent.starting,agent.ready,agent.exited,agent.failed,agent.restarting,agent.stopping,agent.stalled,"
@@ -125,41 +127,47 @@ class Lister {
   // All rows; with --json what is not as it was is printed instead.
   Status Fetch() {
     std::vector<Row> rows;
-    Status listed = ForEachAgent(client_, query_, [&](const JsonValue& agent) {
+    std::map<std::string, std::string> objects;
+    auto take = [&](const JsonValue& agent) {
       if (!console_.json()) return rows.push_back(RowOf(agent));
+      const std::string id(agent["id"].StringOr(""));
       std::string json = agent.Raw();
-      std::string& before = objects_[std::string(agent["id"].StringOr(""))];
-      if (json == before) return;
-      console_.Line(json);
-      before = std::move(json);
-    });
-    if (!listed) return listed;
+      std::string& before = objects_[id];
+      if (json != before) console_.Line(json);
+      before = json;  // also where the next page fails
+      objects[id] = std::move(json);
+    };
+    if (Status listed = ForEachAgent(client_, query_, take, patience_ms_); !listed) return listed;
     rows_ = std::move(rows);
+    objects_ = std::move(objects);  // without those that are gone
     std::stable_sort(rows_.begin(), rows_.end(),
                      [](const Row& one, const Row& other) { return one.rank < other.rank; });
-    return NoteQuestions();
+    NoteQuestions();
+    return {};
   }
 
   const Client client_;
   const std::string query_;
   Console& console_;
+  std::optional<int64_t> patience_ms_;          // with each answer
   std::vector<Row> rows_;                       // in the order of the table
   std::map<std::string, std::string> objects_;  // as they were printed, by id
 
  private:
-  // What they ask is not in the list.
-  Status NoteQuestions() {
+  // What they ask is not in the list; which is of use without it, too.
+  void NoteQuestions() {
     if (rows_.empty() || !std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.asks; }))
-      return {};
-    auto approvals = client_.AskJson(client_.Request("GET", "/approvals"));
-    if (!approvals) return approvals.error();
+      return;
+    HttpRequest request = ApprovalsRequest(client_, "");
+    if (patience_ms_) request.timeout_ms = *patience_ms_;
+    auto approvals = client_.AskJson(std::move(request));
+    if (!approvals) return;
     std::map<std::string, std::string> oldest;
     for (const JsonValue& approval : (*approvals)["approvals"].Elements())
       oldest.emplace(approval["agent"].StringOr(""), QuestionOf(approval));
     for (Row& row : rows_) {
       if (const auto asked = oldest.find(row.id); asked != oldest.end()) row.note = asked->second;
     }
-    return {};
   }
 };
 
@@ -177,6 +185,7 @@ class LiveLister : public Lister {
   int Run() {
     if (Status first = Fetch(); !first) return console_.Fail(first.error());
     Draw();
+    patience_ms_ = kPatienceMs;
     stream_.Open();
     if (console_.rows() != 0 && !console_.json()) {
       age_.Start(kAgeMs, kAgeMs);
@@ -209,8 +218,9 @@ class LiveLister : public Lister {
     const int64_t now_ms = clock.MonotonicMs();
     not_before_ms_ = now_ms + std::max(kLeastMs, kShare * (now_ms - begun_ms));
     if (fetched) return Draw();
-    // A daemon that has gone away is the stream's to wait for.
-    if (fetched.error().code != "unreachable") Stop(console_.Fail(fetched.error()));
+    if (ExitCodeOf(fetched.error()) != kUnreachable) return Stop(console_.Fail(fetched.error()));
+    // A daemon that has gone away is the stream's to wait for, one that has much to do is asked again.
+    if (fetched.error().code != "unreachable") Change();
   }
 
   void Draw() {

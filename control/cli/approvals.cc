@@ -19,8 +19,6 @@ namespace reeve {
 
 namespace {
 
-// Inputs hold whole files at times, and a town has thousands of agents.
-constexpr size_t kMaxListBytes = size_t{256} << 20;
 // Of what one is about; the whole of it is in --json.
 constexpr size_t kShownColumns = 300;
 
@@ -35,9 +33,7 @@ struct Options : CommonOptions {
 };
 
 Result<JsonDocument> Ask(const Client& client, const std::string& query) {
-  HttpRequest request = client.Request("GET", "/approvals" + query);
-  request.max_body_bytes = kMaxListBytes;
-  return client.AskJson(std::move(request));
+  return client.AskJson(ApprovalsRequest(client, query));
 }
 
 // --- list
