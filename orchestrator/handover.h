@@ -31,8 +31,9 @@ class Handover {
     Reaper& reaper;
     Town& town;
     Store& store;
-    std::function<std::vector<std::string>()> arguments;  // of this daemon, without the program and what a handover added
-    std::string binary;                  // what it was started from: a replaced file is the new one
+    std::function<std::vector<std::string>()>
+        arguments;       // of this daemon, without the program and what a handover added
+    std::string binary;  // what it was started from: a replaced file is the new one
     // All that the next image gets but the agents; descriptors are added to `keep`.
     std::function<HandoverState(std::vector<int>& keep)> save;
     std::function<void(std::function<void()> quiet)> hold;  // take no connection; none is left: quiet
