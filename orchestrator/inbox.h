@@ -26,7 +26,7 @@ struct Message {
   int64_t run_at_ms = 0;       // wall clock; not before then. 0: it is due
   int64_t queued_ms = 0;       // wall clock: when it came, or fell due
   uint64_t through_pause = 0;  // it arrived in that pause, and goes through it (Inbox::pauses)
-  uint64_t taken_seq = 0;      // on its way to the process; in the log it is known after this event, if at all
+  uint64_t taken_seq = 0;      // on its way to the process: the log tells of it after this event, if at all
 
   // The record's body, and back. Nothing for a body that is not one.
   [[nodiscard]] std::string ToJson() const;
