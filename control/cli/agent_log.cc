@@ -1,7 +1,9 @@
 #include "control/cli/agent_log.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <queue>
 #include <utility>
 
 #include "control/cli/agent_names.h"
@@ -17,8 +19,6 @@ constexpr size_t kMaxBodyBytes = size_t{64} << 20;
 // Of all the agents that are read at the same time.
 constexpr size_t kPageEvents = 1'000;
 constexpr size_t kLeastPageEvents = 20;
-// How far back is looked before all of the log is: for most the first is enough.
-constexpr size_t kLooksBack[] = {1'000, AgentLog::kMaxTail};
 
 }  // namespace
 
@@ -27,7 +27,12 @@ AgentLog::AgentLog(const Client& client, std::string agent, Range range, size_t 
 
 Status AgentLog::Open() {
   if (range_.tail != 0 || range_.since_ms) {
-    for (const size_t back : kLooksBack) {
+    // How far back is looked before all of the log is: for most the first is enough. Of many agents it is
+    // little, as all of it is kept.
+    size_t looked = 0;
+    for (const size_t back : {std::max<size_t>(page_events_, range_.tail), kPageEvents, size_t{kMaxTail}}) {
+      if (back <= looked) continue;
+      looked = back;
       if (Status fetched = Fetch("tail=" + std::to_string(back), 0); !fetched) return fetched;
       const uint64_t counted = Count();
       const bool enough =
@@ -115,16 +120,21 @@ Result<std::map<std::string, std::string>> PrintPast(const Client& client,
     logs.push_back(std::make_unique<AgentLog>(client, agent, range, page));
     if (Status opened = logs.back()->Open(); !opened) return opened.error();
   }
-  for (;;) {
-    AgentLog* next = nullptr;
-    for (const auto& log : logs) {
-      if (!log->event()) continue;
-      if (!next || log->event()["time"].StringOr("") < next->event()["time"].StringOr("")) next = log.get();
-    }
-    if (!next) break;
-    if (auto gap = next->TakeGap()) printer.Gap(next->agent(), gap->root());
-    printer.Print(next->event());
-    if (Status more = next->Next(); !more) return more.error();
+  // The time of each one's next event; of equal times the agent that was named first.
+  using Waiting = std::pair<std::string, size_t>;
+  std::priority_queue<Waiting, std::vector<Waiting>, std::greater<>> waiting;
+  auto wait = [&](size_t i) {
+    if (const JsonValue event = logs[i]->event()) waiting.emplace(event["time"].StringOr(""), i);
+  };
+  for (size_t i = 0; i < logs.size(); ++i) wait(i);
+  while (!waiting.empty()) {
+    const size_t i = waiting.top().second;
+    waiting.pop();
+    AgentLog& next = *logs[i];
+    if (auto gap = next.TakeGap()) printer.Gap(next.agent(), gap->root());
+    printer.Print(next.event());
+    if (Status more = next.Next(); !more) return more.error();
+    wait(i);
   }
   std::map<std::string, std::string> cursors;
   for (const auto& log : logs) cursors[log->agent()] = log->cursor();

@@ -71,6 +71,7 @@ class Output {
   Output& operator=(const Output&) = delete;
 
   [[nodiscard]] bool named() const { return file_.valid(); }
+  [[nodiscard]] bool makes_file() const { return !made_.empty(); }
 
   Status Write(std::string_view bytes) {
     while (!bytes.empty()) {
@@ -105,8 +106,11 @@ class Exporter {
       : loop_(loop), http_(loop), client_(client), console_(console), output_(output), ids_(std::move(ids)) {}
 
   int Run() {
-    for (int signum : {SIGINT, SIGTERM, SIGHUP}) {
-      loop_.OnSignal(signum, [this] { GiveUp(kCancelled); });
+    // Only where something is to be cleared away: a write into a reader that stalls must end by a signal.
+    if (output_.makes_file()) {
+      for (int signum : {SIGINT, SIGTERM, SIGHUP}) {
+        loop_.OnSignal(signum, [this] { GiveUp(kCancelled); });
+      }
     }
     Next();
     loop_.Run();

@@ -12,7 +12,7 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxMessage = size_t{1} << 20;  // bytes of one that nobody ends
+constexpr size_t kMaxMessage = size_t{1} << 20;  // bytes kept of one that nobody ends
 constexpr size_t kMaxMessages = 1'000;           // that are being said
 constexpr size_t kMaxCalls = 1'000;              // that are under way
 constexpr size_t kOutputLines = 4;               // of a tool's
@@ -196,7 +196,12 @@ void EventPrinter::TakeDelta(const JsonValue& event, bool reasoning) {
   if (messages_.size() >= kMaxMessages && messages_.count(key) == 0) return;  // its whole text will come
   Message& message = reasoning ? messages_[key] : Find(event, key);
   message.text += event["data"]["text"].StringOr("");
-  if (options_.live || message.text.size() > kMaxMessage) Show(OriginOf(event), key, reasoning, false);
+  const bool too_long = message.text.size() > kMaxMessage;
+  if (options_.live || too_long) Show(OriginOf(event), key, reasoning, false);
+  if (!too_long) return;
+  message.dropped += message.text.size();
+  message.text.clear();
+  message.shown = 0;
 }
 
 void EventPrinter::TakeWhole(const JsonValue& event, bool reasoning) {
@@ -204,11 +209,14 @@ void EventPrinter::TakeWhole(const JsonValue& event, bool reasoning) {
   Message& message = reasoning ? messages_[key] : Find(event, key);
   const std::string whole(event["data"]["text"].StringOr(""));
   // What was shown of it need not be a part: then it is said again, whole.
-  if (!StartsWith(whole, std::string_view(message.text).substr(0, message.shown))) {
+  const size_t begins = std::min(message.dropped, whole.size());
+  const bool part = StartsWith(std::string_view(whole).substr(begins),
+                               std::string_view(message.text).substr(0, message.shown));
+  if (!part || begins < message.dropped) {
     Break();
-    message.shown = 0;
+    message = {};
   }
-  message.text = whole;
+  message.text = whole.substr(message.dropped);
   Show(OriginOf(event), key, reasoning, true);
   messages_.erase(key);
 }
@@ -224,7 +232,7 @@ void EventPrinter::Show(const Origin& origin, const std::string& key, bool reaso
       Line(origin, colour, (reasoning ? "~ " : "") + PlainLines(rest), reasoning ? "  " : "");
     } else {
       if (!goes_on) Break();
-      const char* lead = goes_on ? "" : message.shown > 0 ? "… " : reasoning ? "~ " : "";
+      const char* lead = goes_on ? "" : message.shown + message.dropped > 0 ? "… " : reasoning ? "~ " : "";
       const std::string before = mid_line_ ? "" : Prefix(origin);
       write_(before + Paint(options_.colours, colour, lead + PlainLines(rest)));
       mid_line_ = rest.back() != '\n';

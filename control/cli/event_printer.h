@@ -54,7 +54,8 @@ class EventPrinter {
   // One that is being said. `shown` bytes of it stand on the terminal.
   struct Message {
     std::string text;
-    size_t shown = 0;
+    size_t shown = 0;    // of the text
+    size_t dropped = 0;  // before the text: was shown, and is not kept
   };
   struct Call {
     std::string name, gist;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -10,6 +11,8 @@
 namespace reeve {
 
 namespace {
+
+constexpr size_t kMaxKept = size_t{1} << 20;  // bytes of a message that is not whole
 
 void Write(FILE* where, std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), where);
@@ -97,18 +100,23 @@ void RunOutput::TakeWords(const JsonValue& event) {
   const JsonValue data = event["data"];
   const std::string key(data["message_id"].StringOr(""));
   if (event["type"].StringOr("") == "assistant.delta") {
-    said_[key] += data["text"].StringOr("");
+    Said& said = said_[key];
+    said.text += data["text"].StringOr("");
+    if (said.text.size() <= kMaxKept) return;
+    Write(stdout, said.text);
+    said.written += said.text.size();
+    said.text.clear();
     return;
   }
-  said_.erase(key);
   std::string text(data["text"].StringOr(""));
   if (text.empty() || text.back() != '\n') text += '\n';
+  if (const auto said = said_.extract(key)) text.erase(0, std::min(said.mapped().written, text.size() - 1));
   Write(stdout, text);
 }
 
 // What nobody will finish any more.
 void RunOutput::EndWords() {
-  for (const auto& [key, text] : std::exchange(said_, {})) Write(stdout, text + "\n");
+  for (const auto& [key, said] : std::exchange(said_, {})) Write(stdout, said.text + "\n");
 }
 
 }  // namespace reeve

@@ -29,11 +29,16 @@ class RunOutput {
   void EndWords();
 
   Console& console_;
-  const bool on_terminal_;                   // stdout
-  const bool one_;                           // stdout and stderr are both terminals: the same, mostly
-  EventPrinter notes_;                       // on stderr; of one terminal all of it
-  EventPrinter words_;                       // on stdout's terminal, where stderr is none
-  std::map<std::string, std::string> said_;  // by message: what is not whole
+  const bool on_terminal_;  // stdout
+  const bool one_;          // stdout and stderr are both terminals: the same, mostly
+  EventPrinter notes_;      // on stderr; of one terminal all of it
+  EventPrinter words_;      // on stdout's terminal, where stderr is none
+  // By message: what is not whole. Of a very long one its beginning is written already.
+  struct Said {
+    std::string text;
+    size_t written = 0;
+  };
+  std::map<std::string, Said> said_;
 };
 
 }  // namespace reeve

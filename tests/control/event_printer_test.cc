@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -81,6 +83,25 @@ TEST_F(EventPrinterTest, ShowsWhatIsSaidAsItComesAndOnce) {
   Print(printer, Envelope("assistant.delta", R"({"message_id":"n","text":"first"})"));
   Print(printer, Envelope("assistant.message", R"({"message_id":"n","text":"something else"})"));
   EXPECT_EQ(out, "Tool \nbeside\n… results.\nfirst\nsomething else\n");
+}
+
+TEST_F(EventPrinterTest, ShowsAMessageOnceHoweverLongItIs) {
+  const std::string piece(700'000, 'a');
+  for (const EventPrinter::Options& options : {EventPrinter::Options(), Live()}) {
+    std::string out;
+    EventPrinter printer(options, [&out](std::string_view text) { out += text; });
+    std::string whole;
+    for (int i = 0; i < 4; ++i, whole += piece) {
+      Print(printer, Envelope("assistant.delta", R"({"message_id":"m","text":")" + piece + "\"}"));
+    }
+    // It comes before its end is told, in pieces that are lines where nothing can be left open.
+    EXPECT_GE(out.size(), 2'800'000U);
+    Print(printer, Envelope("assistant.message", R"({"message_id":"m","text":")" + whole + ".\"}"));
+    std::string said;
+    std::copy_if(out.begin(), out.end(), std::back_inserter(said), [](char c) { return c != '\n'; });
+    EXPECT_TRUE(said == whole + ".") << said.size();
+    EXPECT_EQ(out.size() - said.size(), options.live ? 1U : 3U);
+  }
 }
 
 TEST_F(EventPrinterTest, GoesOnWithWhatWasHalfSaid) {

@@ -1,6 +1,8 @@
 // `reeve agents export` and `reeve export` (control/API.md): all of it, or told that it is not.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "process/fd.h"
 #include "tests/support/canned_server.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
@@ -226,6 +229,25 @@ TEST_F(CutExport, ShowsItsProgressOnATerminal) {
   terminal.Press("C-c");
   EXPECT_EQ(terminal.Wait(), 130);
   EXPECT_FALSE(Kept());
+}
+
+TEST_F(CutExport, EndsByASignalWhileItsReaderStalls) {
+  CannedServer server({{"GET /agents/a1", CannedServer::Json(R"({"id":"a1"})")},
+                       {"GET /agents/a1/export", std::string(kHead) + "Connection: stay\r\n\r\n" +
+                                                     Chunk(std::string(size_t{1} << 20, 'x'))}});
+  const std::string pipe = folder_.path() + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const Fd reader(open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Command command({"agents", "export", "a1", "-o", pipe},
+                  {"REEVE_TOKEN=x", "REEVE_SERVER=" + server.address()});
+  // Full: another writer would have to wait.
+  const Fd writer(open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_TRUE(Eventually([&] {
+    pollfd room{writer.get(), POLLOUT, 0};
+    return poll(&room, 1, 0) == 0;
+  }));
+  command.Signal(SIGINT);
+  EXPECT_EQ(command.Wait(), -SIGINT);
 }
 
 TEST_F(CutExport, InterruptedItLeavesNothing) {

@@ -20,6 +20,19 @@ std::vector<std::string> WordsFor(const Daemon& daemon, std::vector<std::string>
   return words;
 }
 
+TEST(RunCommand, WritesAVeryLongMessageOnce) {
+  Daemon daemon;
+  const std::string piece(700'000, 'x');
+  std::string lines;
+  for (int i = 0; i < 2; ++i) lines += R"({"type":"assistant.delta","text":")" + piece + "\"}\n";
+  lines += R"({"type":"assistant.message","text":")" + piece.substr(0, 300'000) + "\"}\n";
+  WriteFile(daemon.data_dir() + "/says", lines);
+  Command command(WordsFor(daemon, {"--kind", "jsonl", "--", "cat", daemon.data_dir() + "/says"}));
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  // What was written before its end was told is not taken back; no more of it is said again.
+  EXPECT_TRUE(command.out() == piece + piece + "\n") << command.out().size();
+}
+
 TEST(RunCommand, ShowsTheOutputAndExitsAsTheProgramDid) {
   Daemon daemon;
   Command fine(WordsFor(daemon, {"--", "sh", "-c", "echo out; echo err >&2"}));
