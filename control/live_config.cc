@@ -3,9 +3,9 @@
 #include <cstdlib>
 #include <utility>
 
-#include "control/exports.h"
-#include "control/server.h"
-#include "control/tokens.h"
+#include "control/access/tokens.h"
+#include "control/http/server.h"
+#include "control/streams/exports.h"
 #include "orchestrator/town.h"
 
 namespace reeve {

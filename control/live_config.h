@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "control/auth.h"
-#include "control/viewers.h"
-#include "orchestrator/config.h"
-#include "orchestrator/event_log.h"
+#include "control/access/auth.h"
+#include "control/streams/viewers.h"
+#include "orchestrator/config/config.h"
+#include "orchestrator/log/event_log.h"
 #include "process/log.h"
 #include "process/result.h"
 

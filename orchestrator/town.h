@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/agent.h"
-#include "orchestrator/trash.h"
+#include "orchestrator/agent/agent.h"
+#include "orchestrator/store/trash.h"
 #include "process/disk_sync.h"
 #include "process/result.h"
 #include "process/timer.h"

@@ -13,7 +13,7 @@ namespace reeve {
 
 class Lines {
  public:
-  // Reason for the default: control/API.md, agent.output carries at most 1 MiB of a line.
+  // Reason for the default: control/api/API.md, agent.output carries at most 1 MiB of a line.
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
 
   explicit Lines(size_t max_bytes = kMaxLineBytes) : max_bytes_(max_bytes) {}
@@ -45,7 +45,7 @@ class Lines {
     if (!partial_.empty() || skipping_) Deliver(on_line);
   }
 
-  // For a handover (orchestrator/saved_state.h): the line that is not whole yet.
+  // For a handover (orchestrator/handover/saved_state.h): the line that is not whole yet.
   static void Members(auto& self, auto& state) {
     state.Bytes("partial", self.partial_);
     state("skipping", self.skipping_);

@@ -36,7 +36,7 @@ class Loop {
   // Runs `work` on libuv's pool, then `done` on the loop. Both run, even when the loop is being destroyed.
   // Never spawn from here: a child's pdeathsig is bound to the thread that made it.
   // `loss` says whether something would be missing if the process became another binary in the middle of it
-  // (orchestrator/HANDOVER.md).
+  // (orchestrator/handover/HANDOVER.md).
   enum class Loss { kMatters, kHarmless };
   void Offload(std::function<void()> work, std::function<void()> done, Loss loss = Loss::kMatters);
   // Offloaded work whose loss matters and whose `done` has not run.

@@ -1,8 +1,8 @@
 // Error and Result<T>: errors as values.
 //
-// An Error carries a stable snake_case code, which the HTTP layer maps to a status (control/problem.h), and a
-// message that names the thing and the reason: "spawn agent-7: claude: no such file". A message may be shown
-// to a user as it is, so it never holds a secret.
+// An Error carries a stable snake_case code, which the HTTP layer maps to a status (control/http/problem.h),
+// and a message that names the thing and the reason: "spawn agent-7: claude: no such file". A message may be
+// shown to a user as it is, so it never holds a secret.
 #pragma once
 
 #include <string>

@@ -18,10 +18,10 @@ function(check_file path layer_index)
         endif()
       endforeach()
     endif()
-    foreach(rule "<uv\\.h>|^process/" "<sqlite3\\.h>|^orchestrator/store\\.cc$" "<rapidjson/|^orchestrator/json\\.cc$"
-                 "llhttp\\.h|^control/http_parser\\." "<curl/|^process/http_client\\.cc$" "<spdlog/|^process/log\\.cc$"
-                 "<toml\\+\\+/|^orchestrator/config_file\\.cc$" "<CLI/|^control/cli/command_line\\.cc$"
-                 "<n?curses|^control/cli/top_screen\\.cc$")
+    foreach(rule "<uv\\.h>|^process/" "<sqlite3\\.h>|^orchestrator/store/store\\.cc$" "<rapidjson/|^orchestrator/json/json\\.cc$"
+                 "llhttp\\.h|^control/http/http_parser\\." "<curl/|^process/http_client\\.cc$" "<spdlog/|^process/log\\.cc$"
+                 "<toml\\+\\+/|^orchestrator/config/config_file\\.cc$" "<CLI/|^control/cli/line/command_line\\.cc$"
+                 "<n?curses|^control/cli/top/top_screen\\.cc$")
       string(REPLACE "|" ";" rule "${rule}")
       list(GET rule 0 library)
       list(GET rule 1 home)
@@ -37,7 +37,6 @@ set(index 0)
 set(count 0)
 foreach(layer ${layers})
   file(GLOB_RECURSE sources ${ROOT}/${layer}/*.h ${ROOT}/${layer}/*.cc)
-  list(FILTER sources EXCLUDE REGEX "orchestrator/main\\.cc$")
   foreach(source ${sources})
     check_file(${source} ${index})
     math(EXPR count "${count} + 1")

@@ -1,5 +1,5 @@
-# Writes OUTPUT, a C++ source that holds each of FILES as an asset (control/assets.h).
-file(WRITE ${OUTPUT} "#include \"control/assets.h\"\n\nnamespace reeve {\n\n")
+# Writes OUTPUT, a C++ source that holds each of FILES as an asset (control/dashboard/assets.h).
+file(WRITE ${OUTPUT} "#include \"control/dashboard/assets.h\"\n\nnamespace reeve {\n\n")
 set(table "")
 set(index 0)
 foreach(path ${FILES})

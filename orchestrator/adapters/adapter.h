@@ -1,5 +1,5 @@
 // Adapter: how one kind of agent is driven. One file a kind; it turns what the agent says into events of the
-// vocabulary (control/API.md), and what reeve wants into what the agent understands.
+// vocabulary (control/api/API.md), and what reeve wants into what the agent understands.
 //
 // An adapter lives as long as one process of the agent: made before the spawn, destroyed after on_done, so
 // nothing of an earlier process can reach a later one. It decides nothing: it tells its AgentHost what it
@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 #include "process/child.h"
 #include "process/result.h"
 

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <utility>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 #include "process/result.h"
 
 namespace reeve {

@@ -4,8 +4,8 @@
 #include <csignal>
 
 #include "orchestrator/adapters/output_lines.h"
-#include "orchestrator/agent_spec.h"
-#include "orchestrator/saved_state.h"
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/handover/saved_state.h"
 
 namespace reeve {
 

@@ -1,6 +1,7 @@
 // Kind `jsonl`: a program that prints JSON objects, one a line. Those whose `type` is one of content become
-// events of that type, the rest of the object being `data`; any other line is agent.output (control/API.md).
-// With kind_options.turns it reports its own runs: run.started, run.completed, run.failed, run.cancelled.
+// events of that type, the rest of the object being `data`; any other line is agent.output
+// (control/api/API.md). With kind_options.turns it reports its own runs: run.started, run.completed,
+// run.failed, run.cancelled.
 #pragma once
 
 #include <memory>

@@ -1,12 +1,12 @@
 // The kinds there are. Adding one is a file beside this one and a line here.
 #include <algorithm>
 
-#include "orchestrator/adapters/acp.h"
+#include "orchestrator/adapters/acp/acp.h"
 #include "orchestrator/adapters/adapter.h"
-#include "orchestrator/adapters/claude.h"
-#include "orchestrator/adapters/codex.h"
+#include "orchestrator/adapters/claude/claude.h"
+#include "orchestrator/adapters/codex/codex.h"
 #include "orchestrator/adapters/jsonl.h"
-#include "orchestrator/adapters/opencode.h"
+#include "orchestrator/adapters/opencode/opencode.h"
 #include "orchestrator/adapters/process.h"
 
 namespace reeve {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 
 namespace reeve {
 

@@ -1,12 +1,12 @@
 // What tools are called, whichever agent has them: `bash` is Claude Code's Bash, codex's commandExecution,
-// ACP's kind execute. Rules of permissions and viewers see these names; control/API.md lists them.
+// ACP's kind execute. Rules of permissions and viewers see these names; control/api/API.md lists them.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 
 namespace reeve {
 

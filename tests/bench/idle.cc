@@ -15,7 +15,7 @@ namespace reeve::bench {
 namespace {
 
 constexpr int kViewers = 5000;
-constexpr int64_t kBeatSeconds = 15;  // control/API.md
+constexpr int64_t kBeatSeconds = 15;  // control/api/API.md
 
 double Mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 

@@ -10,9 +10,9 @@
 #include <memory>
 #include <string>
 
-#include "control/exports.h"
-#include "control/tokens.h"
-#include "orchestrator/store.h"
+#include "control/access/tokens.h"
+#include "control/streams/exports.h"
+#include "orchestrator/store/store.h"
 #include "orchestrator/town.h"
 #include "process/fd.h"
 #include "process/http_client.h"

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/adapters/claude.h"
-#include "orchestrator/json.h"
+#include "orchestrator/adapters/claude/claude.h"
+#include "orchestrator/json/json.h"
 #include "process/loop.h"
 #include "tests/support/recording_host.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "orchestrator/event.h"
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
+#include "orchestrator/log/event.h"
 
 namespace {
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "orchestrator/event_log.h"
+#include "orchestrator/log/event_log.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "tests/support/log_model.h"

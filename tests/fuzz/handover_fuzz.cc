@@ -4,12 +4,12 @@
 #include <string>
 #include <string_view>
 
-#include "orchestrator/adapters/acp.h"
-#include "orchestrator/adapters/claude.h"
-#include "orchestrator/adapters/codex.h"
+#include "orchestrator/adapters/acp/acp.h"
+#include "orchestrator/adapters/claude/claude.h"
+#include "orchestrator/adapters/codex/codex.h"
 #include "orchestrator/adapters/jsonl.h"
-#include "orchestrator/adapters/opencode_events.h"
-#include "orchestrator/saved_state.h"
+#include "orchestrator/adapters/opencode/opencode_events.h"
+#include "orchestrator/handover/saved_state.h"
 #include "process/loop.h"
 #include "tests/support/recording_host.h"
 

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "control/auth.h"
-#include "control/http_parser.h"
-#include "control/tokens.h"
+#include "control/access/auth.h"
+#include "control/access/tokens.h"
+#include "control/http/http_parser.h"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "orchestrator/adapters/opencode_events.h"
+#include "orchestrator/adapters/opencode/opencode_events.h"
 #include "process/loop.h"
 #include "tests/support/recording_host.h"
 

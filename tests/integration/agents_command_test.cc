@@ -1,4 +1,4 @@
-// `reeve agents …` and `reeve drain` (control/API.md): what they print, and how they exit.
+// `reeve agents …` and `reeve drain` (control/api/API.md): what they print, and how they exit.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// The agents' routes (control/API.md), against the real daemon.
+// The agents' routes (control/api/API.md), against the real daemon.
 #include <gtest/gtest.h>
 
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// `reeve approvals …` (control/API.md): what it lists, what it decides, and what it refuses to guess.
+// `reeve approvals …` (control/api/API.md): what it lists, what it decides, and what it refuses to guess.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
-// Approvals and elicitations (control/API.md), on a real daemon. The agent is `reeve replay` of a recording
-// in Claude Code's words, so that it asks when the test says so; what it is told back is in its transcript.
+// Approvals and elicitations (control/api/API.md), on a real daemon. The agent is `reeve replay` of a
+// recording in Claude Code's words, so that it asks when the test says so; what it is told back is in its
+// transcript.
 #include <gtest/gtest.h>
 #include <signal.h>
 

@@ -1,4 +1,4 @@
-// POST /agents/batch: control/API.md.
+// POST /agents/batch: control/api/API.md.
 #include <gtest/gtest.h>
 
 #include <string>

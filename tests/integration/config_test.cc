@@ -1,4 +1,4 @@
-// `reeve serve --config`, --check-config, HUP, POST /reload and POST /drain: orchestrator/CONFIG.md.
+// `reeve serve --config`, --check-config, HUP, POST /reload and POST /drain: orchestrator/config/CONFIG.md.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // A scripted day: messages with and without keys, at once and for later, approvals, changes, stops, agents
 // that come and go; and a daemon that is killed, or whose disk fails, at any moment of it. Whatever was
 // acknowledged is written down here, independently of the daemon, and held against what it has when all is
-// over (control/API.md: "A 2xx for a change means that it is on disk").
+// over (control/api/API.md: "A 2xx for a change means that it is on disk").
 #include <gtest/gtest.h>
 #include <signal.h>
 

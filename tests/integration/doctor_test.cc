@@ -1,4 +1,4 @@
-// `reeve doctor` and `reeve version` (control/API.md): what it finds, and that it changes nothing.
+// `reeve doctor` and `reeve version` (control/api/API.md): what it finds, and that it changes nothing.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// `reeve drain` (control/API.md): whom it waits for, and what could not finish. GET /drain, too.
+// `reeve drain` (control/api/API.md): whom it waits for, and what could not finish. GET /drain, too.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>

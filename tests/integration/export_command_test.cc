@@ -1,4 +1,4 @@
-// `reeve agents export` and `reeve export` (control/API.md): all of it, or told that it is not.
+// `reeve agents export` and `reeve export` (control/api/API.md): all of it, or told that it is not.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

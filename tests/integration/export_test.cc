@@ -1,4 +1,4 @@
-// GET /agents/{id}/export and the batch's export: control/API.md, "Export".
+// GET /agents/{id}/export and the batch's export: control/api/API.md, "Export".
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// How the command line finds the daemon and its token: control/API.md, "Command line".
+// How the command line finds the daemon and its token: control/api/API.md, "Command line".
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/data_folder.h"
+#include "orchestrator/store/data_folder.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 

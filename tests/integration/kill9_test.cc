@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "orchestrator/event.h"
+#include "orchestrator/log/event.h"
 #include "process/proc.h"
 #include "tests/support/daemon.h"
 

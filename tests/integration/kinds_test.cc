@@ -1,5 +1,5 @@
-// The kinds `process` and `jsonl` (control/API.md): what a program says becomes events, and nothing that only
-// the daemon knows can be forged.
+// The kinds `process` and `jsonl` (control/api/API.md): what a program says becomes events, and nothing that
+// only the daemon knows can be forged.
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>

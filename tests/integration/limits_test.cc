@@ -1,4 +1,4 @@
-// Silence, limits and idleness (control/API.md, "Limits"), with real programs that keep silent, spend too
+// Silence, limits and idleness (control/api/API.md, "Limits"), with real programs that keep silent, spend too
 // much or do not listen.
 #include <gtest/gtest.h>
 #include <sys/stat.h>

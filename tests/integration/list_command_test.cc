@@ -1,4 +1,4 @@
-// `reeve agents list` (control/API.md, "Command line"): its table, in what order, and how it keeps up.
+// `reeve agents list` (control/api/API.md, "Command line"): its table, in what order, and how it keeps up.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/store.h"
+#include "orchestrator/store/store.h"
 #include "tests/support/command.h"
 #include "tests/support/scripted_agent.h"
 

@@ -1,5 +1,5 @@
 // Messages that wait for their time, are taken back, sent twice with one key; and what is remembered of them
-// (control/API.md, "Messages").
+// (control/api/API.md, "Messages").
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 

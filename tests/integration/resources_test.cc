@@ -1,9 +1,9 @@
-// What the list of agents tells of their processes (control/API.md, "Agents").
+// What the list of agents tells of their processes (control/api/API.md, "Agents").
 #include <gtest/gtest.h>
 
 #include <string>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 #include "tests/support/daemon.h"
 
 namespace reeve {

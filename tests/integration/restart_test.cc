@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "orchestrator/inbox.h"
-#include "orchestrator/store.h"
+#include "orchestrator/agent/inbox.h"
+#include "orchestrator/store/store.h"
 #include "process/loop.h"
 #include "tests/support/daemon.h"
 

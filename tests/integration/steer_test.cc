@@ -1,5 +1,5 @@
-// Messages into a turn that runs (control/API.md, "Messages"). The agent is `reeve replay` of a recording in
-// Codex's words, so that it takes or refuses them when the test says so.
+// Messages into a turn that runs (control/api/API.md, "Messages"). The agent is `reeve replay` of a recording
+// in Codex's words, so that it takes or refuses them when the test says so.
 #include <gtest/gtest.h>
 
 #include <string>

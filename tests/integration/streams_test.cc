@@ -1,5 +1,5 @@
-// The live stream (control/API.md): where it starts, what it says between events, when it ends; and that what
-// arrives is, byte for byte, what the log's files hold.
+// The live stream (control/api/API.md): where it starts, what it says between events, when it ends; and that
+// what arrives is, byte for byte, what the log's files hold.
 #include <gtest/gtest.h>
 
 #include <csignal>

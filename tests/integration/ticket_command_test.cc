@@ -1,11 +1,11 @@
-// `reeve ticket` (control/API.md): a URL that opens a stream, once.
+// `reeve ticket` (control/api/API.md): a URL that opens a stream, once.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 

@@ -1,4 +1,4 @@
-// Stream tickets (control/API.md) over HTTP: each opens one stream, once, and nothing is learnt from a
+// Stream tickets (control/api/API.md) over HTTP: each opens one stream, once, and nothing is learnt from a
 // refusal.
 #include <gtest/gtest.h>
 #include <sys/stat.h>

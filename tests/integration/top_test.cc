@@ -1,5 +1,5 @@
-// `reeve top` (control/API.md, "Command line") as a person has it: on a real terminal, with a real daemon and
-// real children.
+// `reeve top` (control/api/API.md, "Command line") as a person has it: on a real terminal, with a real daemon
+// and real children.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "control/cli/text.h"
+#include "control/cli/show/text.h"
 #include "tests/support/command.h"
 #include "tests/support/scripted_agent.h"
 #include "tests/support/tmux.h"

@@ -1,5 +1,5 @@
-// How an upgrade is asked for, and what comes of one that cannot be (orchestrator/HANDOVER.md): the daemon
-// goes on and says why.
+// How an upgrade is asked for, and what comes of one that cannot be (orchestrator/handover/HANDOVER.md): the
+// daemon goes on and says why.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
-// `reeve agents wake` and `send`, and how agents are named (control/API.md, "Command line"): by id, title or
-// label, from cron and from within an agent.
+// `reeve agents wake` and `send`, and how agents are named (control/api/API.md, "Command line"): by id, title
+// or label, from cron and from within an agent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>

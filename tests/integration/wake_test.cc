@@ -1,5 +1,5 @@
-// What waits for an agent, what a stop leaves waiting, and what wakes it (control/API.md, "Messages"): where
-// two things meet.
+// What waits for an agent, what a stop leaves waiting, and what wakes it (control/api/API.md, "Messages"):
+// where two things meet.
 #include <gtest/gtest.h>
 #include <signal.h>
 

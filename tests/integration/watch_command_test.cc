@@ -1,4 +1,5 @@
-// `reeve agents watch` (control/API.md, "Command line"): how it exits, what it says, and what it outlives.
+// `reeve agents watch` (control/api/API.md, "Command line"): how it exits, what it says, and what it
+// outlives.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

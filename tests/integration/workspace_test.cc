@@ -1,5 +1,5 @@
-// Agents that work in clones of their own (orchestrator/WORKSPACES.md): the real git, and repositories that
-// are up to no good.
+// Agents that work in clones of their own (orchestrator/workspace/WORKSPACES.md): the real git, and
+// repositories that are up to no good.
 #include <arpa/inet.h>
 #include <glob.h>
 #include <gmock/gmock.h>

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/agent_spec.h"
-#include "orchestrator/store.h"
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/store/store.h"
 #include "process/clock.h"
 #include "process/http_client.h"
 #include "process/log.h"

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "control/http.h"
-#include "orchestrator/json.h"
+#include "control/http/http.h"
+#include "orchestrator/json/json.h"
 #include "process/fd.h"
 #include "tests/support/loop_fixture.h"
 

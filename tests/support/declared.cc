@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 #include "tests/support/command.h"
 
 namespace reeve {

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "orchestrator/adapters/adapter.h"
-#include "orchestrator/json.h"
-#include "orchestrator/saved_state.h"
+#include "orchestrator/handover/saved_state.h"
+#include "orchestrator/json/json.h"
 #include "tests/support/recording_host.h"
 
 namespace reeve {

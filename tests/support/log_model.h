@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/event_log.h"
+#include "orchestrator/log/event_log.h"
 #include "process/clock.h"
 
 namespace reeve {

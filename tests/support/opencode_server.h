@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/adapters/opencode_events.h"
-#include "orchestrator/json.h"
+#include "orchestrator/adapters/opencode/opencode_events.h"
+#include "orchestrator/json/json.h"
 #include "tests/support/test_server.h"
 
 namespace reeve {

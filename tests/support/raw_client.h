@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "control/http.h"
+#include "control/http/http.h"
 #include "process/fd.h"
 
 namespace reeve {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 #include "tests/support/recording_host.h"
 
 namespace reeve {

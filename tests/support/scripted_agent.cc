@@ -1,6 +1,6 @@
 #include "tests/support/scripted_agent.h"
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 
 namespace reeve {
 

@@ -4,7 +4,7 @@
 #include <set>
 #include <string_view>
 
-#include "orchestrator/json.h"
+#include "orchestrator/json/json.h"
 
 namespace reeve {
 

@@ -1,4 +1,4 @@
-// What must hold of the events of any adapter, whatever its agent says (control/API.md, "Events").
+// What must hold of the events of any adapter, whatever its agent says (control/api/API.md, "Events").
 #pragma once
 
 #include <string>

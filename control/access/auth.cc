@@ -1,0 +1,222 @@
+#include "control/access/auth.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/access/idempotency.h"
+#include "control/access/tokens.h"
+
+namespace reeve {
+
+namespace {
+
+// The host of a Host header without its port, IPv6 without brackets; empty if it is malformed.
+std::string_view HostName(std::string_view authority) {
+  std::string_view name = authority;
+  std::string_view port;
+  if (!authority.empty() && authority.front() == '[') {
+    size_t bracket = authority.find(']');
+    if (bracket == std::string_view::npos) return {};
+    name = authority.substr(1, bracket - 1);
+    port = authority.substr(bracket + 1);
+  } else if (size_t colon = authority.find(':'); colon != std::string_view::npos) {
+    name = authority.substr(0, colon);
+    port = authority.substr(colon);
+  }
+  if (!port.empty() && port.front() != ':') return {};
+  if (port.find_first_not_of("0123456789", 1) != std::string_view::npos) return {};
+  return name;
+}
+
+bool IsAddress(std::string_view name) {
+  unsigned char address[sizeof(in6_addr)];
+  std::string text(name);
+  return inet_pton(AF_INET, text.c_str(), address) == 1 || inet_pton(AF_INET6, text.c_str(), address) == 1;
+}
+
+// "example.com:443" of https is "example.com", as browsers write it.
+std::string_view WithoutDefaultPort(std::string_view authority, std::string_view port) {
+  bool ends = authority.size() > port.size() && authority.substr(authority.size() - port.size()) == port;
+  return ends ? authority.substr(0, authority.size() - port.size()) : authority;
+}
+
+// Whether a page of `origin` came from the very host and port that it now talks to. The scheme is not
+// compared: we cannot know what a TLS proxy before us spoke.
+bool IsOwnOrigin(std::string_view origin, std::string_view host) {
+  for (auto [scheme, port] : {std::pair{"http://", ":80"}, std::pair{"https://", ":443"}}) {
+    std::string_view prefix = scheme;
+    if (origin.substr(0, prefix.size()) != prefix) continue;
+    std::string_view authority = WithoutDefaultPort(origin.substr(prefix.size()), port);
+    return !authority.empty() && EqualsIgnoringCase(authority, WithoutDefaultPort(host, port));
+  }
+  return false;
+}
+
+bool IsProbe(const Request& request) {
+  return (request.method == "GET" || request.method == "HEAD") &&
+         (request.path == "/health" || request.path == "/ready");
+}
+
+size_t Count(const Request& request, std::string_view name) {
+  return static_cast<size_t>(std::count_if(request.headers.begin(), request.headers.end(),
+                                           [name](const auto& header) { return header.first == name; }));
+}
+
+// Whether the client speaks of a bearer token at all, and which; of several, none. A proxy's own Basic
+// credentials are no concern of ours.
+struct Bearer {
+  bool present = false;
+  std::string_view token;
+};
+Bearer BearerOf(const Request& request) {
+  constexpr std::string_view kScheme = "bearer";
+  Bearer bearer;
+  for (const auto& [name, value] : request.headers) {
+    std::string_view text = value;
+    if (name != "authorization" || !EqualsIgnoringCase(text.substr(0, text.find(' ')), kScheme)) continue;
+    text.remove_prefix(kScheme.size());
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    bearer.token = bearer.present ? std::string_view() : text;
+    bearer.present = true;
+  }
+  return bearer;
+}
+
+// The same for every reason: who guesses learns nothing.
+Response Unauthorized() {
+  Response response = Response::Problem({"unauthorized", {}});
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
+const char* ScopeName(Scope scope) {
+  switch (scope) {
+    case Scope::kView:
+      return "view";
+    case Scope::kOperate:
+      return "operate";
+    case Scope::kAdmin:
+      return "admin";
+  }
+  return "";
+}
+
+std::optional<Scope> Needed(Access access) {
+  switch (access) {
+    case Access::kOpen:
+      return std::nullopt;
+    case Access::kView:
+      return Scope::kView;
+    case Access::kOperate:
+      return Scope::kOperate;
+    case Access::kAdmin:
+      return Scope::kAdmin;
+  }
+  return Scope::kAdmin;
+}
+
+// What a preflight is told: https://fetch.spec.whatwg.org/#cors-preflight-fetch.
+Response AnswerOptions(bool cors) {
+  constexpr const char* kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+  Response response{204, {}, {}};
+  response.headers.emplace_back("Allow", kMethods);
+  if (!cors) return response;
+  response.headers.emplace_back("Access-Control-Allow-Methods", kMethods);
+  response.headers.emplace_back("Access-Control-Allow-Headers",
+                                "authorization, content-type, idempotency-key, last-event-id");
+  response.headers.emplace_back("Access-Control-Max-Age", "600");
+  return response;
+}
+
+}  // namespace
+
+Gate::Gate(const Tokens& tokens, Names names) : tokens_(tokens) { SetNames(std::move(names)); }
+
+void Gate::SetNames(Names names) {
+  names_ = std::move(names);
+  for (auto& origin : names_.origins) {
+    while (!origin.empty() && origin.back() == '/') origin.pop_back();  // as copied from an address bar
+  }
+}
+
+std::optional<Response> Gate::Check(Request& request, Access access) const {
+  if (IsProbe(request)) return std::nullopt;
+  if (auto error = CheckHost(request)) return Response::Problem(*error);
+  if (auto error = CheckOrigin(request)) return Response::Problem(*error);
+  if (request.method == "OPTIONS") return std::nullopt;  // a preflight carries no token
+
+  auto needed = Needed(access);
+  Bearer bearer = BearerOf(request);
+  if (bearer.present || needed) {
+    request.caller = tokens_.Find(bearer.token);
+    if (!request.caller) return Unauthorized();
+  }
+  if (needed && request.caller->scope < *needed) {
+    return Response::Problem({"forbidden", std::string("this needs a token of scope ") + ScopeName(*needed) +
+                                               "; yours has scope " + ScopeName(request.caller->scope)});
+  }
+  return std::nullopt;
+}
+
+// Against DNS rebinding: a page of evil.example whose name now points to us still says "Host: evil.example".
+std::optional<Error> Gate::CheckHost(const Request& request) const {
+  if (request.from_unix_socket) return std::nullopt;
+  std::string_view name = HostName(request.Header("host"));
+  if (IsAddress(name)) return std::nullopt;
+  if (!name.empty() && name.back() == '.') name.remove_suffix(1);
+  bool known = EqualsIgnoringCase(name, "localhost") ||
+               std::any_of(names_.hosts.begin(), names_.hosts.end(),
+                           [name](const std::string& host) { return EqualsIgnoringCase(host, name); });
+  if (known && !name.empty()) return std::nullopt;
+  return Error{"forbidden", "Host " + std::string(name) + " is not a name of this server; see allowed_hosts"};
+}
+
+// Browsers send it with everything but plain navigation; a page elsewhere cannot leave it out or forge it.
+std::optional<Error> Gate::CheckOrigin(const Request& request) const {
+  if (!request.HasHeader("origin")) return std::nullopt;
+  std::string_view origin = request.Header("origin");
+  if (Count(request, "origin") == 1 &&
+      (IsAllowedOrigin(origin) || IsOwnOrigin(origin, request.Header("host")))) {
+    return std::nullopt;
+  }
+  return Error{"forbidden",
+               "Origin " + std::string(origin) + " may not use this server; see allowed_origins"};
+}
+
+bool Gate::IsAllowedOrigin(std::string_view origin) const {
+  if (origin == "null") return false;  // sandboxed frames and files of anybody's
+  return std::any_of(names_.origins.begin(), names_.origins.end(),
+                     [origin](const std::string& allowed) { return EqualsIgnoringCase(allowed, origin); });
+}
+
+Headers Gate::CorsHeaders(const Request& request) const {
+  std::string_view origin = request.Header("origin");
+  if (origin.empty() || Count(request, "origin") != 1 || !IsAllowedOrigin(origin)) return {};
+  return {
+      {"Access-Control-Allow-Origin", std::string(origin)},
+      {"Access-Control-Allow-Credentials", "true"},  // EventSource({withCredentials}) sends the resume cookie
+      {"Access-Control-Expose-Headers", "X-Request-Id, Retry-After"},
+      {"Vary", "Origin"}};
+}
+
+Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency) {
+  return [&gate, &router, &idempotency](Request request, Reply reply) {
+    Headers cors = gate.CorsHeaders(request);
+    for (const auto& [name, value] : cors) reply.AddHeader(name, value);
+    Response refusal;
+    const Router::Route* route = router.Match(request, &refusal);
+    if (auto refused = gate.Check(request, route ? route->access : Access::kOpen)) {
+      return reply.Send(std::move(*refused));
+    }
+    if (request.method == "OPTIONS") return reply.Send(AnswerOptions(!cors.empty()));
+    if (!route) return reply.Send(std::move(refusal));
+    if (Idempotency::Concerns(request)) {
+      return idempotency.Handle(std::move(request), std::move(reply), route->handler);
+    }
+    route->handler(request, std::move(reply));
+  };
+}
+
+}  // namespace reeve

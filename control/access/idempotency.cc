@@ -1,0 +1,144 @@
+#include "control/access/idempotency.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "orchestrator/json/json.h"
+#include "orchestrator/store/store.h"
+#include "process/clock.h"
+#include "process/log.h"
+#include "tickets/digest.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr std::string_view kHeader = "idempotency-key";
+
+bool IsKey(std::string_view text) {
+  return !text.empty() && text.size() <= Idempotency::kMaxKeyBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+// Names the request: the same caller, doing the same thing, with the same key.
+std::string KeyOf(const Request& request) {
+  const std::string_view separator("\0", 1);
+  std::string text = std::to_string(request.caller ? request.caller->token : 0);
+  for (std::string_view part : {std::string_view(request.method), std::string_view(request.path)})
+    text.append(separator).append(part);
+  for (const auto& [name, value] : request.query)
+    text.append(separator).append(name).append("=").append(value);
+  return ToHex(Sha256(text.append(separator).append(request.Header(kHeader))));
+}
+
+std::string ToJson(const Response& response) {
+  JsonObject headers;
+  for (const auto& [name, value] : response.headers) headers.Set(name, value);
+  return JsonObject()
+      .Set("status", response.status)
+      .SetRaw("headers", headers.Take())
+      .Set("body", response.body)
+      .Take();
+}
+
+Response FromJson(const std::string& text) {
+  auto json = JsonDocument::Parse(text);
+  if (!json) return Response::Problem({"store_failed", "the answer on disk: " + json.error().message});
+  Response response;
+  response.status = static_cast<int>((*json)["status"].AsInt().value_or(500));
+  for (const auto& [name, value] : (*json)["headers"].Members())
+    response.headers.emplace_back(name, value.StringOr(""));
+  response.headers.emplace_back("Idempotent-Replayed", "true");
+  response.body = (*json)["body"].StringOr("");
+  return response;
+}
+
+}  // namespace
+
+// Stands between the handler and the client: what the handler says is kept before the client has it.
+class Idempotency::UnderWay final : public Reply::Sink {
+ public:
+  UnderWay(Idempotency& owner, std::string key, std::string body, Reply reply)
+      : owner_(owner), key_(std::move(key)), body_(std::move(body)), reply_(std::move(reply)) {}
+
+  void Answer(Response response) override {
+    if (response.status < 200 || response.status > 299) return Finish(response);
+    AnswerRecord record{key_, body_, ToJson(response), owner_.clock_.WallMs()};
+    owner_.store_.PutAnswer(std::move(record), [this, response](const Status& status) {
+      // It was done all the same.
+      if (!status) log::Warning("an answer is not kept: {}", status.error().message);
+      Finish(response);
+    });
+  }
+  // A stream is not kept.
+  std::unique_ptr<Watch> TakeSocket() override {
+    auto self = Leave();
+    return reply_.TakeSocket();
+  }
+
+  [[nodiscard]] const std::string& body() const { return body_; }
+  void Finish(Response response) {
+    auto self = Leave();
+    reply_.Send(std::move(response));
+  }
+
+ private:
+  std::shared_ptr<UnderWay> Leave() {
+    auto found = owner_.under_way_.find(key_);
+    auto self = found->second;
+    owner_.under_way_.erase(found);
+    return self;
+  }
+
+  Idempotency& owner_;
+  const std::string key_;
+  const std::string body_;  // its digest
+  Reply reply_;
+};
+
+Idempotency::Idempotency(const Clock& clock, Store& store) : clock_(clock), store_(store) {}
+Idempotency::~Idempotency() = default;
+
+bool Idempotency::Concerns(const Request& request) {
+  constexpr std::string_view kTickets = "/stream-ticket";
+  const bool changes = request.method == "POST" || request.method == "PUT" || request.method == "PATCH" ||
+                       request.method == "DELETE";
+  const std::string_view path = request.path;
+  const bool ticket =
+      path.size() >= kTickets.size() && path.substr(path.size() - kTickets.size()) == kTickets;
+  return changes && !ticket && request.HasHeader(kHeader);
+}
+
+void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
+  if (!IsKey(request.Header(kHeader))) {
+    return reply.Send(Response::Problem(
+        {"invalid_request", "Idempotency-Key: 1 to 255 visible ASCII characters, no spaces"}));
+  }
+  request.key = KeyOf(request);
+  std::string body = ToHex(Sha256(request.body));
+  if (under_way_.count(request.key) != 0) {
+    return reply.Send(
+        Response::Problem({"request_under_way", "a request with this Idempotency-Key is under way"}));
+  }
+  if (under_way_.size() >= kMaxUnderWay) {
+    return reply.Send(Response::Problem({"too_many_requests", "too many requests with an Idempotency-Key"}));
+  }
+  auto under_way = std::make_shared<UnderWay>(*this, request.key, std::move(body), std::move(reply));
+  under_way_.emplace(request.key, under_way);
+  const std::string key = request.key;
+  auto look = [this, under_way, &handler,
+               request = std::move(request)](const Result<std::optional<AnswerRecord>>& found) {
+    if (!found) return under_way->Finish(Response::Problem(found.error()));
+    if (!*found || (*found)->made_ms <= clock_.WallMs() - Store::kAnswerMs) {
+      return handler(request, Reply(under_way));
+    }
+    if ((*found)->request != under_way->body()) {
+      return under_way->Finish(
+          Response::Problem({"key_reused", "this Idempotency-Key came with another body before"}));
+    }
+    under_way->Finish(FromJson((*found)->answer));
+  };
+  store_.FindAnswer(key, std::move(look));
+}
+
+}  // namespace reeve

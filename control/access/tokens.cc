@@ -1,0 +1,201 @@
+#include "control/access/tokens.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "process/fd.h"
+#include "process/log.h"
+#include "process/random.h"
+#include "tickets/digest.h"
+
+namespace reeve {
+
+namespace {
+
+using Hash = Digest;
+
+Error Invalid(const std::string& where, const std::string& reason) {
+  return {"invalid_request", where + ": " + reason};
+}
+
+std::vector<std::string_view> Words(std::string_view line) {
+  constexpr std::string_view kSpaces = " \t\r";
+  std::vector<std::string_view> words;
+  for (size_t at = line.find_first_not_of(kSpaces); at != std::string_view::npos;) {
+    size_t end = std::min(line.find_first_of(kSpaces, at), line.size());
+    words.push_back(line.substr(at, end - at));
+    at = line.find_first_not_of(kSpaces, end);
+  }
+  return words;
+}
+
+std::optional<Scope> ParseScope(std::string_view word) {
+  if (word == "view") return Scope::kView;
+  if (word == "operate") return Scope::kOperate;
+  if (word == "admin") return Scope::kAdmin;
+  return std::nullopt;
+}
+
+Result<std::string> ReadAll(const std::string& path) {
+  const std::string what = "token file " + path;
+  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO must not hold the daemon up
+  struct stat status {};
+  if (!file.valid() || fstat(file.get(), &status) != 0) return OsError(what, errno);
+  if (!S_ISREG(status.st_mode)) return Invalid(what, "not a regular file");
+  if ((status.st_mode & (S_IRGRP | S_IROTH)) != 0) {
+    log::Warning("{} can be read by other users: chmod 600 it", what);
+  }
+  std::string text(Tokens::kMaxFileBytes + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    ssize_t got = read(file.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return OsError(what, errno);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > Tokens::kMaxFileBytes)
+    return Invalid(what, "larger than " + std::to_string(Tokens::kMaxFileBytes) + " bytes");
+  text.resize(size);
+  return text;
+}
+
+// A new token in a new file, which is there whole or not at all. An existing one is left alone.
+Status MakeFile(const std::string& path) {
+  if (access(path.c_str(), F_OK) == 0) return {};
+  const std::string what = "make token file " + path;
+  const std::string draft = path + ".new-" + RandomHex(4);
+  const std::string text = RandomHex(32) + '\n';
+  Fd file(open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file.valid()) return OsError(what, errno);
+  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      fsync(file.get()) != 0 || rename(draft.c_str(), path.c_str()) != 0) {
+    int reason = errno;
+    unlink(draft.c_str());
+    return OsError(what, reason);
+  }
+  return {};
+}
+
+}  // namespace
+
+uint64_t Tokens::Token::id() const {
+  uint64_t id = 0;
+  std::memcpy(&id, hash.data(), sizeof id);
+  return std::max<uint64_t>(id, 1);  // 0 is nobody
+}
+
+Result<Tokens> Tokens::Load(const Source& source) {
+  Tokens loaded;
+  if (source.file.empty() && !source.variable.empty()) {
+    auto token = MakeToken(source.variable, Scope::kAdmin, "REEVE_TOKEN");
+    if (!token.ok()) return token.error();
+    loaded.tokens_.push_back(*token);
+    return loaded;
+  }
+  loaded.path_ = source.file;
+  if (source.file.empty()) {
+    loaded.configured_ = false;
+    loaded.path_ = source.folder + "/token";
+    if (auto made = MakeFile(loaded.path_); !made.ok()) return made.error();
+  }
+  auto tokens = ReadFile(loaded.path_);
+  if (!tokens.ok()) return tokens.error();
+  loaded.tokens_ = std::move(*tokens);
+  return loaded;
+}
+
+Result<std::vector<uint64_t>> Tokens::Reload() {
+  std::vector<uint64_t> gone;
+  if (path_.empty()) return gone;
+  auto tokens = ReadFile(path_);
+  if (!tokens.ok()) return tokens.error();
+  for (const Token& old : tokens_) {
+    bool stays = std::any_of(tokens->begin(), tokens->end(), [&old](const Token& token) {
+      return token.hash == old.hash && token.scope >= old.scope;
+    });
+    if (!stays) gone.push_back(old.id());
+  }
+  tokens_ = std::move(*tokens);
+  return gone;
+}
+
+std::optional<Request::Caller> Tokens::Find(std::string_view presented) const {
+  Hash hash = Sha256(presented);
+  const Token* found = nullptr;
+  for (const Token& token : tokens_) {
+    if (CRYPTO_memcmp(token.hash.data(), hash.data(), hash.size()) == 0) found = &token;
+  }
+  auto own = agents_.find(hash);
+  if (!found && own != agents_.end()) found = &own->second;
+  if (!found) return std::nullopt;
+  return Request::Caller{found->scope, found->id(), found->agent};
+}
+
+void Tokens::Grant(const std::string& agent, std::string_view token, Scope scope) {
+  (void)Revoke(agent);
+  const Token own{Sha256(token), scope, agent};
+  agents_.insert_or_assign(own.hash, own);
+  hash_of_agent_[agent] = own.hash;
+}
+
+std::optional<uint64_t> Tokens::Revoke(const std::string& agent) {
+  auto known = hash_of_agent_.find(agent);
+  if (known == hash_of_agent_.end()) return std::nullopt;
+  std::optional<uint64_t> gone;
+  if (auto token = agents_.find(known->second); token != agents_.end()) {
+    gone = token->second.id();
+    agents_.erase(token);
+  }
+  hash_of_agent_.erase(known);
+  return gone;
+}
+
+Result<std::vector<Tokens::Token>> Tokens::ReadFile(const std::string& path) {
+  auto text = ReadAll(path);
+  if (!text.ok()) return text.error();
+  return Parse(*text, path);
+}
+
+Result<std::vector<Tokens::Token>> Tokens::Parse(std::string_view text, const std::string& path) {
+  std::vector<Token> tokens;
+  for (int number = 1; !text.empty(); ++number) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    auto words = Words(line);
+    if (words.empty() || words.front().front() == '#') continue;
+    std::string where = "token file " + path + " line " + std::to_string(number);
+    std::optional<Scope> scope = words.size() == 2 ? ParseScope(words[0]) : Scope::kAdmin;
+    if (words.size() > 2 || !scope)
+      return Invalid(where, "expected a token, or view, operate or admin and a token");
+    auto token = MakeToken(words.back(), *scope, where);
+    if (!token.ok()) return token.error();
+    bool repeated = std::any_of(tokens.begin(), tokens.end(),
+                                [&token](const Token& other) { return other.hash == token->hash; });
+    if (repeated) return Invalid(where, "the token of an earlier line again");
+    tokens.push_back(*token);
+  }
+  if (tokens.empty()) return Invalid("token file " + path, "there is no token in it");
+  return tokens;
+}
+
+Result<Tokens::Token> Tokens::MakeToken(std::string_view text, Scope scope, const std::string& where) {
+  if (text.size() < kMinLength) {
+    return Invalid(where, "a token has at least " + std::to_string(kMinLength) + " characters");
+  }
+  // Anything else could not stand in an Authorization header.
+  if (!std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
+    return Invalid(where, "a token is of printable ASCII characters without spaces");
+  }
+  return Token{Sha256(text), scope, {}};
+}
+
+}  // namespace reeve

@@ -1,0 +1,61 @@
+#include "control/api/api.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace reeve {
+
+Result<Agent*> FindAgent(const ApiContext& api, const Request& request) {
+  const std::string& id = request.params.at(0);
+  if (Agent* agent = api.town.Find(id)) return agent;
+  if (!IsAgentId(id)) return Error{"agent_not_found", "there is no agent of that name"};
+  return Error{"agent_not_found", "there is no agent " + id};
+}
+
+Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request) {
+  auto agent = FindAgent(api, request);
+  if (agent && (*agent)->deleted())
+    return Error{"agent_deleted", "agent " + (*agent)->id() + " has been deleted"};
+  return agent;
+}
+
+Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed,
+                              const std::vector<std::string_view>& later) {
+  auto json =
+      JsonDocument::Parse(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
+  if (!json) return json.error();
+  if (!json->root().Is(JsonType::kObject)) return Error{"invalid_request", "the body is not a JSON object"};
+  for (const auto& [key, value] : json->root().Members()) {
+    if (std::find(allowed.begin(), allowed.end(), key) != allowed.end()) continue;
+    const bool known = std::find(later.begin(), later.end(), key) != later.end();
+    return Error{"invalid_request", known ? std::string(key) + ": not supported in this version"
+                                          : "unknown field " + std::string(key.substr(0, 64))};
+  }
+  return json;
+}
+
+Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_t otherwise, int64_t least,
+                           int64_t most) {
+  auto text = request.Query(name);
+  if (!text) return otherwise;
+  int64_t number = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || end != text->data() + text->size() || number < least || number > most) {
+    return Error{"invalid_request", std::string(name) + ": a whole number from " + std::to_string(least) +
+                                        " to " + std::to_string(most)};
+  }
+  return number;
+}
+
+Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text) {
+  if (!text || text->empty()) return std::optional<Cursor>();
+  auto cursor = Cursor::Parse(*text);
+  if (!cursor) return Error{"invalid_request", std::string(name) + ": a cursor is <epoch>-<seq>, or 0"};
+  return cursor;
+}
+
+void Answer(Reply& reply, const Status& status, const std::function<Response()>& response) {
+  reply.Send(status ? response() : Response::Problem(status.error()));
+}
+
+}  // namespace reeve

@@ -1,0 +1,352 @@
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "control/api/api.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kMaxPage = 1'000;
+constexpr int64_t kMaxGraceMs = 600'000;
+
+// A Reply in a callback that std::function may copy.
+std::shared_ptr<Reply> Shared(Reply reply) { return std::make_shared<Reply>(std::move(reply)); }
+
+// The labels asked for, each "key:value"; the agents listed have them all.
+Result<std::vector<std::pair<std::string, std::string_view>>> ReadLabels(const Request& request) {
+  std::vector<std::pair<std::string, std::string_view>> labels;
+  for (const auto& [parameter, value] : request.query) {
+    if (parameter != "label") continue;
+    const size_t colon = value.find(':');
+    if (colon == std::string::npos) return Error{"invalid_request", "label: key:value"};
+    labels.emplace_back(value.substr(0, colon), std::string_view(value).substr(colon + 1));
+  }
+  return labels;
+}
+
+// With what its process takes at present, while it has one.
+std::string JsonWithResources(const Agent& agent) {
+  std::string json = agent.ToJson();
+  if (const std::string resources = agent.ResourcesJson(); !resources.empty()) {
+    json.back() = ',';
+    json += "\"resources\":" + resources + "}";
+  }
+  return json;
+}
+
+void List(ApiContext& api, const Request& request, Reply reply) {
+  auto limit = ReadNumber(request, "limit", 100, 1, kMaxPage);
+  if (!limit) return reply.Send(Response::Problem(limit.error()));
+  const auto state_name = request.Query("state");
+  const auto state = ParseAgentState(state_name.value_or(""));
+  if (state_name && !state) {
+    return reply.Send(Response::Problem({"invalid_request", "state: not a state of an agent"}));
+  }
+  const auto labels = ReadLabels(request);
+  if (!labels) return reply.Send(Response::Problem(labels.error()));
+  const auto title = request.Query("title");
+  const auto resources = request.Query("resources").value_or("false");
+  if (resources != "true" && resources != "false") {
+    return reply.Send(Response::Problem({"invalid_request", "resources: true or false"}));
+  }
+  const std::string after(request.Query("page_token").value_or(""));
+  JsonArray found;
+  std::string next;
+  int64_t count = 0;
+  std::string last;
+  for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
+    const Agent& agent = *at->second;
+    if (agent.deleted() || (state && *state != agent.state())) continue;
+    if (title && agent.spec().title != *title) continue;
+    const auto has = [&agent](const auto& label) {
+      const auto its = agent.spec().labels.find(label.first);
+      return its != agent.spec().labels.end() && its->second == label.second;
+    };
+    if (!std::all_of(labels->begin(), labels->end(), has)) continue;
+    if (count++ == *limit) {
+      next = last;
+      break;
+    }
+    last = agent.id();
+    found.AddRaw(resources == "true" ? JsonWithResources(agent) : agent.ToJson());
+  }
+  JsonObject page;
+  page.SetRaw("agents", found.Take());
+  if (!next.empty()) page.Set("next_page_token", next);
+  reply.Send(Response::Json(200, page.Take()));
+}
+
+void Create(ApiContext& api, const Request& request, Reply reply) {
+  auto json = JsonDocument::Parse(request.body);
+  if (!json) return reply.Send(Response::Problem(json.error()));
+  auto spec = AgentSpec::FromJson(json->root());
+  if (!spec) return reply.Send(Response::Problem(spec.error()));
+  if (!request.key.empty() && !(*json)["id"]) spec->id = spec->kind + "-" + request.key.substr(0, 10);
+  const std::string id = spec->id;
+  auto shared = Shared(std::move(reply));
+  auto created = api.town.Create(std::move(*spec), request.key, [&api, shared, id](const Status& status) {
+    Answer(*shared, status, [&api, &id] {
+      const Agent* agent = api.town.Find(id);
+      Response response = Response::Json(201, agent ? agent->ToJson() : "{}");
+      response.headers.emplace_back("Location", api.base_path + "/agents/" + id);
+      return response;
+    });
+  });
+  if (!created) shared->Send(Response::Problem(created.error()));
+}
+
+void Get(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  reply.Send(Response::Json(200, JsonWithResources(**agent)));
+}
+
+void Delete(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  const auto purge = request.Query("purge").value_or("false");
+  if (purge != "true" && purge != "false") {
+    return reply.Send(Response::Problem({"invalid_request", "purge: true or false"}));
+  }
+  const bool had_process = (*agent)->has_process();
+  auto shared = Shared(std::move(reply));
+  Status accepted =
+      api.town.Delete(request.params[0], purge == "true", [shared, had_process](const Status& status) {
+        Answer(*shared, status, [had_process] { return Response{had_process ? 202 : 204, {}, ""}; });
+      });
+  if (!accepted) shared->Send(Response::Problem(accepted.error()));
+}
+
+// What only an admin may change: what an agent may do, and what runs in it.
+bool IsForAdmins(std::string_view field) {
+  return field == "permissions" || field == "limits" || field == "env";
+}
+
+void Patch(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto body = ReadBody(request, Town::kChangeable);
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  for (const JsonValue::Member& member : body->root().Members()) {
+    if (!IsForAdmins(member.key) || (request.caller && request.caller->scope == Scope::kAdmin)) continue;
+    return reply.Send(Response::Problem(
+        {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"}));
+  }
+  auto shared = Shared(std::move(reply));
+  auto waits = std::make_shared<bool>(false);
+  auto updated = api.town.Update(**agent, body->root(),
+                                 [&api, shared, waits, id = (*agent)->id()](const Status& status) {
+                                   Answer(*shared, status, [&api, &waits, &id] {
+                                     const Agent* there = api.town.Find(id);
+                                     std::string json = there ? there->ToJson() : "{}";
+                                     if (*waits)
+                                       json.replace(json.size() - 1, 1, R"(,"applies":"next_start"})");
+                                     return Response::Json(200, std::move(json));
+                                   });
+                                 });
+  if (!updated) return shared->Send(Response::Problem(updated.error()));
+  *waits = *updated;
+}
+
+// start, stop, restart: 202 with the agent once the wish is on disk.
+using Command = std::function<Status(Agent&, int64_t grace_ms, Agent::Done done)>;
+
+Handler CommandHandler(ApiContext& api, Command command) {
+  return [&api, command = std::move(command)](const Request& request, Reply reply) {
+    auto agent = FindLiveAgent(api, request);
+    if (!agent) return reply.Send(Response::Problem(agent.error()));
+    auto body = ReadBody(request, {"grace_ms"});
+    if (!body) return reply.Send(Response::Problem(body.error()));
+    const JsonValue grace = (*body)["grace_ms"];
+    const int64_t grace_ms = grace.AsInt().value_or(grace ? -1 : Agent::kDefaultGraceMs);
+    if (grace_ms < 0 || grace_ms > kMaxGraceMs) {
+      return reply.Send(Response::Problem(
+          {"invalid_request", "grace_ms: a whole number from 0 to " + std::to_string(kMaxGraceMs)}));
+    }
+    auto shared = Shared(std::move(reply));
+    Status accepted = command(**agent, grace_ms, [&api, shared, id = (*agent)->id()](const Status& status) {
+      Answer(*shared, status, [&api, &id] {
+        const Agent* there = api.town.Find(id);
+        return Response::Json(202, there ? there->ToJson() : "{}");
+      });
+    });
+    if (!accepted) shared->Send(Response::Problem(accepted.error()));
+  };
+}
+
+void Interrupt(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  Answer(reply, (*agent)->Interrupt(), [&agent] { return Response::Json(202, (*agent)->ToJson()); });
+}
+
+void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
+  if (request.Query("state").value_or("pending") != "pending") {
+    return reply.Send(Response::Problem({"invalid_request", "state: pending"}));
+  }
+  const auto of_agent = request.Query("agent");
+  if (of_agent && !api.town.Find(std::string(*of_agent))) {
+    return reply.Send(
+        Response::Problem({"agent_not_found", "there is no agent " + std::string(of_agent->substr(0, 64))}));
+  }
+  const auto of_id = request.Query("id");
+  std::multimap<int64_t, std::string> oldest_first;
+  JsonArray resolved;
+  for (const auto& [id, agent] : api.town.agents()) {
+    if (of_agent && id != *of_agent) continue;
+    const ResolvedApproval* before = of_id ? agent->approvals().FindResolved(std::string(*of_id)) : nullptr;
+    if (before) {
+      resolved.AddRaw(JsonObject()
+                          .Set("id", before->id)
+                          .Set("agent", id)
+                          .Set("decision", before->decision)
+                          .Set("by", before->by)
+                          .Take());
+    }
+    for (const PendingApproval& approval : agent->approvals().pending()) {
+      if (of_id && approval.request.id != *of_id) continue;
+      std::string json = approval.ToJson();
+      json.back() = ',';
+      json += JsonObject().Set("agent", id).Set("run", approval.run).Take().substr(1);
+      oldest_first.emplace(approval.requested_at_ms, std::move(json));
+    }
+  }
+  JsonArray approvals;
+  for (const auto& [at, json] : oldest_first) approvals.AddRaw(json);
+  JsonObject answer;
+  answer.SetRaw("approvals", approvals.Take());
+  if (of_id) answer.SetRaw("resolved", resolved.Take());
+  reply.Send(Response::Json(200, answer.Take()));
+}
+
+// What an agent asks a person, it may not answer itself.
+Result<Agent*> FindAskingAgent(const ApiContext& api, const Request& request) {
+  auto agent = FindLiveAgent(api, request);
+  if (agent && request.caller && request.caller->agent == (*agent)->id())
+    return Error{"forbidden", "agent " + (*agent)->id() + " may not answer what it asks itself"};
+  return agent;
+}
+
+void Decide(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAskingAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto body = ReadBody(request, {"decision", "reason", "input"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  auto decision = ParseDecision((*body)["decision"].StringOr(""));
+  if (!decision) {
+    return reply.Send(Response::Problem({"invalid_request", "decision: allow_once, allow_always or deny"}));
+  }
+  const JsonValue reason = (*body)["reason"];
+  if (reason && !reason.AsString())
+    return reply.Send(Response::Problem({"invalid_request", "reason: a string"}));
+  const JsonValue input = (*body)["input"];
+  if (input && (!input.Is(JsonType::kObject) || *decision == Decision::kDeny)) {
+    return reply.Send(Response::Problem({"invalid_request", "input: an object, of what is allowed"}));
+  }
+  auto shared = Shared(std::move(reply));
+  Status decided = (*agent)->Decide(
+      request.params[1], *decision, std::string(reason.StringOr("")), input ? input.Raw() : std::string(),
+      [shared, id = request.params[1], decision = *decision](const Status& on_disk) {
+        Answer(*shared, on_disk, [&id, decision] {
+          return Response::Json(
+              200, JsonObject().Set("id", id).Set("decision", NameOf(decision)).Set("by", "person").Take());
+        });
+      });
+  if (!decided) shared->Send(Response::Problem(decided.error()));
+}
+
+void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAskingAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto body = ReadBody(request, {"action", "content"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  using Action = ElicitationAnswer::Action;
+  auto action = ParseAction((*body)["action"].StringOr(""));
+  if (!action) {
+    return reply.Send(Response::Problem({"invalid_request", "action: accept, decline or cancel"}));
+  }
+  const JsonValue content = (*body)["content"];
+  if (content.Is(JsonType::kObject) != (*action == Action::kAccept)) {
+    return reply.Send(Response::Problem({"invalid_request", "content: an object, with accept only"}));
+  }
+  Status answered =
+      (*agent)->Answer(request.params[1], {*action, *action == Action::kAccept ? content.Raw() : ""});
+  Answer(reply, answered, [&request, &action] {
+    return Response::Json(
+        200,
+        JsonObject().Set("id", request.params[1]).Set("action", NameOf(*action)).Set("by", "person").Take());
+  });
+}
+
+void ListModels(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto shared = Shared(std::move(reply));
+  (*agent)->ListModels([shared](const Result<std::string>& models) {
+    shared->Send(models ? Response::Json(200, *models) : Response::Problem(models.error()));
+  });
+}
+
+// At most two files of Transcript::kMaxFileBytes, from the page cache: milliseconds.
+void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  const std::vector<std::string> files = (*agent)->TranscriptFiles();
+  if (files.empty()) {
+    return reply.Send(
+        Response::Problem({"transcript_not_found",
+                           "agent " + (*agent)->id() + ": nothing was recorded; \"record\": true does"}));
+  }
+  Response response{200, {{"Content-Type", "application/x-ndjson"}}, ""};
+  for (const std::string& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    response.body.append(std::istreambuf_iterator<char>(in), {});
+  }
+  reply.Send(std::move(response));
+}
+
+void ListKinds(ApiContext& api, const Request&, Reply reply) {
+  auto shared = Shared(std::move(reply));
+  api.kinds.Describe([shared](std::string json) { shared->Send(Response::Json(200, std::move(json))); });
+}
+
+}  // namespace
+
+void AddAgentRoutes(Router& router, ApiContext& api) {
+  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
+    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
+  };
+  router.Add("GET", "/agents", Access::kView, with(List));
+  router.Add("POST", "/agents", Access::kAdmin, with(Create));
+  router.Add("GET", "/agents/{id}", Access::kView, with(Get));
+  router.Add("GET", "/agents/{id}/status", Access::kView, with(Get));
+  router.Add("PATCH", "/agents/{id}", Access::kOperate, with(Patch));
+  router.Add("DELETE", "/agents/{id}", Access::kAdmin, with(Delete));
+  router.Add("POST", "/agents/{id}/start", Access::kOperate,
+             CommandHandler(api, [&api](Agent& agent, int64_t, Agent::Done done) -> Status {
+               if (api.town.draining()) return Error{"draining", "the daemon is shutting down"};
+               return agent.Start(std::move(done));
+             }));
+  router.Add("POST", "/agents/{id}/stop", Access::kOperate,
+             CommandHandler(api, [](Agent& agent, int64_t grace_ms, Agent::Done done) {
+               return agent.Stop(grace_ms, std::move(done));
+             }));
+  router.Add("POST", "/agents/{id}/restart", Access::kOperate,
+             CommandHandler(api, [&api](Agent& agent, int64_t grace_ms, Agent::Done done) -> Status {
+               if (api.town.draining()) return Error{"draining", "the daemon is shutting down"};
+               return agent.Restart(grace_ms, std::move(done));
+             }));
+  router.Add("POST", "/agents/{id}/interrupt", Access::kOperate, with(Interrupt));
+  router.Add("GET", "/agents/{id}/transcript", Access::kOperate, with(GetTranscript));
+  router.Add("GET", "/kinds", Access::kView, with(ListKinds));
+  router.Add("GET", "/approvals", Access::kView, with(ListApprovals));
+  router.Add("POST", "/agents/{id}/approvals/{approval}", Access::kOperate, with(Decide));
+  router.Add("POST", "/agents/{id}/elicitations/{elicitation}", Access::kOperate, with(AnswerElicitation));
+  router.Add("GET", "/agents/{id}/models", Access::kView, with(ListModels));
+}
+
+}  // namespace reeve

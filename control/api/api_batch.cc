@@ -1,0 +1,133 @@
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "control/api/api.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kMaxIds = 1'000;
+
+// One command given to several agents: what became of each, in the order of asking. Kept by the callbacks it
+// waits for; answers when the last has come.
+class Batch {
+ public:
+  Batch(ApiContext& api, std::vector<std::string> ids, Reply reply)
+      : api_(api), ids_(std::move(ids)), ends_(ids_.size()), waits_(ids_.size()), reply_(std::move(reply)) {}
+
+  using Command = std::function<Status(Agent&, Agent::Done done)>;
+  static void Run(const std::shared_ptr<Batch>& batch, const Command& command) {
+    for (size_t i = 0; i < batch->ids_.size(); ++i) {
+      auto done = [batch, i](Status status) { batch->End(i, std::move(status)); };
+      Agent* agent = batch->api_.town.Find(batch->ids_[i]);
+      Status accepted;
+      if (!agent) {
+        accepted = Error{"agent_not_found", "there is no agent " + batch->ids_[i]};
+      } else if (agent->deleted()) {
+        accepted = Error{"agent_deleted", "agent " + batch->ids_[i] + " has been deleted"};
+      } else {
+        accepted = command(*agent, done);
+      }
+      if (!accepted) done(std::move(accepted));
+    }
+  }
+
+ private:
+  void End(size_t i, Status status) {
+    ends_[i] = std::move(status);
+    if (--waits_ == 0) Tell();
+  }
+
+  void Tell() {
+    JsonArray done;
+    JsonArray failed;
+    for (size_t i = 0; i < ids_.size(); ++i) {
+      JsonObject one;
+      one.Set("id", ids_[i]);
+      if (!ends_[i]) {
+        failed.AddRaw(one.Set("code", ends_[i].error().code).Set("detail", ends_[i].error().message).Take());
+        continue;
+      }
+      done.AddRaw(one.Take());
+    }
+    reply_.Send(
+        Response::Json(200, JsonObject().SetRaw("done", done.Take()).SetRaw("failed", failed.Take()).Take()));
+  }
+
+  ApiContext& api_;
+  const std::vector<std::string> ids_;
+  std::vector<Status> ends_;
+  size_t waits_;
+  Reply reply_;
+};
+
+// Each once, in order. Error: they are not ids, or too many.
+Result<std::vector<std::string>> ReadIds(const JsonValue& list) {
+  const Error wrong{"invalid_request", "ids: an array of 1 to " + std::to_string(kMaxIds) + " agents' ids"};
+  if (!list.Is(JsonType::kArray) || list.size() == 0 || list.size() > kMaxIds) return wrong;
+  std::vector<std::string> ids;
+  for (const JsonValue& element : list.Elements()) {
+    const auto id = element.AsString();
+    if (!id || !IsAgentId(std::string(*id))) return wrong;
+    if (std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.emplace_back(*id);
+  }
+  return ids;
+}
+
+void Download(ApiContext& api, const Request& request, Reply reply, std::vector<std::string> ids) {
+  const Status opened = api.exports.Open(reply, std::move(ids), api.cors(request), request.id,
+                                         request.caller ? request.caller->token : 0);
+  if (!opened) reply.Send(Response::Problem(opened.error()));
+}
+
+void Export(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindAgent(api, request);  // a deleted one's is what is left of it
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  if (request.method == "HEAD") {
+    return reply.Send({200, {{"Content-Type", "application/x-ndjson"}}, ""});
+  }
+  Download(api, request, std::move(reply), {(*agent)->id()});
+}
+
+void RunBatch(ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {"action", "ids"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  auto ids = ReadIds((*body)["ids"]);
+  if (!ids) return reply.Send(Response::Problem(ids.error()));
+  const std::string_view action = (*body)["action"].StringOr("");
+  if (action == "export") return Download(api, request, std::move(reply), std::move(*ids));
+
+  Batch::Command command;
+  if (action == "stop") {
+    command = [](Agent& agent, Agent::Done done) {
+      return agent.Stop(Agent::kDefaultGraceMs, std::move(done));
+    };
+  } else if (action == "start") {
+    if (api.town.draining())
+      return reply.Send(Response::Problem({"draining", "the daemon is shutting down"}));
+    command = [](Agent& agent, Agent::Done done) { return agent.Start(std::move(done)); };
+  } else if (action == "delete") {
+    if (!request.caller || request.caller->scope < Scope::kAdmin) {
+      return reply.Send(Response::Problem({"forbidden", "delete needs a token of scope admin"}));
+    }
+    command = [&api](const Agent& agent, Agent::Done done) {
+      return api.town.Delete(agent.id(), false, std::move(done));
+    };
+  } else {
+    return reply.Send(Response::Problem({"invalid_request", "action: stop, start, delete or export"}));
+  }
+  Batch::Run(std::make_shared<Batch>(api, std::move(*ids), std::move(reply)), command);
+}
+
+}  // namespace
+
+void AddBatchRoutes(Router& router, ApiContext& api) {
+  router.Add("POST", "/agents/batch", Access::kOperate,
+             [&api](const Request& request, Reply reply) { RunBatch(api, request, std::move(reply)); });
+  router.Add("GET", "/agents/{id}/export", Access::kOperate,
+             [&api](const Request& request, Reply reply) { Export(api, request, std::move(reply)); });
+}
+
+}  // namespace reeve

@@ -1,0 +1,290 @@
+#include <algorithm>
+#include <utility>
+
+#include "control/api/api.h"
+
+namespace reeve {
+
+namespace {
+
+const Error kTicketInvalid = {"ticket_invalid", "the ticket is missing, unknown, expired or used"};
+
+const char* NameOf(TicketMode mode) {
+  switch (mode) {
+    case TicketMode::kView:
+      return "view";
+    case TicketMode::kOperate:
+      return "operate";
+    case TicketMode::kTerminal:
+      return "terminal";
+  }
+  return "";
+}
+
+// What tickets of this mode need of the bearer token that asks for one.
+Scope ScopeOf(TicketMode mode) {
+  switch (mode) {
+    case TicketMode::kView:
+      return Scope::kView;
+    case TicketMode::kOperate:
+      return Scope::kOperate;
+    case TicketMode::kTerminal:
+      return Scope::kAdmin;
+  }
+  return Scope::kAdmin;
+}
+
+// -------------------------------------------------------------------------------------------------- tickets
+
+// Mode and time to live of a ticket request, into `grant`; who may have it.
+Result<int64_t> ReadTicket(const Request& request, const JsonDocument& body, Grant& grant) {
+  const JsonValue mode = body["mode"];
+  bool known = !mode;
+  for (TicketMode one : {TicketMode::kView, TicketMode::kOperate, TicketMode::kTerminal}) {
+    if (mode.StringOr("") != NameOf(one)) continue;
+    grant.mode = one;
+    known = true;
+  }
+  if (!known) return Error{"invalid_request", "mode: view, operate or terminal"};
+  if (request.caller->scope < ScopeOf(grant.mode)) {
+    return Error{"forbidden", std::string("a ticket of mode ") + NameOf(grant.mode) +
+                                  " needs more than this token's scope"};
+  }
+  const JsonValue ttl = body["ttl_ms"];
+  const int64_t ttl_ms = ttl.AsInt().value_or(ttl ? 0 : TicketStore::kMaxTtlMs);
+  if (ttl_ms < 1 || ttl_ms > TicketStore::kMaxTtlMs) {
+    return Error{"invalid_request",
+                 "ttl_ms: a whole number from 1 to " + std::to_string(TicketStore::kMaxTtlMs)};
+  }
+  grant.origin = request.Header("origin");
+  grant.token = request.caller->token;
+  return ttl_ms;
+}
+
+void SendTicket(ApiContext& api, Reply& reply, Grant grant, int64_t ttl_ms, const std::string& path) {
+  const std::string ticket = api.tickets.Issue(std::move(grant), ttl_ms);
+  reply.Send(Response::Json(200, JsonObject()
+                                     .Set("ticket", ticket)
+                                     .Set("expires_at", FormatTime(api.clock.WallMs() + ttl_ms))
+                                     .Set("url", api.base_path + path + "?ticket=" + ticket)
+                                     .Take()));
+}
+
+// A cursor from a body, kept as text: it is obeyed when the stream opens.
+Status ReadAfter(const std::string& agent, const JsonValue& value, Grant& grant) {
+  if (!value) return {};
+  auto text = value.AsString();
+  auto cursor = ReadCursor("after", text.value_or("?"));
+  if (!cursor) return cursor.error();
+  if (*cursor) grant.after[agent] = (*cursor)->ToString();
+  return {};
+}
+
+void IssueForAgent(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto body = ReadBody(request, {"mode", "ttl_ms", "after"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  Grant grant;
+  auto ttl_ms = ReadTicket(request, *body, grant);
+  if (!ttl_ms) return reply.Send(Response::Problem(ttl_ms.error()));
+  const std::string& id = (*agent)->id();
+  if (Status read = ReadAfter(id, (*body)["after"], grant); !read)
+    return reply.Send(Response::Problem(read.error()));
+  grant.agents = {id};
+  SendTicket(api, reply, std::move(grant), *ttl_ms, "/agents/" + id + "/stream");
+}
+
+void IssueForSeveral(ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {"agents", "mode", "ttl_ms", "after"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  Grant grant;
+  grant.several = true;
+  auto ttl_ms = ReadTicket(request, *body, grant);
+  if (!ttl_ms) return reply.Send(Response::Problem(ttl_ms.error()));
+  const JsonValue agents = (*body)["agents"];
+  if (agents.StringOr("") == "*") {
+    grant.all_agents = true;
+  } else if (!agents.Is(JsonType::kArray) || agents.size() == 0) {
+    return reply.Send(Response::Problem({"invalid_request", R"(agents: a list of ids, or "*")"}));
+  } else {
+    for (const JsonValue& value : agents.Elements()) {
+      const std::string id(value.StringOr(""));
+      if (!api.town.Find(id))
+        return reply.Send(
+            Response::Problem({"agent_not_found", "agents: there is no agent " + id.substr(0, 64)}));
+      if (std::find(grant.agents.begin(), grant.agents.end(), id) == grant.agents.end())
+        grant.agents.push_back(id);
+    }
+  }
+  const JsonValue after = (*body)["after"];
+  if (after && !after.Is(JsonType::kObject)) {
+    return reply.Send(Response::Problem({"invalid_request", "after: an object from agent to cursor"}));
+  }
+  for (const auto& [id, cursor] : after.Members()) {
+    if (Status read = ReadAfter(std::string(id), cursor, grant); !read)
+      return reply.Send(Response::Problem(read.error()));
+  }
+  SendTicket(api, reply, std::move(grant), *ttl_ms, "/stream");
+}
+
+// -------------------------------------------------------------------------------------------------- streams
+
+std::string_view Cookie(const Request& request, const std::string& name) {
+  for (const auto& [header, value] : request.headers) {
+    if (header != "cookie") continue;
+    std::string_view rest = value;
+    while (!rest.empty()) {
+      const size_t end = rest.find(';');
+      std::string_view pair = rest.substr(0, end);
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+      while (!pair.empty() && pair.front() == ' ') pair.remove_prefix(1);
+      if (pair.size() > name.size() && pair.substr(0, name.size()) == name && pair[name.size()] == '=') {
+        return pair.substr(name.size() + 1);
+      }
+    }
+  }
+  return {};
+}
+
+// Who opens the stream, and what that lets them see: a ticket, one that is spent together with its resume
+// cookie, or a bearer token.
+Result<TicketStore::Redeemed> Authorize(ApiContext& api, const Request& request, const std::string& agent) {
+  const auto ticket = request.Query("ticket");
+  if (!ticket) {
+    if (!request.caller) return kTicketInvalid;
+    TicketStore::Redeemed redeemed;
+    redeemed.grant.token = request.caller->token;
+    return redeemed;
+  }
+  const Redemption claim{agent, std::string(request.Header("origin"))};
+  auto redeemed = api.tickets.Redeem(*ticket, claim);
+  if (!redeemed) {
+    const std::string_view resume = Cookie(request, TicketStore::CookieName(*ticket));
+    redeemed = api.tickets.RedeemWithCookie(*ticket, resume, claim);
+  }
+  if (!redeemed) return kTicketInvalid;
+  return *redeemed;
+}
+
+// A stream has no head apart from its body: HEAD would spend the ticket for nothing.
+Result<bool> ReadFollow(const Request& request) {
+  if (request.method == "HEAD") return Error{"method_not_allowed", "a stream answers GET only"};
+  const auto follow = request.Query("follow").value_or("0");
+  if (follow != "0" && follow != "1") return Error{"invalid_request", "follow: 0 or 1"};
+  return follow == "1";
+}
+
+void Open(ApiContext& api, Reply& reply, const StreamRequest& stream, uint64_t replaces) {
+  Status opened = api.viewers.Open(reply, stream, replaces);
+  if (opened) return;
+  reply.Send(opened.error().code == "stream_ended" ? Response{204, {}, ""}
+                                                   : Response::Problem(opened.error()));
+}
+
+void StreamOne(ApiContext& api, const Request& request, Reply reply) {
+  const std::string& id = request.params[0];
+  // What can be refused without spending the ticket comes first.
+  auto after = ReadCursor("Last-Event-ID", request.Header("last-event-id"));
+  if (after && !*after) after = ReadCursor("after", request.Query("after"));
+  if (!after) return reply.Send(Response::Problem(after.error()));
+  auto follow = ReadFollow(request);
+  if (!follow) return reply.Send(Response::Problem(follow.error()));
+  if (api.viewers.full())
+    return reply.Send(Response::Problem({"too_many_viewers", "no more viewers at present"}));
+
+  auto redeemed = Authorize(api, request, id);
+  if (!redeemed) return reply.Send(Response::Problem(redeemed.error()));
+  StreamRequest stream;
+  stream.grant = std::move(redeemed->grant);
+  stream.grant.agents = {id};
+  if (auto start = stream.grant.after.find(id); !*after && start != stream.grant.after.end()) {
+    after = ReadCursor("after", start->second);
+  }
+  stream.agents = {{id, *after}};
+  stream.follow = *follow;
+  stream.types = TypeFilter(request.Query("types").value_or(""));
+  stream.url_ticket = request.Query("ticket").value_or("");
+  stream.cookie_path = api.base_path + "/agents/" + id + "/stream";
+  stream.headers = api.cors(request);
+  stream.request_id = request.id;
+  Open(api, reply, stream, redeemed->replaces);
+}
+
+// "a1:3-10,b2:1-7"
+Result<std::map<std::string, Cursor>> ReadPositions(std::string_view text) {
+  std::map<std::string, Cursor> positions;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    std::string_view pair = text.substr(0, comma);
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+    const size_t colon = pair.find(':');
+    auto cursor = colon == std::string_view::npos ? std::nullopt : Cursor::Parse(pair.substr(colon + 1));
+    if (!cursor) return Error{"invalid_request", "after: agent:cursor, comma-separated"};
+    positions[std::string(pair.substr(0, colon))] = *cursor;
+  }
+  return positions;
+}
+
+void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
+  auto positions = ReadPositions(request.Query("after").value_or(""));
+  if (!positions) return reply.Send(Response::Problem(positions.error()));
+  auto follow = ReadFollow(request);
+  if (!follow) return reply.Send(Response::Problem(follow.error()));
+  if (api.viewers.full())
+    return reply.Send(Response::Problem({"too_many_viewers", "no more viewers at present"}));
+
+  auto redeemed = Authorize(api, request, "");
+  if (!redeemed) return reply.Send(Response::Problem(redeemed.error()));
+  Grant& grant = redeemed->grant;
+  if (!request.Query("ticket")) {
+    const auto agents = request.Query("agents");
+    if (!agents)
+      return reply.Send(Response::Problem({"invalid_request", "agents: ids, comma-separated, or *"}));
+    grant.several = true;
+    grant.all_agents = *agents == "*";
+    for (std::string_view rest = grant.all_agents ? "" : *agents; !rest.empty();) {
+      const size_t comma = rest.find(',');
+      grant.agents.emplace_back(rest.substr(0, comma));
+      rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+    }
+  }
+  StreamRequest stream;
+  std::vector<std::string> ids = grant.agents;
+  if (grant.all_agents) {
+    for (const auto& [id, agent] : api.town.agents()) {
+      if (!agent->deleted()) ids.push_back(id);
+    }
+  }
+  for (const std::string& id : ids) {
+    StreamRequest::From from{id, {}};
+    if (auto position = positions->find(id); position != positions->end()) {
+      from.after = position->second;
+    } else if (auto start = grant.after.find(id); start != grant.after.end()) {
+      from.after = Cursor::Parse(start->second);
+    }
+    stream.agents.push_back(std::move(from));
+  }
+  stream.several = true;
+  stream.all_agents = grant.all_agents;
+  stream.follow = *follow;
+  stream.types = TypeFilter(request.Query("types").value_or(""));
+  stream.grant = std::move(grant);
+  stream.headers = api.cors(request);
+  stream.request_id = request.id;
+  Open(api, reply, stream, redeemed->replaces);
+}
+
+}  // namespace
+
+void AddStreamRoutes(Router& router, ApiContext& api) {
+  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
+    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
+  };
+  router.Add("POST", "/agents/{id}/stream-ticket", Access::kView, with(IssueForAgent));
+  router.Add("POST", "/stream-ticket", Access::kView, with(IssueForSeveral));
+  router.Add("GET", "/agents/{id}/stream", Access::kOpen, with(StreamOne));
+  router.Add("GET", "/stream", Access::kOpen, with(StreamSeveral));
+}
+
+}  // namespace reeve

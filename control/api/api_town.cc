@@ -1,0 +1,235 @@
+#include <unistd.h>
+
+#include <fstream>
+
+#include "control/api/api.h"
+#include "control/dashboard/assets.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kMinDrainMs = 1'000;
+constexpr int64_t kMaxDrainMs = 86'400'000;
+
+// For people, for load balancers and for systemd: says what is wrong, in words.
+std::string HealthJson(const ApiContext& api) {
+  const Town::Stats town = api.town.stats();
+  JsonArray reasons;
+  if (town.blocked_logs != 0) {
+    reasons.Add(std::to_string(town.blocked_logs) + " event logs cannot be written: " + town.blocked_reason);
+  }
+  const bool degraded = town.blocked_logs != 0;
+  const std::string failure = api.upgrade_failure();
+  return JsonObject()
+      .Set("status", api.town.draining() ? "draining"
+                     : degraded          ? "degraded"
+                                         : "ok")
+      .Set("version", REEVE_VERSION)
+      .Set("town", api.town.name())
+      .Set("agents", static_cast<uint64_t>(town.agents))
+      .Set("viewers", static_cast<uint64_t>(api.viewers.stats().viewers))
+      .Set("uptime_ms", api.clock.MonotonicMs() - api.started_ms)
+      .Set("handovers", api.handovers)
+      .Set("upgrade_failure", failure.empty() ? std::nullopt : std::optional(failure))
+      .SetRaw("reasons", reasons.Take())
+      .Take();
+}
+
+uint64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  uint64_t total = 0;
+  uint64_t resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// Prometheus text exposition format 0.0.4.
+class Metrics {
+ public:
+  void Add(const char* name, const char* type, const char* help, uint64_t value) {
+    Head(name, type, help);
+    text_ += std::string(name) + " " + std::to_string(value) + "\n";
+  }
+  void Head(const char* name, const char* type, const char* help) {
+    text_ += std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
+  }
+  void Labelled(const char* name, const char* label, const std::string& value, uint64_t number) {
+    text_ += std::string(name) + "{" + label + "=\"" + value + "\"} " + std::to_string(number) + "\n";
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string MetricsText(const ApiContext& api) {
+  const Town::Stats town = api.town.stats();
+  const Viewers::Stats viewers = api.viewers.stats();
+  const Server::Stats server = api.server_stats();
+  Metrics metrics;
+  metrics.Head("reeve_agents", "gauge", "Agents by state.");
+  for (const auto& [state, count] : town.by_state) metrics.Labelled("reeve_agents", "state", state, count);
+  metrics.Add("reeve_messages_waiting", "gauge", "Messages that are due and wait for their agents.",
+              town.messages_waiting);
+  metrics.Add("reeve_messages_scheduled", "gauge", "Messages whose time is to come.",
+              town.messages_scheduled);
+  metrics.Add("reeve_message_bytes", "gauge", "Bytes of the messages that wait or are scheduled.",
+              town.message_bytes);
+  metrics.Add("reeve_approvals_pending", "gauge", "Approvals and elicitations that wait for a person.",
+              town.approvals);
+  metrics.Add("reeve_git_running", "gauge", "git commands that run for workspaces.", town.git.running);
+  metrics.Add("reeve_git_waiting", "gauge", "git commands that wait for their turn.", town.git.waiting);
+  metrics.Add("reeve_events_total", "counter", "Events appended to event logs.", town.events);
+  metrics.Add("reeve_log_commits_total", "counter", "Writes of event logs.", town.commits);
+  metrics.Add("reeve_log_commit_max_microseconds", "gauge",
+              "The slowest write of an event log since it was opened.",
+              static_cast<uint64_t>(town.max_commit_us));
+  metrics.Add("reeve_log_bytes", "gauge", "Bytes on disk of the open event logs.", town.log_bytes);
+  metrics.Add("reeve_log_tail_bytes", "gauge", "Bytes of event logs kept in memory.", town.tail_bytes);
+  metrics.Add("reeve_log_blocked", "gauge", "Event logs that could not be written at the last try.",
+              town.blocked_logs);
+  metrics.Add("reeve_viewers", "gauge", "Open live streams.", viewers.viewers);
+  metrics.Add("reeve_viewers_blocked", "gauge", "Open live streams whose client takes nothing at present.",
+              viewers.blocked);
+  metrics.Add("reeve_viewers_opened_total", "counter", "Live streams opened.", viewers.opened);
+  metrics.Add("reeve_viewer_writes_total", "counter", "Writes to live streams.", viewers.writes);
+  metrics.Add("reeve_viewer_bytes_total", "counter", "Bytes written to live streams.", viewers.bytes);
+  metrics.Add("reeve_viewer_disk_reads_total", "counter", "Reads of segments for viewers far behind.",
+              viewers.disk_reads);
+  metrics.Add("reeve_viewers_too_slow_total", "counter", "Live streams closed because nothing was taken.",
+              viewers.too_slow);
+  metrics.Add("reeve_viewer_gaps_total", "counter", "Gaps that viewers were told of.", viewers.gaps);
+  metrics.Add("reeve_tickets_unredeemed", "gauge", "Stream tickets issued and not yet used.",
+              api.tickets.unredeemed());
+  metrics.Add("reeve_connections", "gauge", "Open HTTP connections, live streams aside.", server.connections);
+  metrics.Add("reeve_requests_total", "counter", "HTTP requests.", server.requests);
+  metrics.Add("reeve_requests_refused_total", "counter",
+              "Requests that were malformed, too large, too slow or too many.", server.refused);
+  metrics.Add("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", ResidentBytes());
+  return metrics.Take();
+}
+
+std::string_view ContentType(std::string_view name) {
+  const std::string_view ending = name.substr(name.rfind('.') + 1);
+  if (ending == "html") return "text/html; charset=utf-8";
+  if (ending == "js") return "text/javascript; charset=utf-8";
+  if (ending == "svg") return "image/svg+xml";
+  return "text/css; charset=utf-8";
+}
+
+Response AssetResponse(std::string_view name) {
+  for (const Asset& asset : DashboardAssets()) {
+    if (asset.name != name) continue;
+    return {200,
+            {{"Content-Type", std::string(ContentType(name))},
+             {"Cache-Control", "no-cache"},
+             {"Content-Security-Policy",
+              "default-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; frame-ancestors "
+              "'none'"}},
+            std::string(asset.bytes)};
+  }
+  return Response::Problem({"not_found", "there is no such asset"});
+}
+
+std::string NamesJson(const std::vector<std::string>& names) {
+  JsonArray array;
+  for (const std::string& name : names) array.Add(name);
+  return array.Take();
+}
+
+void Reload(ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  auto change = api.reload();
+  if (!change) return reply.Send(Response::Problem(change.error()));
+  reply.Send(Response::Json(200, JsonObject()
+                                     .SetRaw("applied", NamesJson(change->applied))
+                                     .SetRaw("needs_restart", NamesJson(change->needs_restart))
+                                     .Take()));
+}
+
+// Asked again it changes nothing: only a second signal ends at once.
+void Drain(ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {"timeout_ms", "wait"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  const JsonValue timeout = (*body)["timeout_ms"];
+  const auto timeout_ms = timeout.AsInt();
+  if (timeout && (!timeout_ms || *timeout_ms < kMinDrainMs || *timeout_ms > kMaxDrainMs)) {
+    return reply.Send(Response::Problem({"invalid_request", "timeout_ms: a whole number from " +
+                                                                std::to_string(kMinDrainMs) + " to " +
+                                                                std::to_string(kMaxDrainMs)}));
+  }
+  const JsonValue wait = (*body)["wait"];
+  if (wait && !wait.AsBool())
+    return reply.Send(Response::Problem({"invalid_request", "wait: true or false"}));
+  if (wait.AsBool().value_or(false)) {
+    auto shared = std::make_shared<Reply>(std::move(reply));
+    return api.drain(timeout_ms, [shared](const std::vector<std::string>& unfinished) {
+      shared->Send(Response::Json(200, JsonObject().SetRaw("unfinished", NamesJson(unfinished)).Take()));
+    });
+  }
+  api.drain(timeout_ms, {});
+  reply.Send(Response::Json(202, HealthJson(api)));
+}
+
+void DescribeDrain(const ApiContext& api, Reply reply) {
+  JsonArray waiting;
+  for (const std::string& id : api.town.drain_waits_for()) {
+    const Agent* agent = api.town.Find(id);
+    JsonObject json;
+    json.Set("id", id);
+    if (agent && agent->run()) json.Set("run", agent->run()->id);
+    waiting.AddRaw(json.Take());
+  }
+  reply.Send(Response::Json(
+      200, JsonObject().Set("draining", api.town.draining()).SetRaw("waiting", waiting.Take()).Take()));
+}
+
+void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
+  auto body = ReadBody(request, {"binary"});
+  if (!body) return reply.Send(Response::Problem(body.error()));
+  const JsonValue binary = (*body)["binary"];
+  if (binary && binary.StringOr("").substr(0, 1) != "/") {
+    return reply.Send(Response::Problem({"invalid_request", "binary: the absolute path of a reeve"}));
+  }
+  api.upgrade(std::string(binary.StringOr("")),
+              [&api, reply = std::make_shared<Reply>(std::move(reply))](const Result<std::string>& version) {
+                Answer(*reply, version ? Status() : version.error(), [&] {
+                  return Response::Json(202, JsonObject()
+                                                 .Set("version_from", REEVE_VERSION)
+                                                 .Set("version_to", *version)
+                                                 .Set("handovers", api.handovers)
+                                                 .Take());
+                });
+              });
+}
+
+}  // namespace
+
+void AddTownRoutes(Router& router, ApiContext& api) {
+  router.Add("GET", "/health", Access::kOpen, [&api](const Request&, Reply reply) {
+    reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api)));
+  });
+  router.Add("GET", "/ready", Access::kOpen, [&api](const Request&, Reply reply) {
+    reply.Send(api.town.draining() ? Response::Problem({"draining", "the daemon is shutting down"})
+                                   : Response::Json(200, R"({"ready":true})"));
+  });
+  router.Add("GET", "/metrics", Access::kView, [&api](const Request&, Reply reply) {
+    reply.Send({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, MetricsText(api)});
+  });
+  router.Add("POST", "/reload", Access::kAdmin,
+             [&api](const Request& request, Reply reply) { Reload(api, request, std::move(reply)); });
+  router.Add("GET", "/drain", Access::kView,
+             [&api](const Request&, Reply reply) { DescribeDrain(api, std::move(reply)); });
+  router.Add("POST", "/drain", Access::kAdmin,
+             [&api](const Request& request, Reply reply) { Drain(api, request, std::move(reply)); });
+  router.Add("POST", "/upgrade", Access::kAdmin,
+             [&api](const Request& request, Reply reply) { Upgrade(api, request, std::move(reply)); });
+  router.Add("GET", "/", Access::kOpen,
+             [](const Request&, Reply reply) { reply.Send(AssetResponse("index.html")); });
+  router.Add("GET", "/assets/{name}", Access::kOpen,
+             [](const Request& request, Reply reply) { reply.Send(AssetResponse(request.params[0])); });
+}
+
+}  // namespace reeve

@@ -1,0 +1,149 @@
+#include "control/cli/client/agent_log.h"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <utility>
+
+#include "control/cli/client/agent_names.h"
+#include "process/clock.h"
+
+namespace reeve {
+
+namespace {
+
+// What the daemon puts into a page at most, but for its last event.
+constexpr size_t kPageBytes = size_t{8} << 20;
+constexpr size_t kMaxBodyBytes = size_t{64} << 20;
+// Of all the agents that are read at the same time.
+constexpr size_t kPageEvents = 1'000;
+constexpr size_t kLeastPageEvents = 20;
+
+}  // namespace
+
+AgentLog::AgentLog(const Client& client, std::string agent, Range range, size_t page_events)
+    : client_(client), agent_(std::move(agent)), range_(std::move(range)), page_events_(page_events) {}
+
+Status AgentLog::Open() {
+  if (range_.tail != 0 || range_.since_ms) {
+    // How far back is looked before all of the log is: for most the first is enough. Of many agents it is
+    // little, as all of it is kept.
+    size_t looked = 0;
+    for (const size_t back : {std::max<size_t>(page_events_, range_.tail), kPageEvents, size_t{kMaxTail}}) {
+      if (back <= looked) continue;
+      looked = back;
+      if (Status fetched = Fetch("tail=" + std::to_string(back), 0); !fetched) return fetched;
+      const uint64_t counted = Count();
+      const bool enough =
+          range_.tail != 0 ? counted >= range_.tail && !cut_ : !events_.empty() && TooOld(events_.front());
+      if (!enough) continue;
+      skip_ = range_.tail != 0 ? counted - range_.tail : 0;
+      return Settle();
+    }
+  }
+  if (range_.tail != 0) {
+    auto counted = CountAll();
+    if (!counted) return counted.error();
+    skip_ = *counted > range_.tail ? *counted - range_.tail : 0;
+  }
+  if (Status fetched = Fetch("after=0", page_events_); !fetched) return fetched;
+  return Settle();
+}
+
+Status AgentLog::Next() {
+  ++at_;
+  return Settle();
+}
+
+Status AgentLog::Settle() {
+  while (!events_.empty()) {
+    for (; at_ < events_.size(); ++at_) {
+      if (skip_ > 0) {
+        if (range_.counts(events_[at_]["type"].StringOr(""))) --skip_;
+      } else if (!TooOld(events_[at_])) {
+        return {};
+      }
+    }
+    if (Status fetched = Fetch("after=" + cursor_, page_events_); !fetched) return fetched;
+  }
+  return {};
+}
+
+Status AgentLog::Fetch(const std::string& where, size_t limit) {
+  std::string target = AgentPath(agent_) + "/events?" + where;
+  if (limit != 0) target += "&limit=" + std::to_string(limit);
+  if (!range_.types.empty()) target += "&types=" + PercentEncode(range_.types);
+  HttpRequest request = client_.Request("GET", target);
+  request.max_body_bytes = kMaxBodyBytes;
+  auto answer = client_.Ask(std::move(request));
+  if (!answer) return answer.error();
+  auto page = JsonDocument::Parse(answer->body);
+  if (!page) return Error{"no_json", "agent " + agent_ + ": the page of events is no JSON"};
+  page_ = std::move(*page);
+  events_ = (*page_)["events"].Elements();
+  at_ = 0;
+  cut_ = answer->body.size() >= kPageBytes;
+  cursor_ = (*page_)["cursor"].StringOr("");
+  if (const JsonValue gap = (*page_)["gap"]; gap.Is(JsonType::kObject)) {
+    if (auto copy = JsonDocument::Parse(gap.Raw())) gap_ = std::move(*copy);
+  }
+  return {};
+}
+
+uint64_t AgentLog::Count() const {
+  uint64_t count = 0;
+  for (const JsonValue& event : events_) count += range_.counts(event["type"].StringOr("")) ? 1 : 0;
+  return count;
+}
+
+Result<uint64_t> AgentLog::CountAll() {
+  uint64_t count = 0;
+  Status fetched = Fetch("after=0", kMaxTail);
+  for (; fetched && !events_.empty(); fetched = Fetch("after=" + cursor_, kMaxTail)) count += Count();
+  if (!fetched) return fetched.error();
+  return count;
+}
+
+bool AgentLog::TooOld(const JsonValue& event) const {
+  if (!range_.since_ms) return false;
+  const auto time = ParseTime(std::string(event["time"].StringOr("")));
+  return time && *time < *range_.since_ms;
+}
+
+Result<std::map<std::string, std::string>> PrintPast(const Client& client,
+                                                     const std::vector<std::string>& agents,
+                                                     const AgentLog::Range& range, EventPrinter& printer) {
+  std::vector<std::unique_ptr<AgentLog>> logs;
+  const size_t page = std::max(kLeastPageEvents, kPageEvents / std::max<size_t>(agents.size(), 1));
+  for (const std::string& agent : agents) {
+    logs.push_back(std::make_unique<AgentLog>(client, agent, range, page));
+    if (Status opened = logs.back()->Open(); !opened) return opened.error();
+  }
+  // The time of each one's next event; of equal times the agent that was named first.
+  using Waiting = std::pair<std::string, size_t>;
+  std::priority_queue<Waiting, std::vector<Waiting>, std::greater<>> waiting;
+  auto wait = [&](size_t i) {
+    if (const JsonValue event = logs[i]->event()) waiting.emplace(event["time"].StringOr(""), i);
+  };
+  for (size_t i = 0; i < logs.size(); ++i) wait(i);
+  while (!waiting.empty()) {
+    const size_t i = waiting.top().second;
+    waiting.pop();
+    AgentLog& next = *logs[i];
+    if (auto gap = next.TakeGap()) printer.Gap(next.agent(), gap->root());
+    printer.Print(next.event());
+    if (Status more = next.Next(); !more) return more.error();
+    wait(i);
+  }
+  std::map<std::string, std::string> cursors;
+  for (const auto& log : logs) cursors[log->agent()] = log->cursor();
+  return cursors;
+}
+
+bool CountsForPeople(std::string_view type) {
+  return type != "assistant.delta" && type != "reasoning.delta" && type != "tool.output" &&
+         type != "usage.updated" && type != "message.started" && type != "message.done";
+}
+
+}  // namespace reeve

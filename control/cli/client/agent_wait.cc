@@ -1,0 +1,134 @@
+#include "control/cli/client/agent_wait.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "control/cli/client/agent_names.h"
+#include "control/cli/line/exit_code.h"
+#include "control/cli/show/event_words.h"
+#include "control/cli/show/text.h"
+#include "orchestrator/json/json.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kLongestMs = 50'000;  // of one wait: the daemon's limit
+constexpr int64_t kAnswerMs = 5'000;    // what its answer may take beyond that
+constexpr int64_t kRetryMs = 500;
+
+}  // namespace
+
+AgentWait::AgentWait(Loop& loop, HttpClient& http, const Client& client, What what, Done done)
+    : loop_(loop),
+      http_(http),
+      client_(client),
+      what_(std::move(what)),
+      done_(std::move(done)),
+      retry_(loop, [this] { Next(); }) {}
+
+void AgentWait::Begin() {
+  deadline_ms_ = loop_.NowMs() + what_.timeout_ms;
+  Next();
+}
+
+// `most`, or what is left until the deadline.
+int64_t AgentWait::LeftMs(int64_t most) const {
+  if (what_.timeout_ms < 0) return most;
+  return std::clamp<int64_t>(deadline_ms_ - loop_.NowMs(), 0, most);
+}
+
+void AgentWait::Next() {
+  const bool of_a_run = what_.until == "terminal" && what_.message.empty();
+  of_a_run&& run_.empty() ? LookUp() : Ask();
+}
+
+void AgentWait::LookUp() { Send(AgentPath(what_.agent), kAnswerMs, &AgentWait::TakeAgent); }
+
+void AgentWait::TakeAgent(const HttpResponse& answer) {
+  auto agent = JsonDocument::Parse(answer.body);
+  if (!agent) return End(Error{"no_json", client_.server() + ": the answer is not JSON: is this a reeve?"});
+  run_ = (*agent)["run"]["run_id"].StringOr((*agent)["last_run"]["run_id"].StringOr(""));
+  Ask();
+}
+
+void AgentWait::Ask() {
+  const int64_t wait_ms = LeftMs(kLongestMs);
+  std::string path = AgentPath(what_.agent) + "/wait?until=" + what_.until;
+  if (!what_.message.empty()) path += "&message_id=" + PercentEncode(what_.message);
+  if (!run_.empty()) path += "&run_id=" + PercentEncode(run_);
+  path += "&timeout_ms=" + std::to_string(wait_ms);
+  Send(path, wait_ms + kAnswerMs, &AgentWait::TakeAnswer);
+}
+
+void AgentWait::TakeAnswer(const HttpResponse& answer) {
+  if (answer.status == 204 && what_.timeout_ms >= 0 && LeftMs(1) == 0)
+    return End(Error{"timed_out", "it went on"});
+  if (answer.status == 204) return Next();
+  auto json = JsonDocument::Parse(answer.body);
+  End(json ? std::move(json)
+           : Error{"no_json", client_.server() + ": the answer is not JSON: is this a reeve?"});
+}
+
+void AgentWait::Send(const std::string& path, int64_t timeout_ms,
+                     void (AgentWait::*take)(const HttpResponse& answer)) {
+  HttpRequest request = client_.Request("GET", path);
+  request.timeout_ms = timeout_ms;
+  call_ = http_.Send(std::move(request), [this, take](const Result<HttpResponse>& answer) {
+    if (!answer) return Lost(answer.error());
+    if (answer->status >= 500 || answer->status == 429) return Lost(Client::ErrorOf(*answer));
+    if (answer->status / 100 != 2) return End(Client::ErrorOf(*answer));
+    down_since_ms_ = 0;
+    (this->*take)(*answer);
+  });
+}
+
+void AgentWait::Lost(const Error& error) {
+  if (what_.timeout_ms >= 0 && LeftMs(kRetryMs) < kRetryMs)
+    return End(Error{"timed_out", "the daemon does not answer: " + error.message});
+  if (error.code == "draining") {
+    down_since_ms_ = 0;
+  } else if (down_since_ms_ == 0) {
+    down_since_ms_ = loop_.NowMs();
+  } else if (loop_.NowMs() - down_since_ms_ > kGiveUpMs) {
+    return End(error);
+  }
+  retry_.Start(kRetryMs);
+}
+
+void AgentWait::End(Result<JsonDocument> answer) {
+  const Done done = done_;  // it may destroy us
+  done(std::move(answer));
+}
+
+Outcome OutcomeOfRun(const JsonValue& run) {
+  const std::string_view status = run["status"].StringOr("");
+  const auto lasted = run["duration_ms"].AsInt();
+  const std::string after = lasted ? " after " + DurationWords(*lasted) : "";
+  if (status == "cancelled") return {kCancelled, "cancelled", lasted ? after : " before it began"};
+  if (status != "failed") return {kOk, "completed", after};
+  const auto code = static_cast<int>(run["exit_code"].AsInt().value_or(0));
+  const std::string why = Plain(run["error"]["message"].StringOr(""));
+  return {code == 0 ? kFailed : code, "failed",
+          (code == 0 ? "" : " with " + std::to_string(code)) + after + (why.empty() ? "" : ": " + why)};
+}
+
+Outcome OutcomeOfAgent(const JsonValue& agent, const std::string& until) {
+  const std::string state(agent["state"].StringOr(""));
+  const std::string reason = Plain(agent["reason"].StringOr(""));
+  if (state == "failed") return {kFailed, state, reason.empty() ? "" : ": " + reason};
+  if (until == "ready") {
+    if (state == "exited") return {kFailed, state, ""};
+    return {kOk, "ready", ""};
+  }
+  std::string rest;
+  const int64_t waiting = agent["queue_depth"].AsInt().value_or(0);
+  if (waiting != 0)
+    rest = ", " + std::to_string(waiting) + (waiting == 1 ? " message waits" : " messages wait");
+  if (!agent["last_run"]) return {kOk, state, rest};
+  const Outcome last = OutcomeOfRun(agent["last_run"]);
+  return {last.code, state, rest + ", its last run " + last.state + last.rest};
+}
+
+}  // namespace reeve

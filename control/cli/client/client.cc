@@ -1,0 +1,138 @@
+#include "control/cli/client/client.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "orchestrator/config/config.h"
+#include "orchestrator/json/json.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr const char* kDefaultServer = "http://127.0.0.1:8080";
+
+std::string Trimmed(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+std::string DataDirOf(const Client::Options& options) {
+  return options.data_dir.empty() ? ConfiguredDataDir() : options.data_dir;
+}
+
+}  // namespace
+
+Result<Client> Client::FindServer(const Options& options) {
+  Client client;
+  const char* variable = std::getenv("REEVE_SERVER");
+  std::string server = options.server;
+  if (server.empty() && variable) server = variable;
+  if (server.empty()) server = client.ReadRuntimeFile(DataDirOf(options));
+  if (server.empty()) server = kDefaultServer;
+  if (StartsWith(server, "unix:///")) {
+    client.unix_socket_ = server.substr(7);
+    client.server_ = "http://localhost";
+    return client;
+  }
+  const size_t host = server.find("://") + 3;
+  if ((!StartsWith(server, "http://") && !StartsWith(server, "https://")) ||
+      server.find_first_not_of('/', host) == std::string::npos) {
+    return Error{"invalid_request", "server " + server + ": it must be http://…, https://… or unix:///PATH"};
+  }
+  while (server.back() == '/') server.pop_back();
+  client.server_ = client.web_address_ = server;
+  return client;
+}
+
+// A daemon that was killed leaves its file behind, and its address to whoever comes.
+std::string Client::ReadRuntimeFile(const std::string& data_dir) {
+  const std::string path = RuntimeFile::PathIn(data_dir);
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return {};
+  auto runtime = RuntimeFile::Read(data_dir);
+  if (!runtime) {
+    doubt_ = runtime.error().message;
+  } else if (!runtime->Alive()) {
+    doubt_ = path + " is left over from process " + std::to_string(runtime->pid) + ", which is gone";
+  } else {
+    web_address_ = LocalWebAddress(runtime->listen);
+    return LocalAddress(runtime->listen);
+  }
+  return {};
+}
+
+std::string Client::TokenFile(const Options& options) {
+  if (!options.token_file.empty()) return options.token_file;
+  const char* token = std::getenv("REEVE_TOKEN");
+  if (token && *token) return {};
+  const char* file = std::getenv("REEVE_TOKEN_FILE");  // what an agent's process gets
+  return file && *file ? file : DataDirOf(options) + "/token";
+}
+
+Result<Client> Client::Find(const Options& options) {
+  auto client = FindServer(options);
+  if (!client) return client;
+  const std::string path = TokenFile(options);
+  if (path.empty()) {
+    client->token_ = std::getenv("REEVE_TOKEN");
+    return client;
+  }
+  auto text = ReadConfigFile(path);
+  if (!text) return Error{"unauthorized", "no token: " + text.error().message};
+  client->token_ = Trimmed(*text);
+  return client;
+}
+
+HttpRequest Client::Request(std::string method, const std::string& path, std::string body) const {
+  HttpRequest request;
+  request.method = std::move(method);
+  request.url = server_ + path;
+  request.unix_socket = unix_socket_;
+  if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_);
+  if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+  request.body = std::move(body);
+  return request;
+}
+
+Result<HttpResponse> Client::Call(HttpRequest request) const {
+  Loop loop;
+  HttpClient http(loop);
+  Result<HttpResponse> answer(Error{"unreachable", server_ + " does not answer"});
+  const auto call = http.Send(std::move(request), [&answer, &loop](Result<HttpResponse> got) {
+    answer = std::move(got);
+    loop.Stop();
+  });
+  loop.Run();
+  if (!answer && !doubt_.empty()) return Error{answer.error().code, answer.error().message + "; " + doubt_};
+  return answer;
+}
+
+Result<HttpResponse> Client::Ask(HttpRequest request) const {
+  auto answer = Call(std::move(request));
+  if (answer && answer->status / 100 != 2) return ErrorOf(*answer);
+  return answer;
+}
+
+Result<JsonDocument> Client::AskJson(HttpRequest request) const {
+  auto answer = Ask(std::move(request));
+  if (!answer) return answer.error();
+  auto json = JsonDocument::Parse(answer->body);
+  if (!json) return Error{"no_json", server_ + ": the answer is not JSON: is this a reeve?"};
+  return json;
+}
+
+Error Client::ErrorOf(const HttpResponse& response) {
+  auto json = JsonDocument::Parse(response.body);
+  if (json && (*json)["detail"].AsString()) {
+    return {std::string((*json)["code"].StringOr("http_error")), std::string((*json)["detail"].StringOr(""))};
+  }
+  return {response.status == 503 ? "unreachable" : "http_error",
+          "HTTP status " + std::to_string(response.status) + ", and no reason: is this a reeve?"};
+}
+
+}  // namespace reeve

@@ -1,0 +1,286 @@
+// `reeve agents export`, also `reeve export`: all that the daemon keeps of agents, as JSON Lines.
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "control/cli/client/agent_names.h"
+#include "control/cli/commands/agents_commands.h"
+#include "control/cli/commands/commands.h"
+#include "control/cli/terminal/console.h"
+#include "orchestrator/json/json.h"
+#include "process/fd.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kProgressMs = 200;
+constexpr size_t kMaxProblemBytes = 4096;
+// The daemon's own lines are short; of events only the beginning is looked at.
+constexpr size_t kKeptOfLine = size_t{64} << 10;
+
+struct Options : CommonOptions {
+  std::vector<std::string> agents;
+  std::string file;
+};
+
+// Where the lines go: stdout, something that is no regular file, or a file that gets its name when it is
+// whole, and until then leaves alone what has that name.
+class Output {
+ public:
+  static Result<std::unique_ptr<Output>> Open(const std::string& file) {
+    auto output = std::make_unique<Output>();
+    if (file.empty() || file == "-") {
+      output->what_ = "stdout";
+      return output;
+    }
+    output->what_ = output->path_ = file;
+    struct stat there {};
+    if (stat(file.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
+      output->file_ = Fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+      output->path_.clear();
+    } else {
+      std::error_code error;
+      const auto target = std::filesystem::canonical(file, error);  // what a link points to, not the link
+      if (!error) output->path_ = target.string();
+      output->made_ = output->path_ + ".XXXXXX";
+      output->file_ = Fd(mkostemp(output->made_.data(), O_CLOEXEC));  // 0600: it is the agents' business
+      if (!output->file_.valid()) output->made_.clear();
+    }
+    if (!output->file_.valid()) return output->Failed();
+    return output;
+  }
+  ~Output() {
+    if (!made_.empty()) unlink(made_.c_str());
+  }
+  Output() = default;
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  [[nodiscard]] bool named() const { return file_.valid(); }
+  [[nodiscard]] bool makes_file() const { return !made_.empty(); }
+
+  Status Write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = write(file_.valid() ? file_.get() : STDOUT_FILENO, bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return Failed();
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+    return {};
+  }
+
+  Status Finish() {
+    if (made_.empty()) return {};
+    if (fsync(file_.get()) != 0 || rename(made_.c_str(), path_.c_str()) != 0) return Failed();
+    made_.clear();
+    return {};
+  }
+
+ private:
+  [[nodiscard]] Error Failed() const { return {"write_failed", OsError("write " + what_, errno).message}; }
+
+  std::string what_;
+  std::string path_;
+  std::string made_;  // beside it; empty: there is none
+  Fd file_;           // none: stdout
+};
+
+// Downloads one agent after another.
+class Exporter {
+ public:
+  Exporter(Loop& loop, const Client& client, Console& console, Output& output, std::vector<std::string> ids)
+      : loop_(loop), http_(loop), client_(client), console_(console), output_(output), ids_(std::move(ids)) {}
+
+  int Run() {
+    // Only where something is to be cleared away: a write into a reader that stalls must end by a signal.
+    if (output_.makes_file()) {
+      for (int signum : {SIGINT, SIGTERM, SIGHUP}) {
+        loop_.OnSignal(signum, [this] { GiveUp(kCancelled); });
+      }
+    }
+    Next();
+    loop_.Run();
+    console_.Progress("");
+    return code_;
+  }
+  // All of every agent was written.
+  [[nodiscard]] bool whole() const { return whole_; }
+  [[nodiscard]] uint64_t events() const { return events_; }
+  [[nodiscard]] uint64_t bytes() const { return bytes_; }
+
+ private:
+  void Next() {
+    call_.reset();
+    if (next_ == ids_.size()) return loop_.Stop();
+    id_ = ids_[next_++];
+    const std::string opening = JsonObject().Set("agent", id_).Take();
+    ours_ = opening.substr(0, opening.size() - 1) + R"(,"type":"export.)";
+    refused_.reset();
+    line_.clear();
+    ended_ = false;
+    HttpRequest request = client_.Request("GET", AgentPath(id_) + "/export");
+    request.timeout_ms = 0;
+    HttpClient::Stream stream;
+    stream.on_head = [this](const HttpResponse& head) {
+      if (head.status != 200) refused_ = head;
+    };
+    stream.on_body = [this](std::string_view bytes) { Take(bytes); };
+    stream.on_end = [this](const Status& how) { Ended(how); };
+    call_ = http_.Open(std::move(request), std::move(stream));
+  }
+
+  void Take(std::string_view bytes) {
+    if (refused_) {
+      refused_->body.append(bytes.substr(0, kMaxProblemBytes));
+      return;
+    }
+    if (Status written = output_.Write(bytes); !written) return GiveUp(console_.Fail(written.error()));
+    bytes_ += bytes.size();
+    while (!bytes.empty()) {
+      const size_t end = bytes.find('\n');
+      const std::string_view piece = bytes.substr(0, end);
+      line_.append(piece.substr(0, kKeptOfLine - std::min(line_.size(), kKeptOfLine)));
+      if (end == std::string_view::npos) break;
+      TakeLine();
+      line_.clear();
+      bytes.remove_prefix(end + 1);
+    }
+    ShowProgress();
+  }
+
+  void TakeLine() {
+    if (line_.compare(0, ours_.size(), ours_) != 0) {
+      ++events_;
+      return;
+    }
+    auto json = JsonDocument::Parse(line_);
+    const std::string_view type = json ? (*json)["type"].StringOr("") : "";
+    const JsonValue data = json ? (*json)["data"] : JsonValue();
+    if (type == "export.end") {
+      ended_ = true;
+    } else if (type == "export.error") {
+      ended_ = true;
+      whole_ = false;
+      Failed({std::string(data["code"].StringOr("")),
+              "the export is not whole: " + std::string(data["detail"].StringOr(""))});
+    } else if (type == "export.gap") {  // it is all there is, but not all there was
+      Failed({"export_gap", "the events after " + std::string(data["from"].StringOr("")) + " up to " +
+                                std::string(data["to"].StringOr("")) + " were removed meanwhile (" +
+                                std::string(data["reason"].StringOr("")) + ")"});
+    }
+  }
+
+  void Ended(const Status& how) {
+    if (refused_) {
+      whole_ = false;
+      Failed(Client::ErrorOf(*refused_));
+    } else if (!ended_) {
+      whole_ = false;
+      const std::string why = how ? "the daemon gave up" : how.error().message;
+      Failed({how ? "unreachable" : how.error().code, bytes_ == 0 ? why : "the export was cut off: " + why});
+    }
+    Next();
+  }
+
+  void Failed(const Error& error) {
+    const int code = console_.Fail(error, id_);
+    if (code_ == kOk) code_ = code;
+  }
+
+  void GiveUp(int code) {
+    call_.reset();
+    code_ = code;
+    whole_ = false;
+    loop_.Stop();
+  }
+
+  void ShowProgress() {
+    if (loop_.NowMs() - shown_at_ms_ < kProgressMs) return;
+    shown_at_ms_ = loop_.NowMs();
+    const std::string of = ids_.size() == 1 ? "" : fmt::format(" ({} of {})", next_, ids_.size());
+    console_.Progress(fmt::format("export {}{}: {} events, {:.1f} MiB", id_, of, events_,
+                                  static_cast<double>(bytes_) / (1 << 20)));
+  }
+
+  Loop& loop_;
+  HttpClient http_;
+  const Client& client_;
+  Console& console_;
+  Output& output_;
+  const std::vector<std::string> ids_;
+  size_t next_ = 0;
+  std::string id_;    // of the present one
+  std::string ours_;  // how lines begin that are no events
+  std::string line_;
+  bool ended_ = false;
+  bool whole_ = true;
+  std::optional<HttpResponse> refused_;
+  uint64_t events_ = 0;
+  uint64_t bytes_ = 0;
+  int64_t shown_at_ms_ = 0;
+  int code_ = kOk;
+  std::unique_ptr<HttpCall> call_;
+};
+
+int Export(const char* command, const Options& options) {
+  Console console(command, options);
+  auto client = Client::Find(options.client);
+  if (!client) return console.Fail(client.error());
+  std::string about;
+  auto ids = FindAgents(*client, options.agents, about);
+  if (!ids) return console.Fail(ids.error(), about);
+  auto output = Output::Open(options.file);
+  if (!output) return console.Fail(output.error());
+  Loop loop;
+  Exporter exporter(loop, *client, console, **output, *ids);
+  const int code = exporter.Run();
+  if (!exporter.whole()) return code;
+  if (Status finished = (*output)->Finish(); !finished) return console.Fail(finished.error());
+  if (!(*output)->named()) return code;
+  if (console.json()) {
+    console.Line(JsonObject()
+                     .Set("file", options.file)
+                     .Set("agents", static_cast<uint64_t>(ids->size()))
+                     .Set("events", exporter.events())
+                     .Set("bytes", exporter.bytes())
+                     .Take());
+  }
+  console.Note(fmt::format("{}: {} events, {} bytes", options.file, exporter.events(), exporter.bytes()));
+  return code;
+}
+
+void Add(Command parent, const char* path) {
+  auto options = std::make_shared<Options>();
+  Command command = parent.Add("export", "Write all that is kept of agents as JSON Lines.");
+  command.Details(
+      "The agent, its runs and messages, its whole event log, and at the end export.end; of deleted agents, "
+      "too. A file gets its name when it is whole; what had that name stays until then. When something is "
+      "missing, it is told and the exit code is not 0.");
+  command.Argument("AGENT", options->agents, "An id, a title, or key=value: all with that label").Required();
+  command.Option("-o,--output", options->file, "FILE", "Where to").Default("stdout");
+  AddCommonOptions(command, *options);
+  command.Example("reeve agents export a1 -o a1.jsonl", "before `reeve agents rm a1 --purge`");
+  command.Example("reeve agents export team=web | gzip > web.jsonl.gz", "one after another");
+  command.Action([options, path] { return Export(path, *options); });
+}
+
+}  // namespace
+
+void AddAgentsExport(Command agents) { Add(agents, "agents export"); }
+void AddExport(Command root) { Add(root, "export"); }
+
+}  // namespace reeve

@@ -1,0 +1,280 @@
+// `reeve agents list`: the town's agents in a table, those that wait for a person first; once, or anew
+// whenever something changes.
+#include <algorithm>
+#include <csignal>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "control/cli/client/agent_names.h"
+#include "control/cli/client/event_stream.h"
+#include "control/cli/commands/agents_commands.h"
+#include "control/cli/show/event_words.h"
+#include "control/cli/terminal/console.h"
+#include "orchestrator/json/json.h"
+#include "process/clock.h"
+#include "process/http_client.h"
+#include "process/loop.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kMaxNote = 48;  // columns
+// Watching: how often the list is asked for at most, and what part of the time that may take.
+constexpr int64_t kLeastMs = 300;
+constexpr int64_t kShare = 4;
+constexpr int64_t kPatienceMs = 5'000;  // nothing else is done meanwhile
+constexpr int64_t kAgeMs = 5'000;       // a terminal's "3s ago" are drawn again
+// What changes a line of the table. What an agent says does not, but for when it did.
+constexpr const char* kTypes =
+    "agent.starting,agent.ready,agent.exited,agent.failed,agent.restarting,agent.stopping,agent.stalled,"
+    "agent.resumed,agent.updated,run.*,message.*,approval.*,elicitation.*,title.updated";
+
+struct Options : CommonOptions {
+  std::string state;
+  std::vector<std::string> labels;
+  bool watch = false;
+};
+
+// What the table tells of an agent.
+struct Row {
+  int rank = 0;       // those that wait for a person are 0, those at work 1, the others 2
+  bool asks = false;  // there is something to answer
+  std::string id, state, kind, queue, note, title;
+  int64_t last_event_ms = 0;
+};
+
+std::string QuestionOf(const JsonValue& approval) {
+  if (approval["kind"].StringOr("") == "elicitation") return Plain(approval["message"].StringOr(""));
+  return JoinWords({Plain(approval["tool"].StringOr("")), PrincipalInput(approval["input"])});
+}
+
+// Why it is as it is.
+std::string NoteOf(const JsonValue& agent) {
+  if (const auto reason = agent["reason"].AsString()) return Plain(*reason);
+  if (agent["queue_paused"].AsBool().value_or(false) && agent["queue_depth"].AsInt().value_or(0) != 0)
+    return "its queue is paused";
+  const JsonValue exit = agent["exit"];
+  if (agent["state"].StringOr("") != "exited") return {};
+  if (exit["signal"]) return "signal " + Plain(exit["signal"].Raw());
+  return exit["code"].AsInt().value_or(0) == 0 ? "" : "code " + Plain(exit["code"].Raw());
+}
+
+Row RowOf(const JsonValue& agent) {
+  Row row;
+  row.id = Plain(agent["id"].StringOr(""));
+  row.state = Plain(agent["state"].StringOr(""));
+  row.asks = agent["pending_approvals"].AsInt().value_or(0) != 0;
+  const bool rests = row.state == "idle" || row.state == "exited" || row.state == "failed";
+  row.rank = row.asks || row.state == "needs_input" ? 0 : rests ? 2 : 1;
+  row.kind = Plain(agent["kind"].StringOr(""));
+  row.queue = Plain(agent["queue_depth"].Raw());
+  row.note = NoteOf(agent);
+  row.title = Plain(agent["title"].StringOr(""));
+  row.last_event_ms = ParseTime(std::string(agent["last_event_at"].StringOr(""))).value_or(0);
+  return row;
+}
+
+std::string ShowTable(const std::vector<Row>& rows, bool colours, size_t columns) {
+  const int64_t now_ms = SystemClock().WallMs();
+  Table table;
+  auto head = [](const char* text) { return Table::Cell{text, Colour::kBold}; };
+  table.Add({head("ID"), head("STATE"), head("KIND"), head("QUEUE"), head("LAST EVENT"), head("NOTE"),
+             head("TITLE")});
+  for (const Row& row : rows) {
+    table.Add({{row.id},
+               {row.state, ColourOf(row.state)},
+               {row.kind},
+               {row.queue},
+               {row.last_event_ms == 0 ? "" : Ago(now_ms - row.last_event_ms)},
+               {Fit(row.note, kMaxNote)},
+               {row.title}});
+  }
+  std::string text = table.Show(colours, columns);
+  text.pop_back();  // the last line's end
+  return text;
+}
+
+// The query that selects what `options` ask for.
+Result<std::string> QueryOf(const Options& options) {
+  std::string query;
+  if (!options.state.empty()) query = "state=" + options.state;
+  for (const std::string& label : options.labels) {
+    auto part = LabelQuery(label);
+    if (!part) return Error{"invalid_request", "--label: " + part.error().message};
+    query += (query.empty() ? "" : "&") + *part;
+  }
+  return query;
+}
+
+class Lister {
+ public:
+  Lister(Client client, std::string query, Console& console)
+      : client_(std::move(client)), query_(std::move(query)), console_(console) {}
+
+  int List() {
+    if (Status fetched = Fetch(); !fetched) return console_.Fail(fetched.error());
+    if (!console_.json() && !rows_.empty())
+      console_.Line(ShowTable(rows_, console_.colours(), console_.columns()));
+    return kOk;
+  }
+
+ protected:
+  // All rows; with --json what is not as it was is printed instead.
+  Status Fetch() {
+    std::vector<Row> rows;
+    std::map<std::string, std::string> objects;
+    auto take = [&](const JsonValue& agent) {
+      if (!console_.json()) return rows.push_back(RowOf(agent));
+      const std::string id(agent["id"].StringOr(""));
+      std::string json = agent.Raw();
+      std::string& before = objects_[id];
+      if (json != before) console_.Line(json);
+      before = json;  // also where the next page fails
+      objects[id] = std::move(json);
+    };
+    if (Status listed = ForEachAgent(client_, query_, take, patience_ms_); !listed) return listed;
+    rows_ = std::move(rows);
+    objects_ = std::move(objects);  // without those that are gone
+    std::stable_sort(rows_.begin(), rows_.end(),
+                     [](const Row& one, const Row& other) { return one.rank < other.rank; });
+    NoteQuestions();
+    return {};
+  }
+
+  const Client client_;
+  const std::string query_;
+  Console& console_;
+  std::optional<int64_t> patience_ms_;          // with each answer
+  std::vector<Row> rows_;                       // in the order of the table
+  std::map<std::string, std::string> objects_;  // as they were printed, by id
+
+ private:
+  // What they ask is not in the list; which is of use without it, too.
+  void NoteQuestions() {
+    if (rows_.empty() || !std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.asks; }))
+      return;
+    HttpRequest request = ApprovalsRequest(client_, "");
+    if (patience_ms_) request.timeout_ms = *patience_ms_;
+    auto approvals = client_.AskJson(std::move(request));
+    if (!approvals) return;
+    std::map<std::string, std::string> oldest;
+    for (const JsonValue& approval : (*approvals)["approvals"].Elements())
+      oldest.emplace(approval["agent"].StringOr(""), QuestionOf(approval));
+    for (Row& row : rows_) {
+      if (const auto asked = oldest.find(row.id); asked != oldest.end()) row.note = asked->second;
+    }
+  }
+};
+
+// The list again and again, until it is interrupted or the daemon stays away.
+class LiveLister : public Lister {
+ public:
+  LiveLister(Loop& loop, const Client& client, std::string query, Console& console)
+      : Lister(client, std::move(query), console),
+        loop_(loop),
+        http_(loop),
+        refresh_(loop, [this] { Refresh(); }),
+        age_(loop, [this] { Draw(); }),
+        stream_(loop, http_, client, EventStream::What{{"*"}, {}, kTypes, true, true}, Handlers()) {}
+
+  int Run() {
+    if (Status first = Fetch(); !first) return console_.Fail(first.error());
+    Draw();
+    patience_ms_ = kPatienceMs;
+    stream_.Open();
+    if (console_.rows() != 0 && !console_.json()) {
+      age_.Start(kAgeMs, kAgeMs);
+      loop_.OnSignal(SIGWINCH, [this] { Draw(); });
+    }
+    loop_.Run();
+    return code_;
+  }
+
+ private:
+  EventStream::Handlers Handlers() {
+    EventStream::Handlers handlers;
+    handlers.on_event = [this](const JsonValue&) { Change(); };
+    handlers.on_synced = [this] { Change(); };
+    handlers.on_purged = [this](const std::string&) { Change(); };
+    handlers.on_end = [this](const Result<std::string>& end) {
+      Stop(end ? kOk : console_.Fail(end.error()));
+    };
+    return handlers;
+  }
+
+  void Change() {
+    if (!refresh_.active()) refresh_.Start(std::max<int64_t>(not_before_ms_ - loop_.NowMs(), 0));
+  }
+
+  void Refresh() {
+    const SystemClock clock;
+    const int64_t begun_ms = clock.MonotonicMs();
+    Status fetched = Fetch();
+    const int64_t now_ms = clock.MonotonicMs();
+    not_before_ms_ = now_ms + std::max(kLeastMs, kShare * (now_ms - begun_ms));
+    if (fetched) return Draw();
+    if (ExitCodeOf(fetched.error()) != kUnreachable) return Stop(console_.Fail(fetched.error()));
+    // A daemon that has gone away is the stream's to wait for, one that has much to do is asked again.
+    if (fetched.error().code != "unreachable") Change();
+  }
+
+  void Draw() {
+    if (console_.json()) return;
+    const size_t rows = console_.rows();
+    std::string text = ShowTable(rows_, console_.colours(), console_.columns());
+    if (rows != 0) return console_.Screen(text);
+    if (text == last_) return;
+    console_.Line(text + "\n");
+    last_ = std::move(text);
+  }
+
+  void Stop(int code) {
+    code_ = code;
+    loop_.Stop();
+  }
+
+  Loop& loop_;
+  HttpClient http_;
+  Timer refresh_;
+  Timer age_;
+  EventStream stream_;
+  int64_t not_before_ms_ = 0;  // loop time
+  std::string last_;
+  int code_ = kOk;
+};
+
+int List(const Options& options) {
+  Console console("agents list", options);
+  auto query = QueryOf(options);
+  if (!query) return console.Fail(query.error());
+  auto client = Client::Find(options.client);
+  if (!client) return console.Fail(client.error());
+  if (!options.watch) return Lister(std::move(*client), std::move(*query), console).List();
+  Loop loop;
+  return LiveLister(loop, *client, std::move(*query), console).Run();
+}
+
+}  // namespace
+
+void AddAgentsList(Command agents) {
+  auto options = std::make_shared<Options>();
+  Command command = agents.Add("list", "All agents, a line each: first those that wait for a person.");
+  command.Option("--state", options->state,
+                 "starting|idle|running|needs_input|stalled|stopping|backoff|exited|failed",
+                 "Only those in this state");
+  command.Option("-l,--label", options->labels, "KEY=VALUE",
+                 "Only those with this label; given again: and this");
+  command.Flag("-w,--watch", options->watch,
+               "Go on, and show it anew whenever something changes; with --json each agent that has changed");
+  AddCommonOptions(command, *options);
+  command.Example("reeve agents list --state needs_input", "those that wait for a person");
+  command.Example("reeve agents list -l team=web --watch", "a team at work");
+  command.Action([options] { return List(*options); });
+}
+
+}  // namespace reeve

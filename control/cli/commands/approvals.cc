@@ -1,0 +1,296 @@
+// `reeve approvals …`: what the town's agents wait for a person to say, and saying it.
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/cli/client/agent_names.h"
+#include "control/cli/commands/commands.h"
+#include "control/cli/show/event_words.h"
+#include "control/cli/terminal/console.h"
+#include "orchestrator/config/units.h"
+#include "orchestrator/json/json.h"
+#include "process/clock.h"
+
+namespace reeve {
+
+namespace {
+
+// Of what one is about; the whole of it is in --json.
+constexpr size_t kShownColumns = 300;
+
+struct Options : CommonOptions {
+  std::string command;  // "allow"
+  std::string agent;
+  std::vector<std::string> names;
+  bool always = false;
+  std::string reason;
+  std::string input;
+  std::string content;
+};
+
+Result<JsonDocument> Ask(const Client& client, const std::string& query) {
+  return client.AskJson(ApprovalsRequest(client, query));
+}
+
+// --- list
+
+// What its tool is about; of an elicitation the question.
+std::string About(const JsonValue& waiting) {
+  const JsonValue input = waiting["input"];
+  const std::string words =
+      input.size() == 0 ? Plain(waiting["message"].StringOr("")) : PrincipalInput(input);
+  return Fit(words, kShownColumns);
+}
+
+// "45s", "3m", "2h": whole minutes are enough once there are some.
+std::string Roughly(int64_t ms) {
+  constexpr int64_t kMinute = 60'000;
+  const int64_t unit = ms < kMinute ? 1'000 : kMinute;
+  return FormatDuration(std::max<int64_t>(ms, 0) / unit * unit);
+}
+
+int List(const Options& options) {
+  Console console("approvals list", options);
+  auto client = Client::Find(options.client);
+  if (!client) return console.Fail(client.error());
+  std::string query;
+  if (!options.agent.empty()) {
+    auto agent = FindAgent(*client, options.agent);
+    if (!agent) return console.Fail(agent.error(), options.agent);
+    query = "?agent=" + PercentEncode(*agent);
+  }
+  auto answer = Ask(*client, query);
+  if (!answer) return console.Fail(answer.error());
+  const int64_t now = SystemClock().WallMs();
+  Table table;
+  auto head = [](const char* text) { return Table::Cell{text, Colour::kBold}; };
+  table.Add({head("AGENT"), head("ID"), head("TOOL"), head("AGE"), head("LEFT"), head("ABOUT")});
+  for (const JsonValue& waiting : (*answer)["approvals"].Elements()) {
+    if (console.json()) {
+      console.Line(waiting.Raw());
+      continue;
+    }
+    const auto asked = ParseTime(std::string(waiting["requested_at"].StringOr("")));
+    const auto deadline = ParseTime(std::string(waiting["deadline"].StringOr("")));
+    constexpr int64_t kSoonMs = 60'000;
+    const bool soon = deadline && *deadline - now < kSoonMs;
+    const bool question = waiting["kind"].StringOr("") == "elicitation";
+    const std::string tool = Plain(waiting["tool"].StringOr(""));
+    table.Add({{Plain(waiting["agent"].StringOr(""))},
+               {Plain(waiting["id"].StringOr(""))},
+               {question ? "question" : tool, question ? Colour::kCyan : Colour::kMagenta},
+               {asked ? Roughly(now - *asked) : ""},
+               {deadline ? Roughly(*deadline - now) : "-", soon ? Colour::kRed : Colour::kNone},
+               {About(waiting)}});
+  }
+  if (!console.json() && table.size() > 1) {
+    const std::string text = table.Show(console.colours(), console.columns());
+    console.Line(std::string_view(text).substr(0, text.size() - 1));
+  }
+  return kOk;
+}
+
+// --- allow, deny
+
+struct Waiting {
+  std::string agent;
+  std::string id;
+  bool elicitation = false;
+  std::string decided;  // "deny by person"; empty: it waits
+};
+
+std::vector<Waiting> WaitingOf(const JsonDocument& answer) {
+  std::vector<Waiting> all;
+  auto add = [&all](const JsonValue& one) {
+    Waiting waiting{std::string(one["agent"].StringOr("")), std::string(one["id"].StringOr("")),
+                    one["kind"].StringOr("") == "elicitation", ""};
+    if (const auto decision = one["decision"].AsString())
+      waiting.decided = std::string(*decision) + " by " + std::string(one["by"].StringOr(""));
+    const bool known = std::any_of(all.begin(), all.end(), [&waiting](const Waiting& other) {
+      return other.agent == waiting.agent && other.id == waiting.id;
+    });
+    if (!known) all.push_back(std::move(waiting));  // of an id used again, the one that waits
+  };
+  for (const JsonValue& one : answer["approvals"].Elements()) add(one);
+  for (const JsonValue& one : answer["resolved"].Elements()) add(one);
+  return all;
+}
+
+Error Ambiguous(const std::string& name, const std::vector<Waiting>& all) {
+  constexpr size_t kShown = 5;
+  std::string some;
+  for (size_t i = 0; i < std::min(all.size(), kShown); ++i) {
+    some += (i == 0 ? "" : ", ") + all[i].id + " of agent " + all[i].agent;
+    if (!all[i].decided.empty()) some += " (" + all[i].decided + ")";
+  }
+  if (all.size() > kShown) some += ", …";
+  return {"ambiguous", "'" + name + "' may be " + some + "; say which by its id and --agent"};
+}
+
+// The one that `name` means: an id, which several agents may have, or an agent at which nothing else waits.
+// What was answered already counts: whoever names it saw it, and may not have seen what waits by that id
+// elsewhere.
+Result<Waiting> FindWaiting(const Client& client, const std::string& name, const std::string& agent) {
+  auto by_id =
+      Ask(client, "?id=" + PercentEncode(name) + (agent.empty() ? "" : "&agent=" + PercentEncode(agent)));
+  if (!by_id) return by_id.error();
+  std::vector<Waiting> all = WaitingOf(*by_id);
+  std::string named;
+  if (agent.empty()) {
+    auto found = FindAgent(client, name);
+    if (!found && all.empty() && found.error().code != "agent_not_found") return found.error();
+    if (found) {
+      named = *found;
+      auto by_agent = Ask(client, "?agent=" + PercentEncode(named));
+      if (!by_agent) return by_agent.error();
+      for (Waiting& waiting : WaitingOf(*by_agent)) {
+        if (waiting.id != name) all.push_back(std::move(waiting));
+      }
+    }
+  }
+  if (all.size() > 1) return Ambiguous(name, all);
+  if (all.empty()) {
+    if (!named.empty()) return Error{"approval_not_found", "agent " + named + " waits for nothing"};
+    return Error{"approval_not_found", agent.empty()
+                                           ? "neither an approval nor an agent is called '" + name + "'"
+                                           : "agent " + agent + " asked nothing by the id '" + name + "'"};
+  }
+  if (!all.front().decided.empty()) {
+    return Error{"already_resolved",
+                 all.front().id + " of agent " + all.front().agent + ": " + all.front().decided};
+  }
+  return std::move(all.front());
+}
+
+Result<std::string> BodyFor(const Options& options, const Waiting& waiting) {
+  auto refuse = [&waiting](const char* why) {
+    return Error{"invalid_request", waiting.id + " of agent " + waiting.agent + " is " + why};
+  };
+  const bool allow = options.command == "allow";
+  JsonObject body;
+  if (waiting.elicitation) {
+    if (options.always || !options.input.empty() || !options.reason.empty())
+      return refuse("a question: it takes no --always, --input or --reason");
+    if (allow && options.content.empty()) return refuse("a question: answer it by --content JSON");
+    body.Set("action", allow ? "accept" : "decline").SetRaw("content", options.content);
+    return body.Take();
+  }
+  if (!options.content.empty()) return refuse("an approval: --content answers questions");
+  body.Set("decision", !allow ? "deny" : options.always ? "allow_always" : "allow_once");
+  if (!options.reason.empty()) body.Set("reason", options.reason);
+  body.SetRaw("input", options.input);
+  return body.Take();
+}
+
+// What it says on success.
+Result<std::string> DecideOne(const Options& options, const Client& client, const std::string& name,
+                              const std::string& agent) {
+  auto waiting = FindWaiting(client, name, agent);
+  if (!waiting) return waiting.error();
+  auto body = BodyFor(options, *waiting);
+  if (!body) return body.error();
+  auto answer = client.AskJson(client.Request("POST",
+                                              AgentPath(waiting->agent) +
+                                                  (waiting->elicitation ? "/elicitations/" : "/approvals/") +
+                                                  PercentEncode(waiting->id),
+                                              *body));
+  if (!answer) {
+    if (answer.error().code != "already_resolved") return answer.error();
+    return Error{answer.error().code, "agent " + waiting->agent + ": " + answer.error().message};
+  }
+  const std::string word = waiting->elicitation ? "action" : "decision";
+  const std::string decision((*answer)[word].StringOr(""));
+  if (!options.json) return waiting->agent + " " + Plain(waiting->id) + ": " + decision;
+  return JsonObject()
+      .Set("agent", waiting->agent)
+      .Set("id", waiting->id)
+      .Set(word, decision)
+      .Set("by", (*answer)["by"].StringOr(""))
+      .Take();
+}
+
+int Decide(const Options& options) {
+  Console console("approvals " + options.command, options);
+  for (const auto& [flag, json] : {std::pair{"--input", options.input}, {"--content", options.content}}) {
+    auto object = JsonDocument::Parse(json);
+    if (!json.empty() && (!object || !object->root().Is(JsonType::kObject)))
+      return console.Fail({"invalid_request", "it is not a JSON object"}, flag);
+  }
+  auto client = Client::Find(options.client);
+  if (!client) return console.Fail(client.error());
+  std::string agent;
+  if (!options.agent.empty()) {
+    auto found = FindAgent(*client, options.agent);
+    if (!found) return console.Fail(found.error(), options.agent);
+    agent = *found;
+  }
+  int code = kOk;
+  for (const std::string& name : options.names) {
+    auto said = DecideOne(options, *client, name, agent);
+    if (said) {
+      console.Line(*said);
+      continue;
+    }
+    const int its = console.Fail(said.error(), name);
+    if (code == kOk) code = its;
+  }
+  return code;
+}
+
+std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, const char* summary) {
+  auto options = std::make_shared<Options>();
+  options->command = name;
+  Command command = to.Add(name, summary);
+  if (options->command != "list") {
+    command
+        .Argument("APPROVAL", options->names,
+                  "Its id, or an agent (an id, a title) at which nothing else waits")
+        .Required();
+  }
+  command.Option("--agent", options->agent, "AGENT",
+                 options->command == "list" ? "Only what this one waits for"
+                                            : "Whose id it is, where several agents have it");
+  return {command, options};
+}
+
+}  // namespace
+
+void AddApprovals(Command root) {
+  Command approvals = root.Add("approvals", "See what agents wait for a person to say, and say it.");
+  {
+    auto [command, options] = Add(approvals, "list", "All that waits for an answer, the oldest first.");
+    AddCommonOptions(command, *options);
+    command.Example("reeve approvals list", "approvals and questions, and until when they may be answered");
+    command.Example("reeve approvals list --agent a1 --json", "with the whole input of each tool");
+    command.Action([options = options] { return List(*options); });
+  }
+  {
+    auto [command, options] = Add(approvals, "allow", "Allow what an agent asks, or answer its question.");
+    command.Details(
+        "Each is answered once, by whoever comes first: then the exit code is 1 and the line names the "
+        "decision that stands. What an id or a name leaves open is never guessed.");
+    command.Flag("--always", options->always, "From now on, too: this agent's exact same call");
+    command.Option("--reason", options->reason, "TEXT", "Why; it stands in the log");
+    command.Option("--input", options->input, "JSON",
+                   "What the tool shall get in place of its input, where the kind can");
+    command.Option("--content", options->content, "JSON", "The answer to a question, as its schema says");
+    AddCommonOptions(command, *options);
+    command.Example("reeve approvals allow a1", "the one thing that agent a1 waits for");
+    command.Example("reeve approvals allow 0 --agent a1 --always", "by its id, and never ask about it again");
+    command.Example("reeve approvals allow q1 --content '{\"colour\":\"red\"}'", "answers a question");
+    command.Action([options = options] { return Decide(*options); });
+  }
+  {
+    auto [command, options] = Add(approvals, "deny", "Refuse what an agent asks, or decline its question.");
+    command.Option("--reason", options->reason, "TEXT", "Why; the agent is told");
+    AddCommonOptions(command, *options);
+    command.Example("reeve approvals deny a1 --reason 'use the test database'", "it goes on without");
+    command.Action([options = options] { return Decide(*options); });
+  }
+}
+
+}  // namespace reeve

@@ -1,0 +1,21 @@
+// The commands of `reeve`, but for `serve`, which main wires: each adds itself to the command line, with its
+// options, examples and action. One file each, or a few.
+#pragma once
+
+#include "control/cli/line/command_line.h"
+
+namespace reeve {
+
+void AddAgents(Command root);      // agents list, status, wake, …
+void AddApprovals(Command root);   // approvals list, allow, deny
+void AddRun(Command root);         // starts an agent, follows it, exits as it did
+void AddTicket(Command root);      // a URL that opens a stream once
+void AddTop(Command root);         // the town live, on a whole terminal
+void AddExport(Command root);      // all that is kept of agents
+void AddReplay(Command root);      // plays a transcript back
+void AddDoctor(Command root);      // checks the installation
+void AddUpgrade(Command root);     // another binary takes the daemon's place
+void AddDrain(Command root);       // ends the daemon, and its agents first
+void AddCompletion(Command root);  // what the shells complete
+
+}  // namespace reeve

@@ -1,0 +1,122 @@
+#include "control/cli/show/run_output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "control/cli/show/event_words.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kMaxKept = size_t{1} << 20;  // bytes of a message that is not whole
+
+void Write(FILE* where, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), where);
+  std::fflush(where);
+}
+
+bool StartsWith(std::string_view text, std::string_view beginning) {
+  return text.substr(0, beginning.size()) == beginning;
+}
+
+// What a program that was called here would not tell, or its exit code tells.
+bool IsSilent(std::string_view type, const JsonValue& data) {
+  for (const char* silent : {"agent.starting", "agent.ready", "agent.stopping", "agent.exited",
+                             "agent.updated", "agent.deleted", "run.started", "run.completed",
+                             "workspace.ready", "title.updated", "user.message", "usage.updated"}) {
+    if (type == silent) return true;
+  }
+  if (type == "run.failed") return data["exit_code"].AsInt().value_or(0) != 0;
+  return StartsWith(type, "message.");
+}
+
+EventPrinter::Options Looks(const Console& console, bool colours) {
+  EventPrinter::Options looks;
+  looks.json = console.json();
+  looks.colours = colours;
+  looks.live = true;
+  looks.columns = console.columns();
+  return looks;
+}
+
+}  // namespace
+
+RunOutput::RunOutput(Console& console)
+    : console_(console),
+      on_terminal_(isatty(STDOUT_FILENO) == 1),
+      one_(on_terminal_ && isatty(STDERR_FILENO) == 1),
+      notes_(Looks(console, one_ && console.colours()),
+             [this](std::string_view text) { Write(console_.json() ? stdout : stderr, text); }),
+      words_(Looks(console, console.colours()), [](std::string_view text) { Write(stdout, text); }) {}
+
+void RunOutput::Take(const JsonValue& event) {
+  if (console_.json()) return notes_.Print(event);
+  const std::string_view type = event["type"].StringOr("");
+  const JsonValue data = event["data"];
+  if (type == "workspace.progress") return console_.Progress(EventWords(event));
+  console_.Progress("");
+  if (type == "agent.output") {
+    TakeOutput(data);
+  } else if (StartsWith(type, "assistant.")) {
+    if (on_terminal_) return (one_ ? notes_ : words_).Print(event);
+    TakeWords(event);
+  } else {
+    if (StartsWith(type, "run.")) EndWords();
+    const bool grave = type == "run.failed" || type == "agent.failed";
+    if (IsSilent(type, data) || (console_.quiet() && !grave)) return;
+    notes_.Print(event);
+  }
+}
+
+void RunOutput::Gap(const std::string& agent, const JsonValue& gap) { notes_.Gap(agent, gap); }
+
+void RunOutput::Pause() { notes_.Pause(); }
+
+void RunOutput::End() {
+  console_.Progress("");
+  EndWords();
+  notes_.End();
+  words_.End();
+}
+
+void RunOutput::Note(const std::string& text) {
+  console_.Progress("");
+  notes_.Break();
+  console_.Note(text);
+}
+
+void RunOutput::TakeOutput(const JsonValue& data) {
+  std::string line = data["json"] ? data["json"].Raw() : std::string(data["text"].StringOr(""));
+  if (data["encoding"].StringOr("") == "base64") line = FromBase64(line).value_or(line);
+  if (one_) notes_.Break();
+  Write(data["stream"].StringOr("") == "stderr" ? stderr : stdout, line + "\n");
+}
+
+void RunOutput::TakeWords(const JsonValue& event) {
+  const JsonValue data = event["data"];
+  const std::string key(data["message_id"].StringOr(""));
+  if (event["type"].StringOr("") == "assistant.delta") {
+    Said& said = said_[key];
+    said.text += data["text"].StringOr("");
+    if (said.text.size() <= kMaxKept) return;
+    Write(stdout, said.text);
+    said.written += said.text.size();
+    said.text.clear();
+    return;
+  }
+  std::string text(data["text"].StringOr(""));
+  if (text.empty() || text.back() != '\n') text += '\n';
+  if (const auto said = said_.extract(key)) text.erase(0, std::min(said.mapped().written, text.size() - 1));
+  Write(stdout, text);
+}
+
+// What nobody will finish any more.
+void RunOutput::EndWords() {
+  for (const auto& [key, said] : std::exchange(said_, {})) Write(stdout, said.text + "\n");
+}
+
+}  // namespace reeve

@@ -1,0 +1,146 @@
+#include "control/cli/terminal/console.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <langinfo.h>
+#include <algorithm>
+#include <cerrno>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "orchestrator/json/json.h"
+
+namespace reeve {
+
+namespace {
+
+bool WantsColours() {
+  const char* none = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return isatty(STDOUT_FILENO) == 1 && !(none && *none) && !(terminal && std::strcmp(terminal, "dumb") == 0);
+}
+
+// Of stdout's; zeros where it is none.
+winsize TerminalSize() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
+  return size;
+}
+
+}  // namespace
+
+void AddCommonOptions(Command& command, CommonOptions& options) {
+  command.Flag("--json", options.json, "One JSON object a line; errors, too").Group("Output");
+  command.Flag("-q,--quiet", options.quiet, "Only what went wrong").Group("Output");
+  command.Option("--server", options.client.server, "URL", "The daemon: http://…, https://… or unix:///PATH")
+      .Default("REEVE_SERVER, else the one that runs on --data")
+      .Group("Daemon");
+  command.Option("--token-file", options.client.token_file, "FILE", "A file that holds the token")
+      .Default("REEVE_TOKEN, REEVE_TOKEN_FILE, DATA/token")
+      .Group("Daemon");
+  command
+      .Option("--data", options.client.data_dir, "DIR", "The daemon's data folder, to find server and token")
+      .Default("REEVE_DATA, else that of `reeve serve`")
+      .Group("Daemon");
+  command.Variable("REEVE_SERVER", "As --server.");
+  command.Variable("REEVE_TOKEN", "The token itself.");
+  command.Variable("REEVE_TOKEN_FILE",
+                   "A file that holds it. --token-file wins over REEVE_TOKEN, and that over this.");
+  command.Variable("REEVE_DATA", "As --data.");
+  command.Variable("NO_COLOR", "Not empty: no colours. Without a terminal there are none anyway.");
+  command.File("DATA/runtime.json", "Where the daemon that runs on this folder listens.");
+  command.File("DATA/token", "Its token. DATA is /var/lib/reeve for root, else ~/.local/state/reeve.");
+}
+
+Console::Console(std::string command, const CommonOptions& options)
+    : command_(std::move(command)),
+      json_(options.json),
+      quiet_(options.quiet),
+      colours_(!options.json && WantsColours()),
+      shows_progress_(!options.json && !options.quiet && isatty(STDERR_FILENO) == 1) {}
+
+size_t Console::columns() const { return TerminalSize().ws_col; }
+size_t Console::rows() const { return TerminalSize().ws_row; }
+
+void Console::Line(std::string_view text) const {
+  if (quiet_) return;
+  std::string safe;
+  if (json_) text = safe = SafeJson(text);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fputc('\n', stdout);
+  std::fflush(stdout);  // for who reads along
+}
+
+// Without clearing it first, which flickers (ECMA-48: CUP, EL, ED).
+void Console::Screen(std::string_view text) const {
+  const size_t room = std::max<size_t>(rows(), 2) - 1;
+  const auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+  std::string screen = "\x1b[H";
+  for (size_t shown = 0; shown < std::min(lines, room); ++shown) {
+    if (shown + 1 == room && lines > room) {
+      screen += "… " + std::to_string(lines - shown) + " more\x1b[K\n";
+      break;
+    }
+    const size_t end = std::min(text.find('\n'), text.size());
+    screen.append(text.substr(0, end)).append("\x1b[K\n");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  screen += "\x1b[J";
+  std::fwrite(screen.data(), 1, screen.size(), stdout);
+  std::fflush(stdout);
+}
+
+void Console::Note(std::string_view text) const {
+  if (quiet_ || json_) return;
+  std::fprintf(stderr, "reeve: %s\n", Plain(text).c_str());
+}
+
+void Console::Progress(std::string_view text) {
+  if (!shows_progress_ || (text.empty() && !in_progress_)) return;
+  winsize size{};
+  const size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+  std::fprintf(stderr, "\r%s\x1b[K", Fit(Plain(text), columns - 1).c_str());
+  in_progress_ = !text.empty();
+}
+
+int Console::Fail(const Error& error, const std::string& about) {
+  Progress("");
+  const int code = ExitCodeOf(error);
+  if (json_) {
+    JsonObject object;
+    object.Set("code", error.code).Set("command", command_);
+    if (!about.empty()) object.Set("about", about);
+    object.Set("message", error.message).Set("exit_code", code);
+    std::fprintf(stderr, "%s\n", SafeJson(JsonObject().SetRaw("error", object.Take()).Take()).c_str());
+    return code;
+  }
+  const char* hint = HintFor(error);
+  std::fprintf(stderr, "reeve: %s: %s%s%s%s%s\n", command_.c_str(), Plain(about).c_str(),
+               about.empty() ? "" : ": ", Plain(error.message).c_str(), *hint ? "; " : "", hint);
+  return code;
+}
+
+void PrepareOutput() {
+  // Where a cron job has closed one of them, a socket or a database would come to be its number.
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
+  }
+  (void)std::setlocale(LC_CTYPE, "");
+  if (std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0) (void)std::setlocale(LC_CTYPE, "C.UTF-8");
+  (void)std::signal(SIGPIPE, SIG_DFL);
+}
+
+int FinishOutput(int code) {
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (written) return code;
+  std::fprintf(stderr, "reeve: stdout: %s\n", std::strerror(errno));
+  return code == kOk ? kIoError : code;
+}
+
+}  // namespace reeve

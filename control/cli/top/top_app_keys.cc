@@ -1,0 +1,332 @@
+// What the keys of `reeve top` do, and what is asked first.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "control/cli/client/agent_names.h"
+#include "control/cli/line/exit_code.h"
+#include "control/cli/top/top_app.h"
+
+namespace reeve {
+
+namespace {
+
+using Kind = Key::Kind;
+
+constexpr int64_t kLapseMs = 50;  // the bytes of one key come together
+
+}  // namespace
+
+void TopApp::ReadKeys() {
+  char piece[4096];
+  const ssize_t got = read(input_->fd(), piece, sizeof piece);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) return End(kSignalled + SIGHUP);  // nobody is there any more
+  Take(keys_.Feed({piece, static_cast<size_t>(got)}));
+  if (keys_.waits()) lapse_.Start(kLapseMs);
+}
+
+void TopApp::Take(const std::vector<Key>& keys) {
+  for (const Key& key : keys) Press(key);
+  if (!keys.empty()) Draw();
+}
+
+void TopApp::Press(const Key& key) {
+  if (key.kind == Kind::kRedraw) return screen_->Spoil();
+  if (typing_) return PressWhileTyping(key);
+  if (key.kind == Kind::kPaste) return;  // it was not meant as commands
+  notice_.clear();
+  if (asking_) return PressWhileAsking(key);
+  if (confirming_) {
+    const Confirming asked = *std::exchange(confirming_, std::nullopt);
+    if (key.text == "y" || key.kind == Kind::kEnter) Order(asked.agent, asked.command);
+    return;
+  }
+  if (help_) {
+    help_ = false;
+    return;
+  }
+  log_ ? PressInLog(key) : PressInList(key);
+}
+
+void TopApp::PressInList(const Key& key) {
+  const auto page = static_cast<int64_t>(view_.page());
+  constexpr int64_t kAll = int64_t{1} << 40;
+  switch (key.kind) {
+    case Kind::kUp:
+      return model_.Move(-1);
+    case Kind::kDown:
+      return model_.Move(1);
+    case Kind::kPageUp:
+      return model_.Move(-page);
+    case Kind::kPageDown:
+      return model_.Move(page);
+    case Kind::kHome:
+      return model_.Select(0);
+    case Kind::kEnd:
+      return model_.Select(kAll);
+    case Kind::kEscape:
+      return model_.SetFilter("");
+    case Kind::kEnter:
+      if (const std::string agent = Target(); !agent.empty())
+        log_ =
+            std::make_unique<TopLog>(loop_, http_, client_, agent, screen_->columns(), [this] { Changed(); });
+      return;
+    case Kind::kText:
+      break;
+    default:
+      return;
+  }
+  const auto order = static_cast<size_t>(model_.order());
+  switch (key.text[0]) {
+    case 'k':
+      return model_.Move(-1);
+    case 'j':
+      return model_.Move(1);
+    case 'g':
+      return model_.Select(0);
+    case 'G':
+      return model_.Select(kAll);
+    case '/':
+      typing_ = Typing{Typing::What::kFilter, "", "", "/"};
+      typing_->editor.Take({Kind::kPaste, model_.filter()});
+      return;
+    case '<':
+      return model_.SetOrder(static_cast<TopOrder>((order + kTopOrders - 1) % kTopOrders));
+    case '>':
+      return model_.SetOrder(static_cast<TopOrder>((order + 1) % kTopOrders));
+    case 'R':
+      return model_.SetReversed(!model_.reversed());
+    case 'q':
+      return Quit();
+    default:
+      return PressForAgent(key);
+  }
+}
+
+void TopApp::PressInLog(const Key& key) {
+  const auto page = static_cast<int64_t>(screen_->rows()) - 3;
+  switch (key.kind) {
+    case Kind::kUp:
+      return log_->Scroll(1);
+    case Kind::kDown:
+      return log_->Scroll(-1);
+    case Kind::kPageUp:
+      return log_->Scroll(std::max<int64_t>(page, 1));
+    case Kind::kPageDown:
+      return log_->Scroll(-std::max<int64_t>(page, 1));
+    case Kind::kHome:
+      return log_->ScrollToStart();
+    case Kind::kEnd:
+      return log_->ScrollToEnd();
+    case Kind::kEscape:
+    case Kind::kLeft:
+      return log_.reset();
+    case Kind::kText:
+      break;
+    default:
+      return;
+  }
+  switch (key.text[0]) {
+    case 'k':
+      return log_->Scroll(1);
+    case 'j':
+      return log_->Scroll(-1);
+    case 'g':
+      return log_->ScrollToStart();
+    case 'G':
+      return log_->ScrollToEnd();
+    case 'q':
+      return log_.reset();
+    default:
+      return PressForAgent(key);
+  }
+}
+
+// What is done to an agent, in the list and beside its log alike.
+void TopApp::PressForAgent(const Key& key) {
+  if (key.text == "?") {
+    help_ = true;
+    return;
+  }
+  const std::string id = Target();
+  const TopAgent* agent = model_.Find(id);
+  if (!agent) return;
+  switch (key.text[0]) {
+    case 'a':
+    case 'y':
+      return Ask(id, false);
+    case 'd':
+    case 'n':
+      return Ask(id, true);
+    case 's':
+      confirming_ = Confirming{id, "stop"};
+      return;
+    case 'r':
+      if (IsOver(*agent)) return Order(id, "start");
+      if (!IsBusy(*agent)) return Order(id, "restart");
+      confirming_ = Confirming{id, "restart"};
+      return;
+    case 'i':
+      return Order(id, "interrupt");
+    case 'm':
+      typing_ = Typing{Typing::What::kMessage, id, "", "to " + agent->name() + ": "};
+      return;
+    default:
+      return;
+  }
+}
+
+bool TopApp::IsBusy(const TopAgent& agent) { return !agent.run.empty(); }
+
+bool TopApp::IsOver(const TopAgent& agent) {
+  return agent.process == TopAgent::Process::kExited || agent.process == TopAgent::Process::kFailed;
+}
+
+std::string TopApp::Target() {
+  if (log_) return log_->agent();
+  const TopAgent* selected = model_.Selected();
+  return selected ? selected->id : std::string();
+}
+
+void TopApp::PressWhileTyping(const Key& key) {
+  const bool filter = typing_->what == Typing::What::kFilter;
+  if (key.kind == Kind::kEscape || (key.kind == Kind::kBackspace && typing_->editor.empty())) {
+    if (filter) model_.SetFilter("");
+    typing_.reset();
+    answer_.reset();
+  } else if (key.kind == Kind::kEnter) {
+    Typing typed = *std::exchange(typing_, std::nullopt);
+    Typed(typed, typed.editor.Submit());
+  } else {
+    typing_->editor.Take(key);
+    if (filter) model_.SetFilter(typing_->editor.text());
+  }
+}
+
+void TopApp::Typed(const Typing& typing, const std::string& text) {
+  switch (typing.what) {
+    case Typing::What::kFilter:
+      return;
+    case Typing::What::kMessage:
+      if (text.empty()) return;
+      return Send(typing.agent, "message", AgentPath(typing.agent) + "/message",
+                  JsonObject().Set("text", text).Take(), "has the message");
+    case Typing::What::kReason:
+      return Decide("deny", text);
+    case Typing::What::kAnswer:
+      notice_.clear();
+      if (Status given = answer_->Give(text); !given) Say(given.error().message, Colour::kRed);
+      return NextField();
+  }
+}
+
+// ------------------------------------------------------------------------------- what waits for an answer
+
+const TopAsk* TopApp::Asked() {
+  const TopAgent* agent = asking_ ? model_.Find(asking_->agent) : nullptr;
+  if (!agent) return nullptr;
+  for (const TopAsk& ask : agent->asks) {
+    if (ask.serial == asking_->serial) return &ask;
+  }
+  return nullptr;
+}
+
+void TopApp::Ask(const std::string& id, bool deny) {
+  const TopAgent* agent = model_.Find(id);
+  if (agent->asks.empty()) return Say(agent->name() + " asks for nothing", Colour::kYellow);
+  const TopAsk& ask = agent->asks.front();
+  asking_ = Asking{id, ask.id, ask.serial, deny};
+}
+
+void TopApp::PressWhileAsking(const Key& key) {
+  const TopAsk* ask = Asked();
+  if (!ask) return;  // drawing will tell
+  const bool approval = !ask->elicitation;
+  if (key.kind == Kind::kEscape || key.text == "q") return asking_.reset();
+  if (key.kind == Kind::kUp || key.text == "k") {
+    asking_->skip -= std::min<size_t>(asking_->skip, 1);
+  } else if (key.kind == Kind::kDown || key.text == "j") {
+    ++asking_->skip;
+  } else if (key.kind == Kind::kPageUp) {
+    asking_->skip -= std::min<size_t>(asking_->skip, 10);
+  } else if (key.kind == Kind::kPageDown) {
+    asking_->skip += 10;
+  } else if (key.text == "a" || key.text == "y") {
+    asking_->deny = false;
+  } else if (key.text == "d" || key.text == "n") {
+    asking_->deny = true;
+  } else if (!asking_->shown) {
+    return;
+  } else if (key.kind == Kind::kEnter && approval) {
+    Decide(asking_->deny ? "deny" : "allow_once", "");
+  } else if (key.kind == Kind::kEnter && asking_->deny) {
+    Answer("decline", "");
+  } else if (key.kind == Kind::kEnter) {
+    answer_.emplace(ask->schema);
+    NextField();
+  } else if (key.text == "A" && approval && !asking_->deny) {
+    Decide("allow_always", "");
+  } else if (key.text == "r" && approval && asking_->deny) {
+    typing_ = Typing{Typing::What::kReason, asking_->agent, asking_->ask, "why not: "};
+  }
+}
+
+void TopApp::NextField() {
+  if (!Asked()) return;  // drawing will tell
+  if (answer_->complete()) return Answer("accept", answer_->content());
+  const std::string prompt = (notice_.empty() ? "" : notice_ + ". ") + answer_->prompt() + ": ";
+  typing_ = Typing{Typing::What::kAnswer, asking_->agent, asking_->ask, prompt};
+}
+
+void TopApp::Decide(const char* decision, const std::string& reason) {
+  if (!Asked()) return;  // drawing will tell
+  const Asking asked = *std::exchange(asking_, std::nullopt);
+  JsonObject body;
+  body.Set("decision", decision);
+  if (!reason.empty()) body.Set("reason", reason);
+  Send(asked.agent, decision, AgentPath(asked.agent) + "/approvals/" + PercentEncode(asked.ask), body.Take(),
+       std::string_view(decision) == "deny" ? "was denied it" : "may do it");
+}
+
+void TopApp::Answer(const char* action, const std::string& content) {
+  const Asking asked = *std::exchange(asking_, std::nullopt);
+  answer_.reset();
+  JsonObject body;
+  body.Set("action", action).SetRaw("content", content);
+  Send(asked.agent, action, AgentPath(asked.agent) + "/elicitations/" + PercentEncode(asked.ask), body.Take(),
+       content.empty() ? "got no answer" : "has the answer");
+}
+
+void TopApp::Order(const std::string& agent, const std::string& command) {
+  Send(agent, command, AgentPath(agent) + "/" + command, "",
+       command == "stop"        ? "is being stopped"
+       : command == "start"     ? "is being started"
+       : command == "interrupt" ? "is being interrupted"
+                                : "is being restarted");
+}
+
+// What was ordered before is done first, unless somebody insists.
+void TopApp::Quit() {
+  if (quitting_ || !feed_.has_orders()) return End(kOk);
+  quitting_ = true;
+  Say("the daemon has not answered yet; q once more quits, done or not", Colour::kYellow);
+}
+
+void TopApp::Send(const std::string& agent, const std::string& what, const std::string& path,
+                  std::string body, const std::string& done) {
+  const TopAgent* about = model_.Find(agent);
+  const std::string name = about ? about->name() : agent;
+  feed_.Order(path, std::move(body), [this, name, what, done](const Result<JsonDocument>& answer) {
+    if (answer && quitting_ && !feed_.has_orders()) return End(kOk);
+    if (answer) return Say(name + " " + done, Colour::kGreen);
+    quitting_ = false;  // who gave the order is to read that
+    const char* hint = HintFor(answer.error());
+    Say(what + ": " + answer.error().message + (*hint ? "; " : "") + hint, Colour::kRed);
+  });
+}
+
+}  // namespace reeve

@@ -1,0 +1,120 @@
+#include "control/cli/top/top_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "control/cli/client/agent_names.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr const char* kPastEvents = "500";
+constexpr size_t kMaxLines = 5'000;
+
+}  // namespace
+
+TopLog::TopLog(Loop& loop, HttpClient& http, const Client& client, std::string agent, size_t columns,
+               std::function<void()> on_change)
+    : loop_(loop),
+      http_(http),
+      client_(client),
+      agent_(std::move(agent)),
+      on_change_(std::move(on_change)),
+      printer_({.colours = true, .live = true, .columns = columns},
+               [this](std::string_view text) { Take(text); }),
+      lines_(1),
+      columns_(columns) {
+  HttpRequest request = client_.Request("GET", AgentPath(agent_) + "/events?tail=" + kPastEvents);
+  request.max_body_bytes = size_t{256} << 20;
+  past_ = http_.Send(std::move(request), [this](Result<HttpResponse> answer) {
+    const auto ended = std::move(past_);
+    if (answer && answer->status != 200) answer = Client::ErrorOf(*answer);
+    auto json = answer ? JsonDocument::Parse(answer->body) : Result<JsonDocument>(answer.error());
+    if (!json) {
+      state_ = Plain(json.error().message);
+      return on_change_();
+    }
+    state_.clear();
+    if ((*json)["gap"]["from"]) printer_.Gap(agent_, (*json)["gap"]);
+    for (const JsonValue& event : (*json)["events"].Elements()) printer_.Print(event);
+    printer_.Pause();
+    Follow(std::string((*json)["cursor"].StringOr("")));
+    on_change_();
+  });
+}
+
+void TopLog::Follow(const std::string& cursor) {
+  EventStream::Handlers handlers;
+  handlers.on_event = [this](const JsonValue& event) {
+    printer_.Print(event);
+    on_change_();
+  };
+  handlers.on_pause = [this] {
+    printer_.Pause();
+    on_change_();
+  };
+  handlers.on_gap = [this](const JsonValue& gap) { printer_.Gap(agent_, gap); };
+  handlers.on_connection = [this](bool up) {
+    state_ = up ? "" : "reconnecting…";
+    on_change_();
+  };
+  handlers.on_end = [this](const Result<std::string>& reason) {
+    printer_.End();
+    state_ = !reason                      ? Plain(reason.error().message)
+             : *reason == "agent_deleted" ? "the agent has been deleted"
+                                          : "the log has ended";
+    on_change_();
+  };
+  EventStream::What what{.agents = {agent_}, .cursors = {}, .types = {}, .follow = true, .from_now = false};
+  what.cursors[agent_] = cursor;
+  stream_ = std::make_unique<EventStream>(loop_, http_, client_, std::move(what), std::move(handlers));
+  stream_->Open();
+}
+
+void TopLog::Take(std::string_view painted) {
+  while (!painted.empty()) {
+    const size_t end = std::min(painted.find('\n'), painted.size());
+    AppendPainted(lines_.back(), colour_, painted.substr(0, end));
+    if (end < painted.size()) EndLine();
+    painted.remove_prefix(std::min(end + 1, painted.size()));
+  }
+}
+
+void TopLog::EndLine() {
+  // Who looks back goes on seeing the same.
+  if (back_ != 0) back_ += Wrap(lines_.back(), columns_).size();
+  lines_.emplace_back();
+  if (lines_.size() > kMaxLines) lines_.pop_front();
+}
+
+std::vector<StyledLine> TopLog::Draw(size_t columns, size_t rows) {
+  if (columns != columns_) printer_.Resize(columns);
+  columns_ = columns;
+  // From the end, until there is enough.
+  std::deque<StyledLine> drawn;
+  size_t above = lines_.size();
+  if (lines_.back().empty()) --above;
+  while (above != 0 && drawn.size() < rows + back_) {
+    const auto wrapped = Wrap(lines_[--above], columns);
+    drawn.insert(drawn.begin(), wrapped.begin(), wrapped.end());
+  }
+  back_ = std::min(back_, drawn.size() - std::min(drawn.size(), rows));
+  const size_t end = drawn.size() - back_;
+  const size_t begin = end - std::min(end, rows);
+  return {drawn.begin() + static_cast<std::ptrdiff_t>(begin),
+          drawn.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+void TopLog::Scroll(int64_t rows_up) {
+  if (rows_up < 0) {
+    back_ -= std::min(back_, static_cast<size_t>(-rows_up));
+  } else {
+    back_ += static_cast<size_t>(rows_up);  // Draw knows how much there is
+  }
+}
+
+void TopLog::ScrollToStart() { back_ = size_t{1} << 40; }
+
+}  // namespace reeve

@@ -1,0 +1,57 @@
+// TopLog: the log of one agent as a pane of the screen: its last events, then what happens, as EventPrinter
+// words it. Follows the end until somebody scrolls back. Owned by a command, on its loop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/cli/client/client.h"
+#include "control/cli/client/event_stream.h"
+#include "control/cli/show/event_printer.h"
+#include "control/cli/show/styled.h"
+#include "process/http_client.h"
+
+namespace reeve {
+
+class TopLog {
+ public:
+  TopLog(Loop& loop, HttpClient& http, const Client& client, std::string agent, size_t columns,
+         std::function<void()> on_change);
+
+  [[nodiscard]] const std::string& agent() const { return agent_; }
+  // The part of it that is looked at: `rows` lines, of `columns`.
+  std::vector<StyledLine> Draw(size_t columns, size_t rows);
+  // Up is back in time; the ends are the ends.
+  void Scroll(int64_t rows_up);
+  void ScrollToStart();
+  void ScrollToEnd() { back_ = 0; }
+  [[nodiscard]] size_t back() const { return back_; }                // lines below what is looked at
+  [[nodiscard]] const std::string& state() const { return state_; }  // "", or why there is no more
+
+ private:
+  void Take(std::string_view painted);
+  void EndLine();
+  void Follow(const std::string& cursor);
+
+  Loop& loop_;
+  HttpClient& http_;
+  const Client client_;
+  const std::string agent_;
+  const std::function<void()> on_change_;
+  EventPrinter printer_;
+  std::unique_ptr<HttpCall> past_;
+  std::unique_ptr<EventStream> stream_;
+  std::string state_ = "reading…";
+  std::deque<StyledLine> lines_;   // the last is unfinished
+  Colour colour_ = Colour::kNone;  // of what comes next
+  size_t columns_;
+  size_t back_ = 0;
+};
+
+}  // namespace reeve

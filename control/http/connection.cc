@@ -1,0 +1,227 @@
+#include "control/http/connection.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "control/http/problem.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+// One request's answer. A Reply holds it weakly: once it is answered, or the connection has gone, it is no
+// more.
+class Connection::Exchange : public Reply::Sink {
+ public:
+  explicit Exchange(Connection& connection) : connection_(connection) {}
+  void Answer(Response response) override { connection_.Answer(std::move(response)); }
+  std::unique_ptr<Watch> TakeSocket() override {
+    auto socket = std::move(connection_.watch_);
+    socket->Want(0);
+    connection_.Close();
+    return socket;
+  }
+
+ private:
+  Connection& connection_;
+};
+
+Connection::Connection(Shared& shared, bool from_unix_socket)
+    : shared_(shared), from_unix_socket_(from_unix_socket), parser_(shared.parser) {}
+
+Connection::~Connection() = default;
+
+bool Connection::Open(Fd socket) {
+  auto watch = Watch::Make(shared_.loop, std::move(socket), [this](int events) { OnReady(events); });
+  if (!watch.ok()) return false;
+  watch_ = std::move(*watch);
+  Enter(State::kIdle);
+  UpdateWatch();
+  return true;
+}
+
+void Connection::OnReady(int events) {
+  if (events & Watch::kWrite) Flush();
+  if (events & Watch::kRead) Receive();
+  Pump();
+}
+
+void Connection::Receive() {
+  if (state_ == State::kClosed) return;
+  ssize_t got = recv(watch_->fd(), shared_.buffer.data(), shared_.buffer.size(), MSG_DONTWAIT);
+  if (got < 0) {
+    if (errno != EAGAIN && errno != EINTR) Close();
+  } else if (got == 0) {
+    peer_ended_ = true;
+    if (state_ == State::kLingering) Close();
+  } else if (state_ == State::kLingering) {
+    lingered_bytes_ += static_cast<size_t>(got);
+    if (lingered_bytes_ > kLingerBytes) Close();
+  } else if (state_ != State::kClosing) {
+    input_.append(shared_.buffer.data(), static_cast<size_t>(got));
+  }
+}
+
+// Goes on as far as it can: called whenever bytes came, bytes left, or an answer was given.
+void Connection::Pump() {
+  if (pumping_) return;  // a handler answered at once: the loop below goes on
+  pumping_ = true;
+  bool more = true;
+  while (more && out_.empty()) {
+    switch (state_) {
+      case State::kIdle:
+      case State::kReceiving:
+        more = TakeInput();
+        break;
+      case State::kClosing:
+        Linger();
+        break;
+      case State::kHandling:
+      case State::kLingering:
+      case State::kClosed:
+        more = false;
+        break;
+    }
+  }
+  pumping_ = false;
+  UpdateWatch();
+}
+
+// False when there is nothing to do before more bytes come.
+bool Connection::TakeInput() {
+  input_.erase(0, parser_.Feed(input_));
+  if (input_.empty()) input_.shrink_to_fit();
+  switch (parser_.state()) {
+    case HttpParser::State::kWhole:
+      HandOver();
+      return true;
+    case HttpParser::State::kRefused:
+      Refuse(parser_.refusal());
+      return true;
+    case HttpParser::State::kEmpty:
+      break;
+    case HttpParser::State::kHead:
+    case HttpParser::State::kBody:
+      if (state_ == State::kIdle) Enter(State::kReceiving);
+      if (!peer_ended_ && parser_.TakeExpectation()) Send("HTTP/1.1 100 Continue\r\n\r\n");
+      break;
+  }
+  // No whole request is left, and none will come or is wanted.
+  if (peer_ended_ || (shared_.draining && state_ == State::kIdle)) Close();
+  return false;
+}
+
+void Connection::HandOver() {
+  auto [request, keep_alive] = parser_.Take();
+  keep_alive_ = keep_alive;
+  head_only_ = request.method == "HEAD";
+  request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
+  request.id = request_id_;
+  request.from_unix_socket = from_unix_socket_;
+  ++shared_.stats.requests;
+  Enter(State::kHandling);
+  exchange_ = std::make_shared<Exchange>(*this);
+  shared_.dispatch(std::move(request), Reply(exchange_));
+}
+
+void Connection::Answer(Response response) {
+  exchange_.reset();
+  bool last = !keep_alive_ || shared_.draining;
+  SetRequestId(response, request_id_);
+  // RFC 9110 section 8.6: no Content-Length with 1xx and 204. A HEAD gets that of the GET.
+  if (response.status >= 200 && response.status != 204) {
+    response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
+  } else {
+    response.body.clear();
+  }
+  if (last) response.headers.emplace_back("Connection", "close");
+  std::string bytes = FormatHead(response.status, response.headers, request_id_);
+  if (!head_only_) bytes += response.body;
+  Enter(last ? State::kClosing : State::kIdle);
+  Send(std::move(bytes));
+  Pump();
+}
+
+void Connection::Refuse(const Error& error) {
+  ++shared_.stats.refused;
+  keep_alive_ = false;
+  head_only_ = false;
+  input_ = {};
+  request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
+  Answer(Response::Problem(error));
+}
+
+void Connection::Send(std::string bytes) {
+  out_ = out_.empty() ? std::move(bytes) : out_ + bytes;  // a refusal may meet a "100 Continue"
+  progress_ms_ = shared_.loop.NowMs();
+  Flush();
+}
+
+void Connection::Flush() {
+  while (out_sent_ < out_.size()) {
+    ssize_t sent =
+        send(watch_->fd(), out_.data() + out_sent_, out_.size() - out_sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) Close();
+      return;
+    }
+    out_sent_ += static_cast<size_t>(sent);
+    progress_ms_ = shared_.loop.NowMs();
+  }
+  out_ = {};
+  out_sent_ = 0;
+  if (state_ == State::kIdle) Enter(State::kIdle);  // idle from now on
+}
+
+void Connection::Linger() {
+  if (peer_ended_ || shutdown(watch_->fd(), SHUT_WR) != 0) return Close();
+  input_ = {};
+  Enter(State::kLingering);
+}
+
+void Connection::Close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  exchange_.reset();
+  watch_.reset();
+  input_ = {};
+  out_ = {};
+  out_sent_ = 0;
+  shared_.closed(*this);
+}
+
+void Connection::Drain() {
+  if (state_ == State::kIdle) Receive();
+  Pump();
+}
+
+void Connection::CheckTime(int64_t now_ms) {
+  if (!out_.empty()) {
+    if (now_ms - progress_ms_ >= shared_.limits.write_ms) Close();
+    return;
+  }
+  int64_t spent = now_ms - entered_ms_;
+  if (state_ == State::kIdle && spent >= shared_.limits.idle_ms) {
+    Close();
+  } else if (state_ == State::kReceiving && spent >= shared_.limits.request_ms) {
+    Refuse({"request_timeout",
+            "the request did not arrive within " + std::to_string(shared_.limits.request_ms) + " ms"});
+  } else if (state_ == State::kLingering && spent >= kLingerMs) {
+    Close();
+  }
+}
+
+void Connection::Enter(State state) {
+  state_ = state;
+  entered_ms_ = shared_.loop.NowMs();
+}
+
+void Connection::UpdateWatch() {
+  if (state_ == State::kClosed) return;
+  bool read = !peer_ended_ && state_ != State::kClosing && input_.size() < kMaxInput;
+  watch_->Want((read ? Watch::kRead : 0) | (out_.empty() ? 0 : Watch::kWrite));
+}
+
+}  // namespace reeve

@@ -1,0 +1,404 @@
+#include "control/http/http_parser.h"
+
+#include <llhttp.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "process/handle.h"
+
+namespace reeve {
+
+namespace {
+
+// What the API and CORS know. llhttp also knows WebDAV's, RTSP's and ICE's.
+constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsAlnum(char c) { return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// RFC 9110 section 5.6.2
+bool IsToken(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return IsAlnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
+bool HasControl(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+// A name, an IPv4 or bracketed IPv6 address, perhaps with a port; what it names is the gate's business.
+bool IsHost(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return IsAlnum(c) || std::string_view(".-_:[]").find(c) != std::string_view::npos;
+  });
+}
+
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t";
+  size_t begin = text.find_first_not_of(kSpaces);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
+}
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+// application/x-www-form-urlencoded, as URLSearchParams writes it. False if it cannot be decoded.
+bool ParseQuery(std::string_view text, std::vector<std::pair<std::string, std::string>>& query) {
+  while (!text.empty()) {
+    std::string pair(text.substr(0, text.find('&')));
+    text.remove_prefix(std::min(text.size(), pair.size() + 1));
+    if (pair.empty()) continue;
+    std::replace(pair.begin(), pair.end(), '+', ' ');
+    size_t equals = pair.find('=');
+    auto key = PercentDecode(std::string_view(pair).substr(0, equals));
+    auto value = PercentDecode(equals == std::string::npos ? "" : std::string_view(pair).substr(equals + 1));
+    if (!key || !value) return false;
+    if ((*key + *value).find('\0') != std::string::npos) return false;
+    query.emplace_back(std::move(*key), std::move(*value));
+  }
+  return true;
+}
+
+}  // namespace
+
+// One request in the making.
+struct HttpParser::Message {
+  explicit Message(const Limits& limits_in);
+
+  size_t TakeHead(std::string_view bytes);
+  size_t TakeBody(std::string_view bytes);
+  void TakeLine(std::string_view line);
+  void TakeRequestLine(std::string_view line);
+  void TakeTarget(std::string_view target);
+  void FinishHead();
+  void CheckHeaders();
+  void CheckFraming();
+  void CheckShareOfBody(size_t sent);
+  void RefuseBodySize();
+  void Refuse(std::string_view code, std::string message);
+  [[nodiscard]] size_t Count(std::string_view name) const;
+
+  // llhttp's callbacks only record, a refusal too; it is acted on after llhttp_execute has returned.
+  int OnName(const char* at, size_t size);
+  int OnValue(const char* at, size_t size);
+  int OnValueEnd();
+  int OnHeadersEnd();
+  int OnChunkExtension(const char* at, size_t size);
+  int OnBody(const char* at, size_t size);
+  int OnEnd();
+  template <int (Message::*kCallback)(const char*, size_t)>
+  static int Data(llhttp_t* parser, const char* at, size_t size) {
+    return (OwnerOf<Message>(parser)->*kCallback)(at, size);
+  }
+  template <int (Message::*kCallback)()>
+  static int Mark(llhttp_t* parser) {
+    return (OwnerOf<Message>(parser)->*kCallback)();
+  }
+  static const llhttp_settings_t& Callbacks();
+
+  const Limits& limits;
+  llhttp_t llhttp;
+  State state = State::kHead;
+  Request request;
+  Error refusal;
+
+  std::string head;       // as far as it has come; empty once it was parsed
+  size_t line_begin = 0;  // in head
+  bool http_1_0 = false;
+
+  // Recorded by the callbacks.
+  std::string name, value;  // of the header being read
+  bool headers_done = false;
+  bool whole = false;
+  bool keep_alive = false;
+  bool expects_continue = false;
+  size_t extension_bytes = 0;  // of chunks
+  const char* feed = nullptr;  // what llhttp is reading now, of the body
+  size_t body_sent = 0;        // before that, with all framing
+};
+
+// Trailers are read over, as RFC 9110 section 6.5.1 allows.
+int HttpParser::Message::OnName(const char* at, size_t size) {
+  if (!headers_done) name.append(at, size);
+  return HPE_OK;
+}
+
+int HttpParser::Message::OnValue(const char* at, size_t size) {
+  if (!headers_done) value.append(at, size);
+  return HPE_OK;
+}
+
+int HttpParser::Message::OnValueEnd() {
+  if (!headers_done) request.headers.emplace_back(Lower(name), Trim(value));
+  name.clear();
+  value.clear();
+  return HPE_OK;
+}
+
+int HttpParser::Message::OnHeadersEnd() {
+  headers_done = true;
+  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !http_1_0;  // 1.0 wants to be told by a header
+  return HPE_OK;
+}
+
+int HttpParser::Message::OnChunkExtension(const char*, size_t size) {
+  extension_bytes += size;
+  if (extension_bytes <= kMaxChunkExtensions) return HPE_OK;
+  Refuse("invalid_request",
+         "chunk extensions of more than " + std::to_string(kMaxChunkExtensions) + " bytes");
+  return HPE_USER;
+}
+
+int HttpParser::Message::OnBody(const char* at, size_t size) {
+  CheckShareOfBody(body_sent + static_cast<size_t>(at - feed));
+  if (request.body.size() + size > limits.body_bytes) RefuseBodySize();
+  if (state == State::kRefused) return HPE_USER;
+  request.body.append(at, size);
+  return HPE_OK;
+}
+
+int HttpParser::Message::OnEnd() {
+  whole = true;
+  return HPE_PAUSED;  // what follows is the next Message's
+}
+
+const llhttp_settings_t& HttpParser::Message::Callbacks() {
+  static const llhttp_settings_t callbacks = [] {
+    llhttp_settings_t made;
+    llhttp_settings_init(&made);
+    made.on_header_field = &Data<&Message::OnName>;
+    made.on_header_value = &Data<&Message::OnValue>;
+    made.on_header_value_complete = &Mark<&Message::OnValueEnd>;
+    made.on_headers_complete = &Mark<&Message::OnHeadersEnd>;
+    made.on_chunk_extension_name = &Data<&Message::OnChunkExtension>;
+    made.on_chunk_extension_value = &Data<&Message::OnChunkExtension>;
+    made.on_body = &Data<&Message::OnBody>;
+    made.on_message_complete = &Mark<&Message::OnEnd>;
+    return made;
+  }();
+  return callbacks;
+}
+
+HttpParser::Message::Message(const Limits& limits_in) : limits(limits_in), llhttp() {
+  llhttp_init(&llhttp, HTTP_REQUEST, &Callbacks());
+  llhttp.data = this;
+}
+
+void HttpParser::Message::Refuse(std::string_view code, std::string message) {
+  if (state == State::kRefused) return;  // the first reason is the one
+  state = State::kRefused;
+  refusal = {std::string(code), std::move(message)};
+}
+
+size_t HttpParser::Message::Count(std::string_view wanted) const {
+  return static_cast<size_t>(std::count_if(request.headers.begin(), request.headers.end(),
+                                           [wanted](const auto& header) { return header.first == wanted; }));
+}
+
+size_t HttpParser::Message::TakeHead(std::string_view bytes) {
+  constexpr size_t kMethodAndVersion = 32;  // "OPTIONS " and " HTTP/1.1", with room to name an unknown method
+  size_t used = 0;
+  while (state == State::kHead && used < bytes.size()) {
+    size_t newline = bytes.find('\n', used);
+    size_t end = newline == std::string_view::npos ? bytes.size() : newline + 1;
+    head.append(bytes.substr(used, end - used));
+    used = end;
+    size_t line_size = head.size() - line_begin;
+    bool request_line = request.method.empty();
+    if (request_line && !IsToken(std::string_view(head).substr(line_begin, 1)) && head[line_begin] != '\r') {
+      Refuse("invalid_request", "this is not HTTP");  // TLS, most likely: its line may never end
+    } else if (request_line && line_size > limits.target_bytes + kMethodAndVersion) {
+      Refuse("target_too_long",
+             "the target is longer than " + std::to_string(limits.target_bytes) + " bytes");
+    } else if (head.size() > limits.header_bytes) {
+      Refuse("headers_too_large",
+             "the head is larger than " + std::to_string(limits.header_bytes) + " bytes");
+    } else if (newline != std::string_view::npos) {
+      TakeLine(std::string_view(head).substr(line_begin, line_size - 1));
+      line_begin = head.size();
+    }
+  }
+  return used;
+}
+
+// `line` is without its line feed.
+void HttpParser::Message::TakeLine(std::string_view line) {
+  if (line.empty() || line.back() != '\r')
+    return Refuse("invalid_request", "a line of the head ends without CR LF");
+  line.remove_suffix(1);
+  if (HasControl(line)) return Refuse("invalid_request", "a control character in the head");
+  if (request.method.empty()) {
+    // An empty line before a request is skipped (RFC 9112 section 2.2): it does not even begin one.
+    if (line.empty()) return head.clear();
+    return TakeRequestLine(line);
+  }
+  if (line.empty()) return FinishHead();
+  if (line.front() == ' ' || line.front() == '\t') return Refuse("invalid_request", "a folded header line");
+  if (line.front() == ':') Refuse("invalid_request", "a header without a name");
+}
+
+void HttpParser::Message::TakeRequestLine(std::string_view line) {
+  size_t first = line.find(' ');
+  size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
+  if (second == std::string_view::npos) {
+    return Refuse("invalid_request", "the request line is not \"METHOD target HTTP/1.1\"");
+  }
+  std::string_view method = line.substr(0, first);
+  std::string_view target = line.substr(first + 1, second - first - 1);
+  std::string_view version = line.substr(second + 1);
+  if (!IsToken(method)) return Refuse("invalid_request", "the method is malformed");
+  if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || !IsDigit(version[5]) || version[6] != '.' ||
+      !IsDigit(version[7])) {
+    return Refuse("invalid_request", "the HTTP version is malformed");
+  }
+  http_1_0 = version == "HTTP/1.0";
+  if (!http_1_0 && version != "HTTP/1.1") {
+    return Refuse("http_version", std::string(version) + ": only HTTP/1.1 and HTTP/1.0 are spoken here");
+  }
+  if (std::find(std::begin(kMethods), std::end(kMethods), method) == std::end(kMethods)) {
+    return Refuse("not_implemented", "unknown method " + std::string(method));
+  }
+  request.method = method;
+  TakeTarget(target);
+}
+
+void HttpParser::Message::TakeTarget(std::string_view target) {
+  if (target.size() > limits.target_bytes) {
+    return Refuse("target_too_long",
+                  "the target is longer than " + std::to_string(limits.target_bytes) + " bytes");
+  }
+  bool asterisk = target == "*" && request.method == "OPTIONS";
+  if (!asterisk && (target.empty() || target.front() != '/')) {
+    return Refuse("invalid_request", "the target must begin with a slash");
+  }
+  bool printable =
+      std::all_of(target.begin(), target.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
+  if (!printable) return Refuse("invalid_request", "a character in the target that must be percent-encoded");
+  size_t question = target.find('?');
+  request.path = target.substr(0, question);
+  auto decoded = PercentDecode(request.path);
+  if (!decoded || decoded->find('\0') != std::string::npos) {
+    return Refuse("invalid_request", "bad percent-encoding in the path");
+  }
+  if (question != std::string_view::npos && !ParseQuery(target.substr(question + 1), request.query)) {
+    Refuse("invalid_request", "bad percent-encoding in the query");
+  }
+}
+
+void HttpParser::Message::FinishHead() {
+  llhttp_errno_t error = llhttp_execute(&llhttp, head.data(), head.size());
+  if (error != HPE_OK && !whole) {
+    return Refuse("invalid_request", std::string("malformed: ") + llhttp_get_error_reason(&llhttp));
+  }
+  // It must see the head end where the lines do, or one of us is being fooled.
+  if (!headers_done || (whole && llhttp_get_error_pos(&llhttp) != head.data() + head.size())) {
+    return Refuse("invalid_request", "the head's end is not where it seems to be");
+  }
+  head = {};
+  state = whole ? State::kWhole : State::kBody;
+  CheckHeaders();
+  CheckFraming();
+}
+
+void HttpParser::Message::CheckHeaders() {
+  if (request.headers.size() > kMaxHeaders) {
+    return Refuse("headers_too_large", "more than " + std::to_string(kMaxHeaders) + " headers");
+  }
+  // HTTP/1.0 knew no Host: load balancers still probe so.
+  size_t hosts = Count("host");
+  if (hosts > 1 || (hosts == 0 && !http_1_0))
+    return Refuse("invalid_request", "there must be exactly one Host");
+  if (hosts == 1 && !IsHost(request.Header("host"))) return Refuse("invalid_request", "Host is malformed");
+  if (!request.HasHeader("expect") || http_1_0) return;
+  if (!EqualsIgnoringCase(request.Header("expect"), "100-continue")) {
+    return Refuse("expectation_failed", "Expect can only be 100-continue");
+  }
+  expects_continue = state == State::kBody;
+}
+
+// RFC 9112 section 6, without its leniencies: each of them is somebody's request smuggling.
+void HttpParser::Message::CheckFraming() {
+  if (request.HasHeader("transfer-encoding")) {
+    if (http_1_0) return Refuse("invalid_request", "Transfer-Encoding needs HTTP/1.1");
+    if (request.HasHeader("content-length")) {
+      return Refuse("invalid_request", "Transfer-Encoding and Content-Length exclude each other");
+    }
+    if (Count("transfer-encoding") > 1 ||
+        !EqualsIgnoringCase(request.Header("transfer-encoding"), "chunked")) {
+      return Refuse("invalid_request", "Transfer-Encoding can only be chunked");
+    }
+  }
+  if (!request.HasHeader("content-length")) return;
+  std::string_view text = request.Header("content-length");
+  uint64_t length = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  if (Count("content-length") > 1 || error != std::errc() || end != text.data() + text.size()) {
+    return Refuse("invalid_request", "Content-Length is malformed");
+  }
+  if (length > limits.body_bytes) {
+    RefuseBodySize();
+  }
+}
+
+size_t HttpParser::Message::TakeBody(std::string_view bytes) {
+  feed = bytes.data();
+  llhttp_errno_t error = llhttp_execute(&llhttp, bytes.data(), bytes.size());
+  size_t used = whole ? static_cast<size_t>(llhttp_get_error_pos(&llhttp) - feed) : bytes.size();
+  body_sent += used;
+  CheckShareOfBody(body_sent);
+  if (error != HPE_OK && !whole && state != State::kRefused) {  // otherwise one of our own checks stopped it
+    Refuse("invalid_request", std::string("malformed body: ") + llhttp_get_error_reason(&llhttp));
+  }
+  if (state != State::kRefused && whole) state = State::kWhole;
+  return used;
+}
+
+// `sent` bytes brought request.body. A chunk of one byte needs five more; what needs more than that is
+// somebody writing "000…01", or trailers without end, which llhttp would read for ever.
+void HttpParser::Message::CheckShareOfBody(size_t sent) {
+  if (sent <= limits.header_bytes + 8 * request.body.size()) return;
+  Refuse("invalid_request", "the body is nearly all framing");
+}
+
+void HttpParser::Message::RefuseBodySize() {
+  Refuse("too_large", "the body is larger than " + std::to_string(limits.body_bytes) + " bytes");
+}
+
+HttpParser::HttpParser(const Limits& limits) : limits_(limits) {}
+HttpParser::~HttpParser() = default;
+
+size_t HttpParser::Feed(std::string_view bytes) {
+  size_t used = 0;
+  if (!message_ && !bytes.empty()) message_ = std::make_unique<Message>(limits_);
+  if (state() == State::kHead) used = message_->TakeHead(bytes);
+  if (state() == State::kHead && message_->head.empty()) message_.reset();  // there were but empty lines
+  if (state() == State::kBody && used < bytes.size()) used += message_->TakeBody(bytes.substr(used));
+  return used;
+}
+
+HttpParser::State HttpParser::state() const { return message_ ? message_->state : State::kEmpty; }
+
+bool HttpParser::TakeExpectation() {
+  return state() == State::kBody && std::exchange(message_->expects_continue, false);
+}
+
+HttpParser::Taken HttpParser::Take() {
+  auto message = std::move(message_);
+  return {std::move(message->request), message->keep_alive};
+}
+
+const Error& HttpParser::refusal() const { return message_->refusal; }
+
+}  // namespace reeve

@@ -1,0 +1,425 @@
+#include "control/http/server.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <list>
+#include <optional>
+#include <utility>
+
+#include "control/http/connection.h"
+#include "process/log.h"
+#include "process/loop.h"
+#include "process/random.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kReadBytes = size_t{64} << 10;
+constexpr int kBacklog = 4096;
+constexpr int kAcceptsPerTurn = 64;  // a storm of newcomers must not starve those who are here
+// Beyond Limits::connections this many more are told so; the rest are just closed.
+constexpr size_t kTurnedAway = 64;
+
+// One listening socket.
+struct Listener {
+  std::unique_ptr<Watch> watch;
+  bool unix_socket = false;
+  std::string url;
+  std::string address;
+  std::string remove;  // a socket file of ours, to be removed at the end if it is still this one
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  Listener() = default;
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener() {
+    struct stat now {};
+    if (!remove.empty() && lstat(remove.c_str(), &now) == 0 && now.st_dev == device && now.st_ino == inode) {
+      unlink(remove.c_str());
+    }
+  }
+};
+
+struct Bound {
+  Fd socket;
+  std::string address;  // what a client would use
+  std::string path;     // of a Unix socket that we made
+  bool unix_socket = false;
+};
+
+Error InvalidUrl(const std::string& url, const std::string& reason) {
+  return {"invalid_request", "listen on " + url + ": " + reason};
+}
+
+Result<Bound> BindTcp(const std::string& url, std::string_view rest) {
+  size_t colon = rest.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return InvalidUrl(url, "it must be tcp://HOST:PORT");
+  std::string host(rest.substr(0, colon));
+  std::string port(rest.substr(colon + 1));
+  if (host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string::npos) {
+    return InvalidUrl(url, "an IPv6 address stands in brackets: tcp://[::1]:8080");
+  }
+  unsigned number = 0;
+  auto [end, bad] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (bad != std::errc() || end != port.data() + port.size() || number > 65535)
+    return InvalidUrl(url, "the port is not a number from 0 to 65535");
+
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* raw = nullptr;
+  int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &raw);
+  if (error != 0) return InvalidUrl(url, gai_strerror(error));
+  std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> found(raw, &freeaddrinfo);
+
+  int reason = EADDRNOTAVAIL;
+  for (const addrinfo* one = found.get(); one; one = one->ai_next) {
+    Bound bound;
+    bound.socket = Fd(socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    int on = 1;
+    if (bound.socket.valid() &&
+        setsockopt(bound.socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        bind(bound.socket.get(), one->ai_addr, one->ai_addrlen) == 0 &&
+        listen(bound.socket.get(), kBacklog) == 0) {
+      bound.address = AddressOf(bound.socket.get());
+      return bound;
+    }
+    reason = errno;
+  }
+  return OsError("listen on " + url, reason);
+}
+
+// Removes a socket that nobody listens on any more; anything else in the way is an error.
+Status ClearPath(const std::string& url, const std::string& path, const sockaddr_un& address) {
+  struct stat there {};
+  if (lstat(path.c_str(), &there) != 0)
+    return errno == ENOENT ? Status() : OsError("listen on " + url, errno);
+  if (!S_ISSOCK(there.st_mode)) return InvalidUrl(url, "there is something else, which is not a socket");
+  Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe.valid()) return OsError("listen on " + url, errno);
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EAGAIN) {
+    return OsError("listen on " + url, EADDRINUSE);
+  }
+  if (errno != ECONNREFUSED) return OsError("listen on " + url, errno);
+  if (unlink(path.c_str()) != 0) return OsError("listen on " + url, errno);
+  return {};
+}
+
+Result<Bound> BindUnix(const std::string& url, const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.front() != '/') return InvalidUrl(url, "it must be unix:///PATH");
+  if (path.size() >= sizeof address.sun_path) {
+    return InvalidUrl(url,
+                      "the path is longer than " + std::to_string(sizeof address.sun_path - 1) + " bytes");
+  }
+  path.copy(address.sun_path, path.size());
+  if (auto clear = ClearPath(url, path, address); !clear.ok()) return clear.error();
+  Bound bound;
+  bound.unix_socket = true;
+  bound.address = path;
+  bound.socket = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // Nobody can connect before listen(), so the mode is in time.
+  if (!bound.socket.valid() ||
+      bind(bound.socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return OsError("listen on " + url, errno);
+  }
+  bound.path = path;
+  if (chmod(path.c_str(), 0600) != 0 || listen(bound.socket.get(), kBacklog) != 0) {
+    int reason = errno;
+    unlink(path.c_str());
+    return OsError("listen on " + url, reason);
+  }
+  return bound;
+}
+
+Result<Bound> AdoptDescriptor(const std::string& url, int fd) {
+  int type = 0;
+  int listening = 0;
+  int family = 0;
+  socklen_t size = sizeof(int);
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+      getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 ||
+      getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) {
+    return OsError("listen on " + url, errno);
+  }
+  if (type != SOCK_STREAM || listening == 0) return InvalidUrl(url, "it is not a listening stream socket");
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return OsError("listen on " + url, errno);
+  Bound bound;
+  bound.socket = Fd(fd);
+  bound.unix_socket = family == AF_UNIX;
+  bound.address = AddressOf(fd);
+  return bound;
+}
+
+Result<Bound> BindDescriptor(const std::string& url, std::string_view number) {
+  int fd = -1;
+  auto [end, bad] = std::from_chars(number.data(), number.data() + number.size(), fd);
+  if (bad != std::errc() || end != number.data() + number.size() || fd < 3)
+    return InvalidUrl(url, "it must be fd://N, N from 3");
+  return AdoptDescriptor(url, fd);
+}
+
+Result<Bound> Bind(const std::string& url) {
+  auto after = [&url](std::string_view scheme) -> std::optional<std::string> {
+    if (url.compare(0, scheme.size(), scheme) != 0) return std::nullopt;
+    return url.substr(scheme.size());
+  };
+  if (auto rest = after("tcp://")) return BindTcp(url, *rest);
+  if (auto rest = after("unix://")) return BindUnix(url, *rest);
+  if (auto rest = after("fd://")) return BindDescriptor(url, *rest);
+  return InvalidUrl(url, "it must begin with tcp://, unix:// or fd://");
+}
+
+}  // namespace
+
+std::string AddressOf(int socket) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (getsockname(socket, address, &size) != 0) return {};
+  if (storage.ss_family == AF_UNIX) {
+    const auto* local = reinterpret_cast<const sockaddr_un*>(&storage);
+    return {local->sun_path, strnlen(local->sun_path, size - offsetof(sockaddr_un, sun_path))};
+  }
+  char host[NI_MAXHOST];
+  char port[NI_MAXSERV];
+  if (getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return {};
+  std::string name = storage.ss_family == AF_INET6 ? '[' + std::string(host) + ']' : std::string(host);
+  return "http://" + name + ':' + port;
+}
+
+struct Server::State {
+  State(Loop& loop, Limits limits, Dispatch dispatch);
+
+  Status Add(std::unique_ptr<Listener> listener, Fd socket);
+  void Accept(Listener& listener);
+  void Welcome(Fd socket, bool unix_socket);
+  void Bury(Connection& connection);
+  void Scan();
+  void StartScan();
+  void EmptyGraves();
+  void EndIdle(std::function<void()> then);
+
+  Connection::Shared shared;
+  std::list<std::unique_ptr<Listener>> listeners;
+  std::list<std::unique_ptr<Connection>> connections;
+  std::list<std::unique_ptr<Connection>> graves;  // closed in this turn; may still be on the stack
+  size_t accept_paused = 0;                       // listeners that wait for descriptors to become free
+  std::function<void()> drained;
+  bool held = false;  // by Hold
+  Timer scan;         // one for all connections' time-outs
+  Timer bury;
+};
+
+Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
+    : shared{loop,
+             limits,
+             {limits.body_bytes, limits.header_bytes, limits.target_bytes},
+             std::move(dispatch),
+             [this](Connection& connection) { Bury(connection); },
+             std::vector<char>(kReadBytes),
+             {},
+             0,
+             false,
+             {}},
+      scan(loop, [this] { Scan(); }),
+      bury(loop, [this] { EmptyGraves(); }) {
+  shared.id_prefix = "req-" + RandomHex(4) + '-';  // ids of different runs must differ
+}
+
+void Server::State::Accept(Listener& listener) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    Fd socket(accept4(listener.watch->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (socket.valid()) {
+      Welcome(std::move(socket), listener.unix_socket);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      // The newcomer stays in the backlog, which would wake us at once for ever: look again at the next scan.
+      log::Warning("cannot accept connections for now: {}", OsError("accept", errno).message);
+      listener.watch->Want(0);
+      ++accept_paused;
+      return StartScan();
+    } else if (errno != EINTR && errno != ECONNABORTED) {
+      return;  // EAGAIN, or the peer's network troubles, which accept4() reports as its own
+    }
+  }
+}
+
+void Server::State::Welcome(Fd socket, bool unix_socket) {
+  if (connections.size() >= shared.limits.connections + kTurnedAway) {
+    ++shared.stats.refused;
+    return;
+  }
+  if (!unix_socket) {
+    int on = 1;
+    setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  bool full = connections.size() >= shared.limits.connections;
+  connections.push_back(std::make_unique<Connection>(shared, unix_socket));
+  Connection& connection = *connections.back();
+  connection.place = std::prev(connections.end());
+  if (!connection.Open(std::move(socket))) return connections.pop_back();
+  StartScan();
+  if (full) connection.Refuse({"too_many_connections", "too many connections: try again later"});
+}
+
+void Server::State::Bury(Connection& connection) {
+  graves.splice(graves.end(), connections, connection.place);
+  bury.Start(0);
+}
+
+void Server::State::EmptyGraves() {
+  graves.clear();
+  if (!connections.empty() || !drained) return;
+  auto call = std::exchange(drained, {});
+  call();
+}
+
+void Server::State::StartScan() {
+  if (scan.active()) return;
+  // Late by a quarter at most, and by no more than a second.
+  int64_t shortest = std::min({shared.limits.request_ms, shared.limits.idle_ms, shared.limits.write_ms});
+  int64_t period = std::clamp<int64_t>(shortest / 4, 1, 1'000);
+  scan.Start(period, period);
+}
+
+void Server::State::Scan() {
+  int64_t now = shared.loop.NowMs();
+  for (auto next = connections.begin(); next != connections.end();) {
+    Connection& connection = **next++;  // first: it may leave the list
+    connection.CheckTime(now);
+  }
+  if (std::exchange(accept_paused, 0) > 0) {
+    for (auto& listener : listeners) listener->watch->Want(Watch::kRead);
+  }
+  if (connections.empty()) scan.Stop();
+}
+
+// Every connection ends with what is in flight on it; `then` when there is none.
+void Server::State::EndIdle(std::function<void()> then) {
+  shared.draining = true;
+  drained = std::move(then);
+  for (auto next = connections.begin(); next != connections.end();) {
+    Connection& connection = **next++;
+    connection.Drain();
+  }
+  bury.Start(0);
+}
+
+Server::Server(Loop& loop, Limits limits, Dispatch dispatch)
+    : state_(std::make_unique<State>(loop, limits, std::move(dispatch))) {}
+
+Server::~Server() = default;
+
+Status Server::State::Add(std::unique_ptr<Listener> listener, Fd socket) {
+  auto watch =
+      Watch::Make(shared.loop, std::move(socket), [this, raw = listener.get()](int) { Accept(*raw); });
+  if (!watch.ok()) return watch.error();
+  listener->watch = std::move(*watch);
+  listener->watch->Want(Watch::kRead);
+  listeners.push_back(std::move(listener));
+  return {};
+}
+
+Result<std::string> Server::Listen(const std::string& url) {
+  auto bound = Bind(url);
+  if (!bound.ok()) return bound.error();
+  auto listener = std::make_unique<Listener>();
+  listener->unix_socket = bound->unix_socket;
+  listener->url = url;
+  listener->address = bound->address;
+  struct stat made {};
+  if (!bound->path.empty() && lstat(bound->path.c_str(), &made) == 0) {
+    listener->remove = bound->path;
+    listener->device = made.st_dev;
+    listener->inode = made.st_ino;
+  }
+  if (auto added = state_->Add(std::move(listener), std::move(bound->socket)); !added) return added.error();
+  return bound->address;
+}
+
+std::vector<ListenerState> Server::HandOver(std::vector<int>& keep) const {
+  std::vector<ListenerState> saved;
+  for (const auto& listener : state_->listeners) {
+    keep.push_back(listener->watch->fd());
+    saved.push_back({listener->watch->fd(), listener->url, listener->address, listener->remove,
+                     listener->device, listener->inode});
+  }
+  return saved;
+}
+
+std::map<std::string, std::string> Server::Inherit(const std::vector<ListenerState>& earlier,
+                                                   const std::vector<std::string>& wanted) {
+  std::map<std::string, std::string> addresses;
+  for (const ListenerState& saved : earlier) {
+    auto bound = AdoptDescriptor(saved.url, saved.fd);
+    if (!bound.ok()) {
+      log::Failure("{}", bound.error().message);
+      continue;
+    }
+    auto listener = std::make_unique<Listener>();
+    listener->unix_socket = bound->unix_socket;
+    listener->url = saved.url;
+    listener->address = saved.address;
+    listener->remove = saved.path;
+    listener->device = saved.device;
+    listener->inode = saved.inode;
+    if (std::find(wanted.begin(), wanted.end(), saved.url) == wanted.end()) {
+      log::Info("no longer listening on {}", saved.address);
+      continue;
+    }
+    if (auto added = state_->Add(std::move(listener), std::move(bound->socket)); !added) {
+      log::Failure("{}", added.error().message);
+      continue;
+    }
+    addresses.emplace(saved.url, saved.address);
+  }
+  return addresses;
+}
+
+void Server::Hold(std::function<void()> quiet) {
+  for (auto& listener : state_->listeners) listener->watch->Want(0);
+  state_->accept_paused = 0;
+  state_->held = true;
+  state_->EndIdle(std::move(quiet));
+}
+
+void Server::Release() {
+  if (!std::exchange(state_->held, false)) return;  // it drains by now
+  for (auto& listener : state_->listeners) listener->watch->Want(Watch::kRead);
+  state_->shared.draining = false;
+  state_->drained = {};
+}
+
+void Server::Drain(std::function<void()> drained) {
+  for (auto& listener : state_->listeners) state_->Accept(*listener);  // who has connected already is served
+  state_->listeners.clear();
+  state_->held = false;
+  state_->EndIdle(std::move(drained));
+}
+
+Server::Stats Server::stats() const {
+  Stats stats = state_->shared.stats;
+  stats.connections = state_->connections.size();
+  return stats;
+}
+
+}  // namespace reeve

@@ -1,0 +1,71 @@
+// AgentExport: all that is kept of one agent, as lines of JSON (control/api/API.md, "Export"), pulled a piece
+// at a time: the agent, its runs, its messages, then its log up to where it ended when the export began. It
+// holds a page of messages or the piece of a frame; the rest stays where it is, and what retention deletes
+// meanwhile is told as a gap.
+//
+// Owned by a download; on the loop's thread. The loop, the town and the store outlive it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "orchestrator/log/event.h"
+#include "process/result.h"
+
+namespace reeve {
+
+class EventLog;
+class Store;
+class Loop;
+class Town;
+
+class AgentExport {
+ public:
+  // `ready` is called once after each kWaiting, in a later turn.
+  AgentExport(Loop& loop, Town& town, Store& store, std::string id, std::function<void()> ready);
+  AgentExport(const AgentExport&) = delete;
+  AgentExport& operator=(const AgentExport&) = delete;
+
+  enum class Progress { kMore, kWaiting, kDone };
+  // Appends whole lines until `out` has grown to `bytes`. What goes wrong is a line too: "export.error".
+  Progress Fill(std::string& out, size_t bytes);
+
+ private:
+  enum class Step { kAgent, kRuns, kMessages, kEvents, kDone };
+
+  void Begin(std::string& out);
+  void AskForRuns();
+  void AskForMessages();
+  Progress FillAnswered(std::string& out);
+  Progress FillEvents(std::string& out, size_t bytes);
+  Status TakeFrames(std::string& out);
+  void SkipExpired(const EventLog& log, std::string& out);
+  void Fail(const Error& error, std::string& out);
+  void Finish(std::string& out);
+  void Line(std::string& out, std::string_view type, std::string_view data) const;
+
+  Loop& loop_;
+  Town& town_;
+  Store& store_;
+  const std::string id_;
+  const std::function<void()> ready_;
+  Step step_ = Step::kAgent;
+  uint64_t epoch_ = 0;  // of the log that we read: another's is another agent's
+  uint64_t position_ = 0;
+  uint64_t end_ = 0;
+  Cursor last_;  // the last event that was exported, or passed
+  uint64_t events_ = 0;
+  bool asked_ = false;                   // the store, for runs or messages
+  std::optional<std::string> answered_;  // its answer, as lines
+  bool last_page_ = false;
+  int64_t message_ = 0;  // the last one that was asked for
+  std::string raw_;      // of a frame that has not been read to its end
+  std::string scratch_;  // for EventLog::Read
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace reeve

@@ -1,0 +1,59 @@
+// Exports: the downloads of whole agents (control/api/API.md, "Export"), in HTTP/1.1 chunks. A download makes
+// the next piece when its socket has taken the last one: a slow reader costs a piece of memory, and nobody's
+// time.
+//
+// Owned by main; on the loop's thread. The loop, the town and the store outlive it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/http/http.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+class Loop;
+class Store;
+class Town;
+
+class Exports {
+ public:
+  struct Limits {
+    size_t downloads = 100;
+    int64_t stall_ms = 600'000;  // a reader that takes nothing for so long is gone
+    size_t piece_bytes = size_t{64} << 10;
+    int pieces_a_turn = 4;  // of one download; then the others get theirs
+  };
+
+  Exports(Loop& loop, Town& town, Store& store, Limits limits);
+  ~Exports();
+  Exports(const Exports&) = delete;
+  Exports& operator=(const Exports&) = delete;
+
+  // Answers `reply` with the agents `ids`, one after another. `headers`: those of CORS. `token`: closes with
+  // it. Error "too_many_exports" when nothing was taken.
+  Status Open(Reply& reply, std::vector<std::string> ids, const Headers& headers,
+              const std::string& request_id, uint64_t token);
+  void CloseByToken(uint64_t token);
+  void SetPatience(int64_t stall_ms) { limits_.stall_ms = stall_ms; }
+  [[nodiscard]] size_t open() const { return all_.size(); }
+
+ private:
+  class Download;
+  void Remove(Download& download);
+  void LookAfter();  // those that stall, and those that were closed
+
+  Loop& loop_;
+  Town& town_;
+  Store& store_;
+  Limits limits_;
+  std::vector<std::unique_ptr<Download>> all_;
+  std::vector<std::unique_ptr<Download>> gone_;  // closed, perhaps still on the stack
+  Timer scan_;
+};
+
+}  // namespace reeve

@@ -1,0 +1,373 @@
+#include "orchestrator/adapters/claude/claude_messages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "orchestrator/adapters/process.h"
+#include "orchestrator/adapters/tool_names.h"
+#include "process/lines.h"
+
+namespace reeve {
+
+namespace {
+
+// More of a diff than a person reads; beyond it the counts must do.
+constexpr size_t kMaxDiffBytes = size_t{64} << 10;
+// Of one text, and of calls that run at a time: more than any model says or does. What is beyond is told as
+// it comes and not remembered.
+constexpr size_t kMaxTextBytes = size_t{16} << 20;
+constexpr size_t kMaxCalls = 1'000;
+// Its own notes about an interrupt, which the turn's end tells.
+constexpr std::string_view kInterruptNote = "[Request interrupted by user";
+
+bool OfSubAgent(const JsonValue& line) { return !line["parent_tool_use_id"].StringOr("").empty(); }
+
+std::string_view SessionOf(const JsonValue& line) {
+  return line["agent_id"].StringOr(line["parent_tool_use_id"].StringOr(""));
+}
+
+// The text of a tool's result: a string, or blocks.
+std::string TextOf(const JsonValue& content) {
+  if (auto text = content.AsString()) return std::string(*text);
+  std::string all;
+  for (const JsonValue& block : content.Elements()) {
+    const std::string_view type = block["type"].StringOr("");
+    if (!all.empty()) all += '\n';
+    if (type == "text") {
+      all += block["text"].StringOr("");
+    } else {
+      all.append("[").append(type).append("]");  // an image: not for a log
+    }
+  }
+  return all;
+}
+
+struct Edit {
+  int64_t additions = 0;
+  int64_t deletions = 0;
+  std::string diff;  // unified
+};
+
+void AddLine(Edit& edit, std::string_view line) {
+  if (line.substr(0, 1) == "+") ++edit.additions;
+  if (line.substr(0, 1) == "-") ++edit.deletions;
+  if (edit.diff.size() <= kMaxDiffBytes) edit.diff.append(line).append("\n");
+}
+
+Edit NewFile(std::string_view path, std::string_view content) {
+  Edit edit;
+  std::string lines;
+  while (!content.empty()) {
+    const size_t end = std::min(content.find('\n'), content.size());
+    AddLine(edit, std::string("+").append(content.substr(0, end)));
+    content.remove_prefix(std::min(end + 1, content.size()));
+  }
+  edit.diff = "--- /dev/null\n+++ " + std::string(path) + "\n@@ -0,0 +1," + std::to_string(edit.additions) +
+              " @@\n" + edit.diff;
+  return edit;
+}
+
+Edit Patched(std::string_view path, const JsonValue& hunks) {
+  Edit edit;
+  edit.diff = "--- " + std::string(path) + "\n+++ " + std::string(path) + "\n";
+  for (const JsonValue& hunk : hunks.Elements()) {
+    auto range = [&hunk](const char* start, const char* lines) {
+      return std::to_string(ClaudeCount(hunk[start])) + "," + std::to_string(ClaudeCount(hunk[lines]));
+    };
+    edit.diff += "@@ -" + range("oldStart", "oldLines") + " +" + range("newStart", "newLines") + " @@\n";
+    for (const JsonValue& line : hunk["lines"].Elements()) AddLine(edit, line.StringOr(""));
+  }
+  return edit;
+}
+
+}  // namespace
+
+void TellClaudeOutput(AgentHost& host, const JsonValue& value) {
+  const std::string text = value.Raw();
+  if (text.size() > Lines::kMaxLineBytes || !ScanJsonObject(text)) {
+    return host.Emit("agent.output",
+                     OutputJson("stdout", std::string_view(text).substr(0, Lines::kMaxLineBytes),
+                                text.size() > Lines::kMaxLineBytes));
+  }
+  host.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", text).Take());
+}
+
+int64_t ClaudeCount(const JsonValue& value) {
+  constexpr int64_t kMost = 1'000'000'000'000'000;
+  return std::clamp(value.AsInt().value_or(0), int64_t{0}, kMost);
+}
+
+// --- texts
+
+// A message may have several texts and thoughts: each is a message of ours, the first by the message's own
+// id.
+std::string ClaudeMessages::NextId(std::string_view message_id) {
+  if (numbered_ != message_id) {
+    numbered_ = message_id;
+    texts_ = 0;
+  }
+  ++texts_;
+  return texts_ == 1 ? numbered_ : numbered_ + "-" + std::to_string(texts_);
+}
+
+void ClaudeMessages::TellDelta(Text& text, std::string_view more) {
+  if (more.empty()) return;
+  if (text.said.size() + more.size() <= kMaxTextBytes) text.said += more;
+  host_.Emit(text.spoken ? "assistant.delta" : "reasoning.delta",
+             JsonObject().Set("message_id", text.id).Set("text", more).Take());
+}
+
+// Its whole never came: the request was cut and is being tried again, or the turn has ended.
+void ClaudeMessages::CloseText() {
+  if (!open_) return;
+  const Text text = std::move(*std::exchange(open_, std::nullopt));
+  if (text.said.empty()) return;
+  host_.Emit(text.spoken ? "assistant.message" : "reasoning.message",
+             JsonObject().Set("message_id", text.id).Set("text", text.said).Take());
+}
+
+void ClaudeMessages::TellText(bool spoken, std::string_view message_id, std::string_view whole) {
+  if (!open_ || open_->message != message_id || open_->spoken != spoken) {
+    CloseText();
+    if (whole.empty()) return;
+    open_ = Text{std::string(message_id), NextId(message_id), spoken, {}};
+  }
+  if (whole.substr(0, open_->said.size()) == open_->said) TellDelta(*open_, whole.substr(open_->said.size()));
+  if (!whole.empty()) open_->said = whole;  // its own word on it wins over its deltas
+  CloseText();
+}
+
+bool ClaudeMessages::TakeStream(const JsonValue& line) {
+  if (OfSubAgent(line)) return true;
+  const JsonValue event = line["event"];
+  const std::string_view type = event["type"].StringOr("");
+  if (type == "message_start") {
+    CloseText();
+    const JsonValue message = event["message"];
+    message_ = message["id"].StringOr("");
+    const JsonValue usage = message["usage"];
+    prompt_tokens_ = ClaudeCount(usage["input_tokens"]) + ClaudeCount(usage["cache_read_input_tokens"]) +
+                     ClaudeCount(usage["cache_creation_input_tokens"]);
+  } else if (type == "content_block_start") {
+    CloseText();
+    const std::string_view block = event["content_block"]["type"].StringOr("");
+    if (block == "text" || block == "thinking") {
+      open_ = Text{message_, NextId(message_), block == "text", {}};
+      TellDelta(*open_, event["content_block"][block].StringOr(""));
+    }
+  } else if (type == "content_block_delta") {
+    const JsonValue delta = event["delta"];
+    const std::string_view kind = delta["type"].StringOr("");
+    if (open_ && kind == "text_delta" && open_->spoken) TellDelta(*open_, delta["text"].StringOr(""));
+    if (open_ && kind == "thinking_delta" && !open_->spoken)
+      TellDelta(*open_, delta["thinking"].StringOr(""));
+  } else if (type == "message_delta") {
+    running_.input_tokens += std::exchange(prompt_tokens_, 0);
+    running_.output_tokens += ClaudeCount(event["usage"]["output_tokens"]);
+    Usage so_far = turn_;
+    so_far.input_tokens += running_.input_tokens;
+    so_far.output_tokens += running_.output_tokens;
+    if (so_far.input_tokens + so_far.output_tokens > 0) TellUsage(so_far);
+  } else {
+    return type == "content_block_stop" || type == "message_stop" || type == "ping";
+  }
+  return true;
+}
+
+bool ClaudeMessages::TakeAssistant(const JsonValue& line) {
+  const JsonValue message = line["message"];
+  const JsonValue content = message["content"];
+  if (!content.Is(JsonType::kArray)) return false;
+  // The program's own word on a request that failed; it has the form of an answer.
+  if (line["is_api_error_message"].AsBool().value_or(false)) {
+    Error error{std::string(line["api_error_type"].StringOr("api_error")), TextOf(content)};
+    if (OfSubAgent(line)) {
+      TellApiError(error, SessionOf(line));
+    } else {
+      if (api_error_) TellApiError(*api_error_, "");
+      api_error_ = std::move(error);
+    }
+    return true;
+  }
+  for (const JsonValue& block : content.Elements()) {
+    if (!TakeBlock(line, block)) TellClaudeOutput(host_, block);
+  }
+  return true;
+}
+
+bool ClaudeMessages::TakeBlock(const JsonValue& line, const JsonValue& block) {
+  const std::string_view type = block["type"].StringOr("");
+  if (type == "text" || type == "thinking") {
+    // A sub-agent's words are its report: the output of the call that asked for it.
+    if (!OfSubAgent(line)) {
+      TellText(type == "text", line["message"]["id"].StringOr(""), block[type].StringOr(""));
+    }
+    return true;
+  }
+  if (type == "redacted_thinking") return true;
+  const std::string call_id(block["id"].StringOr(""));
+  if (type == "tool_use" || type == "server_tool_use" || type == "mcp_tool_use") {
+    if (call_id.empty()) return false;
+    if (!OfSubAgent(line)) CloseText();
+    BeginCall(call_id, {ToolName(block["name"].StringOr("")),
+                        block["input"].Is(JsonType::kObject) ? block["input"].Raw() : "{}",
+                        std::string(SessionOf(line))});
+    return true;
+  }
+  return block["tool_use_id"] && FinishCall(block, {});  // of a tool that ran on the model's side
+}
+
+// --- calls
+
+void ClaudeMessages::BeginCall(const std::string& call_id, Call call) {
+  if (calls_.find(call_id) != calls_.end()) return;
+  JsonObject data;
+  data.Set("call_id", call_id);
+  if (!call.session.empty()) data.Set("session", call.session);
+  host_.Emit("tool.started", data.Set("name", call.name).SetRaw("input", call.input).Take());
+  if (calls_.size() < kMaxCalls) calls_.emplace(call_id, std::move(call));
+}
+
+std::string ClaudeMessages::InputAsTold(const std::string& call_id, std::string input) const {
+  auto call = calls_.find(call_id);
+  if (call == calls_.end()) return input;
+  auto told = JsonDocument::Parse(call->second.input);
+  auto asked = JsonDocument::Parse(input);
+  if (!told || !asked || told->root().size() != asked->root().size()) return input;
+  for (const auto& [key, value] : told->root().Members()) {
+    if ((*asked)[key].Raw() != value.Raw()) return input;  // a hook of the program's changed it
+  }
+  return call->second.input;
+}
+
+void ClaudeMessages::ChangeInput(const std::string& call_id, const std::string& input) {
+  if (auto call = calls_.find(call_id); call != calls_.end()) call->second.input = input;
+}
+
+bool ClaudeMessages::TakeUser(const JsonValue& line) {
+  if (line["isReplay"].AsBool().value_or(false)) return true;
+  const JsonValue content = line["message"]["content"];
+  if (content.Is(JsonType::kString)) return OfSubAgent(line);
+  if (!content.Is(JsonType::kArray)) return false;
+  const auto blocks = content.Elements();
+  bool known = true;
+  for (const JsonValue& block : blocks) {
+    const std::string_view type = block["type"].StringOr("");
+    if (type == "tool_result") {
+      known = FinishCall(block, blocks.size() == 1 ? line["tool_use_result"] : JsonValue()) && known;
+    } else if (type != "text" || (!OfSubAgent(line) && block["text"].StringOr("").substr(
+                                                           0, kInterruptNote.size()) != kInterruptNote)) {
+      known = false;
+    }
+  }
+  return known;
+}
+
+bool ClaudeMessages::FinishCall(const JsonValue& result, const JsonValue& structured) {
+  auto found = calls_.find(result["tool_use_id"].StringOr(""));
+  if (found == calls_.end()) return closed_.erase(std::string(result["tool_use_id"].StringOr(""))) > 0;
+  const auto [call_id, call] = std::move(*found);
+  calls_.erase(found);
+  const bool failed = result["is_error"].AsBool().value_or(false);
+  JsonObject data;
+  data.Set("call_id", call_id);
+  if (!call.session.empty()) data.Set("session", call.session);
+  data.Set("name", call.name).SetRaw("input", call.input).Set("output", TextOf(result["content"]));
+  host_.Emit(failed ? "tool.failed" : "tool.completed", data.Take());
+  if (failed) return true;
+  if (call.name == "edit" || call.name == "write") TellEdit(call, structured);
+  if (call.name == "plan" && call.session.empty()) {
+    JsonArray entries;
+    if (auto input = JsonDocument::Parse(call.input)) {
+      for (const JsonValue& todo : (*input)["todos"].Elements()) {
+        entries.AddRaw(JsonObject()
+                           .Set("content", todo["content"].StringOr(""))
+                           .Set("status", todo["status"].StringOr(""))
+                           .Take());
+      }
+    }
+    host_.Emit("plan.updated", JsonObject().SetRaw("entries", entries.Take()).Take());
+  }
+  return true;
+}
+
+// Of a sub-agent's edits only the path is known.
+void ClaudeMessages::TellEdit(const Call& call, const JsonValue& result) {
+  auto input = JsonDocument::Parse(call.input);
+  std::string path(result["filePath"].StringOr(""));
+  if (path.empty() && input) path = (*input)["file_path"].StringOr((*input)["notebook_path"].StringOr(""));
+  if (path.empty()) return;
+  JsonObject data;
+  data.Set("path", path);
+  const JsonValue patch = result["structuredPatch"];
+  const bool created = patch.size() == 0 && result["type"].StringOr("") == "create";
+  if (created || patch.size() > 0) {
+    const Edit edit = created ? NewFile(path, result["content"].StringOr("")) : Patched(path, patch);
+    data.Set("additions", edit.additions).Set("deletions", edit.deletions);
+    if (edit.diff.size() <= kMaxDiffBytes) data.Set("diff", edit.diff);
+  }
+  host_.Emit("file.edited", data.Take());
+}
+
+// --- turns
+
+void ClaudeMessages::BeginTurn() {
+  turn_ = {};
+  running_ = {};
+}
+
+void ClaudeMessages::TellApiError(const Error& error, std::string_view session) {
+  JsonObject data;
+  data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
+  if (!session.empty()) data.Set("session", session);
+  host_.Emit("agent.error", data.Take());
+}
+
+void ClaudeMessages::EndTurn(std::string_view error) {
+  CloseText();
+  if (api_error_ && api_error_->message != error) TellApiError(*api_error_, "");
+  api_error_.reset();
+  closed_.clear();
+  for (const auto& [call_id, call] : std::exchange(calls_, {})) {
+    JsonObject data;
+    data.Set("call_id", call_id);
+    if (!call.session.empty()) data.Set("session", call.session);
+    data.Set("name", call.name).SetRaw("input", call.input).Set("output", "the turn has ended");
+    host_.Emit("tool.failed", data.Take());
+    closed_.insert(call_id);
+  }
+}
+
+void ClaudeMessages::TakeUsage(const JsonValue& result) {
+  running_ = {};
+  prompt_tokens_ = 0;
+  const std::optional<double> total = result["total_cost_usd"].AsDouble();
+  const JsonValue models = result["model_usage_since_last_result"];
+  if (models.Is(JsonType::kObject)) {
+    for (const auto& [model, usage] : models.Members()) {
+      turn_.input_tokens += ClaudeCount(usage["inputTokens"]) + ClaudeCount(usage["cacheReadInputTokens"]) +
+                            ClaudeCount(usage["cacheCreationInputTokens"]);
+      turn_.output_tokens += ClaudeCount(usage["outputTokens"]);
+      turn_.cost_usd += usage["costUSD"].AsDouble().value_or(0);
+    }
+    turn_.has_cost = true;
+  } else {
+    const JsonValue usage = result["usage"];
+    turn_.input_tokens += ClaudeCount(usage["input_tokens"]) + ClaudeCount(usage["cache_read_input_tokens"]) +
+                          ClaudeCount(usage["cache_creation_input_tokens"]);
+    turn_.output_tokens += ClaudeCount(usage["output_tokens"]);
+    turn_.has_cost = total && total_cost_usd_;
+    if (turn_.has_cost) turn_.cost_usd += std::max(0.0, *total - *total_cost_usd_);
+  }
+  if (total) total_cost_usd_ = total;
+  TellUsage(turn_);
+}
+
+void ClaudeMessages::TellUsage(const Usage& usage) {
+  JsonObject data;
+  data.Set("input_tokens", usage.input_tokens).Set("output_tokens", usage.output_tokens);
+  if (usage.has_cost) data.Set("cost_usd", usage.cost_usd);
+  host_.Emit("usage.updated", data.Take());
+}
+
+}  // namespace reeve

@@ -1,0 +1,295 @@
+#include "orchestrator/adapters/codex/codex.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "orchestrator/adapters/codex/codex_events.h"
+#include "orchestrator/adapters/json_rpc.h"
+#include "orchestrator/adapters/output_lines.h"
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/handover/saved_state.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kMaxModels = 1'000;
+
+class CodexAdapter final : public Adapter {
+ public:
+  CodexAdapter(AgentHost& host, std::string session)
+      : host_(host),
+        resume_(std::move(session)),
+        lines_(host, kMaxProtocolLine,
+               [this](std::string_view line) {
+                 rpc_.Take(line);
+                 Advance();
+               }),
+        rpc_({[this](std::string_view line) { return WriteOrBreak(host_, line); },
+              [this](std::string_view method, const JsonValue& params) { events_.Take(method, params); },
+              [this](const std::string& id, std::string_view method, const JsonValue& params) {
+                if (!events_.TakeRequest(id, method, params)) {
+                  rpc_.Refuse(id, JsonRpc::kMethodNotFound, "reeve does not do this");
+                }
+              },
+              [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
+                TakeAnswer(request, answer);
+              },
+              [this](std::string_view line) { lines_.TellStray(line); }}),
+        events_(host) {}
+
+  Status Prepare(SpawnSpec& spawn) override;
+  void OnSpawned() override;
+  void OnOutput(Child::Output from, std::string_view bytes) override { lines_.Take(from, bytes); }
+  void OnExited() override;
+  Status Prompt(const std::string& text) override;
+  void Interrupt() override;
+  bool PrepareStop() override;
+  void Steer(const std::string& id, const std::string& text) override;
+  void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
+  void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
+  void ListModels(std::function<void(Result<std::string>)> done) override;
+
+  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  static void Members(auto& self, auto& state) {
+    state("resume", self.resume_);
+    state("cwd", self.cwd_);
+    state("policy_configured", self.policy_configured_);
+    state("lines", self.lines_);
+    state("rpc", self.rpc_);
+    state("events", self.events_);
+    state("models_asked", self.models_asked_);
+    state("models", self.models_);
+    state("interrupt_wanted", self.interrupt_wanted_);
+    state("stopping", self.stopping_);
+  }
+
+ private:
+  void TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer& answer);
+  void OpenThread();
+  void StartThread();
+  void AdoptThread(const JsonValue& thread);
+  [[nodiscard]] JsonObject ThreadParams() const;
+  void Demand(std::string_view method, std::string_view params);
+  void AskForModels(const std::string& cursor);
+  void TakeModels(const JsonRpcAnswer& answer);
+  void TellModels(const Result<std::string>& models);
+  void Advance();
+  void EmitError(const char* code, const std::string& message);
+
+  AgentHost& host_;
+  std::string resume_;
+  std::string cwd_;
+  bool policy_configured_ = false;  // by the command line: then we leave it alone
+  OutputLines lines_;
+  JsonRpc rpc_;
+  CodexEvents events_;
+
+  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
+  bool models_asked_ = false;
+  std::vector<std::string> models_;  // JSON, of the pages that came
+
+  bool interrupt_wanted_ = false;
+  bool stopping_ = false;
+};
+
+std::string TextInput(const std::string& text) {
+  return JsonArray().AddRaw(JsonObject().Set("type", "text").Set("text", text).Take()).Take();
+}
+
+// --- process
+
+Status CodexAdapter::Prepare(SpawnSpec& spawn) {
+  if (spawn.argv.empty()) spawn.argv.emplace_back("codex");
+  if (std::find(spawn.argv.begin() + 1, spawn.argv.end(), "app-server") == spawn.argv.end()) {
+    spawn.argv.emplace_back("app-server");
+  }
+  policy_configured_ = std::any_of(spawn.argv.begin(), spawn.argv.end(), [](std::string_view argument) {
+    for (std::string_view flag : {"-c", "--config="}) {
+      if (argument.substr(0, flag.size()) == flag) argument.remove_prefix(flag.size());
+    }
+    return argument.substr(0, 16) == "approval_policy=";
+  });
+  cwd_ = spawn.cwd;
+  spawn.stdin_pipe = true;
+  return {};
+}
+
+void CodexAdapter::OnSpawned() {
+  const std::string client =
+      JsonObject().Set("name", "reeve").Set("title", "reeve").Set("version", "1").Take();
+  // Without it, codex does not ask a person (item/tool/requestUserInput).
+  const std::string capabilities = JsonObject().Set("experimentalApi", true).Take();
+  Demand("initialize", JsonObject().SetRaw("clientInfo", client).SetRaw("capabilities", capabilities).Take());
+}
+
+// A call without which nothing goes on.
+void CodexAdapter::Demand(std::string_view method, std::string_view params) {
+  if (Status sent = rpc_.Call(method, params); !sent) host_.OnBroken(sent.error());
+}
+
+void CodexAdapter::TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
+  const std::string& method = request.method;
+  const std::string why = answer.ok() ? "" : "codex: " + answer.error->message;
+  if (method == "turn/steer") {
+    return host_.OnSteered(request.about, answer.ok() ? Status() : Error{"not_steered", why});
+  }
+  if (method == "model/list") return TakeModels(answer);
+  if (!answer.ok() && answer.error->code == "closed") return;
+  if (method == "turn/start") {
+    if (!answer.ok()) events_.PromptRefused({"prompt_refused", why});
+  } else if (method == "turn/interrupt") {
+    if (!answer.ok() && events_.in_turn()) EmitError("interrupt_failed", why);
+  } else if (method == "thread/resume" && !answer.ok()) {
+    EmitError("session_lost",
+              "thread " + resume_ + " cannot be resumed, a new one is begun: " + answer.error->message);
+    StartThread();
+  } else if (!answer.ok()) {
+    host_.OnBroken({"handshake_failed", "codex: " + method + ": " + answer.error->message});
+  } else if (method == "initialize") {
+    (void)rpc_.Notify("initialized", "{}");
+    OpenThread();
+  } else if (method == "thread/start" || method == "thread/resume") {
+    AdoptThread(answer.result["thread"]);
+  }
+}
+
+JsonObject CodexAdapter::ThreadParams() const {
+  JsonObject params;
+  if (!cwd_.empty()) params.Set("cwd", cwd_);
+  if (!policy_configured_) params.Set("approvalPolicy", "untrusted");
+  if (!host_.model().empty()) params.Set("model", host_.model());
+  const std::string& instructions = host_.spec().system_prompt;
+  if (!instructions.empty()) params.Set("developerInstructions", instructions);
+  return params;
+}
+
+void CodexAdapter::OpenThread() {
+  if (resume_.empty()) return StartThread();
+  Demand("thread/resume", ThreadParams().Set("threadId", resume_).Set("excludeTurns", true).Take());
+}
+
+void CodexAdapter::StartThread() { Demand("thread/start", ThreadParams().Take()); }
+
+void CodexAdapter::AdoptThread(const JsonValue& thread) {
+  const std::string id(thread["id"].StringOr(""));
+  if (id.empty()) return host_.OnBroken({"handshake_failed", "codex: its thread has no id"});
+  events_.SetThread(id);
+  host_.OnReady();
+}
+
+void CodexAdapter::OnExited() {
+  lines_.Finish();
+  rpc_.Close();
+  events_.Exited();
+}
+
+// --- turns
+
+Status CodexAdapter::Prompt(const std::string& text) {
+  JsonObject params;
+  params.Set("threadId", events_.thread()).SetRaw("input", TextInput(text));
+  if (!host_.model().empty()) params.Set("model", host_.model());
+  interrupt_wanted_ = false;
+  Status sent = rpc_.Call("turn/start", params.Take());
+  if (sent) events_.PromptSent();
+  return sent;
+}
+
+void CodexAdapter::Interrupt() {
+  if (!events_.awaiting_turn() && !events_.in_turn()) return;
+  interrupt_wanted_ = true;
+  Advance();
+}
+
+void CodexAdapter::Steer(const std::string& id, const std::string& text) {
+  if (events_.turn().empty()) return host_.OnSteered(id, Error{"no_turn", "codex: no turn runs"});
+  const std::string params = JsonObject()
+                                 .Set("threadId", events_.thread())
+                                 .Set("expectedTurnId", events_.turn())
+                                 .SetRaw("input", TextInput(text))
+                                 .Take();
+  if (Status sent = rpc_.Call("turn/steer", params, id); !sent) host_.OnSteered(id, sent);
+}
+
+bool CodexAdapter::PrepareStop() {
+  stopping_ = true;
+  Interrupt();
+  Advance();
+  return false;  // until it has exited
+}
+
+// What follows from what is now so.
+void CodexAdapter::Advance() {
+  // Between a prompt's acceptance and its turn there is nothing to interrupt: codex refuses it.
+  if (!events_.awaiting_turn() && std::exchange(interrupt_wanted_, false)) {
+    // The sub-agents too: they would go on.
+    for (const auto& [thread, turn] : events_.Running()) {
+      const std::string params = JsonObject().Set("threadId", thread).Set("turnId", turn).Take();
+      (void)rpc_.Call("turn/interrupt", params);
+    }
+  }
+  // At the end of its input codex leaves by itself, at once.
+  if (stopping_ && !events_.awaiting_turn() && !events_.in_turn()) {
+    stopping_ = false;
+    host_.CloseStdin();
+  }
+}
+
+// --- answers
+
+void CodexAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
+  if (auto reply = events_.Decide(approval_id, answer)) rpc_.Answer(reply->rpc_id, reply->result);
+}
+
+void CodexAdapter::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
+  if (auto reply = events_.Answer(elicitation_id, answer)) rpc_.Answer(reply->rpc_id, reply->result);
+}
+
+void CodexAdapter::ListModels(std::function<void(Result<std::string>)> done) {
+  models_wanted_.push_back(std::move(done));
+  if (std::exchange(models_asked_, true)) return;
+  models_.clear();
+  AskForModels("");
+}
+
+void CodexAdapter::AskForModels(const std::string& cursor) {
+  JsonObject params;
+  if (!cursor.empty()) params.Set("cursor", cursor);
+  if (Status sent = rpc_.Call("model/list", params.Take()); !sent) TellModels(sent.error());
+}
+
+void CodexAdapter::TakeModels(const JsonRpcAnswer& answer) {
+  if (!answer.ok()) return TellModels(Error{"models_unknown", "codex: " + answer.error->message});
+  for (const JsonValue& model : answer.result["data"].Elements()) {
+    const std::string_view id = model["model"].StringOr(model["id"].StringOr(""));
+    models_.push_back(JsonObject().Set("id", id).Set("name", model["displayName"].AsString()).Take());
+  }
+  const std::string next(answer.result["nextCursor"].StringOr(""));
+  const bool page = answer.result["data"].size() > 0;
+  if (page && !next.empty() && models_.size() < kMaxModels) return AskForModels(next);
+  JsonArray all;
+  for (const std::string& model : models_) all.AddRaw(model);
+  TellModels(all.Take());
+}
+
+void CodexAdapter::TellModels(const Result<std::string>& models) {
+  models_asked_ = false;
+  models_.clear();
+  for (const auto& done : std::exchange(models_wanted_, {})) done(models);
+}
+
+void CodexAdapter::EmitError(const char* code, const std::string& message) {
+  host_.Emit("agent.error",
+             JsonObject().Set("code", code).Set("message", message).Set("fatal", false).Take());
+}
+
+}  // namespace
+
+std::unique_ptr<Adapter> MakeCodexAdapter(AgentHost& host, const std::string& session) {
+  return std::make_unique<CodexAdapter>(host, session);
+}
+
+}  // namespace reeve

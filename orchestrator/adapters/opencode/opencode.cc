@@ -1,0 +1,726 @@
+#include "orchestrator/adapters/opencode/opencode.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <utility>
+
+#include "orchestrator/adapters/opencode/opencode_catch_up.h"
+#include "orchestrator/adapters/opencode/opencode_events.h"
+#include "orchestrator/adapters/process.h"
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/handover/saved_state.h"
+#include "process/http_client.h"
+#include "process/lines.h"
+#include "process/log.h"
+#include "process/loop.h"
+#include "process/random.h"
+#include "process/sse_parser.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int kMaxFailures = 10;  // of the event stream, one after the other: the server is of no more use
+// Events that wait until a snapshot has been taken: more than a server says in the seconds that may take.
+constexpr size_t kMaxHeld = 10'000;
+constexpr size_t kMaxHeldBytes = size_t{32} << 20;
+constexpr size_t kMaxMessagesBytes = size_t{32} << 20;
+constexpr size_t kMaxModelsBytes = size_t{16} << 20;  // a few hundred providers with all they have to say
+constexpr int kLooks = 3;  // for the turn of an accepted prompt that the stream never told of
+// The same where it is not known whether the server has the prompt: it is not to have it twice.
+constexpr int kDoubtfulLooks = 30;
+
+// The port in "kilo server listening on http://127.0.0.1:4096", 0 for any other line. Only the port is taken:
+// what a process prints must not send our password elsewhere.
+int PortIn(std::string_view line) {
+  constexpr std::string_view kListening = "server listening on http://";
+  const size_t at = line.find(kListening);
+  if (at == std::string_view::npos) return 0;
+  line.remove_prefix(at + kListening.size());
+  const size_t colon = line.rfind(':');
+  if (colon == std::string_view::npos) return 0;
+  line.remove_prefix(colon + 1);
+  uint16_t port = 0;
+  auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), port);
+  return error == std::errc() ? port : 0;
+}
+
+bool Good(const Result<HttpResponse>& response) {
+  return response.ok() && response->status >= 200 && response->status < 300;
+}
+
+// Why a call failed, in the server's words where it has any.
+std::string WhyNot(const Result<HttpResponse>& response) {
+  if (!response.ok()) return response.error().message;
+  std::string why = "HTTP " + std::to_string(response->status);
+  if (auto body = JsonDocument::Parse(response->body)) {
+    const std::string_view words = (*body)["data"]["message"].StringOr((*body)["message"].StringOr(""));
+    if (!words.empty()) why.append(": ").append(words);
+  }
+  return why;
+}
+
+// GET /config/providers as [{id, name}].
+Result<std::string> ModelsIn(const std::string& providers_json) {
+  auto json = JsonDocument::Parse(providers_json);
+  if (!json) return json.error();
+  JsonArray models;
+  for (const JsonValue& provider : (*json)["providers"].Elements()) {
+    const std::string prefix = std::string(provider["id"].StringOr("")) + "/";
+    for (const auto& model : provider["models"].Members()) {
+      JsonObject entry;
+      entry.Set("id", prefix + std::string(model.key));
+      models.AddRaw(entry.Set("name", model.value["name"].StringOr(model.key)).Take());
+    }
+  }
+  return models.Take();
+}
+
+class OpencodeAdapter final : public Adapter {
+ public:
+  OpencodeAdapter(AgentHost& host, std::string session, const OpencodeFlavour& flavour,
+                  const OpencodeTiming& timing)
+      : host_(host),
+        flavour_(flavour),
+        timing_(timing),
+        resume_(std::move(session)),
+        password_(RandomHex(32)),
+        events_(host, flavour.closes_turns),
+        again_(host.loop(), [this] { state_ == State::kProbing ? Probe() : OpenStream(); }),
+        silence_(host.loop(), [this] { Broke("nothing came, not even a heartbeat"); }),
+        settle_(host.loop(), [this] { Settle(); }) {}
+
+  Status Prepare(SpawnSpec& spawn) override;
+  void OnSpawned() override {}  // its port comes on its output
+  void OnOutput(Child::Output from, std::string_view bytes) override;
+  void OnExited() override;
+  Status Prompt(const std::string& text) override;
+  void Interrupt() override;
+  bool PrepareStop() override;
+  void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
+  void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
+  void ListModels(std::function<void(Result<std::string>)> done) override;
+
+  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
+  void Resume() override;
+  // Connections end with a handover, and what they were in the middle of is begun again. So are the failures
+  // counted anew; and the timers follow from the rest.
+  static void Members(auto& self, auto& state) {
+    state("resume", self.resume_);
+    state("password", self.password_);
+    state("directory", self.directory_);
+    state("port", self.port_);
+    state.Check("port", self.port_ >= 0 && self.port_ <= 65'535);
+    state("out", self.out_);
+    state("err", self.err_);
+    state.Enum("state", self.state_, kStates);
+    state("events", self.events_);
+    state("ready", self.ready_);
+    state("prompt", self.prompt_);
+    state("posting", self.posting_);
+    state("doubtful", self.doubtful_);
+    state("abort_wanted", self.abort_wanted_);
+    state("aborting", self.aborting_);
+    state("replies", self.replies_);
+    state("stopping", self.stopping_);
+    state("stop_told", self.stop_told_);
+  }
+
+ private:
+  enum class State {
+    kLaunching,   // its port is not known
+    kProbing,     // it does not answer yet
+    kOpening,     // the event stream was asked for
+    kAdopting,    // the stream is open, the session is being found or made
+    kCatchingUp,  // the stream is open again; what was missed is being asked for
+    kLive,
+    kWaiting,  // to open the stream again
+    kEnded,    // exited, or given up
+  };
+  static constexpr const char* kStates[] = {"launching",   "probing", "opening", "adopting",
+                                            "catching_up", "live",    "waiting", "ended"};
+  // What a person decided, on its way to the server.
+  struct Decided {
+    std::string what;  // for a person to read
+    std::string body;
+
+    static void Members(auto& self, auto& state) {
+      state("what", self.what);
+      state("body", self.body);
+    }
+  };
+  using Calls = std::map<uint64_t, std::unique_ptr<HttpCall>>;
+  using OnAnswer = std::function<void(Result<HttpResponse>)>;
+
+  [[nodiscard]] HttpRequest Request(const char* method, const std::string& path) const;
+  void Call(Calls& calls, HttpRequest request, OnAnswer done);
+  void Command(const std::string& path, std::string body, OnAnswer done);
+  void Reply(const std::string& what, const std::string& path, const std::string& body);
+  void TakeLine(const char* stream, std::string_view line, bool truncated);
+
+  void Probe();
+  void OpenStream();
+  void OnStreamBytes(std::string_view bytes);
+  void TakeEvent(const std::string& data);
+  void Broke(const std::string& reason);
+
+  void Adopt();
+  void MakeSession();
+  void FindHistory(const std::string& session_json);
+  void Adopted(const std::string& session_json, int64_t horizon_ms);
+  void BeginCatchUp();
+  void Ask(const std::string& path, OpencodeCatchUp::Keep keep);
+  void FinishCatchUp();
+  void Live();
+
+  [[nodiscard]] Status CheckModel() const;
+  void SendPrompt(const std::string& text);
+  void SendAbort();
+  void Settle();
+  void NoTurn();
+  [[nodiscard]] int64_t WaitMs() const;
+  void Advance();
+  void EmitError(const char* code, const std::string& message);
+  void TellModels(const Result<std::string>& models);
+
+  AgentHost& host_;
+  const OpencodeFlavour flavour_;
+  const OpencodeTiming timing_;
+  std::string resume_;
+  std::string password_;
+  std::string directory_;
+  int port_ = 0;
+  Lines out_;
+  Lines err_;
+
+  State state_ = State::kLaunching;
+  OpencodeEvents events_;
+  bool ready_ = false;
+  int failures_ = 0;       // of the stream, one after the other
+  int64_t opened_ms_ = 0;  // when the present stream said its first word
+  std::unique_ptr<SseParser> parser_;
+  std::vector<std::string> held_;  // events that wait for the session or the snapshot
+  size_t held_bytes_ = 0;
+  std::unique_ptr<OpencodeCatchUp> catch_up_;
+  bool unheard_ = false;  // the turn of an accepted prompt may have passed while the stream was broken
+  int looks_ = 0;         // for it
+
+  std::optional<std::string> prompt_;    // accepted while the stream is down
+  std::optional<std::string> posting_;   // the server was given it and has not answered
+  std::optional<std::string> doubtful_;  // the same before a handover: the server may or may not have it
+  bool abort_wanted_ = false;
+  int aborting_ = 0;
+  std::map<std::string, Decided> replies_;  // not answered by the server yet, by path
+  bool stopping_ = false;
+  bool stop_told_ = false;
+  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
+
+  OpencodeEvents::Wait waiting_for_ = OpencodeEvents::Wait::kNone;  // what settle_ runs for
+  Timer again_;
+  Timer silence_;
+  Timer settle_;
+  // Owned here, so that nothing reaches an adapter that has gone. fetches_ belong to the present stream.
+  uint64_t next_call_ = 0;
+  Calls commands_;
+  Calls fetches_;
+  std::unique_ptr<HttpCall> stream_;
+};
+
+// --- process
+
+Status OpencodeAdapter::CheckModel() const {
+  const std::string& model = host_.model();
+  if (model.empty() || (model.find('/') != 0 && model.find('/') < model.size() - 1)) return {};
+  return Error{"invalid_request",
+               "model: " + std::string(flavour_.name) + " wants provider/model, not " + model};
+}
+
+Status OpencodeAdapter::Prepare(SpawnSpec& spawn) {
+  if (Status model = CheckModel(); !model.ok()) return model;
+  if (spawn.argv.empty()) spawn.argv.emplace_back(flavour_.name);
+  for (const std::string& argument : spawn.argv) {
+    for (std::string_view ours : {"--port", "--hostname"}) {
+      if (argument.substr(0, ours.size()) == ours) {
+        return Error{"invalid_request", "command: " + argument + ": reeve chooses where its servers listen"};
+      }
+    }
+  }
+  if (std::find(spawn.argv.begin() + 1, spawn.argv.end(), "serve") == spawn.argv.end()) {
+    spawn.argv.emplace_back("serve");
+  }
+  spawn.argv.insert(spawn.argv.end(), {"--hostname", "127.0.0.1", "--port", "0"});
+
+  const std::string prefix = flavour_.prefix;
+  for (const char* what : {"AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS"}) {
+    spawn.SetEnv(prefix + "_DISABLE_" + what, "1", SpawnSpec::IfSet::kKeep);
+  }
+  spawn.SetEnv(prefix + "_SERVER_USERNAME", flavour_.name, SpawnSpec::IfSet::kReplace);
+  spawn.SetEnv(prefix + "_SERVER_PASSWORD", password_, SpawnSpec::IfSet::kReplace);
+  spawn.stdin_pipe = false;
+  directory_ = spawn.cwd;
+  return {};
+}
+
+void OpencodeAdapter::OnOutput(Child::Output from, std::string_view bytes) {
+  const char* name = NameOf(from);
+  (from == Child::Output::kStdout ? out_ : err_)
+      .Feed(bytes, [this, name](std::string_view line, bool truncated) { TakeLine(name, line, truncated); });
+}
+
+void OpencodeAdapter::TakeLine(const char* stream, std::string_view line, bool truncated) {
+  if (state_ == State::kLaunching) {
+    port_ = PortIn(line);
+    if (port_ != 0) return Probe();
+  }
+  host_.Emit("agent.output", OutputJson(stream, line, truncated));
+}
+
+void OpencodeAdapter::OnExited() {
+  state_ = State::kEnded;
+  stream_.reset();
+  fetches_.clear();
+  commands_.clear();
+  TellModels(Error{"not_running", std::string(flavour_.name) + " has exited"});
+  for (Timer* timer : {&again_, &silence_, &settle_}) timer->Stop();
+  out_.Finish([this](std::string_view line, bool truncated) { TakeLine("stdout", line, truncated); });
+  err_.Finish([this](std::string_view line, bool truncated) { TakeLine("stderr", line, truncated); });
+  events_.ServerGone();
+}
+
+// --- HTTP
+
+HttpRequest OpencodeAdapter::Request(const char* method, const std::string& path) const {
+  HttpRequest request;
+  request.method = method;
+  request.url = "http://127.0.0.1:" + std::to_string(port_) + path;
+  // Events, states and approvals are kept by directory, as it is spelled here.
+  if (!directory_.empty()) {
+    request.url += path.find('?') == std::string::npos ? '?' : '&';
+    request.url += "directory=" + PercentEncode(directory_);
+  }
+  request.headers = {{"Content-Type", "application/json"}};
+  request.user = flavour_.name;
+  request.password = password_;
+  return request;
+}
+
+void OpencodeAdapter::Call(Calls& calls, HttpRequest request, OnAnswer done) {
+  const uint64_t id = next_call_++;
+  calls[id] = host_.http().Send(std::move(request),
+                                [&calls, id, done = std::move(done)](Result<HttpResponse> answer) {
+                                  calls.erase(id);
+                                  done(std::move(answer));
+                                });
+}
+
+// POST of what a person wants, for the transcript too.
+void OpencodeAdapter::Command(const std::string& path, std::string body, OnAnswer done) {
+  HttpRequest request = Request("POST", path);
+  request.timeout_ms = 60'000;  // the first prompt may wait for a snapshot of the folder
+  request.body = std::move(body);
+  host_.OnTold("POST " + path + (request.body.empty() ? "" : " " + request.body));
+  Call(commands_, std::move(request), std::move(done));
+}
+
+void OpencodeAdapter::Probe() {
+  state_ = State::kProbing;
+  HttpRequest request = Request("GET", "/global/health");
+  request.timeout_ms = timing_.probe_ms;
+  Call(fetches_, std::move(request), [this](const Result<HttpResponse>& answer) {
+    if (Good(answer)) return OpenStream();
+    again_.Start(timing_.probe_again_ms);
+  });
+}
+
+// --- the event stream
+
+void OpencodeAdapter::OpenStream() {
+  state_ = State::kOpening;
+  opened_ms_ = 0;
+  parser_ = std::make_unique<SseParser>();
+  silence_.Start(timing_.open_ms);
+  HttpRequest request = Request("GET", "/event");
+  request.timeout_ms = 0;
+  HttpClient::Stream stream;
+  stream.on_head = [this](const HttpResponse& head) {
+    if (head.status != 200) Broke("HTTP " + std::to_string(head.status));
+  };
+  stream.on_body = [this](std::string_view bytes) { OnStreamBytes(bytes); };
+  stream.on_end = [this](const Status& how) { Broke(how.ok() ? "it was closed" : how.error().message); };
+  stream_ = host_.http().Open(std::move(request), std::move(stream));
+}
+
+void OpencodeAdapter::OnStreamBytes(std::string_view bytes) {
+  if (state_ != State::kOpening) silence_.Start(timing_.silence_ms);
+  const bool fits = parser_->Feed(bytes, [this](const SseEvent& event) {
+    if (!stream_ || event.data.empty()) return;  // an event before this one may have broken it
+    if (event.data.find(R"("type":"server.heartbeat")") == std::string::npos) host_.OnHeard(event.data);
+    TakeEvent(event.data);
+  });
+  if (!fits && stream_) Broke("an event larger than 16 MiB");
+}
+
+void OpencodeAdapter::TakeEvent(const std::string& data) {
+  if (state_ == State::kAdopting || state_ == State::kCatchingUp) {
+    held_bytes_ += data.size();
+    if (held_.size() >= kMaxHeld || held_bytes_ > kMaxHeldBytes) return Broke("too many events at once");
+    held_.push_back(data);
+    return;
+  }
+  auto event = JsonDocument::Parse(data);
+  if (!event) return host_.Emit("agent.output", OutputJson("events", data, false));
+  if (state_ == State::kOpening) {
+    if ((*event)["type"].StringOr("") != "server.connected") return;
+    opened_ms_ = host_.loop().NowMs();
+    silence_.Start(timing_.silence_ms);
+    return events_.session().empty() ? Adopt() : BeginCatchUp();
+  }
+  events_.Take(event->root());
+  Advance();
+}
+
+void OpencodeAdapter::Broke(const std::string& reason) {
+  if (state_ == State::kEnded || state_ == State::kWaiting) return;
+  stream_.reset();
+  fetches_.clear();
+  catch_up_.reset();
+  held_.clear();
+  held_bytes_ = 0;
+  silence_.Stop();
+  events_.StreamBroke();
+  unheard_ = events_.awaiting_turn() && !prompt_;
+  state_ = State::kWaiting;
+  if (stopping_) return Advance();
+  if (opened_ms_ != 0 && host_.loop().NowMs() - opened_ms_ >= timing_.sound_ms) failures_ = 0;
+  ++failures_;
+  if (failures_ >= kMaxFailures) {
+    state_ = State::kEnded;
+    host_.OnBroken(
+        {"stream_lost", std::string(flavour_.name) + ": its event stream cannot be kept open: " + reason});
+    return Advance();
+  }
+  const int64_t full = std::min(timing_.backoff_max_ms, timing_.backoff_min_ms << (failures_ - 1));
+  const int64_t delay = full / 2 + full / 2 * static_cast<unsigned char>(RandomBytes(1)[0]) / 255;
+  log::Info("agent {}: event stream broke: {}; again in {} ms", host_.spec().id, reason, delay);
+  again_.Start(delay);
+  Advance();
+}
+
+// --- the session
+
+void OpencodeAdapter::Adopt() {
+  state_ = State::kAdopting;
+  if (resume_.empty()) return MakeSession();
+  Call(fetches_, Request("GET", "/session/" + PercentEncode(resume_)),
+       [this](const Result<HttpResponse>& answer) {
+         if (Good(answer)) return FindHistory(answer->body);
+         if (!answer.ok()) return Broke("resume session " + resume_ + ": " + WhyNot(answer));
+         EmitError("session_lost",
+                   "session " + resume_ + " cannot be resumed, a new one is begun: " + WhyNot(answer));
+         MakeSession();
+       });
+}
+
+void OpencodeAdapter::MakeSession() {
+  HttpRequest request = Request("POST", "/session");
+  request.timeout_ms = 60'000;  // the first call for a folder loads its configuration and plugins
+  JsonObject body;
+  if (!host_.spec().title.empty()) body.Set("title", host_.spec().title);
+  // What only a person at its own screen could answer would keep a turn waiting for ever.
+  JsonArray denied;
+  for (const char* what : {"suggest", "plan_enter", "plan_exit"}) {
+    denied.AddRaw(JsonObject().Set("permission", what).Set("pattern", "*").Set("action", "deny").Take());
+  }
+  request.body = body.SetRaw("permission", denied.Take()).Take();
+  Call(fetches_, std::move(request), [this](const Result<HttpResponse>& answer) {
+    if (!Good(answer)) return Broke("make a session: " + WhyNot(answer));
+    Adopted(answer->body, 0);
+  });
+}
+
+// A resumed session's past is not told again.
+void OpencodeAdapter::FindHistory(const std::string& session_json) {
+  HttpRequest request = Request("GET", "/session/" + PercentEncode(resume_) + "/message?limit=1");
+  request.max_body_bytes = kMaxMessagesBytes;
+  Call(fetches_, std::move(request), [this, session_json](const Result<HttpResponse>& answer) {
+    if (!Good(answer)) return Broke("resume session " + resume_ + ": " + WhyNot(answer));
+    auto messages = JsonDocument::Parse(answer->body);
+    if (!messages) return Broke("resume session " + resume_ + ": " + messages.error().message);
+    Adopted(session_json, messages->root().At(0)["info"]["time"]["created"].AsInt().value_or(0));
+  });
+}
+
+void OpencodeAdapter::Adopted(const std::string& session_json, int64_t horizon_ms) {
+  auto session = JsonDocument::Parse(session_json);
+  if (!session || (*session)["id"].StringOr("").empty()) return Broke("the server's session has no id");
+  events_.SetSession(session->root(), horizon_ms);
+  host_.OnSession(events_.session());
+  Live();
+}
+
+void OpencodeAdapter::BeginCatchUp() {
+  state_ = State::kCatchingUp;
+  catch_up_ = std::make_unique<OpencodeCatchUp>(
+      events_, [this](const std::string& path, OpencodeCatchUp::Keep keep) { Ask(path, std::move(keep)); },
+      [this] { FinishCatchUp(); });
+  catch_up_->Begin();
+}
+
+void OpencodeAdapter::Ask(const std::string& path, OpencodeCatchUp::Keep keep) {
+  HttpRequest request = Request("GET", path);
+  request.max_body_bytes = kMaxMessagesBytes;
+  Call(fetches_, std::move(request),
+       [this, path, keep = std::move(keep)](const Result<HttpResponse>& answer) {
+         if (!Good(answer)) return Broke("catch up by " + path + ": " + WhyNot(answer));
+         auto json = JsonDocument::Parse(answer->body);
+         if (!json) return Broke("catch up by " + path + ": " + json.error().message);
+         keep(std::move(*json));
+       });
+}
+
+void OpencodeAdapter::FinishCatchUp() {
+  const auto got = std::move(catch_up_);
+  events_.TakeSnapshot(got->snapshot());
+  Live();
+  events_.Reconcile(got->statuses());
+  Advance();
+}
+
+// The stream is open and nothing before it is unheard.
+void OpencodeAdapter::Live() {
+  state_ = State::kLive;
+  held_bytes_ = 0;
+  const std::vector<std::string> held = std::exchange(held_, {});
+  for (const std::string& data : held) TakeEvent(data);
+  if (!std::exchange(ready_, true)) host_.OnReady();
+  if (prompt_ && state_ == State::kLive) SendPrompt(*std::exchange(prompt_, std::nullopt));
+  Advance();
+}
+
+// --- commands
+
+Status OpencodeAdapter::Prompt(const std::string& text) {
+  if (state_ == State::kEnded)
+    return Error{"not_running", std::string(flavour_.name) + " takes no more prompts"};
+  if (prompt_ || posting_)
+    return Error{"busy", std::string(flavour_.name) + " has not taken the last prompt yet"};
+  if (Status model = CheckModel(); !model.ok()) return model;
+  events_.PromptSent();
+  doubtful_.reset();
+  abort_wanted_ = false;  // of a turn before
+  unheard_ = false;
+  looks_ = 0;
+  if (state_ == State::kLive) {
+    SendPrompt(text);
+  } else {
+    prompt_ = text;  // a turn begun now would be unheard: it waits for the stream
+  }
+  return {};
+}
+
+void OpencodeAdapter::SendPrompt(const std::string& text) {
+  posting_ = text;
+  JsonObject body;
+  body.SetRaw("parts", JsonArray().AddRaw(JsonObject().Set("type", "text").Set("text", text).Take()).Take());
+  const std::string& model = host_.model();
+  if (const size_t slash = model.find('/'); slash != std::string::npos) {
+    body.SetRaw("model", JsonObject()
+                             .Set("providerID", model.substr(0, slash))
+                             .Set("modelID", model.substr(slash + 1))
+                             .Take());
+  }
+  if (!host_.spec().system_prompt.empty()) body.Set("system", host_.spec().system_prompt);
+  if (flavour_.asks_about_snapshots) body.Set("snapshotInitialization", "wait");
+  Command("/session/" + PercentEncode(events_.session()) + "/prompt_async", body.Take(),
+          [this](const Result<HttpResponse>& answer) {
+            posting_.reset();
+            if (!Good(answer)) {
+              const char* code = answer.ok() ? "prompt_refused" : "prompt_failed";
+              events_.PromptEnded(
+                  {TurnEnd::Outcome::kFailed, {code, std::string(flavour_.name) + ": " + WhyNot(answer)}});
+            }
+            Advance();
+          });
+}
+
+void OpencodeAdapter::Interrupt() {
+  if (prompt_) {
+    prompt_.reset();
+    events_.PromptEnded({TurnEnd::Outcome::kCancelled, {}});
+    return;
+  }
+  if (!events_.in_turn() && !events_.awaiting_turn()) return;
+  events_.Interrupted();
+  abort_wanted_ = true;
+  Advance();
+}
+
+void OpencodeAdapter::SendAbort() {
+  abort_wanted_ = false;
+  ++aborting_;
+  Command("/session/" + PercentEncode(events_.session()) + "/abort", "",
+          [this](const Result<HttpResponse>& answer) {
+            --aborting_;
+            if (!Good(answer)) {
+              EmitError("interrupt_failed", std::string(flavour_.name) + ": " + WhyNot(answer));
+            }
+            Advance();
+          });
+}
+
+bool OpencodeAdapter::PrepareStop() {
+  stopping_ = true;
+  Interrupt();
+  Advance();
+  return false;
+}
+
+void OpencodeAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
+  if (!events_.Answer(approval_id)) return;
+  // Never its "always", which would allow more than the one call that was looked at.
+  JsonObject body;
+  body.Set("reply", answer.allow ? "once" : "reject");
+  if (!answer.allow && !answer.reason.empty()) body.Set("message", answer.reason);
+  Reply("approval " + approval_id, "/permission/" + PercentEncode(approval_id) + "/reply", body.Take());
+}
+
+void OpencodeAdapter::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
+  const std::string reply = events_.ReplyTo(elicitation_id, answer.content);
+  if (!events_.Answer(elicitation_id)) return;
+  const bool accept = answer.action == ElicitationAnswer::Action::kAccept;
+  const std::string path = "/question/" + PercentEncode(elicitation_id) + (accept ? "/reply" : "/reject");
+  Reply("question " + elicitation_id, path, accept ? reply : "");
+}
+
+void OpencodeAdapter::Reply(const std::string& what, const std::string& path, const std::string& body) {
+  replies_[path] = {what, body};
+  Command(path, body, [this, what, path](const Result<HttpResponse>& answer) {
+    replies_.erase(path);
+    if (Good(answer) || (answer.ok() && answer->status == 404)) return;  // 404: it waits for nobody any more
+    EmitError("approval_failed", std::string(flavour_.name) + ": " + what + ": " + WhyNot(answer));
+  });
+}
+
+void OpencodeAdapter::ListModels(std::function<void(Result<std::string>)> done) {
+  if (port_ == 0 || state_ == State::kEnded) {
+    return done(Error{"not_running", std::string(flavour_.name) + " is not running"});
+  }
+  models_wanted_.push_back(std::move(done));
+  if (models_wanted_.size() > 1) return;
+  HttpRequest request = Request("GET", "/config/providers");
+  request.max_body_bytes = kMaxModelsBytes;
+  Call(commands_, std::move(request), [this](const Result<HttpResponse>& answer) {
+    if (!Good(answer)) {
+      return TellModels(Error{"models_failed", std::string(flavour_.name) + ": " + WhyNot(answer)});
+    }
+    TellModels(ModelsIn(answer->body));
+  });
+}
+
+void OpencodeAdapter::TellModels(const Result<std::string>& models) {
+  for (const auto& done : std::exchange(models_wanted_, {})) done(models);
+}
+
+void OpencodeAdapter::Settle() {
+  if (events_.in_turn() || events_.wait() != OpencodeEvents::Wait::kNone) {
+    events_.Settle();
+  } else {
+    if (++looks_ >= (doubtful_ && !events_.HasPrompt() ? kDoubtfulLooks : kLooks)) {
+      NoTurn();
+    } else {
+      events_.StreamBroke();
+      return BeginCatchUp();
+    }
+  }
+  Advance();
+}
+
+// The server begins no turn with what it was given; unless the handover cut the prompt off on its way.
+void OpencodeAdapter::NoTurn() {
+  const std::optional<std::string> doubtful = std::exchange(doubtful_, std::nullopt);
+  if (!doubtful || events_.HasPrompt()) {
+    events_.PromptEnded({TurnEnd::Outcome::kFailed,
+                         {"no_turn", std::string(flavour_.name) + " took the prompt but began no turn"}});
+  } else if (abort_wanted_) {
+    events_.PromptEnded({TurnEnd::Outcome::kCancelled, {}});
+  } else {
+    looks_ = 0;
+    unheard_ = false;
+    SendPrompt(*doubtful);
+  }
+}
+
+// How long to wait for the rest of a turn that seems over, for a call that asks for leave, or for a turn that
+// should have begun; 0: nothing to wait for.
+int64_t OpencodeAdapter::WaitMs() const {
+  if (state_ != State::kLive) return 0;
+  switch (events_.wait()) {
+    case OpencodeEvents::Wait::kForClose:
+      return timing_.close_ms;
+    case OpencodeEvents::Wait::kForCall:
+    case OpencodeEvents::Wait::kForRest:
+      return timing_.rest_ms;
+    case OpencodeEvents::Wait::kNone:
+      break;
+  }
+  return unheard_ && !posting_ && !events_.in_turn() && events_.awaiting_turn() ? timing_.rest_ms : 0;
+}
+
+// What follows from what is now so.
+void OpencodeAdapter::Advance() {
+  if (abort_wanted_ && !posting_) {
+    // Between a prompt's acceptance and its turn there is nothing to abort yet: the turn's first word is
+    // awaited.
+    if (events_.in_turn()) SendAbort();
+    if (!events_.in_turn() && !events_.awaiting_turn()) abort_wanted_ = false;
+  }
+  if (const int64_t wait_ms = WaitMs(); wait_ms == 0) {
+    settle_.Stop();
+  } else if (!settle_.active() || waiting_for_ != events_.wait()) {
+    waiting_for_ = events_.wait();
+    settle_.Start(wait_ms);
+  }
+  const bool deaf = state_ != State::kLive && state_ != State::kCatchingUp && aborting_ == 0;
+  const bool quiet = !events_.in_turn() && !events_.awaiting_turn();
+  if (stopping_ && (quiet || deaf) && !std::exchange(stop_told_, true)) host_.OnStopPrepared();
+}
+
+// --- handover
+
+// As after a break of the stream, but that of what was on its way nobody knows whether it has arrived. An
+// abort and a reply may be given twice: the server passes over the second.
+void OpencodeAdapter::Resume() {
+  if (state_ == State::kLaunching || state_ == State::kEnded) return;
+  if (posting_) doubtful_ = std::exchange(posting_, std::nullopt);
+  if (std::exchange(aborting_, 0) > 0) abort_wanted_ = true;
+  for (const auto& [path, reply] : std::exchange(replies_, {})) Reply(reply.what, path, reply.body);
+  if (state_ == State::kProbing) return Probe();
+  events_.StreamBroke();
+  unheard_ = events_.awaiting_turn() && !prompt_;
+  state_ = State::kWaiting;
+  if (!stop_told_) OpenStream();
+  Advance();
+}
+
+void OpencodeAdapter::EmitError(const char* code, const std::string& message) {
+  host_.Emit("agent.error",
+             JsonObject().Set("code", code).Set("message", message).Set("fatal", false).Take());
+}
+
+}  // namespace
+
+std::unique_ptr<Adapter> MakeServerAdapter(AgentHost& host, const std::string& session,
+                                           const OpencodeFlavour& flavour, const OpencodeTiming& timing) {
+  return std::make_unique<OpencodeAdapter>(host, session, flavour, timing);
+}
+std::unique_ptr<Adapter> MakeOpencodeAdapter(AgentHost& host, const std::string& session) {
+  return MakeServerAdapter(host, session, kOpencode, {});
+}
+std::unique_ptr<Adapter> MakeKiloAdapter(AgentHost& host, const std::string& session) {
+  return MakeServerAdapter(host, session, kKilo, {});
+}
+
+}  // namespace reeve

@@ -1,0 +1,117 @@
+#include "orchestrator/agent/agent_clocks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "process/loop.h"
+
+namespace reeve {
+
+AgentClocks::AgentClocks(Loop& loop, const Limits& limits, Handlers handlers)
+    : loop_(loop), limits_(limits), handlers_(std::move(handlers)), timer_(loop, [this] { Look(); }) {}
+
+int64_t AgentClocks::Since(int64_t then_ms) const {
+  return then_ms < 0 ? -1 : std::max<int64_t>(0, loop_.NowMs() - then_ms);
+}
+
+int64_t AgentClocks::silent_ms() const { return Since(std::max(last_output_ms_, quiet_since_ms_)); }
+
+void AgentClocks::BeginRun() {
+  run_began_ms_ = quiet_since_ms_ = loop_.NowMs();
+  run_over_ = stalled_ = false;
+  doing_ = Doing::kNothing;  // what is set next is looked at anew
+}
+
+void AgentClocks::Set(Doing doing) {
+  if (doing == doing_) return;
+  if (doing == Doing::kRunning) quiet_since_ms_ = loop_.NowMs();
+  if (doing == Doing::kIdle) idle_since_ms_ = loop_.NowMs();
+  doing_ = doing;
+  if (doing != Doing::kRunning) stalled_ = false;
+  Look();
+}
+
+void AgentClocks::Heard() {
+  const int64_t silent = silent_ms();
+  last_output_ms_ = loop_.NowMs();
+  if (!std::exchange(stalled_, false)) return;
+  Look();
+  handlers_.resumed(silent);
+}
+
+void AgentClocks::Progressed() { last_progress_ms_ = loop_.NowMs(); }
+
+// Tells what has passed, and sets the timer for what comes next. What is told may change everything: it is
+// told last.
+void AgentClocks::Look() {
+  const int64_t now = loop_.NowMs();
+  int64_t next_ms = -1;
+  std::function<void()> tell;
+  auto watch = [&](int64_t limit_ms, int64_t passed_ms, auto&& told) {
+    if (limit_ms == 0) return;
+    if (passed_ms >= limit_ms) {
+      if (!tell) {
+        tell = told;
+      } else {
+        next_ms = 0;  // one at a time
+      }
+    } else if (next_ms < 0 || limit_ms - passed_ms < next_ms) {
+      next_ms = limit_ms - passed_ms;
+    }
+  };
+  const bool in_run = doing_ == Doing::kRunning || doing_ == Doing::kWaiting;
+  if (in_run && !run_over_) {
+    watch(limits_.wall_ms, now - run_began_ms_, [this] {
+      run_over_ = true;
+      handlers_.run_too_long();
+    });
+  }
+  if (doing_ == Doing::kRunning && !stalled_) {
+    watch(limits_.stall_ms, silent_ms(), [this, silent = silent_ms()] {
+      stalled_ = true;
+      handlers_.stalled(silent);
+    });
+  }
+  if (doing_ == Doing::kIdle) {
+    watch(limits_.idle_ms, now - idle_since_ms_, [this] {
+      idle_since_ms_ = loop_.NowMs();
+      handlers_.idle_too_long();
+    });
+  }
+  if (next_ms >= 0) {
+    timer_.Start(next_ms);
+  } else {
+    timer_.Stop();
+  }
+  if (tell) tell();
+}
+
+std::string AgentClocks::ToJson() const {
+  return JsonObject()
+      .Set("doing", static_cast<int>(doing_))
+      .Set("stalled", stalled_)
+      .Set("run_over", run_over_)
+      .Set("run_began_ms", run_began_ms_)
+      .Set("quiet_since_ms", quiet_since_ms_)
+      .Set("idle_since_ms", idle_since_ms_)
+      .Set("last_output_ms", last_output_ms_)
+      .Set("last_progress_ms", last_progress_ms_)
+      .Take();
+}
+
+void AgentClocks::Restore(const JsonValue& json) {
+  const int64_t now = loop_.NowMs();
+  const int64_t doing = json["doing"].AsInt().value_or(0);
+  doing_ =
+      doing >= 0 && doing <= static_cast<int>(Doing::kWaiting) ? static_cast<Doing>(doing) : Doing::kNothing;
+  stalled_ = json["stalled"].AsBool().value_or(false);
+  run_over_ = json["run_over"].AsBool().value_or(false);
+  run_began_ms_ = json["run_began_ms"].AsInt().value_or(now);
+  quiet_since_ms_ = json["quiet_since_ms"].AsInt().value_or(now);
+  idle_since_ms_ = json["idle_since_ms"].AsInt().value_or(now);
+  last_output_ms_ = json["last_output_ms"].AsInt().value_or(-1);
+  last_progress_ms_ = json["last_progress_ms"].AsInt().value_or(-1);
+  timer_.Start(0);  // looks, once all is in its place
+}
+
+}  // namespace reeve

@@ -1,0 +1,76 @@
+// AgentClocks: since when an agent does what it does: its run, its silence, its idleness. Told what happens,
+// it calls back when a limit of the spec has passed; what to do then is the agent's business.
+//
+// Silence is the time since the agent's last output of any kind, counted in a run from its start and from the
+// end of every wait for a person. Progress is output that became an event of content: a program that only
+// repeats that it tries again is heard, but makes none.
+//
+// Owned by its Agent; times are the loop's, monotonic.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/json/json.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+class Loop;
+
+class AgentClocks {
+ public:
+  enum class Doing {  // the numbers are in the state of a handover
+    kNothing,         // no process, or one that comes or goes
+    kIdle,            // ready, no run
+    kRunning,
+    kWaiting,  // in a run, for a person
+  };
+  struct Handlers {
+    std::function<void(int64_t silent_ms)> stalled;
+    std::function<void(int64_t silent_ms)> resumed;
+    std::function<void()> run_too_long;  // limits.wall_ms
+    std::function<void()> idle_too_long;
+  };
+
+  AgentClocks(Loop& loop, const Limits& limits, Handlers handlers);
+
+  void BeginRun();
+  // Cheap when nothing changes. Leaving a run, or waiting for a person, ends a stall.
+  void Set(Doing doing);
+  void Heard();
+  void Progressed();
+  // The limits have changed.
+  void LookAgain() { Look(); }
+
+  // For a handover. Monotonic times stay what they are.
+  [[nodiscard]] std::string ToJson() const;
+  void Restore(const JsonValue& json);
+
+  [[nodiscard]] bool stalled() const { return stalled_; }
+  // Since then; -1: never.
+  [[nodiscard]] int64_t since_output_ms() const { return Since(last_output_ms_); }
+  [[nodiscard]] int64_t since_progress_ms() const { return Since(last_progress_ms_); }
+
+ private:
+  [[nodiscard]] int64_t Since(int64_t then_ms) const;
+  [[nodiscard]] int64_t silent_ms() const;
+  void Look();
+
+  Loop& loop_;
+  const Limits& limits_;
+  Handlers handlers_;
+  Timer timer_;
+  Doing doing_ = Doing::kNothing;
+  bool stalled_ = false;
+  bool run_over_ = false;  // told that it takes too long
+  int64_t run_began_ms_ = 0;
+  int64_t quiet_since_ms_ = 0;  // silence counts from here at the earliest
+  int64_t idle_since_ms_ = 0;
+  int64_t last_output_ms_ = -1;
+  int64_t last_progress_ms_ = -1;
+};
+
+}  // namespace reeve

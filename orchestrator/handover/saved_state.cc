@@ -1,0 +1,34 @@
+#include "orchestrator/handover/saved_state.h"
+
+namespace reeve {
+
+// "name: reason", "outer.name: reason".
+Status StateReader::In(std::string_view name, Status status) {
+  if (status) return status;
+  const bool reason = status.error().message.find(": ") == std::string::npos;
+  return Error{status.error().code, std::string(name) + (reason ? ": " : ".") + status.error().message};
+}
+
+// It goes into events as it is: so it must be JSON, and on one line.
+void StateReader::Json(std::string_view name, std::string& into) {
+  (*this)(name, into);
+  if (!object_[name] || !status_.ok() || into.empty()) return;
+  if (auto json = JsonDocument::Parse(into)) {
+    into = json->root().Raw();
+  } else {
+    status_ = In(name, Wrong("not JSON"));
+  }
+}
+
+void StateReader::Bytes(std::string_view name, std::string& into) {
+  std::string text;
+  (*this)(name, text);
+  if (!object_[name] || !status_.ok()) return;
+  if (auto bytes = FromBase64(text)) {
+    into = std::move(*bytes);
+  } else {
+    status_ = In(name, Wrong("not base64"));
+  }
+}
+
+}  // namespace reeve

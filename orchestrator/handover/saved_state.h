@@ -1,0 +1,228 @@
+// What an object keeps of its members across a handover to a new binary, as JSON. One function of its class
+// names them, for writing and for reading, so that nothing is written and then not read:
+//
+//   static void Members(auto& self, auto& state) {
+//     state("id", self.id_);
+//     state.Json("input", self.input_);  // a string that holds JSON
+//   }
+//
+// Reading bears other versions: a member that is absent stays as it was made, an unknown one is passed over.
+// One of another type is an Error "handover_state" that names it by its path; whoever reads into an object
+// and fails has no use for it any more. Whole numbers are cut to kMaxWhole, so that no child that counts
+// beyond all reason can hold up a handover.
+//
+// Members are bool, numbers, strings of UTF-8, Error, optional, pair, vector, set, map, and what has Members.
+// A map's keys are strings or whole numbers.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "orchestrator/json/json.h"
+
+namespace reeve {
+
+namespace saved_state {
+
+template <typename T>
+concept Optional = requires(T& value) {
+  value.has_value();
+};
+template <typename T>
+concept Map = requires {
+  typename T::mapped_type;
+};
+template <typename T>
+concept NamedMap = Map<T> && !std::integral<typename T::key_type>;
+template <typename T>
+concept List = requires(T& value) {
+  value.insert(value.end(), *value.begin());
+}
+&&!Map<T>;
+template <typename T>
+concept Pair = requires {
+  typename T::first_type;
+};
+
+// Nothing that is counted comes near: what was read can be added to without a thought.
+inline constexpr int64_t kMaxWhole = int64_t{1} << 53;
+inline constexpr int64_t kMaxInt = 1'000'000'000;
+
+}  // namespace saved_state
+
+class StateWriter {
+ public:
+  template <typename T>
+  void operator()(std::string_view name, const T& value) {
+    object_.SetRaw(name, Text(value));
+  }
+  void Json(std::string_view name, const std::string& json) { object_.Set(name, json); }
+  // JSON as it is, for whoever reads it otherwise.
+  void Raw(std::string_view name, const std::string& json) { object_.SetRaw(name, json); }
+  // Any bytes at all.
+  void Bytes(std::string_view name, const std::string& bytes) { object_.Set(name, Base64(bytes)); }
+  // `names` by the values of the enumeration, from 0.
+  template <typename E, size_t N>
+  void Enum(std::string_view name, E value, const char* const (&names)[N]) {
+    object_.Set(name, names[static_cast<size_t>(value)]);
+  }
+  // What must be so of what has been read.
+  void Check(std::string_view name, bool good) { (void)name, (void)good; }
+  [[nodiscard]] std::string Take() { return object_.Take(); }
+
+ private:
+  template <typename T>
+  static std::string Text(const T& value);
+
+  JsonObject object_;
+};
+
+class StateReader {
+ public:
+  // Good as long as `object`'s document.
+  explicit StateReader(const JsonValue& object) : object_(object) {
+    if (!object.Is(JsonType::kObject)) status_ = Wrong("not an object");
+  }
+
+  template <typename T>
+  void operator()(std::string_view name, T& into) {
+    if (const JsonValue value = object_[name]; value && status_.ok()) status_ = In(name, Read(value, into));
+  }
+  void Json(std::string_view name, std::string& into);
+  void Bytes(std::string_view name, std::string& into);
+  template <typename E, size_t N>
+  void Enum(std::string_view name, E& into, const char* const (&names)[N]) {
+    std::string word;
+    (*this)(name, word);
+    if (!object_[name] || !status_.ok()) return;
+    for (size_t i = 0; i < N; ++i) {
+      if (word == names[i]) return void(into = static_cast<E>(i));
+    }
+    Check(name, false);
+  }
+  void Check(std::string_view name, bool good) {
+    if (!good && status_.ok()) status_ = In(name, Wrong("out of bounds"));
+  }
+  [[nodiscard]] const Status& status() const { return status_; }
+
+ private:
+  template <typename T>
+  static Status Read(const JsonValue& value, T& into);
+  static Error Wrong(const char* how) { return {"handover_state", how}; }
+  static Status In(std::string_view name, Status status);
+
+  const JsonValue object_;
+  Status status_;
+};
+
+template <typename T>
+std::string SaveState(const T& object) {
+  StateWriter state;
+  T::Members(object, state);
+  return state.Take();
+}
+template <typename T>
+Status RestoreState(const JsonValue& from, T& object) {
+  StateReader state(from);
+  T::Members(object, state);
+  return state.status();
+}
+
+// ----------------------------------------------------------------------------------- how each type is
+// written
+
+template <typename T>
+std::string StateWriter::Text(const T& value) {
+  std::string text;
+  if constexpr (std::same_as<T, bool>) {
+    text = value ? "true" : "false";
+  } else if constexpr (std::integral<T>) {
+    text = std::to_string(value);
+  } else if constexpr (std::same_as<T, double>) {
+    text = JsonObject().Set("", value).Take();
+    text = text.substr(4, text.size() - 5);  // {"":…}
+  } else if constexpr (std::same_as<T, std::string>) {
+    AppendJsonString(text, value);
+  } else if constexpr (std::same_as<T, Error>) {
+    text = JsonObject().Set("code", value.code).Set("message", value.message).Take();
+  } else if constexpr (saved_state::Optional<T>) {
+    text = value ? Text(*value) : "null";
+  } else if constexpr (saved_state::Pair<T>) {
+    text = "[" + Text(value.first) + "," + Text(value.second) + "]";
+  } else if constexpr (saved_state::NamedMap<T>) {
+    JsonObject object;
+    for (const auto& [key, mapped] : value) object.SetRaw(key, Text(mapped));
+    text = object.Take();
+  } else if constexpr (saved_state::Map<T> || saved_state::List<T>) {
+    JsonArray list;
+    for (const auto& element : value) list.AddRaw(Text(element));
+    text = list.Take();
+  } else {
+    text = SaveState(value);
+  }
+  return text;
+}
+
+template <typename T>
+Status StateReader::Read(const JsonValue& value, T& into) {
+  if constexpr (std::same_as<T, bool>) {
+    if (!value.AsBool()) return Wrong("not true or false");
+    into = *value.AsBool();
+  } else if constexpr (std::integral<T>) {
+    constexpr int64_t kMost = sizeof(T) < sizeof(int64_t) ? saved_state::kMaxInt : saved_state::kMaxWhole;
+    const auto whole = value.AsInt();
+    if (!whole) return Wrong("not a whole number");
+    into = static_cast<T>(std::clamp(*whole, std::unsigned_integral<T> ? 0 : -kMost, kMost));
+  } else if constexpr (std::same_as<T, double>) {
+    if (value.Is(JsonType::kNull)) return {};  // infinite
+    if (!value.AsDouble()) return Wrong("not a number");
+    into = *value.AsDouble();
+  } else if constexpr (std::same_as<T, std::string>) {
+    if (!value.AsString()) return Wrong("not a string");
+    into = *value.AsString();
+  } else if constexpr (std::same_as<T, Error>) {
+    if (Status code = In("code", Read(value["code"], into.code)); !code) return code;
+    return In("message", Read(value["message"], into.message));
+  } else if constexpr (saved_state::Optional<T>) {
+    into.reset();
+    if (value.Is(JsonType::kNull)) return {};
+    typename T::value_type read;
+    if (Status one = Read(value, read); !one) return one;
+    into = std::move(read);
+  } else if constexpr (saved_state::Pair<T>) {
+    if (value.size() != 2 || !value.Is(JsonType::kArray)) return Wrong("not a pair");
+    if (Status first = In("0", Read(value.At(0), into.first)); !first) return first;
+    return In("1", Read(value.At(1), into.second));
+  } else if constexpr (saved_state::NamedMap<T>) {
+    if (!value.Is(JsonType::kObject)) return Wrong("not an object");
+    into.clear();
+    for (const auto& [key, mapped] : value.Members()) {
+      if (Status one = In(key, Read(mapped, into[std::string(key)])); !one) return one;
+    }
+  } else if constexpr (saved_state::Map<T> || saved_state::List<T>) {
+    if (!value.Is(JsonType::kArray)) return Wrong("not an array");
+    into.clear();
+    size_t at = 0;
+    for (const JsonValue& element : value.Elements()) {
+      if constexpr (saved_state::Map<T>) {
+        std::pair<typename T::key_type, typename T::mapped_type> read;
+        if (Status one = In(std::to_string(at++), Read(element, read)); !one) return one;
+        into.insert(std::move(read));
+      } else {
+        typename T::value_type read;
+        if (Status one = In(std::to_string(at++), Read(element, read)); !one) return one;
+        into.insert(into.end(), std::move(read));
+      }
+    }
+  } else {
+    return RestoreState(value, into);
+  }
+  return {};
+}
+
+}  // namespace reeve

@@ -1,0 +1,185 @@
+#include "orchestrator/log/transcript.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "orchestrator/json/json.h"
+#include "process/clock.h"
+#include "process/log.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kLeastSecret = 8;
+
+// Each secret in the forms in which it may be said: as it is, within a JSON string; of several lines, each of
+// them.
+std::vector<std::string> FormsOf(const std::vector<std::string>& secrets) {
+  std::vector<std::string> forms;
+  auto add = [&forms](std::string_view secret) {
+    if (secret.size() < kLeastSecret) return;
+    forms.emplace_back(secret);
+    std::string quoted;
+    AppendJsonString(quoted, secret);
+    forms.push_back(quoted.substr(1, quoted.size() - 2));
+  };
+  for (std::string_view secret : secrets) {
+    add(secret);
+    while (secret.find('\n') != std::string_view::npos) {
+      const size_t end = secret.find('\n');
+      add(secret.substr(0, end));
+      secret.remove_prefix(end + 1);
+      if (secret.find('\n') == std::string_view::npos) add(secret);
+    }
+  }
+  // The longer first: one may hold another.
+  std::sort(forms.begin(), forms.end(), [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  forms.erase(std::unique(forms.begin(), forms.end()), forms.end());
+  return forms;
+}
+
+}  // namespace
+
+Transcript::Transcript(const Clock& clock, const std::string& base, const std::vector<std::string>& secrets)
+    : clock_(clock),
+      path_(base + ".jsonl"),
+      older_path_(base + ".1.jsonl"),
+      given_(secrets),
+      secrets_(FormsOf(secrets)) {}
+
+void Transcript::AddSecret(const std::string& secret) {
+  if (std::find(added_.begin(), added_.end(), secret) != added_.end()) return;
+  added_.push_back(secret);
+  if (added_.size() > kMaxAdded) added_.pop_front();
+  std::vector<std::string> all = given_;
+  all.insert(all.end(), added_.begin(), added_.end());
+  secrets_ = FormsOf(all);
+}
+
+std::vector<std::string> Transcript::Files(const std::string& base) {
+  std::vector<std::string> files;
+  for (const char* name : {".1.jsonl", ".jsonl"}) {
+    if (access((base + name).c_str(), F_OK) == 0) files.push_back(base + name);
+  }
+  return files;
+}
+
+void Transcript::Remove(const std::string& base) {
+  for (const std::string& file : Files(base)) (void)unlink(file.c_str());
+}
+
+void Transcript::Heard(Child::Output from, std::string_view bytes) {
+  const bool out = from == Child::Output::kStdout;
+  TakeBytes(out ? "in" : "err", out ? out_ : err_, bytes);
+}
+
+void Transcript::TakeBytes(const char* dir, std::string& held, std::string_view bytes) {
+  for (;;) {
+    const size_t end = bytes.find('\n');
+    held += bytes.substr(0, end);
+    if (end != std::string_view::npos) {
+      Write(dir, std::exchange(held, {}), false);
+      bytes.remove_prefix(end + 1);
+      continue;
+    }
+    // What is let go must not end within a secret: as much as the longest is kept back.
+    const size_t kept = secrets_.empty() ? 0 : secrets_.front().size();
+    if (held.size() <= kMaxLineBytes + kept) return;
+    Hide(held);
+    if (held.size() <= kept) return;
+    const size_t cut = std::min(held.size() - kept, kMaxLineBytes);
+    Write(dir, held.substr(0, cut), true);
+    held.erase(0, cut);
+    return;
+  }
+}
+
+void Transcript::Told(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t end = bytes.find('\n');
+    Write("out", std::string(bytes.substr(0, end)), end == std::string_view::npos);
+    bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
+  }
+}
+
+void Transcript::EndProcess() {
+  if (!out_.empty()) Write("in", std::exchange(out_, {}), true);
+  if (!err_.empty()) Write("err", std::exchange(err_, {}), true);
+}
+
+std::string Transcript::ToJson() const {
+  JsonArray hidden;
+  for (const std::string& secret : given_) hidden.Add(Base64(secret));
+  for (const std::string& secret : added_) hidden.Add(Base64(secret));
+  return JsonObject()
+      .Set("out", Base64(out_))
+      .Set("err", Base64(err_))
+      .Set("torn", torn_)
+      .SetRaw("hidden", hidden.Take())
+      .Take();
+}
+
+void Transcript::Restore(const JsonValue& json) {
+  out_ = FromBase64(json["out"].StringOr("")).value_or("");
+  err_ = FromBase64(json["err"].StringOr("")).value_or("");
+  torn_ = json["torn"].AsBool().value_or(false);
+  // The process may still have what has been replaced since.
+  for (const JsonValue& secret : json["hidden"].Elements()) {
+    if (auto bytes = FromBase64(secret.StringOr(""))) AddSecret(*bytes);
+  }
+}
+
+void Transcript::Hide(std::string& text) const {
+  for (const std::string& secret : secrets_) {
+    for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3)) {
+      text.replace(at, secret.size(), "***");
+    }
+  }
+}
+
+void Transcript::Write(const char* dir, std::string text, bool partial) {
+  JsonObject line;
+  line.Set("time", FormatTime(clock_.WallMs())).Set("dir", dir);
+  Hide(text);
+  if (IsUtf8(text)) {
+    line.Set("text", text);
+  } else {
+    line.Set("text", Base64(text)).Set("encoding", "base64");
+  }
+  if (partial) line.Set("partial", true);
+  std::string bytes = line.Take();
+  bytes += '\n';
+
+  if (file_.valid() && size_ + bytes.size() > kMaxFileBytes) {
+    file_ = {};
+    (void)std::rename(path_.c_str(), older_path_.c_str());
+  }
+  if (!file_.valid()) {
+    file_ = Fd(open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    struct stat there {};
+    size_ = file_.valid() && fstat(file_.get(), &there) == 0 ? static_cast<uint64_t>(there.st_size) : 0;
+  }
+  // What a full disk took of a line is a line of its own, which readers skip.
+  if (torn_) bytes.insert(0, "\n");
+  const ssize_t written = file_.valid() ? write(file_.get(), bytes.data(), bytes.size()) : -1;
+  if (written == static_cast<ssize_t>(bytes.size())) {
+    size_ += bytes.size();
+    failed_ = torn_ = false;
+    return;
+  }
+  if (written > 0) torn_ = true;
+  if (!std::exchange(failed_, true)) {
+    log::Warning("{}: cannot be written: {}", path_, OsError("write", errno).message);
+  }
+}
+
+}  // namespace reeve

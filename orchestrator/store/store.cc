@@ -1,0 +1,583 @@
+#include "orchestrator/store/store.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <iterator>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "process/fd.h"
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int kApplicationId = 0x72656576;  // "reev"; what file(1) and we know the file by
+
+// Each step upgrades the schema by one version; a new file takes them all. `made` keeps the order of making,
+// which a plain rowid does not over a VACUUM.
+constexpr const char* kSchema[] = {
+    "CREATE TABLE agents (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,"
+    "                     state TEXT NOT NULL, deleted INTEGER NOT NULL);"
+    "CREATE TABLE messages (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL,"
+    "                       body TEXT NOT NULL, state TEXT NOT NULL);"
+    "CREATE INDEX messages_agent ON messages (agent);"
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);",
+
+    "ALTER TABLE messages ADD COLUMN run TEXT NOT NULL DEFAULT '';"
+    "UPDATE messages SET state = 'running' WHERE state = 'starting';"
+    "DROP INDEX messages_agent;"
+    "CREATE INDEX messages_agent ON messages (agent, made);"
+    // What is looked for at a start must not be searched for among what has ended.
+    "CREATE INDEX messages_open ON messages (made) WHERE state IN ('queued', 'running');"
+    "CREATE TABLE runs (agent TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL,"
+    "                   PRIMARY KEY (agent, number));"
+    "CREATE TABLE answers (key TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT NOT NULL,"
+    "                      made_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX answers_made ON answers (made_ms);",
+};
+constexpr int kVersion = static_cast<int>(std::size(kSchema));
+
+// secure_delete: the values of an agent's env go when it goes. The limit keeps a WAL that one burst made
+// large from staying so.
+constexpr const char* kSettings =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA "
+    "journal_size_limit=4194304;";
+// Of so many writes of a kind that is bounded, one looks after the bound. A prime: where agents take turns
+// each has its own looked after.
+constexpr uint64_t kTrimEvery = 61;
+constexpr int kBusyMs = 5000;  // for somebody who looks at the file with sqlite3(1)
+
+struct CloseDatabase {
+  void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
+};
+struct FinishStatement {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using Statement = std::unique_ptr<sqlite3_stmt, FinishStatement>;
+
+// One connection, used by one thread at a time.
+class Database {
+ public:
+  static constexpr int kReadWrite = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+
+  static Result<Database> Open(const std::string& path, int access = kReadWrite) {
+    sqlite3* handle = nullptr;
+    const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    const int result = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+    Database database(handle, path);
+    if (result != SQLITE_OK) return database.Failure();
+    sqlite3_busy_timeout(handle, kBusyMs);
+    return database;
+  }
+
+  Status Execute(const char* sql) {
+    if (sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) return Failure();
+    return {};
+  }
+
+  // Runs one statement with `values` for its question marks; on_row(sqlite3_stmt*) sees each row.
+  template <typename OnRow, typename... Values>
+  Status Query(const char* sql, OnRow on_row, const Values&... values) {
+    sqlite3_stmt* raw = nullptr;
+    if (sqlite3_prepare_v2(handle_.get(), sql, -1, &raw, nullptr) != SQLITE_OK) return Failure();
+    Statement statement(raw);
+    int index = 0;
+    if (((Bind(raw, ++index, values) != SQLITE_OK) || ...)) return Failure();
+    int result;
+    while ((result = sqlite3_step(raw)) == SQLITE_ROW) on_row(raw);
+    if (result != SQLITE_DONE) return Failure();
+    return {};
+  }
+  template <typename... Values>
+  Status Run(const char* sql, const Values&... values) {
+    return Query(
+        sql, [](sqlite3_stmt*) {}, values...);
+  }
+  Result<int64_t> Number(const char* sql) {
+    int64_t number = 0;
+    Status status = Query(sql, [&number](sqlite3_stmt* row) { number = sqlite3_column_int64(row, 0); });
+    if (!status.ok()) return status.error();
+    return number;
+  }
+
+  [[nodiscard]] Error Failure() const {
+    const int result = sqlite3_extended_errcode(handle_.get());
+    const int reason = sqlite3_system_errno(handle_.get());
+    const bool io = (result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_CANTOPEN;
+    // SQLite says "full" of a write, but "I/O error" where it was the shared memory that did not fit.
+    const bool full = (result & 0xff) == SQLITE_FULL || (io && (reason == ENOSPC || reason == EDQUOT));
+    std::string message = path_ + ": " + sqlite3_errmsg(handle_.get());
+    if (io && reason != 0) message = OsError(std::move(message), reason).message;
+    return {full ? "disk_full" : "store_failed", std::move(message)};
+  }
+  [[nodiscard]] Error Refusal(const std::string& reason) const {
+    return {"store_failed", path_ + ": " + reason};
+  }
+
+ private:
+  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+
+  // The text must outlive the statement.
+  static int Bind(sqlite3_stmt* statement, int index, std::string_view text) {
+    return sqlite3_bind_text64(statement, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  }
+  static int Bind(sqlite3_stmt* statement, int index, int64_t number) {
+    return sqlite3_bind_int64(statement, index, number);
+  }
+
+  std::unique_ptr<sqlite3, CloseDatabase> handle_;
+  std::string path_;
+};
+
+std::string Text(sqlite3_stmt* row, int column) {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(row, column));
+  return {text ? text : "", static_cast<size_t>(sqlite3_column_bytes(row, column))};
+}
+
+MessageRecord MessageOf(sqlite3_stmt* row) {
+  return {Text(row, 0), Text(row, 1), Text(row, 2), Text(row, 3), Text(row, 4), sqlite3_column_int64(row, 5)};
+}
+
+Status Upgrade(Database& database, int64_t version) {
+  Status status = database.Execute("BEGIN IMMEDIATE");
+  for (; status.ok() && version < kVersion; ++version) status = database.Execute(kSchema[version]);
+  if (status.ok()) status = database.Execute(("PRAGMA user_version=" + std::to_string(kVersion)).c_str());
+  if (status.ok())
+    status = database.Execute(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());
+  if (status.ok()) status = database.Execute("COMMIT");
+  return status;
+}
+
+Error FileError(std::string what, int err) { return {"store_failed", OsError(std::move(what), err).message}; }
+
+// Makes a rename in `path`'s folder durable.
+Status SyncFolder(const std::string& path) {
+  const std::string folder = path.substr(0, path.find_last_of('/') + 1);
+  Fd opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened.valid() || ::fsync(opened.get()) != 0) return FileError("sync " + folder, errno);
+  return {};
+}
+
+// A new file gets its name only once it is whole: an empty or half-made one under this name is damage, and
+// never taken for a town without agents.
+Status Make(const std::string& path) {
+  // SQLite would replay it into the new file.
+  if (::access((path + "-wal").c_str(), F_OK) == 0) {
+    return Error{"store_failed", path + ": missing, but its -wal is there: half a store"};
+  }
+  const std::string draft = path + ".new";
+  ::unlink(draft.c_str());
+  ::unlink((draft + "-journal").c_str());
+  // SQLite gives its -wal and -shm the mode of the file.
+  Fd made(::open(draft.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!made.valid()) return FileError("make " + draft, errno);
+  made.Close();
+  {
+    Result<Database> database = Database::Open(draft);
+    if (!database.ok()) return database.error();
+    if (Status status = Upgrade(*database, 0); !status.ok()) return status;
+  }
+  if (::rename(draft.c_str(), path.c_str()) != 0) return FileError("rename " + draft, errno);
+  return SyncFolder(path);
+}
+
+// The schema's version, if it is a store of reeve's that this one knows.
+Result<int64_t> KnownVersion(Database& database) {
+  Result<int64_t> owner = database.Number("PRAGMA application_id");
+  if (!owner.ok()) return owner.error();
+  Result<int64_t> version = database.Number("PRAGMA user_version");
+  if (!version.ok()) return version.error();
+  if (*owner != kApplicationId || *version < 1) return database.Refusal("not a store of reeve");
+  if (*version > kVersion) {
+    return database.Refusal("made by a newer reeve (schema " + std::to_string(*version) +
+                            ", this one knows " + std::to_string(kVersion) + ")");
+  }
+  return version;
+}
+
+Status Accept(Database& database) {
+  Result<int64_t> version = KnownVersion(database);
+  if (!version.ok()) return version.error();
+  if (*version < kVersion) {
+    if (Status status = Upgrade(database, *version); !status.ok()) return status;
+  }
+  return database.Execute(kSettings);
+}
+
+Status AddToCounter(Database& database, const std::string& counter, uint64_t count, uint64_t& before) {
+  auto read = [&before, count](sqlite3_stmt* row) {
+    before = static_cast<uint64_t>(sqlite3_column_int64(row, 0)) - count;
+  };
+  return database.Query(
+      "INSERT INTO counters (name, value) VALUES (?1, ?2)"
+      " ON CONFLICT (name) DO UPDATE SET value = value + ?2 RETURNING value",
+      read, counter, static_cast<int64_t>(count));
+}
+
+}  // namespace
+
+struct Store::State {
+  State(Loop& the_loop, Database the_database) : loop(the_loop), database(std::move(the_database)) {}
+
+  struct Operation {
+    std::function<Status(Database&)> act;
+    Done done;
+  };
+
+  Loop& loop;
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // the loop's thread only
+
+  std::mutex database_mutex;
+  Database database;  // guarded by database_mutex
+
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::condition_variable idle;
+  // Guarded by mutex. What bounds it is that each caller waits for its answer.
+  std::vector<Operation> queue;
+  bool stopping = false;
+  // Counted by the worker: when to trim.
+  uint64_t messages_ended = 0, runs_put = 0, answers_put = 0;
+  bool working = false;  // a batch is under way
+
+  std::thread worker;
+
+  void Submit(std::function<Status(Database&)> act, Done done) {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      queue.push_back({std::move(act), std::move(done)});
+    }
+    wake.notify_one();
+  }
+
+  // Now and then, after this message of an agent has ended: the newest kMaxEnded of its are kept.
+  Status TrimMessages(Database& in, const std::string& id) {
+    if (++messages_ended % kTrimEvery != 0) return {};
+    return in.Run(
+        "DELETE FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
+        " AND state NOT IN ('queued', 'running') AND made <="
+        " (SELECT made FROM messages WHERE agent = (SELECT agent FROM messages WHERE id = ?1)"
+        "  AND state NOT IN ('queued', 'running') ORDER BY made DESC LIMIT 1 OFFSET ?2)",
+        id, static_cast<int64_t>(kMaxEnded));
+  }
+
+  // One transaction, so one fsync, for all of them: they succeed or fail together.
+  Status Commit(const std::vector<Operation>& batch) {
+    std::lock_guard<std::mutex> lock(database_mutex);
+    Status status = database.Execute("BEGIN IMMEDIATE");
+    for (const Operation& operation : batch) {
+      if (status.ok()) status = operation.act(database);
+    }
+    if (status.ok()) status = database.Execute("COMMIT");
+    if (!status.ok()) (void)database.Execute("ROLLBACK");  // which may have happened already
+    return status;
+  }
+
+  void Work() {
+    for (;;) {
+      std::vector<Operation> batch;
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        wake.wait(lock, [this] { return stopping || !queue.empty(); });
+        if (queue.empty()) return;
+        batch.swap(queue);
+        working = true;
+      }
+      Status status = Commit(batch);
+      // A `done` is the loop's: it goes there whole, so that even its end is on the loop's thread.
+      auto finished = std::make_shared<std::vector<Operation>>(std::move(batch));
+      loop.Post([still = alive, finished = std::move(finished), status = std::move(status)] {
+        for (Operation& operation : *finished) {
+          if (!*still) return;  // the one before may have ended the store
+          if (operation.done) operation.done(status);
+        }
+      });
+      std::lock_guard<std::mutex> lock(mutex);
+      working = false;
+      idle.notify_one();
+    }
+  }
+};
+
+Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {
+  state_->worker = std::thread([state = state_.get()] { state->Work(); });
+}
+
+Store::~Store() {
+  {
+    std::lock_guard<std::mutex> lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->wake.notify_one();
+  state_->worker.join();
+  *state_->alive = false;
+}
+
+Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    if (errno != ENOENT) return FileError(path, errno);
+    if (Status made = Make(path); !made.ok()) return made.error();
+  } else if (info.st_size == 0) {
+    return Error{"store_failed", path + ": empty, so not a store of reeve"};
+  }
+  if (::chmod(path.c_str(), 0600) != 0) return FileError("chmod " + path, errno);
+  Result<Database> database = Database::Open(path);
+  if (!database.ok()) return database.error();
+  if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
+  return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+}
+
+Status Store::Check(const std::string& path) {
+  Result<Database> database = Database::Open(path, SQLITE_OPEN_READONLY);
+  if (!database.ok()) return database.error();
+  Result<int64_t> version = KnownVersion(*database);
+  return version.ok() ? Status() : version.error();
+}
+
+Status Store::Settle(int64_t timeout_ms) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(state_->mutex);
+      auto at_rest = [this] { return state_->queue.empty() && !state_->working; };
+      if (!state_->idle.wait_until(lock, deadline, at_rest)) {
+        return Error{"busy", "the store did not come to rest within " + std::to_string(timeout_ms) + " ms"};
+      }
+    }
+    if (!state_->loop.RunPosted()) return {};
+  }
+}
+
+Result<std::vector<AgentRecord>> Store::LoadAgents() {
+  std::lock_guard<std::mutex> lock(state_->database_mutex);
+  std::vector<AgentRecord> agents;
+  Status status = state_->database.Query(
+      "SELECT id, spec, state, deleted FROM agents ORDER BY made", [&agents](sqlite3_stmt* row) {
+        agents.push_back({Text(row, 0), Text(row, 1), Text(row, 2), sqlite3_column_int(row, 3) != 0});
+      });
+  if (!status.ok()) return status.error();
+  return agents;
+}
+
+Result<std::vector<MessageRecord>> Store::LoadMessages() {
+  std::lock_guard<std::mutex> lock(state_->database_mutex);
+  std::vector<MessageRecord> messages;
+  Status status = state_->database.Query(
+      "SELECT id, agent, body, state, run, made FROM messages WHERE state IN ('queued', 'running') ORDER BY "
+      "made",
+      [&messages](sqlite3_stmt* row) { messages.push_back(MessageOf(row)); });
+  if (!status.ok()) return status.error();
+  return messages;
+}
+
+Result<uint64_t> Store::Reserve(const std::string& counter, uint64_t count) {
+  uint64_t before = 0;
+  auto act = [&](Database& database) { return AddToCounter(database, counter, count, before); };
+  Status status = state_->Commit({{act, nullptr}});
+  if (!status.ok()) return status.error();
+  return before;
+}
+
+void Store::ReserveLater(std::string counter, uint64_t count, std::function<void(Result<uint64_t>)> done) {
+  auto before = std::make_shared<uint64_t>(0);
+  state_->Submit([counter = std::move(counter), count,
+                  before](Database& database) { return AddToCounter(database, counter, count, *before); },
+                 [before, done = std::move(done)](const Status& status) {
+                   done(status.ok() ? Result<uint64_t>(*before) : Result<uint64_t>(status.error()));
+                 });
+}
+
+namespace {
+
+Status WriteAgent(Database& database, const AgentRecord& record) {
+  return database.Run(
+      "INSERT INTO agents (id, spec, state, deleted) VALUES (?1, ?2, ?3, ?4)"
+      " ON CONFLICT (id) DO UPDATE SET spec = ?2, state = ?3, deleted = ?4",
+      record.id, record.spec, record.state, int64_t{record.deleted});
+}
+
+Status WriteMessage(Database& database, const MessageRecord& record) {
+  return database.Run(
+      "INSERT INTO messages (id, agent, body, state, run) VALUES (?1, ?2, ?3, ?4, ?5)"
+      " ON CONFLICT (id) DO UPDATE SET agent = ?2, body = ?3, state = ?4, run = ?5",
+      record.id, record.agent, record.body, record.state, record.run);
+}
+
+}  // namespace
+
+template <typename Found, typename Read>
+void Store::Ask(Read read, std::function<void(Result<Found>)> done) {
+  auto found = std::make_shared<Found>();
+  state_->Submit([read = std::move(read), found](Database& database) { return read(database, *found); },
+                 [found, done = std::move(done)](const Status& status) {
+                   done(status.ok() ? Result<Found>(std::move(*found)) : Result<Found>(status.error()));
+                 });
+}
+
+void Store::PutAgent(AgentRecord record, Done done) {
+  state_->Submit([record = std::move(record)](Database& database) { return WriteAgent(database, record); },
+                 std::move(done));
+}
+
+void Store::PutAgent(AgentRecord record, MessageRecord first, Done done) {
+  state_->Submit(
+      [record = std::move(record), first = std::move(first)](Database& database) {
+        Status status = WriteAgent(database, record);
+        return status.ok() ? WriteMessage(database, first) : status;
+      },
+      std::move(done));
+}
+
+void Store::DeleteAgent(std::string id, Done done) {
+  state_->Submit(
+      [id = std::move(id)](Database& database) {
+        Status status = database.Run("DELETE FROM messages WHERE agent = ?", id);
+        if (status.ok()) status = database.Run("DELETE FROM runs WHERE agent = ?", id);
+        return status.ok() ? database.Run("DELETE FROM agents WHERE id = ?", id) : status;
+      },
+      std::move(done));
+}
+
+void Store::AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+  Ask<std::optional<MessageRecord>>(
+      [record = std::move(record)](Database& database, std::optional<MessageRecord>& there) {
+        Status status = database.Query(
+            "SELECT id, agent, body, state, run, made FROM messages WHERE id = ?",
+            [&there](sqlite3_stmt* row) { there = MessageOf(row); }, record.id);
+        return status.ok() && !there ? WriteMessage(database, record) : status;
+      },
+      std::move(done));
+}
+
+void Store::PutMessage(MessageRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record), of = state_.get()](Database& database) {
+        Status status = WriteMessage(database, record);
+        const bool waits = record.state == "queued" || record.state == "running";
+        return status && !waits ? of->TrimMessages(database, record.id) : status;
+      },
+      std::move(done));
+}
+
+void Store::EndMessage(std::string id, std::string state, std::string run, Done done) {
+  state_->Submit(
+      [id = std::move(id), state = std::move(state), run = std::move(run),
+       of = state_.get()](Database& database) {
+        Status status =
+            database.Run("UPDATE messages SET state = ?2, run = ?3 WHERE id = ?1", id, state, run);
+        return status ? of->TrimMessages(database, id) : status;
+      },
+      std::move(done));
+}
+
+void Store::PutRun(RunRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record), of = state_.get()](Database& database) {
+        Status status = database.Run(
+            "INSERT INTO runs (agent, number, body) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (agent, number) DO UPDATE SET body = ?3",
+            record.agent, static_cast<int64_t>(record.number), record.body);
+        if (!status.ok() || ++of->runs_put % kTrimEvery != 0) return status;
+        return database.Run(
+            "DELETE FROM runs WHERE agent = ?1 AND number <="
+            " (SELECT number FROM runs WHERE agent = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+            record.agent, static_cast<int64_t>(kMaxEnded));
+      },
+      std::move(done));
+}
+
+void Store::AddRun(RunRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record)](Database& database) {
+        return database.Run(
+            "INSERT INTO runs (agent, number, body) VALUES (?, ?, ?) ON CONFLICT (agent, number) DO NOTHING",
+            record.agent, static_cast<int64_t>(record.number), record.body);
+      },
+      std::move(done));
+}
+
+void Store::PutAnswer(AnswerRecord record, Done done) {
+  state_->Submit(
+      [record = std::move(record), of = state_.get()](Database& database) {
+        Status status = database.Run(
+            "INSERT INTO answers (key, request, answer, made_ms) VALUES (?1, ?2, ?3, ?4)"
+            " ON CONFLICT (key) DO UPDATE SET request = ?2, answer = ?3, made_ms = ?4",
+            record.key, record.request, record.answer, record.made_ms);
+        if (!status.ok() || ++of->answers_put % kTrimEvery != 0) return status;
+        status = database.Run("DELETE FROM answers WHERE made_ms <= ?", record.made_ms - kAnswerMs);
+        if (!status.ok()) return status;
+        return database.Run(
+            "DELETE FROM answers WHERE made_ms <="
+            " (SELECT made_ms FROM answers ORDER BY made_ms DESC LIMIT 1 OFFSET ?)",
+            static_cast<int64_t>(kMaxAnswers));
+      },
+      std::move(done));
+}
+
+// ------------------------------------------------------------------------------------------------- reading
+
+void Store::ListRuns(std::string agent, uint64_t before, size_t limit,
+                     std::function<void(Result<std::vector<RunRecord>>)> done) {
+  const int64_t below = before > INT64_MAX ? INT64_MAX : static_cast<int64_t>(before);
+  Ask<std::vector<RunRecord>>(
+      [agent = std::move(agent), below, limit](Database& database, std::vector<RunRecord>& found) {
+        return database.Query(
+            "SELECT agent, number, body FROM runs WHERE agent = ? AND number < ?"
+            " ORDER BY number DESC LIMIT ?",
+            [&found](sqlite3_stmt* row) {
+              found.push_back(
+                  {Text(row, 0), static_cast<uint64_t>(sqlite3_column_int64(row, 1)), Text(row, 2)});
+            },
+            agent, below, static_cast<int64_t>(limit));
+      },
+      std::move(done));
+}
+
+void Store::ListMessages(std::string agent, int64_t after, size_t limit,
+                         std::function<void(Result<std::vector<MessageRecord>>)> done) {
+  Ask<std::vector<MessageRecord>>(
+      [agent = std::move(agent), after, limit](Database& database, std::vector<MessageRecord>& found) {
+        return database.Query(
+            "SELECT id, agent, body, state, run, made FROM messages WHERE agent = ? AND made > ?"
+            " ORDER BY made LIMIT ?",
+            [&found](sqlite3_stmt* row) { found.push_back(MessageOf(row)); }, agent, after,
+            static_cast<int64_t>(limit));
+      },
+      std::move(done));
+}
+
+void Store::FindMessage(std::string id, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+  Ask<std::optional<MessageRecord>>(
+      [id = std::move(id)](Database& database, std::optional<MessageRecord>& found) {
+        return database.Query(
+            "SELECT id, agent, body, state, run, made FROM messages WHERE id = ?",
+            [&found](sqlite3_stmt* row) { found = MessageOf(row); }, id);
+      },
+      std::move(done));
+}
+
+void Store::FindAnswer(std::string key, std::function<void(Result<std::optional<AnswerRecord>>)> done) {
+  Ask<std::optional<AnswerRecord>>(
+      [key = std::move(key)](Database& database, std::optional<AnswerRecord>& found) {
+        return database.Query(
+            "SELECT key, request, answer, made_ms FROM answers WHERE key = ?",
+            [&found](sqlite3_stmt* row) {
+              found = AnswerRecord{Text(row, 0), Text(row, 1), Text(row, 2), sqlite3_column_int64(row, 3)};
+            },
+            key);
+      },
+      std::move(done));
+}
+
+}  // namespace reeve

@@ -1,0 +1,222 @@
+// The words of the command line (control/cli/line/command_line.h): what is taken, and what is said of the
+// rest.
+#include "control/cli/line/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace reeve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class CommandLineTest : public testing::Test {
+ protected:
+  CommandLineTest() {
+    Command animals = line_.root().Add("animals", "All of them.");
+    animals.Alias("beasts");
+    Command feed = animals.Add("feed", "Give them what they eat.");
+    feed.Argument("ANIMAL", animals_, "Who").Required();
+    feed.Option("--food,--meal", food_, "TEXT", "What").Required();
+    feed.Option("-n,--count", count_, 1, 9, "How many").Default("1");
+    feed.Option("--weight", weight_, 0.5, 2000, "In kilograms");
+    feed.Option("-t,--tag", tags_, "KEY=VALUE", "A mark");
+    feed.Option("--size", size_, "small|large", "Of a helping");
+    OptionRef hot = feed.Flag("--hot", hot_, "Warm it");
+    feed.Flag("-q,--quiet", quiet_, "Say nothing").Excludes(hot);
+    feed.OptionalValue("--tail", tail_, "20", "N", "The last ones");
+    feed.Flag("--json", json_, "Objects");
+    feed.Action([this] { return ran_ = 3; });
+    Command one = animals.Add("one", "Give one of them a treat.");
+    one.Argument("ANIMAL", food_, "Who").Required();
+    one.Action([this] { return ran_ = 4; });
+    Command run = line_.root().Add("run", "A program.");
+    run.Argument("COMMAND", animals_, "Its words");
+    run.Action([this] { return ran_ = 5; });
+  }
+
+  int Run(const std::vector<std::string>& words) {
+    ran_ = 0;
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int code = line_.Run(words);
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return code;
+  }
+  // What is wrong with it.
+  std::string Why(const std::vector<std::string>& words) {
+    EXPECT_EQ(Run(words), 64) << out_;
+    EXPECT_EQ(ran_, 0);
+    EXPECT_EQ(out_, "");
+    return err_;
+  }
+
+  CommandLine line_{"For tests.", "reeve 9.9"};
+  std::vector<std::string> animals_, tags_;
+  std::string food_, size_, tail_;
+  int count_ = 1;
+  double weight_ = 1;
+  bool hot_ = false, quiet_ = false, json_ = false;
+  int ran_ = 0;
+  std::string out_, err_;
+};
+
+TEST_F(CommandLineTest, TakesOptionsAndArgumentsAsTheyCome) {
+  EXPECT_EQ(Run({"animals", "feed", "cat", "--food=hay", "-n3", "dog", "--weight", "1.5", "--tag=a=b", "-t",
+                 "c=d", "--size", "large", "--tail=5", "--", "--hot"}),
+            3);
+  EXPECT_EQ(err_, "");
+  EXPECT_THAT(animals_, ElementsAre("cat", "dog", "--hot"));
+  EXPECT_EQ(food_, "hay");
+  EXPECT_EQ(count_, 3);
+  EXPECT_EQ(weight_, 1.5);
+  EXPECT_THAT(tags_, ElementsAre("a=b", "c=d"));
+  EXPECT_EQ(size_, "large");
+  EXPECT_EQ(tail_, "5");
+  EXPECT_FALSE(hot_);
+}
+
+TEST_F(CommandLineTest, TakesWordsAsTheyAre) {
+  EXPECT_EQ(Run({"run", "--", "[a,b]", "{}", "", "--", "--help", "%x"}), 5);
+  EXPECT_THAT(animals_, ElementsAre("[a,b]", "{}", "", "--", "--help", "%x"));
+  EXPECT_EQ(Run({"run", "{}"}), 5);
+  EXPECT_THAT(animals_, ElementsAre("{}"));
+  EXPECT_EQ(Run({"animals", "feed", "--food", "--tag=", "-t", "[x]", "one"}), 3);
+  EXPECT_EQ(food_, "--tag=");
+  EXPECT_THAT(tags_, ElementsAre("[x]"));
+  EXPECT_THAT(animals_, ElementsAre("one"));  // also the name of a command
+  EXPECT_EQ(Run({"animals", "one", "run"}), 4);
+  EXPECT_EQ(food_, "run");
+}
+
+// Not the next word.
+TEST_F(CommandLineTest, AnEmptyValueIsAValue) {
+  EXPECT_EQ(Run({"animals", "feed", "--food=", "cat"}), 3);
+  EXPECT_EQ(food_, "");
+  EXPECT_THAT(animals_, ElementsAre("cat"));
+  EXPECT_THAT(Why({"animals", "feed", "--food=x", "--size=", "cat"}), HasSubstr("'' is none of"));
+}
+
+TEST_F(CommandLineTest, OptionsMayStandBeforeTheCommand) {
+  EXPECT_EQ(Run({"--food", "animals", "animals", "-q", "feed", "cat"}), 3);
+  EXPECT_EQ(food_, "animals");
+  EXPECT_TRUE(quiet_);
+  EXPECT_THAT(animals_, ElementsAre("cat"));
+  const Way way = FindWay(line_.doc(), {"--food", "hay", "beasts", "--count=2", "feed", "cat", "--", "feed"});
+  EXPECT_EQ(way.command->Path(), "reeve animals feed");
+  EXPECT_THAT(way.words, ElementsAre("--food", "hay", "--count=2", "cat", "--", "feed"));
+  EXPECT_THAT(Why({"--cold", "animals", "feed", "cat"}), HasSubstr("animals feed: no option --cold"));
+  EXPECT_THAT(Why({"--cold", "animals"}), HasSubstr("animals: no option --cold"));
+}
+
+TEST_F(CommandLineTest, HelpsWhereItIsAsked) {
+  const std::string feed = "Usage: reeve animals feed --food TEXT [OPTION]... ANIMAL...\n\nGive them";
+  for (const auto& words : std::vector<std::vector<std::string>>{{"animals", "feed", "--help"},
+                                                                 {"help", "animals", "feed"},
+                                                                 {"help", "beasts", "feed"},
+                                                                 {"--help", "animals", "feed"},
+                                                                 {"animals", "feed", "cat", "-h"},
+                                                                 {"help", "animals", "feed", "--cold"}}) {
+    EXPECT_EQ(Run(words), 0) << testing::PrintToString(words);
+    EXPECT_THAT(out_, StartsWith(feed)) << testing::PrintToString(words);
+    EXPECT_EQ(err_, "");
+  }
+  EXPECT_EQ(Run({"help"}), 0);
+  EXPECT_THAT(out_, StartsWith("Usage: reeve COMMAND"));
+  EXPECT_EQ(Run({"animals", "-h"}), 0);
+  EXPECT_THAT(out_, StartsWith("Usage: reeve animals COMMAND"));
+  EXPECT_THAT(Why({"help", "plants"}), HasSubstr("no command 'plants'"));
+  EXPECT_EQ(Run({"--version"}), 0);
+  EXPECT_EQ(out_, "reeve 9.9\n");
+}
+
+// Who calls it without a word wants to know what there is; a program does not want an exit code of 0.
+TEST_F(CommandLineTest, WithoutACommandTellsWhichThereAre) {
+  EXPECT_THAT(Why({}), StartsWith("Usage: reeve COMMAND"));
+  EXPECT_THAT(Why({"animals"}), StartsWith("Usage: reeve animals COMMAND"));
+  EXPECT_EQ(Why({"animals", "--json"}),
+            "{\"error\":{\"code\":\"usage\",\"command\":\"animals\",\"message\":\"a command is "
+            "missing\",\"exit_code\":64}}\n");
+}
+
+TEST_F(CommandLineTest, SaysWhatIsWrongInOneLine) {
+  const std::string see = "; see `reeve animals feed --help`\n";
+  auto why = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"animals", "feed"});
+    const std::string said = Why(words);
+    const std::string start = "reeve: animals feed: ";
+    EXPECT_THAT(said, StartsWith(start));
+    EXPECT_THAT(said, testing::EndsWith(see));
+    return said.substr(start.size(), said.size() - start.size() - see.size());
+  };
+  EXPECT_EQ(why({}), "ANIMAL is missing");
+  EXPECT_EQ(why({"cat"}), "--food TEXT is missing");
+  EXPECT_EQ(why({"cat", "--fod", "hay"}), "no option --fod, did you mean '--food'?");
+  EXPECT_EQ(why({"cat", "--food=hay", "--colour=red"}), "no option --colour");
+  EXPECT_EQ(why({"cat", "--food=hay", "-xq"}), "no option -x");
+  EXPECT_EQ(why({"cat", "--food"}), "--food: its TEXT is missing");
+  EXPECT_EQ(why({"cat", "--food", "a", "--food", "b"}), "--food is given more than once");
+  EXPECT_EQ(why({"cat", "--meal"}), "--food: its TEXT is missing");
+  EXPECT_EQ(why({"cat", "--food", "a", "-n", "x"}), "--count: 'x' is no whole number from 1 to 9");
+  EXPECT_EQ(why({"cat", "--food", "a", "-n", "10"}), "--count: '10' is no whole number from 1 to 9");
+  EXPECT_EQ(why({"cat", "--food", "a", "-n", "1.5"}), "--count: '1.5' is no whole number from 1 to 9");
+  EXPECT_EQ(why({"cat", "--food", "a", "--weight="}), "--weight: '' is no number from 0.5 to 2000");
+  EXPECT_EQ(why({"cat", "--food", "a", "--size", "huge"}), "--size: 'huge' is none of small, large");
+  EXPECT_EQ(why({"cat", "--food", "a", "--hot", "-q"}), "--hot and --quiet exclude each other");
+  EXPECT_EQ(why({"cat", "--food", "a", "--hot=very"}), "--hot takes no value");
+  EXPECT_EQ(Why({"animals", "one", "cat", "dog"}),
+            "reeve: animals one: 'dog' is one argument too many; see `reeve animals one --help`\n");
+  EXPECT_EQ(Why({"animals", "one", "cat", "--", "--dog"}),
+            "reeve: animals one: '--dog' is one argument too many; see `reeve animals one --help`\n");
+  EXPECT_EQ(Why({"animals", "fed"}),
+            "reeve: animals: no command 'fed', did you mean 'feed'?; see `reeve animals --help`\n");
+  EXPECT_EQ(Why({"--", "animals"}), "reeve: no command '--'; see `reeve --help`\n");
+}
+
+TEST_F(CommandLineTest, ChecksWithoutRunning) {
+  EXPECT_EQ(line_.Check({"animals", "feed", "cat", "--food=hay"}), 0);
+  EXPECT_EQ(ran_, 0);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(line_.Check({"animals", "feed", "cat"}), 64);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("--food TEXT is missing"));
+}
+
+TEST_F(CommandLineTest, HelpFitsAnOldTerminal) {
+  Command wide =
+      line_.root().Add("wide", "Says much: one word after another, … until the line is over, and then some.");
+  wide.Details(
+      "A paragraph that is longer than a line of eighty columns, so that it has to be broken somewhere.\n\n"
+      "  kept   as it is\nAnd on.");
+  std::string target;
+  wide.Option("--an-option-of-a-long-name", target, "one|another|a-third|a-fourth", "What it is for")
+      .Default("one");
+  wide.Option("-s,--short", target, "TEXT",
+              "An explanation with … that takes more than one line of the right column");
+  wide.Option("--secret", target, "TEXT", "Nobody's").Hidden();
+  EXPECT_EQ(HelpText(*line_.doc().Find("wide")),
+            "Usage: reeve wide [OPTION]...\n"
+            "\n"
+            "Says much: one word after another, … until the line is over, and then some.\n"
+            "\n"
+            "A paragraph that is longer than a line of eighty columns, so that it has to be\n"
+            "broken somewhere.\n"
+            "\n"
+            "  kept   as it is\n"
+            "And on.\n"
+            "\n"
+            "Options:\n"
+            "      --an-option-of-a-long-name one|another|a-third|a-fourth\n"
+            "                    What it is for (default: one)\n"
+            "  -s, --short TEXT  An explanation with … that takes more than one line of the\n"
+            "                    right column\n"
+            "  -h, --help        Print this help\n");
+}
+
+}  // namespace
+}  // namespace reeve

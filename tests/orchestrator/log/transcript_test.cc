@@ -1,0 +1,143 @@
+#include "orchestrator/log/transcript.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <string>
+#include <vector>
+
+#include "orchestrator/json/json.h"
+#include "process/clock.h"
+#include "tests/support/loop_fixture.h"
+
+namespace reeve {
+namespace {
+
+class TranscriptTest : public ::testing::Test {
+ protected:
+  // dir and text of every line, "…" marking a partial one; every line must be JSON.
+  [[nodiscard]] std::vector<std::string> Lines() const {
+    std::vector<std::string> lines;
+    for (const std::string& file : Transcript::Files(base)) {
+      const std::string bytes = ReadFile(file);
+      for (size_t at = 0; at < bytes.size();) {
+        const size_t end = bytes.find('\n', at);
+        auto json = JsonDocument::Parse(bytes.substr(at, end - at));
+        EXPECT_TRUE(json.ok());
+        at = end + 1;
+        if (!json) continue;
+        std::string line((*json)["dir"].StringOr("?"));
+        line += (*json)["encoding"] ? " base64 " : " ";
+        line += (*json)["text"].StringOr("?");
+        if ((*json)["partial"]) line += "…";
+        lines.push_back(line);
+      }
+    }
+    return lines;
+  }
+
+  SystemClock clock;
+  TempDir dir;
+  std::string base = dir.path() + "/a1";
+};
+
+using Expected = std::vector<std::string>;
+
+TEST_F(TranscriptTest, KeepsBothWaysLineByLine) {
+  Transcript transcript(clock, base, {});
+  transcript.Told("{\"prompt\":1}\n{\"b\":2}\n");
+  transcript.Heard(Child::Output::kStdout, "one\r\ntw");
+  transcript.Heard(Child::Output::kStderr, "warn\n");
+  transcript.Heard(Child::Output::kStdout, "o\n\xff\xfe\nrest");
+  transcript.HeardMessage("{\"type\":\"x\"}");
+  transcript.EndProcess();
+  EXPECT_EQ(Lines(), (Expected{"out {\"prompt\":1}", "out {\"b\":2}", "in one\r", "err warn", "in two",
+                               "in base64 //4=", "in {\"type\":\"x\"}", "in rest…"}));
+  struct stat file {};
+  ASSERT_EQ(stat((base + ".jsonl").c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777U, 0600U);
+}
+
+TEST_F(TranscriptTest, HidesSecretsAlsoInsideJsonAndAcrossReads) {
+  Transcript transcript(clock, base, {"sk-12345678", "with\"quote-and-more", "short", "sk-12345678-longer"});
+  transcript.Told("key sk-12345678 and sk-12345678-longer and short\n");
+  transcript.Heard(Child::Output::kStdout, "{\"k\":\"with\\\"quote-and-more\"} sk-1234");
+  transcript.Heard(Child::Output::kStdout, "5678\n");
+  EXPECT_EQ(Lines(), (Expected{"out key *** and *** and short", "in {\"k\":\"***\"} ***"}));
+}
+
+TEST_F(TranscriptTest, HidesTheLinesOfASecretOfSeveral) {
+  Transcript transcript(clock, base, {"-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n"});
+  transcript.Heard(Child::Output::kStdout, "-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n");
+  EXPECT_EQ(Lines(), (Expected{"in ***", "in ***", "in ***"}));
+}
+
+TEST_F(TranscriptTest, ALongLineGoesOnAndCutsNoSecret) {
+  const std::string secret = "a-secret-of-some-length";
+  for (size_t before :
+       {Transcript::kMaxLineBytes - 30, Transcript::kMaxLineBytes - 10, Transcript::kMaxLineBytes - 1}) {
+    Transcript::Remove(base);
+    Transcript transcript(clock, base, {secret});
+    const std::string line = std::string(before, 'x') + secret + std::string(100, 'y');
+    for (size_t at = 0; at < line.size(); at += 65'536) {
+      transcript.Heard(Child::Output::kStdout, std::string_view(line).substr(at, 65'536));
+    }
+    transcript.Heard(Child::Output::kStdout, "\n");
+    std::string joined;
+    for (const std::string& part : Lines())
+      joined += part.substr(3, part.ends_with("…") ? part.size() - 6 : part.size());
+    EXPECT_EQ(joined, std::string(before, 'x') + "***" + std::string(100, 'y')) << before;
+  }
+}
+
+TEST_F(TranscriptTest, IsBounded) {
+  Transcript transcript(clock, base, {});
+  const std::string line(Transcript::kMaxLineBytes / 2, 'x');
+  for (int i = 0; i < 80; ++i) transcript.HeardMessage(line);
+  uint64_t bytes = 0;
+  for (const std::string& file : Transcript::Files(base)) {
+    struct stat there {};
+    ASSERT_EQ(stat(file.c_str(), &there), 0);
+    EXPECT_LE(static_cast<uint64_t>(there.st_size), Transcript::kMaxFileBytes);
+    bytes += static_cast<uint64_t>(there.st_size);
+  }
+  EXPECT_EQ(Transcript::Files(base).size(), 2U);
+  EXPECT_GT(bytes, Transcript::kMaxFileBytes);
+}
+
+TEST_F(TranscriptTest, GoesOnInTheFileOfAnEarlierDaemon) {
+  { Transcript(clock, base, {}).HeardMessage("first"); }
+  { Transcript(clock, base, {}).HeardMessage("second"); }
+  EXPECT_EQ(Lines(), (Expected{"in first", "in second"}));
+}
+
+TEST_F(TranscriptTest, AFolderThatIsGoneCostsTheRecordOnly) {
+  Transcript transcript(clock, dir.path() + "/none/a1", {});
+  transcript.HeardMessage("lost");
+  EXPECT_TRUE(Transcript::Files(dir.path() + "/none/a1").empty());
+}
+
+TEST_F(TranscriptTest, LearnsSecretsOnTheWay) {
+  Transcript transcript(clock, base, {"first-secret"});
+  transcript.Told("second-secret\n");
+  transcript.AddSecret("second-secret\n");
+  transcript.Told("first-secret second-secret\n");
+  for (size_t i = 0; i < Transcript::kMaxAdded; ++i) transcript.AddSecret("another " + std::to_string(i));
+  transcript.Told("first-secret second-secret another 0\n");
+  EXPECT_EQ(Lines(), (Expected{"out second-secret", "out *** ***", "out *** second-secret ***"}));
+}
+
+// The process that it is given still has the old key, whatever the spec says by now.
+TEST_F(TranscriptTest, WhatItHidesIsHiddenAfterAHandoverToo) {
+  Transcript first(clock, base, {"key-of-yesterday"});
+  first.AddSecret("file-of-yesterday");
+  auto saved = JsonDocument::Parse(first.ToJson());
+  ASSERT_TRUE(saved);
+  Transcript next(clock, base, {"key-of-today"});
+  next.Restore(saved->root());
+  next.HeardMessage("key-of-yesterday file-of-yesterday key-of-today");
+  EXPECT_EQ(Lines(), Expected{"in *** *** ***"});
+}
+
+}  // namespace
+}  // namespace reeve
