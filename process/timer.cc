@@ -25,6 +25,11 @@ void Timer::Start(int64_t delay_ms, int64_t repeat_ms) {
       static_cast<uint64_t>(delay_ms > 0 ? delay_ms : 0), static_cast<uint64_t>(repeat_ms));
 }
 
+void Timer::StartAt(int64_t at_ms) {
+  const auto now_ms = static_cast<int64_t>(uv_now(handle_->loop));
+  Start(at_ms > now_ms ? at_ms - now_ms : 0);
+}
+
 void Timer::Stop() { uv_timer_stop(handle_.get()); }
 bool Timer::active() const { return uv_is_active(reinterpret_cast<const uv_handle_t*>(handle_.get())) != 0; }
 

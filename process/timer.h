@@ -1,5 +1,5 @@
-// Timer: calls a function once, or again and again, on the loop. Owned by whoever starts it; destroying it
-// stops it, also from within its own call.
+// Timer: calls a function once, or repeatedly, on the loop. Its owner may destroy it at any time, also from
+// within its own call; that stops it.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@ class Timer {
 
   // Fires after `delay_ms`, then every `repeat_ms` if that is not 0. Restarts a timer that already runs.
   void Start(int64_t delay_ms, int64_t repeat_ms = 0);
+  // Fires once when Loop::NowMs() is `at_ms`, at once if that has passed. Restarts a timer that already runs.
+  void StartAt(int64_t at_ms);
   void Stop();
   [[nodiscard]] bool active() const;
   // When it fires next, as Loop::NowMs(); nothing while it is not active.

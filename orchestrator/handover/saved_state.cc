@@ -1,5 +1,7 @@
 #include "orchestrator/handover/saved_state.h"
 
+#include <charconv>
+
 namespace reeve {
 
 // "name: reason", "outer.name: reason".
@@ -9,7 +11,7 @@ Status StateReader::In(std::string_view name, Status status) {
   return Error{status.error().code, std::string(name) + (reason ? ": " : ".") + status.error().message};
 }
 
-// It goes into events as it is: so it must be JSON, and on one line.
+// The text goes into events unchanged, so it must be JSON and on one line.
 void StateReader::Json(std::string_view name, std::string& into) {
   (*this)(name, into);
   if (!object_[name] || !status_.ok() || into.empty()) return;
@@ -17,6 +19,20 @@ void StateReader::Json(std::string_view name, std::string& into) {
     into = json->root().Raw();
   } else {
     status_ = In(name, Wrong("not JSON"));
+  }
+}
+
+void StateReader::Number(std::string_view name, uint64_t& into) {
+  std::string text;
+  (*this)(name, text);
+  if (!object_[name] || !status_.ok()) return;
+  uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  if (const auto read = std::from_chars(text.data(), end, number);
+      read.ec == std::errc() && read.ptr == end) {
+    into = number;
+  } else {
+    status_ = In(name, Wrong("not a whole number"));
   }
 }
 

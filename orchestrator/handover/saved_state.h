@@ -1,26 +1,32 @@
-// What an object keeps of its members across a handover to a new binary, as JSON. One function of its class
-// names them, for writing and for reading, so that nothing is written and then not read:
+// The members that an object carries over a handover to a new binary, as JSON. One function of its class
+// names them, for writing and for reading, so that no member can be written and then not read:
 //
 //   static void Members(auto& self, auto& state) {
 //     state("id", self.id_);
 //     state.Json("input", self.input_);  // a string that holds JSON
 //   }
 //
-// Reading bears other versions: a member that is absent stays as it was made, an unknown one is passed over.
-// One of another type is an Error "handover_state" that names it by its path; whoever reads into an object
-// and fails has no use for it any more. Whole numbers are cut to kMaxWhole, so that no child that counts
-// beyond all reason can hold up a handover.
+// Members is a template and needs no include: a class in process/ or tickets/ can have one too.
 //
-// Members are bool, numbers, strings of UTF-8, Error, optional, pair, vector, set, map, and what has Members.
-// A map's keys are strings or whole numbers.
+// Missing members keep their defaults; unknown ones are ignored. A member of another type is an Error
+// "handover_state" that names its path; an object into which reading failed must not be used. Whole numbers
+// are clamped to kMaxWhole, so that a child that counts too far cannot block a handover; Number carries all
+// 64 bits.
+//
+// A member may be a bool, a number, a string of UTF-8, an Error, a type with ToString and Parse (written as
+// that string), a Timer (written as the monotonic time at which it fires next, or null), a type with Members,
+// and an optional, a unique_ptr, a pair, an array, a vector, a set or a map of these. A map's keys are
+// strings or whole numbers.
 #pragma once
 
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "orchestrator/json/json.h"
@@ -48,8 +54,29 @@ template <typename T>
 concept Pair = requires {
   typename T::first_type;
 };
+template <typename T>
+concept Array = requires {
+  std::tuple_size<T>::value;
+  typename T::value_type;
+};
+template <typename T>
+concept Owner = requires {
+  typename T::element_type;
+  typename T::deleter_type;
+};
+template <typename T>
+concept Textual = requires(const T& value, std::string_view text) {
+  { value.ToString() } -> std::same_as<std::string>;
+  { T::Parse(text) } -> std::same_as<std::optional<T>>;
+};
+template <typename T>
+concept Timer = requires(T& timer, int64_t at_ms) {
+  { timer.due_ms() } -> std::same_as<std::optional<int64_t>>;
+  timer.StartAt(at_ms);
+  timer.Stop();
+};
 
-// Nothing that is counted comes near: what was read can be added to without a thought.
+// No real count comes near these, so arithmetic on a number that was read cannot overflow.
 inline constexpr int64_t kMaxWhole = int64_t{1} << 53;
 inline constexpr int64_t kMaxInt = 1'000'000'000;
 
@@ -62,16 +89,23 @@ class StateWriter {
     object_.SetRaw(name, Text(value));
   }
   void Json(std::string_view name, const std::string& json) { object_.Set(name, json); }
-  // JSON as it is, for whoever reads it otherwise.
+  // JSON that its reader takes from the object itself.
   void Raw(std::string_view name, const std::string& json) { object_.SetRaw(name, json); }
-  // Any bytes at all.
+  // A value with a JSON form of its own, T::ToJson and T::FromJson; absent when there is none.
+  template <typename T>
+  void Value(std::string_view name, const std::optional<T>& value) {
+    if (value) object_.SetRaw(name, value->ToJson());
+  }
+  // All 64 bits, as decimal text: JSON numbers beyond 2^53 are not safe (RFC 8259 section 6).
+  void Number(std::string_view name, uint64_t value) { object_.Set(name, std::to_string(value)); }
+  // Any bytes, as Base64.
   void Bytes(std::string_view name, const std::string& bytes) { object_.Set(name, Base64(bytes)); }
   // `names` by the values of the enumeration, from 0.
   template <typename E, size_t N>
   void Enum(std::string_view name, E value, const char* const (&names)[N]) {
     object_.Set(name, names[static_cast<size_t>(value)]);
   }
-  // What must be so of what has been read.
+  // A condition that must hold after reading.
   void Check(std::string_view name, bool good) { (void)name, (void)good; }
   [[nodiscard]] std::string Take() { return object_.Take(); }
 
@@ -94,6 +128,17 @@ class StateReader {
     if (const JsonValue value = object_[name]; value && status_.ok()) status_ = In(name, Read(value, into));
   }
   void Json(std::string_view name, std::string& into);
+  template <typename T>
+  void Value(std::string_view name, std::optional<T>& into) {
+    const JsonValue value = object_[name];
+    if (!value || !status_.ok()) return;
+    if (auto read = T::FromJson(value)) {
+      into = std::move(*read);
+    } else {
+      status_ = In(name, Wrong("unreadable"));
+    }
+  }
+  void Number(std::string_view name, uint64_t& into);
   void Bytes(std::string_view name, std::string& into);
   template <typename E, size_t N>
   void Enum(std::string_view name, E& into, const char* const (&names)[N]) {
@@ -133,8 +178,7 @@ Status RestoreState(const JsonValue& from, T& object) {
   return state.status();
 }
 
-// ----------------------------------------------------------------------------------- how each type is
-// written
+// --- how each type is written and read
 
 template <typename T>
 std::string StateWriter::Text(const T& value) {
@@ -150,7 +194,11 @@ std::string StateWriter::Text(const T& value) {
     AppendJsonString(text, value);
   } else if constexpr (std::same_as<T, Error>) {
     text = JsonObject().Set("code", value.code).Set("message", value.message).Take();
-  } else if constexpr (saved_state::Optional<T>) {
+  } else if constexpr (saved_state::Textual<T>) {
+    AppendJsonString(text, value.ToString());
+  } else if constexpr (saved_state::Timer<T>) {
+    text = Text(value.due_ms());
+  } else if constexpr (saved_state::Optional<T> || saved_state::Owner<T>) {
     text = value ? Text(*value) : "null";
   } else if constexpr (saved_state::Pair<T>) {
     text = "[" + Text(value.first) + "," + Text(value.second) + "]";
@@ -158,7 +206,7 @@ std::string StateWriter::Text(const T& value) {
     JsonObject object;
     for (const auto& [key, mapped] : value) object.SetRaw(key, Text(mapped));
     text = object.Take();
-  } else if constexpr (saved_state::Map<T> || saved_state::List<T>) {
+  } else if constexpr (saved_state::Map<T> || saved_state::List<T> || saved_state::Array<T>) {
     JsonArray list;
     for (const auto& element : value) list.AddRaw(Text(element));
     text = list.Take();
@@ -188,16 +236,40 @@ Status StateReader::Read(const JsonValue& value, T& into) {
   } else if constexpr (std::same_as<T, Error>) {
     if (Status code = In("code", Read(value["code"], into.code)); !code) return code;
     return In("message", Read(value["message"], into.message));
+  } else if constexpr (saved_state::Textual<T>) {
+    if (!value.AsString()) return Wrong("not a string");
+    auto read = T::Parse(*value.AsString());
+    if (!read) return Wrong("unreadable");
+    into = std::move(*read);
+  } else if constexpr (saved_state::Timer<T>) {
+    std::optional<int64_t> due_ms;
+    if (Status read = Read(value, due_ms); !read) return read;
+    if (due_ms) {
+      into.StartAt(*due_ms);
+    } else {
+      into.Stop();
+    }
   } else if constexpr (saved_state::Optional<T>) {
     into.reset();
     if (value.Is(JsonType::kNull)) return {};
     typename T::value_type read;
     if (Status one = Read(value, read); !one) return one;
     into = std::move(read);
+  } else if constexpr (saved_state::Owner<T>) {
+    into.reset();
+    if (value.Is(JsonType::kNull)) return {};
+    auto read = std::make_unique<typename T::element_type>();
+    if (Status one = Read(value, *read); !one) return one;
+    into = std::move(read);
   } else if constexpr (saved_state::Pair<T>) {
     if (value.size() != 2 || !value.Is(JsonType::kArray)) return Wrong("not a pair");
     if (Status first = In("0", Read(value.At(0), into.first)); !first) return first;
     return In("1", Read(value.At(1), into.second));
+  } else if constexpr (saved_state::Array<T>) {
+    if (value.size() != into.size() || !value.Is(JsonType::kArray)) return Wrong("not an array of its size");
+    for (size_t i = 0; i < into.size(); ++i) {
+      if (Status one = In(std::to_string(i), Read(value.At(i), into[i])); !one) return one;
+    }
   } else if constexpr (saved_state::NamedMap<T>) {
     if (!value.Is(JsonType::kObject)) return Wrong("not an object");
     into.clear();

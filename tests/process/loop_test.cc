@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <csignal>
+#include <limits>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -69,6 +70,20 @@ TEST(Timer, MayEndItselfWhenItFires) {
   });
   timer->Start(0, 1);
   EXPECT_TRUE(RunUntil(loop, [&] { return fired == 1; }));
+}
+
+TEST(Timer, StartsAtATimeOfTheLoop) {
+  Loop loop;
+  int fired = 0;
+  Timer timer(loop, [&fired] { ++fired; });
+  timer.Start(1, 1);
+  timer.StartAt(loop.NowMs() + 60'000);
+  EXPECT_EQ(timer.due_ms(), loop.NowMs() + 60'000);
+  timer.StartAt(std::numeric_limits<int64_t>::min());  // has passed
+  EXPECT_EQ(timer.due_ms(), loop.NowMs());
+  EXPECT_TRUE(RunUntil(loop, [&fired] { return fired == 1; }));
+  EXPECT_FALSE(timer.active());  // it does not repeat
+  EXPECT_EQ(timer.due_ms(), std::nullopt);
 }
 
 TEST(Watch, TellsWhenADescriptorIsReadyAndClosesIt) {

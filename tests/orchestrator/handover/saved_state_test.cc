@@ -2,10 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
+
+#include "orchestrator/log/event.h"
+#include "process/loop.h"
+#include "process/timer.h"
 
 namespace reeve {
 namespace {
@@ -55,6 +61,36 @@ struct Tree {
   bool operator==(const Tree&) const = default;
 };
 
+// A value with a JSON form of its own.
+struct Own {
+  int64_t number = 0;
+  [[nodiscard]] std::string ToJson() const { return "[" + std::to_string(number) + "]"; }
+  static std::optional<Own> FromJson(const JsonValue& json) {
+    const auto number = json.At(0).AsInt();
+    return number ? std::optional(Own{*number}) : std::nullopt;
+  }
+  bool operator==(const Own&) const = default;
+};
+
+// A cursor, a timer and the like.
+struct Clockwork {
+  Cursor cursor;
+  std::optional<Own> own;
+  uint64_t large = 0;
+  std::array<Leaf, 2> both;
+  std::map<std::string, std::unique_ptr<Leaf>> owned;
+  Timer timer;
+  explicit Clockwork(Loop& loop) : timer(loop, [] {}) {}
+  static void Members(auto& self, auto& state) {
+    state("cursor", self.cursor);
+    state.Value("own", self.own);
+    state.Number("large", self.large);
+    state("both", self.both);
+    state("owned", self.owned);
+    state("timer", self.timer);
+  }
+};
+
 Result<Tree> Read(const std::string& text, Tree into = {}) {
   auto json = JsonDocument::Parse(text);
   EXPECT_TRUE(json.ok()) << text;
@@ -83,6 +119,60 @@ TEST(SavedState, ComesBackAsItWas) {
   read = Read(SaveState(Tree{}), tree);  // and takes the place of all that was
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(*read, Tree{});
+}
+
+TEST(SavedState, RestoresCursorsTimersAndOwnedValues) {
+  Loop loop;
+  Clockwork first(loop);
+  first.cursor = {3, 1042};
+  first.own = Own{5};
+  first.large = std::numeric_limits<uint64_t>::max();
+  first.both = {Leaf{"a", 1.0}, Leaf{"b", std::nullopt}};
+  first.owned.emplace("x", std::make_unique<Leaf>(Leaf{"x", 2.0}));
+  first.owned.emplace("none", nullptr);
+  first.timer.Start(60'000);
+  const std::string text = SaveState(first);
+  auto json = JsonDocument::Parse(text);
+  ASSERT_TRUE(json.ok()) << text;
+  Clockwork second(loop);
+  Status read = RestoreState(json->root(), second);
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(second.cursor, first.cursor);
+  EXPECT_EQ(second.own, first.own);
+  EXPECT_EQ(second.large, first.large);
+  EXPECT_EQ(second.both, first.both);
+  EXPECT_EQ(*second.owned.at("x"), *first.owned.at("x"));
+  EXPECT_EQ(second.owned.at("none"), nullptr);
+  EXPECT_EQ(second.timer.due_ms(), first.timer.due_ms());
+  EXPECT_EQ(SaveState(second), text);
+  const std::string none = SaveState(Clockwork(loop));
+  EXPECT_EQ(none.find("\"own\""), std::string::npos);
+  ASSERT_TRUE(RestoreState(JsonDocument::Parse(none)->root(), second).ok());
+  EXPECT_FALSE(second.timer.active());  // a timer that did not run is stopped
+}
+
+TEST(SavedState, NamesAMemberThatCannotBeRead) {
+  const std::map<std::string, std::string> wrong = {
+      {R"({"cursor":"3-"})", "cursor: unreadable"},
+      {R"({"cursor":3})", "cursor: not a string"},
+      {R"({"own":["5"]})", "own: unreadable"},
+      {R"({"large":5})", "large: not a string"},
+      {R"({"large":""})", "large: not a whole number"},
+      {R"({"large":"-1"})", "large: not a whole number"},
+      {R"({"large":"18446744073709551616"})", "large: not a whole number"},
+      {R"({"both":[{}]})", "both: not an array of its size"},
+      {R"({"both":[{},{"text":1}]})", "both.1.text: not a string"},
+      {R"({"owned":{"x":[]}})", "owned.x: not an object"},
+      {R"({"timer":"soon"})", "timer: not a whole number"},
+  };
+  Loop loop;
+  for (const auto& [text, reason] : wrong) {
+    Clockwork into(loop);
+    const Status read = RestoreState(JsonDocument::Parse(text)->root(), into);
+    ASSERT_FALSE(read.ok()) << text;
+    EXPECT_EQ(read.error().code, "handover_state");
+    EXPECT_EQ(read.error().message, reason);
+  }
 }
 
 TEST(SavedState, LeavesWhatIsAbsentAndPassesOverWhatIsUnknown) {
