@@ -16,6 +16,12 @@ struct ProcessId {
   pid_t pid = 0;
   uint64_t start_time = 0;  // field 22 of /proc/<pid>/stat: clock ticks since boot
   bool operator==(const ProcessId&) const = default;
+
+  // For a handover (orchestrator/handover/saved_state.h).
+  static void Members(auto& self, auto& state) {
+    state("pid", self.pid);
+    state("start_time", self.start_time);
+  }
 };
 
 // Some of /proc/<pid>/stat (proc(5)).

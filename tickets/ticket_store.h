@@ -22,6 +22,7 @@ namespace reeve {
 class Clock;
 
 enum class TicketMode { kView, kOperate, kTerminal };
+inline constexpr const char* kTicketModes[] = {"view", "operate", "terminal"};  // by TicketMode
 
 // What a ticket opens. A value.
 struct Grant {
@@ -32,6 +33,17 @@ struct Grant {
   std::string origin;                        // of the issuing request; empty: not bound to one
   std::map<std::string, std::string> after;  // agent → cursor: where the stream begins
   uint64_t token = 0;                        // which bearer token issued it; RevokeToken(token) ends it
+
+  // For a handover (orchestrator/handover/saved_state.h).
+  static void Members(auto& self, auto& state) {
+    state("all_agents", self.all_agents);
+    state("several", self.several);
+    state("agents", self.agents);
+    state.Enum("mode", self.mode, kTicketModes);
+    state("origin", self.origin);
+    state("after", self.after);
+    state.Number("token", self.token);
+  }
 };
 
 // What the redeemer claims.
@@ -86,6 +98,14 @@ class TicketStore {
     bool resume = false;
     int64_t expires_at = 0;
     std::string url;  // of a resume ticket that needs one: the hash of what its chain began with
+
+    static void Members(auto& self, auto& state) {
+      state.Bytes("hash", self.hash);
+      state("grant", self.grant);
+      state("resume", self.resume);
+      state("expires_at", self.expires_at);
+      state.Bytes("url", self.url);
+    }
   };
   [[nodiscard]] std::vector<Saved> Save() const;
   // Into an empty one. What is no ticket is left out.

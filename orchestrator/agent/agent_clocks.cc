@@ -86,32 +86,4 @@ void AgentClocks::Look() {
   if (tell) tell();
 }
 
-std::string AgentClocks::ToJson() const {
-  return JsonObject()
-      .Set("doing", static_cast<int>(doing_))
-      .Set("stalled", stalled_)
-      .Set("run_over", run_over_)
-      .Set("run_began_ms", run_began_ms_)
-      .Set("quiet_since_ms", quiet_since_ms_)
-      .Set("idle_since_ms", idle_since_ms_)
-      .Set("last_output_ms", last_output_ms_)
-      .Set("last_progress_ms", last_progress_ms_)
-      .Take();
-}
-
-void AgentClocks::Restore(const JsonValue& json) {
-  const int64_t now = loop_.NowMs();
-  const int64_t doing = json["doing"].AsInt().value_or(0);
-  doing_ =
-      doing >= 0 && doing <= static_cast<int>(Doing::kWaiting) ? static_cast<Doing>(doing) : Doing::kNothing;
-  stalled_ = json["stalled"].AsBool().value_or(false);
-  run_over_ = json["run_over"].AsBool().value_or(false);
-  run_began_ms_ = json["run_began_ms"].AsInt().value_or(now);
-  quiet_since_ms_ = json["quiet_since_ms"].AsInt().value_or(now);
-  idle_since_ms_ = json["idle_since_ms"].AsInt().value_or(now);
-  last_output_ms_ = json["last_output_ms"].AsInt().value_or(-1);
-  last_progress_ms_ = json["last_progress_ms"].AsInt().value_or(-1);
-  timer_.Start(0);  // looks, once all is in its place
-}
-
 }  // namespace reeve

@@ -10,10 +10,8 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 
 #include "orchestrator/agent/agent_spec.h"
-#include "orchestrator/json/json.h"
 #include "process/timer.h"
 
 namespace reeve {
@@ -22,9 +20,9 @@ class Loop;
 
 class AgentClocks {
  public:
-  enum class Doing {  // the numbers are in the state of a handover
-    kNothing,         // no process, or one that comes or goes
-    kIdle,            // ready, no run
+  enum class Doing {
+    kNothing,  // no process, or one that comes or goes
+    kIdle,     // ready, no run
     kRunning,
     kWaiting,  // in a run, for a person
   };
@@ -45,9 +43,18 @@ class AgentClocks {
   // The limits have changed.
   void LookAgain() { Look(); }
 
-  // For a handover. Monotonic times stay what they are.
-  [[nodiscard]] std::string ToJson() const;
-  void Restore(const JsonValue& json);
+  // For a handover (orchestrator/handover/saved_state.h). Monotonic times stay what they are.
+  static void Members(auto& self, auto& state) {
+    state.Enum("doing", self.doing_, kDoing);
+    state("stalled", self.stalled_);
+    state("run_over", self.run_over_);
+    state("run_began_ms", self.run_began_ms_);
+    state("quiet_since_ms", self.quiet_since_ms_);
+    state("idle_since_ms", self.idle_since_ms_);
+    state("last_output_ms", self.last_output_ms_);
+    state("last_progress_ms", self.last_progress_ms_);
+    state("timer", self.timer_);
+  }
 
   [[nodiscard]] bool stalled() const { return stalled_; }
   // Since then; -1: never.
@@ -55,6 +62,7 @@ class AgentClocks {
   [[nodiscard]] int64_t since_progress_ms() const { return Since(last_progress_ms_); }
 
  private:
+  static constexpr const char* kDoing[] = {"nothing", "idle", "running", "waiting"};  // by Doing
   [[nodiscard]] int64_t Since(int64_t then_ms) const;
   [[nodiscard]] int64_t silent_ms() const;
   void Look();

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "orchestrator/agent/agent.h"
-#include "orchestrator/handover/child_json.h"
+#include "orchestrator/handover/saved_state.h"
 #include "process/log.h"
 #include "process/loop.h"
 
@@ -144,9 +144,9 @@ std::string Agent::HandOver(std::vector<int>& keep) const {
                          .Set("backoff", backoff_.due_ms())
                          .Set("interrupt", interrupt_deadline_.due_ms())
                          .Take());
-  json.SetRaw("clocks", clocks_.ToJson());
-  if (transcript_) json.SetRaw("transcript", transcript_->ToJson());
-  if (child_) json.SetRaw("child", reeve::ToJson(child_->Save(keep))).Set("adapter", adapter_->Save(keep));
+  json.SetRaw("clocks", SaveState(clocks_));
+  if (transcript_) json.SetRaw("transcript", SaveState(*transcript_));
+  if (child_) json.SetRaw("child", SaveState(child_->Save(keep))).Set("adapter", adapter_->Save(keep));
   return json.Take();
 }
 
@@ -189,8 +189,10 @@ Status Agent::TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved) {
   auto state = JsonDocument::Parse(saved["state"].StringOr(""));
   if (!state) return NotUnderstood(read->spec.id, "its state: " + state.error().message);
   if (!saved["child"]) return {};
-  auto child = ChildStateFromJson(saved["child"]);
-  if (!child) return NotUnderstood(read->spec.id, child.error().message);
+  ChildState child;
+  if (Status restored = RestoreState(saved["child"], child); !restored) {
+    return NotUnderstood(read->spec.id, "child." + restored.error().message);
+  }
   NoHost host(loop, http, read->spec);
   auto adapter = read->kind->make(host, Text((*state)["session"]));
   return RestoreAdapter(*adapter, read->spec.id, saved["adapter"]);
@@ -209,6 +211,11 @@ Result<std::unique_ptr<Agent>> Agent::Adopt(AgentContext& context, const JsonVal
   agent->deleted_ = Flag(saved["deleted"]);
   agent->LoadState(state->root());
   agent->AdoptState(saved);
+  Status restored = saved["clocks"] ? RestoreState(saved["clocks"], agent->clocks_) : Status();
+  if (restored && agent->transcript_ && saved["transcript"]) {
+    restored = RestoreState(saved["transcript"], *agent->transcript_);
+  }
+  if (!restored) return NotUnderstood(agent->id(), restored.error().message);
   const bool busy = saved["child"] || agent->wanted_ || !agent->inbox_.All().empty();
   if (busy) {
     if (auto opened = agent->OpenLog(); !opened) return opened.error();
@@ -270,14 +277,14 @@ void Agent::AdoptState(const JsonValue& saved) {
   start(stop_deadline_, "stop");
   start(backoff_, "backoff");
   start(interrupt_deadline_, "interrupt");
-  clocks_.Restore(saved["clocks"]);
-  if (transcript_) transcript_->Restore(saved["transcript"]);
 }
 
 Status Agent::AdoptProcess(const JsonValue& saved) {
-  auto state = ChildStateFromJson(saved["child"]);
-  if (!state) return NotUnderstood(id(), state.error().message);
-  auto child = Child::Adopt({context_.loop, context_.reaper, context_.cgroups}, std::move(*state),
+  ChildState state;
+  if (Status restored = RestoreState(saved["child"], state); !restored) {
+    return NotUnderstood(id(), "child." + restored.error().message);
+  }
+  auto child = Child::Adopt({context_.loop, context_.reaper, context_.cgroups}, std::move(state),
                             {[this](Child::Output from, std::string_view bytes) { OnOutput(from, bytes); },
                              [this](const ExitStatus& exit) { OnChildDone(exit); }});
   if (!child) return child.error();

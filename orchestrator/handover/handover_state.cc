@@ -4,98 +4,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
-#include "orchestrator/json/json.h"
+#include "orchestrator/handover/saved_state.h"
 
 namespace reeve {
 
-namespace {
-
-std::string Text(const JsonValue& json) { return std::string(json.StringOr("")); }
-uint64_t Count(const JsonValue& json) { return static_cast<uint64_t>(json.AsInt().value_or(0)); }
-
-std::string ToJson(const ListenerState& listener) {
-  return JsonObject()
-      .Set("fd", listener.fd)
-      .Set("url", listener.url)
-      .Set("address", listener.address)
-      .Set("path", listener.path)
-      .Set("device", std::to_string(listener.device))  // 64 bits: more than a JSON number may hold
-      .Set("inode", std::to_string(listener.inode))
-      .Take();
-}
-
-ListenerState ListenerFromJson(const JsonValue& json) {
-  return {static_cast<int>(json["fd"].AsInt().value_or(-1)),
-          Text(json["url"]),
-          Text(json["address"]),
-          Text(json["path"]),
-          std::strtoull(Text(json["device"]).c_str(), nullptr, 10),
-          std::strtoull(Text(json["inode"]).c_str(), nullptr, 10)};
-}
-
-constexpr const char* kModes[] = {"view", "operate", "terminal"};  // by TicketMode
-
-std::string ToJson(const TicketStore::Saved& ticket) {
-  const Grant& grant = ticket.grant;
-  JsonArray agents;
-  for (const std::string& agent : grant.agents) agents.Add(agent);
-  JsonObject after;
-  for (const auto& [agent, cursor] : grant.after) after.Set(agent, cursor);
-  return JsonObject()
-      .Set("hash", Base64(ticket.hash))
-      .Set("resume", ticket.resume)
-      .Set("expires_at", ticket.expires_at)
-      .Set("url", Base64(ticket.url))
-      .Set("all_agents", grant.all_agents)
-      .Set("several", grant.several)
-      .SetRaw("agents", agents.Take())
-      .Set("mode", kModes[static_cast<int>(grant.mode)])
-      .Set("origin", grant.origin)
-      .SetRaw("after", after.Take())
-      .Set("token", std::to_string(grant.token))
-      .Take();
-}
-
-TicketStore::Saved TicketFromJson(const JsonValue& json) {
-  TicketStore::Saved ticket;
-  ticket.hash = FromBase64(json["hash"].StringOr("")).value_or("");
-  ticket.resume = json["resume"].AsBool().value_or(false);
-  ticket.expires_at = json["expires_at"].AsInt().value_or(0);
-  ticket.url = FromBase64(json["url"].StringOr("")).value_or("");
-  Grant& grant = ticket.grant;
-  grant.all_agents = json["all_agents"].AsBool().value_or(false);
-  grant.several = json["several"].AsBool().value_or(false);
-  for (const JsonValue& agent : json["agents"].Elements()) grant.agents.push_back(Text(agent));
-  for (int i = 0; i < 3; ++i) {
-    if (json["mode"].StringOr("view") == kModes[i]) grant.mode = static_cast<TicketMode>(i);
-  }
-  grant.origin = Text(json["origin"]);
-  for (const auto& [agent, cursor] : json["after"].Members()) grant.after.emplace(agent, Text(cursor));
-  grant.token = std::strtoull(Text(json["token"]).c_str(), nullptr, 10);
-  return ticket;
-}
-
-}  // namespace
-
 std::string HandoverState::ToText() const {
-  JsonArray listening;
-  for (const ListenerState& listener : listeners) listening.AddRaw(ToJson(listener));
-  JsonArray issued;
-  for (const TicketStore::Saved& ticket : tickets) issued.AddRaw(ToJson(ticket));
-  std::string text = JsonObject()
-                         .Set("format", kFormat)
-                         .Set("version", version)
-                         .Set("handovers", handovers)
-                         .Set("started_ms", started_ms)
-                         .Set("lock_fd", lock_fd)
-                         .SetRaw("listeners", listening.Take())
-                         .SetRaw("tickets", issued.Take())
-                         .Set("agents", static_cast<uint64_t>(agents.size()))
-                         .Take();
-  text += '\n';
+  StateWriter head;
+  head("format", kFormat);
+  Members(*this, head);
+  head("agents", agents.size());
+  std::string text = head.Take() + '\n';
   for (const std::string& agent : agents) (text += agent) += '\n';
   return text;
 }
@@ -111,22 +33,20 @@ Result<HandoverState> HandoverState::Parse(std::string_view text) {
   if (!json) return Error{"handover_state", "the state's first line: " + json.error().message};
   const auto format = (*json)["format"].AsInt();
   if (!format) return Error{"handover_state", "the state has no format"};
-  if (*format < 1 || *format > kFormat) {
+  if (*format != kFormat) {
     return Error{"handover_state", "the state has format " + std::to_string(*format) +
-                                       "; this reeve knows those up to " + std::to_string(kFormat)};
+                                       "; this reeve reads format " + std::to_string(kFormat) + " only"};
   }
   HandoverState state;
-  state.version = Text((*json)["version"]);
-  state.handovers = Count((*json)["handovers"]);
-  state.started_ms = (*json)["started_ms"].AsInt().value_or(0);
-  state.lock_fd = static_cast<int>((*json)["lock_fd"].AsInt().value_or(-1));
-  for (const JsonValue& one : (*json)["listeners"].Elements())
-    state.listeners.push_back(ListenerFromJson(one));
-  for (const JsonValue& one : (*json)["tickets"].Elements()) state.tickets.push_back(TicketFromJson(one));
+  size_t count = 0;
+  StateReader head(json->root());
+  Members(state, head);
+  head("agents", count);
+  if (!head.status()) return head.status().error();
   while (!text.empty()) state.agents.emplace_back(next_line());
-  if (state.agents.size() != Count((*json)["agents"])) {
-    return Error{"handover_state", "the state names " + std::to_string(Count((*json)["agents"])) +
-                                       " agents and holds " + std::to_string(state.agents.size())};
+  if (state.agents.size() != count) {
+    return Error{"handover_state", "the state names " + std::to_string(count) + " agents and holds " +
+                                       std::to_string(state.agents.size())};
   }
   return state;
 }

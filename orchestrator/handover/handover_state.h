@@ -1,5 +1,5 @@
-// HandoverState: all that one image of the daemon leaves to the next beside what is on disk (HANDOVER.md). A
-// value; its text is JSON Lines: the daemon's own line first, then one for each agent.
+// HandoverState: the state that one image of the daemon passes to the next, beside the files on disk
+// (HANDOVER.md). A value; its text is JSON Lines: the daemon's own line first, then one for each agent.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,21 @@ struct ListenerState {
   std::string path;     // a socket file of ours, to be removed at the end if it is still this one
   uint64_t device = 0;
   uint64_t inode = 0;
+
+  static void Members(auto& self, auto& state) {
+    state("fd", self.fd);
+    state("url", self.url);
+    state("address", self.address);
+    state("path", self.path);
+    state.Number("device", self.device);
+    state.Number("inode", self.inode);
+  }
 };
 
 struct HandoverState {
-  // Rises when an older reeve would misread the text. What is only added leaves it as it is: readers ignore
-  // what they do not know, and have a default for what is not there.
-  static constexpr int64_t kFormat = 1;
+  // Rises when another version would misread the text; no other format is read. An added member does not
+  // raise it: readers ignore unknown members, and missing ones keep their defaults.
+  static constexpr int64_t kFormat = 2;
 
   std::string version;     // of the image that wrote it
   uint64_t handovers = 0;  // of this process, the coming one included
@@ -36,8 +45,17 @@ struct HandoverState {
   std::vector<TicketStore::Saved> tickets;
   std::vector<std::string> agents;  // Agent::HandOver
 
+  // The daemon's own line, but for the format and the number of agents.
+  static void Members(auto& self, auto& state) {
+    state("version", self.version);
+    state("handovers", self.handovers);
+    state("started_ms", self.started_ms);
+    state("lock_fd", self.lock_fd);
+    state("listeners", self.listeners);
+    state("tickets", self.tickets);
+  }
   [[nodiscard]] std::string ToText() const;
-  // Error "handover_state": not such a text, or of a later format.
+  // Error "handover_state": not such a text, or of another format.
   static Result<HandoverState> Parse(std::string_view text);
 };
 

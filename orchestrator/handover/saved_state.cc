@@ -47,4 +47,15 @@ void StateReader::Bytes(std::string_view name, std::string& into) {
   }
 }
 
+void StateReader::ReadBytes(std::string_view name, std::vector<std::string>& into) {
+  (*this)(name, into);
+  for (size_t i = 0; i < into.size() && status_.ok(); ++i) {
+    if (auto bytes = FromBase64(into[i])) {
+      into[i] = std::move(*bytes);
+    } else {
+      status_ = In(name, In(std::to_string(i), Wrong("not base64")));
+    }
+  }
+}
+
 }  // namespace reeve

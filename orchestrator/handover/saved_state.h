@@ -6,7 +6,8 @@
 //     state.Json("input", self.input_);  // a string that holds JSON
 //   }
 //
-// Members is a template and needs no include: a class in process/ or tickets/ can have one too.
+// Members is a template and needs no include: a class in process/ or tickets/ can have one too. A class whose
+// other members follow from these has `void Restored()`, which RestoreState calls after reading.
 //
 // Missing members keep their defaults; unknown ones are ignored. A member of another type is an Error
 // "handover_state" that names its path; an object into which reading failed must not be used. Whole numbers
@@ -28,6 +29,7 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "orchestrator/json/json.h"
 
@@ -60,6 +62,8 @@ concept Array = requires {
   typename T::value_type;
 };
 template <typename T>
+concept StringList = std::same_as<typename T::value_type, std::string>;
+template <typename T>
 concept Owner = requires {
   typename T::element_type;
   typename T::deleter_type;
@@ -84,6 +88,10 @@ inline constexpr int64_t kMaxInt = 1'000'000'000;
 
 class StateWriter {
  public:
+  StateWriter() = default;
+  // `keep` collects the descriptors that exec must leave open; it must outlive the writer.
+  explicit StateWriter(std::vector<int>& keep) : keep_(&keep) {}
+
   template <typename T>
   void operator()(std::string_view name, const T& value) {
     object_.SetRaw(name, Text(value));
@@ -98,8 +106,22 @@ class StateWriter {
   }
   // All 64 bits, as decimal text: JSON numbers beyond 2^53 are not safe (RFC 8259 section 6).
   void Number(std::string_view name, uint64_t value) { object_.Set(name, std::to_string(value)); }
-  // Any bytes, as Base64.
+  // Any bytes, as Base64; one string or a list of them.
   void Bytes(std::string_view name, const std::string& bytes) { object_.Set(name, Base64(bytes)); }
+  template <saved_state::StringList T>
+  void Bytes(std::string_view name, const T& list) {
+    JsonArray array;
+    for (const std::string& bytes : list) array.Add(Base64(bytes));
+    object_.SetRaw(name, array.Take());
+  }
+  // A process: writing saves `child` (Child::Save) if there is one, reading gives `left`, which is to be
+  // adopted (Child::Adopt).
+  template <typename Process, typename State>
+  void Child(std::string_view name, const std::unique_ptr<Process>& child, const std::optional<State>& left) {
+    (void)left;
+    std::vector<int> ignored;
+    if (child) (*this)(name, child->Save(keep_ ? *keep_ : ignored));
+  }
   // `names` by the values of the enumeration, from 0.
   template <typename E, size_t N>
   void Enum(std::string_view name, E value, const char* const (&names)[N]) {
@@ -111,8 +133,9 @@ class StateWriter {
 
  private:
   template <typename T>
-  static std::string Text(const T& value);
+  std::string Text(const T& value);
 
+  std::vector<int>* keep_ = nullptr;
   JsonObject object_;
 };
 
@@ -140,6 +163,17 @@ class StateReader {
   }
   void Number(std::string_view name, uint64_t& into);
   void Bytes(std::string_view name, std::string& into);
+  template <saved_state::StringList T>
+  void Bytes(std::string_view name, T& into) {
+    std::vector<std::string> list;
+    ReadBytes(name, list);
+    if (object_[name] && status_.ok()) into.assign(list.begin(), list.end());
+  }
+  template <typename Process, typename State>
+  void Child(std::string_view name, const std::unique_ptr<Process>& child, std::optional<State>& left) {
+    (void)child;
+    (*this)(name, left);
+  }
   template <typename E, size_t N>
   void Enum(std::string_view name, E& into, const char* const (&names)[N]) {
     std::string word;
@@ -156,6 +190,7 @@ class StateReader {
   [[nodiscard]] const Status& status() const { return status_; }
 
  private:
+  void ReadBytes(std::string_view name, std::vector<std::string>& into);
   template <typename T>
   static Status Read(const JsonValue& value, T& into);
   static Error Wrong(const char* how) { return {"handover_state", how}; }
@@ -171,10 +206,20 @@ std::string SaveState(const T& object) {
   T::Members(object, state);
   return state.Take();
 }
+// For an object with processes: `keep` collects the descriptors that exec must leave open.
+template <typename T>
+std::string SaveState(const T& object, std::vector<int>& keep) {
+  StateWriter state(keep);
+  T::Members(object, state);
+  return state.Take();
+}
 template <typename T>
 Status RestoreState(const JsonValue& from, T& object) {
   StateReader state(from);
   T::Members(object, state);
+  if constexpr (requires { object.Restored(); }) {
+    if (state.status().ok()) object.Restored();
+  }
   return state.status();
 }
 
@@ -211,7 +256,10 @@ std::string StateWriter::Text(const T& value) {
     for (const auto& element : value) list.AddRaw(Text(element));
     text = list.Take();
   } else {
-    text = SaveState(value);
+    StateWriter inner;
+    inner.keep_ = keep_;
+    T::Members(value, inner);
+    text = inner.Take();
   }
   return text;
 }
@@ -256,11 +304,14 @@ Status StateReader::Read(const JsonValue& value, T& into) {
     if (Status one = Read(value, read); !one) return one;
     into = std::move(read);
   } else if constexpr (saved_state::Owner<T>) {
-    into.reset();
-    if (value.Is(JsonType::kNull)) return {};
-    auto read = std::make_unique<typename T::element_type>();
-    if (Status one = Read(value, *read); !one) return one;
-    into = std::move(read);
+    using Owned = typename T::element_type;
+    if (value.Is(JsonType::kNull)) {
+      into.reset();
+      return {};
+    }
+    if constexpr (std::default_initializable<Owned>) into = std::make_unique<Owned>();
+    if (!into) return Wrong("not expected");  // its owner makes it, and did not
+    return Read(value, *into);
   } else if constexpr (saved_state::Pair<T>) {
     if (value.size() != 2 || !value.Is(JsonType::kArray)) return Wrong("not a pair");
     if (Status first = In("0", Read(value.At(0), into.first)); !first) return first;

@@ -54,15 +54,20 @@ Transcript::Transcript(const Clock& clock, const std::string& base, const std::v
       path_(base + ".jsonl"),
       older_path_(base + ".1.jsonl"),
       given_(secrets),
+      hidden_(secrets),
       secrets_(FormsOf(secrets)) {}
 
 void Transcript::AddSecret(const std::string& secret) {
-  if (std::find(added_.begin(), added_.end(), secret) != added_.end()) return;
-  added_.push_back(secret);
-  if (added_.size() > kMaxAdded) added_.pop_front();
-  std::vector<std::string> all = given_;
-  all.insert(all.end(), added_.begin(), added_.end());
-  secrets_ = FormsOf(all);
+  if (std::find(hidden_.begin(), hidden_.end(), secret) != hidden_.end()) return;
+  hidden_.push_back(secret);
+  const auto oldest_added = hidden_.begin() + static_cast<std::ptrdiff_t>(given_.size());
+  if (hidden_.size() > given_.size() + kMaxAdded) hidden_.erase(oldest_added);
+  secrets_ = FormsOf(hidden_);
+}
+
+void Transcript::Restored() {
+  // The process may still have secrets that have been replaced since.
+  for (const std::string& secret : std::exchange(hidden_, given_)) AddSecret(secret);
 }
 
 std::vector<std::string> Transcript::Files(const std::string& base) {
@@ -114,28 +119,6 @@ void Transcript::Told(std::string_view bytes) {
 void Transcript::EndProcess() {
   if (!out_.empty()) Write("in", std::exchange(out_, {}), true);
   if (!err_.empty()) Write("err", std::exchange(err_, {}), true);
-}
-
-std::string Transcript::ToJson() const {
-  JsonArray hidden;
-  for (const std::string& secret : given_) hidden.Add(Base64(secret));
-  for (const std::string& secret : added_) hidden.Add(Base64(secret));
-  return JsonObject()
-      .Set("out", Base64(out_))
-      .Set("err", Base64(err_))
-      .Set("torn", torn_)
-      .SetRaw("hidden", hidden.Take())
-      .Take();
-}
-
-void Transcript::Restore(const JsonValue& json) {
-  out_ = FromBase64(json["out"].StringOr("")).value_or("");
-  err_ = FromBase64(json["err"].StringOr("")).value_or("");
-  torn_ = json["torn"].AsBool().value_or(false);
-  // The process may still have what has been replaced since.
-  for (const JsonValue& secret : json["hidden"].Elements()) {
-    if (auto bytes = FromBase64(secret.StringOr(""))) AddSecret(*bytes);
-  }
 }
 
 void Transcript::Hide(std::string& text) const {

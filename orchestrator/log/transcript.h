@@ -11,12 +11,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/json/json.h"
 #include "process/child.h"
 #include "process/fd.h"
 #include "process/result.h"
@@ -49,9 +47,14 @@ class Transcript {
   // The process has gone: what it did not end is a line.
   void EndProcess();
 
-  // For a handover: the lines that are not whole yet and what is replaced, and back.
-  [[nodiscard]] std::string ToJson() const;
-  void Restore(const JsonValue& json);
+  // For a handover (orchestrator/handover/saved_state.h): unfinished lines and the secrets to replace.
+  static void Members(auto& self, auto& state) {
+    state.Bytes("out", self.out_);
+    state.Bytes("err", self.err_);
+    state("torn", self.torn_);
+    state.Bytes("hidden", self.hidden_);
+  }
+  void Restored();
 
   // The files of a transcript, oldest first; those that there are.
   static std::vector<std::string> Files(const std::string& base);
@@ -66,8 +69,8 @@ class Transcript {
   const std::string path_;
   const std::string older_path_;
   const std::vector<std::string> given_;
-  std::deque<std::string> added_;
-  std::vector<std::string> secrets_;  // in all their forms, the longest first
+  std::vector<std::string> hidden_;   // those given, then those added, the oldest first
+  std::vector<std::string> secrets_;  // the same in all their forms, the longest first
   Fd file_;
   uint64_t size_ = 0;
   bool failed_ = false;  // told once

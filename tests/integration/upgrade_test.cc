@@ -83,7 +83,10 @@ TEST_F(Upgrades, OneThatHangsIsEnded) {
 // A trial of the real binary that is given another state than ours.
 TEST_F(Upgrades, AStateThatIsNotUnderstoodIsRefused) {
   const std::string real = std::string("exec ") + REEVE_BINARY + " \"$@\"";
-  ExpectRefused(Program("sed '1s/\"format\":1/\"format\":2/' | " + real), "the state has format 2");
+  for (const char* other : {"1", "3"}) {
+    ExpectRefused(Program("sed '1s/\"format\":2/\"format\":" + std::string(other) + "/' | " + real),
+                  std::string("the state has format ") + other + "; this reeve reads format 2 only");
+  }
   ExpectRefused(Program("head -c 20 | " + real), "the state's first line");
   ExpectRefused(Program("head -n 1 | " + real), "names 1 agents and holds 0");
   ExpectRefused(Program("sed '2s/\\\\\"kind\\\\\":\\\\\"process/\\\\\"kind\\\\\":\\\\\"later/' | " + real),

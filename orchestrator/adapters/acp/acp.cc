@@ -99,8 +99,11 @@ class AcpAdapter final : public Adapter {
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
 
-  [[nodiscard]] std::string Save(std::vector<int>& keep) const override;
-  Status Restore(const JsonValue& state) override;
+  [[nodiscard]] std::string Save(std::vector<int>& keep) const override { return SaveState(*this, keep); }
+  Status Restore(const JsonValue& state) override {
+    if (state["terminals"].Is(JsonType::kObject)) MakeTerminals();
+    return RestoreState(state, *this);
+  }
   void Resume() override {
     if (terminals_) terminals_->Resume();
   }
@@ -108,6 +111,7 @@ class AcpAdapter final : public Adapter {
     state("resume", self.resume_);
     state("cwd", self.cwd_);
     state("files", self.files_);
+    state("terminals", self.terminals_);
     state("lines", self.lines_);
     state("rpc", self.rpc_);
     state("events", self.events_);
@@ -201,20 +205,6 @@ void AcpAdapter::MakeTerminals() {
       host_, cwd_, [this](const std::string& id, const Result<std::string>& result) {
         result ? rpc_.Answer(id, *result) : rpc_.Refuse(id, kRefused, result.error().message);
       });
-}
-
-std::string AcpAdapter::Save(std::vector<int>& keep) const {
-  StateWriter state;
-  Members(*this, state);
-  if (terminals_) state.Raw("terminals", terminals_->Save(keep));
-  return state.Take();
-}
-
-Status AcpAdapter::Restore(const JsonValue& state) {
-  if (Status read = RestoreState(state, *this); !read) return read;
-  if (!state["terminals"]) return {};
-  MakeTerminals();
-  return terminals_->Restore(state["terminals"]);
 }
 
 void AcpAdapter::OnSpawned() {

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "orchestrator/handover/child_json.h"
-#include "orchestrator/handover/saved_state.h"
 #include "process/log.h"
 
 namespace reeve {
@@ -29,7 +27,7 @@ void AcpTerminals::Take(const std::string& id, std::string_view method, const Js
   if (found == terminals_.end()) {
     return on_done_(id, Error{"not_found", "there is no terminal " + name.substr(0, 64)});
   }
-  Terminal& terminal = *found->second;
+  Terminal& terminal = found->second;
   if (method == "terminal/output") {
     JsonObject result;
     result.Set("output", terminal.truncated ? FromWholeCharacter(terminal.output) : terminal.output);
@@ -43,9 +41,8 @@ void AcpTerminals::Take(const std::string& id, std::string_view method, const Js
     if (terminal.child) terminal.child->Stop(0);
     on_done_(id, std::string("{}"));
   } else if (method == "terminal/release") {
-    const std::unique_ptr<Terminal> gone = std::move(found->second);  // what runs in it is killed
-    terminals_.erase(found);
-    for (const std::string& waiting : gone->waiting) {
+    const auto gone = terminals_.extract(found);  // its command is killed when this goes
+    for (const std::string& waiting : gone.mapped().waiting) {
       on_done_(waiting, Error{"released", "the terminal was released"});
     }
     on_done_(id, std::string("{}"));
@@ -73,15 +70,17 @@ Result<std::string> AcpTerminals::Create(const JsonValue& params) {
     if (word.find('\0') != std::string::npos)
       return Error{"invalid_request", "command: holds a NUL character"};
   }
-  auto terminal = std::make_unique<Terminal>();
-  terminal->limit = static_cast<size_t>(
+  const std::string id = "term-" + std::to_string(made_ + 1);
+  Terminal& terminal = terminals_[id];
+  terminal.limit = static_cast<size_t>(
       std::clamp<int64_t>(params["outputByteLimit"].AsInt().value_or(kMaxOutput), 0, kMaxOutput));
-  Terminal* made = terminal.get();
-  auto child = host_.SpawnBeside(std::move(spawn), HandlersOf(*made));
-  if (!child) return child.error();
-  made->child = std::move(*child);
-  const std::string id = "term-" + std::to_string(++made_);
-  terminals_.emplace(id, std::move(terminal));
+  auto child = host_.SpawnBeside(std::move(spawn), HandlersOf(terminal));
+  if (!child) {
+    terminals_.erase(id);
+    return child.error();
+  }
+  ++made_;
+  terminal.child = std::move(*child);
   return JsonObject().Set("terminalId", id).Take();
 }
 
@@ -117,49 +116,18 @@ std::string AcpTerminals::ExitJson(const ExitStatus& exit) {
 
 void AcpTerminals::Close() { terminals_.clear(); }
 
-// --- handover
-
-std::string AcpTerminals::Save(std::vector<int>& keep) const {
-  JsonObject terminals;
-  for (const auto& [name, terminal] : terminals_) {
-    StateWriter one;
-    Terminal::Members(*terminal, one);
-    if (terminal->child) one.Raw("child", ToJson(terminal->child->Save(keep)));
-    terminals.SetRaw(name, one.Take());
-  }
-  return JsonObject().Set("cwd", cwd_).Set("made", made_).SetRaw("terminals", terminals.Take()).Take();
-}
-
-Status AcpTerminals::Restore(const JsonValue& state) {
-  StateReader reader(state);
-  reader("cwd", cwd_);
-  reader("made", made_);
-  if (!reader.status()) return reader.status();
-  for (const auto& [name, saved] : state["terminals"].Members()) {
-    auto terminal = std::make_unique<Terminal>();
-    if (Status read = RestoreState(saved, *terminal); !read) return read;
-    if (const JsonValue child = saved["child"]) {
-      auto left = ChildStateFromJson(child);
-      if (!left) return left.error();
-      terminal->left = std::make_unique<ChildState>(std::move(*left));
-    }
-    terminals_.insert_or_assign(std::string(name), std::move(terminal));
-  }
-  return {};
-}
-
 void AcpTerminals::Resume() {
-  for (const auto& [name, terminal] : terminals_) {
-    if (!terminal->exit.empty()) continue;
-    if (const auto left = std::move(terminal->left)) {
-      auto child = host_.AdoptBeside(std::move(*left), HandlersOf(*terminal));
+  for (auto& [name, terminal] : terminals_) {
+    if (!terminal.exit.empty()) continue;
+    if (auto left = std::exchange(terminal.left, std::nullopt)) {
+      auto child = host_.AdoptBeside(std::move(*left), HandlersOf(terminal));
       if (child) {
-        terminal->child = std::move(*child);
+        terminal.child = std::move(*child);
         continue;
       }
       log::Warning("terminal {} is lost: {}", name, child.error().message);
     }
-    Ended(*terminal, {.signal = SIGKILL});  // so that nobody waits for it
+    Ended(terminal, {.signal = SIGKILL});  // so that nobody waits for it
   }
 }
 

@@ -39,9 +39,12 @@ class AcpTerminals {
   // The agent's process has gone: no answer reaches it, and what runs ends.
   void Close();
 
-  // For a handover, as an Adapter's.
-  [[nodiscard]] std::string Save(std::vector<int>& keep) const;
-  Status Restore(const JsonValue& state);
+  // For a handover (orchestrator/handover/saved_state.h); Resume as an Adapter's.
+  static void Members(auto& self, auto& state) {
+    state("cwd", self.cwd_);
+    state("made", self.made_);
+    state("terminals", self.terminals_);
+  }
   void Resume();
 
  private:
@@ -50,7 +53,7 @@ class AcpTerminals {
     bool truncated = false;
     size_t limit = kMaxOutput;
     std::unique_ptr<Child> child;      // while it runs
-    std::unique_ptr<ChildState> left;  // the same by an earlier image, until Resume
+    std::optional<ChildState> left;    // the same by an earlier image, until Resume
     std::string exit;                  // how it ended, JSON; empty while it runs
     std::vector<std::string> waiting;  // requests, by their ids
 
@@ -58,6 +61,7 @@ class AcpTerminals {
       state.Bytes("output", self.output);
       state("truncated", self.truncated);
       state("limit", self.limit);
+      state.Child("child", self.child, self.left);
       state.Json("exit", self.exit);
       state("waiting", self.waiting);
     }
@@ -73,7 +77,7 @@ class AcpTerminals {
   std::string cwd_;
   const OnDone on_done_;
   uint64_t made_ = 0;
-  std::map<std::string, std::unique_ptr<Terminal>, std::less<>> terminals_;
+  std::map<std::string, Terminal, std::less<>> terminals_;  // handlers refer to them
 };
 
 }  // namespace reeve

@@ -51,8 +51,8 @@ TEST(HandoverStateText, GoesThroughMemory) {
   EXPECT_TRUE(read->agents == state.agents);
 }
 
-TEST(HandoverStateText, BearsWhatOtherVersionsWrite) {
-  auto read = HandoverState::Parse("{\"format\":1,\"later\":[1,{}]}\n");
+TEST(HandoverStateText, IgnoresUnknownMembersAndKeepsDefaultsOfMissingOnes) {
+  auto read = HandoverState::Parse("{\"format\":2,\"later\":[1,{}]}\n");
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_TRUE(read->agents.empty());
   EXPECT_EQ(read->lock_fd, -1);
@@ -64,11 +64,16 @@ TEST(HandoverStateText, SaysWhatItDoesNotUnderstand) {
     return read ? "" : read.error().code + ": " + read.error().message;
   };
   EXPECT_EQ(reason("{}"), "handover_state: the state has no format");
-  EXPECT_EQ(reason("{\"format\":2}"),
-            "handover_state: the state has format 2; this reeve knows those up to 1");
-  EXPECT_EQ(reason("{\"format\":0}"),
-            "handover_state: the state has format 0; this reeve knows those up to 1");
-  EXPECT_EQ(reason("{\"format\":1,\"agents\":2}\n{}\n"),
+  for (const char* other : {"0", "1", "3"}) {
+    EXPECT_EQ(
+        reason(std::string("{\"format\":") + other + "}"),
+        std::string("handover_state: the state has format ") + other + "; this reeve reads format 2 only");
+  }
+  EXPECT_EQ(reason(R"({"format":2,"listeners":[{"inode":5}]})"),
+            "handover_state: listeners.0.inode: not a string");
+  EXPECT_EQ(reason(R"({"format":2,"tickets":[{"grant":{"mode":"all"}}]})"),
+            "handover_state: tickets.0.grant.mode: out of bounds");
+  EXPECT_EQ(reason("{\"format\":2,\"agents\":2}\n{}\n"),
             "handover_state: the state names 2 agents and holds 1");
   // Cut anywhere, it is an error and nothing worse.
   const std::string text = Full().ToText();

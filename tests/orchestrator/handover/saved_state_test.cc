@@ -79,6 +79,7 @@ struct Clockwork {
   uint64_t large = 0;
   std::array<Leaf, 2> both;
   std::map<std::string, std::unique_ptr<Leaf>> owned;
+  std::vector<std::string> many_bytes;
   Timer timer;
   explicit Clockwork(Loop& loop) : timer(loop, [] {}) {}
   static void Members(auto& self, auto& state) {
@@ -87,8 +88,11 @@ struct Clockwork {
     state.Number("large", self.large);
     state("both", self.both);
     state("owned", self.owned);
+    state.Bytes("many_bytes", self.many_bytes);
     state("timer", self.timer);
   }
+  void Restored() { ++restored; }
+  int restored = 0;
 };
 
 Result<Tree> Read(const std::string& text, Tree into = {}) {
@@ -130,6 +134,7 @@ TEST(SavedState, RestoresCursorsTimersAndOwnedValues) {
   first.both = {Leaf{"a", 1.0}, Leaf{"b", std::nullopt}};
   first.owned.emplace("x", std::make_unique<Leaf>(Leaf{"x", 2.0}));
   first.owned.emplace("none", nullptr);
+  first.many_bytes = {"", std::string("\0\xff", 2)};
   first.timer.Start(60'000);
   const std::string text = SaveState(first);
   auto json = JsonDocument::Parse(text);
@@ -143,7 +148,9 @@ TEST(SavedState, RestoresCursorsTimersAndOwnedValues) {
   EXPECT_EQ(second.both, first.both);
   EXPECT_EQ(*second.owned.at("x"), *first.owned.at("x"));
   EXPECT_EQ(second.owned.at("none"), nullptr);
+  EXPECT_EQ(second.many_bytes, first.many_bytes);
   EXPECT_EQ(second.timer.due_ms(), first.timer.due_ms());
+  EXPECT_EQ(second.restored, 1);
   EXPECT_EQ(SaveState(second), text);
   const std::string none = SaveState(Clockwork(loop));
   EXPECT_EQ(none.find("\"own\""), std::string::npos);
@@ -163,6 +170,7 @@ TEST(SavedState, NamesAMemberThatCannotBeRead) {
       {R"({"both":[{}]})", "both: not an array of its size"},
       {R"({"both":[{},{"text":1}]})", "both.1.text: not a string"},
       {R"({"owned":{"x":[]}})", "owned.x: not an object"},
+      {R"({"many_bytes":["","?"]})", "many_bytes.1: not base64"},
       {R"({"timer":"soon"})", "timer: not a whole number"},
   };
   Loop loop;
@@ -172,7 +180,43 @@ TEST(SavedState, NamesAMemberThatCannotBeRead) {
     ASSERT_FALSE(read.ok()) << text;
     EXPECT_EQ(read.error().code, "handover_state");
     EXPECT_EQ(read.error().message, reason);
+    EXPECT_EQ(into.restored, 0);
   }
+}
+
+// A process in the hands of its owner, and the owner in those of another.
+struct Nest {
+  struct State {
+    int fd = -1;
+    static void Members(auto& self, auto& state) { state("fd", self.fd); }
+  };
+  struct Process {
+    static State Save(std::vector<int>& keep) {
+      keep.push_back(7);
+      return {7};
+    }
+  };
+  struct Inner {
+    std::unique_ptr<Process> process;
+    std::optional<State> left;
+    static void Members(auto& self, auto& state) { state.Child("child", self.process, self.left); }
+  };
+  std::vector<Inner> inner;
+  static void Members(auto& self, auto& state) { state("inner", self.inner); }
+};
+
+TEST(SavedState, CollectsTheDescriptorsOfProcesses) {
+  Nest first;
+  first.inner.resize(2);
+  first.inner[1].process = std::make_unique<Nest::Process>();
+  std::vector<int> keep;
+  auto json = JsonDocument::Parse(SaveState(first, keep));
+  EXPECT_EQ(keep, std::vector<int>{7});
+  Nest second;
+  ASSERT_TRUE(RestoreState(json->root(), second).ok());
+  EXPECT_FALSE(second.inner[0].left);
+  ASSERT_TRUE(second.inner[1].left);
+  EXPECT_EQ(second.inner[1].left->fd, 7);
 }
 
 TEST(SavedState, LeavesWhatIsAbsentAndPassesOverWhatIsUnknown) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/handover/saved_state.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 #include "tests/support/loop_fixture.h"
@@ -131,10 +132,10 @@ TEST_F(TranscriptTest, LearnsSecretsOnTheWay) {
 TEST_F(TranscriptTest, WhatItHidesIsHiddenAfterAHandoverToo) {
   Transcript first(clock, base, {"key-of-yesterday"});
   first.AddSecret("file-of-yesterday");
-  auto saved = JsonDocument::Parse(first.ToJson());
+  auto saved = JsonDocument::Parse(SaveState(first));
   ASSERT_TRUE(saved);
   Transcript next(clock, base, {"key-of-today"});
-  next.Restore(saved->root());
+  ASSERT_TRUE(RestoreState(saved->root(), next).ok());
   next.HeardMessage("key-of-yesterday file-of-yesterday key-of-today");
   EXPECT_EQ(Lines(), Expected{"in *** *** ***"});
 }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "orchestrator/handover/saved_state.h"
 #include "process/reaper.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/recording_host.h"
@@ -46,9 +47,9 @@ class Terminals : public ::testing::Test {
   }
   Status HandOver() {
     std::vector<int> keep;
-    auto state = JsonDocument::Parse(terminals->Save(keep));
+    auto state = JsonDocument::Parse(SaveState(*terminals, keep));
     auto next = Make();
-    if (Status restored = next->Restore(state->root()); !restored) return restored;
+    if (Status restored = RestoreState(state->root(), *next); !restored) return restored;
     for (Child* child : std::exchange(running, {})) child->Release();
     terminals = std::move(next);
     terminals->Resume();
@@ -97,10 +98,10 @@ TEST_F(Terminals, ThatCannotBeTakenUpAreOver) {
   Ask("w", "wait_for_exit", R"({"terminalId":"term-1"})");
   host.adopt_beside = nullptr;
   std::vector<int> keep;
-  auto state = JsonDocument::Parse(terminals->Save(keep));
+  auto state = JsonDocument::Parse(SaveState(*terminals, keep));
   EXPECT_FALSE(keep.empty());
   auto next = Make();
-  ASSERT_TRUE(next->Restore(state->root()).ok());
+  ASSERT_TRUE(RestoreState(state->root(), *next).ok());
   EXPECT_EQ(answers.size(), 1U);  // nobody is told before Resume
   next->Resume();
   EXPECT_EQ(answers.back(), R"(w {"exitCode":null,"signal":"SIGKILL"})");
@@ -108,9 +109,11 @@ TEST_F(Terminals, ThatCannotBeTakenUpAreOver) {
 
 TEST_F(Terminals, SayWhatIsWrongWithTheirState) {
   auto wrong = JsonDocument::Parse(R"({"terminals":{"term-1":{"limit":"x"}}})");
-  EXPECT_EQ(terminals->Restore(wrong->root()).error().message, "limit: not a whole number");
+  EXPECT_EQ(RestoreState(wrong->root(), *terminals).error().message,
+            "terminals.term-1.limit: not a whole number");
   auto childless = JsonDocument::Parse(R"({"terminals":{"term-1":{"child":{"pid":0}}}})");
-  EXPECT_EQ(terminals->Restore(childless->root()).error().code, "handover_state");
+  EXPECT_EQ(RestoreState(childless->root(), *terminals).error().message,
+            "terminals.term-1.child.pid: out of bounds");
 }
 
 }  // namespace
