@@ -125,7 +125,8 @@ TEST(Handover, TwentyInARowUnderLoadLoseNothingAndLeakNothing) {
   ASSERT_TRUE(daemon.HandOver());
   const size_t descriptors = at_rest();
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(daemon.HandOver());
-  EXPECT_TRUE(Eventually([&] { return daemon.OpenDescriptors() == descriptors; }))
+  // Fewer are no fault: the connection that asked whether the handover is over may have been counted before.
+  EXPECT_TRUE(Eventually([&] { return daemon.OpenDescriptors() <= descriptors; }))
       << descriptors << " descriptors became " << daemon.OpenDescriptors();
   EXPECT_EQ(ChildrenOf(daemon.pid()).size(), 1U);
 }
