@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
+#include "orchestrator/adapters/spec_checks.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -66,60 +66,6 @@ void SweepLeftovers(const std::string& marker) {
     }
     usleep(kSweepLookMs * 1000);
   }
-}
-
-bool ProgramFound(const AgentSpec& spec, std::string program) {
-  // A path is one of where the agent works; a clone is not there yet.
-  if (program.find('/') != std::string::npos && program.front() != '/') {
-    if (spec.workspace) return true;
-    if (!spec.cwd.empty()) program.insert(0, spec.cwd + "/");
-  }
-  auto path = spec.env.find("PATH");
-  const char* inherited = std::getenv("PATH");
-  return !FindProgram(program, path != spec.env.end() ? path->second : inherited ? inherited : "").empty();
-}
-
-// What a kind would have to leave out is refused, not forgotten.
-Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
-  auto cannot = [&kind](const char* field, const char* why) {
-    return Error{"invalid_request", std::string(field) + ": kind " + kind.name + " " + why};
-  };
-  if (!spec.model.empty() && !kind.can.model) return cannot("model", "has no choice of models");
-  if (!spec.system_prompt.empty() && !kind.can.system_prompt) {
-    return cannot("system_prompt", "takes no system prompt");
-  }
-  if (spec.permissions.any() && !kind.can.approve) return cannot("permissions", "asks for nothing");
-  if (!spec.resume.empty() && !kind.can.resume) return cannot("resume", "has no sessions to resume");
-  return {};
-}
-
-Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
-  auto knows = [&kind](const std::string& name) {
-    return std::find(kind.options.begin(), kind.options.end(), name) != kind.options.end();
-  };
-  auto wrong = [](const std::string& name, const std::string& reason) {
-    return Error{"invalid_request", "kind_options." + name.substr(0, 64) + ": " + reason};
-  };
-  const std::string unknown = std::string("kind ") + kind.name + " has no such option";
-  if (spec.turns && !knows("turns")) return wrong("turns", unknown);
-  for (const auto& [name, value] : spec.kind_options) {
-    if (!knows(name)) return wrong(name, unknown);
-    if (value != "true" && value != "false") return wrong(name, "true or false");
-  }
-  return {};
-}
-
-Status CheckWorkspace(const Git& git, const AgentSpec& spec) {
-  if (!spec.workspace) return {};
-  const std::string protocol(ProtocolOf(spec.workspace.git));
-  if (!git.Allows(protocol)) {
-    return Error{"invalid_request",
-                 "workspace.git: protocol " + protocol + " is not among the daemon's workspace_protocols"};
-  }
-  if (Git::Program().empty())
-    return Error{"invalid_request",
-                 "workspace: git is not installed where the daemon runs; to install: apt install git"};
-  return {};
 }
 
 // Agents work elsewhere: what they are told is an absolute path.
@@ -313,18 +259,7 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Agent::D
     if (!there->deleted()) return Error{"agent_exists", "agent " + spec.id + " exists"};
     return Error{"agent_exists", "agent " + spec.id + " was deleted; its id is free once it is purged"};
   }
-  const Kind* kind = FindKind(spec.kind);
-  if (!kind) return Error{"invalid_request", "kind: there is no kind " + spec.kind};
-  if (spec.command.empty() && !kind->program)
-    return Error{"invalid_request", "command: kind " + spec.kind + " needs one"};
-  if (Status checked = CheckKindCan(*kind, spec); !checked) return checked.error();
-  if (Status checked = CheckKindOptions(*kind, spec); !checked) return checked.error();
-  if (Status checked = CheckWorkspace(git_, spec); !checked) return checked.error();
-  const std::string program = spec.command.empty() ? kind->program : spec.command[0];
-  if (!ProgramFound(spec, program)) {
-    std::string hint = kind->install ? std::string("; to install: ") + kind->install : "";
-    return Error{"invalid_request", "command: program " + program + " was not found" + hint};
-  }
+  if (Status checked = CheckNewAgent(spec, git_); !checked) return checked.error();
   std::string id = spec.id;
   // What could not be put on disk was never made.
   auto on_disk = [this, id, done = std::move(done)](const Status& status) {

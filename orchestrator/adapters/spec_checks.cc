@@ -1,0 +1,94 @@
+#include "orchestrator/adapters/spec_checks.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/workspace/git.h"
+#include "orchestrator/workspace/repository.h"
+#include "process/spawn.h"
+
+namespace reeve {
+
+namespace {
+
+Error Refusal(const std::string& field, const std::string& reason) {
+  return {"invalid_request", field + ": " + reason};
+}
+
+Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
+  auto knows = [&kind](const std::string& name) {
+    return std::find(kind.options.begin(), kind.options.end(), name) != kind.options.end();
+  };
+  auto wrong = [](const std::string& name, const std::string& reason) {
+    return Refusal("kind_options." + name.substr(0, 64), reason);
+  };
+  const std::string unknown = std::string("kind ") + kind.name + " has no such option";
+  if (spec.turns && !knows("turns")) return wrong("turns", unknown);
+  for (const auto& [name, value] : spec.kind_options) {
+    if (!knows(name)) return wrong(name, unknown);
+    if (value != "true" && value != "false") return wrong(name, "true or false");
+  }
+  return {};
+}
+
+Status CheckWorkspace(const AgentSpec& spec, const Git& git) {
+  if (!spec.workspace) return {};
+  const std::string protocol(ProtocolOf(spec.workspace.git));
+  if (!git.Allows(protocol)) {
+    return Refusal("workspace.git",
+                   "protocol " + protocol + " is not among the daemon's workspace_protocols");
+  }
+  if (Git::Program().empty()) {
+    return Refusal("workspace", "git is not installed where the daemon runs; to install: apt install git");
+  }
+  return {};
+}
+
+bool ProgramFound(const AgentSpec& spec, std::string program) {
+  // A relative path starts at the agent's folder. A workspace does not exist yet: its start will tell.
+  if (program.find('/') != std::string::npos && program.front() != '/') {
+    if (spec.workspace) return true;
+    if (!spec.cwd.empty()) program.insert(0, spec.cwd + "/");
+  }
+  auto path = spec.env.find("PATH");
+  const char* inherited = std::getenv("PATH");
+  return !FindProgram(program, path != spec.env.end() ? path->second : inherited ? inherited : "").empty();
+}
+
+Status CheckProgram(const Kind& kind, const AgentSpec& spec) {
+  const std::string program = spec.command.empty() ? kind.program : spec.command[0];
+  if (ProgramFound(spec, program)) return {};
+  const std::string hint = kind.install ? std::string("; to install: ") + kind.install : "";
+  return Refusal("command", "program " + program + " was not found" + hint);
+}
+
+}  // namespace
+
+Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
+  auto cannot = [&kind](const char* field, const char* why) {
+    return Refusal(field, std::string("kind ") + kind.name + " " + why);
+  };
+  if (!spec.model.empty() && !kind.can.model) return cannot("model", "has no choice of models");
+  if (!spec.system_prompt.empty() && !kind.can.system_prompt) {
+    return cannot("system_prompt", "takes no system prompt");
+  }
+  if (spec.permissions.any() && !kind.can.approve) return cannot("permissions", "asks for nothing");
+  if (!spec.resume.empty() && !kind.can.resume) return cannot("resume", "has no sessions to resume");
+  return {};
+}
+
+Status CheckNewAgent(const AgentSpec& spec, const Git& git) {
+  const Kind* kind = FindKind(spec.kind);
+  if (!kind) return Refusal("kind", "there is no kind " + spec.kind);
+  if (spec.command.empty() && !kind->program) return Refusal("command", "kind " + spec.kind + " needs one");
+  if (Status checked = CheckKindCan(*kind, spec); !checked) return checked;
+  if (Status checked = CheckKindOptions(*kind, spec); !checked) return checked;
+  if (Status checked = CheckWorkspace(spec, git); !checked) return checked;
+  return CheckProgram(*kind, spec);
+}
+
+}  // namespace reeve
