@@ -198,7 +198,7 @@ int Serve(const ServeOptions& options) {
   };
   // The end of every turn: first to disk, then to the viewers.
   loop.BeforeSleep([&town, &viewers] {
-    town.CommitLogs();
+    town.logs().Commit();
     return viewers.Serve();
   });
 
@@ -285,19 +285,19 @@ int Serve(const ServeOptions& options) {
     if (done) want_to_know.push_back(std::move(done));
     if (town.draining()) return;
     log::Info("draining");
-    town.Drain(timeout_ms.value_or(live.config().drain_timeout_ms),
-               [&](const std::vector<std::string>& unfinished) {
-                 for (const std::string& what : unfinished) {
-                   log::Failure("{}", what);
-                   std::printf("reeve: %s\n", what.c_str());
-                 }
-                 left = unfinished;
-                 for (const auto& tell : std::exchange(want_to_know, {})) tell(unfinished);
-                 viewers.Shutdown(2'000, [&] {
-                   last_step.Start(2'000);
-                   server->Drain([&] { loop.Stop(); });
-                 });
-               });
+    town.drain().Begin(timeout_ms.value_or(live.config().drain_timeout_ms),
+                       [&](const std::vector<std::string>& unfinished) {
+                         for (const std::string& what : unfinished) {
+                           log::Failure("{}", what);
+                           std::printf("reeve: %s\n", what.c_str());
+                         }
+                         left = unfinished;
+                         for (const auto& tell : std::exchange(want_to_know, {})) tell(unfinished);
+                         viewers.Shutdown(2'000, [&] {
+                           last_step.Start(2'000);
+                           server->Drain([&] { loop.Stop(); });
+                         });
+                       });
   };
   bool asked_to_stop = false;
   auto stop = [&] {

@@ -25,17 +25,7 @@ constexpr int kSpawnsPerTurn = 2;
 // them must do for all the logs of a full town: who looks at all of it opens them in one turn.
 constexpr uint64_t kEpochBlock = 32'768;
 constexpr int64_t kSweepMs = 2'000;
-constexpr size_t kSavesAtOnce = 8;      // all at once would all be late
-constexpr int64_t kSaveMarginMs = 500;  // so that a failure is still told
 constexpr int64_t kSweepLookMs = 10;
-constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
-// From the order to stop to the end of what is killed then, when all must end.
-constexpr int64_t kStopMs = Agent::kDefaultGraceMs + 2'000;
-constexpr int64_t kUpkeepMs = 1'000;
-constexpr int kTrimEvery = 60;  // upkeep rounds between looks at retention
-// A log that nobody writes or reads gives its memory and its files back.
-constexpr int64_t kQuietMs = 30'000;
-constexpr int64_t kEndedQuietMs = 1'000;
 
 // The town's identity: random, made once, kept beside its data. It marks the environments of its children.
 Result<std::string> TownId(const std::string& path) {
@@ -112,18 +102,11 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                  spawn_queue_.push_back(agent.id());
                  if (!spawn_.active()) spawn_.Start(0);
                },
-               [this](Agent& agent) { dirty_.push_back(&agent); },
+               [this](Agent& agent) { logs_.MarkDirty(agent); },
                [this](const std::string& path) { trash_.Take(path); }},
-      spawn_(loop, [this] { SpawnSome(); }),
-      retry_(loop,
-             [this] {
-               dirty_.insert(dirty_.end(), blocked_.begin(), blocked_.end());
-               blocked_.clear();
-             }),
-      upkeep_(loop, [this] { SyncLogs(); }),
-      drain_watch_(loop, [this] { LookAfterDrain(); }) {
-  upkeep_.Start(kUpkeepMs, kUpkeepMs);
-}
+      logs_(loop, clock, agents_, options_.sync),
+      drain_(loop, clock, agents_, logs_),
+      spawn_(loop, [this] { SpawnSome(); }) {}
 
 Town::~Town() = default;
 
@@ -193,21 +176,6 @@ std::vector<std::string> Town::HandOver(std::vector<int>& keep) const {
   return lines;
 }
 
-Status Town::SettleLogs() {
-  CommitLogs();
-  if (!blocked_.empty()) return Error{"disk_full", blocked_reason_};
-  // What the next image opens it takes to be on the disk.
-  for (auto& [id, agent] : agents_) {
-    if (!agent->settled()) return Error{"disk_full", "agent " + id + ": not all of it could be stored"};
-    EventLog* log = agent->open_log();
-    if (!log) continue;
-    for (const Fd& fd : log->TakeForSync()) {
-      if (options_.sync && fdatasync(fd.get()) != 0) return OsError("sync the log of agent " + id, errno);
-    }
-  }
-  return {};
-}
-
 Status Town::Adopt(const std::vector<std::string>& lines) {
   if (Status opened = Open(); !opened) return opened;
   SweepLeftovers(Git::Marker(context_.town_id));  // nobody waits for them; workspaces are begun anew
@@ -250,7 +218,7 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Agent::D
     done({});
     return there;
   }
-  if (draining_) return Error{"draining", "the daemon is shutting down"};
+  if (draining()) return Error{"draining", "the daemon is shutting down"};
   if (agents_.size() >= options_.max_agents) {
     return Error{"too_many_agents",
                  "this town has its " + std::to_string(options_.max_agents) + " agents already"};
@@ -345,8 +313,7 @@ void Town::FinishDeletion(Agent& agent) {
   } else if (Status removed = (*log)->Remove(); !removed) {
     log::Failure("purge agent {}: {}", id, removed.error().message);
   }
-  dirty_.erase(std::remove(dirty_.begin(), dirty_.end(), &agent), dirty_.end());
-  blocked_.erase(std::remove(blocked_.begin(), blocked_.end(), &agent), blocked_.end());
+  logs_.Forget(agent);
   purging_.erase(id);
   const std::unique_ptr<Agent> gone = std::move(agents_[id]);
   agents_.erase(id);
@@ -362,117 +329,18 @@ void Town::SpawnSome() {
   if (!spawn_queue_.empty()) spawn_.Start(0);
 }
 
-// --------------------------------------------------------------------------------------------------- logs
-
-void Town::CommitLogs() {
-  // Committing calls agents, which may append: those logs are dirty again, for the next turn.
-  std::vector<Agent*> now;
-  now.swap(dirty_);
-  for (Agent* agent : now) {
-    EventLog* log = agent->open_log();
-    if (Status committed = log->Commit(); committed) {
-      ++commits_;
-      agent->OnCommit(true);
-      continue;
-    } else if (blocked_.empty()) {
-      log::Failure("{}; trying again every {} ms", committed.error().message, kRetryMs);
-      blocked_reason_ = committed.error().message;
-    }
-    blocked_.push_back(agent);
-    agent->OnCommit(false);
-  }
-  if (!blocked_.empty() && !retry_.active()) retry_.Start(kRetryMs);
-}
-
 void Town::SetLogging(EventLog::Limits limits, bool sync) {
-  options_.log = limits;
-  options_.sync = sync;
   context_.log_limits = limits;
+  logs_.SetSync(sync);
   for (auto& [id, agent] : agents_) {
     if (EventLog* log = agent->open_log()) log->SetLimits(limits);
   }
 }
 
-// Off the loop: fdatasync takes as long as the disk likes. One round at a time.
-void Town::SyncLogs() {
-  const bool trim = ++upkeep_round_ % kTrimEvery == 0;
-  std::vector<Fd> written;
-  for (auto& [id, agent] : agents_) {
-    EventLog* log = agent->open_log();
-    if (!log) continue;
-    if (!syncing_) {
-      // Taken also where nobody syncs them: closed segments wait there with their descriptors.
-      for (Fd& fd : log->TakeForSync()) {
-        if (options_.sync) written.push_back(std::move(fd));
-      }
-    }
-    if (trim) log->Trim();
-    const int64_t quiet_ms = agent->ended() ? kEndedQuietMs : kQuietMs;
-    if (log->readers().empty() && clock_.WallMs() - agent->last_event_ms() > quiet_ms) log->ReleaseTail();
-  }
-  if (written.empty()) return;
-  syncing_ = true;
-  auto shared = std::make_shared<std::vector<Fd>>(std::move(written));
-  loop_.Offload(
-      [shared] {
-        for (const Fd& fd : *shared) {
-          if (fdatasync(fd.get()) != 0) log::Failure("{}", OsError("sync an event log", errno).message);
-        }
-        shared->clear();
-      },
-      [this] { syncing_ = false; });  // SettleLogs no longer knows of these
-}
-
-// -------------------------------------------------------------------------------------------------- drain
-
-void Town::Drain(int64_t timeout_ms, std::function<void(std::vector<std::string>)> drained) {
-  draining_ = true;
-  drained_ = std::move(drained);
-  drain_deadline_ms_ = clock_.MonotonicMs() + timeout_ms;
-  // What has no turns takes its TERM for the word to finish.
-  for (auto& [id, agent] : agents_) agent->Drain(agent->has_turns() ? Agent::kDefaultGraceMs : timeout_ms);
-  drain_watch_.Start(0, 20);
-}
-
-void Town::LookAfterDrain() {
-  const int64_t now = clock_.MonotonicMs();
-  if (now >= drain_deadline_ms_ && !std::exchange(drain_stops_, true)) {
-    for (auto& [id, agent] : agents_) {
-      if (!agent->has_process()) continue;
-      if (agent->run()) {
-        unfinished_.push_back("agent " + id + ": its run " + agent->run()->id + " did not end in time");
-      }
-      agent->Shutdown(Agent::kDefaultGraceMs);
-    }
-    drain_deadline_ms_ = now + kStopMs;
-  }
-  const int64_t left_ms = drain_deadline_ms_ - now + (drain_stops_ ? 0 : kStopMs);
-  size_t saving = 0;  // each is a handful of gits; pushes are held to their number by Git
-  drain_waits_for_.clear();
-  for (auto& [id, agent] : agents_) {
-    const Agent::Keeping kept = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
-    if (kept == Agent::Keeping::kSaves) ++saving;
-    if (kept == Agent::Keeping::kNothing && !agent->has_process()) continue;
-    drain_waits_for_.push_back(id);
-    if (left_ms > 0) continue;
-    const char* what =
-        agent->has_process() ? ": its process did not end in time" : ": its work was not kept in time";
-    unfinished_.push_back("agent " + id + what);
-  }
-  if (!drain_waits_for_.empty() && left_ms > 0) return;
-  drain_watch_.Stop();
-  CommitLogs();
-  const auto drained = std::exchange(drained_, {});
-  for (auto& [id, agent] : agents_) agent->TellListeners();  // who still waits for something of it
-  drained(std::move(unfinished_));
-}
-
 Town::Stats Town::stats() const {
   Stats stats;
   stats.agents = agents_.size();
-  stats.commits = commits_;
-  stats.blocked_logs = blocked_.size();
-  if (!blocked_.empty()) stats.blocked_reason = blocked_reason_;
+  stats.logs = logs_.stats();
   stats.git = git_.stats();
   for (const auto& [id, agent] : agents_) {
     ++stats.by_state[NameOf(agent->state())];
@@ -480,13 +348,6 @@ Town::Stats Town::stats() const {
     stats.messages_scheduled += agent->inbox().scheduled();
     stats.message_bytes += agent->inbox().bytes();
     stats.approvals += agent->approvals().pending().size();
-    const EventLog* log = agent->open_log();
-    if (!log) continue;
-    EventLog::Stats one = log->stats();
-    stats.log_bytes += one.bytes_on_disk;
-    stats.tail_bytes += one.tail_bytes;
-    stats.max_commit_us = std::max(stats.max_commit_us, one.max_commit_us);
-    stats.events += one.appended;
   }
   return stats;
 }

@@ -1,7 +1,7 @@
-// Town: owns the agents of this daemon. It makes, finds and forgets them, lets them start a few at a time,
-// and commits their logs at the end of every turn of the loop.
+// Town: the registry of this daemon's agents. It owns them: it makes, finds, changes and forgets them, and
+// lets them start a few at a time. Its parts look after their logs (LogCommitter) and their end (Drain).
 //
-// Owned by main; on the loop's thread. What it is given outlives it.
+// Owned by the Daemon; on the loop's thread. What it is given outlives it.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "orchestrator/agent/agent.h"
+#include "orchestrator/drain.h"
+#include "orchestrator/log_committer.h"
 #include "orchestrator/store/trash.h"
 #include "process/disk_sync.h"
 #include "process/result.h"
@@ -44,9 +46,6 @@ class Town {
   // --- handover to a new binary (HANDOVER.md)
   // One line for each agent (Agent::HandOver); descriptors that must stay open are added to `keep`.
   [[nodiscard]] std::vector<std::string> HandOver(std::vector<int>& keep) const;
-  // All logs on disk, so that another image may open them. Blocks. Error: one cannot be written.
-  Status SettleLogs();
-  [[nodiscard]] bool LogsSettled() const { return dirty_.empty() && blocked_.empty(); }
   // In place of Load: the agents of those lines, with their processes. One that cannot be taken over is
   // brought back as after a crash, with what the store has of it.
   Status Adopt(const std::vector<std::string>& lines);
@@ -67,18 +66,10 @@ class Town {
   // Stops the agent, then forgets it; with `purge` also its log and its id. `done` once the wish is on disk.
   Status Delete(const std::string& id, bool purge, Agent::Done done);
 
-  // No new agents, no starts, no messages begun. Turns that are open get `timeout_ms` to end; who has none,
-  // and then everybody, is stopped. `drained` when no agent has a process, or when the last of these steps
-  // has had its time, with what could not finish: a sentence each.
-  void Drain(int64_t timeout_ms, std::function<void(std::vector<std::string> unfinished)> drained);
-  [[nodiscard]] bool draining() const { return draining_; }
-  // And it is over: nothing happens any more.
-  [[nodiscard]] bool drained() const { return draining_ && !drained_; }
-  // The agents that it still waits for.
-  [[nodiscard]] const std::vector<std::string>& drain_waits_for() const { return drain_waits_for_; }
+  [[nodiscard]] LogCommitter& logs() { return logs_; }
+  [[nodiscard]] Drain& drain() { return drain_; }
+  [[nodiscard]] bool draining() const { return drain_.begun(); }
 
-  // Writes what this turn appended. Run at the end of every turn, before viewers are served.
-  void CommitLogs();
   // Where agents that may use the API reach this daemon. Before the loop runs.
   void SetServer(const std::string& address) { context_.server = address; }
   // How logs are kept from now on: new ones, open ones and those opened later.
@@ -90,13 +81,7 @@ class Town {
   struct Stats {
     size_t agents = 0;
     std::map<std::string, size_t> by_state;
-    uint64_t events = 0;  // appended since start
-    uint64_t commits = 0;
-    int64_t max_commit_us = 0;
-    uint64_t log_bytes = 0;  // of the open logs
-    size_t tail_bytes = 0;
-    size_t blocked_logs = 0;  // could not be written at the last try
-    std::string blocked_reason;
+    LogCommitter::Stats logs;
     size_t messages_waiting = 0;  // due ones
     size_t messages_scheduled = 0;
     size_t message_bytes = 0;  // of both
@@ -113,10 +98,8 @@ class Town {
   void Add(std::unique_ptr<Agent> agent);
   uint64_t NextEpoch();
   void SpawnSome();
-  void SyncLogs();
   void PurgeOnceEnded(const std::string& id);
   void FinishDeletion(Agent& agent);
-  void LookAfterDrain();
 
   Loop& loop_;
   const Clock& clock_;
@@ -135,24 +118,9 @@ class Town {
   std::map<std::string, std::unique_ptr<Agent>> agents_;
   std::map<std::string, uint64_t> purging_;  // agents that go once they have no process: id → listener
   std::deque<std::string> spawn_queue_;      // ids: an agent may be gone by its turn
-  std::vector<Agent*> dirty_;
-  std::vector<Agent*> blocked_;  // their last commit failed; tried again by retry_
-  std::string blocked_reason_;
+  LogCommitter logs_;
+  Drain drain_;
   Timer spawn_;
-  Timer retry_;
-  Timer upkeep_;  // fdatasync, retention by age, memory of quiet logs
-  int upkeep_round_ = 0;
-  bool syncing_ = false;
-  uint64_t commits_ = 0;
-
-  bool draining_ = false;
-  std::vector<std::string> drain_waits_for_;
-  int64_t drain_deadline_ms_ = 0;  // of the present step: first the turns', then the processes'
-  bool drain_stops_ = false;       // the second step
-  std::vector<std::string> unfinished_;
-  std::function<void(std::vector<std::string>)> drained_;
-  Timer drain_watch_;
-
   std::function<void(Agent&, Change)> on_change_;
 };
 

@@ -121,7 +121,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
       run_ = agent->run()->id;
     auto response = Check(*agent);
     // Open turns end in a drain, too: who waits for one learns how.
-    if (!response && api_.town.drained())
+    if (!response && api_.town.drain().finished())
       return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
     if (!response) return Ask(*agent);
     // What we are about to tell is in the log of this turn: committed before it is seen.

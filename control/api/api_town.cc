@@ -16,10 +16,11 @@ constexpr int64_t kMaxDrainMs = 86'400'000;
 std::string HealthJson(const ApiContext& api) {
   const Town::Stats town = api.town.stats();
   JsonArray reasons;
-  if (town.blocked_logs != 0) {
-    reasons.Add(std::to_string(town.blocked_logs) + " event logs cannot be written: " + town.blocked_reason);
+  if (town.logs.blocked != 0) {
+    reasons.Add(std::to_string(town.logs.blocked) +
+                " event logs cannot be written: " + town.logs.blocked_reason);
   }
-  const bool degraded = town.blocked_logs != 0;
+  const bool degraded = town.logs.blocked != 0;
   const std::string failure = api.upgrade_failure();
   return JsonObject()
       .Set("status", api.town.draining() ? "draining"
@@ -80,15 +81,15 @@ std::string MetricsText(const ApiContext& api) {
               town.approvals);
   metrics.Add("reeve_git_running", "gauge", "git commands that run for workspaces.", town.git.running);
   metrics.Add("reeve_git_waiting", "gauge", "git commands that wait for their turn.", town.git.waiting);
-  metrics.Add("reeve_events_total", "counter", "Events appended to event logs.", town.events);
-  metrics.Add("reeve_log_commits_total", "counter", "Writes of event logs.", town.commits);
+  metrics.Add("reeve_events_total", "counter", "Events appended to event logs.", town.logs.events);
+  metrics.Add("reeve_log_commits_total", "counter", "Writes of event logs.", town.logs.commits);
   metrics.Add("reeve_log_commit_max_microseconds", "gauge",
               "The slowest write of an event log since it was opened.",
-              static_cast<uint64_t>(town.max_commit_us));
-  metrics.Add("reeve_log_bytes", "gauge", "Bytes on disk of the open event logs.", town.log_bytes);
-  metrics.Add("reeve_log_tail_bytes", "gauge", "Bytes of event logs kept in memory.", town.tail_bytes);
+              static_cast<uint64_t>(town.logs.max_commit_us));
+  metrics.Add("reeve_log_bytes", "gauge", "Bytes on disk of the open event logs.", town.logs.bytes_on_disk);
+  metrics.Add("reeve_log_tail_bytes", "gauge", "Bytes of event logs kept in memory.", town.logs.tail_bytes);
   metrics.Add("reeve_log_blocked", "gauge", "Event logs that could not be written at the last try.",
-              town.blocked_logs);
+              town.logs.blocked);
   metrics.Add("reeve_viewers", "gauge", "Open live streams.", viewers.viewers);
   metrics.Add("reeve_viewers_blocked", "gauge", "Open live streams whose client takes nothing at present.",
               viewers.blocked);
@@ -150,7 +151,7 @@ void Reload(ApiContext& api, const Request& request, Reply reply) {
 }
 
 // Asked again it changes nothing: only a second signal ends at once.
-void Drain(ApiContext& api, const Request& request, Reply reply) {
+void BeginDrain(ApiContext& api, const Request& request, Reply reply) {
   auto body = ReadBody(request, {"timeout_ms", "wait"});
   if (!body) return reply.Send(Response::Problem(body.error()));
   const JsonValue timeout = (*body)["timeout_ms"];
@@ -175,7 +176,7 @@ void Drain(ApiContext& api, const Request& request, Reply reply) {
 
 void DescribeDrain(const ApiContext& api, Reply reply) {
   JsonArray waiting;
-  for (const std::string& id : api.town.drain_waits_for()) {
+  for (const std::string& id : api.town.drain().waits_for()) {
     const Agent* agent = api.town.Find(id);
     JsonObject json;
     json.Set("id", id);
@@ -223,7 +224,7 @@ void AddTownRoutes(Router& router, ApiContext& api) {
   router.Add("GET", "/drain", Access::kView,
              [&api](const Request&, Reply reply) { DescribeDrain(api, std::move(reply)); });
   router.Add("POST", "/drain", Access::kAdmin,
-             [&api](const Request& request, Reply reply) { Drain(api, request, std::move(reply)); });
+             [&api](const Request& request, Reply reply) { BeginDrain(api, request, std::move(reply)); });
   router.Add("POST", "/upgrade", Access::kAdmin,
              [&api](const Request& request, Reply reply) { Upgrade(api, request, std::move(reply)); });
   router.Add("GET", "/", Access::kOpen,

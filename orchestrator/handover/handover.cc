@@ -174,8 +174,8 @@ void Handover::Go() {
 Status Handover::Settle() {
   do {
     if (Status settled = parts_.store.Settle(kSettleMs); !settled) return settled;
-    if (Status settled = parts_.town.SettleLogs(); !settled) return settled;
-  } while (!parts_.town.LogsSettled());
+    if (Status settled = parts_.town.logs().Settle(); !settled) return settled;
+  } while (!parts_.town.logs().settled());
   return parts_.store.Settle(kSettleMs);
 }
 

@@ -30,7 +30,7 @@ struct Life {
     Status loaded = town->Load();
     EXPECT_TRUE(loaded.ok()) << loaded.error().message;
     loop.BeforeSleep([this] {
-      if (commits) town->CommitLogs();
+      if (commits) town->logs().Commit();
       return false;
     });
   }

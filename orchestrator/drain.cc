@@ -1,0 +1,86 @@
+#include "orchestrator/drain.h"
+
+#include <utility>
+
+#include "orchestrator/agent/agent.h"
+#include "orchestrator/log_committer.h"
+#include "process/clock.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kLookMs = 20;
+// From the order to stop to the end of what is killed then, when all must end.
+constexpr int64_t kStopMs = Agent::kDefaultGraceMs + 2'000;
+constexpr size_t kSavesAtOnce = 8;      // all at once would all be late
+constexpr int64_t kSaveMarginMs = 500;  // so that a failure still reaches the log
+
+}  // namespace
+
+Drain::Drain(Loop& loop, const Clock& clock, const Agents& agents, LogCommitter& logs)
+    : clock_(clock), agents_(agents), logs_(logs), watch_(loop, [this] { Look(); }) {}
+
+void Drain::Begin(int64_t timeout_ms, Done done) {
+  step_ = Step::kTurns;
+  done_ = std::move(done);
+  deadline_ms_ = clock_.MonotonicMs() + timeout_ms;
+  // An agent without turns takes its TERM as the word to finish, and gets the whole time for it.
+  for (const auto& [id, agent] : agents_) {
+    agent->Drain(agent->has_turns() ? Agent::kDefaultGraceMs : timeout_ms);
+  }
+  watch_.Start(0, kLookMs);
+}
+
+void Drain::Look() {
+  const int64_t now = clock_.MonotonicMs();
+  if (step_ == Step::kTurns && now >= deadline_ms_) {
+    StopProcesses();
+    deadline_ms_ = now + kStopMs;
+  }
+  const int64_t left_ms = deadline_ms_ - now + (step_ == Step::kTurns ? kStopMs : 0);
+  SaveWork(left_ms);
+  if (!waits_for_.empty() && left_ms > 0) return;
+  NameUnfinished();
+  Finish();
+}
+
+void Drain::StopProcesses() {
+  step_ = Step::kProcesses;
+  for (const auto& [id, agent] : agents_) {
+    if (!agent->has_process()) continue;
+    if (agent->run()) {
+      unfinished_.push_back("agent " + id + ": its run " + agent->run()->id + " did not end in time");
+    }
+    agent->Shutdown(Agent::kDefaultGraceMs);
+  }
+}
+
+// Also learns whom the drain still waits for.
+void Drain::SaveWork(int64_t left_ms) {
+  size_t saving = 0;  // each is a handful of gits; Git limits the pushes itself
+  waits_for_.clear();
+  for (const auto& [id, agent] : agents_) {
+    const Agent::Keeping kept = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
+    if (kept == Agent::Keeping::kSaves) ++saving;
+    if (kept != Agent::Keeping::kNothing || agent->has_process()) waits_for_.push_back(id);
+  }
+}
+
+void Drain::NameUnfinished() {
+  for (const std::string& id : waits_for_) {
+    const bool process = agents_.at(id)->has_process();
+    unfinished_.push_back(
+        "agent " + id + (process ? ": its process did not end in time" : ": its work was not kept in time"));
+  }
+}
+
+void Drain::Finish() {
+  step_ = Step::kFinished;
+  watch_.Stop();
+  logs_.Commit();
+  for (const auto& [id, agent] : agents_) agent->TellListeners();  // nothing more will happen to wait for
+  std::exchange(done_, {})(std::move(unfinished_));
+}
+
+}  // namespace reeve

@@ -1,0 +1,81 @@
+// LogCommitter: brings the event logs of a town's agents to the disk. It commits the logs that were written
+// to at the end of each turn of the loop, tries failed commits again, syncs and trims logs, and gives the
+// memory of quiet logs back.
+//
+// Owned by the Town; on the loop's thread. The map of agents outlives it; an agent that leaves the map is
+// forgotten first (Forget).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "process/fd.h"
+#include "process/result.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+class Agent;
+class Clock;
+class Loop;
+
+class LogCommitter {
+ public:
+  using Agents = std::map<std::string, std::unique_ptr<Agent>>;  // by id
+
+  // With `sync`, committed bytes reach the disk by an fdatasync once a second; without, when the kernel
+  // likes.
+  LogCommitter(Loop& loop, const Clock& clock, const Agents& agents, bool sync);
+  LogCommitter(const LogCommitter&) = delete;
+  LogCommitter& operator=(const LogCommitter&) = delete;
+
+  // The log of this agent, which is open, has something to commit.
+  void MarkDirty(Agent& agent) { dirty_.push_back(&agent); }
+  void Forget(const Agent& agent);
+  // Commits all dirty logs, and tells their agents whether it worked. Run at the end of every turn, before
+  // viewers are served. A log that cannot be written (a full disk) is tried again after a while.
+  void Commit();
+  void SetSync(bool sync) { sync_ = sync; }
+
+  // For a handover: everything on the disk, so that another image may open the logs. Blocks. Error
+  // "disk_full" when something cannot be written, or is still with the store.
+  Status Settle();
+  // Nothing was appended since.
+  [[nodiscard]] bool settled() const { return dirty_.empty() && blocked_.empty(); }
+
+  struct Stats {
+    uint64_t commits = 0;
+    size_t blocked = 0;  // logs that could not be written at the last try
+    std::string blocked_reason;
+    // Of the logs that are open:
+    uint64_t events = 0;  // appended since they were opened
+    int64_t max_commit_us = 0;
+    uint64_t bytes_on_disk = 0;
+    size_t tail_bytes = 0;  // in memory
+  };
+  [[nodiscard]] Stats stats() const;
+
+ private:
+  void LookAfterLogs();
+  void SyncInBackground(std::vector<Fd> written);
+
+  Loop& loop_;
+  const Clock& clock_;
+  const Agents& agents_;
+  bool sync_;
+  std::vector<Agent*> dirty_;
+  std::vector<Agent*> blocked_;  // their last commit failed: retry_ makes them dirty again
+  std::string blocked_reason_;
+  uint64_t commits_ = 0;
+  int upkeep_round_ = 0;
+  bool syncing_ = false;
+  Timer retry_;
+  Timer upkeep_;
+};
+
+}  // namespace reeve
