@@ -11,8 +11,8 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kLookMs = 20;
-// From the order to stop to the end of what is killed then, when all must end.
-constexpr int64_t kStopMs = Agent::kDefaultGraceMs + 2'000;
+// The time of the last step.
+constexpr int64_t kStopMs = Agent::LongestStopMs(Agent::kDefaultGraceMs);
 constexpr size_t kSavesAtOnce = 8;      // all at once would all be late
 constexpr int64_t kSaveMarginMs = 500;  // so that a failure still reaches the log
 

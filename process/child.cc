@@ -32,7 +32,6 @@ constexpr size_t kTurnBytes = size_t{256} << 10;  // of one pipe in one turn: no
 constexpr size_t kMaxInputBytes = size_t{32} << 20;
 constexpr int64_t kOrphanGraceMs = 2'000;  // between TERM and KILL for what a child left behind
 constexpr int64_t kLookMs = 20;            // between two looks whether the tree is empty
-constexpr int64_t kKillForMs = 5'000;      // after which what still lives cannot be killed
 constexpr int64_t kEndNowMs = 1'000;       // the same in the destructor, which blocks
 
 int SendSignal(int pidfd, int signum) {
@@ -380,7 +379,7 @@ void Child::State::Advance() {
   }
   if (stage < Stage::kKilling && now >= kill_at) {
     stage = Stage::kKilling;
-    give_up_at = now + kKillForMs;
+    give_up_at = now + Child::kKillForMs;
   }
   if (stage == Stage::kKilling) {
     if (now >= give_up_at) return Settle(false);

@@ -36,6 +36,8 @@ struct ChildContext {
 class Child {
  public:
   enum class Output { kStdout, kStderr };
+  // After a KILL, how long on_done waits at most for the tree to be empty: what still lives cannot be killed.
+  static constexpr int64_t kKillForMs = 5'000;
 
   struct Handlers {
     // Bytes as they were read; the view is good during the call only. Must not destroy the Child.

@@ -17,9 +17,6 @@ namespace reeve {
 
 namespace {
 
-// The polite part of a stop (abort the turn, say goodbye) takes at most this long; then the tree gets its
-// TERM.
-constexpr int64_t kPoliteMs = 3'000;
 constexpr int64_t kBackoffMinMs = 1'000;
 constexpr int64_t kBackoffMaxMs = 60'000;
 // Kept of what a process printed, for those who ask why it failed.

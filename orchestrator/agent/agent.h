@@ -9,6 +9,7 @@
 // Owned by the Town; on the loop's thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -87,6 +88,13 @@ class Agent final : private AgentHost {
   using Done = std::function<void(Status)>;  // on disk, or why not
   // What a stop gets before KILL when nobody says; kilo takes 3 s to end by itself.
   static constexpr int64_t kDefaultGraceMs = 5'000;
+  // The polite part of a stop (abort the turn, say goodbye) takes at most this long; then the tree gets its
+  // TERM.
+  static constexpr int64_t kPoliteMs = 3'000;
+  // From the order to stop to the end of the process at the latest: politeness, grace, KILL.
+  static constexpr int64_t LongestStopMs(int64_t grace_ms) {
+    return std::min(grace_ms, kPoliteMs) + grace_ms + Child::kKillForMs;
+  }
   // What the end of a turn gets after an interrupt; then the process is stopped, and started again.
   static constexpr int64_t kInterruptMs = 10'000;
 

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -18,6 +16,7 @@
 
 #include "process/log.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/small_disk.h"
 
 namespace reeve {
 namespace {
@@ -940,33 +939,6 @@ TEST_F(EventLogTest, TheWorkedExampleOfTheDocumentHolds) {
 }
 
 // -------------------------------------------------------------------------------------------- a full disk
-
-// A tmpfs of its own, in a mount namespace of this process: gone with it.
-class SmallDisk {
- public:
-  explicit SmallDisk(const std::string& options) {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, options.c_str()) != 0) {
-      why_not_ = std::strerror(errno);
-    }
-  }
-  ~SmallDisk() {
-    if (why_not_.empty()) umount2(dir_.path().c_str(), MNT_DETACH);
-  }
-  [[nodiscard]] const std::string& why_not() const { return why_not_; }
-  [[nodiscard]] const std::string& path() const { return dir_.path(); }
-
-  void Fill() const {
-    std::ofstream filler(path() + "/filler", std::ios::binary | std::ios::app);
-    const std::string block(4096, '#');
-    while (filler.write(block.data(), 4096).flush()) continue;
-  }
-  void MakeRoom() const { std::filesystem::remove(path() + "/filler"); }
-
- private:
-  TempDir dir_;
-  std::string why_not_;
-};
 
 class EventLogOnAFullDisk : public EventLogTest {
  protected:
