@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <utility>
 
-#include "control/access/tokens.h"
 #include "control/http/server.h"
 #include "control/streams/exports.h"
 #include "orchestrator/town.h"
@@ -34,6 +33,23 @@ std::string Join(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+Git::Options GitOptionsOf(const Config& config) {
+  Git::Options options;
+  options.protocols.clear();
+  for (const std::string& protocol : config.workspace_protocols)
+    options.protocols += (options.protocols.empty() ? "" : ":") + protocol;
+  options.credentials = config.git_credentials;
+  options.timeout_ms = config.workspace_timeout_ms;
+  if (config.workspace_wip == "commit") options.wip = Git::Options::Wip::kCommit;
+  if (config.workspace_wip == "push") options.wip = Git::Options::Wip::kPush;
+  return options;
+}
+
+Tokens::Source TokenSourceOf(const Config& config) {
+  const char* variable = std::getenv("REEVE_TOKEN");
+  return {config.token_file, variable ? variable : "", config.data};
+}
 
 log::Level LogLevelOf(const Config& config) {
   if (config.log_level == "debug") return log::Level::kDebug;

@@ -1,6 +1,6 @@
 // LiveConfig: the settings this daemon goes by, and how others come in while it runs (HUP, POST /reload).
 //
-// Owned by main; on the loop's thread. What it sets outlives it.
+// Owned by the Daemon; on the loop's thread. What it sets outlives it.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,23 @@
 #include <vector>
 
 #include "control/access/auth.h"
+#include "control/access/tokens.h"
 #include "control/streams/viewers.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/log/event_log.h"
+#include "orchestrator/workspace/git.h"
 #include "process/log.h"
 #include "process/result.h"
 
 namespace reeve {
 
 class Exports;
-class Tokens;
 class Town;
 
-// What the parts of the daemon are told at their making, and again by a reload.
+// The settings of the daemon's parts, at their making.
+Git::Options GitOptionsOf(const Config& config);
+Tokens::Source TokenSourceOf(const Config& config);  // also from the variable REEVE_TOKEN
+// Also again, by a reload.
 log::Level LogLevelOf(const Config& config);
 EventLog::Limits LogLimitsOf(const Config& config);
 Viewers::Limits ViewerLimitsOf(const Config& config);

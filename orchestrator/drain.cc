@@ -79,7 +79,6 @@ void Drain::Finish() {
   step_ = Step::kFinished;
   watch_.Stop();
   logs_.Commit();
-  for (const auto& [id, agent] : agents_) agent->TellListeners();  // nothing more will happen to wait for
   std::exchange(done_, {})(std::move(unfinished_));
 }
 

@@ -10,11 +10,9 @@
 
 #include "control/http/http.h"
 #include "control/http/router.h"
-#include "control/http/server.h"
 #include "control/streams/exports.h"
 #include "control/streams/viewers.h"
 #include "orchestrator/adapters/kind_catalog.h"
-#include "orchestrator/config/config.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/town.h"
 #include "process/clock.h"
@@ -22,7 +20,12 @@
 
 namespace reeve {
 
-// What the handlers work with. Owned by main; outlives the router.
+class Daemon;
+class Gate;
+class Waits;
+
+// The parts of the daemon that handlers work with, and the daemon for what concerns all of it. Owned by the
+// Daemon; outlives the router.
 struct ApiContext {
   Loop& loop;
   const Clock& clock;
@@ -31,20 +34,10 @@ struct ApiContext {
   TicketStore& tickets;
   Viewers& viewers;
   Exports& exports;
+  Waits& waits;
+  const Gate& gate;  // for streams, which write their own head
+  Daemon& daemon;
   std::string base_path;  // "" or "/prefix": prefixes the paths we hand out
-  std::function<Server::Stats()> server_stats;
-  std::function<Headers(const Request&)> cors;  // for streams, which write their own head
-  int64_t started_ms = 0;                       // monotonic
-  std::function<Result<ConfigChange>()> reload;
-  // As TERM; without a time-out as configured; asked again it changes nothing. `done`, which may be absent,
-  // before the listeners close: with what could not finish.
-  std::function<void(std::optional<int64_t> timeout_ms, std::function<void(const std::vector<std::string>&)>)>
-      drain;
-  // Tries this binary (empty: the one this daemon was started from), tells its version or why not, hands
-  // over.
-  std::function<void(const std::string& binary, std::function<void(Result<std::string>)>)> upgrade;
-  uint64_t handovers = 0;                        // of this process
-  std::function<std::string()> upgrade_failure;  // why the last handover was given up; empty: it was not
 };
 
 void AddAgentRoutes(Router& router, ApiContext& api);    // agents, their commands, approvals, kinds

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "control/access/auth.h"
 #include "control/api/api.h"
 
 namespace reeve {
@@ -77,7 +78,7 @@ Result<std::vector<std::string>> ReadIds(const JsonValue& list) {
 }
 
 void Download(ApiContext& api, const Request& request, Reply reply, std::vector<std::string> ids) {
-  const Status opened = api.exports.Open(reply, std::move(ids), api.cors(request), request.id,
+  const Status opened = api.exports.Open(reply, std::move(ids), api.gate.CorsHeaders(request), request.id,
                                          request.caller ? request.caller->token : 0);
   if (!opened) reply.Send(Response::Problem(opened.error()));
 }

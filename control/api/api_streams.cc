@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "control/access/auth.h"
 #include "control/api/api.h"
 
 namespace reeve {
@@ -206,7 +207,7 @@ void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   stream.types = TypeFilter(request.Query("types").value_or(""));
   stream.url_ticket = request.Query("ticket").value_or("");
   stream.cookie_path = api.base_path + "/agents/" + id + "/stream";
-  stream.headers = api.cors(request);
+  stream.headers = api.gate.CorsHeaders(request);
   stream.request_id = request.id;
   Open(api, reply, stream, redeemed->replaces);
 }
@@ -270,7 +271,7 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   stream.follow = *follow;
   stream.types = TypeFilter(request.Query("types").value_or(""));
   stream.grant = std::move(grant);
-  stream.headers = api.cors(request);
+  stream.headers = api.gate.CorsHeaders(request);
   stream.request_id = request.id;
   Open(api, reply, stream, redeemed->replaces);
 }

@@ -3,6 +3,8 @@
 #include <fstream>
 
 #include "control/api/api.h"
+#include "control/api/waits.h"
+#include "control/daemon.h"
 #include "control/dashboard/assets.h"
 
 namespace reeve {
@@ -21,7 +23,7 @@ std::string HealthJson(const ApiContext& api) {
                 " event logs cannot be written: " + town.logs.blocked_reason);
   }
   const bool degraded = town.logs.blocked != 0;
-  const std::string failure = api.upgrade_failure();
+  const std::string failure = api.daemon.upgrade_failure();
   return JsonObject()
       .Set("status", api.town.draining() ? "draining"
                      : degraded          ? "degraded"
@@ -30,8 +32,8 @@ std::string HealthJson(const ApiContext& api) {
       .Set("town", api.town.name())
       .Set("agents", static_cast<uint64_t>(town.agents))
       .Set("viewers", static_cast<uint64_t>(api.viewers.stats().viewers))
-      .Set("uptime_ms", api.clock.MonotonicMs() - api.started_ms)
-      .Set("handovers", api.handovers)
+      .Set("uptime_ms", api.clock.MonotonicMs() - api.daemon.started_ms())
+      .Set("handovers", api.daemon.handovers())
       .Set("upgrade_failure", failure.empty() ? std::nullopt : std::optional(failure))
       .SetRaw("reasons", reasons.Take())
       .Take();
@@ -67,7 +69,7 @@ class Metrics {
 std::string MetricsText(const ApiContext& api) {
   const Town::Stats town = api.town.stats();
   const Viewers::Stats viewers = api.viewers.stats();
-  const Server::Stats server = api.server_stats();
+  const Server::Stats server = api.daemon.server_stats();
   Metrics metrics;
   metrics.Head("reeve_agents", "gauge", "Agents by state.");
   for (const auto& [state, count] : town.by_state) metrics.Labelled("reeve_agents", "state", state, count);
@@ -101,6 +103,7 @@ std::string MetricsText(const ApiContext& api) {
   metrics.Add("reeve_viewers_too_slow_total", "counter", "Live streams closed because nothing was taken.",
               viewers.too_slow);
   metrics.Add("reeve_viewer_gaps_total", "counter", "Gaps that viewers were told of.", viewers.gaps);
+  metrics.Add("reeve_waits", "gauge", "Requests that wait for something of an agent.", api.waits.open());
   metrics.Add("reeve_tickets_unredeemed", "gauge", "Stream tickets issued and not yet used.",
               api.tickets.unredeemed());
   metrics.Add("reeve_connections", "gauge", "Open HTTP connections, live streams aside.", server.connections);
@@ -142,7 +145,7 @@ std::string NamesJson(const std::vector<std::string>& names) {
 void Reload(ApiContext& api, const Request& request, Reply reply) {
   auto body = ReadBody(request, {});
   if (!body) return reply.Send(Response::Problem(body.error()));
-  auto change = api.reload();
+  auto change = api.daemon.Reload();
   if (!change) return reply.Send(Response::Problem(change.error()));
   reply.Send(Response::Json(200, JsonObject()
                                      .SetRaw("applied", NamesJson(change->applied))
@@ -166,11 +169,11 @@ void BeginDrain(ApiContext& api, const Request& request, Reply reply) {
     return reply.Send(Response::Problem({"invalid_request", "wait: true or false"}));
   if (wait.AsBool().value_or(false)) {
     auto shared = std::make_shared<Reply>(std::move(reply));
-    return api.drain(timeout_ms, [shared](const std::vector<std::string>& unfinished) {
+    return api.daemon.Drain(timeout_ms, [shared](const std::vector<std::string>& unfinished) {
       shared->Send(Response::Json(200, JsonObject().SetRaw("unfinished", NamesJson(unfinished)).Take()));
     });
   }
-  api.drain(timeout_ms, {});
+  api.daemon.Drain(timeout_ms, {});
   reply.Send(Response::Json(202, HealthJson(api)));
 }
 
@@ -194,16 +197,17 @@ void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
   if (binary && binary.StringOr("").substr(0, 1) != "/") {
     return reply.Send(Response::Problem({"invalid_request", "binary: the absolute path of a reeve"}));
   }
-  api.upgrade(std::string(binary.StringOr("")),
-              [&api, reply = std::make_shared<Reply>(std::move(reply))](const Result<std::string>& version) {
-                Answer(*reply, version ? Status() : version.error(), [&] {
-                  return Response::Json(202, JsonObject()
-                                                 .Set("version_from", REEVE_VERSION)
-                                                 .Set("version_to", *version)
-                                                 .Set("handovers", api.handovers)
-                                                 .Take());
-                });
-              });
+  api.daemon.Upgrade(
+      std::string(binary.StringOr("")),
+      [&api, reply = std::make_shared<Reply>(std::move(reply))](const Result<std::string>& version) {
+        Answer(*reply, version ? Status() : version.error(), [&] {
+          return Response::Json(202, JsonObject()
+                                         .Set("version_from", REEVE_VERSION)
+                                         .Set("version_to", *version)
+                                         .Set("handovers", api.daemon.handovers())
+                                         .Take());
+        });
+      });
 }
 
 }  // namespace

@@ -101,16 +101,6 @@ TEST_F(DrainTest, ATurnThatDoesNotEndInTimeIsStoppedAndNamed) {
   EXPECT_EQ(*unfinished_, Names{"agent a1: its run " + run + " did not end in time"});
 }
 
-// Whoever waits for something of an agent learns that nothing more will happen.
-TEST_F(DrainTest, ListenersAreCalledOnceItHasFinished) {
-  Agent& agent = puppets_.Make("a1");
-  bool saw_the_end = false;
-  agent.Listen([&] { saw_the_end = saw_the_end || drain_.finished(); });
-  Begin();
-  ASSERT_TRUE(Finishes());
-  EXPECT_TRUE(saw_the_end);
-}
-
 TEST_F(DrainTest, AStubbornAgentHasTheTimeOfItsLongestStop) {
   puppets_.Make("a1", Puppets::Nature::kStubborn);
   puppets_.BeginTurn("a1");

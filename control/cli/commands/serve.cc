@@ -1,0 +1,175 @@
+// `reeve serve`: reads the configuration and runs the daemon; or only checks the configuration, or, as the
+// trial of a handover, only the state of another daemon.
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/access/tokens.h"
+#include "control/cli/commands/commands.h"
+#include "control/cli/line/exit_code.h"
+#include "control/daemon.h"
+#include "control/live_config.h"
+#include "orchestrator/config/config.h"
+#include "orchestrator/handover/handover.h"
+#include "orchestrator/json/json.h"
+#include "process/fd.h"
+#include "process/log.h"
+
+namespace reeve {
+
+namespace {
+
+struct Options {
+  std::string config_file;
+  bool check_config = false;
+  std::map<std::string, std::vector<std::string>> flags;  // by the setting's key
+  // Between two images of this process (HANDOVER.md).
+  int handover = -1;  // a descriptor: the state that the earlier one left
+  bool handover_trial = false;
+};
+
+int Refuse(const Error& error) {
+  std::fprintf(stderr, "reeve: serve: %s\n", error.message.c_str());
+  if (error.code == "invalid_config") return kBadConfig;
+  return error.code == "invalid_request" ? kUsage : kFailed;
+}
+
+// --check-config: what serve would go by, and where each setting came from. Nothing is made.
+int CheckConfig(const LoadedConfig& loaded) {
+  const Tokens::Source source = TokenSourceOf(loaded.config);
+  const bool chosen = !source.file.empty() || !source.variable.empty();
+  auto wrong = [](Error error) { return Refuse({"invalid_config", std::move(error.message)}); };
+  if (chosen) {
+    if (auto tokens = Tokens::Load(source); !tokens) return wrong(tokens.error());
+  }
+  if (Status safe = CheckExposure(loaded.config, chosen); !safe) return wrong(safe.error());
+  std::fputs(DescribeConfig(loaded).c_str(), stdout);
+  return kOk;
+}
+
+// --handover-trial: could this binary go on with the state on stdin? The answer is one line.
+int Try(const Config& config) {
+  auto tokens = Tokens::Load(TokenSourceOf(config));
+  if (!tokens) return Refuse(tokens.error());
+  if (Status safe = CheckExposure(config, tokens->configured()); !safe) return Refuse(safe.error());
+  const Status ready = TryHandover(STDIN_FILENO, config.data);
+  JsonObject line;
+  line.Set("ready", ready.ok()).Set("version", REEVE_VERSION);
+  if (!ready) line.Set("error", ready.error().message);
+  std::printf("%s\n", line.Take().c_str());
+  return ready ? kOk : kFailed;
+}
+
+// Nobody else of this user may read our memory, where tokens pass through; children are not affected.
+// LeakSanitizer needs to, at exit.
+void MakeUndumpable() {
+#if !defined(REEVE_SANITIZED)
+  (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
+// The arguments of `serve` for another image of this process: without those of a handover.
+std::vector<std::string> LastingArguments(const std::vector<std::string>& words) {
+  std::vector<std::string> lasting;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--handover") {
+      ++i;  // and its descriptor
+    } else if (words[i] != "--handover-trial") {
+      lasting.push_back(words[i]);
+    }
+  }
+  return lasting;
+}
+
+int Serve(const Options& options, const Invocation& invocation) {
+  ConfigSources sources{options.config_file, ReeveEnvironment(), options.flags};
+  auto loaded = LoadConfig(sources);
+  if (!loaded) return Refuse(loaded.error());
+  sources.file = loaded->file;
+  log::SetLevel(LogLevelOf(loaded->config));
+  for (const std::string& warning : loaded->warnings) log::Warning("{}", warning);
+  if (options.check_config) return CheckConfig(*loaded);
+  if (!options.handover_trial) HoldSignals();
+  (void)std::signal(SIGPIPE, SIG_IGN);
+  MakeUndumpable();
+  RaiseDescriptorLimit();  // a viewer costs one, a child four
+  if (options.handover_trial) return Try(loaded->config);
+  auto daemon = Daemon::Start(std::move(sources), loaded->config,
+                              {invocation.program, LastingArguments(invocation.words),
+                               !options.config_file.empty(), options.handover});
+  if (!daemon) return Refuse(daemon.error());
+  (*daemon)->Run();
+  return kOk;
+}
+
+// What its values are called: by the setting's own word for one of them, else by their type.
+std::string TypeName(const Setting& setting) {
+  if (setting.value_name) return setting.value_name;
+  switch (setting.type) {
+    case Setting::Type::kDuration:
+      return "DURATION";
+    case Setting::Type::kSize:
+      return "SIZE";
+    case Setting::Type::kText:
+    case Setting::Type::kList:
+      return "TEXT";
+    case Setting::Type::kChoice:
+      break;
+  }
+  std::string choices;
+  for (const char* choice : setting.choices) choices += (choices.empty() ? "" : "|") + std::string(choice);
+  return choices;
+}
+
+// The default as one would type it, without the quotes and brackets of the file.
+std::string DefaultWords(const Setting& setting) {
+  if (setting.default_words) return setting.default_words;
+  std::string words;
+  for (char c : ShowSetting(setting, Config{})) {
+    if (std::strchr("\"[]", c) == nullptr) words += c;
+  }
+  return words;
+}
+
+}  // namespace
+
+void AddServe(Command root, const Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  Command serve = root.Add("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
+  serve.Details(
+      "Each setting is also a key of the file and, but for token_file, a variable REEVE_<KEY>: "
+      "--drain-timeout "
+      "is drain_timeout and REEVE_DRAIN_TIMEOUT. Flags win over the environment, which wins over the file.");
+  serve.Option("--config", options->config_file, "FILE", "A TOML file of these settings")
+      .Default(kDefaultConfigWords);
+  serve.Variable("REEVE_TOKEN", "The one token, for all that may be done, where --token-file is not given.");
+  serve.File("/etc/reeve/config.toml", "The settings of root's daemon.");
+  serve.File("~/.config/reeve/config.toml", "Those of anybody else's: XDG_CONFIG_HOME is honoured.");
+  serve.File("DATA/token", "Made at the first start, where no token is configured.");
+  serve.File("DATA/runtime.json", "Where it listens, and its process: for the commands that ask it.");
+  serve.File("DATA/reeve.db, DATA/events", "The agents, and their event logs.");
+  serve.Flag("--check-config", options->check_config,
+             "Print what it would go by and where each setting came from, and exit: 0, or 78");
+  for (const Setting& setting : Settings()) {
+    serve
+        .Option(setting.flag, options->flags[setting.key], TypeName(setting), setting.help,
+                setting.type != Setting::Type::kList)
+        .Default(DefaultWords(setting));
+    if (!setting.variable.empty()) serve.Variable(setting.variable, std::string("As ") + setting.flag + ".");
+  }
+  serve.Option("--handover", options->handover, 0, std::numeric_limits<int>::max(), "").Hidden();
+  serve.Flag("--handover-trial", options->handover_trial, "").Hidden();
+  serve.Example("reeve serve", "on http://127.0.0.1:8080; its token is in DATA/token");
+  serve.Example("reeve serve --listen unix:///run/reeve.sock --town prod", "on a socket of its own");
+  serve.Action([options, &invocation] { return Serve(*options, invocation); });
+}
+
+}  // namespace reeve

@@ -1,0 +1,257 @@
+#include "control/daemon.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+#include "control/cli/line/exit_code.h"
+#include "orchestrator/store/data_folder.h"
+#include "process/log.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kGoodbyeMs = 2'000;  // for viewers, then for connections
+constexpr int kLastViewerTurns = 100;  // before this image ends: viewers get what their sockets take
+
+}  // namespace
+
+Result<Daemon::Base> Daemon::MakeBase(const Config& config, bool handed_over, int lock_fd) {
+  auto lock = handed_over ? Inherit(lock_fd) : LockDataDir(config.data);
+  if (!lock) return lock.error();
+  auto tokens = Tokens::Load(TokenSourceOf(config));
+  if (!tokens) return tokens.error();
+  if (Status safe = CheckExposure(config, tokens->configured()); !safe) {
+    if (!handed_over) return safe.error();
+    // It was as exposed before, and that is no reason to end agents that run. The trial, without the sockets,
+    // could not see it.
+    log::Failure("{}", safe.error().message);
+  }
+  auto loop = std::make_unique<Loop>();
+  auto reaper = std::make_unique<Reaper>(*loop);
+  auto cgroups = CgroupRoot::Open();
+  if (cgroups) {
+    (*cgroups)->SweepDead();
+  } else {
+    log::Info("agents run without cgroups: {}", cgroups.error().message);
+  }
+  auto store = Store::Open(*loop, config.data + "/reeve.db");
+  if (!store) return store.error();
+  return Base{std::move(*lock),
+              std::move(*tokens),
+              std::move(loop),
+              std::move(reaper),
+              cgroups ? std::move(*cgroups) : nullptr,
+              std::move(*store)};
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::Start(ConfigSources sources, const Config& config, Options options) {
+  const bool handed_over = options.handover >= 0;
+  Result<HandoverState> earlier = handed_over ? ReadState(options.handover) : HandoverState();
+  if (!earlier) return earlier.error();
+  auto base = MakeBase(config, handed_over, earlier->lock_fd);
+  if (!base) return base.error();
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(std::move(sources), config, std::move(options), std::move(*base), *earlier));
+  if (Status ready = daemon->BringBack(*earlier); !ready) return ready.error();
+  if (Status listening = daemon->Listen(earlier->listeners); !listening) return listening.error();
+  if (handed_over) {
+    daemon->town_.Resume();
+    daemon->base_.reaper->Look();  // reaps the processes that ended in between
+    log::Info("took over from reeve {}: {} agents", earlier->version, daemon->town_.agents().size());
+  }
+  return daemon;
+}
+
+Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Base base,
+               const HandoverState& earlier)
+    : options_(std::move(options)),
+      config_(config),
+      handovers_(earlier.handovers),
+      started_ms_(handed_over() ? earlier.started_ms : clock_.MonotonicMs()),
+      base_(std::move(base)),
+      http_(*base_.loop),
+      town_(*base_.loop, clock_, http_, *base_.store, *base_.reaper, base_.cgroups.get(), TownOptions()),
+      kinds_(*base_.loop, *base_.reaper, base_.cgroups.get()),
+      tickets_(clock_),
+      viewers_(*base_.loop, town_, tickets_, ViewerLimitsOf(config)),
+      exports_(*base_.loop, town_, *base_.store, Exports::Limits{}),
+      waits_(*base_.loop, town_),
+      gate_(base_.tokens, NamesOf(config)),
+      live_(std::move(sources), config,
+            {town_, viewers_, exports_, gate_, base_.tokens, [this](uint64_t token) { ForgetToken(token); }}),
+      idempotency_(clock_, *base_.store),
+      api_{*base_.loop, clock_, town_, kinds_, tickets_,        viewers_,
+           exports_,    waits_, gate_, *this,  config.base_path},
+      server_(*base_.loop, Server::Limits{}, Guard(gate_, router_, idempotency_)),
+      handover_(HandoverParts()),
+      last_step_(*base_.loop, [this] { base_.loop->Stop(); }) {
+  exports_.SetPatience(config.stall_timeout_ms);
+  town_.OnChange([this](Agent& agent, Town::Change change) {
+    switch (change) {
+      case Town::Change::kMade:
+        return viewers_.AgentMade(agent);
+      case Town::Change::kDeleted:
+        return viewers_.AgentDeleted(agent);
+      case Town::Change::kPurged:
+        return viewers_.AgentPurged(agent);
+    }
+  });
+  // The end of every turn: first to disk, then to the viewers.
+  base_.loop->BeforeSleep([this] {
+    town_.logs().Commit();
+    return viewers_.Serve();
+  });
+  AddRoutes();
+}
+
+Daemon::~Daemon() = default;
+
+Town::Options Daemon::TownOptions() {
+  Town::Options options;
+  options.data_dir = config_.data;
+  options.name = config_.town;
+  options.log = LogLimitsOf(config_);
+  options.sync = config_.fsync == "interval";
+  options.api.grant = [this](const std::string& agent, const std::string& token, AgentSpec::Api api) {
+    base_.tokens.Grant(agent, token, api == AgentSpec::Api::kView ? Scope::kView : Scope::kOperate);
+  };
+  options.api.revoke = [this](const std::string& agent) {
+    if (auto gone = base_.tokens.Revoke(agent)) ForgetToken(*gone);
+  };
+  options.git = GitOptionsOf(config_);
+  return options;
+}
+
+void Daemon::AddRoutes() {
+  AddAgentRoutes(router_, api_);
+  AddBatchRoutes(router_, api_);
+  AddMessageRoutes(router_, api_);
+  AddEventRoutes(router_, api_);
+  AddFileRoutes(router_, api_);
+  AddStreamRoutes(router_, api_);
+  AddTownRoutes(router_, api_);
+}
+
+Status Daemon::BringBack(HandoverState& earlier) {
+  Status ready = handed_over() ? town_.Adopt(earlier.agents) : town_.Load();
+  if (ready) tickets_.Restore(std::move(earlier.tickets));
+  return ready;
+}
+
+Status Daemon::Listen(const std::vector<ListenerState>& inherited) {
+  RuntimeFile runtime{static_cast<int>(getpid()), {}, REEVE_VERSION};
+  const auto addresses = server_.Inherit(inherited, config_.listen);
+  for (const std::string& url : config_.listen) {
+    const auto known = addresses.find(url);
+    auto listening = known == addresses.end() ? server_.Listen(url) : known->second;
+    if (!listening && handed_over()) {
+      log::Failure("{}", listening.error().message);
+      continue;
+    }
+    if (!listening) return listening.error();
+    if (known == addresses.end()) std::printf("reeve: listening on %s\n", listening->c_str());
+    runtime.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
+  }
+  town_.SetServer(LocalAddress(runtime.listen));
+  if (Status written = runtime.Write(config_.data); !written) {
+    if (!handed_over()) return written;
+    log::Failure("{}", written.error().message);
+  }
+  std::fflush(stdout);
+  return {};
+}
+
+void Daemon::Run() {
+  Loop& loop = *base_.loop;
+  for (int signum : {SIGTERM, SIGINT}) {
+    loop.OnSignal(signum, [this] { OnStopSignal(); });
+  }
+  loop.OnSignal(SIGHUP, [this] { (void)Reload(); });
+  loop.OnSignal(SIGUSR2, [this] {
+    Upgrade("", [](const Result<std::string>& tried) {
+      if (!tried) log::Warning("handover: {}", tried.error().message);
+    });
+  });
+  LetSignalsIn();
+  loop.Run();
+  (void)std::remove(RuntimeFile::PathIn(config_.data).c_str());
+  log::Info("stopped");
+}
+
+// Everything that a token, which is no longer valid, had opened.
+void Daemon::ForgetToken(uint64_t token) {
+  tickets_.RevokeToken(token);
+  viewers_.CloseByToken(token);
+  exports_.CloseByToken(token);
+}
+
+// -------------------------------------------------------------------------------------------------- drain
+
+void Daemon::OnStopSignal() {
+  if (std::exchange(asked_to_stop_, true)) _exit(kCancelled);  // twice: at once. Children die with us
+  Drain({}, {});
+}
+
+void Daemon::Drain(std::optional<int64_t> timeout_ms, Drained done) {
+  if (unfinished_ && done) return done(*unfinished_);
+  if (done) want_to_know_.push_back(std::move(done));
+  if (town_.draining()) return;
+  log::Info("draining");
+  town_.drain().Begin(timeout_ms.value_or(live_.config().drain_timeout_ms),
+                      [this](std::vector<std::string> unfinished) { OnDrained(std::move(unfinished)); });
+}
+
+void Daemon::OnDrained(std::vector<std::string> unfinished) {
+  waits_.EndAll();
+  for (const std::string& sentence : unfinished) {
+    log::Failure("{}", sentence);
+    std::printf("reeve: %s\n", sentence.c_str());
+  }
+  unfinished_ = std::move(unfinished);
+  for (const Drained& done : std::exchange(want_to_know_, {})) done(*unfinished_);
+  viewers_.Shutdown(kGoodbyeMs, [this] {
+    last_step_.Start(kGoodbyeMs);
+    server_.Drain([this] { base_.loop->Stop(); });
+  });
+}
+
+// ----------------------------------------------------------------------------------------------- handover
+
+void Daemon::Upgrade(const std::string& binary, Handover::Tried tried) {
+  handover_.Begin(binary, std::move(tried));
+}
+
+Handover::Parts Daemon::HandoverParts() {
+  return {*base_.loop,
+          *base_.reaper,
+          town_,
+          *base_.store,
+          [this] { return NextArguments(); },
+          options_.program,
+          [this](std::vector<int>& keep) { return Save(keep); },
+          [this](std::function<void()> quiet) { server_.Hold(std::move(quiet)); },
+          [this] { server_.Release(); },
+          [this] {
+            for (int turn = 0; turn < kLastViewerTurns && viewers_.Serve();) ++turn;
+          }};
+}
+
+HandoverState Daemon::Save(std::vector<int>& keep) {
+  const int lock = base_.lock.get();
+  keep.push_back(lock);
+  return {REEVE_VERSION, handovers_ + 1, started_ms_, lock, server_.HandOver(keep), tickets_.Save(), {}};
+}
+
+// The file that this daemon goes by, since its start or a reload, is the next image's, too, also where nobody
+// named it.
+std::vector<std::string> Daemon::NextArguments() const {
+  std::vector<std::string> words = options_.arguments;
+  if (!options_.names_config && !live_.file().empty()) words.insert(words.end(), {"--config", live_.file()});
+  return words;
+}
+
+}  // namespace reeve

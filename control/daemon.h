@@ -1,0 +1,130 @@
+// Daemon: all that `reeve serve` runs. It makes the parts, in the order in which they need each other, wires
+// them, and does what concerns all of them: drain, reload, handover to another binary.
+//
+// Owned by the serve command; on the main thread, which runs the loop and spawns all children.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/access/auth.h"
+#include "control/access/idempotency.h"
+#include "control/access/tokens.h"
+#include "control/api/api.h"
+#include "control/api/waits.h"
+#include "control/http/router.h"
+#include "control/http/server.h"
+#include "control/live_config.h"
+#include "control/streams/exports.h"
+#include "control/streams/viewers.h"
+#include "orchestrator/adapters/kind_catalog.h"
+#include "orchestrator/config/config.h"
+#include "orchestrator/handover/handover.h"
+#include "orchestrator/store/store.h"
+#include "orchestrator/town.h"
+#include "process/cgroup.h"
+#include "process/clock.h"
+#include "process/fd.h"
+#include "process/http_client.h"
+#include "process/loop.h"
+#include "process/reaper.h"
+#include "process/timer.h"
+#include "tickets/ticket_store.h"
+
+namespace reeve {
+
+class Daemon {
+ public:
+  struct Options {
+    std::string program;                 // the path that this process was started from
+    std::vector<std::string> arguments;  // of `serve`, without those that a handover added
+    bool names_config = false;           // --config is among them
+    int handover = -1;  // a descriptor: the state that the earlier image left. -1: there is none
+  };
+
+  // Locks the data folder, brings the agents back and listens; prints the addresses. From a handover it takes
+  // the agents over instead, and a listener that fails is only logged: that is no reason to end agents that
+  // run. `sources` name the file that `config` came from. On an error nothing of it is left.
+  static Result<std::unique_ptr<Daemon>> Start(ConfigSources sources, const Config& config, Options options);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Serves until a drain has ended. TERM and INT drain, HUP reloads, USR2 upgrades; a second TERM or INT ends
+  // the process at once.
+  void Run();
+
+  // Ends the agents, then the daemon, as TERM does. Without a time-out, drain_timeout. Asked again it changes
+  // nothing. `done`, which may be empty, is called before the listeners close, with a sentence for each thing
+  // that did not finish.
+  using Drained = std::function<void(const std::vector<std::string>& unfinished)>;
+  void Drain(std::optional<int64_t> timeout_ms, Drained done);
+  // Reads configuration and tokens again, as HUP does (LiveConfig::Reload).
+  Result<ConfigChange> Reload() { return live_.Reload(); }
+  // Goes on as `binary`, as USR2 does; empty: the file that this daemon was started from (Handover::Begin).
+  void Upgrade(const std::string& binary, Handover::Tried tried);
+
+  [[nodiscard]] Server::Stats server_stats() const { return server_.stats(); }
+  [[nodiscard]] int64_t started_ms() const { return started_ms_; }  // monotonic: the first image's start
+  [[nodiscard]] uint64_t handovers() const { return handovers_; }   // of this process
+  // Why the last handover was given up; empty: it was not.
+  [[nodiscard]] const std::string& upgrade_failure() const { return handover_.failure(); }
+
+ private:
+  // What can fail to be had, and is had before anything else is made.
+  struct Base {
+    Fd lock;  // of the data folder
+    Tokens tokens;
+    std::unique_ptr<Loop> loop;
+    std::unique_ptr<Reaper> reaper;
+    std::unique_ptr<CgroupRoot> cgroups;  // null: none can be made
+    std::unique_ptr<Store> store;
+  };
+  Daemon(ConfigSources sources, const Config& config, Options options, Base base,
+         const HandoverState& earlier);
+
+  static Result<Base> MakeBase(const Config& config, bool handed_over, int lock_fd);
+  [[nodiscard]] bool handed_over() const { return options_.handover >= 0; }
+  [[nodiscard]] Town::Options TownOptions();
+  [[nodiscard]] Handover::Parts HandoverParts();
+  void AddRoutes();
+  Status BringBack(HandoverState& earlier);
+  Status Listen(const std::vector<ListenerState>& inherited);
+  void ForgetToken(uint64_t token);
+  void OnStopSignal();
+  void OnDrained(std::vector<std::string> unfinished);
+  [[nodiscard]] HandoverState Save(std::vector<int>& keep);
+  [[nodiscard]] std::vector<std::string> NextArguments() const;
+
+  const Options options_;
+  const Config config_;  // as it was at the start; live_ has the present one
+  const uint64_t handovers_;
+  SystemClock clock_;
+  const int64_t started_ms_;
+  Base base_;
+  HttpClient http_;
+  Town town_;
+  KindCatalog kinds_;
+  TicketStore tickets_;
+  Viewers viewers_;
+  Exports exports_;
+  Waits waits_;
+  Gate gate_;
+  LiveConfig live_;
+  Idempotency idempotency_;
+  ApiContext api_;
+  Router router_;
+  Server server_;
+  Handover handover_;
+
+  bool asked_to_stop_ = false;
+  std::vector<Drained> want_to_know_;                   // how the drain ends
+  std::optional<std::vector<std::string>> unfinished_;  // once it has ended
+  Timer last_step_;                                     // a connection that will not end does not hold us
+};
+
+}  // namespace reeve

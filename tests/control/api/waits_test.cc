@@ -1,0 +1,162 @@
+#include "control/api/waits.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "orchestrator/store/store.h"
+#include "orchestrator/town.h"
+#include "process/clock.h"
+#include "process/http_client.h"
+#include "process/log.h"
+#include "process/loop.h"
+#include "process/reaper.h"
+#include "tests/support/loop_fixture.h"
+
+namespace reeve {
+namespace {
+
+using Until = Waits::Condition::Until;
+
+// A client that keeps the answer.
+class Client : public Reply::Sink {
+ public:
+  void Answer(Response response) override { answer = std::move(response); }
+  std::unique_ptr<Watch> TakeSocket() override { return nullptr; }
+  [[nodiscard]] int status() const { return answer ? answer->status : 0; }
+  std::optional<Response> answer;
+};
+
+class WaitsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    log::SetLevel(log::Level::kError);
+    auto opened = Store::Open(loop_, dir_.path() + "/reeve.db");
+    ASSERT_TRUE(opened.ok());
+    store_ = std::move(*opened);
+    Town::Options options;
+    options.data_dir = dir_.path();
+    town_ = std::make_unique<Town>(loop_, clock_, http_, *store_, reaper_, nullptr, options);
+    ASSERT_TRUE(town_->Load().ok());
+    waits_ = std::make_unique<Waits>(loop_, *town_, 3);
+    auto json = JsonDocument::Parse(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
+    auto made = town_->Create(*AgentSpec::FromJson(json->root()), "", [](const Status&) {});
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    agent_ = *made;
+    ASSERT_TRUE(RunUntil(loop_, [this] { return agent_->run().has_value(); }));
+  }
+
+  std::shared_ptr<Client> Begin(Until until, int64_t timeout_ms = 20'000) {
+    auto client = std::make_shared<Client>();
+    Waits::Condition condition;
+    condition.until = until;
+    waits_->Begin(*agent_, condition, timeout_ms, Reply(client));
+    return client;
+  }
+  bool Answered(const std::shared_ptr<Client>& client) {
+    return RunUntil(loop_, [&client] { return client->answer.has_value(); });
+  }
+
+  TempDir dir_;
+  SystemClock clock_;
+  Loop loop_;
+  Reaper reaper_{loop_};
+  HttpClient http_{loop_};
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Town> town_;
+  std::unique_ptr<Waits> waits_;
+  Agent* agent_ = nullptr;
+};
+
+TEST_F(WaitsTest, AConditionThatHoldsIsAnsweredAtOnce) {
+  EXPECT_EQ(Begin(Until::kReady)->status(), 200);
+  EXPECT_EQ(waits_->open(), 0u);
+}
+
+TEST_F(WaitsTest, AConditionIsAnsweredWhenItComesTrue) {
+  auto exited = Begin(Until::kExited);
+  auto terminal = Begin(Until::kTerminal);
+  EXPECT_EQ(waits_->open(), 2u);
+  ASSERT_TRUE(agent_->Stop(0, [](const Status&) {}).ok());
+  ASSERT_TRUE(Answered(exited));
+  ASSERT_TRUE(Answered(terminal));
+  EXPECT_EQ(exited->status(), 200);
+  auto run = JsonDocument::Parse(terminal->answer->body);
+  ASSERT_TRUE(run.ok());
+  EXPECT_EQ((*run)["status"].StringOr(""), "cancelled");
+  EXPECT_EQ(waits_->open(), 0u);
+}
+
+TEST_F(WaitsTest, TimeRunsOut) {
+  auto client = Begin(Until::kExited, 1);
+  ASSERT_TRUE(Answered(client));
+  EXPECT_EQ(client->status(), 204);
+  EXPECT_EQ(waits_->open(), 0u);
+}
+
+TEST_F(WaitsTest, AClientThatHasGoneIsForgottenAtTheNextChange) {
+  auto client = Begin(Until::kExited);
+  client.reset();
+  EXPECT_EQ(waits_->open(), 1u);
+  ASSERT_TRUE(agent_->Interrupt().ok());
+  EXPECT_TRUE(RunUntil(loop_, [this] { return waits_->open() == 0; }));
+}
+
+TEST_F(WaitsTest, APurgedAgentIsNotWaitedFor) {
+  Waits::Condition condition;
+  condition.after_run = "r9";
+  auto client = std::make_shared<Client>();
+  waits_->Begin(*agent_, condition, 20'000, Reply(client));
+  ASSERT_TRUE(town_->Delete("a1", true, [](const Status&) {}).ok());
+  ASSERT_TRUE(Answered(client));
+  EXPECT_EQ(client->status(), 404);
+}
+
+TEST_F(WaitsTest, ARunThatNobodyKnowsIsAnErrorNotATimeOut) {
+  Waits::Condition condition;
+  condition.run = "r9";
+  auto client = std::make_shared<Client>();
+  waits_->Begin(*agent_, condition, 0, Reply(client));
+  EXPECT_EQ(waits_->open(), 1u);
+  ASSERT_TRUE(Answered(client));
+  EXPECT_EQ(client->status(), 404);
+}
+
+TEST_F(WaitsTest, TheirNumberIsLimited) {
+  auto first = Begin(Until::kExited, 50);
+  Begin(Until::kExited);
+  auto third = Begin(Until::kExited);
+  EXPECT_EQ(Begin(Until::kExited)->status(), 429);
+  EXPECT_EQ(third->status(), 0);
+  ASSERT_TRUE(Answered(first));
+  EXPECT_EQ(Begin(Until::kExited, 1)->status(), 0);
+}
+
+TEST_F(WaitsTest, TheEndOfTheDaemonEndsThemAll) {
+  auto exited = Begin(Until::kExited);
+  auto terminal = Begin(Until::kTerminal);
+  waits_->EndAll();
+  EXPECT_EQ(exited->status(), 503);
+  EXPECT_EQ(terminal->status(), 503);
+  EXPECT_EQ(waits_->open(), 0u);
+  EXPECT_EQ(Begin(Until::kIdle)->status(), 503);
+  EXPECT_EQ(Begin(Until::kReady)->status(), 200);
+}
+
+// Also one that the store has not answered yet.
+TEST_F(WaitsTest, NoneOutlivesTheirOwner) {
+  auto exited = Begin(Until::kExited);
+  Waits::Condition condition;
+  condition.message = "mnone";
+  auto asking = std::make_shared<Client>();
+  waits_->Begin(*agent_, condition, 20'000, Reply(asking));
+  waits_.reset();
+  EXPECT_EQ(exited->status(), 503);
+  EXPECT_EQ(asking->status(), 503);
+}
+
+}  // namespace
+}  // namespace reeve
