@@ -1,6 +1,6 @@
 // Reaper: the foster parent. Makes this process the subreaper of its descendants (PID 1 is one already), so
 // that what loses its parent becomes our child, and reaps on SIGCHLD every child that nobody owns. Made once,
-// by main (or a test), before the first spawn; outlives every Child; on the loop's thread.
+// by the Daemon (or a test), before the first spawn; outlives every Child; on the loop's thread.
 //
 // While it lives, no other code may wait for a child of its own: its exit status would be taken.
 #pragma once

@@ -1,5 +1,5 @@
-// TicketStore: one-use stream tickets (control/api/API.md). Owned by main; used on the loop's thread; forgets
-// everything at exit, on purpose, but for a handover. No I/O, no libuv.
+// TicketStore: one-use stream tickets (control/api/API.md). Owned by the Daemon; used on the loop's thread;
+// forgets everything at exit, on purpose, but for a handover. No I/O, no libuv.
 //
 // A ticket is 256 bits from the system's generator, in base64url. Only its SHA-256 is kept. Redeeming is one
 // step: found, bound as asked, not expired → gone. Everything else is one refusal, in the same time, that

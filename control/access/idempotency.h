@@ -7,7 +7,7 @@
 // know the key; so what makes something new (a message, an agent) gets an id of Request::key, and knows it
 // again.
 //
-// Owned by main; on the loop's thread. The store and the clock outlive it.
+// Owned by the Daemon; on the loop's thread. The store and the clock outlive it.
 #pragma once
 
 #include <map>

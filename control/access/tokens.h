@@ -1,5 +1,5 @@
-// Tokens: the bearer tokens that this daemon accepts, each with its scope. Owned by main; used on the loop's
-// thread. Of a token only its SHA-256 is kept, and no message ever holds one.
+// Tokens: the bearer tokens that this daemon accepts, each with its scope. Owned by the Daemon; used on the
+// loop's thread. Of a token only its SHA-256 is kept, and no message ever holds one.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // Server: listens (TCP, Unix socket, inherited descriptor), keeps the HTTP/1.1 connections and hands whole
-// requests to one handler. Owned by main; outlived by the loop. Knows nothing of routes or tokens.
+// requests to one handler. Owned by the Daemon; outlived by the loop. Knows nothing of routes or tokens.
 #pragma once
 
 #include <cstddef>

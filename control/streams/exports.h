@@ -2,7 +2,7 @@
 // the next piece when its socket has taken the last one: a slow reader costs a piece of memory, and nobody's
 // time.
 //
-// Owned by main; on the loop's thread. The loop, the town and the store outlive it.
+// Owned by the Daemon; on the loop's thread. The loop, the town and the store outlive it.
 #pragma once
 
 #include <cstddef>

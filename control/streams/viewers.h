@@ -3,7 +3,7 @@
 // viewer that has something new writes it with one sendmsg straight from the log's shared memory, or from the
 // segment when it is far behind. What its socket does not take stays where it is, in the log.
 //
-// Owned by main, used on the loop's thread; the town, the tickets and the loop outlive it.
+// Owned by the Daemon, used on the loop's thread; the town, the tickets and the loop outlive it.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // KindCatalog: what GET /kinds tells: every kind, what it can do, and whether its program is here, in which
 // version. A program is asked once, by --version, and again when its file has changed.
 //
-// Owned by main; on the loop's thread. What it is given outlives it.
+// Owned by the Daemon; on the loop's thread. What it is given outlives it.
 #pragma once
 
 #include <cstdint>

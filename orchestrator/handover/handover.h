@@ -2,7 +2,7 @@
 // new binary, the trial, reads the state and says that it could go on; then requests in flight are answered,
 // store and logs come to rest, and exec follows. Whatever fails before exec is said, and this image goes on.
 //
-// Owned by main, which gives the functions that reach what lies above; on the loop's thread.
+// Owned by the Daemon, which gives the functions that reach what lies above; on the loop's thread.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
 // Store: what must survive a restart and is not an event: agents, messages, runs, answers to requests that
 // may be made again, counters. SQLite (WAL, synchronous=FULL) on a worker thread of its own; the only
-// <sqlite3.h>. Owned by main; calls are made on the loop.
+// <sqlite3.h>. Owned by the Daemon; calls are made on the loop.
 //
 // Writes are handed over in order and committed in groups: one transaction, one fsync, for everything that
 // was asked for meanwhile, which succeeds or fails as one. `done` runs on the loop, in the order of asking,
