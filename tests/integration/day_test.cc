@@ -365,6 +365,8 @@ TEST_F(Day, WhatWasAcknowledgedSurvivesTwoHundredKills) {
             << " decisions\n";
   EXPECT_GT(acknowledged, size_t{kKills});
   EXPECT_GT(decided_.size(), 5U);
+  EXPECT_FALSE(there_.empty());
+  EXPECT_FALSE(gone_.empty());
 }
 
 // The same day in small, with the disk failing at each of its steps in turn.

@@ -276,11 +276,17 @@ TEST_P(ChildTest, StopFindsADaemonThatLostItsParent) {
 }
 
 TEST_P(ChildTest, ADaemonLeftBehindByAnOrderlyExitIsEnded) {
-  auto child = Start(std::string(kDaemonise) + "; exit 0");
+  SpawnSpec spec = Shell(std::string(kDaemonise) + "; read line; exit 0");
+  spec.stdin_pipe = true;
+  auto child = Start(std::move(spec));
+  ASSERT_TRUE(Says(*child, "\n"));  // the daemon runs
+  child->child->CloseStdin();
   ASSERT_TRUE(Finish(*child));
   EXPECT_EQ(child->done->code, 0);
   EXPECT_TRUE(child->done->tree_empty);
-  for (const ProcessId& process : ProcessesIn(child->out)) EXPECT_FALSE(Lives(process));
+  const auto processes = ProcessesIn(child->out);
+  ASSERT_EQ(processes.size(), 1U);
+  EXPECT_FALSE(Lives(processes[0]));
 }
 
 TEST_P(ChildTest, AnOrphanWithoutOurMarkerIsKnownByItsGroup) {

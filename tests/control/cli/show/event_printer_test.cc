@@ -297,6 +297,7 @@ TEST_F(EventPrinterTest, TellsOfGaps) {
 // Whatever real agents said: every message is there once, whichever way it is shown, and every call's end.
 TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
   size_t recordings = 0;
+  size_t messages = 0;
   for (const auto& file : std::filesystem::directory_iterator(FIXTURES)) {
     if (file.path().extension() != ".expected") continue;
     ++recordings;
@@ -313,6 +314,7 @@ TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
       if (line.rfind("assistant.message", 0) == 0) said.emplace_back((*data)["text"].StringOr(""));
       ends += line.rfind("tool.completed", 0) == 0 || line.rfind("tool.failed", 0) == 0 ? 1 : 0;
     }
+    messages += said.size();
     const std::string joined = Printed(events);
     size_t at = 0;
     for (const std::string& text : said) {
@@ -331,6 +333,7 @@ TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
     EXPECT_LE(live.size(), joined.size() + 16 * said.size()) << file.path() << "\n" << live;
   }
   EXPECT_GT(recordings, 50U);
+  EXPECT_GT(messages, 50U);
 }
 
 }  // namespace

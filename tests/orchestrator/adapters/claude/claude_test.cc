@@ -142,6 +142,7 @@ TEST_P(ClaudeRecordings, KeepTheOrderOfTheVocabulary) {
   bool in_turn = false;
   std::set<std::string> calls;              // that run
   std::map<std::string, std::string> said;  // as deltas
+  ASSERT_FALSE(claude.lines().empty());
   for (const std::string& line : claude.lines()) {
     const std::string type = line.substr(0, line.find(' '));
     auto data = JsonDocument::Parse(line.substr(type.size() + 1));

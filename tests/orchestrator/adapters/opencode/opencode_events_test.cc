@@ -184,6 +184,7 @@ TEST(OpencodeTurns, EndAfterTheLastOfTheirOutput) {
     Replay replay;
     replay.TakeAll(Recorded(name));
     bool open = false;
+    ASSERT_FALSE(replay.host.lines().empty()) << name;
     for (const std::string& line : replay.host.lines()) {
       if (line.compare(0, 6, "> turn") == 0) {
         open = line == "> turn started";
