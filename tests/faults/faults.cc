@@ -4,7 +4,9 @@
 //   torn    half of what was to be written is written, then it is killed
 //   eio     it fails with EIO, once
 //   enospc  it and the nineteen that follow fail with ENOSPC
-// Another plan, REEVE_FAULT=syncfs: every syncfs fails with EIO for as long as that file is there.
+//   hold    it waits until that file has gone, then fails with ENOSPC
+// Two other plans hold for as long as that file is there: REEVE_FAULT=syncfs, every syncfs fails with EIO;
+// REEVE_FAULT=full, every write, sync, truncation and rename fails with ENOSPC.
 // stderr and stdout are left alone.
 #include <dlfcn.h>
 #include <sys/stat.h>
@@ -19,12 +21,13 @@
 
 namespace {
 
-enum class Fault { kNone, kKill, kTorn, kEio, kEnospc };
+enum class Fault { kNone, kKill, kTorn, kEio, kEnospc, kHold };
 
 struct Plan {
   Fault fault = Fault::kNone;
   long at = 0;
   bool syncfs = false;
+  bool full = false;
   const char* armed = nullptr;
   Plan() {
     const char* text = std::getenv("REEVE_FAULT");
@@ -32,12 +35,14 @@ struct Plan {
     if (!text || !armed) return;
     const std::string_view plan(text);
     syncfs = plan == "syncfs";
-    if (syncfs) return;
+    full = plan == "full";
+    if (syncfs || full) return;
     const size_t colon = plan.find(':');
     const std::string_view how = plan.substr(0, colon);
     fault = how == "kill"   ? Fault::kKill
             : how == "torn" ? Fault::kTorn
             : how == "eio"  ? Fault::kEio
+            : how == "hold" ? Fault::kHold
                             : Fault::kEnospc;
     at = std::atol(text + colon + 1);
   }
@@ -52,12 +57,14 @@ Fault Next(int fd) {
   const Plan& plan = ThePlan();
   static std::atomic<long> count{0};
   static std::atomic<bool> armed{false};
-  if (plan.fault == Fault::kNone || (fd >= 0 && fd <= 2)) return Fault::kNone;
+  if ((plan.fault == Fault::kNone && !plan.full) || (fd >= 0 && fd <= 2)) return Fault::kNone;
   struct stat info {};
   if (fd >= 0 && (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))) return Fault::kNone;
   const int before = errno;
-  if (!armed.load() && access(plan.armed, F_OK) == 0) armed = true;
+  const bool there = (plan.full || !armed.load()) && access(plan.armed, F_OK) == 0;
   errno = before;
+  if (plan.full) return there ? Fault::kEnospc : Fault::kNone;
+  if (there) armed = true;
   if (!armed.load()) return Fault::kNone;
   const long number = ++count;
   if (plan.fault == Fault::kEnospc) {
@@ -77,6 +84,10 @@ bool Fails(Fault fault) {
       for (;;) pause();
     case Fault::kEio:
       errno = EIO;
+      return true;
+    case Fault::kHold:
+      while (access(ThePlan().armed, F_OK) == 0) usleep(1'000);
+      errno = ENOSPC;
       return true;
     case Fault::kEnospc:
       errno = ENOSPC;
