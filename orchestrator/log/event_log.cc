@@ -252,6 +252,31 @@ Cursor EventLog::Append(std::string_view type, std::string_view run, std::string
   return head_;
 }
 
+Result<Cursor> EventLog::AppendNow(const std::vector<NewEvent>& events) {
+  if (Status before = Commit(); !before) return before.error();  // so that only these events can be refused
+  const Cursor head = head_;
+  for (const NewEvent& event : events) Append(event.type, event.run, event.data);
+  Status committed = Commit();
+  if (committed) return head_;
+  if (Status taken_back = TakeBack(head); !taken_back) log::Failure("{}", taken_back.error().message);
+  return committed.error();
+}
+
+// Forgets everything after `head`, the last committed event. Nobody has seen it. Where the file cannot be
+// cut, the events stay to be written by the next Commit.
+Status EventLog::TakeBack(Cursor head) {
+  if (written_ != committed_ &&
+      ftruncate(fd_.get(), static_cast<off_t>(committed_ - segments_.back().position)) != 0) {
+    return OsError("cut the event log of agent " + agent_, errno);
+  }
+  appended_ -= head_.seq - head.seq;
+  head_ = head;
+  written_ = end_ = committed_;
+  const uint64_t used = end_ - tail_begin_;
+  while (chunks_.size() * kChunkBytes >= used + kChunkBytes) chunks_.pop_back();
+  return {};
+}
+
 Status EventLog::OpenSegment() {
   Segment segment;
   segment.first_seq = committed_head_.seq + 1;

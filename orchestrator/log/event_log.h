@@ -69,6 +69,13 @@ class EventLog {
   // Numbers and frames one event. `data` is a JSON object on one line. Never fails; see Commit.
   Cursor Append(std::string_view type, std::string_view run, std::string_view data);
 
+  // Appends events and commits them: all are on disk, or none is in the log. On an Error (as of Commit) the
+  // numbers of these events are free again. The last one's cursor.
+  struct NewEvent {
+    std::string_view type, run, data;
+  };
+  Result<Cursor> AppendNow(const std::vector<NewEvent>& events);
+
   // Writes what was appended. On an error (a full disk) all of it stays to be written by the next Commit.
   Status Commit();
   [[nodiscard]] bool dirty() const { return committed_ != end_; }
@@ -169,6 +176,7 @@ class EventLog {
   Status OpenSegment();
   Status ReopenSegment();
   void DropTail();
+  Status TakeBack(Cursor head);
   [[nodiscard]] std::string PathOf(const Segment& segment) const;
   [[nodiscard]] const Segment& SegmentAt(uint64_t position) const;
   [[nodiscard]] uint64_t EndOf(const Segment& segment) const { return segment.position + segment.bytes; }

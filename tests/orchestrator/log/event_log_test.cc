@@ -1032,6 +1032,38 @@ TEST_F(EventLogOnAFullDisk, ADaemonKilledThereGoesOnWhenThereIsRoom) {
   EXPECT_EQ(GapAfter({1, seen}), "");
 }
 
+// A part of them may reach the file before the disk is full.
+TEST_F(EventLogOnAFullDisk, EventsThatMustBeOnDiskNowAreThereOrNowhere) {
+  MOUNT_OR_SKIP("size=2m");
+  Open();
+  for (int i = 0; i < 5; ++i) Add(1'000);
+  CountingReader reader;
+  log_->AddReader(&reader);
+  const std::string long_text = R"({"text":")" + std::string(size_t{3} << 20, 'x') + R"("})";
+  const std::vector<EventLog::NewEvent> events = {
+      {"run.started", "r6", "{}"}, {"user.message", "r6", long_text}, {"agent.output", "r6", "{}"}};
+  auto appended = log_->AppendNow(events);
+  ASSERT_FALSE(appended.ok());
+  EXPECT_EQ(appended.error().code, "disk_full");
+  EXPECT_FALSE(log_->dirty());
+  EXPECT_EQ(log_->head(), (Cursor{1, 5}));
+  EXPECT_EQ(log_->stats().appended, 5u);
+  EXPECT_EQ(reader.commits, 0);
+  EXPECT_TRUE(ReadFrom(*log_, 0) == Stream());
+  EXPECT_TRUE(ReadFile(Path("0000000000000001.sse")) == Stream());
+
+  Add(100);  // their numbers are free
+  auto now = log_->AppendNow({{"run.started", "r7", "{}"}, {"agent.output", "r7", "{}"}});
+  ASSERT_TRUE(now.ok()) << now.error().message;
+  EXPECT_EQ(*now, (Cursor{1, 8}));
+  EXPECT_EQ(log_->committed(), *now);
+  const std::string stream = ReadFrom(*log_, 0);
+  EXPECT_TRUE(ReadFile(Path("0000000000000001.sse")) == stream);
+  EXPECT_EQ(stream.substr(0, Stream().size()), Stream());
+  Open();
+  EXPECT_TRUE(ReadFrom(*log_, 0) == stream);
+}
+
 // Not even a file can be made: at the start of an epoch, and at a rotation.
 TEST_F(EventLogOnAFullDisk, NoRoomForAFileIsAFullDiskToo) {
   MOUNT_OR_SKIP("size=2m,nr_inodes=4");  // the root, the folder, and two
