@@ -49,8 +49,8 @@ void Drain::StopProcesses() {
   step_ = Step::kProcesses;
   for (const auto& [id, agent] : agents_) {
     if (!agent->has_process()) continue;
-    if (agent->run()) {
-      unfinished_.push_back("agent " + id + ": its run " + agent->run()->id + " did not end in time");
+    if (agent->runs().open()) {
+      unfinished_.push_back("agent " + id + ": its run " + agent->runs().open()->id + " did not end in time");
     }
     agent->Shutdown(Agent::kDefaultGraceMs);
   }
@@ -58,12 +58,13 @@ void Drain::StopProcesses() {
 
 // Also learns whom the drain still waits for.
 void Drain::SaveWork(int64_t left_ms) {
+  using Saving = AgentWorkspace::Saving;
   size_t saving = 0;  // each is a handful of gits; Git limits the pushes itself
   waits_for_.clear();
   for (const auto& [id, agent] : agents_) {
-    const Agent::Keeping kept = agent->KeepWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
-    if (kept == Agent::Keeping::kSaves) ++saving;
-    if (kept != Agent::Keeping::kNothing || agent->has_process()) waits_for_.push_back(id);
+    const Saving saving_now = agent->SaveWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
+    if (saving_now == Saving::kSaves) ++saving;
+    if (saving_now != Saving::kNothing || agent->has_process()) waits_for_.push_back(id);
   }
 }
 

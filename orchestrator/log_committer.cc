@@ -51,7 +51,7 @@ void LogCommitter::Commit() {
     const Status committed = agent->open_log()->Commit();
     if (committed) {
       ++commits_;
-      agent->OnCommit(true);
+      agent->OnCommit();
       continue;
     }
     if (blocked_.empty()) {
@@ -59,7 +59,7 @@ void LogCommitter::Commit() {
       blocked_reason_ = committed.error().message;
     }
     blocked_.push_back(agent);
-    agent->OnCommit(false);
+    agent->OnCommit();
   }
   if (!blocked_.empty() && !retry_.active()) retry_.Start(kRetryMs);
 }

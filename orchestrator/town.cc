@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "orchestrator/adapters/spec_checks.h"
+#include "orchestrator/log/transcript.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -195,7 +196,7 @@ Status Town::Adopt(const std::vector<std::string>& lines) {
 }
 
 void Town::Resume() {
-  for (auto& [id, agent] : agents_) agent->Resume();
+  for (auto& [id, agent] : agents_) agent->Activate();
 }
 
 uint64_t Town::NextEpoch() {
@@ -250,17 +251,21 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Agent::D
 const std::vector<std::string_view> Town::kChangeable = {
     "title", "starred", "labels", "model", "system_prompt", "env", "permissions", "limits", "restart"};
 
-Result<bool> Town::Update(Agent& agent, const JsonValue& patch, Agent::Done done) {
-  auto present = JsonDocument::Parse(agent.spec().ToJson(AgentSpec::Secrets::kKeep));
-  if (!present) return present.error();
-  auto merged = JsonDocument::Parse(MergePatch(present->root(), patch));
-  if (!merged) return merged.error();
-  auto spec = AgentSpec::FromJson(merged->root());
-  if (!spec) return spec.error();
-  if (Status checked = CheckKindCan(agent.kind(), *spec); !checked) return checked.error();
-  std::vector<std::string> changed;
-  for (const JsonValue::Member& member : patch.Members()) changed.emplace_back(member.key);
-  return agent.Update(std::move(*spec), changed, std::move(done));
+void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done) {
+  auto change = [&kind = agent.kind(), patch = patch.Raw()](const AgentSpec& spec) -> Result<AgentSpec> {
+    auto changes = JsonDocument::Parse(patch);
+    auto present = JsonDocument::Parse(spec.ToJson(AgentSpec::Secrets::kKeep));
+    if (!changes || !present) return changes ? present.error() : changes.error();
+    auto merged = JsonDocument::Parse(MergePatch(present->root(), changes->root()));
+    if (!merged) return merged.error();
+    auto changed = AgentSpec::FromJson(merged->root());
+    if (!changed) return changed.error();
+    if (Status checked = CheckKindCan(kind, *changed); !checked) return checked.error();
+    return changed;
+  };
+  std::vector<std::string> fields;
+  for (const JsonValue::Member& member : patch.Members()) fields.emplace_back(member.key);
+  agent.Update(std::move(change), std::move(fields), std::move(done));
 }
 
 Agent* Town::Find(const std::string& id) const {
@@ -268,10 +273,12 @@ Agent* Town::Find(const std::string& id) const {
   return found == agents_.end() ? nullptr : found->second.get();
 }
 
-Status Town::Delete(const std::string& id, bool purge, Agent::Done done) {
+void Town::Delete(const std::string& id, bool purge, Agent::Done done) {
   Agent* agent = Find(id);
-  if (!agent) return Error{"agent_not_found", "there is no agent " + id};
-  if (agent->deleted() && !purge) return Error{"agent_deleted", "agent " + id + " has been deleted"};
+  if (!agent) return done(Error{"agent_not_found", "there is no agent " + id});
+  if (agent->deleted() && !purge) {
+    return done(Error{"agent_deleted", "agent " + id + " has been deleted"});
+  }
   if (purge) {
     done = [this, id, done = std::move(done)](const Status& status) {
       done(status);
@@ -279,9 +286,8 @@ Status Town::Delete(const std::string& id, bool purge, Agent::Done done) {
       if (there && there->purge()) PurgeOnceEnded(id);  // not one that was made anew meanwhile
     };
   }
-  Status accepted = agent->Delete(purge, std::move(done));
+  agent->Delete(purge, std::move(done));
   if (on_change_) on_change_(*agent, Change::kDeleted);
-  return accepted;
 }
 
 void Town::PurgeOnceEnded(const std::string& id) {
@@ -317,7 +323,7 @@ void Town::FinishDeletion(Agent& agent) {
   purging_.erase(id);
   const std::unique_ptr<Agent> gone = std::move(agents_[id]);
   agents_.erase(id);
-  gone->TellListeners();  // who waits for something of it finds it gone
+  gone->NotifyListeners();  // who waits for something of it finds it gone
 }
 
 void Town::SpawnSome() {
@@ -344,9 +350,9 @@ Town::Stats Town::stats() const {
   stats.git = git_.stats();
   for (const auto& [id, agent] : agents_) {
     ++stats.by_state[NameOf(agent->state())];
-    stats.messages_waiting += agent->inbox().size();
-    stats.messages_scheduled += agent->inbox().scheduled();
-    stats.message_bytes += agent->inbox().bytes();
+    stats.messages_waiting += agent->mailbox().count(Mailbox::Stage::kWaiting);
+    stats.messages_scheduled += agent->mailbox().count(Mailbox::Stage::kScheduled);
+    stats.message_bytes += agent->mailbox().bytes();
     stats.approvals += agent->approvals().pending().size();
   }
   return stats;

@@ -56,15 +56,15 @@ class Town {
   // "draining", "invalid_request" (no such kind, no such program). `done` once the agent is on disk. One that
   // was made by the same request before (Request::key; empty: by any other) is there, and that is all.
   Result<Agent*> Create(AgentSpec spec, const std::string& made_by, Agent::Done done);
-  // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields that may change: kChangeable. Returns
-  // whether some of it waits for the next start. Errors as Create's.
-  Result<bool> Update(Agent& agent, const JsonValue& patch, Agent::Done done);
+  // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields that may change: kChangeable. `done`
+  // tells whether some of it waits for the next start. Errors as Create's.
+  void Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done);
   static const std::vector<std::string_view> kChangeable;
   // Null: never was, or purged. Deleted agents are found, and say so.
   [[nodiscard]] Agent* Find(const std::string& id) const;
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Agent>>& agents() const { return agents_; }
   // Stops the agent, then forgets it; with `purge` also its log and its id. `done` once the wish is on disk.
-  Status Delete(const std::string& id, bool purge, Agent::Done done);
+  void Delete(const std::string& id, bool purge, Agent::Done done);
 
   [[nodiscard]] LogCommitter& logs() { return logs_; }
   [[nodiscard]] Drain& drain() { return drain_; }

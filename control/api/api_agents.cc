@@ -113,12 +113,11 @@ void Delete(ApiContext& api, const Request& request, Reply reply) {
     return reply.Send(Response::Problem({"invalid_request", "purge: true or false"}));
   }
   const bool had_process = (*agent)->has_process();
-  auto shared = Shared(std::move(reply));
-  Status accepted =
-      api.town.Delete(request.params[0], purge == "true", [shared, had_process](const Status& status) {
+  api.town.Delete(
+      request.params[0], purge == "true",
+      [shared = Shared(std::move(reply)), had_process](const Status& status) {
         Answer(*shared, status, [had_process] { return Response{had_process ? 202 : 204, {}, ""}; });
       });
-  if (!accepted) shared->Send(Response::Problem(accepted.error()));
 }
 
 // What only an admin may change: what an agent may do, and what runs in it.
@@ -136,24 +135,29 @@ void Patch(ApiContext& api, const Request& request, Reply reply) {
     return reply.Send(Response::Problem(
         {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"}));
   }
-  auto shared = Shared(std::move(reply));
-  auto waits = std::make_shared<bool>(false);
-  auto updated = api.town.Update(**agent, body->root(),
-                                 [&api, shared, waits, id = (*agent)->id()](const Status& status) {
-                                   Answer(*shared, status, [&api, &waits, &id] {
-                                     const Agent* there = api.town.Find(id);
-                                     std::string json = there ? there->ToJson() : "{}";
-                                     if (*waits)
-                                       json.replace(json.size() - 1, 1, R"(,"applies":"next_start"})");
-                                     return Response::Json(200, std::move(json));
-                                   });
-                                 });
-  if (!updated) return shared->Send(Response::Problem(updated.error()));
-  *waits = *updated;
+  auto answer = [&api, shared = Shared(std::move(reply)),
+                 id = (*agent)->id()](const Result<bool>& next_start) {
+    if (!next_start) return shared->Send(Response::Problem(next_start.error()));
+    const Agent* there = api.town.Find(id);
+    std::string json = there ? there->ToJson() : "{}";
+    if (*next_start) json.replace(json.size() - 1, 1, R"(,"applies":"next_start"})");
+    shared->Send(Response::Json(200, std::move(json)));
+  };
+  api.town.Update(**agent, body->root(), std::move(answer));
 }
 
-// start, stop, restart: 202 with the agent once the wish is on disk.
-using Command = std::function<Status(Agent&, int64_t grace_ms, Agent::Done done)>;
+// 202 with the agent once the command is on disk.
+Agent::Done AnswerWithAgent(ApiContext& api, const Agent& agent, Reply reply) {
+  return [&api, shared = Shared(std::move(reply)), id = agent.id()](const Status& status) {
+    Answer(*shared, status, [&api, &id] {
+      const Agent* there = api.town.Find(id);
+      return Response::Json(202, there ? there->ToJson() : "{}");
+    });
+  };
+}
+
+// start, stop, restart
+using Command = std::function<void(Agent&, int64_t grace_ms, Agent::Done done)>;
 
 Handler CommandHandler(ApiContext& api, Command command) {
   return [&api, command = std::move(command)](const Request& request, Reply reply) {
@@ -167,21 +171,14 @@ Handler CommandHandler(ApiContext& api, Command command) {
       return reply.Send(Response::Problem(
           {"invalid_request", "grace_ms: a whole number from 0 to " + std::to_string(kMaxGraceMs)}));
     }
-    auto shared = Shared(std::move(reply));
-    Status accepted = command(**agent, grace_ms, [&api, shared, id = (*agent)->id()](const Status& status) {
-      Answer(*shared, status, [&api, &id] {
-        const Agent* there = api.town.Find(id);
-        return Response::Json(202, there ? there->ToJson() : "{}");
-      });
-    });
-    if (!accepted) shared->Send(Response::Problem(accepted.error()));
+    command(**agent, grace_ms, AnswerWithAgent(api, **agent, std::move(reply)));
   };
 }
 
 void Interrupt(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  Answer(reply, (*agent)->Interrupt(), [&agent] { return Response::Json(202, (*agent)->ToJson()); });
+  (*agent)->Interrupt(AnswerWithAgent(api, **agent, std::move(reply)));
 }
 
 void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
@@ -247,16 +244,15 @@ void Decide(ApiContext& api, const Request& request, Reply reply) {
   if (input && (!input.Is(JsonType::kObject) || *decision == Decision::kDeny)) {
     return reply.Send(Response::Problem({"invalid_request", "input: an object, of what is allowed"}));
   }
-  auto shared = Shared(std::move(reply));
-  Status decided = (*agent)->Decide(
-      request.params[1], *decision, std::string(reason.StringOr("")), input ? input.Raw() : std::string(),
-      [shared, id = request.params[1], decision = *decision](const Status& on_disk) {
-        Answer(*shared, on_disk, [&id, decision] {
-          return Response::Json(
-              200, JsonObject().Set("id", id).Set("decision", NameOf(decision)).Set("by", "person").Take());
-        });
-      });
-  if (!decided) shared->Send(Response::Problem(decided.error()));
+  auto answer = [shared = Shared(std::move(reply)), id = request.params[1],
+                 decision = *decision](const Status& on_disk) {
+    Answer(*shared, on_disk, [&id, decision] {
+      return Response::Json(
+          200, JsonObject().Set("id", id).Set("decision", NameOf(decision)).Set("by", "person").Take());
+    });
+  };
+  (*agent)->Decide(request.params[1], *decision, std::string(reason.StringOr("")),
+                   input ? input.Raw() : std::string(), std::move(answer));
 }
 
 void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {
@@ -273,13 +269,14 @@ void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {
   if (content.Is(JsonType::kObject) != (*action == Action::kAccept)) {
     return reply.Send(Response::Problem({"invalid_request", "content: an object, with accept only"}));
   }
-  Status answered =
-      (*agent)->Answer(request.params[1], {*action, *action == Action::kAccept ? content.Raw() : ""});
-  Answer(reply, answered, [&request, &action] {
-    return Response::Json(
-        200,
-        JsonObject().Set("id", request.params[1]).Set("action", NameOf(*action)).Set("by", "person").Take());
-  });
+  auto answer = [shared = Shared(std::move(reply)), id = request.params[1],
+                 action = *action](const Status& on_disk) {
+    Answer(*shared, on_disk, [&id, action] {
+      return Response::Json(
+          200, JsonObject().Set("id", id).Set("action", NameOf(action)).Set("by", "person").Take());
+    });
+  };
+  (*agent)->Answer(request.params[1], {*action, *action == Action::kAccept ? content.Raw() : ""}, answer);
 }
 
 void ListModels(ApiContext& api, const Request& request, Reply reply) {
@@ -326,19 +323,16 @@ void AddAgentRoutes(Router& router, ApiContext& api) {
   router.Add("GET", "/agents/{id}/status", Access::kView, with(Get));
   router.Add("PATCH", "/agents/{id}", Access::kOperate, with(Patch));
   router.Add("DELETE", "/agents/{id}", Access::kAdmin, with(Delete));
-  router.Add("POST", "/agents/{id}/start", Access::kOperate,
-             CommandHandler(api, [&api](Agent& agent, int64_t, Agent::Done done) -> Status {
-               if (api.town.draining()) return Error{"draining", "the daemon is shutting down"};
-               return agent.Start(std::move(done));
-             }));
+  router.Add(
+      "POST", "/agents/{id}/start", Access::kOperate,
+      CommandHandler(api, [](Agent& agent, int64_t, Agent::Done done) { agent.Start(std::move(done)); }));
   router.Add("POST", "/agents/{id}/stop", Access::kOperate,
              CommandHandler(api, [](Agent& agent, int64_t grace_ms, Agent::Done done) {
-               return agent.Stop(grace_ms, std::move(done));
+               agent.Stop(grace_ms, std::move(done));
              }));
   router.Add("POST", "/agents/{id}/restart", Access::kOperate,
-             CommandHandler(api, [&api](Agent& agent, int64_t grace_ms, Agent::Done done) -> Status {
-               if (api.town.draining()) return Error{"draining", "the daemon is shutting down"};
-               return agent.Restart(grace_ms, std::move(done));
+             CommandHandler(api, [](Agent& agent, int64_t grace_ms, Agent::Done done) {
+               agent.Restart(grace_ms, std::move(done));
              }));
   router.Add("POST", "/agents/{id}/interrupt", Access::kOperate, with(Interrupt));
   router.Add("GET", "/agents/{id}/transcript", Access::kOperate, with(GetTranscript));

@@ -18,20 +18,18 @@ class Batch {
   Batch(ApiContext& api, std::vector<std::string> ids, Reply reply)
       : api_(api), ids_(std::move(ids)), ends_(ids_.size()), waits_(ids_.size()), reply_(std::move(reply)) {}
 
-  using Command = std::function<Status(Agent&, Agent::Done done)>;
+  using Command = std::function<void(Agent&, Agent::Done done)>;
   static void Run(const std::shared_ptr<Batch>& batch, const Command& command) {
     for (size_t i = 0; i < batch->ids_.size(); ++i) {
       auto done = [batch, i](Status status) { batch->End(i, std::move(status)); };
       Agent* agent = batch->api_.town.Find(batch->ids_[i]);
-      Status accepted;
       if (!agent) {
-        accepted = Error{"agent_not_found", "there is no agent " + batch->ids_[i]};
+        done(Error{"agent_not_found", "there is no agent " + batch->ids_[i]});
       } else if (agent->deleted()) {
-        accepted = Error{"agent_deleted", "agent " + batch->ids_[i] + " has been deleted"};
+        done(Error{"agent_deleted", "agent " + batch->ids_[i] + " has been deleted"});
       } else {
-        accepted = command(*agent, done);
+        command(*agent, done);
       }
-      if (!accepted) done(std::move(accepted));
     }
   }
 
@@ -102,19 +100,15 @@ void RunBatch(ApiContext& api, const Request& request, Reply reply) {
 
   Batch::Command command;
   if (action == "stop") {
-    command = [](Agent& agent, Agent::Done done) {
-      return agent.Stop(Agent::kDefaultGraceMs, std::move(done));
-    };
+    command = [](Agent& agent, Agent::Done done) { agent.Stop(Agent::kDefaultGraceMs, std::move(done)); };
   } else if (action == "start") {
-    if (api.town.draining())
-      return reply.Send(Response::Problem({"draining", "the daemon is shutting down"}));
-    command = [](Agent& agent, Agent::Done done) { return agent.Start(std::move(done)); };
+    command = [](Agent& agent, Agent::Done done) { agent.Start(std::move(done)); };
   } else if (action == "delete") {
     if (!request.caller || request.caller->scope < Scope::kAdmin) {
       return reply.Send(Response::Problem({"forbidden", "delete needs a token of scope admin"}));
     }
     command = [&api](const Agent& agent, Agent::Done done) {
-      return api.town.Delete(agent.id(), false, std::move(done));
+      api.town.Delete(agent.id(), false, std::move(done));
     };
   } else {
     return reply.Send(Response::Problem({"invalid_request", "action: stop, start, delete or export"}));

@@ -56,7 +56,6 @@ Result<Message> ReadMessage(const ApiContext& api, const Request& request) {
 void Send(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  if (api.town.draining()) return reply.Send(Response::Problem({"draining", "the daemon is shutting down"}));
   auto message = ReadMessage(api, request);
   if (!message) return reply.Send(Response::Problem(message.error()));
   if (!request.key.empty()) message->id = "m" + request.key.substr(0, 16);
@@ -79,10 +78,9 @@ void Cancel(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto shared = std::make_shared<Reply>(std::move(reply));
-  Status cancelled = (*agent)->Cancel(request.params[1], [shared](const Status& status) {
+  (*agent)->Withdraw(request.params[1], [shared](const Status& status) {
     Answer(*shared, status, [] { return Response{204, {}, ""}; });
   });
-  if (!cancelled) shared->Send(Response::Problem(cancelled.error()));
 }
 
 void ListRuns(ApiContext& api, const Request& request, Reply reply) {

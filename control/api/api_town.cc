@@ -183,7 +183,7 @@ void DescribeDrain(const ApiContext& api, Reply reply) {
     const Agent* agent = api.town.Find(id);
     JsonObject json;
     json.Set("id", id);
-    if (agent && agent->run()) json.Set("run", agent->run()->id);
+    if (agent && agent->runs().open()) json.Set("run", agent->runs().open()->id);
     waiting.AddRaw(json.Take());
   }
   reply.Send(Response::Json(

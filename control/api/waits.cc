@@ -55,7 +55,7 @@ class Waits::Wait {
   // Where no run is named, the first that is seen is the one.
   void NoteFirstRun(const Agent& agent) {
     const bool named = !condition_.message.empty() || !condition_.after_run.empty() || !run_.empty();
-    if (condition_.until == Until::kTerminal && !named && agent.run()) run_ = agent.run()->id;
+    if (condition_.until == Until::kTerminal && !named && agent.runs().open()) run_ = agent.runs().open()->id;
   }
 
   std::optional<Response> Check(const Agent& agent) const {
@@ -74,9 +74,9 @@ class Waits::Wait {
 
   // The run that this waits for, if there is one yet.
   const Run* Candidate(const Agent& agent) const {
-    if (!run_.empty()) return agent.FindRun(run_);
-    if (!condition_.message.empty()) return agent.RunOfMessage(condition_.message);
-    const Run* run = agent.run() ? &*agent.run() : agent.LastRun();
+    if (!run_.empty()) return agent.runs().Find(run_);
+    if (!condition_.message.empty()) return agent.runs().OfMessage(condition_.message);
+    const Run* run = agent.runs().open() ? &*agent.runs().open() : agent.runs().last();
     if (run && !condition_.after_run.empty() && run->number() <= Run::NumberOf(condition_.after_run))
       return nullptr;
     return run;
@@ -89,7 +89,7 @@ class Waits::Wait {
     if (condition_.until != Until::kTerminal || asked_) return;
     if (condition_.run.empty() && condition_.message.empty()) return;
     if (Candidate(agent)) return;
-    if (condition_.run.empty() && agent.Waits(condition_.message)) return;
+    if (condition_.run.empty() && agent.mailbox().Find(condition_.message)) return;
     asked_ = true;
     deadline_.Stop();  // the store answers soon, and a caller with a time-out of 0 wants to know, too
     auto answer = [&waits = waits_, id = id_](const Result<std::string>& found) {

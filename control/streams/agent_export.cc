@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "orchestrator/agent/agent.h"
-#include "orchestrator/agent/inbox.h"
+#include "orchestrator/agent/mailbox.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_log.h"
 #include "orchestrator/store/store.h"

@@ -1,4 +1,5 @@
 #include "orchestrator/adapters/edits.h"
+#include "orchestrator/json/json.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"

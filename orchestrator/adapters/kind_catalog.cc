@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/json/json.h"
 #include "process/loop.h"
 #include "process/spawn.h"

@@ -2,10 +2,10 @@
 #include <algorithm>
 
 #include "orchestrator/adapters/acp/acp.h"
-#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/claude/claude.h"
 #include "orchestrator/adapters/codex/codex.h"
 #include "orchestrator/adapters/jsonl.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/adapters/opencode/opencode.h"
 #include "orchestrator/adapters/process.h"
 

@@ -8,6 +8,7 @@
 
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/process.h"
+#include "orchestrator/json/json.h"
 #include "process/lines.h"
 
 namespace reeve {

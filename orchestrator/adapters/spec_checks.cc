@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/workspace/git.h"
 #include "orchestrator/workspace/repository.h"

@@ -1,4 +1,5 @@
 #include "orchestrator/adapters/turn_content.h"
+#include "orchestrator/json/json.h"
 
 #include <algorithm>
 #include <utility>

@@ -438,11 +438,6 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
     json.SetRaw("workspace", clone.Take());
   }
   json.SetRaw("env", secrets == Secrets::kKeep ? MapToJson(env) : names.Take());
-  if (secrets == Secrets::kNamesOnly) {
-    JsonArray file_names;
-    for (const auto& [name, content] : files) file_names.Add(name);
-    json.SetRaw("files", file_names.Take());
-  }
   json.Set("api", kApi[static_cast<size_t>(api)]);
   SetIfAny(json, "title", title);
   if (starred) json.Set("starred", true);

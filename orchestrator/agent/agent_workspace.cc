@@ -1,63 +1,67 @@
-// An agent that works in a clone of its own: made before its process is.
+#include "orchestrator/agent/agent_workspace.h"
+
 #include <utility>
 
-#include "orchestrator/agent/agent.h"
-#include "process/clock.h"
+#include "orchestrator/agent/agent_context.h"
+#include "orchestrator/json/json.h"
 #include "process/log.h"
 
 namespace reeve {
 
-std::string Agent::WorkingFolder() const {
-  if (!workspace_) return spec_.cwd;
-  return spec_.cwd.empty() ? workspace_->path() : workspace_->path() + "/" + spec_.cwd;
+AgentWorkspace::AgentWorkspace(AgentContext& context, const AgentSpec& spec, Append append)
+    : context_(context), spec_(spec), append_(std::move(append)) {
+  if (spec.workspace) clone_ = std::make_unique<Workspace>(*context.shop, spec.id, spec.workspace);
 }
 
-// Whether the process can be started; if not, its workspace is being made, and Advance() is called when that
-// has ended. A failure is that of a start.
-bool Agent::WorkspaceReady() {
-  if (!workspace_ || workspace_->there()) return true;
+std::string AgentWorkspace::Folder() const {
+  if (!clone_) return spec_.cwd;
+  return spec_.cwd.empty() ? clone_->path() : clone_->path() + "/" + spec_.cwd;
+}
+
+void AgentWorkspace::Prepare(std::function<void(Status)> done) {
   auto progress = [this](const std::string& phase, int percent) {
-    Append("workspace.progress", JsonObject().Set("phase", phase).Set("percent", percent).Take());
+    append_("workspace.progress", JsonObject().Set("phase", phase).Set("percent", percent).Take());
   };
-  workspace_->Prepare(std::move(progress), [this](const Result<Workspace::Made>& made) {
-    if (made) {
-      JsonObject ready;
-      ready.Set("path", workspace_->path()).Set("branch", made->branch);
-      if (!made->commit.empty()) ready.Set("commit", made->commit);
-      Append("workspace.ready", ready.Take());
-    } else {
-      broken_ = made.error();
-      started_ms_ = context_.clock.WallMs();
-      PlanRestart(true);
-    }
-    Advance();
+  clone_->Prepare(std::move(progress), [this, done = std::move(done)](const Result<Workspace::Made>& made) {
+    if (!made) return done(made.error());
+    JsonObject ready;
+    ready.Set("path", clone_->path()).Set("branch", made->branch);
+    if (!made->commit.empty()) ready.Set("commit", made->commit);
+    append_("workspace.ready", ready.Take());
+    done({});
   });
-  return false;
 }
 
-Agent::Keeping Agent::KeepWork(bool begin, int64_t timeout_ms) {
-  if (deleted_ || work_ == Work::kNone || context_.shop->git.options().wip == Git::Options::Wip::kOff)
-    return Keeping::kNothing;
-  if (work_ == Work::kSaving) return workspace_->pushing() ? Keeping::kPushes : Keeping::kSaves;
-  if (child_ || !begin) return Keeping::kWaits;
-  work_ = Work::kSaving;
-  workspace_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {
-    work_ = Work::kNone;
+void AgentWorkspace::Cancel() {
+  if (preparing()) clone_->Cancel();
+}
+
+Status AgentWorkspace::Check() const { return clone_ ? clone_->CheckFolder(spec_.cwd) : Status(); }
+
+void AgentWorkspace::OnProcessStarted() { unsaved_ = clone_ != nullptr; }
+
+AgentWorkspace::Saving AgentWorkspace::SaveWork(bool begin, int64_t timeout_ms) {
+  if (saving_) return clone_->pushing() ? Saving::kPushes : Saving::kSaves;
+  if (!unsaved_ || context_.shop->git.options().wip == Git::Options::Wip::kOff) return Saving::kNothing;
+  if (!begin) return Saving::kWaits;
+  saving_ = true;
+  clone_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {
+    saving_ = unsaved_ = false;
     if (!commit) {
       const Error& error = commit.error();
-      log::Warning("agent {}: its uncommitted work: {}", id(), error.message);
-      Append("agent.error",
-             JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
+      log::Warning("agent {}: its uncommitted work: {}", spec_.id, error.message);
+      append_("agent.error",
+              JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
     } else if (!commit->empty()) {
       const bool pushed = context_.shop->git.options().wip == Git::Options::Wip::kPush;
-      Append("workspace.saved", JsonObject()
-                                    .Set("branch", "reeve/" + id() + "/wip")
-                                    .Set("commit", *commit)
-                                    .Set("pushed", pushed)
-                                    .Take());
+      append_("workspace.saved", JsonObject()
+                                     .Set("branch", "reeve/" + spec_.id + "/wip")
+                                     .Set("commit", *commit)
+                                     .Set("pushed", pushed)
+                                     .Take());
     }
   });
-  return Keeping::kSaves;
+  return Saving::kSaves;
 }
 
 }  // namespace reeve

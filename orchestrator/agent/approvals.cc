@@ -1,14 +1,25 @@
 #include "orchestrator/agent/approvals.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
+#include "orchestrator/agent/tool_names.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 #include "tickets/digest.h"
 
 namespace reeve {
+
+namespace {
+
+constexpr size_t kMaxAlways = 256;
+// A second answer comes within seconds, not hundreds of approvals later.
+constexpr size_t kRemembered = 256;
+constexpr char kNobody[] = "nobody answered in time";
+
+}  // namespace
+
+// -------------------------------------------------------------------------------------------------- words
 
 const char* NameOf(Decision decision) {
   switch (decision) {
@@ -81,39 +92,167 @@ std::string PendingApproval::ToJson() const {
   return json.Take();
 }
 
+// ------------------------------------------------------------------------------------------------- asking
+
+Approvals::Approvals(Loop& loop, const Clock& clock, std::string agent, const Permissions& permissions,
+                     Handlers handlers)
+    : clock_(clock),
+      agent_(std::move(agent)),
+      permissions_(permissions),
+      handlers_(std::move(handlers)),
+      deadline_(loop, [this] {
+        CheckDeadlines();
+        handlers_.changed();
+      }) {}
+
+void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::string& cwd) {
+  if (Find(request.id)) return;
+  // It may come outside a turn, from a server or a sub-agent in the background: it waits without a run.
+  PendingApproval pending{std::move(request), run, clock_.WallMs(), 0};
+  if (permissions_.timeout_ms != 0) pending.deadline_ms = pending.requested_at_ms + permissions_.timeout_ms;
+  const std::string id = pending.request.id;
+  const Permissions::Judgement judged = Judge(pending.request, cwd);
+  const bool elicitation = pending.request.elicitation;
+  (void)handlers_.record(elicitation ? "elicitation.requested" : "approval.requested", pending.ToJson(),
+                         false);
+  pending_.push_back(std::move(pending));
+  if (judged.verdict != Permissions::Verdict::kAsk) {
+    const bool allow = judged.verdict == Permissions::Verdict::kAllow;
+    (void)Resolve(id, NameOf(allow ? Decision::kAllowOnce : Decision::kDeny), "policy", judged.why, false);
+    handlers_.decided(id, {allow, allow ? "" : "not permitted: " + judged.why, ""});
+  }
+  CheckDeadlines();
+}
+
+// Deny rules beat a person's earlier "always", which beats ask rules: it was the answer to one.
+Permissions::Judgement Approvals::Judge(const ApprovalRequest& request, const std::string& cwd) const {
+  if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // nobody can guess an answer
+  auto input = JsonDocument::Parse(request.input);
+  auto judged = permissions_.Judge(
+      request.tool, input ? ToolArguments(request.tool, input->root(), cwd) : std::vector<std::string>());
+  const std::optional<AllowedCall> call = AllowedCall::Of(request);
+  const bool always = call && std::find(always_.begin(), always_.end(), *call) != always_.end();
+  if (judged.verdict != Permissions::Verdict::kDeny && always) {
+    return {Permissions::Verdict::kAllow, "allow_always"};
+  }
+  return judged;
+}
+
+// ----------------------------------------------------------------------------------------------- deciding
+
+Status Approvals::CheckPending(const std::string& id, bool elicitation) const {
+  const char* what = elicitation ? "elicitation " : "approval ";
+  const PendingApproval* pending = Find(id);
+  if (pending && pending->request.elicitation == elicitation) return {};
+  if (const ResolvedApproval* before = FindResolved(id)) {
+    return Error{"already_resolved", what + id + ": " + before->decision + " by " + before->by};
+  }
+  return Error{"approval_not_found", "agent " + agent_ + " has no " + what + id};
+}
+
+Status Approvals::Decide(const std::string& id, Decision decision, const std::string& reason,
+                         const std::string& input) {
+  if (Status known = CheckPending(id, false); !known) return known;
+  std::optional<AllowedCall> call = AllowedCall::Of(Find(id)->request);
+  if (Status status = Resolve(id, NameOf(decision), "person", reason, true); !status) return status;
+  if (decision == Decision::kAllowAlways && call) Allow(std::move(*call));
+  handlers_.decided(id, {decision != Decision::kDeny, reason, input});
+  return {};
+}
+
+Status Approvals::Answer(const std::string& id, const ElicitationAnswer& answer) {
+  if (Status known = CheckPending(id, true); !known) return known;
+  if (Status status = Resolve(id, NameOf(answer.action), "person", "", true); !status) return status;
+  handlers_.answered(id, answer);
+  return {};
+}
+
+void Approvals::Retract(const std::string& id) { (void)Resolve(id, "withdrawn", "agent", "", false); }
+
+void Approvals::WithdrawRun(const std::string& run) {
+  Withdraw([&run](const PendingApproval& pending) { return pending.run == run; });
+}
+
+void Approvals::WithdrawAll() {
+  Withdraw([](const PendingApproval&) { return true; });
+}
+
+void Approvals::Withdraw(const std::function<bool(const PendingApproval&)>& which) {
+  const std::vector<PendingApproval> pending = pending_;
+  for (const PendingApproval& one : pending) {
+    if (which(one)) (void)Resolve(one.request.id, "withdrawn", "daemon", "the run has ended", false);
+  }
+}
+
+void Approvals::CheckDeadlines() {
+  const int64_t now = clock_.WallMs();
+  int64_t next = 0;
+  const std::vector<PendingApproval> pending = pending_;
+  for (const PendingApproval& one : pending) {
+    const std::string& id = one.request.id;
+    if (one.deadline_ms == 0) continue;
+    if (one.deadline_ms > now) {
+      next = next == 0 ? one.deadline_ms : std::min(next, one.deadline_ms);
+    } else if (one.request.elicitation) {
+      if (Resolve(id, "expired", "deadline", kNobody, false)) {
+        handlers_.answered(id, {ElicitationAnswer::Action::kCancel, ""});
+      }
+    } else {
+      const bool allow = permissions_.allow_on_timeout;
+      if (Resolve(id, allow ? "allow_once" : "expired", "deadline", kNobody, false)) {
+        handlers_.decided(id, {allow, kNobody, ""});
+      }
+    }
+  }
+  if (next != 0) deadline_.Start(next - now);
+}
+
+// The one place where a pending one ends. Error: it is not pending (it may have ended by what another one's
+// end brought about), or it could not be recorded.
+Status Approvals::Resolve(const std::string& id, const char* decision, const char* by,
+                          const std::string& reason, bool now) {
+  const auto pending = std::find_if(pending_.begin(), pending_.end(),
+                                    [&id](const PendingApproval& one) { return one.request.id == id; });
+  if (pending == pending_.end()) return CheckPending(id, false);
+  const bool elicitation = pending->request.elicitation;
+  JsonObject data;
+  data.Set("id", id).Set(elicitation ? "action" : "decision", decision).Set("by", by);
+  if (!reason.empty()) data.Set("reason", reason);
+  if (Status recorded =
+          handlers_.record(elicitation ? "elicitation.resolved" : "approval.resolved", data.Take(), now);
+      !recorded) {
+    return recorded;
+  }
+  resolved_.push_back({id, decision, by});
+  if (resolved_.size() > kRemembered) resolved_.pop_front();
+  pending_.erase(pending);
+  return {};
+}
+
+void Approvals::Allow(AllowedCall call) {
+  if (std::find(always_.begin(), always_.end(), call) != always_.end()) return;
+  always_.push_back(std::move(call));
+  if (always_.size() > kMaxAlways) always_.pop_front();
+}
+
+// ------------------------------------------------------------------------------------------------ finding
+
 const PendingApproval* Approvals::Find(const std::string& id) const {
   auto found = std::find_if(pending_.begin(), pending_.end(),
-                            [&id](const PendingApproval& approval) { return approval.request.id == id; });
+                            [&id](const PendingApproval& one) { return one.request.id == id; });
   return found == pending_.end() ? nullptr : &*found;
-}
-
-bool Approvals::Resolve(ResolvedApproval how) {
-  const PendingApproval* found = Find(how.id);
-  if (!found) return false;
-  pending_.erase(pending_.begin() + (found - pending_.data()));
-  Remember(std::move(how));
-  return true;
-}
-
-void Approvals::Remember(ResolvedApproval how) {
-  resolved_.push_back(std::move(how));
-  if (resolved_.size() > kRemembered) resolved_.pop_front();
 }
 
 const ResolvedApproval* Approvals::FindResolved(const std::string& id) const {
   auto found = std::find_if(resolved_.rbegin(), resolved_.rend(),
-                            [&id](const ResolvedApproval& approval) { return approval.id == id; });
+                            [&id](const ResolvedApproval& one) { return one.id == id; });
   return found == resolved_.rend() ? nullptr : &*found;
 }
 
-bool Approvals::IsAlwaysAllowed(const AllowedCall& call) const {
-  return std::find(always_.begin(), always_.end(), call) != always_.end();
-}
-
-void Approvals::AllowAlways(AllowedCall call) {
-  if (IsAlwaysAllowed(call)) return;
-  always_.push_back(std::move(call));
-  if (always_.size() > kMaxAlways) always_.pop_front();
+std::map<std::string, bool> Approvals::OpenIds() const {
+  std::map<std::string, bool> ids;
+  for (const PendingApproval& one : pending_) ids.emplace(one.request.id, one.request.elicitation);
+  return ids;
 }
 
 }  // namespace reeve

@@ -1,22 +1,28 @@
-// Approvals: what one agent waits for a person to say, approvals and elicitations alike. A value of its
-// Agent. Each gets exactly one decision: a person's, the policy's, the deadline's; or it is withdrawn when
-// its run ends or the agent takes it back.
+// Approvals: the questions of one agent to a person, approvals and elicitations alike. Each gets exactly one
+// decision: a person's, the policy's or the deadline's; or it is withdrawn when its run ends or the agent
+// takes it back. The decision is recorded first, and then told to the agent, once.
+//
+// Owned by its Agent; on the loop's thread.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/agent/approval_request.h"
+#include "orchestrator/agent/permissions.h"
+#include "process/result.h"
+#include "process/timer.h"
 
 namespace reeve {
 
-// What a person may say of an approval. "Always" allows the exact same call from then on.
-enum class Decision { kAllowOnce, kAllowAlways, kDeny };
-const char* NameOf(Decision decision);
-std::optional<Decision> ParseDecision(std::string_view name);
+class Clock;
+class Loop;
 
 struct PendingApproval {
   ApprovalRequest request;
@@ -26,51 +32,112 @@ struct PendingApproval {
 
   // The event's data, and the snapshot's.
   [[nodiscard]] std::string ToJson() const;
+
+  static void Members(auto& self, auto& state) {
+    state("request", self.request);
+    state("run", self.run);
+    state("requested_at_ms", self.requested_at_ms);
+    state("deadline_ms", self.deadline_ms);
+  }
 };
 
-const char* NameOf(ElicitationAnswer::Action action);
-std::optional<ElicitationAnswer::Action> ParseAction(std::string_view name);
-
-// A call that a person has allowed for good: this tool with exactly this input, but for how it is described.
+// A call that a person has allowed for good: this tool with exactly this input, but for its description.
 struct AllowedCall {
   std::string tool;
   std::string digest;  // SHA-256 of the input, in hex
   bool operator==(const AllowedCall&) const = default;
   // Nothing of a call without input: nobody knows what is allowed then.
   static std::optional<AllowedCall> Of(const ApprovalRequest& request);
+
+  static void Members(auto& self, auto& state) {
+    state("tool", self.tool);
+    state("digest", self.digest);
+  }
 };
 
-// How one ended: for the second who answers.
+// How one ended: for the second person who answers.
 struct ResolvedApproval {
   std::string id;
   std::string decision;  // allow_once, allow_always, deny; accept, decline, cancel; expired, withdrawn
   std::string by;        // person, policy, deadline, agent, daemon
+
+  static void Members(auto& self, auto& state) {
+    state("id", self.id);
+    state("decision", self.decision);
+    state("by", self.by);
+  }
 };
 
 class Approvals {
  public:
-  void Add(PendingApproval approval) { pending_.push_back(std::move(approval)); }
+  struct Handlers {
+    // Appends an event to the agent's log. `now`: it is on disk when this returns; on an Error it is not in
+    // the log at all. Without `now` it cannot fail.
+    std::function<Status(std::string_view type, const std::string& data, bool now)> record;
+    // Tells the agent.
+    std::function<void(const std::string& id, const ApprovalAnswer&)> decided;
+    std::function<void(const std::string& id, const ElicitationAnswer&)> answered;
+    // A deadline has decided something.
+    std::function<void()> changed;
+  };
+
+  // `permissions` are the spec's, and may change.
+  Approvals(Loop& loop, const Clock& clock, std::string agent, const Permissions& permissions,
+            Handlers handlers);
+
   [[nodiscard]] const std::vector<PendingApproval>& pending() const { return pending_; }
+  // Null: it is not pending.
   [[nodiscard]] const PendingApproval* Find(const std::string& id) const;
-  // Takes it out of the pending ones and remembers how it ended. False if it is not pending.
-  bool Resolve(ResolvedApproval how);
-  [[nodiscard]] const std::deque<ResolvedApproval>& resolved() const { return resolved_; }
-  void Remember(ResolvedApproval how);
-  // Of the last kRemembered.
+  // One of the last kRemembered.
   [[nodiscard]] const ResolvedApproval* FindResolved(const std::string& id) const;
 
-  // What "allow_always" has allowed, the newest kMaxAlways of it.
-  [[nodiscard]] const std::deque<AllowedCall>& always() const { return always_; }
-  [[nodiscard]] bool IsAlwaysAllowed(const AllowedCall& call) const;
-  void AllowAlways(AllowedCall call);
+  // The agent asks. A request that is pending already changes nothing: agents repeat them after a reconnect.
+  // The policy may decide at once. `cwd`: what relative paths of its tools are relative to.
+  void Ask(ApprovalRequest request, const std::string& run, const std::string& cwd);
+  // A person decides. Errors "approval_not_found", "already_resolved", and those of Handlers::record, after
+  // which it is still pending. `input`: a JSON object in place of the tool's input, or empty.
+  Status Decide(const std::string& id, Decision decision, const std::string& reason,
+                const std::string& input);
+  Status Answer(const std::string& id, const ElicitationAnswer& answer);
+  // The agent answered it itself, or took it back.
+  void Retract(const std::string& id);
+  // The run has ended.
+  void WithdrawRun(const std::string& run);
+  // The process has ended.
+  void WithdrawAll();
+  // Decides those whose deadline has passed, and sets the timer for the next one. For one that was restored.
+  void CheckDeadlines();
+
+  // What the record in the store keeps. A restarted daemon withdraws the pending ones (Agent::Load).
+  static void Record(auto& self, auto& state) {
+    state("always", self.always_);
+    std::map<std::string, bool> open = self.OpenIds();
+    state("pending", open);
+  }
+  static void Members(auto& self, auto& state) {
+    state("pending", self.pending_);
+    state("resolved", self.resolved_);
+    state("always", self.always_);
+  }
 
  private:
-  static constexpr size_t kMaxAlways = 256;
-  static constexpr size_t kRemembered =
-      256;  // a second answer comes within seconds, not hundreds of approvals
+  // By id; true: an elicitation.
+  [[nodiscard]] std::map<std::string, bool> OpenIds() const;
+  [[nodiscard]] Permissions::Judgement Judge(const ApprovalRequest& request, const std::string& cwd) const;
+  [[nodiscard]] Status CheckPending(const std::string& id, bool elicitation) const;
+  Status Resolve(const std::string& id, const char* decision, const char* by, const std::string& reason,
+                 bool now);
+  void Withdraw(const std::function<bool(const PendingApproval&)>& which);
+  void Allow(AllowedCall call);
+
+  const Clock& clock_;
+  const std::string agent_;
+  const Permissions& permissions_;
+  const Handlers handlers_;
   std::vector<PendingApproval> pending_;
-  std::deque<ResolvedApproval> resolved_;
-  std::deque<AllowedCall> always_;
+  std::deque<ResolvedApproval> resolved_;  // the newest last
+  std::deque<AllowedCall> always_;         // what "allow_always" has allowed, the newest last
+  Timer deadline_;
 };
 
 }  // namespace reeve

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent/tool_names.h"
 
 namespace reeve {
 

@@ -1,16 +1,21 @@
-// Run: one turn of work, from a prompt to its end (control/api/API.md). A value: the present one of an agent,
-// and the record of an ended one.
+// Run: one turn of work, from a prompt to its end (control/api/API.md). A value: the open run of an agent, or
+// the record of an ended one.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "orchestrator/json/json.h"
 #include "process/result.h"
 
 namespace reeve {
+
+class JsonValue;
+
+// The error code of a run that the end of the daemon cut off. The agent is not to blame.
+inline constexpr char kDaemonRestarted[] = "daemon_restarted";
 
 // Tokens and money, as usage.updated has them.
 struct Usage {
@@ -18,18 +23,27 @@ struct Usage {
   int64_t output_tokens = 0;
   double cost_usd = 0;
   void Add(const Usage& other);
+  // `json`: the data of a usage.updated, or empty.
+  static Usage Parse(const std::string& json);
   [[nodiscard]] std::string ToJson() const;
-  static Usage FromJson(const JsonValue& json);
+
+  static void Members(auto& self, auto& state) {
+    state("input_tokens", self.input_tokens);
+    state("output_tokens", self.output_tokens);
+    state("cost_usd", self.cost_usd);
+  }
 };
 
 struct Run {
   enum class Status { kRunning, kCompleted, kFailed, kCancelled };
+  static constexpr const char* kStatuses[] = {"running", "completed", "failed", "cancelled"};
+
   std::string id;  // "r<seq of its run.started>"
   std::string message_id;
   Status status = Status::kRunning;
   std::optional<int> exit_code;  // of a process whose life was the run
   Error error{};                 // of a failed one
-  std::string limit;             // of the spec, that ended it; or empty
+  std::string limit;             // the spec's limit that ended it, or empty
   int64_t started_ms = 0;        // wall clock
   int64_t ended_ms = 0;
   std::string usage;                 // JSON of its last usage.updated, or empty
@@ -38,10 +52,29 @@ struct Run {
   [[nodiscard]] bool Has(const std::string& message) const;
   // That of its run.started.
   [[nodiscard]] uint64_t number() const { return NumberOf(id); }
-  static uint64_t NumberOf(std::string_view run_id);  // 0: it is no run's
+  static uint64_t NumberOf(std::string_view run_id);  // 0: not a run's id
+  static std::string IdOf(uint64_t number) { return "r" + std::to_string(number); }
 
+  // As the API shows it, which is also the body of its record in the store.
   [[nodiscard]] std::string ToJson() const;
   static std::optional<Run> FromJson(const JsonValue& json);
+  // The data of the event that ends it.
+  [[nodiscard]] std::string EndJson() const;
+  // The run that such an event, an envelope, tells of.
+  static Run FromEnd(const JsonValue& envelope);
+
+  static void Members(auto& self, auto& state) {
+    state("id", self.id);
+    state("message_id", self.message_id);
+    state.Enum("status", self.status, kStatuses);
+    state("exit_code", self.exit_code);
+    state("error", self.error);
+    state("limit", self.limit);
+    state("started_ms", self.started_ms);
+    state("ended_ms", self.ended_ms);
+    state.Json("usage", self.usage);
+    state("steered", self.steered);
+  }
 };
 
 const char* NameOf(Run::Status status);

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "orchestrator/agent/inbox.h"
+#include "orchestrator/agent/mailbox.h"
 #include "orchestrator/store/store.h"
 #include "process/loop.h"
 #include "tests/support/daemon.h"

@@ -80,10 +80,10 @@ TEST_F(DrainTest, AnOpenTurnMayEnd) {
   ASSERT_TRUE(RunUntil(puppets_.loop(), [&] { return drain_.waits_for() == Names{"a1"}; }));
   clock_.Advance(kTimeoutMs - 1);
   EXPECT_TRUE(StillWaits());
-  EXPECT_TRUE(agent.run());
+  EXPECT_TRUE(agent.runs().open());
   puppets_.EndTurn("a1");
   ASSERT_TRUE(Finishes());
-  EXPECT_EQ(agent.LastRun()->status, Run::Status::kCompleted);
+  EXPECT_EQ(agent.runs().last()->status, Run::Status::kCompleted);
   EXPECT_EQ(*unfinished_, Names());
   EXPECT_EQ(drain_.waits_for(), Names());
 }
@@ -91,13 +91,13 @@ TEST_F(DrainTest, AnOpenTurnMayEnd) {
 TEST_F(DrainTest, ATurnThatDoesNotEndInTimeIsStoppedAndNamed) {
   Agent& agent = puppets_.Make("a1");
   puppets_.BeginTurn("a1");
-  const std::string run = agent.run()->id;
+  const std::string run = agent.runs().open()->id;
   Begin();
   EXPECT_TRUE(StillWaits());
   clock_.Advance(kTimeoutMs);
   ASSERT_TRUE(Finishes());
   EXPECT_FALSE(agent.has_process());
-  EXPECT_EQ(agent.LastRun()->status, Run::Status::kCancelled);
+  EXPECT_EQ(agent.runs().last()->status, Run::Status::kCancelled);
   EXPECT_EQ(*unfinished_, Names{"agent a1: its run " + run + " did not end in time"});
 }
 
@@ -124,7 +124,7 @@ TEST(LongestStop, AnAgentThatTakesNoNoticeIsKilledWithinIt) {
   Puppets puppets(clock);
   Agent& agent = puppets.Make("a1", Puppets::Nature::kStubborn);
   const int64_t begun = clock.MonotonicMs();
-  ASSERT_TRUE(agent.Stop(kGraceMs, [](const Status&) {}).ok());
+  agent.Stop(kGraceMs, [](const Status& stopped) { EXPECT_TRUE(stopped.ok()); });
   ASSERT_TRUE(RunUntil(puppets.loop(), [&agent] { return !agent.has_process(); }));
   const int64_t took_ms = clock.MonotonicMs() - begun;
   EXPECT_GE(took_ms, 2 * kGraceMs);

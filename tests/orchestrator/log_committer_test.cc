@@ -64,7 +64,7 @@ TEST_F(LogCommitterTest, BeforeAHandoverEverythingIsBroughtToTheDisk) {
 TEST_F(LogCommitterTest, TheLogOfAnAgentThatEndedGivesItsMemoryBack) {
   Puppets puppets(clock_);
   Agent& agent = puppets.Make("a1");
-  ASSERT_TRUE(agent.Stop(0, [](const Status&) {}).ok());
+  agent.Stop(0, [](const Status& stopped) { EXPECT_TRUE(stopped.ok()); });
   ASSERT_TRUE(RunUntil(puppets.loop(), [&agent] { return agent.ended(); }));
   EXPECT_GT(puppets.logs().stats().tail_bytes, 0u);
   clock_.Advance(1'001);

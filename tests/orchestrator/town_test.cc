@@ -69,11 +69,11 @@ TEST(Town, TheRecordIsNeverAheadOfTheLog) {
     auto made = life.town->Create(std::move(*spec), "", [](const Status&) {});
     ASSERT_TRUE(made.ok()) << made.error().message;
     Agent& agent = **made;
-    ASSERT_TRUE(
-        RunUntil(life.loop, [&] { return agent.run() && agent.open_log() && !agent.open_log()->dirty(); }));
+    ASSERT_TRUE(RunUntil(
+        life.loop, [&] { return agent.runs().open() && agent.open_log() && !agent.open_log()->dirty(); }));
     life.commits = false;
-    ASSERT_TRUE(agent.Stop(1'000, [](const Status&) {}).ok());
-    ASSERT_TRUE(RunUntil(life.loop, [&] { return agent.ended(); }));
+    agent.Stop(1'000, [](const Status& stopped) { EXPECT_TRUE(stopped.ok()); });
+    ASSERT_TRUE(RunUntil(life.loop, [&] { return agent.ended() && agent.settled(); }));
   }
   const std::vector<std::string> types = TypesOnDisk(dir.path());
   EXPECT_EQ(types, (std::vector<std::string>{"agent.starting", "run.started", "agent.ready", "agent.stopping",

@@ -12,7 +12,7 @@
 #include "control/cli/line/completion_scripts.h"
 #include "control/cli/line/exit_code.h"
 #include "control/cli/show/text.h"
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/kind.h"
 
 namespace reeve {
 

@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "orchestrator/adapters/edits.h"
-#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent/tool_names.h"
 
 namespace reeve {
 

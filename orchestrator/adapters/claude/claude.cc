@@ -6,11 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/claude/claude_events.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/adapters/questions.h"
-#include "orchestrator/adapters/tool_names.h"
 #include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/agent/tool_names.h"
 #include "orchestrator/handover/saved_state.h"
 #include "process/random.h"
 

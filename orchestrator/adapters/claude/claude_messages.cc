@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "orchestrator/adapters/process.h"
-#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent/tool_names.h"
 #include "process/lines.h"
 
 namespace reeve {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/codex/codex_events.h"
 #include "orchestrator/adapters/json_rpc.h"
 #include "orchestrator/adapters/output_lines.h"

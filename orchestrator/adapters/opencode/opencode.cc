@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/opencode/opencode_catch_up.h"
 #include "orchestrator/adapters/opencode/opencode_events.h"
 #include "orchestrator/adapters/process.h"

@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "orchestrator/adapters/questions.h"
-#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent/tool_names.h"
 #include "process/clock.h"
 
 namespace reeve {

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent/tool_names.h"
 
 namespace reeve {
 

@@ -46,7 +46,7 @@ class WaitsTest : public testing::Test {
     auto made = town_->Create(*AgentSpec::FromJson(json->root()), "", [](const Status&) {});
     ASSERT_TRUE(made.ok()) << made.error().message;
     agent_ = *made;
-    ASSERT_TRUE(RunUntil(loop_, [this] { return agent_->run().has_value(); }));
+    ASSERT_TRUE(RunUntil(loop_, [this] { return agent_->runs().open().has_value(); }));
   }
 
   std::shared_ptr<Client> Begin(Until until, int64_t timeout_ms = 20'000) {
@@ -80,7 +80,7 @@ TEST_F(WaitsTest, AConditionIsAnsweredWhenItComesTrue) {
   auto exited = Begin(Until::kExited);
   auto terminal = Begin(Until::kTerminal);
   EXPECT_EQ(waits_->open(), 2u);
-  ASSERT_TRUE(agent_->Stop(0, [](const Status&) {}).ok());
+  agent_->Stop(0, [](const Status& stopped) { EXPECT_TRUE(stopped.ok()); });
   ASSERT_TRUE(Answered(exited));
   ASSERT_TRUE(Answered(terminal));
   EXPECT_EQ(exited->status(), 200);
@@ -101,7 +101,7 @@ TEST_F(WaitsTest, AClientThatHasGoneIsForgottenAtTheNextChange) {
   auto client = Begin(Until::kExited);
   client.reset();
   EXPECT_EQ(waits_->open(), 1u);
-  ASSERT_TRUE(agent_->Interrupt().ok());
+  agent_->Interrupt([](const Status& interrupted) { EXPECT_TRUE(interrupted.ok()); });
   EXPECT_TRUE(RunUntil(loop_, [this] { return waits_->open() == 0; }));
 }
 
@@ -110,7 +110,7 @@ TEST_F(WaitsTest, APurgedAgentIsNotWaitedFor) {
   condition.after_run = "r9";
   auto client = std::make_shared<Client>();
   waits_->Begin(*agent_, condition, 20'000, Reply(client));
-  ASSERT_TRUE(town_->Delete("a1", true, [](const Status&) {}).ok());
+  town_->Delete("a1", true, [](const Status& status) { EXPECT_TRUE(status.ok()); });
   ASSERT_TRUE(Answered(client));
   EXPECT_EQ(client->status(), 404);
 }

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/workspace/git.h"
 #include "process/loop.h"

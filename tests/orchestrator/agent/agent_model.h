@@ -12,7 +12,7 @@
 #include <tuple>
 #include <vector>
 
-#include "orchestrator/agent/inbox.h"
+#include "orchestrator/agent/mailbox.h"
 #include "tests/orchestrator/agent/puppet.h"
 
 namespace reeve {
@@ -44,7 +44,7 @@ struct AgentModel {
   std::vector<std::string> approvals;
   std::string last_run, last_limit;  // how the last run ended
   std::vector<Entry> waiting;
-  std::map<std::string, Entry> steering;  // given to the agent, which has not answered
+  std::vector<Entry> steering;  // given to the agent, which has not answered
   std::multimap<int64_t, Entry> scheduled;
   bool paused = false;
   Puppet::Manner manner = Puppet::Manner::kTakes;
@@ -67,24 +67,6 @@ struct AgentModel {
   [[nodiscard]] bool HasNext() const {
     return std::any_of(waiting.begin(), waiting.end(), [this](const Entry& one) { return MayRun(one); });
   }
-  // The agent handles two states of the queue wrongly. The walk leaves them out until that is fixed:
-  // - a pause holds a message of mode steer or interrupt, and one that came later waits behind it
-  //   (AgentFaults.ANewMessageRunsThoughAPauseHoldsOneToSteerBy);
-  // - a message of mode interrupt waits behind one to steer by, or behind one that goes through the pause
-  //   (AgentFaults.AnInterruptBehindOneToSteerByBegins,
-  //   AgentFaults.AnInterruptBehindOneThatGoesThroughBegins).
-  bool hits_a_known_fault = false;
-  [[nodiscard]] bool IsAtAKnownFault() const {
-    bool held = false;
-    bool other = false;
-    for (const Entry& entry : waiting) {
-      if (held && MayRun(entry)) return true;
-      if (other && entry.mode == Mode::kInterrupt) return true;
-      held = held || !MayRun(entry);
-      other = other || entry.mode != Mode::kInterrupt;
-    }
-    return false;
-  }
   void Pause() {
     paused = true;
     HoldAll();
@@ -95,13 +77,12 @@ struct AgentModel {
   }
   void HoldAll() {
     for (Entry& entry : waiting) entry.through = false;
-    for (auto& [id, entry] : steering) entry.through = false;
+    for (Entry& entry : steering) entry.through = false;
   }
   void Add(Entry entry) {
     auto precedes = [](const Entry& one) { return one.through || one.mode != Mode::kFollowUp; };
     auto at = precedes(entry) ? std::find_if_not(waiting.begin(), waiting.end(), precedes) : waiting.end();
     waiting.insert(at, std::move(entry));
-    hits_a_known_fault = hits_a_known_fault || IsAtAKnownFault();
   }
   void BeginNext() {
     if (process != Process::kReady || run || draining) return;
@@ -125,7 +106,7 @@ struct AgentModel {
     } else {
       how = "steered";
       if (manner == Puppet::Manner::kTakes) steered.push_back(id);
-      if (manner == Puppet::Manner::kAnswersLater) steering.emplace(id, std::move(entry));
+      if (manner == Puppet::Manner::kAnswersLater) steering.push_back(std::move(entry));
     }
     if (!wanted()) Wake();
     if (interrupts && cancel == Cancel::kNo) cancel = Cancel::kMessage;
@@ -155,7 +136,7 @@ struct AgentModel {
   // `unasked`: nobody wanted the process to end, so an open run has failed.
   void EndProcess(bool unasked) {
     if (run) EndRun(cancel == Cancel::kLimit || (cancel == Cancel::kNo && unasked) ? "failed" : "cancelled");
-    for (auto& [id, entry] : steering) Add(std::move(entry));
+    for (Entry& entry : steering) Add(std::move(entry));
     steering.clear();
     process = Process::kNone;
   }
@@ -192,7 +173,7 @@ struct AgentModel {
   }
   void Restart() {
     if (!alive()) return Start();
-    if (run && cancel == Cancel::kNo) {
+    if (run && (cancel == Cancel::kNo || cancel == Cancel::kMessage)) {
       Pause();
       CancelByPerson();
     }
@@ -218,7 +199,7 @@ struct AgentModel {
     if (deleted) return "agent_deleted";
     const auto steers = static_cast<size_t>(std::count_if(
         waiting.begin(), waiting.end(), [](const Entry& one) { return one.mode == Mode::kSteer; }));
-    if (entry.mode == Mode::kSteer && steers + steering.size() >= Inbox::kMaxSteers) return "queue_full";
+    if (entry.mode == Mode::kSteer && steers + steering.size() >= Mailbox::kMaxSteers) return "queue_full";
     entry.queued_ms = now_ms;
     if (entry.run_at_ms > now_ms) {
       scheduled.emplace(entry.run_at_ms, entry);
@@ -277,8 +258,10 @@ struct AgentModel {
     Advance();
   }
   void AnswerSteering(const std::string& id, bool takes) {
-    Entry entry = std::move(steering.at(id));
-    steering.erase(id);
+    const auto at =
+        std::find_if(steering.begin(), steering.end(), [&id](const Entry& one) { return one.id == id; });
+    Entry entry = std::move(*at);
+    steering.erase(at);
     if (!takes) {
       Add(std::move(entry));
     } else if (run) {

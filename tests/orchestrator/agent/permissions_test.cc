@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent/tool_names.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {

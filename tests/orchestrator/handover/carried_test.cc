@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -25,6 +26,19 @@ const std::vector<Excuse> kExcuses = {
      {"AgentClocks::handlers_", "JsonRpc::handlers_", "OutputLines::on_line_"}},
     {"a buffer that is empty between calls", {"JsonlAdapter::data_"}},
     {"a line of its own for each", {"HandoverState::agents"}},
+    {"the log is opened again", {"Journal::log_"}},
+    {"saved as cursor()", {"Journal::cursor_"}},
+    {"the living process is saved and adopted beside Members",
+     {"AgentProcess::adapter_", "AgentProcess::child_"}},
+    {"follows from the spec", {"AgentWorkspace::clone_"}},
+    {"saved only while nothing waits for the disk, and not during a drain",
+     {"AgentWorkspace::saving_", "Agent::drain_grace_ms_", "Agent::writer_", "Agent::updates_"}},
+    {"counted anew", {"Mailbox::counts_", "Mailbox::bytes_"}},
+    {"timers that follow from the rest", {"Approvals::deadline_", "Agent::due_"}},
+    {"derived from the rest", {"Agent::state_", "Agent::spawn_wanted_"}},
+    {"written beside Members", {"Agent::spec_"}},
+    {"read from the private folder", {"Agent::secrets_"}},
+    {"belong to the old image", {"Agent::listeners_", "Agent::next_listener_", "Agent::alive_"}},
     {"follows from hidden_", {"Transcript::secrets_"}},
     {"the file is opened again", {"Transcript::file_", "Transcript::size_", "Transcript::failed_"}},
     {"requests for models end and are made again",
@@ -43,7 +57,7 @@ struct Class {
   std::string name;
   bool adapter = false;
   std::string declarations;  // without the bodies of functions and of nested classes
-  std::string named;         // the body of its own Members; empty: it has none
+  std::string named;         // the bodies of its own Members and Record; empty: it has none
 };
 
 // The index of the '}' that closes the '{' at `open`.
@@ -65,7 +79,9 @@ Class ReadClass(const std::string& head, const std::string& name, const std::str
     }
     const size_t end = BlockEnd(body, at);
     const std::string before = read.declarations.substr(read.declarations.rfind(';') + 1);
-    if (before.find("static void Members(") != std::string::npos) read.named = body.substr(at, end - at);
+    const bool names = before.find("static void Members(") != std::string::npos ||
+                       before.find("static void Record(") != std::string::npos;
+    if (names) read.named += body.substr(at, end - at);
     read.declarations += ';';
     at = end;
   }
@@ -75,7 +91,9 @@ Class ReadClass(const std::string& head, const std::string& name, const std::str
 std::vector<Class> ReadClasses() {
   static const std::regex no_code("//[^\n]*|\n#[^\n]*");
   static const std::regex head(R"((?:class|struct)\s+([A-Za-z:]+)(?:\s+final)?(?:\s*:\s*[^;{}()]+)?\s*\{)");
+  static const std::regex out_of_class(R"(void (\w+)::(?:Members|Record)\(auto& self, auto& state\) \{)");
   std::vector<Class> classes;
+  std::map<std::string, std::string> bodies;  // of Members that are defined in a source file
   for (const char* layer : {"process", "tickets", "orchestrator"}) {
     const std::string folder = std::string(TESTS_DIR) + "/../" + layer;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
@@ -86,8 +104,13 @@ std::vector<Class> ReadClasses() {
         const std::string body = code.substr(open + 1, BlockEnd(code, open) - open - 1);
         classes.push_back(ReadClass(at->str(), (*at)[1], body));
       }
+      for (std::sregex_iterator at(code.begin(), code.end(), out_of_class), end; at != end; ++at) {
+        const auto open = static_cast<size_t>(at->position() + at->length()) - 1;
+        bodies[(*at)[1]] += code.substr(open, BlockEnd(code, open) - open);
+      }
     }
   }
+  for (Class& one : classes) one.named += bodies[one.name];
   return classes;
 }
 

@@ -1,4 +1,4 @@
-#include "orchestrator/adapters/tool_names.h"
+#include "orchestrator/agent/tool_names.h"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,53 @@
+// AgentContext: what the agents of a town share. Everything it refers to outlives them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/adapters/kind.h"
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/log/event_log.h"
+#include "orchestrator/workspace/workspace.h"
+
+namespace reeve {
+
+class Agent;
+class CgroupRoot;
+class Clock;
+class HttpClient;
+class Loop;
+class Reaper;
+class Store;
+
+// How agents come to use the API, which is a layer above: the daemon puts it in.
+struct ApiAccess {
+  // This token of that agent's is good; the agent's earlier token is not.
+  std::function<void(const std::string& agent, const std::string& token, AgentSpec::Api scope)> grant;
+  std::function<void(const std::string& agent)> revoke;
+};
+
+struct AgentContext {
+  Loop& loop;
+  const Clock& clock;
+  HttpClient& http;
+  Store& store;
+  Reaper& reaper;
+  CgroupRoot* cgroups = nullptr;  // null: process_tree.h does what it can
+  std::string events_dir;         // holds one folder for each agent
+  std::string transcripts_dir;    // holds the files of those that are recorded
+  std::string private_dir;        // holds their private folders
+  ApiAccess api;
+  std::string server;               // where a child reaches this daemon; empty: it does not listen yet
+  Workspace::Shop* shop = nullptr;  // where workspaces are made
+  std::string town_id;              // random, of this data folder: marks the environments of all children
+  EventLog::Limits log_limits;
+  std::function<uint64_t()> next_epoch;
+  std::function<void(Agent&)> want_spawn;                // call Spawn() when it is this agent's turn
+  std::function<void(Agent&)> dirty;                     // its log is to be committed at the end of this turn
+  std::function<void(const std::string& path)> discard;  // delete this folder
+  const Kind* (*find_kind)(std::string_view name) = FindKind;  // a test has a kind of its own
+};
+
+}  // namespace reeve

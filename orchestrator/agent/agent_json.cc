@@ -1,0 +1,192 @@
+// What the API sees of an agent.
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "orchestrator/agent/agent.h"
+#include "orchestrator/json/json.h"
+#include "orchestrator/log/transcript.h"
+#include "process/clock.h"
+#include "process/proc.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr const char* kStates[] = {"starting", "idle",    "running", "needs_input", "stalled",
+                                   "stopping", "backoff", "exited",  "failed"};
+
+std::string ExitJson(const ExitStatus& exit) {
+  JsonObject json;
+  if (exit.signal != 0) {
+    json.Set("signal", exit.signal);
+  } else {
+    json.Set("code", exit.code);
+  }
+  return json.Set("oom", exit.oom).Take();
+}
+
+}  // namespace
+
+const char* NameOf(Agent::State state) { return kStates[static_cast<size_t>(state)]; }
+
+std::optional<Agent::State> ParseAgentState(std::string_view name) {
+  for (size_t i = 0; i < std::size(kStates); ++i) {
+    if (name == kStates[i]) return static_cast<Agent::State>(i);
+  }
+  return std::nullopt;
+}
+
+std::string Agent::ToJson() const {
+  JsonObject state;
+  JsonArray files;
+  for (const std::string& name : secrets_.names()) files.Add(name);
+  state.SetRaw("files", files.Take());
+  state.Set("state", NameOf(state_));
+  if (process_.alive()) state.Set("pid", int64_t{process_.pid()});
+  state.Set("created_at", FormatTime(created_ms_));
+  for (auto [name, ms] : {std::pair{"started_at", process_.started_ms()},
+                          {"ready_at", process_.ready_ms()},
+                          {"exited_at", process_.exited_ms()},
+                          {"last_event_at", last_event_ms()}}) {
+    if (ms != 0) state.Set(name, FormatTime(ms));
+  }
+  const int64_t now_ms = context_.clock.WallMs();
+  for (auto [name, since_ms] : {std::pair{"last_output_at", clocks_.since_output_ms()},
+                                {"last_progress_at", clocks_.since_progress_ms()}}) {
+    if (since_ms >= 0) state.Set(name, FormatTime(now_ms - since_ms));
+  }
+  if (process_.exit()) state.SetRaw("exit", ExitJson(*process_.exit()));
+  state.Set("restarts", restarts_.total());
+  if (runs_.open()) state.SetRaw("run", runs_.open()->ToJson());
+  if (runs_.last()) state.SetRaw("last_run", runs_.last()->ToJson());
+  state.SetRaw("usage", runs_.usage().ToJson());
+  state.Set("queue_depth", static_cast<uint64_t>(mailbox_.depth()));
+  state.Set("queue_paused", mailbox_.paused());
+  if (const size_t scheduled = mailbox_.count(Mailbox::Stage::kScheduled); scheduled != 0) {
+    state.Set("scheduled", static_cast<uint64_t>(scheduled));
+    state.Set("next_due_at", FormatTime(mailbox_.next_due_ms()));
+  }
+  state.Set("pending_approvals", static_cast<uint64_t>(approvals_.pending().size()));
+  const EventLog* log = journal_.log();
+  state.Set("viewers", static_cast<uint64_t>(log ? log->readers().size() : 0));
+  if (log || journal_.cursor().seq != 0) state.Set("cursor", journal_.cursor().ToString());
+  if (!process_.session().empty()) state.Set("session", process_.session());
+  if (const auto& failure = process_.failure()) {
+    state.Set("reason", failure->error.message);
+    if (!failure->output.empty()) state.Set("last_output", failure->output);
+  }
+  if (deleted()) state.Set("deleted", true);
+
+  std::string json = spec_.ToJson(AgentSpec::Secrets::kNamesOnly);
+  json.back() = ',';
+  json += state.Take().substr(1);
+  return json;
+}
+
+// proc(5), /proc/<pid>/stat: fields 14, 15 and 24; the name, field 2, may hold anything.
+std::string Agent::ResourcesJson() const {
+  if (!process_.alive()) return {};
+  const std::string stat = ReadSmallFile("/proc/" + std::to_string(process_.pid()) + "/stat");
+  const size_t after_name = stat.rfind(')');
+  if (after_name == std::string::npos) return {};
+  uint64_t user = 0;
+  uint64_t system = 0;
+  int64_t pages = 0;
+  if (std::sscanf(stat.c_str() + after_name + 1,
+                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
+                  &user, &system, &pages) != 3) {
+    return {};
+  }
+  const auto ticks = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  return JsonObject()
+      .Set("rss_bytes", pages * sysconf(_SC_PAGESIZE))
+      .Set("cpu_ms", (user + system) * 1000 / ticks)
+      .Take();
+}
+
+std::vector<std::string> Agent::TranscriptFiles() const {
+  return Transcript::Files(context_.transcripts_dir + "/" + id());
+}
+
+std::string Agent::QueueJson() const {
+  JsonArray messages;
+  for (const Mailbox::Entry* entry : mailbox_.All()) {
+    const bool steering = entry->stage == Mailbox::Stage::kSteering;
+    const bool begins = steering || entry->stage == Mailbox::Stage::kClaimed;
+    messages.AddRaw(entry->message.Describe(begins ? "starting" : "queued",
+                                            steering && runs_.open() ? runs_.open()->id : ""));
+  }
+  return JsonObject().Set("paused", mailbox_.paused()).SetRaw("messages", messages.Take()).Take();
+}
+
+Result<std::string> Agent::Snapshot() {
+  if (auto opened = journal_.Open(); !opened) return opened.error();
+  if (Status committed = journal_.CommitNow(); !committed) return committed.error();
+  const EventLog& log = *journal_.log();
+  std::string partial;
+  if (runs_.open() && log.head().seq > runs_.partial_after()) {
+    auto from = log.PositionAfter(runs_.partial_after());
+    if (!from) return from.error();
+    auto read = log.Scan(*from, [&partial](const FrameView& frame, std::string_view) {
+      if (frame.type == "assistant.delta") {
+        if (auto json = JsonDocument::Parse(frame.envelope)) partial += (*json)["data"]["text"].StringOr("");
+      }
+      return true;
+    });
+    if (!read) return read.error();
+  }
+  JsonArray pending;
+  for (const PendingApproval& approval : approvals_.pending()) pending.AddRaw(approval.ToJson());
+  return JsonObject()
+      .SetRaw("agent", ToJson())
+      .SetRaw("run", runs_.open() ? runs_.open()->ToJson() : "null")
+      .SetRaw("pending", pending.Take())
+      .Set("partial_text", partial)
+      .Set("cursor", log.committed().ToString())
+      .Take();
+}
+
+// --------------------------------------------------------------------------------------------------- past
+
+void Agent::ListRuns(uint64_t before, size_t limit,
+                     std::function<void(Result<std::vector<std::string>>)> done) {
+  std::vector<std::string> found;
+  if (runs_.open() && runs_.open()->number() < before) found.push_back(runs_.open()->ToJson());
+  if (found.size() == limit) return done(std::move(found));
+  const size_t ended_ones = limit - found.size();
+  context_.store.ListRuns(
+      id(), before, ended_ones,
+      [found = std::move(found), done = std::move(done)](Result<std::vector<RunRecord>> ended) mutable {
+        if (!ended) return done(ended.error());
+        for (RunRecord& run : *ended) found.push_back(std::move(run.body));
+        done(std::move(found));
+      });
+}
+
+void Agent::FindRunRecord(const std::string& run_id, std::function<void(Result<std::string>)> done) {
+  if (const Run* run = runs_.Find(run_id)) return done(run->ToJson());
+  const uint64_t number = Run::NumberOf(run_id);
+  if (number == 0 || run_id != Run::IdOf(number)) return done(std::string());
+  context_.store.ListRuns(
+      id(), number + 1, 1, [number, done = std::move(done)](Result<std::vector<RunRecord>> runs) {
+        if (!runs) return done(runs.error());
+        done(!runs->empty() && runs->front().number == number ? runs->front().body : std::string());
+      });
+}
+
+void Agent::FindRunOfMessage(const std::string& message_id, std::function<void(Result<std::string>)> done) {
+  if (const Run* run = runs_.OfMessage(message_id)) return done(run->ToJson());
+  auto found = [this, done = std::move(done)](Result<std::optional<MessageRecord>> message) {
+    if (!message) return done(message.error());
+    if (!*message || (*message)->agent != id()) return done(std::string());
+    if ((*message)->run.empty()) {
+      return done(JsonObject().Set("message_id", (*message)->id).Set("status", (*message)->state).Take());
+    }
+    FindRunRecord((*message)->run, done);
+  };
+  context_.store.FindMessage(message_id, Guarded(std::move(found)));
+}
+
+}  // namespace reeve

@@ -1,0 +1,69 @@
+// AgentSecrets: what one agent's process is given that nobody else is to see: files, and a token for the API.
+// They are in its private folder (private_folder.h) and nowhere else; the names of the files are known here.
+//
+// Owned by its Agent; on the loop's thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/store/private_folder.h"
+#include "process/result.h"
+
+namespace reeve {
+
+struct AgentContext;
+struct SpawnSpec;
+
+class AgentSecrets {
+ public:
+  using Done = std::function<void(Status)>;
+  struct Handlers {
+    std::function<void(const std::string& secret)>
+        hide;                       // keep it out of the transcript; null: there is none
+    std::function<void()> changed;  // due() may have changed
+  };
+
+  AgentSecrets(AgentContext& context, std::string agent, AgentSpec::Api api, Handlers handlers);
+
+  // The files of a new agent, and its token. `done` comes once they are on disk, or at once where there are
+  // none; never after this has gone.
+  void WriteFirst(std::map<std::string, std::string> files, Done done);
+  // Of an agent that an earlier daemon knew. Half-written files that one left are deleted by Sweep.
+  void Load();
+  void Sweep() { folder_.Sweep(); }
+  // The agent never starts again. The token is void at once; the files are deleted once no process uses them.
+  void Forget(bool process_lives);
+
+  // Files are on their way to disk: a process must wait for them.
+  [[nodiscard]] bool due() const { return due_; }
+  // The folder exists and the environment of a process names it.
+  Status MakeFolder() { return folder_.Make(); }
+  void AddEnvironment(SpawnSpec& spawn) const;
+
+  [[nodiscard]] const std::set<std::string>& names() const { return names_; }
+  // On disk when `done` says so; a process sees it at once. Errors "invalid_request", "too_large",
+  // "file_not_found", "os_error".
+  void Put(const std::string& name, std::string content, Done done);
+  void Remove(const std::string& name, Done done);
+
+ private:
+  void RenewToken();
+  void Hide(const std::string& secret);
+
+  AgentContext& context_;
+  const std::string agent_;
+  const AgentSpec::Api api_;
+  const Handlers handlers_;
+  PrivateFolder folder_;
+  std::set<std::string> names_;
+  bool due_ = false;
+  bool forgotten_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace reeve

@@ -1,0 +1,96 @@
+#include "orchestrator/agent/log_tail.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "orchestrator/json/json.h"
+#include "orchestrator/log/event_log.h"
+#include "process/clock.h"
+
+namespace reeve {
+
+namespace {
+
+// What matters was said within so many events, or is found by its number; or it follows the event at which a
+// message was claimed: a talkative program says thousands while the store notes that it has the message.
+constexpr uint64_t kLookBack = 4096;
+
+bool EndsRun(std::string_view type) {
+  return type == "run.completed" || type == "run.failed" || type == "run.cancelled";
+}
+
+void TakeEvent(LogTail& tail, const FrameView& frame) {
+  const std::string_view type = frame.type;
+  if (type == "agent.starting") tail.alive = true;
+  if (type == "agent.exited" || type == "agent.failed") tail.alive = false;
+  if (type == "agent.exited") tail.exited = frame.envelope;
+  tail.failed = type == "agent.failed" ? std::string(frame.envelope) : "";
+  if (type == "run.started") tail.open.usage.clear();
+  const bool approval = type == "approval.requested" || type == "approval.resolved";
+  const bool elicitation = type == "elicitation.requested" || type == "elicitation.resolved";
+  const bool ends = EndsRun(type);
+  if (!approval && !elicitation && !ends && type != "message.cancelled" && type != "user.message" &&
+      type != "usage.updated") {
+    return;
+  }
+  auto json = JsonDocument::Parse(frame.envelope);
+  if (!json) return;
+  const JsonValue data = (*json)["data"];
+  const std::string id(data["id"].StringOr(""));
+  if (type == "usage.updated") tail.open.usage = data.Raw();
+  if (ends) tail.ended.push_back(Run::FromEnd(json->root()));
+  if (type == "approval.requested" || type == "elicitation.requested") tail.pending.emplace(id, elicitation);
+  if (type == "approval.resolved" || type == "elicitation.resolved") {
+    tail.pending.erase(id);
+    tail.resolved.insert(id);
+  }
+  const std::string message(data["message_id"].StringOr(""));
+  if (type == "message.cancelled") tail.cancelled.insert(message);
+  if (type == "user.message" || ends) tail.begun[message] = (*json)["run"].StringOr("");
+}
+
+// The open run's first event, whose number is in its id.
+Status FindStart(const EventLog& log, LogTail& tail) {
+  auto begin = log.PositionAfter(std::max<uint64_t>(tail.open.number(), 1) - 1);
+  if (!begin) return begin.error();
+  auto scanned = log.Scan(*begin, [&tail](const FrameView& frame, std::string_view) {
+    auto started = JsonDocument::Parse(frame.envelope);
+    if (!started || (*started)["run"].StringOr("") != tail.open.id) return false;  // trimmed away
+    tail.open.message_id = (*started)["data"]["message_id"].StringOr("");
+    tail.open.started_ms = ParseTime(std::string((*started)["time"].StringOr(""))).value_or(0);
+    return false;
+  });
+  if (!scanned) return scanned.error();
+  if (!tail.open.message_id.empty()) tail.begun[tail.open.message_id] = tail.open.id;
+  return {};
+}
+
+}  // namespace
+
+Result<LogTail> LogTail::Read(const EventLog& log, bool was_alive, uint64_t taken_seq) {
+  LogTail tail;
+  const uint64_t head = log.head().seq;
+  if (head == 0) return tail;
+  uint64_t after = head > kLookBack ? head - kLookBack : 0;
+  if (taken_seq != 0) after = std::min(after, taken_seq);
+  auto from = log.PositionAfter(after);
+  if (!from) return from.error();
+  tail.alive = after != 0 && was_alive;  // unless an event says otherwise
+  std::string last;
+  bool run_ended = false;
+  auto scanned = log.Scan(*from, [&tail, &last, &run_ended](const FrameView& frame, std::string_view) {
+    last = frame.envelope;
+    run_ended = EndsRun(frame.type);
+    TakeEvent(tail, frame);
+    return true;
+  });
+  if (!scanned) return scanned.error();
+  // Every event of an open run carries it, so the last event tells.
+  auto json = JsonDocument::Parse(last);
+  if (json && !run_ended) tail.open.id = (*json)["run"].StringOr("");
+  if (tail.open.id.empty()) return tail;
+  if (Status found = FindStart(log, tail); !found) return found.error();
+  return tail;
+}
+
+}  // namespace reeve

@@ -1,0 +1,45 @@
+// Message: one prompt, or line of input, for an agent (control/api/API.md). A value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace reeve {
+
+struct Message {
+  enum class Mode { kFollowUp, kSteer, kInterrupt };
+  static constexpr const char* kModes[] = {"followup", "steer", "interrupt"};
+
+  std::string id;
+  std::string text;
+  Mode mode = Mode::kFollowUp;
+  std::string model = {};      // for its turn and those after it; empty: no change
+  int64_t run_at_ms = 0;       // wall clock; it is not due before. 0: it is due
+  int64_t queued_ms = 0;       // wall clock: when it arrived, or became due
+  uint64_t through_pause = 0;  // the number of the pause in which it arrived, and which does not hold it
+  uint64_t taken_seq = 0;      // claimed: events that show that it began come after this one
+
+  // The body of its record in the store, and a message from one. Nothing for a body that is not one.
+  [[nodiscard]] std::string ToJson() const;
+  static std::optional<Message> FromJson(const std::string& id, const std::string& body);
+  // As the API shows it.
+  [[nodiscard]] std::string Describe(std::string_view state, const std::string& run) const;
+
+  static void Members(auto& self, auto& state) {
+    state("id", self.id);
+    state("text", self.text);
+    state.Enum("mode", self.mode, kModes);
+    state("model", self.model);
+    state("run_at_ms", self.run_at_ms);
+    state("queued_ms", self.queued_ms);
+    state("through_pause", self.through_pause);
+    state("taken_seq", self.taken_seq);
+  }
+};
+
+const char* NameOf(Message::Mode mode);
+std::optional<Message::Mode> ParseMode(std::string_view name);
+
+}  // namespace reeve

@@ -1,0 +1,85 @@
+#include "orchestrator/agent/record_writer.h"
+
+#include <utility>
+
+namespace reeve {
+
+namespace {
+constexpr int64_t kRetryMs = 1'000;  // a full disk may have room again
+}  // namespace
+
+RecordWriter::RecordWriter(Loop& loop, Store& store, Handlers handlers)
+    : store_(store), handlers_(std::move(handlers)), retry_(loop, [this] {
+        for (auto& write : std::exchange(unwritten_, {})) WriteEventually(std::move(write));
+        handlers_.changed();
+      }) {}
+
+void RecordWriter::Save(Done done) {
+  if (writing_) {
+    next_.push_back(std::move(done));
+  } else {
+    Write(std::nullopt, {std::move(done)});
+  }
+}
+
+void RecordWriter::SaveFirst(std::optional<MessageRecord> first, Done done) {
+  Write(std::move(first), {std::move(done)});
+}
+
+void RecordWriter::SaveIfChanged() {
+  if (writing_ || waits_for_room() || handlers_.state() == stored_state_) return;
+  Write(std::nullopt, {});
+}
+
+void RecordWriter::SetStored(std::string state, bool alive) {
+  stored_state_ = std::move(state);
+  alive_on_disk_ = alive;
+}
+
+void RecordWriter::Write(std::optional<MessageRecord> first, std::vector<Done> dones) {
+  writing_ = true;
+  Content content = handlers_.content();
+  stored_state_ = content.record.state;
+  auto on_disk = [this, alive = std::weak_ptr<bool>(alive_), wish = content.alive,
+                  dones = std::move(dones)](const Status& status) {
+    if (!alive.expired()) OnWritten(status, wish);
+    for (const Done& done : dones) done(status);  // also when the agent has gone meanwhile
+    if (!alive.expired()) WriteNext();
+  };
+  if (first) {
+    store_.PutAgent(std::move(content.record), std::move(*first), std::move(on_disk));
+  } else {
+    store_.PutAgent(std::move(content.record), std::move(on_disk));
+  }
+}
+
+void RecordWriter::OnWritten(const Status& status, bool alive) {
+  if (status) {
+    alive_on_disk_ = alive;
+  } else {
+    stored_state_.clear();
+    RetryLater();
+  }
+}
+
+// After those who asked for the last write know its outcome: it may change the next one's content.
+void RecordWriter::WriteNext() {
+  writing_ = false;
+  if (!next_.empty()) Write(std::nullopt, std::exchange(next_, {}));
+  handlers_.changed();
+}
+
+void RecordWriter::WriteEventually(std::function<void(Store::Done)> write) {
+  auto shared = std::make_shared<std::function<void(Store::Done)>>(std::move(write));
+  (*shared)([this, alive = std::weak_ptr<bool>(alive_), shared](const Status& status) {
+    if (alive.expired() || status) return;
+    unwritten_.push_back(*shared);
+    RetryLater();
+  });
+}
+
+void RecordWriter::RetryLater() {
+  if (!retry_.active()) retry_.Start(kRetryMs);
+}
+
+}  // namespace reeve

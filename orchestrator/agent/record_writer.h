@@ -1,0 +1,78 @@
+// RecordWriter: what the store has of one agent, and what it must still get. The agent's record is written as
+// a whole, one write at a time: everything that is asked for during a write goes into the next one. So a
+// record on disk is always one that the agent once had, and of two requests the later one never loses.
+//
+// Owned by its Agent; on the loop's thread. Destroying it drops what waits for a full disk to have room; the
+// callbacks of a write that was handed to the store still run.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "orchestrator/store/store.h"
+#include "process/result.h"
+#include "process/timer.h"
+
+namespace reeve {
+
+class Loop;
+
+class RecordWriter {
+ public:
+  using Done = std::function<void(Status)>;
+  // A record, and whether it says that a process shall live.
+  struct Content {
+    AgentRecord record;
+    bool alive = false;
+  };
+  struct Handlers {
+    std::function<Content()> content;    // the agent as it is now
+    std::function<std::string()> state;  // the record's `state` alone
+    std::function<void()> changed;       // a write has ended, or may be tried again
+  };
+
+  RecordWriter(Loop& loop, Store& store, Handlers handlers);
+
+  // `done` once the agent as it is now is on disk, or with the store's Error.
+  void Save(Done done);
+  // The first record of a new agent, with the message that is made with it: both or neither.
+  void SaveFirst(std::optional<MessageRecord> first, Done done);
+  // Saves if the state differs from what the store has. Not while the disk is full: `changed` will tell.
+  void SaveIfChanged();
+  // What the store has, without writing it: of an agent that was handed over.
+  void SetStored(std::string state, bool alive);
+
+  // A write other than of the record that must come to pass: it is repeated until it succeeds.
+  void WriteEventually(std::function<void(Store::Done)> write);
+  // The disk has refused something: nothing new is begun until it may be tried again.
+  void RetryLater();
+  [[nodiscard]] bool waits_for_room() const { return retry_.active(); }
+
+  // The newest record on disk says that a process shall live. After a crash the next daemon looks for it.
+  [[nodiscard]] bool alive_on_disk() const { return !writing_ && alive_on_disk_; }
+  [[nodiscard]] const std::string& stored_state() const { return stored_state_; }
+  // Nothing is being written or waits to be.
+  [[nodiscard]] bool settled() const { return !writing_ && next_.empty() && unwritten_.empty(); }
+
+ private:
+  void Write(std::optional<MessageRecord> first, std::vector<Done> dones);
+  void OnWritten(const Status& status, bool alive);
+  void WriteNext();
+
+  Store& store_;
+  const Handlers handlers_;
+  std::string stored_state_;  // on disk, or being written; empty: unknown
+  bool alive_on_disk_ = false;
+  bool writing_ = false;
+  std::vector<Done> next_;                                  // want a write after the present one
+  std::deque<std::function<void(Store::Done)>> unwritten_;  // refused, to be repeated
+  Timer retry_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace reeve
