@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "orchestrator/adapters/spec_checks.h"
+#include "orchestrator/agent/agent.h"
 #include "orchestrator/log/transcript.h"
 #include "process/clock.h"
 #include "process/log.h"
@@ -212,7 +213,7 @@ uint64_t Town::NextEpoch() {
 
 // ------------------------------------------------------------------------------------------------- agents
 
-Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Agent::Done done) {
+Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done done) {
   if (Agent* there = Find(spec.id); there && !made_by.empty() && there->made_by() == made_by &&
                                     !there->deleted() &&
                                     clock_.WallMs() - there->created_ms() < Store::kAnswerMs) {
@@ -273,7 +274,7 @@ Agent* Town::Find(const std::string& id) const {
   return found == agents_.end() ? nullptr : found->second.get();
 }
 
-void Town::Delete(const std::string& id, bool purge, Agent::Done done) {
+void Town::Delete(const std::string& id, bool purge, Done done) {
   Agent* agent = Find(id);
   if (!agent) return done(Error{"agent_not_found", "there is no agent " + id});
   if (agent->deleted() && !purge) {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/agent/agent.h"
+#include "orchestrator/agent/agent_context.h"
 #include "orchestrator/drain.h"
 #include "orchestrator/log_committer.h"
 #include "orchestrator/store/trash.h"
@@ -22,8 +22,11 @@
 
 namespace reeve {
 
+class Agent;
+
 class Town {
  public:
+  using Done = std::function<void(Status)>;
   struct Options {
     std::string data_dir;  // ours alone; has "events/"
     std::string name;
@@ -55,7 +58,7 @@ class Town {
   // Error "agent_exists", "agent_deleted" (the id is taken until it is purged), "too_many_agents",
   // "draining", "invalid_request" (no such kind, no such program). `done` once the agent is on disk. One that
   // was made by the same request before (Request::key; empty: by any other) is there, and that is all.
-  Result<Agent*> Create(AgentSpec spec, const std::string& made_by, Agent::Done done);
+  Result<Agent*> Create(AgentSpec spec, const std::string& made_by, Done done);
   // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields that may change: kChangeable. `done`
   // tells whether some of it waits for the next start. Errors as Create's.
   void Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done);
@@ -64,7 +67,7 @@ class Town {
   [[nodiscard]] Agent* Find(const std::string& id) const;
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Agent>>& agents() const { return agents_; }
   // Stops the agent, then forgets it; with `purge` also its log and its id. `done` once the wish is on disk.
-  void Delete(const std::string& id, bool purge, Agent::Done done);
+  void Delete(const std::string& id, bool purge, Done done);
 
   [[nodiscard]] LogCommitter& logs() { return logs_; }
   [[nodiscard]] Drain& drain() { return drain_; }

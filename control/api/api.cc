@@ -1,4 +1,5 @@
 #include "control/api/api.h"
+#include "orchestrator/agent/agent.h"
 
 #include <algorithm>
 #include <charconv>

@@ -4,6 +4,7 @@
 
 #include "control/access/auth.h"
 #include "control/api/api.h"
+#include "orchestrator/agent/agent.h"
 
 namespace reeve {
 

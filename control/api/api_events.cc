@@ -3,6 +3,7 @@
 
 #include "control/api/api.h"
 #include "control/api/waits.h"
+#include "orchestrator/agent/agent.h"
 
 namespace reeve {
 

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "control/api/api.h"
+#include "orchestrator/agent/agent.h"
 
 namespace reeve {
 

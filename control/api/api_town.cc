@@ -6,6 +6,7 @@
 #include "control/api/waits.h"
 #include "control/daemon.h"
 #include "control/dashboard/assets.h"
+#include "orchestrator/agent/agent.h"
 
 namespace reeve {
 

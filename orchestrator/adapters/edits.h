@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 
 namespace reeve {
 

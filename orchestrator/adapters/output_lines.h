@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/adapters/process.h"
 #include "orchestrator/json/json.h"
 #include "process/lines.h"

@@ -5,7 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/kind.h"
+#include "process/child.h"
 
 namespace reeve {
 

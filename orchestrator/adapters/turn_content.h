@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 
 namespace reeve {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/agent/agent_context.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/json/json.h"
@@ -145,6 +146,16 @@ void AgentProcess::OnChildDone(const ExitStatus& exit) {
   adapter_.reset();
   child_.reset();
   owner_.OnExited(end);
+}
+
+Status AgentProcess::Prompt(const std::string& text) { return adapter_->Prompt(text); }
+
+void AgentProcess::Steer(const std::string& id, const std::string& text) { adapter_->Steer(id, text); }
+
+void AgentProcess::InterruptTurn() { adapter_->Interrupt(); }
+
+void AgentProcess::ListModels(std::function<void(Result<std::string>)> done) {
+  adapter_->ListModels(std::move(done));
 }
 
 void AgentProcess::AwaitTurnEnd() {

@@ -14,15 +14,17 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/adapters/adapter.h"
-#include "orchestrator/log/transcript.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "process/child_state.h"
 #include "process/result.h"
 #include "process/timer.h"
 
 namespace reeve {
 
+class Adapter;
+class JsonValue;
 class StateWriter;
+class Transcript;
 struct AgentContext;
 struct AgentSpec;
 struct Kind;
@@ -117,15 +119,15 @@ class AgentProcess final : private AgentHost {
   void Signal(int signum) override;
 
   // --- work. Only while it is ready.
-  Status Prompt(const std::string& text) { return adapter_->Prompt(text); }
-  void Steer(const std::string& id, const std::string& text) { adapter_->Steer(id, text); }
-  void InterruptTurn() { adapter_->Interrupt(); }
+  Status Prompt(const std::string& text);
+  void Steer(const std::string& id, const std::string& text);
+  void InterruptTurn();
   // The turn must end within kInterruptMs; and it has.
   void AwaitTurnEnd();
   void OnTurnOver() { interrupt_deadline_.Stop(); }
   void Decide(const std::string& id, const ApprovalAnswer& answer);
   void Answer(const std::string& id, const ElicitationAnswer& answer);
-  void ListModels(std::function<void(Result<std::string>)> done) { adapter_->ListModels(std::move(done)); }
+  void ListModels(std::function<void(Result<std::string>)> done);
 
   // Leaves its output in the pipes, or reads on.
   void PauseReading(bool paused);

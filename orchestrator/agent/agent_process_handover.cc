@@ -1,6 +1,7 @@
 // A living process across a handover to a new binary (HANDOVER.md): its child and its adapter.
 #include <utility>
 
+#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/agent/agent_context.h"
 #include "orchestrator/agent/agent_process.h"
 #include "orchestrator/handover/saved_state.h"

@@ -5,6 +5,7 @@
 #include "orchestrator/agent/agent.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/transcript.h"
 
 namespace reeve {
 

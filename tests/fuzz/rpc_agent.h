@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "process/loop.h"
 #include "tests/support/recording_host.h"
 #include "tests/support/vocabulary.h"

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "process/http_client.h"
 #include "process/loop.h"

@@ -6,6 +6,7 @@
 
 #include "orchestrator/adapters/acp/acp_events.h"
 #include "orchestrator/adapters/acp/acp_terminals.h"
+#include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/json_rpc.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_spec.h"

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/adapters/turn_content.h"
 #include "orchestrator/json/json.h"
 

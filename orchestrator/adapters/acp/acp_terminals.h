@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/json/json.h"
 #include "process/child.h"
 #include "process/result.h"

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/adapters/claude/claude_messages.h"
 #include "orchestrator/json/json.h"
 

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/adapters/opencode/opencode_messages.h"
 #include "orchestrator/json/json.h"
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent_spec.h"
 
