@@ -94,7 +94,7 @@ void ListRuns(ApiContext& api, const Request& request, Reply reply) {
   if (before == 0) return reply.Send(Response::Problem({"invalid_request", "page_token: not one of ours"}));
   auto shared = std::make_shared<Reply>(std::move(reply));
   const auto most = static_cast<size_t>(*limit);
-  (*agent)->ListRuns(before, most + 1, [shared, most](Result<std::vector<std::string>> found) {
+  (*agent)->history().List(before, most + 1, [shared, most](Result<std::vector<std::string>> found) {
     if (!found) return shared->Send(Response::Problem(found.error()));
     JsonArray runs;
     for (size_t i = 0; i < std::min(most, found->size()); ++i) runs.AddRaw((*found)[i]);
@@ -112,11 +112,12 @@ void GetRun(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto shared = std::make_shared<Reply>(std::move(reply));
-  (*agent)->FindRunRecord(request.params[1], [shared, id = (*agent)->id()](const Result<std::string>& found) {
-    if (!found) return shared->Send(Response::Problem(found.error()));
-    if (!found->empty()) return shared->Send(Response::Json(200, *found));
-    shared->Send(Response::Problem({"run_not_found", "agent " + id + " has no such run"}));
-  });
+  (*agent)->history().Find(
+      request.params[1], [shared, id = (*agent)->id()](const Result<std::string>& found) {
+        if (!found) return shared->Send(Response::Problem(found.error()));
+        if (!found->empty()) return shared->Send(Response::Json(200, *found));
+        shared->Send(Response::Problem({"run_not_found", "agent " + id + " has no such run"}));
+      });
 }
 
 }  // namespace

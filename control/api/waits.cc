@@ -95,8 +95,8 @@ class Waits::Wait {
     auto answer = [&waits = waits_, id = id_](const Result<std::string>& found) {
       if (auto wait = waits.all_.find(id); wait != waits.all_.end()) wait->second->OnFound(found);
     };
-    if (!condition_.run.empty()) return agent.FindRunRecord(condition_.run, std::move(answer));
-    agent.FindRunOfMessage(condition_.message, std::move(answer));
+    if (!condition_.run.empty()) return agent.history().Find(condition_.run, std::move(answer));
+    agent.history().OfMessage(condition_.message, std::move(answer));
   }
 
   void OnFound(const Result<std::string>& found) {

@@ -1,11 +1,14 @@
-// The commands of an agent, and the one place where everything is looked at: Advance(). Its process's reports
-// are in agent_facts.cc, its messages in agent_messages.cc, the state that it keeps in agent_state.cc, what
-// follows the death of a daemon in agent_recovery.cc, what the API sees in agent_json.cc.
+// The one place where everything about an agent is looked at, Advance(), and how its process and runs begin
+// and end. Its commands are in agent_commands.cc, the rules of its messages and of its process's reports in
+// agent_messages.cc and agent_facts.cc, the state that it keeps in agent_state.cc, the recovery after the
+// death of a daemon in agent_recovery.cc, the API's view in agent_json.cc.
 #include "orchestrator/agent/agent.h"
 
 #include <cstdlib>
 #include <utility>
 
+#include "orchestrator/agent/agent_facts.h"
+#include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 #include "process/log.h"
@@ -22,8 +25,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       journal_(context, id(), [this] { context_.dirty(*this); }),
       writer_(context.loop, context.store,
               {[this] {
-                 const bool changing = !updates_.empty() && updates_.front().spec;
-                 const AgentSpec& next = changing ? *updates_.front().spec : spec_;
+                 const AgentSpec& next = updates_.writing() ? *updates_.writing() : spec_;
                  // The store's worker may be quicker than the end of this turn; but what the record takes to
                  // be over must be over in the log, or nobody would look there. Where that cannot be written
                  // "alive" stays.
@@ -39,18 +41,12 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                 [this] { Advance(); }}),
       workspace_(context, spec_,
                  [this](std::string_view type, const std::string& data) { journal_.Append(type, data); }),
+      history_(context.store, id(), runs_),
       mailbox_(has_turns_),
       clocks_(context.loop, spec_.limits,
-              {[this](int64_t silent_ms) { OnStalled(silent_ms); },
-               [this](int64_t silent_ms) {
-                 journal_.Append("agent.resumed", JsonObject().Set("silent_ms", silent_ms).Take());
-                 Advance();
-               },
-               [this] {
-                 OnOverLimit("wall_ms", {"limit_exceeded", "the run took longer than limits.wall_ms, " +
-                                                               std::to_string(spec_.limits.wall_ms)});
-               },
-               [this] { OnIdleTooLong(); }}),
+              {[this](int64_t silent_ms) { facts_->OnStalled(silent_ms); },
+               [this](int64_t silent_ms) { facts_->OnResumed(silent_ms); },
+               [this] { facts_->OnWallTimeOver(); }, [this] { facts_->OnIdleTooLong(); }}),
       approvals_(context.loop, context.clock, id(), spec_.permissions,
                  {[this](std::string_view type, const std::string& data, bool now) -> Status {
                     if (!now) return journal_.Append(type, data), Status();
@@ -65,19 +61,16 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                   },
                   [this] { Advance(); }}),
       backoff_(context.loop, [this] { Advance(); }),
-      due_(context.loop,
-           [this] {
-             TakeDueMessages();
-             Advance();
-           }),
-      process_(context, spec_, kind_, *this) {}
+      updates_({[this](const SpecUpdates::Change& change) { return MakeSpec(change); },
+                [this](Done done) { writer_.Save(std::move(done)); },
+                [this](const AgentSpec& written, const SpecUpdates::Fields& fields) {
+                  return ApplySpec(written, fields);
+                }}),
+      messages_(std::make_unique<Messages>(*this)),
+      facts_(std::make_unique<Facts>(*this)),
+      process_(context, spec_, kind_, *facts_) {}
 
-// Those who wait for an update are told that it will not come.
-Agent::~Agent() {
-  for (const PendingUpdate& update : updates_) {
-    update.done(Error{"agent_deleted", "agent " + id() + " has been deleted"});
-  }
-}
+Agent::~Agent() = default;
 
 Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec spec, std::string made_by,
                                              Done done) {
@@ -114,190 +107,6 @@ bool Agent::idle() const {
   return !runs_.open() && !mailbox_.HasNext() && !mailbox_.claimed() && !mailbox_.ArrivingNow();
 }
 
-// ----------------------------------------------------------------------------------------------- commands
-
-Status Agent::CheckExists() const {
-  if (deleted()) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
-  return {};
-}
-
-void Agent::Start(Done done) {
-  if (Status exists = CheckExists(); !exists) return done(exists);
-  if (draining()) return done(Error{"draining", "the daemon is shutting down"});
-  if (auto opened = journal_.Open(); !opened) return done(opened);
-  mailbox_.OnStart();
-  if (process_.stopping()) replace_ = true;
-  if (!process_.alive()) {
-    backoff_.Stop();
-    restarts_.Forgive();
-    process_.ForgetFailure();
-  }
-  wish_ = Wish::kAlive;
-  writer_.Save(std::move(done));
-  Advance();
-}
-
-void Agent::Stop(int64_t grace_ms, Done done) {
-  if (Status exists = CheckExists(); !exists) return done(exists);
-  if (ended()) {
-    return done(Error{"not_running", "agent " + id() + " has no process and none is to come"});
-  }
-  wish_ = Wish::kStopped;
-  replace_ = false;
-  // No process is there to report its end: those who wait for that are told here.
-  if (!process_.alive()) journal_.Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
-  backoff_.Stop();
-  mailbox_.OnStop(runs_.open().has_value());
-  StopProcess(grace_ms, EndReason::kPerson);
-  writer_.Save(std::move(done));
-  Advance();
-}
-
-void Agent::Restart(int64_t grace_ms, Done done) {
-  if (!process_.alive()) return Start(std::move(done));
-  if (Status exists = CheckExists(); !exists) return done(exists);
-  if (draining()) return done(Error{"draining", "the daemon is shutting down"});
-  wish_ = Wish::kAlive;
-  replace_ = true;
-  if (runs_.RequestEnd(EndReason::kPerson)) mailbox_.OnInterrupt();
-  StopProcess(grace_ms, EndReason::kPerson);
-  writer_.Save(std::move(done));
-  Advance();
-}
-
-void Agent::Interrupt(Done done) {
-  if (!process_.alive() || !runs_.open()) {
-    return done(Error{"not_running", "agent " + id() + " has no run to interrupt"});
-  }
-  if (runs_.RequestEnd(EndReason::kPerson)) mailbox_.OnInterrupt();
-  InterruptRun();
-  writer_.Save(std::move(done));  // the pause is to outlive the daemon
-  Advance();
-}
-
-void Agent::Delete(bool purge, Done done) {
-  // Those who watch many agents: of one that has ended nothing else would tell them.
-  if (!deleted() && journal_.Open()) journal_.Append("agent.updated", R"({"deleted":true})");
-  wish_ = purge || this->purge() ? Wish::kPurged : Wish::kDeleted;
-  replace_ = false;
-  for (auto& [name, value] : spec_.env) value.clear();
-  secrets_.Forget(process_.alive());
-  backoff_.Stop();
-  CancelMessages();
-  StopProcess(kDefaultGraceMs, EndReason::kPerson);
-  writer_.Save(std::move(done));
-  Advance();
-}
-
-void Agent::Withdraw(const std::string& message_id, const Done& done) {
-  const Mailbox::Entry* entry = mailbox_.Find(message_id);
-  const bool waits =
-      entry && (entry->stage == Mailbox::Stage::kWaiting || entry->stage == Mailbox::Stage::kScheduled);
-  if ((entry && !waits && entry->stage != Mailbox::Stage::kArriving) || runs_.OfMessage(message_id)) {
-    return done(Error{"already_started", "message " + message_id + " has been started"});
-  }
-  if (auto opened = journal_.Open(); !opened) return done(opened);
-  if (!waits) {
-    return done(Error{"message_not_found", "agent " + id() + " has no message " + message_id + " waiting"});
-  }
-  mailbox_.Remove(message_id);
-  WatchDue();
-  FinishMessage(message_id, Run::Status::kCancelled, "");
-  done(journal_.CommitNow());  // where the store cannot follow at once, a restart reads it there
-  Advance();
-}
-
-void Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
-                   const std::string& input, Done done) {
-  if (!input.empty() && !kind_.can.change_input && approvals_.Find(approval_id)) {
-    return done(Error{"invalid_request", "input: kind " + spec_.kind + " cannot change what a tool gets"});
-  }
-  const Status decided = approvals_.Decide(approval_id, decision, reason, input);
-  if (decided && decision == Decision::kAllowAlways) {
-    writer_.Save(std::move(done));
-  } else {
-    done(decided);
-  }
-  Advance();
-}
-
-void Agent::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done) {
-  done(approvals_.Answer(elicitation_id, answer));
-  Advance();
-}
-
-void Agent::PutFile(const std::string& name, std::string content, Done done) {
-  if (Status exists = CheckExists(); !exists) return done(exists);
-  secrets_.Put(name, std::move(content), std::move(done));
-}
-
-void Agent::RemoveFile(const std::string& name, Done done) {
-  if (Status exists = CheckExists(); !exists) return done(exists);
-  secrets_.Remove(name, std::move(done));
-}
-
-void Agent::ListModels(std::function<void(Result<std::string>)> done) {
-  if (!kind_.can.model) {
-    return done(Error{"not_supported", "kind " + spec_.kind + " has no choice of models"});
-  }
-  if (!process_.ready()) return done(Error{"not_running", "agent " + id() + " is not running"});
-  process_.ListModels([model = spec_.model, done = std::move(done)](const Result<std::string>& models) {
-    if (!models) return done(Error{"models_unavailable", models.error().message});
-    JsonObject answer;
-    answer.SetRaw("models", *models);
-    if (!model.empty()) answer.Set("model", model);
-    done(answer.Take());
-  });
-}
-
-// ----------------------------------------------------------------------------------------------- updates
-
-void Agent::Update(SpecChange change, std::vector<std::string> fields,
-                   std::function<void(Result<bool>)> done) {
-  if (Status exists = CheckExists(); !exists) return done(exists.error());
-  if (auto opened = journal_.Open(); !opened) return done(opened.error());
-  updates_.push_back({std::move(change), std::move(fields), std::move(done), std::nullopt});
-  if (updates_.size() == 1) NextUpdate();
-}
-
-// The spec changes in memory only once the change is on disk: nobody finds it done who is told that it
-// failed.
-void Agent::NextUpdate() {
-  while (!updates_.empty()) {
-    PendingUpdate& update = updates_.front();
-    Status exists = CheckExists();
-    Result<AgentSpec> spec = exists ? update.change(spec_) : exists.error();
-    if (spec) {
-      update.spec = std::move(*spec);
-      for (const auto& [name, value] : update.spec->env) process_.Hide(value);
-      return writer_.Save(Guarded([this](const Status& status) { OnUpdateWritten(status); }));
-    }
-    const PendingUpdate refused = std::move(update);
-    updates_.pop_front();
-    refused.done(spec.error());
-  }
-}
-
-void Agent::OnUpdateWritten(const Status& status) {
-  const PendingUpdate update = std::move(updates_.front());
-  updates_.pop_front();
-  const Status written = status && deleted() ? CheckExists() : status;
-  bool next_start = false;
-  if (written) {
-    spec_ = *update.spec;
-    clocks_.LookAgain();
-    auto json = JsonDocument::Parse(spec_.ToJson(AgentSpec::Secrets::kNamesOnly));
-    JsonObject data;
-    for (const std::string& field : update.fields) {
-      data.SetRaw(field, (*json)[field].Raw());
-      next_start = next_start || field == "env" || field == "system_prompt";
-    }
-    journal_.Append("agent.updated", data.Take());
-  }
-  update.done(written ? Result<bool>(next_start && process_.alive()) : written.error());
-  NextUpdate();
-}
-
 // ------------------------------------------------------------------------------------------ the one place
 
 Agent::State Agent::Derive() const {
@@ -328,7 +137,7 @@ void Agent::Advance() {
       spawn_wanted_ = true;
       context_.want_spawn(*this);
     }
-    ClaimNext();
+    messages_->ClaimNext();
     UpdateClocks();
     ApplyBackPressure();
     state_ = Derive();
@@ -338,24 +147,53 @@ void Agent::Advance() {
   NotifyListeners();
 }
 
-void Agent::NotifyListeners() {
-  const auto told = listeners_;  // one may leave while it is called
-  for (const auto& [listener, changed] : told) {
-    if (listeners_.count(listener) != 0) changed();
-  }
-}
-
-uint64_t Agent::Listen(std::function<void()> changed) {
-  listeners_.emplace(next_listener_, std::move(changed));
-  return next_listener_++;
-}
-
 void Agent::UpdateClocks() {
   using Doing = AgentClocks::Doing;
   if (!process_.ready()) return clocks_.Set(Doing::kNothing);
   const bool waits = !approvals_.pending().empty();
   if (runs_.open()) return clocks_.Set(waits ? Doing::kWaiting : Doing::kRunning);
   clocks_.Set(idle() && !waits ? Doing::kIdle : Doing::kNothing);
+}
+
+// --------------------------------------------------------------------------------------------------- runs
+
+// A run that no message of ours began.
+void Agent::BeginRun() {
+  OnRunBegun(journal_.next_seq(), "");
+  journal_.Append("run.started", "{}");
+}
+
+// `number`: of its run.started.
+void Agent::OnRunBegun(uint64_t number, const std::string& message_id) {
+  runs_.Begin(number, message_id, context_.clock.WallMs());
+  journal_.SetRun(Run::IdOf(number));
+  clocks_.BeginRun();
+}
+
+void Agent::EndRun(RunEnding ending) {
+  approvals_.WithdrawRun(runs_.open()->id);
+  process_.OnTurnOver();
+  const Run& ended = runs_.End(std::move(ending), context_.clock.WallMs());
+  journal_.Append("run." + std::string(NameOf(ended.status)), ended.EndJson());
+  journal_.SetRun("");
+  writer_.WriteEventually([this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
+    context_.store.PutRun(record, std::move(done));
+  });
+  mailbox_.OnRunEnded(ended, wish_ != Wish::kAlive && process_.stopping());
+  if (!ended.message_id.empty()) messages_->Finish(ended.message_id, ended.status, ended.id);
+}
+
+// A turn that does not end by it costs its process. A process whose life is the run may take the signal as it
+// likes.
+void Agent::InterruptRun() {
+  if (process_.alive()) process_.InterruptTurn();
+  if (turn_open()) process_.AwaitTurnEnd();
+}
+
+void Agent::AppendError(const Error& error, bool fatal) {
+  journal_.Append(
+      "agent.error",
+      JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", fatal).Take());
 }
 
 // ------------------------------------------------------------------------------------ start, stop, restart

@@ -9,13 +9,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "orchestrator/agent/agent_clocks.h"
@@ -26,16 +25,19 @@
 #include "orchestrator/agent/agent_workspace.h"
 #include "orchestrator/agent/approvals.h"
 #include "orchestrator/agent/journal.h"
+#include "orchestrator/agent/listeners.h"
 #include "orchestrator/agent/mailbox.h"
 #include "orchestrator/agent/record_writer.h"
 #include "orchestrator/agent/restarts.h"
+#include "orchestrator/agent/run_history.h"
 #include "orchestrator/agent/runs.h"
+#include "orchestrator/agent/spec_updates.h"
 
 namespace reeve {
 
 struct LogTail;
 
-class Agent final : private AgentProcess::Owner {
+class Agent {
  public:
   enum class State {
     kStarting,    // its process is being made, or is not ready yet
@@ -89,6 +91,7 @@ class Agent final : private AgentProcess::Owner {
   [[nodiscard]] const Approvals& approvals() const { return approvals_; }
   [[nodiscard]] const Mailbox& mailbox() const { return mailbox_; }
   [[nodiscard]] const Runs& runs() const { return runs_; }
+  [[nodiscard]] const RunHistory& history() const { return history_; }
   // The log, opened on first use; and the log if it is open.
   Result<EventLog*> log();
   [[nodiscard]] EventLog* open_log() const { return journal_.log(); }
@@ -119,10 +122,7 @@ class Agent final : private AgentProcess::Owner {
   void Send(Message message, std::function<void(Result<Accepted>)> done);
   // Takes back a message that has not begun. Errors "already_started", "message_not_found".
   void Withdraw(const std::string& message_id, const Done& done);
-  // Changes the spec to what `change` makes of it, once that is on disk; overlapping updates follow each
-  // other. `fields` names what changes. `done` tells whether some of it waits for the next start.
-  using SpecChange = std::function<Result<AgentSpec>(const AgentSpec& present)>;
-  void Update(SpecChange change, std::vector<std::string> fields, std::function<void(Result<bool>)> done);
+  void Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done);
   // `input`: a JSON object that takes the place of the tool's, or empty.
   void Decide(const std::string& approval_id, Decision decision, const std::string& reason,
               const std::string& input, Done done);
@@ -131,14 +131,6 @@ class Agent final : private AgentProcess::Owner {
   void PutFile(const std::string& name, std::string content, Done done);
   void RemoveFile(const std::string& name, Done done);
 
-  // --- queries that may have to ask the store or the agent
-  // One of its runs as JSON, also long after; empty: no such run, or nobody remembers.
-  void FindRunRecord(const std::string& run_id, std::function<void(Result<std::string>)> done);
-  // Its runs with numbers below `before`, the newest first, as JSON; the open one among them.
-  void ListRuns(uint64_t before, size_t limit, std::function<void(Result<std::vector<std::string>>)> done);
-  // The run that a message began, or went into, as JSON, also long after, or while it goes on; of one that
-  // never had one its {message_id, status}. Empty: no such message, or nobody remembers.
-  void FindRunOfMessage(const std::string& message_id, std::function<void(Result<std::string>)> done);
   // {models, model}: the choices, and the present one where it is known.
   void ListModels(std::function<void(Result<std::string>)> done);
 
@@ -156,10 +148,10 @@ class Agent final : private AgentProcess::Owner {
   AgentWorkspace::Saving SaveWork(bool begin, int64_t timeout_ms);
 
   // Calls `changed` after anything about it has changed, until Unlisten.
-  uint64_t Listen(std::function<void()> changed);
-  void Unlisten(uint64_t listener) { listeners_.erase(listener); }
+  uint64_t Listen(std::function<void()> changed) { return listeners_.Add(std::move(changed)); }
+  void Unlisten(uint64_t listener) { listeners_.Remove(listener); }
   // Calls them all; for the town, when this agent can be found no more.
-  void NotifyListeners();
+  void NotifyListeners() { listeners_.Notify(); }
 
   // --- handover to a new binary (HANDOVER.md)
   // All of it as one line of JSON, as of now; descriptors that must stay open are added to `keep`. Complete
@@ -177,33 +169,10 @@ class Agent final : private AgentProcess::Owner {
   void Activate();
 
  private:
-  struct PendingUpdate {
-    SpecChange change;
-    std::vector<std::string> fields;
-    std::function<void(Result<bool>)> done;
-    std::optional<AgentSpec> spec;  // being written
-  };
+  class Facts;
+  class Messages;
 
   Agent(AgentContext& context, AgentSpec spec);
-
-  // AgentProcess::Owner, agent_facts.cc
-  void Emit(std::string_view type, std::string_view data) override;
-  void OnReady() override;
-  void OnTurnStarted() override;
-  void OnTurnEnded(const TurnEnd& end) override;
-  void OnApproval(ApprovalRequest request) override;
-  void OnApprovalGone(const std::string& id) override;
-  void OnSteered(const std::string& message_id, const Status& taken) override;
-  void OnSession(std::string id) override;
-  void OnBroken(Error error) override;
-  void OnHeard() override { clocks_.Heard(); }
-  void OnInterruptIgnored() override;
-  void OnExited(const AgentProcess::End& end) override;
-  [[nodiscard]] SpawnSpec BaseSpawn() const override;
-  void OnUsage(std::string_view data);
-  void OnStalled(int64_t silent_ms);
-  void OnOverLimit(const char* limit, Error error);
-  void OnIdleTooLong();
 
   // agent.cc
   void Advance();
@@ -222,25 +191,8 @@ class Agent final : private AgentProcess::Owner {
   void InterruptRun();
   void AppendError(const Error& error, bool fatal);
   [[nodiscard]] Status CheckExists() const;  // Error "agent_deleted"
-  void NextUpdate();
-  void OnUpdateWritten(const Status& status);
-
-  // agent_messages.cc
-  void OnMessageStored(const std::string& id, const Result<std::optional<MessageRecord>>& there,
-                       const std::function<void(Result<Accepted>)>& done);
-  void DeliverLine(Message message, std::function<void(Result<Accepted>)> done);
-  void SentBefore(const MessageRecord& there, Message message, std::function<void(Result<Accepted>)> done);
-  void Arrive(const std::string& message_id);
-  [[nodiscard]] const char* DispositionOf(const Message& message) const;
-  void TakeDueMessages();
-  void WatchDue();
-  void ClaimNext();
-  void BeginClaimed();
-  void GiveBackClaimed();
-  void FinishMessage(const std::string& message_id, Run::Status how, const std::string& run_id);
-  void CancelMessages();
-  void Requeue(const std::string& message_id, const std::string& reason);
-  void Wake();
+  [[nodiscard]] Result<AgentSpec> MakeSpec(const SpecUpdates::Change& change);
+  Result<bool> ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields);
 
   // agent_recovery.cc, agent_json.cc
   void ApplyLogTail(LogTail& tail, const Cursor& recorded);
@@ -278,17 +230,18 @@ class Agent final : private AgentProcess::Owner {
   AgentSecrets secrets_;
   AgentWorkspace workspace_;
   Runs runs_;
+  const RunHistory history_;
   Restarts restarts_;
   Mailbox mailbox_;
   AgentClocks clocks_;
   Approvals approvals_;
   Timer backoff_;
-  Timer due_;                          // of the next scheduled message
-  std::deque<PendingUpdate> updates_;  // the first is being written
+  SpecUpdates updates_;
   enum class Advancing { kNo, kYes, kAgain } advancing_ = Advancing::kNo;
-  std::map<uint64_t, std::function<void()>> listeners_;
-  uint64_t next_listener_ = 1;
+  Listeners listeners_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<Messages> messages_;
+  std::unique_ptr<Facts> facts_;
   // The last member: the others outlive it, as it reports to them while it ends.
   AgentProcess process_;
 };

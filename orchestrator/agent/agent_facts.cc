@@ -1,10 +1,11 @@
-// What the process of an agent reports, and what its clocks say: the rules that cross its parts.
+#include "orchestrator/agent/agent_facts.h"
+
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
-#include "orchestrator/agent/agent.h"
+#include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 #include "process/log.h"
@@ -22,180 +23,147 @@ constexpr const char* kInherited[] = {
 
 }  // namespace
 
-SpawnSpec Agent::BaseSpawn() const {
+SpawnSpec Agent::Facts::BaseSpawn() const {
   SpawnSpec spawn;
-  spawn.argv = spec_.command;
-  spawn.cwd = workspace_.Folder();
+  spawn.argv = agent_.spec_.command;
+  spawn.cwd = agent_.workspace_.Folder();
   for (const char* name : kInherited) {
-    if (const char* value = std::getenv(name); value && spec_.env.count(name) == 0) {
+    if (const char* value = std::getenv(name); value && agent_.spec_.env.count(name) == 0) {
       spawn.env.push_back(std::string(name).append("=").append(value));
     }
   }
-  for (const auto& [name, value] : spec_.env) {
+  for (const auto& [name, value] : agent_.spec_.env) {
     spawn.env.push_back(std::string(name).append("=").append(value));
   }
-  spawn.env.push_back("REEVE_AGENT_ID=" + id());
-  spawn.env.push_back("REEVE_TOWN_ID=" + context_.town_id);
-  secrets_.AddEnvironment(spawn);
+  spawn.env.push_back("REEVE_AGENT_ID=" + agent_.id());
+  spawn.env.push_back("REEVE_TOWN_ID=" + agent_.context_.town_id);
+  agent_.secrets_.AddEnvironment(spawn);
   return spawn;
 }
 
-// --------------------------------------------------------------------------------------------------- runs
-
-// A run that no message of ours began.
-void Agent::BeginRun() {
-  OnRunBegun(journal_.next_seq(), "");
-  journal_.Append("run.started", "{}");
-}
-
-// `number`: of its run.started.
-void Agent::OnRunBegun(uint64_t number, const std::string& message_id) {
-  runs_.Begin(number, message_id, context_.clock.WallMs());
-  journal_.SetRun(Run::IdOf(number));
-  clocks_.BeginRun();
-}
-
-void Agent::EndRun(RunEnding ending) {
-  approvals_.WithdrawRun(runs_.open()->id);
-  process_.OnTurnOver();
-  const Run& ended = runs_.End(std::move(ending), context_.clock.WallMs());
-  journal_.Append("run." + std::string(NameOf(ended.status)), ended.EndJson());
-  journal_.SetRun("");
-  writer_.WriteEventually([this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
-    context_.store.PutRun(record, std::move(done));
-  });
-  mailbox_.OnRunEnded(ended, wish_ != Wish::kAlive && process_.stopping());
-  if (!ended.message_id.empty()) FinishMessage(ended.message_id, ended.status, ended.id);
-}
-
-// A turn that does not end by it costs its process. A process whose life is the run may take the signal as it
-// likes.
-void Agent::InterruptRun() {
-  if (process_.alive()) process_.InterruptTurn();
-  if (turn_open()) process_.AwaitTurnEnd();
-}
-
-void Agent::OnInterruptIgnored() { ReplaceProcess("interrupt_ignored", "the run was to end and went on"); }
-
 // --------------------------------------------------------------------------------- the process's reports
 
-void Agent::Emit(std::string_view type, std::string_view data) {
-  const Cursor at = journal_.Append(type, data);
+void Agent::Facts::Emit(std::string_view type, std::string_view data) {
+  const Cursor at = agent_.journal_.Append(type, data);
   if (type == "assistant.message") {
-    runs_.MessageComplete(at.seq);
-  } else if (type == "usage.updated" && runs_.open()) {
+    agent_.runs_.MessageComplete(at.seq);
+  } else if (type == "usage.updated" && agent_.runs_.open()) {
     OnUsage(data);
   }
-  if (type != "agent.output" && type != "agent.error") clocks_.Progressed();
-  if (journal_.blocked()) ApplyBackPressure();
+  if (type != "agent.output" && type != "agent.error") agent_.clocks_.Progressed();
+  if (agent_.journal_.blocked()) agent_.ApplyBackPressure();
 }
 
-void Agent::OnReady() {
-  journal_.Append("agent.ready", JsonObject().Set("pid", int64_t{process_.pid()}).Take());
-  Advance();
+void Agent::Facts::OnInterruptIgnored() {
+  agent_.ReplaceProcess("interrupt_ignored", "the run was to end and went on");
 }
 
-void Agent::OnTurnStarted() {
-  if (!runs_.open()) BeginRun();
-  Advance();
+void Agent::Facts::OnSteered(const std::string& message_id, const Status& taken) {
+  agent_.messages_->OnSteered(message_id, taken);
 }
 
-void Agent::OnTurnEnded(const TurnEnd& end) {
-  if (!runs_.open()) return;
+void Agent::Facts::OnReady() {
+  agent_.journal_.Append("agent.ready", JsonObject().Set("pid", int64_t{agent_.process_.pid()}).Take());
+  agent_.Advance();
+}
+
+void Agent::Facts::OnTurnStarted() {
+  if (!agent_.runs_.open()) agent_.BeginRun();
+  agent_.Advance();
+}
+
+void Agent::Facts::OnTurnEnded(const TurnEnd& end) {
+  if (!agent_.runs_.open()) return;
   switch (end.outcome) {
     case TurnEnd::Outcome::kCompleted:
-      EndRun({RunEnding::How::kCompleted});
+      agent_.EndRun({RunEnding::How::kCompleted});
       break;
     case TurnEnd::Outcome::kCancelled:
-      EndRun({RunEnding::How::kCancelled});
+      agent_.EndRun({RunEnding::How::kCancelled});
       break;
     case TurnEnd::Outcome::kFailed:
-      EndRun({RunEnding::How::kFailed, end.error});
+      agent_.EndRun({RunEnding::How::kFailed, end.error});
       break;
   }
-  Advance();
+  agent_.Advance();
 }
 
-void Agent::OnApproval(ApprovalRequest request) {
-  std::string folder = workspace_.Folder();
+void Agent::Facts::OnApproval(ApprovalRequest request) {
+  std::string folder = agent_.workspace_.Folder();
   if (folder.empty()) {
     std::error_code error;
     folder = std::filesystem::current_path(error).string();
   }
-  approvals_.Ask(std::move(request), runs_.open() ? runs_.open()->id : "", folder);
-  Advance();
+  agent_.approvals_.Ask(std::move(request), agent_.runs_.open() ? agent_.runs_.open()->id : "", folder);
+  agent_.Advance();
 }
 
-void Agent::OnApprovalGone(const std::string& approval_id) {
-  approvals_.Retract(approval_id);
-  Advance();
+void Agent::Facts::OnApprovalGone(const std::string& approval_id) {
+  agent_.approvals_.Retract(approval_id);
+  agent_.Advance();
 }
 
-void Agent::OnSession(std::string session) {
+void Agent::Facts::OnSession(std::string session) {
   // The process that was to go on with it ends: the next one begins anew.
-  if (session.empty() && process_.phase() == AgentProcess::Phase::kStarting && wish_ == Wish::kAlive) {
-    replace_ = true;
+  if (session.empty() && agent_.process_.phase() == AgentProcess::Phase::kStarting &&
+      agent_.wish_ == Wish::kAlive) {
+    agent_.replace_ = true;
   }
-  Advance();
+  agent_.Advance();
 }
 
-void Agent::OnBroken(Error error) {
-  AppendError(error, true);
-  StopProcess(kDefaultGraceMs, EndReason::kNone);  // the run fails with the error
-  Advance();
+void Agent::Facts::OnBroken(Error error) {
+  agent_.AppendError(error, true);
+  agent_.StopProcess(kDefaultGraceMs, EndReason::kNone);  // the run fails with the error
+  agent_.Advance();
 }
 
-void Agent::OnExited(const AgentProcess::End& end) {
-  if (end.in_start && !process_.failure() && !replace_) {
-    process_.Fail({"not_ready", "the process ended with " + end.how + " before it was ready"});
+void Agent::Facts::OnExited(const AgentProcess::End& end) {
+  if (end.in_start && !agent_.process_.failure() && !agent_.replace_) {
+    agent_.process_.Fail({"not_ready", "the process ended with " + end.how + " before it was ready"});
   }
   if (!end.exit.tree_empty)
-    AppendError({"tree_not_empty", "some process of this agent could not be killed"}, false);
+    agent_.AppendError({"tree_not_empty", "some process of this agent could not be killed"}, false);
   const bool clean = end.exit.signal == 0 && end.exit.code == 0;
   const std::optional<int> code = end.exit.signal == 0 ? std::optional<int>(end.exit.code) : std::nullopt;
-  if (runs_.open()) {
-    if (process_.failure()) {
-      EndRun({RunEnding::How::kExitedFailed, process_.failure()->error, code});
-    } else if (clean && !has_turns_) {
-      EndRun({RunEnding::How::kExited, {}, code});
+  if (agent_.runs_.open()) {
+    if (agent_.process_.failure()) {
+      agent_.EndRun({RunEnding::How::kExitedFailed, agent_.process_.failure()->error, code});
+    } else if (clean && !agent_.has_turns_) {
+      agent_.EndRun({RunEnding::How::kExited, {}, code});
     } else {
-      EndRun({RunEnding::How::kExitedFailed,
-              {has_turns_ ? "agent_exited" : "exit", "the process ended with " + end.how},
-              code});
+      agent_.EndRun({RunEnding::How::kExitedFailed,
+                     {agent_.has_turns_ ? "agent_exited" : "exit", "the process ended with " + end.how},
+                     code});
     }
   }
   // A message that it was given and never said to have taken waits for the next process.
-  for (const Mailbox::Entry* entry : mailbox_.All()) {
+  for (const Mailbox::Entry* entry : agent_.mailbox_.All()) {
     const std::string message_id = entry->message.id;
-    if (entry->stage == Mailbox::Stage::kSteering) Requeue(message_id, "the process ended");
+    if (entry->stage == Mailbox::Stage::kSteering) agent_.messages_->Requeue(message_id, "the process ended");
   }
-  approvals_.WithdrawAll();
+  agent_.approvals_.WithdrawAll();
   JsonObject data;
   data.Set("code", code);
   if (end.exit.signal != 0) data.Set("signal", end.exit.signal);
   data.Set("oom", end.exit.oom);
-  journal_.Append("agent.exited", data.Take());
+  agent_.journal_.Append("agent.exited", data.Take());
 
-  if (deleted()) secrets_.Forget(false);
-  if (!std::exchange(replace_, false) && wish_ == Wish::kAlive && !draining()) {
-    PlanRestart(process_.failure() || !clean, process_.exited_ms() - process_.started_ms());
+  if (agent_.deleted()) agent_.secrets_.Forget(false);
+  if (!std::exchange(agent_.replace_, false) && agent_.wish_ == Wish::kAlive && !agent_.draining()) {
+    agent_.PlanRestart(agent_.process_.failure() || !clean,
+                       agent_.process_.exited_ms() - agent_.process_.started_ms());
   }
   // A message that came while it was ending wants a process; one that a person's stop holds does not.
-  if (!process_.failure() && mailbox_.HasNext()) Wake();
-  Advance();
-}
-
-void Agent::AppendError(const Error& error, bool fatal) {
-  journal_.Append(
-      "agent.error",
-      JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", fatal).Take());
+  if (!agent_.process_.failure() && agent_.mailbox_.HasNext()) agent_.messages_->Wake();
+  agent_.Advance();
 }
 
 // ------------------------------------------------------------------------------------- limits and clocks
 
-void Agent::OnUsage(std::string_view data) {
-  runs_.SetUsage(data);
-  const Limits& limits = spec_.limits;
+void Agent::Facts::OnUsage(std::string_view data) {
+  agent_.runs_.SetUsage(data);
+  const Limits& limits = agent_.spec_.limits;
   if (limits.max_tokens == 0 && limits.max_cost_usd == 0) return;
   const Usage usage = Usage::Parse(std::string(data));
   const char* limit = nullptr;
@@ -206,8 +174,8 @@ void Agent::OnUsage(std::string_view data) {
   }
   if (!limit) return;
   // In a turn of the loop's own: the adapter is in the middle of its report.
-  context_.loop.Post(Guarded([this, limit, run = runs_.open()->id] {
-    if (runs_.open() && runs_.open()->id == run) {
+  agent_.context_.loop.Post(agent_.Guarded([this, limit, run = agent_.runs_.open()->id] {
+    if (agent_.runs_.open() && agent_.runs_.open()->id == run) {
       OnOverLimit(limit, {"limit_exceeded", std::string("the run used more than limits.") + limit});
     }
   }));
@@ -215,37 +183,49 @@ void Agent::OnUsage(std::string_view data) {
 
 // The run ends as failed, whatever the agent makes of the interrupt. A turn that is ending already is left to
 // end as it was meant to; a process that is its run may have ignored the reason before.
-void Agent::OnOverLimit(const char* limit, Error error) {
-  if (!runs_.open() || !process_.running()) return;
-  if (runs_.end_reason() == EndReason::kLimit || (has_turns_ && runs_.end_reason() != EndReason::kNone)) {
+void Agent::Facts::OnOverLimit(const char* limit, Error error) {
+  if (!agent_.runs_.open() || !agent_.process_.running()) return;
+  if (agent_.runs_.end_reason() == EndReason::kLimit ||
+      (agent_.has_turns_ && agent_.runs_.end_reason() != EndReason::kNone)) {
     return;
   }
-  runs_.RequestEndByLimit(limit, std::move(error));
-  if (has_turns_) {
-    InterruptRun();
+  agent_.runs_.RequestEndByLimit(limit, std::move(error));
+  if (agent_.has_turns_) {
+    agent_.InterruptRun();
   } else {
-    StopProcess(kDefaultGraceMs, EndReason::kLimit);
+    agent_.StopProcess(kDefaultGraceMs, EndReason::kLimit);
   }
-  Advance();
+  agent_.Advance();
 }
 
-void Agent::OnStalled(int64_t silent_ms) {
+void Agent::Facts::OnStalled(int64_t silent_ms) {
   using OnStall = Limits::OnStall;
-  journal_.Append("agent.stalled", JsonObject().Set("silent_ms", silent_ms).Take());
-  if (spec_.limits.on_stall != OnStall::kTell) {
-    const bool restart = spec_.limits.on_stall == OnStall::kRestart;
+  agent_.journal_.Append("agent.stalled", JsonObject().Set("silent_ms", silent_ms).Take());
+  if (agent_.spec_.limits.on_stall != OnStall::kTell) {
+    const bool restart = agent_.spec_.limits.on_stall == OnStall::kRestart;
     OnOverLimit("stall_ms", {"stalled", "nothing was heard for " + std::to_string(silent_ms) + " ms"});
-    if (restart) ReplaceProcess("stalled", "nothing was heard of it");
+    if (restart) agent_.ReplaceProcess("stalled", "nothing was heard of it");
   }
-  Advance();
+  agent_.Advance();
 }
 
-void Agent::OnIdleTooLong() {
-  if (!process_.running() || !idle()) return;
-  log::Info("agent {}: idle for {} ms: stopped until a message wakes it", id(), spec_.limits.idle_ms);
-  wish_ = Wish::kStopped;
-  StopProcess(kDefaultGraceMs, EndReason::kNone);
-  Advance();
+void Agent::Facts::OnResumed(int64_t silent_ms) {
+  agent_.journal_.Append("agent.resumed", JsonObject().Set("silent_ms", silent_ms).Take());
+  agent_.Advance();
+}
+
+void Agent::Facts::OnWallTimeOver() {
+  OnOverLimit("wall_ms", {"limit_exceeded", "the run took longer than limits.wall_ms, " +
+                                                std::to_string(agent_.spec_.limits.wall_ms)});
+}
+
+void Agent::Facts::OnIdleTooLong() {
+  if (!agent_.process_.running() || !agent_.idle()) return;
+  log::Info("agent {}: idle for {} ms: stopped until a message wakes it", agent_.id(),
+            agent_.spec_.limits.idle_ms);
+  agent_.wish_ = Wish::kStopped;
+  agent_.StopProcess(kDefaultGraceMs, EndReason::kNone);
+  agent_.Advance();
 }
 
 }  // namespace reeve

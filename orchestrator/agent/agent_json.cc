@@ -148,45 +148,4 @@ Result<std::string> Agent::Snapshot() {
       .Take();
 }
 
-// --------------------------------------------------------------------------------------------------- past
-
-void Agent::ListRuns(uint64_t before, size_t limit,
-                     std::function<void(Result<std::vector<std::string>>)> done) {
-  std::vector<std::string> found;
-  if (runs_.open() && runs_.open()->number() < before) found.push_back(runs_.open()->ToJson());
-  if (found.size() == limit) return done(std::move(found));
-  const size_t ended_ones = limit - found.size();
-  context_.store.ListRuns(
-      id(), before, ended_ones,
-      [found = std::move(found), done = std::move(done)](Result<std::vector<RunRecord>> ended) mutable {
-        if (!ended) return done(ended.error());
-        for (RunRecord& run : *ended) found.push_back(std::move(run.body));
-        done(std::move(found));
-      });
-}
-
-void Agent::FindRunRecord(const std::string& run_id, std::function<void(Result<std::string>)> done) {
-  if (const Run* run = runs_.Find(run_id)) return done(run->ToJson());
-  const uint64_t number = Run::NumberOf(run_id);
-  if (number == 0 || run_id != Run::IdOf(number)) return done(std::string());
-  context_.store.ListRuns(
-      id(), number + 1, 1, [number, done = std::move(done)](Result<std::vector<RunRecord>> runs) {
-        if (!runs) return done(runs.error());
-        done(!runs->empty() && runs->front().number == number ? runs->front().body : std::string());
-      });
-}
-
-void Agent::FindRunOfMessage(const std::string& message_id, std::function<void(Result<std::string>)> done) {
-  if (const Run* run = runs_.OfMessage(message_id)) return done(run->ToJson());
-  auto found = [this, done = std::move(done)](Result<std::optional<MessageRecord>> message) {
-    if (!message) return done(message.error());
-    if (!*message || (*message)->agent != id()) return done(std::string());
-    if ((*message)->run.empty()) {
-      return done(JsonObject().Set("message_id", (*message)->id).Set("status", (*message)->state).Take());
-    }
-    FindRunRecord((*message)->run, done);
-  };
-  context_.store.FindMessage(message_id, Guarded(std::move(found)));
-}
-
 }  // namespace reeve

@@ -1,8 +1,9 @@
-// The messages of an agent: how they arrive, begin and end. Their order and the pause are the Mailbox's.
+#include "orchestrator/agent/agent_messages.h"
+
 #include <algorithm>
 #include <utility>
 
-#include "orchestrator/agent/agent.h"
+#include "orchestrator/agent/agent_facts.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 #include "process/log.h"
@@ -20,109 +21,117 @@ using Stage = Mailbox::Stage;
 
 }  // namespace
 
+Agent::Messages::Messages(Agent& agent)
+    : agent_(agent), due_(agent.context_.loop, [this] {
+        TakeDue();
+        agent_.Advance();
+      }) {}
+
 // ------------------------------------------------------------------------------------------------- coming
 
-void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
-  if (Status exists = CheckExists(); !exists) return done(exists.error());
-  if (draining()) return done(Error{"draining", "the daemon is shutting down"});
-  if (!message.model.empty() && !kind_.can.model) {
-    return done(Error{"invalid_request", "model: kind " + spec_.kind + " has no choice of models"});
+void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)> done) {
+  if (Status exists = agent_.CheckExists(); !exists) return done(exists.error());
+  if (agent_.draining()) return done(Error{"draining", "the daemon is shutting down"});
+  if (!message.model.empty() && !agent_.kind_.can.model) {
+    return done(Error{"invalid_request", "model: kind " + agent_.spec_.kind + " has no choice of models"});
   }
-  if (auto opened = journal_.Open(); !opened) return done(opened.error());
-  const int64_t now = context_.clock.WallMs();
+  if (auto opened = agent_.journal_.Open(); !opened) return done(opened.error());
+  const int64_t now = agent_.context_.clock.WallMs();
   if (message.run_at_ms <= now) message.run_at_ms = 0;
   message.queued_ms = now;
   const bool named = !message.id.empty();
   if (!named) message.id = "m" + RandomHex(8);
 
   // A line of input that nothing holds up; one that may be sent again goes by the store, which knows it then.
-  const bool line = !has_turns_ && message.mode != Message::Mode::kInterrupt && message.run_at_ms == 0;
-  if (line && !named && process_.ready() && mailbox_.depth() == 0 && !mailbox_.ArrivingNow()) {
+  const bool line = !agent_.has_turns_ && message.mode != Message::Mode::kInterrupt && message.run_at_ms == 0;
+  if (line && !named && agent_.process_.ready() && agent_.mailbox_.depth() == 0 &&
+      !agent_.mailbox_.ArrivingNow()) {
     return DeliverLine(std::move(message), std::move(done));
   }
-  if (named && mailbox_.Find(message.id)) {
+  if (named && agent_.mailbox_.Find(message.id)) {
     const std::string message_id = message.id;
-    return context_.store.FindMessage(
-        message_id, Guarded([this, message = std::move(message),
-                             done = std::move(done)](Result<std::optional<MessageRecord>> there) mutable {
+    return agent_.context_.store.FindMessage(
+        message_id, agent_.Guarded([this, message = std::move(message), done = std::move(done)](
+                                       Result<std::optional<MessageRecord>> there) mutable {
           if (!there) return done(there.error());
           if (*there) return SentBefore(**there, std::move(message), std::move(done));
           done(Error{"request_under_way", "message " + message.id + " is being accepted"});
         }));
   }
-  auto accepted = mailbox_.Accept(std::move(message));
+  auto accepted = agent_.mailbox_.Accept(std::move(message));
   if (!accepted) {
-    return done(Error{accepted.error().code, "agent " + id() + ": " + accepted.error().message});
+    return done(Error{accepted.error().code, "agent " + agent_.id() + ": " + accepted.error().message});
   }
   const Message& arriving = **accepted;
-  context_.store.AddMessage({arriving.id, id(), arriving.ToJson(), "queued"},
-                            Guarded([this, message_id = arriving.id, done = std::move(done)](
-                                        const Result<std::optional<MessageRecord>>& there) {
-                              OnMessageStored(message_id, there, done);
-                            }));
+  agent_.context_.store.AddMessage({arriving.id, agent_.id(), arriving.ToJson(), "queued"},
+                                   agent_.Guarded([this, message_id = arriving.id, done = std::move(done)](
+                                                      const Result<std::optional<MessageRecord>>& there) {
+                                     OnStored(message_id, there, done);
+                                   }));
 }
 
 // A full disk is told before the program has the line, not after.
-void Agent::DeliverLine(Message message, std::function<void(Result<Accepted>)> done) {
-  if (Status committed = journal_.CommitNow(); !committed) return done(committed.error());
-  if (Status taken = process_.Prompt(message.text); !taken) return done(taken.error());
-  const Cursor at = journal_.Append(
+void Agent::Messages::DeliverLine(Message message, std::function<void(Result<Accepted>)> done) {
+  if (Status committed = agent_.journal_.CommitNow(); !committed) return done(committed.error());
+  if (Status taken = agent_.process_.Prompt(message.text); !taken) return done(taken.error());
+  const Cursor at = agent_.journal_.Append(
       "user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
-  (void)journal_.CommitNow();
+  (void)agent_.journal_.CommitNow();
   // For those who ask for its run. It was delivered, however that goes.
-  const MessageRecord record{message.id, id(), message.ToJson(), "done",
-                             runs_.open() ? runs_.open()->id : ""};
-  context_.store.PutMessage(record, [this, record, alive = std::weak_ptr<bool>(alive_),
-                                     accepted = Accepted{message.id, "delivered", at.seq},
-                                     done = std::move(done)](const Status& status) {
+  const MessageRecord record{message.id, agent_.id(), message.ToJson(), "done",
+                             agent_.runs_.open() ? agent_.runs_.open()->id : ""};
+  agent_.context_.store.PutMessage(record, [this, record, alive = std::weak_ptr<bool>(agent_.alive_),
+                                            accepted = Accepted{message.id, "delivered", at.seq},
+                                            done = std::move(done)](const Status& status) {
     if (!status && !alive.expired()) {
-      writer_.WriteEventually(
-          [this, record](Store::Done again) { context_.store.PutMessage(record, std::move(again)); });
+      agent_.writer_.WriteEventually(
+          [this, record](Store::Done again) { agent_.context_.store.PutMessage(record, std::move(again)); });
     }
     done(accepted);
   });
 }
 
-void Agent::OnMessageStored(const std::string& message_id, const Result<std::optional<MessageRecord>>& there,
-                            const std::function<void(Result<Accepted>)>& done) {
-  const Message message = mailbox_.Find(message_id)->message;
+void Agent::Messages::OnStored(const std::string& message_id,
+                               const Result<std::optional<MessageRecord>>& there,
+                               const std::function<void(Result<Accepted>)>& done) {
+  const Message message = agent_.mailbox_.Find(message_id)->message;
   if (!there || *there) {
-    mailbox_.Remove(message_id);
+    agent_.mailbox_.Remove(message_id);
     return there ? SentBefore(**there, message, done) : done(there.error());
   }
-  if (deleted()) {
-    mailbox_.Remove(message_id);
-    FinishMessage(message_id, Run::Status::kCancelled, "");
-    return done(CheckExists().error());
+  if (agent_.deleted()) {
+    agent_.mailbox_.Remove(message_id);
+    Finish(message_id, Run::Status::kCancelled, "");
+    return done(agent_.CheckExists().error());
   }
   const bool later = message.run_at_ms != 0;
   JsonObject data;
   data.Set("message_id", message_id).Set("mode", NameOf(message.mode));
   if (later) data.Set("run_at", FormatTime(message.run_at_ms));
-  const uint64_t seq = journal_.Append("message.queued", data.Take()).seq;
+  const uint64_t seq = agent_.journal_.Append("message.queued", data.Take()).seq;
   if (later) {
-    mailbox_.Schedule(message_id);
+    agent_.mailbox_.Schedule(message_id);
     WatchDue();
   } else {
     Arrive(message_id);
   }
-  (void)journal_.CommitNow();  // it is in the store: the event follows, however full the disk is
-  Advance();
+  (void)agent_.journal_.CommitNow();  // it is in the store: the event follows, however full the disk is
+  agent_.Advance();
   done(Accepted{message_id, DispositionOf(message), seq});
 }
 
 // What has become of a message that has just arrived.
-const char* Agent::DispositionOf(const Message& message) const {
-  const Mailbox::Entry* entry = mailbox_.Find(message.id);
+const char* Agent::Messages::DispositionOf(const Message& message) const {
+  const Mailbox::Entry* entry = agent_.mailbox_.Find(message.id);
   if (!entry || entry->stage == Stage::kSteering) return "steered";
   if (entry->stage == Stage::kScheduled) return "scheduled";
-  return entry->stage == Stage::kClaimed && has_turns_ ? "started" : "queued";
+  return entry->stage == Stage::kClaimed && agent_.has_turns_ ? "started" : "queued";
 }
 
 // Its id, made of an idempotency key, is known. Within the key's day it is the same message, whose answer was
 // lost; later it is another.
-void Agent::SentBefore(const MessageRecord& there, Message message,
-                       std::function<void(Result<Accepted>)> done) {
+void Agent::Messages::SentBefore(const MessageRecord& there, Message message,
+                                 std::function<void(Result<Accepted>)> done) {
   auto earlier = Message::FromJson(there.id, there.body);
   if (!earlier || message.queued_ms - earlier->queued_ms >= Store::kAnswerMs) {
     message.id.clear();
@@ -135,174 +144,200 @@ void Agent::SentBefore(const MessageRecord& there, Message message,
 }
 
 // It is due: into the turn that runs, or into the queue.
-void Agent::Arrive(const std::string& message_id) {
-  const Message& message = mailbox_.Find(message_id)->message;
+void Agent::Messages::Arrive(const std::string& message_id) {
+  const Message& message = agent_.mailbox_.Find(message_id)->message;
   const bool interrupts = message.mode == Message::Mode::kInterrupt;
-  const bool steers = message.mode == Message::Mode::kSteer && message.model.empty() && kind_.can.steer &&
-                      process_.ready() && runs_.open() && runs_.end_reason() == EndReason::kNone;
+  const bool steers = message.mode == Message::Mode::kSteer && message.model.empty() &&
+                      agent_.kind_.can.steer && agent_.process_.ready() && agent_.runs_.open() &&
+                      agent_.runs_.end_reason() == EndReason::kNone;
   if (steers) {
     // Until the agent says that it has the words, or refuses them, they are ours.
-    mailbox_.Steer(message_id);
-    process_.Steer(message_id, std::string(message.text));
+    agent_.mailbox_.Steer(message_id);
+    agent_.process_.Steer(message_id, std::string(message.text));
   } else {
-    mailbox_.Queue(message_id);
+    agent_.mailbox_.Queue(message_id);
   }
   Wake();
-  if (interrupts && runs_.open()) {
-    runs_.RequestEnd(EndReason::kMessage);
-    InterruptRun();
+  if (interrupts && agent_.runs_.open()) {
+    agent_.runs_.RequestEnd(EndReason::kMessage);
+    agent_.InterruptRun();
   }
 }
 
 // A message has arrived for an agent whose process has gone and is not to come back by itself: a new try.
-void Agent::Wake() {
-  if (process_.alive() || wish_ != Wish::kStopped || draining()) return;
-  process_.ForgetFailure();
-  restarts_.Forgive();
-  wish_ = Wish::kAlive;
+void Agent::Messages::Wake() {
+  if (agent_.process_.alive() || agent_.wish_ != Wish::kStopped || agent_.draining()) return;
+  agent_.process_.ForgetFailure();
+  agent_.restarts_.Forgive();
+  agent_.wish_ = Wish::kAlive;
 }
 
 // That they are due is remembered: a message that a person's stop holds from then on is not set free by a
 // restart of the daemon.
-void Agent::TakeDueMessages() {
-  if (deleted() || draining() || mailbox_.next_due_ms() == 0) return;
-  if (!journal_.Open()) return due_.Start(kRetryMs);
-  while (const Message* message = mailbox_.TakeDue(context_.clock.WallMs())) {
+void Agent::Messages::TakeDue() {
+  if (agent_.deleted() || agent_.draining() || agent_.mailbox_.next_due_ms() == 0) return;
+  if (!agent_.journal_.Open()) return due_.Start(kRetryMs);
+  while (const Message* message = agent_.mailbox_.TakeDue(agent_.context_.clock.WallMs())) {
     const std::string message_id = message->id;
-    context_.store.PutMessage({message_id, id(), message->ToJson(), "queued"}, [](const Status&) {});
+    agent_.context_.store.PutMessage({message_id, agent_.id(), message->ToJson(), "queued"},
+                                     [](const Status&) {});
     Arrive(message_id);
   }
   WatchDue();
 }
 
-void Agent::WatchDue() {
-  const int64_t next = mailbox_.next_due_ms();
+void Agent::Messages::WatchDue() {
+  const int64_t next = agent_.mailbox_.next_due_ms();
   if (next == 0) return due_.Stop();
-  due_.Start(std::clamp<int64_t>(next - context_.clock.WallMs(), 0, kLookAgainMs));
+  due_.Start(std::clamp<int64_t>(next - agent_.context_.clock.WallMs(), 0, kLookAgainMs));
 }
 
 // -------------------------------------------------------------------------------------------------- begun
 
 // Claims the next message once the process can have it. That it is claimed is on disk first: after a crash it
 // is not begun a second time.
-void Agent::ClaimNext() {
-  if (!process_.ready() || draining() || turn_open()) return;
-  if (writer_.waits_for_room()) return;  // the disk is full: it would only be given back
-  const Message* claimed = mailbox_.Claim(journal_.next_seq() - 1);
+void Agent::Messages::ClaimNext() {
+  if (!agent_.process_.ready() || agent_.draining() || agent_.turn_open()) return;
+  if (agent_.writer_.waits_for_room()) return;  // the disk is full: it would only be given back
+  const Message* claimed = agent_.mailbox_.Claim(agent_.journal_.next_seq() - 1);
   if (!claimed) return;
-  context_.store.PutMessage({claimed->id, id(), claimed->ToJson(), "running"},
-                            Guarded([this](const Status& status) {
-                              if (status) return BeginClaimed();
-                              log::Warning("agent {}: {}", id(), status.error().message);
-                              GiveBackClaimed();
-                              writer_.RetryLater();
-                              Advance();
-                            }));
+  agent_.context_.store.PutMessage({claimed->id, agent_.id(), claimed->ToJson(), "running"},
+                                   agent_.Guarded([this](const Status& status) {
+                                     if (status) return BeginClaimed();
+                                     log::Warning("agent {}: {}", agent_.id(), status.error().message);
+                                     GiveBackClaimed();
+                                     agent_.writer_.RetryLater();
+                                     agent_.Advance();
+                                   }));
 }
 
-void Agent::BeginClaimed() {
-  const Message message = *mailbox_.claimed();
-  const bool too_late = !process_.ready() || draining() || turn_open() || deleted() || mailbox_.Overtaken();
+void Agent::Messages::BeginClaimed() {
+  const Message message = *agent_.mailbox_.claimed();
+  const bool too_late = !agent_.process_.ready() || agent_.draining() || agent_.turn_open() ||
+                        agent_.deleted() || agent_.mailbox_.Overtaken();
   if (too_late) {
     GiveBackClaimed();
-    return Advance();
+    return agent_.Advance();
   }
   const std::string text = JsonObject().Set("message_id", message.id).Set("text", message.text).Take();
-  const uint64_t number = journal_.next_seq();
+  const uint64_t number = agent_.journal_.next_seq();
   // On disk before the agent has it: killed in between, nobody begins it again. On a full disk nothing has
   // happened, and it waits.
   Status recorded;
-  if (has_turns_) {
+  if (agent_.has_turns_) {
     const std::string run = Run::IdOf(number);
     const std::string started =
         JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take();
-    auto appended = journal_.AppendNow({{"run.started", JsonObject().Set("message_id", message.id).Take()},
-                                        {"message.started", started},
-                                        {"user.message", text}},
-                                       run);
+    auto appended =
+        agent_.journal_.AppendNow({{"run.started", JsonObject().Set("message_id", message.id).Take()},
+                                   {"message.started", started},
+                                   {"user.message", text}},
+                                  run);
     if (!appended) recorded = appended.error();
-  } else if (auto appended = journal_.AppendNow({{"user.message", text}}); !appended) {
+  } else if (auto appended = agent_.journal_.AppendNow({{"user.message", text}}); !appended) {
     recorded = appended.error();
   }
   if (!recorded) {
     GiveBackClaimed();
-    writer_.RetryLater();
-    return Advance();
+    agent_.writer_.RetryLater();
+    return agent_.Advance();
   }
-  mailbox_.Remove(message.id);
-  if (!message.model.empty()) spec_.model = message.model;
-  if (has_turns_) OnRunBegun(number, message.id);
-  const Status taken = process_.Prompt(message.text);
-  if (!has_turns_) {
-    if (!taken) AppendError(taken.error(), false);
-    FinishMessage(message.id, taken ? Run::Status::kCompleted : Run::Status::kFailed,
-                  taken && runs_.open() ? runs_.open()->id : "");
-    mailbox_.OnLineDelivered();
+  agent_.mailbox_.Remove(message.id);
+  if (!message.model.empty()) agent_.spec_.model = message.model;
+  if (agent_.has_turns_) agent_.OnRunBegun(number, message.id);
+  const Status taken = agent_.process_.Prompt(message.text);
+  if (!agent_.has_turns_) {
+    if (!taken) agent_.AppendError(taken.error(), false);
+    Finish(message.id, taken ? Run::Status::kCompleted : Run::Status::kFailed,
+           taken && agent_.runs_.open() ? agent_.runs_.open()->id : "");
+    agent_.mailbox_.OnLineDelivered();
   } else if (!taken) {
-    OnTurnEnded({TurnEnd::Outcome::kFailed, taken.error()});
+    agent_.facts_->OnTurnEnded({TurnEnd::Outcome::kFailed, taken.error()});
   }
-  Advance();
+  agent_.Advance();
 }
 
 // It was claimed too early, and waits for the next chance.
-void Agent::GiveBackClaimed() {
-  const std::string message_id = mailbox_.claimed()->id;
-  if (deleted()) {
-    mailbox_.Remove(message_id);
-    return FinishMessage(message_id, Run::Status::kCancelled, "");
+void Agent::Messages::GiveBackClaimed() {
+  const std::string message_id = agent_.mailbox_.claimed()->id;
+  if (agent_.deleted()) {
+    agent_.mailbox_.Remove(message_id);
+    return Finish(message_id, Run::Status::kCancelled, "");
   }
-  mailbox_.GiveBack();
-  context_.store.PutMessage({message_id, id(), mailbox_.Find(message_id)->message.ToJson(), "queued"},
-                            [](const Status&) {});
+  agent_.mailbox_.GiveBack();
+  agent_.context_.store.PutMessage(
+      {message_id, agent_.id(), agent_.mailbox_.Find(message_id)->message.ToJson(), "queued"},
+      [](const Status&) {});
 }
 
-void Agent::OnSteered(const std::string& message_id, const Status& taken) {
-  if (!mailbox_.Has(message_id, Stage::kSteering)) return;
+void Agent::Messages::OnSteered(const std::string& message_id, const Status& taken) {
+  if (!agent_.mailbox_.Has(message_id, Stage::kSteering)) return;
   if (taken) {
-    const std::string text = mailbox_.Find(message_id)->message.text;
-    mailbox_.Remove(message_id);
-    journal_.Append("user.message",
-                    JsonObject().Set("message_id", message_id).Set("text", text).Set("steer", true).Take());
-    if (runs_.open()) runs_.Steered(message_id);
-    FinishMessage(message_id, Run::Status::kCompleted, runs_.open() ? runs_.open()->id : "");
+    const std::string text = agent_.mailbox_.Find(message_id)->message.text;
+    agent_.mailbox_.Remove(message_id);
+    agent_.journal_.Append(
+        "user.message",
+        JsonObject().Set("message_id", message_id).Set("text", text).Set("steer", true).Take());
+    if (agent_.runs_.open()) agent_.runs_.Steered(message_id);
+    Finish(message_id, Run::Status::kCompleted, agent_.runs_.open() ? agent_.runs_.open()->id : "");
   } else {
     Requeue(message_id, taken.error().message);
   }
-  Advance();
+  agent_.Advance();
 }
 
 // It was to steer by, and is a turn of its own now, the next.
-void Agent::Requeue(const std::string& message_id, const std::string& reason) {
-  if (deleted()) {
-    mailbox_.Remove(message_id);
-    return FinishMessage(message_id, Run::Status::kCancelled, "");
+void Agent::Messages::Requeue(const std::string& message_id, const std::string& reason) {
+  if (agent_.deleted()) {
+    agent_.mailbox_.Remove(message_id);
+    return Finish(message_id, Run::Status::kCancelled, "");
   }
-  journal_.Append("message.queued", JsonObject()
-                                        .Set("message_id", message_id)
-                                        .Set("mode", NameOf(mailbox_.Find(message_id)->message.mode))
-                                        .Set("reason", "not steered: " + reason)
-                                        .Take());
-  mailbox_.Queue(message_id);
+  agent_.journal_.Append("message.queued",
+                         JsonObject()
+                             .Set("message_id", message_id)
+                             .Set("mode", NameOf(agent_.mailbox_.Find(message_id)->message.mode))
+                             .Set("reason", "not steered: " + reason)
+                             .Take());
+  agent_.mailbox_.Queue(message_id);
 }
 
 // -------------------------------------------------------------------------------------------------- ended
 
-void Agent::FinishMessage(const std::string& message_id, Run::Status how, const std::string& run_id) {
-  journal_.Append(how == Run::Status::kCancelled && run_id.empty() ? "message.cancelled" : "message.done",
-                  JsonObject().Set("message_id", message_id).Take());
-  writer_.WriteEventually([this, message_id, how, run_id](Store::Done done) {
-    context_.store.EndMessage(message_id, MessageState(how), run_id, std::move(done));
+void Agent::Messages::Withdraw(const std::string& message_id, const Done& done) {
+  const Mailbox::Entry* entry = agent_.mailbox_.Find(message_id);
+  const bool waits = entry && (entry->stage == Stage::kWaiting || entry->stage == Stage::kScheduled);
+  if ((entry && !waits && entry->stage != Stage::kArriving) || agent_.runs_.OfMessage(message_id)) {
+    return done(Error{"already_started", "message " + message_id + " has been started"});
+  }
+  if (auto opened = agent_.journal_.Open(); !opened) return done(opened);
+  if (!waits) {
+    return done(
+        Error{"message_not_found", "agent " + agent_.id() + " has no message " + message_id + " waiting"});
+  }
+  agent_.mailbox_.Remove(message_id);
+  WatchDue();
+  Finish(message_id, Run::Status::kCancelled, "");
+  done(agent_.journal_.CommitNow());  // where the store cannot follow at once, a restart reads it there
+  agent_.Advance();
+}
+
+void Agent::Messages::Finish(const std::string& message_id, Run::Status how, const std::string& run_id) {
+  agent_.journal_.Append(
+      how == Run::Status::kCancelled && run_id.empty() ? "message.cancelled" : "message.done",
+      JsonObject().Set("message_id", message_id).Take());
+  agent_.writer_.WriteEventually([this, message_id, how, run_id](Store::Done done) {
+    agent_.context_.store.EndMessage(message_id, MessageState(how), run_id, std::move(done));
   });
 }
 
 // Of a deleted agent nothing waits any more. A claimed message, one that is arriving and one to steer by end
 // when their store or agent has answered.
-void Agent::CancelMessages() {
-  for (const Mailbox::Entry* entry : mailbox_.All()) {
+void Agent::Messages::CancelAll() {
+  for (const Mailbox::Entry* entry : agent_.mailbox_.All()) {
     if (entry->stage != Stage::kWaiting && entry->stage != Stage::kScheduled) continue;
     const std::string message_id = entry->message.id;
-    mailbox_.Remove(message_id);
-    FinishMessage(message_id, Run::Status::kCancelled, "");
+    agent_.mailbox_.Remove(message_id);
+    Finish(message_id, Run::Status::kCancelled, "");
   }
   WatchDue();
 }

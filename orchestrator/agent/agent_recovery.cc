@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "orchestrator/agent/agent.h"
+#include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/agent/log_tail.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
@@ -77,7 +77,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   for (auto& [message_record, message] : in_order) {
     agent->RestoreMessage(message_record, std::move(message), tail);
   }
-  agent->TakeDueMessages();
+  agent->messages_->TakeDue();
   if (!agent->deleted()) {
     const bool for_messages = agent->mailbox_.HasNext() && !agent->process_.failure();
     const bool by_policy =

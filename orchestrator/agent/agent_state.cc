@@ -2,7 +2,7 @@
 // a handover to a new binary (HANDOVER.md), all of it.
 #include <utility>
 
-#include "orchestrator/agent/agent.h"
+#include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/transcript.h"
@@ -141,7 +141,7 @@ Result<std::unique_ptr<Agent>> Agent::Adopt(AgentContext& context, const JsonVal
 void Agent::Activate() {
   ApplyBackPressure();
   process_.Activate();
-  TakeDueMessages();
+  messages_->TakeDue();
   approvals_.CheckDeadlines();
   Advance();
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/agent/agent.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/store/store.h"
 #include "process/clock.h"

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "orchestrator/agent/agent.h"
 #include "orchestrator/store/store.h"
 #include "orchestrator/town.h"
 #include "process/clock.h"

@@ -1,0 +1,162 @@
+// The commands of an agent. Each checks whether it may be done, notes the wish in the parts that it concerns,
+// saves the record, and lets Advance() do what follows.
+#include <utility>
+
+#include "orchestrator/agent/agent_messages.h"
+#include "orchestrator/json/json.h"
+
+namespace reeve {
+
+Status Agent::CheckExists() const {
+  if (deleted()) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
+  return {};
+}
+
+void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
+  messages_->Send(std::move(message), std::move(done));
+}
+
+void Agent::Withdraw(const std::string& message_id, const Done& done) {
+  messages_->Withdraw(message_id, done);
+}
+
+void Agent::Start(Done done) {
+  if (Status exists = CheckExists(); !exists) return done(exists);
+  if (draining()) return done(Error{"draining", "the daemon is shutting down"});
+  if (auto opened = journal_.Open(); !opened) return done(opened);
+  mailbox_.OnStart();
+  if (process_.stopping()) replace_ = true;
+  if (!process_.alive()) {
+    backoff_.Stop();
+    restarts_.Forgive();
+    process_.ForgetFailure();
+  }
+  wish_ = Wish::kAlive;
+  writer_.Save(std::move(done));
+  Advance();
+}
+
+void Agent::Stop(int64_t grace_ms, Done done) {
+  if (Status exists = CheckExists(); !exists) return done(exists);
+  if (ended()) {
+    return done(Error{"not_running", "agent " + id() + " has no process and none is to come"});
+  }
+  wish_ = Wish::kStopped;
+  replace_ = false;
+  // No process is there to report its end: those who wait for that are told here.
+  if (!process_.alive()) journal_.Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
+  backoff_.Stop();
+  mailbox_.OnStop(runs_.open().has_value());
+  StopProcess(grace_ms, EndReason::kPerson);
+  writer_.Save(std::move(done));
+  Advance();
+}
+
+void Agent::Restart(int64_t grace_ms, Done done) {
+  if (!process_.alive()) return Start(std::move(done));
+  if (Status exists = CheckExists(); !exists) return done(exists);
+  if (draining()) return done(Error{"draining", "the daemon is shutting down"});
+  wish_ = Wish::kAlive;
+  replace_ = true;
+  if (runs_.RequestEnd(EndReason::kPerson)) mailbox_.OnInterrupt();
+  StopProcess(grace_ms, EndReason::kPerson);
+  writer_.Save(std::move(done));
+  Advance();
+}
+
+void Agent::Interrupt(Done done) {
+  if (!process_.alive() || !runs_.open()) {
+    return done(Error{"not_running", "agent " + id() + " has no run to interrupt"});
+  }
+  if (runs_.RequestEnd(EndReason::kPerson)) mailbox_.OnInterrupt();
+  InterruptRun();
+  writer_.Save(std::move(done));  // the pause is to outlive the daemon
+  Advance();
+}
+
+void Agent::Delete(bool purge, Done done) {
+  // Those who watch many agents: of one that has ended nothing else would tell them.
+  if (!deleted() && journal_.Open()) journal_.Append("agent.updated", R"({"deleted":true})");
+  wish_ = purge || this->purge() ? Wish::kPurged : Wish::kDeleted;
+  replace_ = false;
+  for (auto& [name, value] : spec_.env) value.clear();
+  secrets_.Forget(process_.alive());
+  backoff_.Stop();
+  messages_->CancelAll();
+  StopProcess(kDefaultGraceMs, EndReason::kPerson);
+  writer_.Save(std::move(done));
+  Advance();
+}
+
+void Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
+                   const std::string& input, Done done) {
+  if (!input.empty() && !kind_.can.change_input && approvals_.Find(approval_id)) {
+    return done(Error{"invalid_request", "input: kind " + spec_.kind + " cannot change what a tool gets"});
+  }
+  const Status decided = approvals_.Decide(approval_id, decision, reason, input);
+  if (decided && decision == Decision::kAllowAlways) {
+    writer_.Save(std::move(done));
+  } else {
+    done(decided);
+  }
+  Advance();
+}
+
+void Agent::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done) {
+  done(approvals_.Answer(elicitation_id, answer));
+  Advance();
+}
+
+void Agent::PutFile(const std::string& name, std::string content, Done done) {
+  if (Status exists = CheckExists(); !exists) return done(exists);
+  secrets_.Put(name, std::move(content), std::move(done));
+}
+
+void Agent::RemoveFile(const std::string& name, Done done) {
+  if (Status exists = CheckExists(); !exists) return done(exists);
+  secrets_.Remove(name, std::move(done));
+}
+
+void Agent::ListModels(std::function<void(Result<std::string>)> done) {
+  if (!kind_.can.model) {
+    return done(Error{"not_supported", "kind " + spec_.kind + " has no choice of models"});
+  }
+  if (!process_.ready()) return done(Error{"not_running", "agent " + id() + " is not running"});
+  process_.ListModels([model = spec_.model, done = std::move(done)](const Result<std::string>& models) {
+    if (!models) return done(Error{"models_unavailable", models.error().message});
+    JsonObject answer;
+    answer.SetRaw("models", *models);
+    if (!model.empty()) answer.Set("model", model);
+    done(answer.Take());
+  });
+}
+
+void Agent::Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done) {
+  if (auto opened = journal_.Open(); !opened) return done(opened.error());
+  updates_.Add(std::move(change), std::move(fields), std::move(done));
+}
+
+Result<AgentSpec> Agent::MakeSpec(const SpecUpdates::Change& change) {
+  if (Status exists = CheckExists(); !exists) return exists.error();
+  auto spec = change(spec_);
+  if (!spec) return spec;
+  for (const auto& [name, value] : spec->env) process_.Hide(value);
+  return spec;
+}
+
+Result<bool> Agent::ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields) {
+  if (Status exists = CheckExists(); !exists) return exists.error();
+  spec_ = spec;
+  clocks_.LookAgain();
+  auto json = JsonDocument::Parse(spec_.ToJson(AgentSpec::Secrets::kNamesOnly));
+  JsonObject data;
+  bool next_start = false;
+  for (const std::string& field : fields) {
+    data.SetRaw(field, (*json)[field].Raw());
+    next_start = next_start || field == "env" || field == "system_prompt";
+  }
+  journal_.Append("agent.updated", data.Take());
+  return next_start && process_.alive();
+}
+
+}  // namespace reeve

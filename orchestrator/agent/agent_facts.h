@@ -1,0 +1,47 @@
+// Agent::Facts: the rules that follow from what an agent's process and clocks report. Each is short: it says
+// which parts learn of the fact, and in which order.
+//
+// Owned by its Agent.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/agent/agent.h"
+
+namespace reeve {
+
+class Agent::Facts final : public AgentProcess::Owner {
+ public:
+  explicit Facts(Agent& agent) : agent_(agent) {}
+
+  // AgentProcess::Owner
+  void Emit(std::string_view type, std::string_view data) override;
+  void OnReady() override;
+  void OnTurnStarted() override;
+  void OnTurnEnded(const TurnEnd& end) override;
+  void OnApproval(ApprovalRequest request) override;
+  void OnApprovalGone(const std::string& id) override;
+  void OnSteered(const std::string& message_id, const Status& taken) override;
+  void OnSession(std::string id) override;
+  void OnBroken(Error error) override;
+  void OnHeard() override { agent_.clocks_.Heard(); }
+  void OnInterruptIgnored() override;
+  void OnExited(const AgentProcess::End& end) override;
+  [[nodiscard]] SpawnSpec BaseSpawn() const override;
+
+  // AgentClocks::Handlers
+  void OnStalled(int64_t silent_ms);
+  void OnResumed(int64_t silent_ms);
+  void OnWallTimeOver();
+  void OnIdleTooLong();
+
+ private:
+  void OnUsage(std::string_view data);
+  void OnOverLimit(const char* limit, Error error);
+
+  Agent& agent_;
+};
+
+}  // namespace reeve

@@ -1,0 +1,43 @@
+// RunHistory: the runs of one agent, also those that ended long ago: the last ones are in memory (Runs), the
+// others in the Store. Answers are JSON, as the API shows them.
+//
+// Owned by its Agent; on the loop's thread. An answer of the store that comes after it has gone is dropped,
+// unless it needs nothing of the agent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "process/result.h"
+
+namespace reeve {
+
+class Runs;
+class Store;
+
+class RunHistory {
+ public:
+  // Empty: there is no such run or message, or it was forgotten.
+  using Found = std::function<void(Result<std::string>)>;
+
+  RunHistory(Store& store, std::string agent, const Runs& runs);
+
+  void Find(const std::string& run_id, Found found) const;
+  // The run that a message began, or went into, also while it is open; of a message that never had one its
+  // {message_id, status}.
+  void OfMessage(const std::string& message_id, Found found) const;
+  // Those with numbers below `before`, the newest first, the open one among them.
+  void List(uint64_t before, size_t limit, std::function<void(Result<std::vector<std::string>>)> done) const;
+
+ private:
+  Store& store_;
+  const std::string agent_;
+  const Runs& runs_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace reeve

@@ -1,0 +1,58 @@
+// SpecUpdates: changes of one agent's spec, one after the other. A change is applied in memory only once it
+// is on disk, so a caller that is told of a failure never finds the change done, and of overlapping changes
+// each one is kept or refused by itself.
+//
+// Owned by its Agent; on the loop's thread.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "orchestrator/agent/agent_spec.h"
+#include "process/result.h"
+
+namespace reeve {
+
+class SpecUpdates {
+ public:
+  // Makes the next spec of the present one, or says why not.
+  using Change = std::function<Result<AgentSpec>(const AgentSpec& present)>;
+  using Fields = std::vector<std::string>;         // the names of what changes
+  using Done = std::function<void(Result<bool>)>;  // whether some of it waits for the next start
+  struct Handlers {
+    std::function<Result<AgentSpec>(const Change&)> make;   // from the present spec; an Error refuses
+    std::function<void(std::function<void(Status)>)> save;  // the agent's record, with writing() as its spec
+    std::function<Result<bool>(const AgentSpec&, const Fields&)> apply;  // it is on disk
+  };
+
+  explicit SpecUpdates(Handlers handlers) : handlers_(std::move(handlers)) {}
+  // Updates that have not ended get Error "agent_deleted".
+  ~SpecUpdates();
+  SpecUpdates(const SpecUpdates&) = delete;
+  SpecUpdates& operator=(const SpecUpdates&) = delete;
+
+  void Add(Change change, Fields fields, Done done);
+  // The spec that is being written, or null.
+  [[nodiscard]] const AgentSpec* writing() const;
+  [[nodiscard]] bool empty() const { return queue_.empty(); }
+
+ private:
+  struct Update {
+    Change change;
+    Fields fields;
+    Done done;
+    std::optional<AgentSpec> spec;  // being written
+  };
+  void Next();
+  void OnWritten(const Status& status);
+
+  const Handlers handlers_;
+  std::deque<Update> queue_;  // the first is being written
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace reeve
