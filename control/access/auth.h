@@ -1,3 +1,5 @@
+// Room access/: who may make a request, and which requests were made before.
+//
 // Gate: may this request come in? Where it was sent to (Host), from which page (Origin), by whom (bearer
 // token): control/api/API.md. A value but for the tokens it refers to; used on the loop's thread.
 #pragma once

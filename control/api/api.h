@@ -1,3 +1,5 @@
+// Room api/: the routes, which translate between HTTP and the domain.
+//
 // The routes of the API, by subject, each group in its own file. A handler reads the request, calls the
 // domain and answers; what it refuses it names. API.md beside this file tells callers the same.
 #pragma once

@@ -1,3 +1,5 @@
+// Room dashboard/: the web page, the <agent-stream> element, and how the binary embeds them.
+//
 // The dashboard's files, embedded at build time by control/dashboard/embed.cmake.
 #pragma once
 

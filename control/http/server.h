@@ -1,3 +1,5 @@
+// Room http/: HTTP/1.1 connections, requests and answers, without knowledge of agents.
+//
 // Server: listens (TCP, Unix socket, inherited descriptor), keeps the HTTP/1.1 connections and hands whole
 // requests to one handler. Owned by the Daemon; outlived by the loop. Knows nothing of routes or tokens.
 #pragma once

@@ -1,3 +1,5 @@
+// Room streams/: answers that go on: live viewers and exports.
+//
 // Viewers: the open live streams (control/api/API.md). A viewer is a socket and, for each agent it sees, a
 // position in that agent's log; it holds no event. At the end of a turn, when the logs are committed, each
 // viewer that has something new writes it with one sendmsg straight from the log's shared memory, or from the

@@ -1,3 +1,5 @@
+// Room adapters/: how each kind of agent is driven, one file or folder for each kind.
+//
 // Adapter: how one kind of agent is driven. One file a kind; it turns what the agent says into events of the
 // vocabulary (control/api/API.md), and what reeve wants into what the agent understands.
 //

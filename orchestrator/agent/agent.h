@@ -1,3 +1,5 @@
+// Room agent/: one managed agent, the parts that own its state, and the words that agents and adapters share.
+//
 // Agent: one managed agent. It outlives its process, which comes and goes, and the daemon, which may be
 // killed at any moment: spec and state are in the Store, everything that happened is in its EventLog.
 //

@@ -1,3 +1,5 @@
+// Room config/: the settings of the daemon, where they come from, and the units they are written in.
+//
 // Config: what `reeve serve` is told. A setting comes from the strongest place that names it: its flag, else
 // the environment (REEVE_<KEY>), else the file, else its default. Settings() is the one table of them: flags,
 // variables, keys, --help, --check-config and CONFIG.md come of it.

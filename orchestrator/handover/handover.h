@@ -1,3 +1,5 @@
+// Room handover/: the state that one image of the daemon leaves to the next, and how it is carried.
+//
 // Handover: this process becomes another binary, and no agent notices (HANDOVER.md). First a child of the
 // new binary, the trial, reads the state and says that it could go on; then requests in flight are answered,
 // store and logs come to rest, and exec follows. Whatever fails before exec is said, and this image goes on.

@@ -1,3 +1,5 @@
+// Room json/: reading and writing JSON.
+//
 // JSON: the only door to RapidJSON, and safe for what comes from outside: NUL bytes refused, iterative
 // parsing (deep input cannot overflow the stack), valid UTF-8 demanded, numbers kept as their text, depth
 // limited. Half a UTF-16 pair written as an escape, which programs that cut strings in JavaScript produce,

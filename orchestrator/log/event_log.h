@@ -1,3 +1,5 @@
+// Room log/: the event logs of agents and their transcripts, on disk and as they grow.
+//
 // EventLog: one agent's numbered, append-only event log. The format of its files is EVENT_LOG.md's.
 //
 // It is one stream of bytes: frames (event.h), one after another. A *position* is an offset in that stream;

@@ -1,3 +1,5 @@
+// Room store/: everything on disk that is not an event: the database, the data folder, private folders.
+//
 // Store: what must survive a restart and is not an event: agents, messages, runs, answers to requests that
 // may be made again, counters. SQLite (WAL, synchronous=FULL) on a worker thread of its own; the only
 // <sqlite3.h>. Owned by the Daemon; calls are made on the loop.

@@ -1,3 +1,5 @@
+// Room workspace/: clones of repositories for agents to work in, and the git that makes them.
+//
 // Workspace: the folder an agent works in, a clone of its own that borrows its objects from a mirror
 // (orchestrator/workspace/WORKSPACES.md). It is made under another name and renamed when it is whole, on the
 // disk too: what has its name is used as it is, for as long as the agent is not purged.
