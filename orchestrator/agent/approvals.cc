@@ -66,8 +66,8 @@ std::optional<AllowedCall> AllowedCall::Of(const ApprovalRequest& request) {
   if (input) {
     for (const auto& [name, value] : input->root().Members()) members[name] = value.Raw();
   }
-  if (members.empty()) return std::nullopt;
   members.erase("description");
+  if (members.empty()) return std::nullopt;
   JsonObject canonical;
   for (const auto& [name, value] : members) canonical.SetRaw(name, value);
   return AllowedCall{request.tool, ToHex(Sha256(canonical.Take()))};
@@ -186,14 +186,11 @@ void Approvals::Withdraw(const std::function<bool(const PendingApproval&)>& whic
 
 void Approvals::CheckDeadlines() {
   const int64_t now = clock_.WallMs();
-  int64_t next = 0;
   const std::vector<PendingApproval> pending = pending_;
   for (const PendingApproval& one : pending) {
     const std::string& id = one.request.id;
-    if (one.deadline_ms == 0) continue;
-    if (one.deadline_ms > now) {
-      next = next == 0 ? one.deadline_ms : std::min(next, one.deadline_ms);
-    } else if (one.request.elicitation) {
+    if (one.deadline_ms == 0 || one.deadline_ms > now) continue;
+    if (one.request.elicitation) {
       if (Resolve(id, "expired", "deadline", kNobody, false)) {
         handlers_.answered(id, {ElicitationAnswer::Action::kCancel, ""});
       }
@@ -204,7 +201,12 @@ void Approvals::CheckDeadlines() {
       }
     }
   }
-  if (next != 0) deadline_.Start(next - now);
+  // Of those that are pending now: the agent may have asked again as soon as it was told.
+  int64_t next = 0;
+  for (const PendingApproval& one : pending_) {
+    if (one.deadline_ms != 0) next = next == 0 ? one.deadline_ms : std::min(next, one.deadline_ms);
+  }
+  if (next != 0) deadline_.Start(std::max<int64_t>(next - now, 0));
 }
 
 // The one place where a pending one ends. Error: it is not pending (it may have ended by what another one's

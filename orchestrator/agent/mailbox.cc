@@ -54,8 +54,10 @@ Result<const Message*> Mailbox::Accept(Message message) {
   for (const Entry& entry : entries_) {
     if (entry.stage == Stage::kScheduled) continue;
     const bool arrives = entry.stage == Stage::kArriving;
-    if (arrives && (entry.message.run_at_ms != 0) == later) ++alike;
-    if (entry.stage == Stage::kWaiting && entry.message.mode == Message::Mode::kSteer) ++steers;
+    const bool due = entry.message.run_at_ms == 0;
+    if (arrives && due != later) ++alike;
+    const bool waits = entry.stage == Stage::kWaiting || (arrives && due);
+    if (waits && entry.message.mode == Message::Mode::kSteer) ++steers;
   }
   if (alike >= (later ? kMaxScheduled : kMaxWaiting)) {
     return full(later ? std::to_string(kMaxScheduled) + " messages are scheduled already"
@@ -104,11 +106,9 @@ void Mailbox::Schedule(const std::string& id) { EnterSchedule(At(id)); }
 
 void Mailbox::EnterSchedule(Entries::iterator entry) {
   // From behind: most are made in the order of their times.
+  const auto first = BeginOf(Stage::kScheduled);
   auto before = BeginOf(Stage::kArriving);
-  while (before != BeginOf(Stage::kScheduled) &&
-         std::prev(before)->message.run_at_ms > entry->message.run_at_ms) {
-    --before;
-  }
+  while (before != first && std::prev(before)->message.run_at_ms > entry->message.run_at_ms) --before;
   Move(entry, before, Stage::kScheduled);
 }
 

@@ -72,8 +72,8 @@ class Mailbox {
   Result<const Message*> Accept(Message message);
   // One that the store has, of an earlier daemon: waiting or scheduled, whatever the limits.
   void Restore(Message message);
-  // Into the queue, from any stage: interrupting and steering ones before the others, after those that a
-  // pause does not hold.
+  // Into the queue, from any stage. Interrupting and steering messages go before the others; so do, during a
+  // pause, those that it does not hold.
   void Queue(const std::string& id);
   // An arriving one that is not due yet.
   void Schedule(const std::string& id);

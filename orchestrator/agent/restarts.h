@@ -32,6 +32,7 @@ class Restarts {
     state("total", self.total_);
     state("times", self.times_);
     state("step", self.step_);
+    state.Check("step", self.step_ >= 0);
   }
 
  private:
