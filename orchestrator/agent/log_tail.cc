@@ -46,7 +46,7 @@ void TakeEvent(LogTail& tail, const FrameView& frame) {
   }
   const std::string message(data["message_id"].StringOr(""));
   if (type == "message.cancelled") tail.cancelled.insert(message);
-  if (type == "user.message" || ends) tail.begun[message] = (*json)["run"].StringOr("");
+  if (!message.empty() && (type == "user.message" || ends)) tail.begun[message] = (*json)["run"].StringOr("");
 }
 
 // The open run's first event, whose number is in its id.
@@ -56,7 +56,9 @@ Status FindStart(const EventLog& log, LogTail& tail) {
   auto scanned = log.Scan(*begin, [&tail](const FrameView& frame, std::string_view) {
     auto started = JsonDocument::Parse(frame.envelope);
     if (!started || (*started)["run"].StringOr("") != tail.open.id) return false;  // trimmed away
-    tail.open.message_id = (*started)["data"]["message_id"].StringOr("");
+    // Where run.started is trimmed away, the oldest event that is kept of the run says when it began at the
+    // latest.
+    if (frame.type == "run.started") tail.open.message_id = (*started)["data"]["message_id"].StringOr("");
     tail.open.started_ms = ParseTime(std::string((*started)["time"].StringOr(""))).value_or(0);
     return false;
   });
@@ -75,7 +77,8 @@ Result<LogTail> LogTail::Read(const EventLog& log, bool was_alive, uint64_t take
   if (taken_seq != 0) after = std::min(after, taken_seq);
   auto from = log.PositionAfter(after);
   if (!from) return from.error();
-  tail.alive = after != 0 && was_alive;  // unless an event says otherwise
+  const bool whole = after == 0 && log.oldest().seq == 0;
+  tail.alive = !whole && was_alive;  // unless an event says otherwise
   std::string last;
   bool run_ended = false;
   auto scanned = log.Scan(*from, [&tail, &last, &run_ended](const FrameView& frame, std::string_view) {

@@ -14,6 +14,13 @@ RecordWriter::RecordWriter(Loop& loop, Store& store, Handlers handlers)
         handlers_.changed();
       }) {}
 
+RecordWriter::~RecordWriter() {
+  alive_.reset();
+  for (const Done& done : std::exchange(next_, {})) {
+    done(Error{"agent_deleted", "the agent has been deleted"});
+  }
+}
+
 void RecordWriter::Save(Done done) {
   if (writing_) {
     next_.push_back(std::move(done));

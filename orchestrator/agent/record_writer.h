@@ -2,8 +2,9 @@
 // a whole, one write at a time: everything that is asked for during a write goes into the next one. So a
 // record on disk is always one that the agent once had, and of two requests the later one never loses.
 //
-// Owned by its Agent; on the loop's thread. Destroying it drops what waits for a full disk to have room; the
-// callbacks of a write that was handed to the store still run.
+// Owned by its Agent; on the loop's thread. Destroying it drops what waits for a full disk to have room. The
+// callbacks of a write that was handed to the store still run; those of the write after it get the Error
+// "agent_deleted" at once.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,9 @@ class RecordWriter {
   };
 
   RecordWriter(Loop& loop, Store& store, Handlers handlers);
+  ~RecordWriter();
+  RecordWriter(const RecordWriter&) = delete;
+  RecordWriter& operator=(const RecordWriter&) = delete;
 
   // `done` once the agent as it is now is on disk, or with the store's Error.
   void Save(Done done);
