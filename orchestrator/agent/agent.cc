@@ -25,7 +25,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       journal_(context, id(), [this] { context_.dirty(*this); }),
       writer_(context.loop, context.store,
               {[this] {
-                 const AgentSpec& next = updates_.writing() ? *updates_.writing() : spec_;
+                 const AgentSpec& next = updates_.writing() && !deleted() ? *updates_.writing() : spec_;
                  // The store's worker may be quicker than the end of this turn; but what the record takes to
                  // be over must be over in the log, or nobody would look there. Where that cannot be written
                  // "alive" stays.
@@ -82,10 +82,11 @@ Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec sp
   agent->created_ms_ = context.clock.WallMs();
   agent->wish_ = Wish::kAlive;
   agent->state_ = State::kStarting;
+  agent->writer_.AwaitFirst();
   agent->secrets_.WriteFirst(std::move(files), [agent, done = std::move(done)](const Status& written) {
     if (!written) return done(written);
     std::optional<MessageRecord> record;
-    if (!agent->spec_.prompt.empty()) {
+    if (!agent->spec_.prompt.empty() && !agent->deleted()) {
       Message first{"m" + RandomHex(8), agent->spec_.prompt};
       first.queued_ms = agent->created_ms_;
       record = MessageRecord{first.id, agent->id(), first.ToJson(), "queued"};
@@ -161,6 +162,8 @@ void Agent::UpdateClocks() {
 void Agent::BeginRun() {
   OnRunBegun(journal_.next_seq(), "");
   journal_.Append("run.started", "{}");
+  // A turn that an agent begins by itself while it is being stopped ends with the process, by nobody's fault.
+  if (process_.stopping() && !process_.failure()) runs_.RequestEnd(EndReason::kDaemon);
 }
 
 // `number`: of its run.started.
@@ -211,6 +214,7 @@ void Agent::Spawn() {
     workspace_.Prepare([this, failed](const Status& made) { made ? Advance() : failed(made.error()); });
     return Advance();
   }
+  process_.ForgetLast();
   Status status = secrets_.MakeFolder();
   if (status) status = workspace_.Check();
   if (status) status = process_.Spawn();
@@ -270,6 +274,7 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
 
 void Agent::Drain(int64_t grace_ms) {
   drain_grace_ms_ = grace_ms;
+  if (process_.stopping() && !turn_open()) EndWithDaemon();  // a stop under way may have more time
   Advance();
 }
 

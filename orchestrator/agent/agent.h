@@ -192,7 +192,9 @@ class Agent {
   void EndRun(RunEnding ending);
   void InterruptRun();
   void AppendError(const Error& error, bool fatal);
-  [[nodiscard]] Status CheckExists() const;  // Error "agent_deleted"
+  [[nodiscard]] Status CheckExists() const;    // Error "agent_deleted"
+  [[nodiscard]] Status CheckMayBegin() const;  // also Error "draining"
+  void ForgetSecrets();
   [[nodiscard]] Result<AgentSpec> MakeSpec(const SpecUpdates::Change& change);
   Result<bool> ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields);
 

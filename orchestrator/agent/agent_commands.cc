@@ -1,5 +1,6 @@
 // The commands of an agent. Each checks whether it may be done, notes the wish in the parts that it concerns,
 // saves the record, and lets Advance() do what follows.
+#include <algorithm>
 #include <utility>
 
 #include "orchestrator/agent/agent_messages.h"
@@ -20,9 +21,13 @@ void Agent::Withdraw(const std::string& message_id, const Done& done) {
   messages_->Withdraw(message_id, done);
 }
 
+Status Agent::CheckMayBegin() const {
+  if (draining()) return Error{"draining", "the daemon is shutting down"};
+  return CheckExists();
+}
+
 void Agent::Start(Done done) {
-  if (Status exists = CheckExists(); !exists) return done(exists);
-  if (draining()) return done(Error{"draining", "the daemon is shutting down"});
+  if (Status may = CheckMayBegin(); !may) return done(may);
   if (auto opened = journal_.Open(); !opened) return done(opened);
   mailbox_.OnStart();
   if (process_.stopping()) replace_ = true;
@@ -54,11 +59,11 @@ void Agent::Stop(int64_t grace_ms, Done done) {
 
 void Agent::Restart(int64_t grace_ms, Done done) {
   if (!process_.alive()) return Start(std::move(done));
-  if (Status exists = CheckExists(); !exists) return done(exists);
-  if (draining()) return done(Error{"draining", "the daemon is shutting down"});
+  if (Status may = CheckMayBegin(); !may) return done(may);
   wish_ = Wish::kAlive;
   replace_ = true;
-  if (runs_.RequestEnd(EndReason::kPerson)) mailbox_.OnInterrupt();
+  // A message that interrupts the run is what shall be done after the restart.
+  if (runs_.open() && runs_.end_reason() == EndReason::kNone) mailbox_.OnInterrupt();
   StopProcess(grace_ms, EndReason::kPerson);
   writer_.Save(std::move(done));
   Advance();
@@ -79,8 +84,7 @@ void Agent::Delete(bool purge, Done done) {
   if (!deleted() && journal_.Open()) journal_.Append("agent.updated", R"({"deleted":true})");
   wish_ = purge || this->purge() ? Wish::kPurged : Wish::kDeleted;
   replace_ = false;
-  for (auto& [name, value] : spec_.env) value.clear();
-  secrets_.Forget(process_.alive());
+  ForgetSecrets();
   backoff_.Stop();
   messages_->CancelAll();
   StopProcess(kDefaultGraceMs, EndReason::kPerson);
@@ -146,7 +150,10 @@ Result<AgentSpec> Agent::MakeSpec(const SpecUpdates::Change& change) {
 
 Result<bool> Agent::ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields) {
   if (Status exists = CheckExists(); !exists) return exists.error();
+  std::string model = std::move(spec_.model);
   spec_ = spec;
+  // A message may have chosen another model while this was being written.
+  if (std::find(fields.begin(), fields.end(), "model") == fields.end()) spec_.model = std::move(model);
   clocks_.LookAgain();
   auto json = JsonDocument::Parse(spec_.ToJson(AgentSpec::Secrets::kNamesOnly));
   JsonObject data;

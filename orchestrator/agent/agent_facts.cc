@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -20,6 +21,12 @@ namespace {
 constexpr const char* kInherited[] = {
     "PATH",     "HOME", "USER",   "LOGNAME", "SHELL",           "LANG",          "LC_ALL",
     "LC_CTYPE", "TZ",   "TMPDIR", "TERM",    "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"};
+
+bool IsClean(const ExitStatus& exit) { return exit.signal == 0 && exit.code == 0; }
+
+std::optional<int> CodeOf(const ExitStatus& exit) {
+  return exit.signal == 0 ? std::optional<int>(exit.code) : std::nullopt;
+}
 
 }  // namespace
 
@@ -122,21 +129,10 @@ void Agent::Facts::OnExited(const AgentProcess::End& end) {
   if (end.in_start && !agent_.process_.failure() && !agent_.replace_) {
     agent_.process_.Fail({"not_ready", "the process ended with " + end.how + " before it was ready"});
   }
-  if (!end.exit.tree_empty)
+  if (!end.exit.tree_empty) {
     agent_.AppendError({"tree_not_empty", "some process of this agent could not be killed"}, false);
-  const bool clean = end.exit.signal == 0 && end.exit.code == 0;
-  const std::optional<int> code = end.exit.signal == 0 ? std::optional<int>(end.exit.code) : std::nullopt;
-  if (agent_.runs_.open()) {
-    if (agent_.process_.failure()) {
-      agent_.EndRun({RunEnding::How::kExitedFailed, agent_.process_.failure()->error, code});
-    } else if (clean && !agent_.has_turns_) {
-      agent_.EndRun({RunEnding::How::kExited, {}, code});
-    } else {
-      agent_.EndRun({RunEnding::How::kExitedFailed,
-                     {agent_.has_turns_ ? "agent_exited" : "exit", "the process ended with " + end.how},
-                     code});
-    }
   }
+  if (agent_.runs_.open()) EndRunWithProcess(end);
   // A message that it was given and never said to have taken waits for the next process.
   for (const Mailbox::Entry* entry : agent_.mailbox_.All()) {
     const std::string message_id = entry->message.id;
@@ -144,19 +140,37 @@ void Agent::Facts::OnExited(const AgentProcess::End& end) {
   }
   agent_.approvals_.WithdrawAll();
   JsonObject data;
-  data.Set("code", code);
+  data.Set("code", CodeOf(end.exit));
   if (end.exit.signal != 0) data.Set("signal", end.exit.signal);
   data.Set("oom", end.exit.oom);
   agent_.journal_.Append("agent.exited", data.Take());
+  FollowExit(end);
+  agent_.Advance();
+}
 
+void Agent::Facts::EndRunWithProcess(const AgentProcess::End& end) {
+  const std::optional<int> code = CodeOf(end.exit);
+  if (agent_.process_.failure()) {
+    agent_.EndRun({RunEnding::How::kExitedFailed, agent_.process_.failure()->error, code});
+  } else if (IsClean(end.exit) && !agent_.has_turns_) {
+    agent_.EndRun({RunEnding::How::kExited, {}, code});
+  } else {
+    const char* error = agent_.has_turns_ ? "agent_exited" : "exit";
+    agent_.EndRun({RunEnding::How::kExitedFailed, {error, "the process ended with " + end.how}, code});
+  }
+}
+
+// Whether another process follows.
+void Agent::Facts::FollowExit(const AgentProcess::End& end) {
+  const AgentProcess& process = agent_.process_;
   if (agent_.deleted()) agent_.secrets_.Forget(false);
-  if (!std::exchange(agent_.replace_, false) && agent_.wish_ == Wish::kAlive && !agent_.draining()) {
-    agent_.PlanRestart(agent_.process_.failure() || !clean,
-                       agent_.process_.exited_ms() - agent_.process_.started_ms());
+  const bool replace = std::exchange(agent_.replace_, false);
+  const bool by_drain = agent_.draining() && end.asked && !process.failure();
+  if (!replace && agent_.wish_ == Wish::kAlive && !by_drain) {
+    agent_.PlanRestart(process.failure() || !IsClean(end.exit), process.exited_ms() - process.started_ms());
   }
   // A message that came while it was ending wants a process; one that a person's stop holds does not.
-  if (!agent_.process_.failure() && agent_.mailbox_.HasNext()) agent_.messages_->Wake();
-  agent_.Advance();
+  if (!process.failure() && agent_.mailbox_.HasNext()) agent_.messages_->Wake();
 }
 
 // ------------------------------------------------------------------------------------- limits and clocks

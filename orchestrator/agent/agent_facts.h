@@ -1,5 +1,5 @@
-// Agent::Facts: the rules that follow from what an agent's process and clocks report. Each is short: it says
-// which parts learn of the fact, and in which order.
+// Agent::Facts: the rules that follow from what an agent's process and clocks report. Each says which parts
+// learn of the fact, and in which order.
 //
 // Owned by its Agent.
 #pragma once
@@ -38,6 +38,8 @@ class Agent::Facts final : public AgentProcess::Owner {
   void OnIdleTooLong();
 
  private:
+  void EndRunWithProcess(const AgentProcess::End& end);
+  void FollowExit(const AgentProcess::End& end);
   void OnUsage(std::string_view data);
   void OnOverLimit(const char* limit, Error error);
 

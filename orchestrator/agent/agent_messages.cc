@@ -30,8 +30,7 @@ Agent::Messages::Messages(Agent& agent)
 // ------------------------------------------------------------------------------------------------- coming
 
 void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)> done) {
-  if (Status exists = agent_.CheckExists(); !exists) return done(exists.error());
-  if (agent_.draining()) return done(Error{"draining", "the daemon is shutting down"});
+  if (Status may = agent_.CheckMayBegin(); !may) return done(may.error());
   if (!message.model.empty() && !agent_.kind_.can.model) {
     return done(Error{"invalid_request", "model: kind " + agent_.spec_.kind + " has no choice of models"});
   }
@@ -123,7 +122,8 @@ void Agent::Messages::OnStored(const std::string& message_id,
 // What has become of a message that has just arrived.
 const char* Agent::Messages::DispositionOf(const Message& message) const {
   const Mailbox::Entry* entry = agent_.mailbox_.Find(message.id);
-  if (!entry || entry->stage == Stage::kSteering) return "steered";
+  if (!entry) return message.mode == Message::Mode::kSteer ? "steered" : "queued";
+  if (entry->stage == Stage::kSteering) return "steered";
   if (entry->stage == Stage::kScheduled) return "scheduled";
   return entry->stage == Stage::kClaimed && agent_.has_turns_ ? "started" : "queued";
 }
@@ -314,10 +314,15 @@ void Agent::Messages::Withdraw(const std::string& message_id, const Done& done) 
     return done(
         Error{"message_not_found", "agent " + agent_.id() + " has no message " + message_id + " waiting"});
   }
-  agent_.mailbox_.Remove(message_id);
+  // Where the store cannot follow at once, a restart reads it in the log.
+  auto recorded =
+      agent_.journal_.AppendNow({{"message.cancelled", JsonObject().Set("message_id", message_id).Take()}});
+  if (!recorded) return done(recorded.error());
+  const std::string withdrawn = message_id;  // it may be the mailbox's own
+  agent_.mailbox_.Remove(withdrawn);
   WatchDue();
-  Finish(message_id, Run::Status::kCancelled, "");
-  done(agent_.journal_.CommitNow());  // where the store cannot follow at once, a restart reads it there
+  EndInStore(withdrawn, Run::Status::kCancelled, "");
+  done({});
   agent_.Advance();
 }
 
@@ -325,6 +330,10 @@ void Agent::Messages::Finish(const std::string& message_id, Run::Status how, con
   agent_.journal_.Append(
       how == Run::Status::kCancelled && run_id.empty() ? "message.cancelled" : "message.done",
       JsonObject().Set("message_id", message_id).Take());
+  EndInStore(message_id, how, run_id);
+}
+
+void Agent::Messages::EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id) {
   agent_.writer_.WriteEventually([this, message_id, how, run_id](Store::Done done) {
     agent_.context_.store.EndMessage(message_id, MessageState(how), run_id, std::move(done));
   });

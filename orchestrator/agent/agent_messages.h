@@ -43,6 +43,7 @@ class Agent::Messages {
   void SentBefore(const MessageRecord& there, Message message, std::function<void(Result<Accepted>)> done);
   [[nodiscard]] const char* DispositionOf(const Message& message) const;
   void Arrive(const std::string& message_id);
+  void EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id);
   void WatchDue();
   void BeginClaimed();
   void GiveBackClaimed();

@@ -70,11 +70,15 @@ Child::Handlers AgentProcess::ChildHandlers() {
           [this](const ExitStatus& exit) { OnChildDone(exit); }};
 }
 
-Status AgentProcess::Spawn() {
+void AgentProcess::ForgetLast() {
   failure_.reset();
   exit_.reset();
   last_words_.clear();
   started_ms_ = context_.clock.WallMs();
+}
+
+Status AgentProcess::Spawn() {
+  ForgetLast();
   adapter_ = kind_.make(*this, session_);
   SpawnSpec spawn = owner_.BaseSpawn();
   spawn.env.push_back(Marker());
@@ -140,7 +144,7 @@ void AgentProcess::OnChildDone(const ExitStatus& exit) {
   for (Timer* timer : {&ready_deadline_, &stop_deadline_, &interrupt_deadline_}) timer->Stop();
   const std::string how =
       exit.signal != 0 ? "signal " + std::to_string(exit.signal) : "code " + std::to_string(exit.code);
-  const End end{exit, phase_ == Phase::kStarting, how};
+  const End end{exit, phase_ == Phase::kStarting, stopping(), how};
   SetEnd(exit, context_.clock.WallMs());
   phase_ = Phase::kNone;
   adapter_.reset();

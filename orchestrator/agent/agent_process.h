@@ -50,6 +50,7 @@ class AgentProcess final : private AgentHost {
   struct End {
     ExitStatus exit;
     bool in_start = false;  // it ended by itself before it was ready
+    bool asked = false;     // it was being stopped
     std::string how;        // "code 3", "signal 9"
   };
   // Implemented by Agent, and by tests.
@@ -108,6 +109,8 @@ class AgentProcess final : private AgentHost {
   void AddOutputToFailure();
   // A new try is wanted.
   void ForgetFailure() { failure_.reset(); }
+  // Another start begins: the end and the last words of the last process are no longer its own.
+  void ForgetLast();
   // An earlier daemon saw it end.
   void SetEnd(const ExitStatus& exit, int64_t exited_ms);
   // It ended with an earlier daemon, nobody knows how.
@@ -118,7 +121,7 @@ class AgentProcess final : private AgentHost {
   void Stop(int64_t grace_ms);
   void Signal(int signum) override;
 
-  // --- work. Only while it is ready.
+  // --- work. Prompt, Steer and ListModels only while it is ready, the others while it is alive.
   Status Prompt(const std::string& text);
   void Steer(const std::string& id, const std::string& text);
   void InterruptTurn();

@@ -33,7 +33,7 @@ void AgentSecrets::WriteFirst(std::map<std::string, std::string> files, Done don
                   if (alive.expired()) return;
                   if (!status) return done(status);
                   due_ = false;
-                  Load();
+                  forgotten_ ? Forget(false) : Load();
                   done({});
                 });
 }

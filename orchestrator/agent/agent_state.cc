@@ -62,9 +62,12 @@ Status Agent::LoadState(const JsonValue& state) {
   return reader.status();
 }
 
-void Agent::LoadSecrets() {
-  if (deleted()) return secrets_.Forget(process_.alive());
-  secrets_.Load();
+void Agent::LoadSecrets() { deleted() ? ForgetSecrets() : secrets_.Load(); }
+
+// A deleted agent never starts again.
+void Agent::ForgetSecrets() {
+  for (auto& [name, value] : spec_.env) value.clear();
+  secrets_.Forget(process_.alive());
 }
 
 // ----------------------------------------------------------------------------------------------- handover
@@ -107,7 +110,18 @@ Status Agent::TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved) {
   if (!spec) return NotUnderstood(id, spec.error());
   const Kind* kind = FindKind(spec->kind);
   if (!kind) return NotUnderstood(id, {"", "there is no kind " + spec->kind});
-  if (!saved["child"]) return {};
+  Runs runs;
+  Restarts restarts;
+  Mailbox mailbox(true);
+  StateReader state(saved);
+  state("runs", runs);
+  state("restarts", restarts);
+  state("mailbox", mailbox);
+  if (!state.status()) return NotUnderstood(id, state.status().error());
+  const bool lives = saved["process"]["phase"].StringOr("none") != "none";
+  if (lives != static_cast<bool>(saved["child"]))
+    return NotUnderstood(id, {"", "process.phase: out of bounds"});
+  if (!lives) return {};
   const std::string session(saved["process"]["session"].StringOr(""));
   Status tried = AgentProcess::TryAdopt(loop, http, *spec, *kind, session, saved);
   return tried ? tried : NotUnderstood(id, tried.error());

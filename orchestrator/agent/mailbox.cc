@@ -15,9 +15,8 @@ size_t Mailbox::depth() const {
 }
 
 const Mailbox::Entry* Mailbox::Find(const std::string& id) const {
-  auto found = std::find_if(entries_.begin(), entries_.end(),
-                            [&id](const Entry& entry) { return entry.message.id == id; });
-  return found == entries_.end() ? nullptr : &*found;
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : &*found->second;
 }
 
 bool Mailbox::Has(const std::string& id, Stage stage) const {
@@ -51,13 +50,15 @@ Result<const Message*> Mailbox::Accept(Message message) {
   const bool later = message.run_at_ms != 0;
   size_t alike = count(later ? Stage::kScheduled : Stage::kWaiting);
   size_t steers = count(Stage::kSteering);
-  for (const Entry& entry : entries_) {
-    if (entry.stage == Stage::kScheduled) continue;
-    const bool arrives = entry.stage == Stage::kArriving;
-    const bool due = entry.message.run_at_ms == 0;
-    if (arrives && due != later) ++alike;
-    const bool waits = entry.stage == Stage::kWaiting || (arrives && due);
-    if (waits && entry.message.mode == Message::Mode::kSteer) ++steers;
+  auto steers_by = [](const Entry& entry) {
+    return entry.message.run_at_ms == 0 && entry.message.mode == Message::Mode::kSteer;
+  };
+  for (auto at = BeginOf(Stage::kArriving); at != entries_.end(); ++at) {
+    if ((at->message.run_at_ms != 0) == later) ++alike;
+    if (steers_by(*at)) ++steers;
+  }
+  for (auto at = BeginOf(Stage::kWaiting); at != BeginOf(Stage::kScheduled); ++at) {
+    if (steers_by(*at)) ++steers;
   }
   if (alike >= (later ? kMaxScheduled : kMaxWaiting)) {
     return full(later ? std::to_string(kMaxScheduled) + " messages are scheduled already"
@@ -78,6 +79,7 @@ void Mailbox::Insert(Message message) {
   bytes_ += message.text.size();
   ++counts_[static_cast<size_t>(Stage::kArriving)];
   entries_.push_back({std::move(message), Stage::kArriving});
+  by_id_.emplace(entries_.back().message.id, std::prev(entries_.end()));
 }
 
 void Mailbox::Restore(Message message) {
@@ -169,13 +171,14 @@ bool Mailbox::Remove(const std::string& id) {
   if (entry == entries_.end()) return false;
   --counts_[static_cast<size_t>(entry->stage)];
   bytes_ -= entry->message.text.size();
+  by_id_.erase(id);
   entries_.erase(entry);
   return true;
 }
 
 Mailbox::Entries::iterator Mailbox::At(const std::string& id) {
-  return std::find_if(entries_.begin(), entries_.end(),
-                      [&id](const Entry& entry) { return entry.message.id == id; });
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? entries_.end() : found->second;
 }
 
 void Mailbox::Move(Entries::iterator entry, Entries::const_iterator before, Stage stage) {
@@ -198,9 +201,11 @@ Mailbox::Entries::const_iterator Mailbox::BeginOf(Stage stage) const {
 void Mailbox::Recount() {
   counts_ = {};
   bytes_ = 0;
-  for (const Entry& entry : entries_) {
-    ++counts_[static_cast<size_t>(entry.stage)];
-    bytes_ += entry.message.text.size();
+  by_id_.clear();
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    ++counts_[static_cast<size_t>(entry->stage)];
+    bytes_ += entry->message.text.size();
+    by_id_.emplace(entry->message.id, entry);
   }
 }
 

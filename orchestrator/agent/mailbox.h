@@ -13,6 +13,7 @@
 #include <functional>
 #include <list>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "orchestrator/agent/message.h"
@@ -49,6 +50,8 @@ class Mailbox {
   // `has_turns`: runs are turns of one process. Otherwise the process's life is the run, and messages are
   // lines of its input: the end of a run does not pause the queue.
   explicit Mailbox(bool has_turns) : has_turns_(has_turns) {}
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
 
   // --- what is here
   // Steering, claimed and waiting ones: the API's queue_depth.
@@ -142,6 +145,7 @@ class Mailbox {
 
   const bool has_turns_;
   Entries entries_;  // by stage; scheduled ones by time
+  std::unordered_map<std::string, Entries::iterator> by_id_;
   std::array<size_t, std::size(kStages)> counts_{};
   size_t bytes_ = 0;
   bool paused_ = false;

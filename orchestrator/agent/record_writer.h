@@ -46,6 +46,8 @@ class RecordWriter {
   void Save(Done done);
   // The first record of a new agent, with the message that is made with it: both or neither.
   void SaveFirst(std::optional<MessageRecord> first, Done done);
+  // SaveFirst will follow: until then every other save waits.
+  void AwaitFirst() { writing_ = true; }
   // Saves if the state differs from what the store has. Not while the disk is full: `changed` will tell.
   void SaveIfChanged();
   // What the store has, without writing it: of an agent that was handed over.

@@ -10,15 +10,16 @@ SpecUpdates::~SpecUpdates() {
 
 void SpecUpdates::Add(Change change, Fields fields, Done done) {
   queue_.push_back({std::move(change), std::move(fields), std::move(done), std::nullopt});
-  if (queue_.size() == 1) Next();
+  Next();
 }
 
 const AgentSpec* SpecUpdates::writing() const {
   return !queue_.empty() && queue_.front().spec ? &*queue_.front().spec : nullptr;
 }
 
+// Begins the first update, unless it has begun: a `done` may add another one, which begins it.
 void SpecUpdates::Next() {
-  while (!queue_.empty()) {
+  while (!queue_.empty() && !queue_.front().spec) {
     auto spec = handlers_.make(queue_.front().change);
     if (spec) {
       queue_.front().spec = std::move(*spec);

@@ -258,8 +258,11 @@ Result<Cursor> EventLog::AppendNow(const std::vector<NewEvent>& events) {
   for (const NewEvent& event : events) Append(event.type, event.run, event.data);
   Status committed = Commit();
   if (committed) return head_;
-  if (Status taken_back = TakeBack(head); !taken_back) log::Failure("{}", taken_back.error().message);
-  return committed.error();
+  Status taken_back = TakeBack(head);
+  if (taken_back) return committed.error();
+  // They cannot be taken out of the file again: they stay, to be written by the next Commit.
+  log::Failure("{}", taken_back.error().message);
+  return head_;
 }
 
 // Forgets everything after `head`, the last committed event. Nobody has seen it. Where the file cannot be

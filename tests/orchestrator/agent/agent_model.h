@@ -173,10 +173,8 @@ struct AgentModel {
   }
   void Restart() {
     if (!alive()) return Start();
-    if (run && (cancel == Cancel::kNo || cancel == Cancel::kMessage)) {
-      Pause();
-      CancelByPerson();
-    }
+    if (run && cancel == Cancel::kNo) Pause();
+    CancelByPerson();
     EndProcess(false);
     process = Process::kStarting;
   }

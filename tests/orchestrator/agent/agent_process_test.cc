@@ -7,6 +7,7 @@
 #include <string>
 
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/log/transcript.h"
 #include "tests/orchestrator/agent/agent_process_fixture.h"
 
 namespace reeve {

@@ -11,6 +11,7 @@
 #include "orchestrator/agent/agent_process.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/transcript.h"
 #include "tests/orchestrator/agent/agent_process_fixture.h"
 
 namespace reeve {
