@@ -1,5 +1,4 @@
 // `reeve agents attach`: follow an agent and type to it.
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -151,6 +150,7 @@ class Attachment {
       printer_.Resize(console_.columns());
       prompt_->Resize(console_.columns());
     });
+    loop_.OnSignal(SIGTSTP, [this] { prompt_->Suspend(); });
     loop_.OnSignal(SIGCONT, [this] { prompt_->Retake(); });
   }
 

@@ -1,10 +1,6 @@
 #include "control/cli/commands/attach_prompt.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
 #include <map>
 #include <utility>
 
@@ -18,11 +14,6 @@ namespace {
 // Before a key answers, what it answers has been there so long, and so long nothing was typed: who is writing
 // a sentence that begins with "y" does not mean what comes up under their fingers.
 constexpr int64_t kHoldMs = 700;
-
-void Write(std::string_view bytes) {
-  std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-  std::fflush(stdout);
-}
 
 // What an event makes of the state; empty: nothing.
 std::string StateAfter(std::string_view type, const std::string& state) {
@@ -43,7 +34,7 @@ AttachPrompt::AttachPrompt(Loop& loop, std::string agent, size_t columns, bool c
       columns_(columns),
       colours_(colours),
       actions_(std::move(actions)),
-      screen_(columns, Write),
+      screen_(columns, WriteToTerminal),
       seen_(loop, [this] {
         ready_ = true;
         Draw();
@@ -133,10 +124,7 @@ void AttachPrompt::Take(const Key& key, bool alone) {
     case Kind::kRedraw:
       return screen_.Redraw();
     case Kind::kSuspend:
-      screen_.Clear();
-      mode_.Leave();
-      (void)kill(0, SIGTSTP);  // the shell's turn, until it lets us go on
-      return Retake();
+      return Suspend();
     default:
       if (editor_.Take(key)) Hold();
   }
@@ -158,6 +146,12 @@ void AttachPrompt::Resize(size_t columns) {
   columns_ = columns;
   screen_.Resize(columns);
   Draw();
+}
+
+void AttachPrompt::Suspend() {
+  screen_.Clear();
+  mode_.Suspend();
+  screen_.Redraw();
 }
 
 void AttachPrompt::Retake() {

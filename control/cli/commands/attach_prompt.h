@@ -12,6 +12,7 @@
 #include "control/cli/terminal/keys.h"
 #include "control/cli/terminal/line_editor.h"
 #include "control/cli/terminal/prompt_screen.h"
+#include "control/cli/terminal/terminal_mode.h"
 #include "orchestrator/json/json.h"
 #include "process/timer.h"
 
@@ -43,7 +44,8 @@ class AttachPrompt {
   // The decision could not be made: it may be again.
   void AskAgain();
   void Resize(size_t columns);
-  // The terminal was another's.
+  void Suspend();  // Ctrl-Z, SIGTSTP
+  // Draws the prompt anew after another process has used the terminal.
   void Retake();
   // Takes the prompt away, and leaves the terminal as it was.
   void End();
@@ -65,7 +67,7 @@ class AttachPrompt {
   size_t columns_;
   const bool colours_;
   const Actions actions_;
-  TerminalMode mode_;
+  TerminalMode mode_{TerminalMode::Screen::kMain};
   PromptScreen screen_;
   KeyReader keys_;
   LineEditor editor_;

@@ -14,9 +14,9 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxCompact = 300;  // columns of data that nobody knows how to say
+constexpr size_t kMaxCompact = 300;  // columns of JSON
 
-// With a comma between thousands.
+// With commas between thousands.
 std::string Grouped(int64_t number) {
   const std::string digits = std::to_string(number);
   std::string text;
@@ -30,7 +30,7 @@ std::string Grouped(int64_t number) {
 std::string Compact(const JsonValue& value) { return Fit(Plain(value.Raw()), kMaxCompact); }
 
 std::string Labelled(const char* label, const JsonValue& value) {
-  const std::string text = Plain(TextOf(value));
+  const std::string text = PlainTextOf(value);
   return text.empty() ? text : label + text;
 }
 
@@ -40,19 +40,16 @@ std::string Lasting(const char* label, const JsonValue& ms) {
 
 std::string ExitWords(const JsonValue& data) {
   if (data["oom"].AsBool().value_or(false)) return "was killed: out of memory";
-  if (!TextOf(data["signal"]).empty()) return "was killed by signal " + Plain(TextOf(data["signal"]));
-  const std::string code = Plain(TextOf(data["code"]));
+  if (!TextOf(data["signal"]).empty()) return "was killed by signal " + PlainTextOf(data["signal"]);
+  const std::string code = PlainTextOf(data["code"]);
   return code.empty() ? "exited" : "exited with code " + code;
 }
 
-// Lines that begin with one sign, but for a diff's head.
+// Lines of a diff that begin with `sign`, except its header.
 int64_t CountLines(std::string_view diff, char sign) {
   int64_t count = 0;
-  while (!diff.empty()) {
-    const size_t end = std::min(diff.find('\n'), diff.size());
-    const std::string_view line = diff.substr(0, end);
-    if (!line.empty() && line[0] == sign && line.substr(0, 3) != std::string(3, sign)) ++count;
-    diff.remove_prefix(std::min(end + 1, diff.size()));
+  for (const std::string_view line : SplitLines(diff)) {
+    if (line.starts_with(sign) && !line.starts_with(std::string(3, sign))) ++count;
   }
   return count;
 }
@@ -65,24 +62,24 @@ std::string Edited(const JsonValue& data) {
     const int64_t removed = data["deletions"].AsInt().value_or(CountLines(diff, '-'));
     counts = " (+" + std::to_string(added) + " -" + std::to_string(removed) + ")";
   }
-  return "edited " + Plain(TextOf(data["path"])) + counts;
+  return "edited " + PlainTextOf(data["path"]) + counts;
 }
 
 std::string Updated(const JsonValue& data) {
   std::string names;
-  for (const auto& [name, value] : data.Members()) names += (names.empty() ? "" : ", ") + Plain(name);
+  for (const auto& [name, value] : data.Members()) AddTo(names, ", ", Plain(name));
   return "agent updated: " + names;
 }
 
 std::string Queued(const JsonValue& data) {
   const std::string_view mode = data["mode"].StringOr("followup");
   return JoinWords({"message queued", mode == "followup" ? "" : Plain(mode), Labelled("for ", data["run_at"]),
-                    Plain(TextOf(data["reason"]))});
+                    PlainTextOf(data["reason"])});
 }
 
 std::string Failed(const JsonValue& data) {
   const JsonValue reason = data["message"] ? data["message"] : data["reason"];
-  return JoinWords({"agent failed", Plain(TextOf(reason))});
+  return JoinWords({"agent failed", PlainTextOf(reason)});
 }
 
 using Say = std::string (*)(const JsonValue& data);
@@ -99,32 +96,32 @@ const std::map<std::string_view, Say>& Sayings() {
       {"agent.stopping", [](const JsonValue&) { return std::string("agent is being stopped"); }},
       {"agent.exited",
        [](const JsonValue& data) {
-         return JoinWords({"agent " + ExitWords(data), Plain(TextOf(data["reason"]))});
+         return JoinWords({"agent " + ExitWords(data), PlainTextOf(data["reason"])});
        }},
       {"agent.failed", Failed},
       {"agent.deleted", [](const JsonValue&) { return std::string("agent was deleted"); }},
       {"agent.restarting",
        [](const JsonValue& data) {
          return JoinWords({"agent restarts" + Lasting(" in ", data["delay_ms"]),
-                           Labelled("attempt ", data["attempt"]), Plain(TextOf(data["reason"]))});
+                           Labelled("attempt ", data["attempt"]), PlainTextOf(data["reason"])});
        }},
       {"agent.stalled",
        [](const JsonValue& data) { return "agent is silent" + Lasting(" for ", data["silent_ms"]); }},
-      {"agent.resumed", [](const JsonValue&) { return std::string("agent is heard again"); }},
+      {"agent.resumed", [](const JsonValue&) { return std::string("agent produces output again"); }},
       {"agent.updated", Updated},
       {"agent.error",
        [](const JsonValue& data) {
          return JoinWords({data["fatal"].AsBool().value_or(false) ? "fatal error" : "error",
-                           Plain(TextOf(data["code"])), Plain(TextOf(data["message"]))});
+                           PlainTextOf(data["code"]), PlainTextOf(data["message"])});
        }},
       {"workspace.progress",
        [](const JsonValue& data) {
-         return "workspace: " + Plain(TextOf(data["phase"])) + " " + Plain(TextOf(data["percent"])) + "%";
+         return "workspace: " + PlainTextOf(data["phase"]) + " " + PlainTextOf(data["percent"]) + "%";
        }},
       {"workspace.ready",
        [](const JsonValue& data) {
          return JoinWords({"workspace is ready", Labelled("branch ", data["branch"]),
-                           Plain(TextOf(data["commit"])).substr(0, 12)});
+                           PlainTextOf(data["commit"]).substr(0, 12)});
        }},
       {"workspace.saved",
        [](const JsonValue& data) {
@@ -133,17 +130,17 @@ const std::map<std::string_view, Say>& Sayings() {
              {pushed ? "work was saved and pushed" : "work was saved", Labelled("branch ", data["branch"])});
        }},
       {"message.queued", Queued},
-      {"message.cancelled", [](const JsonValue&) { return std::string("message taken back"); }},
+      {"message.cancelled", [](const JsonValue&) { return std::string("message withdrawn"); }},
       {"file.edited", Edited},
       {"title.updated", [](const JsonValue& data) { return Labelled("title: ", data["title"]); }},
       {"usage.updated", [](const JsonValue& data) { return "usage: " + UsageWords(data); }},
       {"subagent.started",
        [](const JsonValue& data) {
-         return JoinWords({"sub-agent started", Plain(TextOf(data["title"]))});
+         return JoinWords({"sub-agent started", PlainTextOf(data["title"])});
        }},
       {"subagent.completed",
        [](const JsonValue& data) {
-         return JoinWords({"sub-agent completed", Plain(TextOf(data["title"]))});
+         return JoinWords({"sub-agent completed", PlainTextOf(data["title"])});
        }},
   };
   return kSayings;
@@ -173,11 +170,11 @@ std::string UsageWords(const JsonValue& usage) {
     return words;
   if (auto in = usage["input_tokens"].AsInt()) words = Grouped(*in) + " tokens in";
   if (auto out = usage["output_tokens"].AsInt())
-    words += (words.empty() ? "" : ", ") + Grouped(*out) + (words.empty() ? " tokens out" : " out");
+    AddTo(words, ", ", Grouped(*out) + (words.empty() ? " tokens out" : " out"));
   if (const double cost = usage["cost_usd"].AsDouble().value_or(0); cost > 0) {
     std::array<char, 32> text{};
     (void)std::snprintf(text.data(), text.size(), "$%.4f", cost);
-    words += (words.empty() ? "" : ", ") + std::string(text.data());
+    AddTo(words, ", ", text.data());
   }
   return words;
 }
@@ -186,6 +183,8 @@ std::string TextOf(const JsonValue& value) {
   if (!value || value.Is(JsonType::kNull)) return {};
   return value.AsString() ? std::string(*value.AsString()) : value.Raw();
 }
+
+std::string PlainTextOf(const JsonValue& value) { return Plain(TextOf(value)); }
 
 std::string PrincipalInput(const JsonValue& input) {
   for (const char* name :
@@ -205,13 +204,13 @@ std::string InputText(const JsonValue& input) {
   for (const auto& [name, value] : members) {
     const std::string said = PlainLines(TextOf(value));
     const bool several = said.find('\n') != std::string::npos;
-    text += (text.empty() ? "" : "\n") + Plain(name) + ":" + (several ? "\n" : " ") + said;
+    AddTo(text, "\n", Plain(name) + ":" + (several ? "\n" : " ") + said);
     if (several && text.back() == '\n') text.pop_back();
   }
   return text;
 }
 
-// CSI: ECMA-48 section 5.4; OSC and the other strings: section 5.6, also as xterm ends them, with BEL.
+// CSI: ECMA-48 section 5.4. OSC and other strings: section 5.6; xterm also ends them with BEL.
 std::string WithoutSequences(std::string_view text) {
   constexpr char kEscape = '\x1b';
   std::string out;
@@ -253,7 +252,7 @@ std::string EventWords(const JsonValue& event) {
   if (type.substr(0, 4) == "run.") {
     const JsonValue data = event["data"];
     const auto lasted = data["duration_ms"].AsInt();
-    return JoinWords({"run " + Plain(TextOf(event["run"])) + " " + Plain(type.substr(4)),
+    return JoinWords({"run " + PlainTextOf(event["run"]) + " " + Plain(type.substr(4)),
                       Labelled("limit ", data["limit"]), lasted ? DurationWords(*lasted) : "",
                       UsageWords(data["usage"])});
   }

@@ -1,7 +1,6 @@
 #include "control/cli/terminal/console.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <langinfo.h>
@@ -14,6 +13,7 @@
 #include <cstring>
 #include <utility>
 
+#include "control/cli/terminal/terminal_mode.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {
@@ -24,13 +24,6 @@ bool WantsColours() {
   const char* none = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
   return isatty(STDOUT_FILENO) == 1 && !(none && *none) && !(terminal && std::strcmp(terminal, "dumb") == 0);
-}
-
-// Of stdout's; zeros where it is none.
-winsize TerminalSize() {
-  winsize size{};
-  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
-  return size;
 }
 
 }  // namespace
@@ -65,8 +58,8 @@ Console::Console(std::string command, const CommonOptions& options)
       colours_(!options.json && WantsColours()),
       shows_progress_(!options.json && !options.quiet && isatty(STDERR_FILENO) == 1) {}
 
-size_t Console::columns() const { return TerminalSize().ws_col; }
-size_t Console::rows() const { return TerminalSize().ws_row; }
+size_t Console::columns() const { return TerminalSizeOf(STDOUT_FILENO).columns; }
+size_t Console::rows() const { return TerminalSizeOf(STDOUT_FILENO).rows; }
 
 void Console::Line(std::string_view text) const {
   if (quiet_) return;
@@ -77,23 +70,15 @@ void Console::Line(std::string_view text) const {
   std::fflush(stdout);  // for who reads along
 }
 
-// Without clearing it first, which flickers (ECMA-48: CUP, EL, ED).
+// ECMA-48: CUP, EL, ED. Clearing the screen first would flicker.
 void Console::Screen(std::string_view text) const {
   const size_t room = std::max<size_t>(rows(), 2) - 1;
-  const auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+  const auto lines = SplitLines(text);
+  const size_t shown = lines.size() > room ? room - 1 : lines.size();
   std::string screen = "\x1b[H";
-  for (size_t shown = 0; shown < std::min(lines, room); ++shown) {
-    if (shown + 1 == room && lines > room) {
-      screen += "… " + std::to_string(lines - shown) + " more\x1b[K\n";
-      break;
-    }
-    const size_t end = std::min(text.find('\n'), text.size());
-    screen.append(text.substr(0, end)).append("\x1b[K\n");
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  screen += "\x1b[J";
-  std::fwrite(screen.data(), 1, screen.size(), stdout);
-  std::fflush(stdout);
+  for (size_t i = 0; i < shown; ++i) screen.append(lines[i]).append("\x1b[K\n");
+  if (shown < lines.size()) screen += "… " + std::to_string(lines.size() - shown) + " more\x1b[K\n";
+  WriteToTerminal(screen + "\x1b[J");
 }
 
 void Console::Note(std::string_view text) const {
@@ -103,9 +88,8 @@ void Console::Note(std::string_view text) const {
 
 void Console::Progress(std::string_view text) {
   if (!shows_progress_ || (text.empty() && !in_progress_)) return;
-  winsize size{};
-  const size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
-  std::fprintf(stderr, "\r%s\x1b[K", Fit(Plain(text), columns - 1).c_str());
+  const size_t columns = TerminalSizeOf(STDERR_FILENO).columns;
+  std::fprintf(stderr, "\r%s\x1b[K", Fit(Plain(text), (columns > 1 ? columns : 80) - 1).c_str());
   in_progress_ = !text.empty();
 }
 
@@ -127,7 +111,7 @@ int Console::Fail(const Error& error, const std::string& about) {
 }
 
 void PrepareOutput() {
-  // Where a cron job has closed one of them, a socket or a database would come to be its number.
+  // If the caller has closed one of them, the next socket or file would take its number.
   for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
   }

@@ -1,13 +1,9 @@
 #include "control/cli/terminal/prompt_screen.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "control/cli/show/text.h"
-#include "control/cli/terminal/terminal_care.h"
 
 namespace reeve {
 
@@ -17,9 +13,6 @@ namespace {
 std::string Up(size_t rows) { return rows == 0 ? "" : "\x1b[" + std::to_string(rows) + "A"; }
 std::string ToColumn(size_t column) { return "\x1b[" + std::to_string(column + 1) + "G"; }
 constexpr char kClearBelow[] = "\x1b[J";
-// xterm, "Bracketed Paste Mode".
-constexpr char kPastesOn[] = "\x1b[?2004h";
-constexpr char kPastesOff[] = "\x1b[?2004l";
 
 // Of an SGR sequence at the front; 0: there is none.
 size_t SequenceSize(std::string_view text) {
@@ -38,11 +31,6 @@ size_t WidthOf(std::string_view row) {
     row.remove_prefix(size);
   }
   return width;
-}
-
-void Send(const char* sequence) {
-  std::fputs(sequence, stdout);
-  std::fflush(stdout);
 }
 
 }  // namespace
@@ -129,29 +117,6 @@ void PromptScreen::Append(std::string& out, std::string_view text) {
     out += text.substr(0, size);
     text.remove_prefix(size);
   }
-}
-
-TerminalMode::TerminalMode() { Enter(); }
-TerminalMode::~TerminalMode() { Leave(); }
-
-void TerminalMode::Enter() {
-  if (raw_ || tcgetattr(STDIN_FILENO, &before_) != 0) return;
-  KeepForTheWorst();
-  LeaveWith(std::string(kPastesOff) + "\r\n");
-  termios raw = before_;
-  raw.c_iflag &= static_cast<tcflag_t>(~(BRKINT | ICRNL | INLCR | IGNCR | ISTRIP | IXON));
-  raw.c_lflag &= static_cast<tcflag_t>(~(ECHO | ICANON | IEXTEN | ISIG));
-  raw.c_cc[VMIN] = 1;
-  raw.c_cc[VTIME] = 0;
-  raw_ = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
-  Send(kPastesOn);
-}
-
-void TerminalMode::Leave() {
-  if (!std::exchange(raw_, false)) return;
-  Send(kPastesOff);
-  (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
-  ForgetTheWorst();
 }
 
 }  // namespace reeve

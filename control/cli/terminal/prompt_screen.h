@@ -1,9 +1,6 @@
 // PromptScreen: a terminal where output scrolls by above a few rows that stay at its bottom: the prompt.
 // Nothing of what is on it is ever cleared: what was said stays in the terminal's own history.
-// TerminalMode: raw mode while it lives.
 #pragma once
-
-#include <termios.h>
 
 #include <cstddef>
 #include <functional>
@@ -40,23 +37,6 @@ class PromptScreen {
   size_t cursor_ = 0;
   bool drawn_ = false;  // the cursor is in the last row of the prompt
   size_t column_ = 0;   // where the unfinished line above the prompt ends; 0: there is none
-};
-
-// Of the terminal on stdin: keys come one by one and unseen, a paste says that it is one. Restored at the
-// end, and also when the process dies of its own fault.
-class TerminalMode {
- public:
-  TerminalMode();
-  ~TerminalMode();
-  TerminalMode(const TerminalMode&) = delete;
-  TerminalMode& operator=(const TerminalMode&) = delete;
-
-  void Enter();
-  void Leave();  // as it was before
-
- private:
-  termios before_{};
-  bool raw_ = false;
 };
 
 }  // namespace reeve

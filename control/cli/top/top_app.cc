@@ -21,6 +21,7 @@ TopApp::TopApp(Loop& loop, const Client& client, bool colours)
       client_(client),
       colours_(colours),
       http_(loop),
+      input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }),
       view_(model_, town_),
       feed_(loop, http_, client, model_, town_,
             {[this] { Changed(); }, [this](const Error& error) { End(error); },
@@ -30,27 +31,15 @@ TopApp::TopApp(Loop& loop, const Client& client, bool colours)
       lapse_(loop, [this] { Take(keys_.Lapse()); }) {}
 
 Result<int> TopApp::Run() {
-  auto screen = TopScreen::Open(colours_);
+  auto screen = FullScreen::Open(colours_);
   if (!screen) return screen.error();
   screen_ = std::move(*screen);
-  auto input = TopScreen::OpenInput();
-  if (!input) return input.error();
-  auto watch = Watch::Make(loop_, std::move(*input), [this](int) { ReadKeys(); });
-  if (!watch) return watch.error();
-  input_ = std::move(*watch);
-  input_->Want(Watch::kRead);
+  input_.Read();
   loop_.OnSignal(SIGWINCH, [this] {
-    if (!screen_) return;
     screen_->Resize();
     Draw();
   });
-  loop_.OnSignal(SIGTSTP, [this] {
-    if (!screen_) return;
-    screen_->Leave();
-    (void)std::raise(SIGSTOP);
-    screen_->Return();
-    Draw();
-  });
+  loop_.OnSignal(SIGTSTP, [this] { Suspend(); });
   loop_.OnSignal(SIGINT, [this] { End(kCancelled); });
   for (const int signum : {SIGTERM, SIGHUP})
     loop_.OnSignal(signum, [this, signum] { End(kSignalled + signum); });
@@ -58,7 +47,6 @@ Result<int> TopApp::Run() {
   tick_.Start(kTickMs, kTickMs);
   Draw();
   loop_.Run();
-  input_.reset();
   screen_.reset();
   return how_;
 }
@@ -131,12 +119,12 @@ void TopApp::Draw() {
   lines.resize(above);
   lines.insert(lines.end(), panel.begin(), panel.end());
 
-  std::optional<TopScreen::Place> cursor;
+  std::optional<FullScreen::Place> cursor;
   if (typing_) {
     const std::string prompt = Fit(typing_->prompt, columns / 2);
     const size_t indent = Columns(prompt);
     const auto row = typing_->editor.Draw(columns - indent);
-    cursor = TopScreen::Place{lines.size(), indent + row.cursor};
+    cursor = FullScreen::Place{lines.size(), indent + row.cursor};
     lines.push_back({{prompt, Colour::kNone, true}, {row.text}});
   } else {
     lines.push_back(Fit(Hints(columns), columns));

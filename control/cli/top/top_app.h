@@ -10,19 +10,19 @@
 #include <string_view>
 #include <vector>
 
+#include "control/cli/terminal/full_screen.h"
+#include "control/cli/terminal/input_reader.h"
 #include "control/cli/terminal/keys.h"
 #include "control/cli/terminal/line_editor.h"
 #include "control/cli/top/top_answer.h"
 #include "control/cli/top/top_feed.h"
 #include "control/cli/top/top_log.h"
 #include "control/cli/top/top_model.h"
-#include "control/cli/top/top_screen.h"
 #include "control/cli/top/top_view.h"
 #include "process/clock.h"
 #include "process/http_client.h"
 #include "process/loop.h"
 #include "process/timer.h"
-#include "process/watch.h"
 
 namespace reeve {
 
@@ -56,7 +56,7 @@ class TopApp {
     std::string agent, command;
   };
 
-  void ReadKeys();
+  void TakeInput(const std::string& bytes);
   void Take(const std::vector<Key>& keys);
   void Press(const Key& key);
   void PressInList(const Key& key);
@@ -80,6 +80,7 @@ class TopApp {
             const std::string& done);
 
   void Quit();
+  void Suspend();
   void Say(std::string_view text, Colour colour);
   void Changed();  // draws, soon
   void Draw();
@@ -91,8 +92,8 @@ class TopApp {
   const bool colours_;
   SystemClock clock_;
   HttpClient http_;
-  std::unique_ptr<TopScreen> screen_;
-  std::unique_ptr<Watch> input_;
+  std::unique_ptr<FullScreen> screen_;  // while Run runs
+  InputReader input_;
   TopModel model_;
   TopTown town_;
   TopView view_;

@@ -1,8 +1,5 @@
 // What the keys of `reeve top` do, and what is asked first.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <utility>
 
@@ -20,13 +17,11 @@ constexpr int64_t kLapseMs = 50;  // the bytes of one key come together
 
 }  // namespace
 
-void TopApp::ReadKeys() {
-  char piece[4096];
-  const ssize_t got = read(input_->fd(), piece, sizeof piece);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got <= 0) return End(kSignalled + SIGHUP);  // nobody is there any more
-  Take(keys_.Feed({piece, static_cast<size_t>(got)}));
+void TopApp::TakeInput(const std::string& bytes) {
+  if (bytes.empty()) return End(kSignalled + SIGHUP);  // the terminal is gone
+  Take(keys_.Feed(bytes));
   if (keys_.waits()) lapse_.Start(kLapseMs);
+  input_.Read();
 }
 
 void TopApp::Take(const std::vector<Key>& keys) {
@@ -35,7 +30,10 @@ void TopApp::Take(const std::vector<Key>& keys) {
 }
 
 void TopApp::Press(const Key& key) {
-  if (key.kind == Kind::kRedraw) return screen_->Spoil();
+  if (key.kind == Kind::kRedraw) return screen_->Invalidate();
+  if (key.kind == Kind::kInterrupt) return End(kCancelled);
+  if (key.kind == Kind::kQuit) return End(kSignalled + SIGQUIT);
+  if (key.kind == Kind::kSuspend) return Suspend();
   if (typing_) return PressWhileTyping(key);
   if (key.kind == Kind::kPaste) return;  // it was not meant as commands
   notice_.clear();
@@ -307,6 +305,11 @@ void TopApp::Order(const std::string& agent, const std::string& command) {
        : command == "start"     ? "is being started"
        : command == "interrupt" ? "is being interrupted"
                                 : "is being restarted");
+}
+
+void TopApp::Suspend() {
+  screen_->Suspend();
+  Draw();
 }
 
 // What was ordered before is done first, unless somebody insists.
