@@ -243,7 +243,7 @@ TEST(Top, AllowsAndDeniesExactlyWhatItShows) {
   ASSERT_TRUE(terminal.Shows("Deny?")) << terminal.Screen();
   EXPECT_TRUE(terminal.Shows("rm -rf y"));
   terminal.Press("r");
-  ASSERT_TRUE(terminal.Shows("why not:")) << terminal.Screen();
+  ASSERT_TRUE(terminal.Shows("reason:")) << terminal.Screen();
   terminal.Type("too dangerous");
   terminal.Press("Enter");
   EXPECT_TRUE(terminal.Shows("too dangerous")) << terminal.Screen();
@@ -255,7 +255,7 @@ TEST(Top, AllowsAndDeniesExactlyWhatItShows) {
   }
   EXPECT_EQ(decisions, (Strings{"p1 allow_once ", "p2 deny too dangerous"}));
   terminal.Press("a");
-  EXPECT_TRUE(terminal.Shows("a1 asks for nothing")) << terminal.Screen();
+  EXPECT_TRUE(terminal.Shows("a1 has no open request")) << terminal.Screen();
 }
 
 TEST(Top, ShowsInTheOpenLogWhatIsAskedMeanwhile) {

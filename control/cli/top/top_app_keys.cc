@@ -1,4 +1,4 @@
-// What the keys of `reeve top` do, and what is asked first.
+// The keys of `reeve top`.
 #include <algorithm>
 #include <csignal>
 #include <utility>
@@ -13,7 +13,8 @@ namespace {
 
 using Kind = Key::Kind;
 
-constexpr int64_t kLapseMs = 50;  // the bytes of one key come together
+constexpr int64_t kLapseMs = 50;  // the bytes of one key arrive together
+constexpr int64_t kAll = int64_t{1} << 40;
 
 }  // namespace
 
@@ -35,7 +36,7 @@ void TopApp::Press(const Key& key) {
   if (key.kind == Kind::kQuit) return End(kSignalled + SIGQUIT);
   if (key.kind == Kind::kSuspend) return Suspend();
   if (typing_) return PressWhileTyping(key);
-  if (key.kind == Kind::kPaste) return;  // it was not meant as commands
+  if (key.kind == Kind::kPaste) return;  // pasted text is not a command
   notice_.clear();
   if (asking_) return PressWhileAsking(key);
   if (confirming_) {
@@ -52,7 +53,6 @@ void TopApp::Press(const Key& key) {
 
 void TopApp::PressInList(const Key& key) {
   const auto page = static_cast<int64_t>(view_.page());
-  constexpr int64_t kAll = int64_t{1} << 40;
   switch (key.kind) {
     case Kind::kUp:
       return model_.Move(-1);
@@ -89,7 +89,7 @@ void TopApp::PressInList(const Key& key) {
     case 'G':
       return model_.Select(kAll);
     case '/':
-      typing_ = Typing{Typing::What::kFilter, "", "", "/"};
+      typing_ = Typing{Typing::Purpose::kFilter, "", "/"};
       typing_->editor.Take({Kind::kPaste, model_.filter()});
       return;
     case '<':
@@ -144,7 +144,7 @@ void TopApp::PressInLog(const Key& key) {
   }
 }
 
-// What is done to an agent, in the list and beside its log alike.
+// Keys that act on an agent, in the list and in its log.
 void TopApp::PressForAgent(const Key& key) {
   if (key.text == "?") {
     help_ = true;
@@ -164,24 +164,18 @@ void TopApp::PressForAgent(const Key& key) {
       confirming_ = Confirming{id, "stop"};
       return;
     case 'r':
-      if (IsOver(*agent)) return Order(id, "start");
-      if (!IsBusy(*agent)) return Order(id, "restart");
+      if (agent->lifecycle.over()) return Order(id, "start");
+      if (!agent->lifecycle.busy()) return Order(id, "restart");
       confirming_ = Confirming{id, "restart"};
       return;
     case 'i':
       return Order(id, "interrupt");
     case 'm':
-      typing_ = Typing{Typing::What::kMessage, id, "", "to " + agent->name() + ": "};
+      typing_ = Typing{Typing::Purpose::kMessage, id, "to " + agent->name() + ": "};
       return;
     default:
       return;
   }
-}
-
-bool TopApp::IsBusy(const TopAgent& agent) { return !agent.run.empty(); }
-
-bool TopApp::IsOver(const TopAgent& agent) {
-  return agent.process == TopAgent::Process::kExited || agent.process == TopAgent::Process::kFailed;
 }
 
 std::string TopApp::Target() {
@@ -191,7 +185,7 @@ std::string TopApp::Target() {
 }
 
 void TopApp::PressWhileTyping(const Key& key) {
-  const bool filter = typing_->what == Typing::What::kFilter;
+  const bool filter = typing_->purpose == Typing::Purpose::kFilter;
   if (key.kind == Kind::kEscape || (key.kind == Kind::kBackspace && typing_->editor.empty())) {
     if (filter) model_.SetFilter("");
     typing_.reset();
@@ -206,23 +200,23 @@ void TopApp::PressWhileTyping(const Key& key) {
 }
 
 void TopApp::Typed(const Typing& typing, const std::string& text) {
-  switch (typing.what) {
-    case Typing::What::kFilter:
+  switch (typing.purpose) {
+    case Typing::Purpose::kFilter:
       return;
-    case Typing::What::kMessage:
+    case Typing::Purpose::kMessage:
       if (text.empty()) return;
       return Send(typing.agent, "message", AgentPath(typing.agent) + "/message",
                   JsonObject().Set("text", text).Take(), "has the message");
-    case Typing::What::kReason:
+    case Typing::Purpose::kReason:
       return Decide("deny", text);
-    case Typing::What::kAnswer:
+    case Typing::Purpose::kAnswer:
       notice_.clear();
       if (Status given = answer_->Give(text); !given) Say(given.error().message, Colour::kRed);
       return NextField();
   }
 }
 
-// ------------------------------------------------------------------------------- what waits for an answer
+// ---------------------------------------------------------------------------------------------- requests
 
 const TopAsk* TopApp::Asked() {
   const TopAgent* agent = asking_ ? model_.Find(asking_->agent) : nullptr;
@@ -235,14 +229,14 @@ const TopAsk* TopApp::Asked() {
 
 void TopApp::Ask(const std::string& id, bool deny) {
   const TopAgent* agent = model_.Find(id);
-  if (agent->asks.empty()) return Say(agent->name() + " asks for nothing", Colour::kYellow);
+  if (agent->asks.empty()) return Say(agent->name() + " has no open request", Colour::kYellow);
   const TopAsk& ask = agent->asks.front();
   asking_ = Asking{id, ask.id, ask.serial, deny};
 }
 
 void TopApp::PressWhileAsking(const Key& key) {
   const TopAsk* ask = Asked();
-  if (!ask) return;  // drawing will tell
+  if (!ask) return;  // Draw reports it
   const bool approval = !ask->elicitation;
   if (key.kind == Kind::kEscape || key.text == "q") return asking_.reset();
   if (key.kind == Kind::kUp || key.text == "k") {
@@ -269,25 +263,25 @@ void TopApp::PressWhileAsking(const Key& key) {
   } else if (key.text == "A" && approval && !asking_->deny) {
     Decide("allow_always", "");
   } else if (key.text == "r" && approval && asking_->deny) {
-    typing_ = Typing{Typing::What::kReason, asking_->agent, asking_->ask, "why not: "};
+    typing_ = Typing{Typing::Purpose::kReason, asking_->agent, "reason: "};
   }
 }
 
 void TopApp::NextField() {
-  if (!Asked()) return;  // drawing will tell
+  if (!Asked()) return;  // Draw reports it
   if (answer_->complete()) return Answer("accept", answer_->content());
   const std::string prompt = (notice_.empty() ? "" : notice_ + ". ") + answer_->prompt() + ": ";
-  typing_ = Typing{Typing::What::kAnswer, asking_->agent, asking_->ask, prompt};
+  typing_ = Typing{Typing::Purpose::kAnswer, asking_->agent, prompt};
 }
 
 void TopApp::Decide(const char* decision, const std::string& reason) {
-  if (!Asked()) return;  // drawing will tell
+  if (!Asked()) return;  // Draw reports it
   const Asking asked = *std::exchange(asking_, std::nullopt);
   JsonObject body;
   body.Set("decision", decision);
   if (!reason.empty()) body.Set("reason", reason);
   Send(asked.agent, decision, AgentPath(asked.agent) + "/approvals/" + PercentEncode(asked.ask), body.Take(),
-       std::string_view(decision) == "deny" ? "was denied it" : "may do it");
+       std::string_view(decision) == "deny" ? "was denied" : "may proceed");
 }
 
 void TopApp::Answer(const char* action, const std::string& content) {
@@ -312,23 +306,23 @@ void TopApp::Suspend() {
   Draw();
 }
 
-// What was ordered before is done first, unless somebody insists.
+// Waits for the answers to all orders; a second q quits at once.
 void TopApp::Quit() {
   if (quitting_ || !feed_.has_orders()) return End(kOk);
   quitting_ = true;
-  Say("the daemon has not answered yet; q once more quits, done or not", Colour::kYellow);
+  Say("the daemon has not answered yet; press q again to quit anyway", Colour::kYellow);
 }
 
-void TopApp::Send(const std::string& agent, const std::string& what, const std::string& path,
+void TopApp::Send(const std::string& agent, const std::string& order, const std::string& path,
                   std::string body, const std::string& done) {
-  const TopAgent* about = model_.Find(agent);
-  const std::string name = about ? about->name() : agent;
-  feed_.Order(path, std::move(body), [this, name, what, done](const Result<JsonDocument>& answer) {
+  const TopAgent* known = model_.Find(agent);
+  const std::string name = known ? known->name() : agent;
+  feed_.Order(path, std::move(body), [this, name, order, done](const Result<JsonDocument>& answer) {
     if (answer && quitting_ && !feed_.has_orders()) return End(kOk);
     if (answer) return Say(name + " " + done, Colour::kGreen);
-    quitting_ = false;  // who gave the order is to read that
+    quitting_ = false;  // the person must be able to read this
     const char* hint = HintFor(answer.error());
-    Say(what + ": " + answer.error().message + (*hint ? "; " : "") + hint, Colour::kRed);
+    Say(order + ": " + answer.error().message + (*hint ? "; " : "") + hint, Colour::kRed);
   });
 }
 

@@ -11,11 +11,11 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kSampleMs = 2'000;
-constexpr int64_t kSoonMs = 150;  // after an order, or when an agent is new
-constexpr int64_t kLookMs = 500;  // between the two samples of a single look
+constexpr int64_t kSoonMs = 150;  // after an order, or for a new agent
+constexpr int64_t kLookMs = 500;  // between the two samples of Look
 constexpr int64_t kReopenMs = 2'000;
-constexpr const char* kPage = "200";       // agents at once: the daemon has others to serve in between
-constexpr const char* kPastEvents = "40";  // the last of a log; some of them say nothing
+constexpr const char* kPage = "200";       // agents; the daemon serves other clients between pages
+constexpr const char* kPastEvents = "40";  // many events leave the last line as it is
 constexpr size_t kPastAtOnce = 4;
 
 }  // namespace
@@ -39,7 +39,7 @@ TopFeed::TopFeed(Loop& loop, HttpClient& http, const Client& client, TopModel& m
                    [this](const JsonValue& event) {
                      const size_t known = model_.agents().size();
                      if (model_.TakeEvent(event)) handlers_.on_change();
-                     if (model_.agents().size() != known) Refresh();  // a new one: who is it?
+                     if (model_.agents().size() != known) Refresh();  // for the new agent's details
                    },
                .on_synced = {},
                .on_end = [this](const Result<std::string>& reason) { StreamEnded(reason); },
@@ -53,7 +53,7 @@ void TopFeed::Start() { stream_.Open(); }
 
 void TopFeed::Connected(bool up) {
   town_.connected = up;
-  // From here on the stream tells what happens; what there is, the list.
+  // The stream brings only changes from now on, so the present state is polled.
   if (up) {
     sample_.Start(0);
     AskApprovals();
@@ -75,7 +75,7 @@ void TopFeed::Ask(HttpRequest request, Take take) {
   request.max_body_bytes = size_t{64} << 20;
   calls_[id] =
       http_.Send(std::move(request), [this, id, take = std::move(take)](Result<HttpResponse> answer) {
-        const auto ended = calls_.extract(id);  // until the end of this
+        const auto ended = calls_.extract(id);  // kept until this returns
         if (!answer) return take(answer.error());
         if (answer->status / 100 != 2) return take(Client::ErrorOf(*answer));
         take(JsonDocument::Parse(answer->body.empty() ? "{}" : answer->body));
@@ -117,11 +117,11 @@ void TopFeed::SamplePage(const std::string& page_token) {
   });
 }
 
-void TopFeed::Sampled(const Status& how) {
+void TopFeed::Sampled(const Status& sampled) {
   sampling_ = false;
   if (look_) {
-    if (how && ++looks_ == 1) return sample_.Start(kLookMs);
-    if (!how) return std::exchange(look_, nullptr)(how);
+    if (sampled && ++looks_ == 1) return sample_.Start(kLookMs);
+    if (!sampled) return std::exchange(look_, nullptr)(sampled);
     AskApprovals();
     std::vector<std::string> all;
     for (const auto& [id, agent] : model_.agents()) all.push_back(id);
@@ -129,8 +129,8 @@ void TopFeed::Sampled(const Status& how) {
     return;
   }
   if (!town_.connected) return;
-  if (how && model_.lacks_approvals()) AskApprovals();
-  if (!how) handlers_.on_failure(how.error());
+  if (sampled && model_.lacks_approvals()) AskApprovals();
+  if (!sampled) handlers_.on_failure(sampled.error());
   sample_.Start(kSampleMs);
   handlers_.on_change();
 }
@@ -145,12 +145,12 @@ void TopFeed::AskApprovals() {
   });
 }
 
-void TopFeed::Look(std::function<void(const Status& how)> done) {
+void TopFeed::Look(std::function<void(const Status& looked)> done) {
   look_ = std::move(done);
   SampleTown();
 }
 
-// ---------------------------------------------------------------------------------------------- last words
+// ---------------------------------------------------------------------------------------------- past events
 
 void TopFeed::LookBack(const std::vector<std::string>& agents) {
   for (const std::string& id : agents) {

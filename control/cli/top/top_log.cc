@@ -74,16 +74,15 @@ void TopLog::Follow(const std::string& cursor) {
 }
 
 void TopLog::Take(std::string_view painted) {
-  while (!painted.empty()) {
-    const size_t end = std::min(painted.find('\n'), painted.size());
-    AppendPainted(lines_.back(), colour_, painted.substr(0, end));
-    if (end < painted.size()) EndLine();
-    painted.remove_prefix(std::min(end + 1, painted.size()));
+  const auto lines = SplitLines(painted);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    AppendPainted(lines_.back(), colour_, lines[i]);
+    if (i + 1 < lines.size() || painted.ends_with('\n')) EndLine();
   }
 }
 
 void TopLog::EndLine() {
-  // Who looks back goes on seeing the same.
+  // A person who has scrolled back keeps seeing the same lines.
   if (back_ != 0) back_ += Wrap(lines_.back(), columns_).size();
   lines_.emplace_back();
   if (lines_.size() > kMaxLines) lines_.pop_front();
@@ -92,7 +91,7 @@ void TopLog::EndLine() {
 std::vector<StyledLine> TopLog::Draw(size_t columns, size_t rows) {
   if (columns != columns_) printer_.Resize(columns);
   columns_ = columns;
-  // From the end, until there is enough.
+  // Wraps from the end, until the screen is full.
   std::deque<StyledLine> drawn;
   size_t above = lines_.size();
   if (lines_.back().empty()) --above;
@@ -111,7 +110,7 @@ void TopLog::Scroll(int64_t rows_up) {
   if (rows_up < 0) {
     back_ -= std::min(back_, static_cast<size_t>(-rows_up));
   } else {
-    back_ += static_cast<size_t>(rows_up);  // Draw knows how much there is
+    back_ += static_cast<size_t>(rows_up);
   }
 }
 

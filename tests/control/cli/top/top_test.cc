@@ -8,6 +8,7 @@
 
 #include "control/cli/show/styled.h"
 #include "control/cli/top/top_answer.h"
+#include "control/cli/top/top_columns.h"
 #include "control/cli/top/top_model.h"
 #include "control/cli/top/top_view.h"
 #include "process/clock.h"
@@ -74,7 +75,7 @@ TEST(TopModel, FollowsAnAgentThroughItsEvents) {
   EXPECT_EQ(town.State("a1"), "idle");
   town.Event("a1", 3, "run.started");
   EXPECT_EQ(town.State("a1"), "running");
-  EXPECT_EQ(town.model.Find("a1")->run_started_ms, kNow);
+  EXPECT_EQ(town.model.Find("a1")->lifecycle.run_started_ms, kNow);
   town.Event("a1", 4, "agent.stalled", R"({"silent_ms":60000})");
   EXPECT_EQ(town.State("a1"), "stalled");
   town.Event("a1", 5, "agent.resumed");
