@@ -73,7 +73,7 @@ TEST_F(AttachOnATerminal, SendsWhatIsTypedAndShowsWhatComesOfIt) {
   EXPECT_NE(screen.find("completed · "), std::string::npos) << screen;
   terminal_->Press("C-d");
   EXPECT_EQ(terminal_->Wait(), 0);
-  ASSERT_TRUE(Shows("it goes on"));
+  ASSERT_TRUE(Shows("keeps running"));
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("state"), "idle");
 }
 
@@ -147,7 +147,7 @@ TEST_F(AttachOnATerminal, TakesNoWordForAnAnswer) {
   terminal_->Press("Enter");
   terminal_->Type("yes, but");
   ASSERT_TRUE(Shows("needs_input> yes, but"));
-  ASSERT_TRUE(Shows("answered when nothing is typed here"));
+  ASSERT_TRUE(Shows("clear the line to answer"));
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("pending_approvals"), "1");
   terminal_->Press("C-u");
   ASSERT_TRUE(Shows("y once"));
@@ -257,7 +257,7 @@ TEST_F(AttachOnATerminal, CtrlCInterruptsTheRunAndASecondLeaves) {
   terminal_->Type("!");
   ASSERT_TRUE(Shows("idle> kept!"));
   terminal_->Press("C-c");
-  ASSERT_TRUE(Shows("nothing runs"));
+  ASSERT_TRUE(Shows("no run is active"));
   terminal_->Press("C-c");
   EXPECT_EQ(terminal_->Wait(), 130);
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("state"), "idle");
@@ -292,7 +292,7 @@ TEST_F(AttachOnATerminal, LeavesWhenWhatWasTypedHasBeenSent) {
   terminal_->Press("Enter");
   ASSERT_TRUE(terminal_->Hides("> later"));
   terminal_->Press("C-d");
-  ASSERT_TRUE(Shows("once more leaves"));
+  ASSERT_TRUE(Shows("again to leave anyway"));
   daemon_.Start();
   EXPECT_EQ(terminal_->Wait(), 0);
   EXPECT_EQ(Said(), (Strings{"at once", "later"}));
@@ -304,10 +304,10 @@ TEST_F(AttachOnATerminal, LeavesAtOnceWhenToldAgainAndSaysWhatWasNotSent) {
   terminal_->Type("never");
   terminal_->Press("Enter");
   terminal_->Press("C-d");
-  ASSERT_TRUE(Shows("once more leaves"));
+  ASSERT_TRUE(Shows("again to leave anyway"));
   terminal_->Press("C-d");
   EXPECT_EQ(terminal_->Wait(), 0);
-  ASSERT_TRUE(Shows("not sent: what was said last"));
+  ASSERT_TRUE(Shows("the last message was not sent"));
 }
 
 TEST_F(AttachOnATerminal, FollowsTheSizeOfItsWindow) {
@@ -378,7 +378,7 @@ TEST_F(AttachOnATerminal, GivesTheShellItsTurnAndComesBack) {
   shell.Press("Enter");
   ASSERT_TRUE(shell.Shows("you said: draft!")) << shell.Screen();
   shell.Press("C-d");
-  ASSERT_TRUE(shell.Shows("it goes on")) << shell.Screen();
+  ASSERT_TRUE(shell.Shows("keeps running")) << shell.Screen();
   shell.Type("exit 5");
   shell.Press("Enter");
   EXPECT_EQ(shell.Wait(), 5);

@@ -191,6 +191,7 @@ TEST(Top, StopsStartsInterruptsAndSends) {
   terminal.Press("Enter");
   EXPECT_TRUE(HasLine(terminal, {"running      a1", "got quit? 会議"})) << terminal.Screen();
   terminal.Press("i");
+  ASSERT_TRUE(terminal.Shows("a1 is being interrupted")) << "the answer to this key replaces a later notice";
   EXPECT_TRUE(UntilState(daemon, "a1", "exited")) << terminal.Screen();
   terminal.Press("i");
   EXPECT_TRUE(terminal.Shows("interrupt: ")) << "what was refused is told: " << terminal.Screen();

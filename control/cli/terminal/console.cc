@@ -29,26 +29,30 @@ bool WantsColours() {
 }  // namespace
 
 void AddCommonOptions(Command& command, CommonOptions& options) {
-  command.Flag("--json", options.json, "One JSON object a line; errors, too").Group("Output");
-  command.Flag("-q,--quiet", options.quiet, "Only what went wrong").Group("Output");
-  command.Option("--server", options.client.server, "URL", "The daemon: http://…, https://… or unix:///PATH")
-      .Default("REEVE_SERVER, else the one that runs on --data")
+  command.Flag("--json", options.json, "One JSON object per line, also for errors").Group("Output");
+  command.Flag("-q,--quiet", options.quiet, "Print only errors").Group("Output");
+  command
+      .Option("--server", options.client.server, "URL",
+              "Address of the daemon: http://…, https://… or unix:///PATH")
+      .Default("REEVE_SERVER, else the daemon on --data")
       .Group("Daemon");
-  command.Option("--token-file", options.client.token_file, "FILE", "A file that holds the token")
+  command.Option("--token-file", options.client.token_file, "FILE", "File with the token")
       .Default("REEVE_TOKEN, REEVE_TOKEN_FILE, DATA/token")
       .Group("Daemon");
   command
-      .Option("--data", options.client.data_dir, "DIR", "The daemon's data folder, to find server and token")
-      .Default("REEVE_DATA, else that of `reeve serve`")
+      .Option("--data", options.client.data_dir, "DIR",
+              "Data folder of the daemon, to find its address and token")
+      .Default("REEVE_DATA, else the default of `reeve serve`")
       .Group("Daemon");
   command.Variable("REEVE_SERVER", "As --server.");
-  command.Variable("REEVE_TOKEN", "The token itself.");
+  command.Variable("REEVE_TOKEN", "The token.");
   command.Variable("REEVE_TOKEN_FILE",
-                   "A file that holds it. --token-file wins over REEVE_TOKEN, and that over this.");
+                   "File with the token. --token-file overrides REEVE_TOKEN, which overrides this variable.");
   command.Variable("REEVE_DATA", "As --data.");
-  command.Variable("NO_COLOR", "Not empty: no colours. Without a terminal there are none anyway.");
-  command.File("DATA/runtime.json", "Where the daemon that runs on this folder listens.");
-  command.File("DATA/token", "Its token. DATA is /var/lib/reeve for root, else ~/.local/state/reeve.");
+  command.Variable("NO_COLOR", "If not empty, disables colours. Only a terminal gets colours.");
+  command.File("DATA/runtime.json", "Address of the daemon that uses this folder.");
+  command.File("DATA/token",
+               "The daemon's token. DATA is /var/lib/reeve for root, else ~/.local/state/reeve.");
 }
 
 Console::Console(std::string command, const CommonOptions& options)
@@ -67,7 +71,7 @@ void Console::Line(std::string_view text) const {
   if (json_) text = safe = SafeJson(text);
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
-  std::fflush(stdout);  // for who reads along
+  std::fflush(stdout);  // a pipe gets each line at once
 }
 
 // ECMA-48: CUP, EL, ED. Clearing the screen first would flicker.

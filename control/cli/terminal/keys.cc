@@ -15,7 +15,7 @@ constexpr std::string_view kPasteBegin = "\x1b[200~";
 constexpr std::string_view kPasteEnd = "\x1b[201~";
 constexpr size_t kMaxSequence = 32;
 
-// C0, as a terminal's keys send it.
+// C0 characters, as a terminal sends them for keys.
 Kind OfControl(char byte) {
   switch (byte) {
     case 1:
@@ -58,7 +58,7 @@ Kind OfControl(char byte) {
   }
 }
 
-// CSI and SS3 (xterm, "PC-Style Function Keys"), without the escape; and what Alt is held with.
+// CSI and SS3 sequences (xterm, "PC-Style Function Keys") and keys with Alt, without the escape.
 Kind OfSequence(std::string_view sequence) {
   static const std::map<std::string_view, Kind> kKinds = {
       {"[A", Kind::kUp},          {"OA", Kind::kUp},           {"[B", Kind::kDown},
@@ -75,7 +75,7 @@ Kind OfSequence(std::string_view sequence) {
   return found == kKinds.end() ? Kind::kOther : found->second;
 }
 
-// Of the UTF-8 character at the front; 0: it is not whole. What begins none is taken by itself.
+// Bytes of the UTF-8 character at the front; 0 if it is incomplete; 1 for a byte that begins no character.
 size_t SizeOfFirst(std::string_view bytes) {
   const auto lead = static_cast<unsigned char>(bytes[0]);
   const size_t size = lead >= 0xF5 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC2 ? 2 : 1;
@@ -117,7 +117,7 @@ bool KeyReader::Take(std::vector<Key>& keys) {
 }
 
 bool KeyReader::TakeSequence(std::vector<Key>& keys) {
-  if (pending_.size() < 2) return false;  // a sequence's, or a key: Lapse tells
+  if (pending_.size() < 2) return false;  // of a sequence, or a key: see Lapse
   size_t size = 2;
   if (pending_[1] == '[' || pending_[1] == 'O') {
     const size_t final_byte = pending_.find_first_not_of("0123456789;:<=>?", 2);
@@ -142,7 +142,7 @@ bool KeyReader::TakeSequence(std::vector<Key>& keys) {
 
 bool KeyReader::TakePaste(std::vector<Key>& keys) {
   const size_t end = pending_.find(kPasteEnd);
-  // Without its end: all but what may be the beginning of that.
+  // If the end has not arrived, the last bytes may be the beginning of it.
   const size_t size =
       end != std::string::npos ? end : pending_.size() - std::min(pending_.size(), kPasteEnd.size() - 1);
   paste_.append(pending_, 0, std::min(size, kMaxPaste - std::min(kMaxPaste, paste_.size())));
@@ -150,7 +150,7 @@ bool KeyReader::TakePaste(std::vector<Key>& keys) {
   if (end == std::string::npos) return false;
   pending_.erase(0, kPasteEnd.size());
   pasting_ = false;
-  // Terminals send the line ends of a paste as Enter would.
+  // Terminals send a line end in a paste as '\r'.
   std::string text;
   for (size_t i = 0; i < paste_.size(); ++i) {
     if (paste_[i] == '\r') {

@@ -6,13 +6,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "control/cli/client/client.h"
 #include "control/cli/client/event_stream.h"
+#include "control/cli/client/pending_calls.h"
 #include "control/cli/top/top_model.h"
 #include "control/cli/top/top_view.h"
 #include "process/http_client.h"
@@ -38,15 +37,13 @@ class TopFeed {
   // Fetches the last lines of these agents, where they are not known. Sends nothing before it returns.
   void LookBack(const std::vector<std::string>& agents);
   // POST `path`.
-  void Order(const std::string& path, std::string body,
-             std::function<void(const Result<JsonDocument>&)> done);
+  void Order(const std::string& path, std::string body, PendingCalls::Done done);
   [[nodiscard]] bool has_orders() const { return orders_ != 0; }  // orders without an answer
   // Polls soon, because something was done.
   void Refresh();
 
  private:
-  using Take = std::function<void(const Result<JsonDocument>& answer)>;
-  void Ask(HttpRequest request, Take take);
+  void Ask(const std::string& path, PendingCalls::Done done);
   void SampleTown();
   void SamplePage(const std::string& page_token);
   void Sampled(const Status& sampled);
@@ -56,7 +53,6 @@ class TopFeed {
   void StreamEnded(const Result<std::string>& reason);
 
   Loop& loop_;
-  HttpClient& http_;
   const Client client_;
   TopModel& model_;
   TopTown& town_;
@@ -72,8 +68,7 @@ class TopFeed {
   size_t asking_past_ = 0;
   std::function<void(const Status& looked)> look_;  // set during Look
   int looks_ = 0;
-  uint64_t next_call_ = 0;
-  std::map<uint64_t, std::unique_ptr<HttpCall>> calls_;
+  PendingCalls calls_;
 };
 
 }  // namespace reeve

@@ -24,23 +24,18 @@ TopLog::TopLog(Loop& loop, HttpClient& http, const Client& client, std::string a
       on_change_(std::move(on_change)),
       printer_({.colours = true, .live = true, .columns = columns},
                [this](std::string_view text) { Take(text); }),
+      calls_(http),
       lines_(1),
       columns_(columns) {
   HttpRequest request = client_.Request("GET", AgentPath(agent_) + "/events?tail=" + kPastEvents);
   request.max_body_bytes = size_t{256} << 20;
-  past_ = http_.Send(std::move(request), [this](Result<HttpResponse> answer) {
-    const auto ended = std::move(past_);
-    if (answer && answer->status != 200) answer = Client::ErrorOf(*answer);
-    auto json = answer ? JsonDocument::Parse(answer->body) : Result<JsonDocument>(answer.error());
-    if (!json) {
-      state_ = Plain(json.error().message);
-      return on_change_();
-    }
-    state_.clear();
-    if ((*json)["gap"]["from"]) printer_.Gap(agent_, (*json)["gap"]);
-    for (const JsonValue& event : (*json)["events"].Elements()) printer_.Print(event);
+  calls_.Send(std::move(request), [this](const Result<JsonDocument>& past) {
+    state_ = past ? "" : Plain(past.error().message);
+    if (!past) return on_change_();
+    if ((*past)["gap"]["from"]) printer_.Gap(agent_, (*past)["gap"]);
+    for (const JsonValue& event : (*past)["events"].Elements()) printer_.Print(event);
     printer_.Pause();
-    Follow(std::string((*json)["cursor"].StringOr("")));
+    Follow(std::string((*past)["cursor"].StringOr("")));
     on_change_();
   });
 }

@@ -13,6 +13,7 @@
 
 #include "control/cli/client/client.h"
 #include "control/cli/client/event_stream.h"
+#include "control/cli/client/pending_calls.h"
 #include "control/cli/show/event_printer.h"
 #include "control/cli/show/styled.h"
 #include "process/http_client.h"
@@ -46,7 +47,7 @@ class TopLog {
   const std::string agent_;
   const std::function<void()> on_change_;
   EventPrinter printer_;
-  std::unique_ptr<HttpCall> past_;
+  PendingCalls calls_;
   std::unique_ptr<EventStream> stream_;
   std::string state_ = "reading…";
   std::deque<StyledLine> lines_;   // the last is unfinished
