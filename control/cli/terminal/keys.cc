@@ -15,63 +15,59 @@ constexpr std::string_view kPasteBegin = "\x1b[200~";
 constexpr std::string_view kPasteEnd = "\x1b[201~";
 constexpr size_t kMaxSequence = 32;
 
-// C0 characters, as a terminal sends them for keys.
-Kind OfControl(char byte) {
-  switch (byte) {
-    case 1:
-      return Kind::kHome;
-    case 2:
-      return Kind::kLeft;
-    case 3:
-      return Kind::kInterrupt;
-    case 4:
-      return Kind::kEndOfInput;
-    case 5:
-      return Kind::kEnd;
-    case 6:
-      return Kind::kRight;
-    case 8:
-    case 127:
-      return Kind::kBackspace;
-    case '\n':
-      return Kind::kNewLine;
-    case '\r':
-      return Kind::kEnter;
-    case 11:
-      return Kind::kKillRest;
-    case 12:
-      return Kind::kRedraw;
-    case 14:
-      return Kind::kDown;
-    case 16:
-      return Kind::kUp;
-    case 21:
-      return Kind::kKillLine;
-    case 23:
-      return Kind::kKillWord;
-    case 26:
-      return Kind::kSuspend;
-    case 28:
-      return Kind::kQuit;
-    default:
-      return Kind::kOther;
-  }
-}
-
-// CSI and SS3 sequences (xterm, "PC-Style Function Keys") and keys with Alt, without the escape.
-Kind OfSequence(std::string_view sequence) {
-  static const std::map<std::string_view, Kind> kKinds = {
-      {"[A", Kind::kUp},          {"OA", Kind::kUp},           {"[B", Kind::kDown},
-      {"OB", Kind::kDown},        {"[C", Kind::kRight},        {"OC", Kind::kRight},
-      {"[D", Kind::kLeft},        {"OD", Kind::kLeft},         {"[H", Kind::kHome},
-      {"OH", Kind::kHome},        {"[1~", Kind::kHome},        {"[7~", Kind::kHome},
-      {"[F", Kind::kEnd},         {"OF", Kind::kEnd},          {"[4~", Kind::kEnd},
-      {"[8~", Kind::kEnd},        {"[5~", Kind::kPageUp},      {"[6~", Kind::kPageDown},
-      {"[3~", Kind::kDelete},     {"[1;5C", Kind::kWordRight}, {"[1;3C", Kind::kWordRight},
-      {"[1;5D", Kind::kWordLeft}, {"[1;3D", Kind::kWordLeft},  {"b", Kind::kWordLeft},
-      {"f", Kind::kWordRight},    {"\r", Kind::kNewLine},      {"\n", Kind::kNewLine},
-      {"\x7f", Kind::kKillWord}};
-  const auto found = kKinds.find(sequence);
+// Control characters; CSI and SS3 sequences (xterm, "PC-Style Function Keys"); keys with Alt.
+Kind KindOf(std::string_view bytes) {
+  static const std::map<std::string_view, Kind> kKinds = {{"\x01", Kind::kHome},
+                                                          {"\x02", Kind::kLeft},
+                                                          {"\x03", Kind::kInterrupt},
+                                                          {"\x04", Kind::kEndOfInput},
+                                                          {"\x05", Kind::kEnd},
+                                                          {"\x06", Kind::kRight},
+                                                          {"\b", Kind::kBackspace},
+                                                          {"\x7f", Kind::kBackspace},
+                                                          {"\n", Kind::kNewLine},
+                                                          {"\r", Kind::kEnter},
+                                                          {"\x0b", Kind::kKillRest},
+                                                          {"\x0c", Kind::kRedraw},
+                                                          {"\x0e", Kind::kDown},
+                                                          {"\x10", Kind::kUp},
+                                                          {"\x15", Kind::kKillLine},
+                                                          {"\x17", Kind::kKillWord},
+                                                          {"\x1a", Kind::kSuspend},
+                                                          {"\x1c", Kind::kQuit},
+                                                          {"\x1b[A", Kind::kUp},
+                                                          {"\x1bOA", Kind::kUp},
+                                                          {"\x1b[B", Kind::kDown},
+                                                          {"\x1bOB", Kind::kDown},
+                                                          {"\x1b[C", Kind::kRight},
+                                                          {"\x1bOC", Kind::kRight},
+                                                          {"\x1b[D", Kind::kLeft},
+                                                          {"\x1bOD", Kind::kLeft},
+                                                          {"\x1b[H", Kind::kHome},
+                                                          {"\x1bOH", Kind::kHome},
+                                                          {"\x1b[1~", Kind::kHome},
+                                                          {"\x1b[7~", Kind::kHome},
+                                                          {"\x1b[F", Kind::kEnd},
+                                                          {"\x1bOF", Kind::kEnd},
+                                                          {"\x1b[4~", Kind::kEnd},
+                                                          {"\x1b[8~", Kind::kEnd},
+                                                          {"\x1b[5~", Kind::kPageUp},
+                                                          {"\x1b[6~", Kind::kPageDown},
+                                                          {"\x1b[3~", Kind::kDelete},
+                                                          {"\x1b[1;5C", Kind::kWordRight},
+                                                          {"\x1b[1;3C", Kind::kWordRight},
+                                                          {"\x1b[1;5D", Kind::kWordLeft},
+                                                          {"\x1b[1;3D", Kind::kWordLeft},
+                                                          {"\x1b"
+                                                           "b",
+                                                           Kind::kWordLeft},
+                                                          {"\x1b"
+                                                           "f",
+                                                           Kind::kWordRight},
+                                                          {"\x1b\r", Kind::kNewLine},
+                                                          {"\x1b\n", Kind::kNewLine},
+                                                          {"\x1b\x7f", Kind::kKillWord}};
+  const auto found = kKinds.find(bytes);
   return found == kKinds.end() ? Kind::kOther : found->second;
 }
 
@@ -105,7 +101,7 @@ bool KeyReader::Take(std::vector<Key>& keys) {
   const char first = pending_[0];
   if (first == kEscape) return TakeSequence(keys);
   if (static_cast<unsigned char>(first) < 0x20 || first == '\x7f') {
-    keys.push_back({OfControl(first), ""});
+    keys.push_back({KindOf(pending_.substr(0, 1)), ""});
     pending_.erase(0, 1);
     return true;
   }
@@ -135,7 +131,7 @@ bool KeyReader::TakeSequence(std::vector<Key>& keys) {
     pasting_ = true;
     paste_.clear();
   } else if (size > 1) {
-    keys.push_back({OfSequence(std::string_view(sequence).substr(1)), ""});
+    keys.push_back({KindOf(sequence), ""});
   }
   return true;
 }

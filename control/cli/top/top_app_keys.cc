@@ -1,6 +1,7 @@
 // The keys of `reeve top`.
 #include <algorithm>
 #include <csignal>
+#include <optional>
 #include <utility>
 
 #include "control/cli/client/agent_names.h"
@@ -14,7 +15,20 @@ namespace {
 using Kind = Key::Kind;
 
 constexpr int64_t kLapseMs = 50;  // the bytes of one key arrive together
+constexpr size_t kRequestPage = 10;
 constexpr int64_t kAll = int64_t{1} << 40;
+
+// Rows down for a key that moves a selection or scrolls; beyond the end for Home and End.
+std::optional<int64_t> MotionOf(const Key& key, size_t page) {
+  const auto rows = static_cast<int64_t>(page);
+  if (key.kind == Kind::kUp || key.text == "k") return -1;
+  if (key.kind == Kind::kDown || key.text == "j") return 1;
+  if (key.kind == Kind::kPageUp) return -rows;
+  if (key.kind == Kind::kPageDown) return rows;
+  if (key.kind == Kind::kHome || key.text == "g") return -kAll;
+  if (key.kind == Kind::kEnd || key.text == "G") return kAll;
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -52,96 +66,33 @@ void TopApp::Press(const Key& key) {
 }
 
 void TopApp::PressInList(const Key& key) {
-  const auto page = static_cast<int64_t>(view_.page());
-  switch (key.kind) {
-    case Kind::kUp:
-      return model_.Move(-1);
-    case Kind::kDown:
-      return model_.Move(1);
-    case Kind::kPageUp:
-      return model_.Move(-page);
-    case Kind::kPageDown:
-      return model_.Move(page);
-    case Kind::kHome:
-      return model_.Select(0);
-    case Kind::kEnd:
-      return model_.Select(kAll);
-    case Kind::kEscape:
-      return model_.SetFilter("");
-    case Kind::kEnter:
-      if (const std::string agent = Target(); !agent.empty())
-        log_ =
-            std::make_unique<TopLog>(loop_, http_, client_, agent, screen_->columns(), [this] { Changed(); });
-      return;
-    case Kind::kText:
-      break;
-    default:
-      return;
-  }
+  if (const auto rows = MotionOf(key, view_.page())) return model_.Move(*rows);
+  if (key.kind == Kind::kEscape) return model_.SetFilter("");
+  const std::string target = Target();
+  if (key.kind == Kind::kEnter && !target.empty())
+    log_ = std::make_unique<TopLog>(loop_, http_, client_, target, screen_->columns(), [this] { Changed(); });
   const auto order = static_cast<size_t>(model_.order());
-  switch (key.text[0]) {
-    case 'k':
-      return model_.Move(-1);
-    case 'j':
-      return model_.Move(1);
-    case 'g':
-      return model_.Select(0);
-    case 'G':
-      return model_.Select(kAll);
-    case '/':
-      typing_ = Typing{Typing::Purpose::kFilter, "", "/"};
-      typing_->editor.Take({Kind::kPaste, model_.filter()});
-      return;
-    case '<':
-      return model_.SetOrder(static_cast<TopOrder>((order + kTopOrders - 1) % kTopOrders));
-    case '>':
-      return model_.SetOrder(static_cast<TopOrder>((order + 1) % kTopOrders));
-    case 'R':
-      return model_.SetReversed(!model_.reversed());
-    case 'q':
-      return Quit();
-    default:
-      return PressForAgent(key);
+  if (key.text == "/") {
+    typing_ = Typing{Typing::Purpose::kFilter, "", "/"};
+    typing_->editor.Take({Kind::kPaste, model_.filter()});
+  } else if (key.text == "<") {
+    model_.SetOrder(static_cast<TopOrder>((order + kTopOrders - 1) % kTopOrders));
+  } else if (key.text == ">") {
+    model_.SetOrder(static_cast<TopOrder>((order + 1) % kTopOrders));
+  } else if (key.text == "R") {
+    model_.SetReversed(!model_.reversed());
+  } else if (key.text == "q") {
+    Quit();
+  } else {
+    PressForAgent(key);
   }
 }
 
 void TopApp::PressInLog(const Key& key) {
-  const auto page = static_cast<int64_t>(screen_->rows()) - 3;
-  switch (key.kind) {
-    case Kind::kUp:
-      return log_->Scroll(1);
-    case Kind::kDown:
-      return log_->Scroll(-1);
-    case Kind::kPageUp:
-      return log_->Scroll(std::max<int64_t>(page, 1));
-    case Kind::kPageDown:
-      return log_->Scroll(-std::max<int64_t>(page, 1));
-    case Kind::kHome:
-      return log_->ScrollToStart();
-    case Kind::kEnd:
-      return log_->ScrollToEnd();
-    case Kind::kEscape:
-    case Kind::kLeft:
-      return log_.reset();
-    case Kind::kText:
-      break;
-    default:
-      return;
-  }
-  switch (key.text[0]) {
-    case 'k':
-      return log_->Scroll(1);
-    case 'j':
-      return log_->Scroll(-1);
-    case 'g':
-      return log_->ScrollToStart();
-    case 'G':
-      return log_->ScrollToEnd();
-    case 'q':
-      return log_.reset();
-    default:
-      return PressForAgent(key);
-  }
+  const size_t page = std::max<size_t>(screen_->rows(), 4) - 3;
+  if (const auto rows = MotionOf(key, page)) return log_->Scroll(-*rows);
+  if (key.kind == Kind::kEscape || key.kind == Kind::kLeft || key.text == "q") return log_.reset();
+  PressForAgent(key);
 }
 
 // Keys that act on an agent, in the list and in its log.
@@ -153,28 +104,20 @@ void TopApp::PressForAgent(const Key& key) {
   const std::string id = Target();
   const TopAgent* agent = model_.Find(id);
   if (!agent) return;
-  switch (key.text[0]) {
-    case 'a':
-    case 'y':
-      return Ask(id, false);
-    case 'd':
-    case 'n':
-      return Ask(id, true);
-    case 's':
-      confirming_ = Confirming{id, "stop"};
-      return;
-    case 'r':
-      if (agent->lifecycle.over()) return Order(id, "start");
-      if (!agent->lifecycle.busy()) return Order(id, "restart");
-      confirming_ = Confirming{id, "restart"};
-      return;
-    case 'i':
-      return Order(id, "interrupt");
-    case 'm':
-      typing_ = Typing{Typing::Purpose::kMessage, id, "to " + agent->name() + ": "};
-      return;
-    default:
-      return;
+  if (key.text == "a" || key.text == "y") {
+    Ask(id, false);
+  } else if (key.text == "d" || key.text == "n") {
+    Ask(id, true);
+  } else if (key.text == "i") {
+    Order(id, "interrupt");
+  } else if (key.text == "m") {
+    typing_ = Typing{Typing::Purpose::kMessage, id, "to " + agent->name() + ": "};
+  } else if (key.text == "s") {
+    confirming_ = Confirming{id, "stop"};
+  } else if (key.text == "r" && agent->lifecycle.busy() && !agent->lifecycle.over()) {
+    confirming_ = Confirming{id, "restart"};
+  } else if (key.text == "r") {
+    Order(id, agent->lifecycle.over() ? "start" : "restart");
   }
 }
 
@@ -239,14 +182,8 @@ void TopApp::PressWhileAsking(const Key& key) {
   if (!ask) return;  // Draw reports it
   const bool approval = !ask->elicitation;
   if (key.kind == Kind::kEscape || key.text == "q") return asking_.reset();
-  if (key.kind == Kind::kUp || key.text == "k") {
-    asking_->skip -= std::min<size_t>(asking_->skip, 1);
-  } else if (key.kind == Kind::kDown || key.text == "j") {
-    ++asking_->skip;
-  } else if (key.kind == Kind::kPageUp) {
-    asking_->skip -= std::min<size_t>(asking_->skip, 10);
-  } else if (key.kind == Kind::kPageDown) {
-    asking_->skip += 10;
+  if (const auto rows = MotionOf(key, kRequestPage)) {
+    asking_->skip = static_cast<size_t>(std::max<int64_t>(0, static_cast<int64_t>(asking_->skip) + *rows));
   } else if (key.text == "a" || key.text == "y") {
     asking_->deny = false;
   } else if (key.text == "d" || key.text == "n") {

@@ -109,6 +109,4 @@ void TopLog::Scroll(int64_t rows_up) {
   }
 }
 
-void TopLog::ScrollToStart() { back_ = size_t{1} << 40; }
-
 }  // namespace reeve

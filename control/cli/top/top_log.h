@@ -30,8 +30,6 @@ class TopLog {
   std::vector<StyledLine> Draw(size_t columns, size_t rows);
   // Positive: back in time. Clamped by the next Draw.
   void Scroll(int64_t rows_up);
-  void ScrollToStart();
-  void ScrollToEnd() { back_ = 0; }
   [[nodiscard]] size_t back() const { return back_; }  // lines below the visible part
   // "", or why no events arrive.
   [[nodiscard]] const std::string& state() const { return state_; }
