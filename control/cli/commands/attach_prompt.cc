@@ -10,8 +10,8 @@ namespace reeve {
 
 namespace {
 
-// A key answers a request only after the request has been visible for so long and nothing was typed for so long. A
-// person who types a sentence that begins with "y" does not mean a request that appears meanwhile.
+// A key answers a request only after the request has been visible for so long and nothing was typed for so
+// long. A person who types a sentence that begins with "y" does not mean a request that appears meanwhile.
 constexpr int64_t kHoldMs = 700;
 
 const char* DecisionOf(const std::string& key) {
@@ -168,9 +168,8 @@ void AttachPrompt::Draw() {
     rows.push_back({{Fit(request, width), Colour::kMagenta}});
   }
   const std::string_view state = state_.Name(!approvals_.empty());
-  StyledLine line = {{Fit(agent_ + " ", width / 3), Colour::kDim},
-                     {Fit(state, width / 4), ColourOf(state)},
-                     {"> "}};
+  StyledLine line = {
+      {Fit(agent_ + " ", width / 3), Colour::kDim}, {Fit(state, width / 4), ColourOf(state)}, {"> "}};
   const size_t used = Columns(line);
   const LineEditor::Row row = editor_.Draw(width > used ? width - used : 1);
   line.push_back({row.text});

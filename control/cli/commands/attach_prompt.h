@@ -1,5 +1,6 @@
-// AttachPrompt: the terminal of `reeve agents attach`. Output scrolls by above the line that is being typed, and a key
-// answers the agent's request. Owned by the command, on its loop; it owns the terminal while it lives.
+// AttachPrompt: the terminal of `reeve agents attach`. Output scrolls by above the line that is being typed,
+// and a key answers the agent's request. Owned by the command, on its loop; it owns the terminal while it
+// lives.
 #pragma once
 
 #include <cstddef>
