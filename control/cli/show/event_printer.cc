@@ -54,7 +54,10 @@ std::string FieldsOf(const JsonValue& schema) {
 }  // namespace
 
 EventPrinter::EventPrinter(Options options, Write write)
-    : json_(options.json), live_(options.live && !options.names), write_(write), lines_(options, write) {}
+    : json_(options.json),
+      live_(options.live && !options.names),
+      write_(write),
+      lines_(options, std::move(write)) {}
 
 // ------------------------------------------------------------------------------------------------- events
 
