@@ -1,4 +1,4 @@
-// `reeve agents attach` (api.md §8): follow and type, on a real terminal and off one.
+// `reeve agents attach` (api.md §8) on a real terminal, and with pipes.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -73,7 +73,7 @@ TEST_F(AttachOnATerminal, SendsWhatIsTypedAndShowsWhatComesOfIt) {
   EXPECT_NE(screen.find("completed · "), std::string::npos) << screen;
   terminal_->Press("C-d");
   EXPECT_EQ(terminal_->Wait(), 0);
-  ASSERT_TRUE(Shows("it goes on"));
+  ASSERT_TRUE(Shows("keeps running"));
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("state"), "idle");
 }
 
@@ -125,9 +125,9 @@ TEST_F(AttachOnATerminal, AnswersWhatIsAskedWithAKey) {
     })) << terminal_->Screen();
     ASSERT_TRUE(Shows(decision == "deny" ? "denied" : "allowed"));
     ASSERT_TRUE(Shows("a1 idle>"));
-    EXPECT_EQ(terminal_->LineWith("idle>"), "a1 idle>") << terminal_->Screen();  // nothing was typed by that
+    EXPECT_EQ(terminal_->LineWith("idle>"), "a1 idle>") << terminal_->Screen();  // the key typed nothing
   }
-  // From now on nobody is asked.
+  // Allowed always: the next call asks nobody.
   terminal_->Type("ask");
   terminal_->Press("Enter");
   ASSERT_TRUE(Eventually([&] { return daemon_.Events("a1", "after=0&types=run.completed").size() == 4; }));
@@ -142,22 +142,22 @@ TEST_F(AttachOnATerminal, TakesNoWordForAnAnswer) {
   terminal_->Type("n");
   ASSERT_TRUE(Shows("denied"));
   ASSERT_TRUE(Shows("a1 idle>"));
-  // Who is writing when the question comes goes on writing.
+  // A request that arrives while a person types takes no key.
   terminal_->Type("ask");
   terminal_->Press("Enter");
   terminal_->Type("yes, but");
   ASSERT_TRUE(Shows("needs_input> yes, but"));
-  ASSERT_TRUE(Shows("answered when nothing is typed here"));
+  ASSERT_TRUE(Shows("clear the line to answer"));
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("pending_approvals"), "1");
   terminal_->Press("C-u");
   ASSERT_TRUE(Shows("y once"));
-  // A paste is none, however short; nor are keys that come together.
+  // Neither a paste nor keys that arrive together are an answer.
   terminal_->Type("\x1b[200~y\x1b[201~");
   ASSERT_TRUE(Shows("needs_input> y"));
   terminal_->Press("C-u");
   ASSERT_TRUE(Shows("y once"));
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("pending_approvals"), "1");
-  // Another key is text.
+  // Any other key is text.
   terminal_->Type("x");
   ASSERT_TRUE(Shows("needs_input> x"));
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("pending_approvals"), "1");
@@ -168,7 +168,7 @@ TEST_F(AttachOnATerminal, AnApprovalOfBeforeItCameIsAnsweredToo) {
   ASSERT_TRUE(Eventually([&] { return daemon_.Get("/agents/a1").Field("state") == "needs_input"; }));
   Open();
   ASSERT_TRUE(Shows("y once"));
-  // Answered elsewhere, it is not asked any more.
+  // Another client answers it.
   const std::string id = JsonField(daemon_.Get("/approvals").body, "approvals");
   const std::string name = id.substr(id.find("asks-"), id.find('"', id.find("asks-")) - id.find("asks-"));
   ASSERT_EQ(daemon_.Post("/agents/a1/approvals/" + name, R"({"decision":"deny"})").status, 200);
@@ -220,7 +220,7 @@ TEST_F(AttachOnATerminal, EditsTheLine) {
   ASSERT_TRUE(Shows("a1 idle>"));
   terminal_->Press("Up");
   ASSERT_TRUE(Shows("idle> again"));
-  // Longer than the row: the part around the cursor is shown.
+  // A text longer than the row shows the part around the cursor.
   terminal_->Press("C-u");
   terminal_->Type(std::string(100, 'a') + std::string(60, 'b') + "END");
   ASSERT_TRUE(Shows("bbbEND"));
@@ -257,7 +257,7 @@ TEST_F(AttachOnATerminal, CtrlCInterruptsTheRunAndASecondLeaves) {
   terminal_->Type("!");
   ASSERT_TRUE(Shows("idle> kept!"));
   terminal_->Press("C-c");
-  ASSERT_TRUE(Shows("nothing runs"));
+  ASSERT_TRUE(Shows("no run is active"));
   terminal_->Press("C-c");
   EXPECT_EQ(terminal_->Wait(), 130);
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("state"), "idle");
@@ -292,7 +292,7 @@ TEST_F(AttachOnATerminal, LeavesWhenWhatWasTypedHasBeenSent) {
   terminal_->Press("Enter");
   ASSERT_TRUE(terminal_->Hides("> later"));
   terminal_->Press("C-d");
-  ASSERT_TRUE(Shows("once more leaves"));
+  ASSERT_TRUE(Shows("again to leave anyway"));
   daemon_.Start();
   EXPECT_EQ(terminal_->Wait(), 0);
   EXPECT_EQ(Said(), (Strings{"at once", "later"}));
@@ -304,10 +304,10 @@ TEST_F(AttachOnATerminal, LeavesAtOnceWhenToldAgainAndSaysWhatWasNotSent) {
   terminal_->Type("never");
   terminal_->Press("Enter");
   terminal_->Press("C-d");
-  ASSERT_TRUE(Shows("once more leaves"));
+  ASSERT_TRUE(Shows("again to leave anyway"));
   terminal_->Press("C-d");
   EXPECT_EQ(terminal_->Wait(), 0);
-  ASSERT_TRUE(Shows("not sent: what was said last"));
+  ASSERT_TRUE(Shows("the last message was not sent"));
 }
 
 TEST_F(AttachOnATerminal, FollowsTheSizeOfItsWindow) {
@@ -326,7 +326,7 @@ TEST_F(AttachOnATerminal, FollowsTheSizeOfItsWindow) {
 TEST_F(AttachOnATerminal, LeavesTheTerminalAsItWas) {
   talker_.Create("a1");
   daemon_.WaitFor("a1", "until=ready");
-  for (const char* way : {"C-d", "TERM", "ABRT", "deleted"}) {  // ABRT: a sanitizer leaves that to us
+  for (const char* way : {"C-d", "TERM", "ABRT", "deleted"}) {  // sanitizers do not handle ABRT
     const std::string attach =
         std::string(REEVE_BINARY) + " agents attach --data " + daemon_.data_dir() + " a1";
     Tmux shell({"sh", "-c",
@@ -378,7 +378,7 @@ TEST_F(AttachOnATerminal, GivesTheShellItsTurnAndComesBack) {
   shell.Press("Enter");
   ASSERT_TRUE(shell.Shows("you said: draft!")) << shell.Screen();
   shell.Press("C-d");
-  ASSERT_TRUE(shell.Shows("it goes on")) << shell.Screen();
+  ASSERT_TRUE(shell.Shows("keeps running")) << shell.Screen();
   shell.Type("exit 5");
   shell.Press("Enter");
   EXPECT_EQ(shell.Wait(), 5);
@@ -393,7 +393,7 @@ TEST(AttachOffATerminal, SendsTheLinesOfStdinAndEndsWhenAllIsDone) {
   for (const char* said : {"> one\n", "you said: one\n", "> two\n", "you said: two\n", "it failed\n"})
     EXPECT_EQ(Count(attach.out(), said), 1U) << said << attach.out();
   EXPECT_EQ(attach.out().find('\x1b'), std::string::npos);
-  // Nothing to say, and nothing to wait for.
+  // Without input the command ends at once.
   Command json({"agents", "attach", "--data", daemon.data_dir(), "a1", "--json", "--tail", "3"});
   EXPECT_EQ(json.Wait(), 0) << json.err();
   EXPECT_TRUE(JsonDocument::Parse(json.out().substr(0, json.out().find('\n')))) << json.out();

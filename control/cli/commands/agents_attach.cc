@@ -1,9 +1,7 @@
 // `reeve agents attach`: follow an agent and type to it.
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,11 +12,13 @@
 #include "control/cli/client/agent_names.h"
 #include "control/cli/client/event_stream.h"
 #include "control/cli/client/message_sender.h"
+#include "control/cli/client/pending_calls.h"
 #include "control/cli/commands/agents_commands.h"
 #include "control/cli/commands/attach_prompt.h"
 #include "control/cli/show/event_printer.h"
 #include "control/cli/terminal/console.h"
 #include "control/cli/terminal/input_reader.h"
+#include "control/cli/terminal/terminal_mode.h"
 #include "orchestrator/log/event.h"
 #include "process/loop.h"
 
@@ -27,7 +27,7 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kRetryMs = 500;
-constexpr size_t kMaxLine = size_t{512} << 10;  // of stdin, off a terminal
+constexpr size_t kMaxLine = size_t{512} << 10;  // bytes of a line of stdin, if it is not a terminal
 
 struct AttachOptions : CommonOptions {
   std::string agent;
@@ -43,27 +43,32 @@ class Attachment {
         agent_(std::move(agent)),
         interactive_(!options.json && console.columns() != 0 && isatty(STDIN_FILENO) == 1),
         http_(loop_),
-        printer_(Looks(), [this](std::string_view text) { out_ += text; }),
+        printer_({.json = options.json,
+                  .colours = console.colours(),
+                  .live = console.columns() != 0,
+                  .columns = console.columns()},
+                 [this](std::string_view text) { out_ += text; }),
         sender_(loop_, http_, client_, agent_,
                 [this](const std::string& text, const Result<JsonDocument>& answer) { Sent(text, answer); }),
         input_(loop_, [this](const std::string& bytes) { TakeInput(bytes); }),
-        again_(loop_, [this] { AwaitIdle(); }) {}
+        retry_wait_(loop_, [this] { AwaitIdle(); }),
+        wait_(http_),
+        orders_(http_) {}
 
   int Run() {
     auto snapshot = client_.AskJson(client_.Request("GET", AgentPath(agent_) + "/snapshot"));
     if (!snapshot) return console_.Fail(snapshot.error(), agent_);
     const std::string cursor((*snapshot)["cursor"].StringOr("0"));
-    std::set<std::string> told;
-    if (Status past = PrintPast(cursor, told); !past) return console_.Fail(past.error(), agent_);
-    if (interactive_) PrintUntold((*snapshot)["pending"], told);
+    std::set<std::string> printed;
+    if (Status past = PrintPast(cursor, printed); !past) return console_.Fail(past.error(), agent_);
+    if (interactive_) PrintOlderRequests((*snapshot)["pending"], printed);
     printer_.Begin(agent_, (*snapshot)["partial_text"].StringOr(""));
     if (interactive_) TakeTerminal();
     Pause();
     if (prompt_) prompt_->Begin(snapshot->root());
 
-    for (int signum : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    for (int signum : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
       loop_.OnSignal(signum, [this, signum] { Finish(128 + signum); });
-    }
     EventStream::Handlers handlers;
     handlers.on_event = [this](const JsonValue& event) { Take(event); };
     handlers.on_gap = [this](const JsonValue& gap) { printer_.Gap(agent_, gap); };
@@ -78,26 +83,18 @@ class Attachment {
     printer_.End();
     Flush();
     if (prompt_) prompt_->End();
-    if (interactive_ && !sender_.idle()) console_.Note("not sent: what was said last");
+    if (interactive_ && !sender_.idle()) console_.Note("the last message was not sent");
     if (lost_) return console_.Fail(*lost_, agent_);
     if (interactive_)
-      console_.Note(deleted_ ? "agent " + agent_ + " was deleted" : "left " + agent_ + ": it goes on");
+      console_.Note(deleted_ ? "agent " + agent_ + " was deleted"
+                             : "left " + agent_ + "; the agent keeps running");
     return code_;
   }
 
  private:
-  [[nodiscard]] EventPrinter::Options Looks() const {
-    EventPrinter::Options looks;
-    looks.json = options_.json;
-    looks.colours = console_.colours();
-    looks.live = console_.columns() != 0;
-    looks.columns = console_.columns();
-    return looks;
-  }
-
-  // Up to where the live events begin. What is being said at that time the snapshot has, whole.
-  // Puts into `told` what it says is asked, by id.
-  Status PrintPast(const std::string& cursor, std::set<std::string>& told) {
+  // Prints the log up to `cursor`. The snapshot holds the message that was arriving at that time. Leaves in
+  // `printed` the ids of the requests that are still open.
+  Status PrintPast(const std::string& cursor, std::set<std::string>& printed) {
     AgentLog::Range range;
     range.tail = static_cast<uint64_t>(options_.tail);
     range.counts = [](std::string_view type) {
@@ -110,25 +107,24 @@ class Attachment {
       const JsonValue event = log.event();
       if (event["seq"].AsInt().value_or(0) > static_cast<int64_t>(end.seq)) break;
       const std::string_view type = event["type"].StringOr("");
-      const std::string asked(event["data"]["id"].StringOr(""));
-      if (type == "approval.requested" || type == "elicitation.requested") told.insert(asked);
-      if (type == "approval.resolved" || type == "elicitation.resolved") told.erase(asked);
-      if (options_.json || range.counts(event["type"].StringOr(""))) printer_.Print(event);
+      const std::string id(event["data"]["id"].StringOr(""));
+      if (type == "approval.requested" || type == "elicitation.requested") printed.insert(id);
+      if (type == "approval.resolved" || type == "elicitation.resolved") printed.erase(id);
+      if (options_.json || range.counts(type)) printer_.Print(event);
       Flush();
     }
     return read;
   }
 
-  // What has been asked for so long that it is not among the last events: a key answers it all the same, and
-  // what it answers has to be on the screen, whole.
-  void PrintUntold(const JsonValue& pending, const std::set<std::string>& told) {
+  // Prints requests that are older than the events printed, because a key will answer them.
+  void PrintOlderRequests(const JsonValue& pending, const std::set<std::string>& printed) {
     for (const JsonValue& request : pending.Elements()) {
-      if (told.count(std::string(request["id"].StringOr(""))) != 0) continue;
-      const bool answer = request["kind"].StringOr("") == "elicitation";
+      if (printed.count(std::string(request["id"].StringOr(""))) != 0) continue;
+      const std::string kind(request["kind"].StringOr("approval"));
       const std::string event = JsonObject()
                                     .Set("agent", agent_)
                                     .Set("time", request["requested_at"].StringOr(""))
-                                    .Set("type", answer ? "elicitation.requested" : "approval.requested")
+                                    .Set("type", kind + ".requested")
                                     .SetRaw("data", request.Raw())
                                     .Take();
       if (auto json = JsonDocument::Parse(event)) printer_.Print(json->root());
@@ -151,15 +147,17 @@ class Attachment {
       printer_.Resize(console_.columns());
       prompt_->Resize(console_.columns());
     });
+    loop_.OnSignal(SIGTSTP, [this] { prompt_->Suspend(); });
     loop_.OnSignal(SIGCONT, [this] { prompt_->Retake(); });
   }
 
+  // ---------------------------------------------------------------------------------------------- output
+
   void Take(const JsonValue& event) {
     printer_.Print(event);
-    if (prompt_) {
-      Flush();  // first what was said, then what is to be said to it
-      prompt_->Take(event);
-    }
+    if (!prompt_) return;
+    Flush();  // output first, then the prompt that it changes
+    prompt_->Take(event);
   }
 
   void Pause() {
@@ -169,13 +167,7 @@ class Attachment {
   }
 
   void Flush() {
-    if (out_.empty()) return;
-    if (prompt_) {
-      prompt_->Print(out_);
-    } else {
-      std::fwrite(out_.data(), 1, out_.size(), stdout);
-      std::fflush(stdout);
-    }
+    if (!out_.empty()) prompt_ ? prompt_->Print(out_) : WriteToTerminal(out_);
     out_.clear();
   }
 
@@ -185,7 +177,7 @@ class Attachment {
     Flush();
   }
 
-  // --- what is typed
+  // ----------------------------------------------------------------------------------------------- input
 
   void TakeInput(const std::string& bytes) {
     if (prompt_) {
@@ -204,39 +196,33 @@ class Attachment {
   }
 
   void SendLine(std::string line) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) sender_.Send(std::move(line));
   }
 
-  // What was read has been sent.
-  void ReadOn() {
-    if (at_end_) return AwaitIdle();
-    input_.Read();
-  }
+  // Called when all lines that were read have been sent.
+  void ReadOn() { at_end_ ? AwaitIdle() : input_.Read(); }
 
   void Sent(const std::string& text, const Result<JsonDocument>& answer) {
     if (!answer) {
       Note("not sent: " + answer.error().message);
       leaving_.reset();
-      if (prompt_) return prompt_->GiveBack(text);
+      if (prompt_) return prompt_->Restore(text);
       lost_ = answer.error();
       return loop_.Stop();
     }
-    const std::string_view disposition = (*answer)["disposition"].StringOr("");
-    if (prompt_ && disposition == "queued") Note("message queued");
+    if (prompt_ && (*answer)["disposition"].StringOr("") == "queued") Note("message queued");
     if (!prompt_ && sender_.idle()) ReadOn();
     Settled();
   }
 
-  // --- nothing more will be typed: what was said is done when the agent has come to rest
-
+  // After the end of stdin, the command ends when the agent is idle and all events up to that time are
+  // printed.
   void AwaitIdle() {
     HttpRequest request = client_.Request("GET", AgentPath(agent_) + "/wait?until=idle&timeout_ms=50000");
     request.timeout_ms = 60'000;
-    wait_ = http_.Send(std::move(request), [this](const Result<HttpResponse>& answer) {
-      auto idle = answer && answer->status == 200 ? JsonDocument::Parse(answer->body)
-                                                  : Result<JsonDocument>(Error{"unreachable", ""});
-      if (!idle) return again_.Start(kRetryMs);  // how long, the stream decides
+    wait_.Send(std::move(request), [this](const Result<JsonDocument>& idle) {
+      if (!idle || !(*idle)["cursor"]) return retry_wait_.Start(kRetryMs);  // the stream decides for how long
       idle_at_ = Cursor::Parse((*idle)["cursor"].StringOr(""));
       CheckIdle();
     });
@@ -248,33 +234,28 @@ class Attachment {
     if (at && (at->epoch > idle_at_->epoch || at->seq >= idle_at_->seq)) Finish(kOk);
   }
 
-  // --- what is done
+  // ---------------------------------------------------------------------------------------------- orders
 
   void Interrupt() {
-    interrupt_ = http_.Send(client_.Request("POST", AgentPath(agent_) + "/interrupt", "{}"),
-                            [this](const Result<HttpResponse>& answer) {
-                              const auto ended = std::move(interrupt_);
-                              if (!answer) {
-                                Note("not interrupted: " + answer.error().message);
-                              } else if (answer->status / 100 != 2) {
-                                Note("not interrupted: " + Client::ErrorOf(*answer).message);
-                              }
-                              Settled();
-                            });
+    orders_.Send(client_.Request("POST", AgentPath(agent_) + "/interrupt", "{}"),
+                 [this](const Result<JsonDocument>& answer) {
+                   if (!answer) Note("not interrupted: " + answer.error().message);
+                   Settled();
+                 });
   }
 
   void Decide(const std::string& approval, const char* decision) {
-    decide_ = http_.Send(client_.Request("POST", AgentPath(agent_) + "/approvals/" + PercentEncode(approval),
-                                         JsonObject().Set("decision", decision).Take()),
-                         [this](const Result<HttpResponse>& answer) {
-                           const auto ended = std::move(decide_);
-                           if (answer && answer->status / 100 == 2) return Settled();  // the event tells
-                           leaving_.reset();
-                           const Error error = answer ? Client::ErrorOf(*answer) : answer.error();
-                           Note("not answered: " + error.message);
-                           prompt_->AskAgain();
-                         });
+    orders_.Send(client_.Request("POST", AgentPath(agent_) + "/approvals/" + PercentEncode(approval),
+                                 JsonObject().Set("decision", decision).Take()),
+                 [this](const Result<JsonDocument>& answer) {
+                   if (answer) return Settled();  // its event is printed
+                   leaving_.reset();
+                   Note("not answered: " + answer.error().message);
+                   prompt_->AskAgain();
+                 });
   }
+
+  // ------------------------------------------------------------------------------------------------- end
 
   void Ended(const Result<std::string>& reason) {
     if (reason) {
@@ -285,15 +266,13 @@ class Attachment {
     loop_.Stop();
   }
 
-  // --- the end
+  [[nodiscard]] bool under_way() const { return !sender_.idle() || !orders_.empty(); }
 
-  [[nodiscard]] bool under_way() const { return !sender_.idle() || interrupt_ || decide_; }
-
-  // What was typed before is done first, unless somebody insists.
+  // Waits for the answers to messages and orders; the second call leaves at once.
   void Leave(int code) {
     if (leaving_ || !under_way()) return Finish(code);
     leaving_ = code;
-    Note("the daemon has not answered yet; once more leaves, done or not");
+    Note("the daemon has not answered yet; press the key again to leave anyway");
   }
 
   void Settled() {
@@ -312,18 +291,18 @@ class Attachment {
   const bool interactive_;
   Loop loop_;
   HttpClient http_;
-  std::string out_;  // printed, and not yet shown
+  std::string out_;  // printed, not yet written
   EventPrinter printer_;
   MessageSender sender_;
   InputReader input_;
-  Timer again_;
-  std::unique_ptr<AttachPrompt> prompt_;  // on a terminal
+  Timer retry_wait_;
+  std::unique_ptr<AttachPrompt> prompt_;  // if interactive
   EventStream* stream_ = nullptr;
-  std::string typed_;    // off a terminal: a line without its end
+  std::string typed_;    // the unfinished line of stdin, if it is not a terminal
   bool at_end_ = false;  // of stdin
   std::optional<Cursor> idle_at_;
-  std::unique_ptr<HttpCall> wait_, interrupt_, decide_;
-  std::optional<int> leaving_;  // when nothing is under way any more: with this code
+  PendingCalls wait_, orders_;
+  std::optional<int> leaving_;  // the exit code for when nothing is under way
   std::optional<Error> lost_;
   bool deleted_ = false;
   int code_ = kOk;
@@ -342,23 +321,28 @@ int Attach(const AttachOptions& options) {
 
 void AddAgentsAttach(Command agents) {
   auto options = std::make_shared<AttachOptions>();
-  Command command = agents.Add("attach", "Follow an agent and type to it; answer what it asks with a key.");
+  Command command = agents.Add("attach", "Follow an agent, send it messages, and answer its requests.");
   command.Details(
-      "Enter sends the line as a message, Ctrl-J begins another line of it, and what is pasted is one "
-      "message. One that finds no daemon is sent, once, when there is one again. While nothing is "
-      "typed, y allows what the agent asks once, a always, n denies it; only what is shown is "
-      "answered. Ctrl-C interrupts the run, a second one leaves; Ctrl-D leaves on an empty line: both when "
-      "what was typed has been sent, or at once when pressed again. Ctrl-\\ always leaves at once. Off a "
-      "terminal each line of stdin is a message; at its end the command ends "
-      "when the agent has come to rest.");
+      "Enter sends the line as a message. Ctrl-J starts a new line in it, and a paste is one message. While "
+      "the "
+      "daemon is away, a message waits; it is sent once. While the line is empty, y allows the request that "
+      "is shown, "
+      "a allows it always, and n denies it. Ctrl-C interrupts the run; a second Ctrl-C leaves, as does "
+      "Ctrl-D on an "
+      "empty line. Both wait until typed messages have been sent; pressed again, they leave at once. Ctrl-\\ "
+      "always "
+      "leaves at once. If stdin is not a terminal, each of its lines is a message, and the command ends when "
+      "the agent "
+      "is idle after the last one.");
   command.Argument("AGENT", options->agent, "An id, a title, or key=value for a label").Required();
   command
       .Option("--tail", options->tail, 1, static_cast<int>(AgentLog::kMaxTail),
-              "How many past events come first")
+              "Number of past events to print first")
       .Default("100");
   AddCommonOptions(command, *options);
-  command.Example("reeve agents attach a1", "look over its shoulder, and talk to it");
-  command.Example("echo 'and now the tests' | reeve agents attach a1", "one message; ends when all is done");
+  command.Example("reeve agents attach a1", "watch an agent and talk to it");
+  command.Example("echo 'and now the tests' | reeve agents attach a1",
+                  "send one message and wait until it is done");
   command.Action([options] { return Attach(*options); });
 }
 

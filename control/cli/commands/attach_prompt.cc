@@ -1,11 +1,6 @@
 #include "control/cli/commands/attach_prompt.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
-#include <map>
 #include <utility>
 
 #include "control/cli/show/event_words.h"
@@ -15,25 +10,14 @@ namespace reeve {
 
 namespace {
 
-// Before a key answers, what it answers has been there so long, and so long nothing was typed: who is writing
-// a sentence that begins with "y" does not mean what comes up under their fingers.
+// A key answers a request only after the request has been visible for so long and nothing was typed for so
+// long. A person who types a sentence that begins with "y" does not mean a request that appears meanwhile.
 constexpr int64_t kHoldMs = 700;
 
-void Write(std::string_view bytes) {
-  std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-  std::fflush(stdout);
-}
-
-// What an event makes of the state; empty: nothing.
-std::string StateAfter(std::string_view type, const std::string& state) {
-  static const std::map<std::string_view, const char*> kStates = {
-      {"agent.starting", "starting"}, {"agent.stopping", "stopping"}, {"agent.restarting", "backoff"},
-      {"agent.exited", "exited"},     {"agent.failed", "failed"},     {"agent.stalled", "stalled"},
-      {"agent.resumed", "running"},   {"run.started", "running"},     {"run.completed", "idle"},
-      {"run.failed", "idle"},         {"run.cancelled", "idle"}};
-  if (type == "agent.ready") return state == "running" ? "" : "idle";
-  const auto found = kStates.find(type);
-  return found == kStates.end() ? "" : found->second;
+const char* DecisionOf(const std::string& key) {
+  if (key == "y") return "allow_once";
+  if (key == "a") return "allow_always";
+  return key == "n" ? "deny" : nullptr;
 }
 
 }  // namespace
@@ -41,17 +25,15 @@ std::string StateAfter(std::string_view type, const std::string& state) {
 AttachPrompt::AttachPrompt(Loop& loop, std::string agent, size_t columns, bool colours, Actions actions)
     : agent_(std::move(agent)),
       columns_(columns),
-      colours_(colours),
       actions_(std::move(actions)),
-      screen_(columns, Write),
-      seen_(loop, [this] {
+      screen_(columns, colours, WriteToTerminal),
+      hold_(loop, [this] {
         ready_ = true;
         Draw();
       }) {}
 
 void AttachPrompt::Begin(const JsonValue& snapshot) {
-  state_ = Plain(snapshot["agent"]["state"].StringOr(""));
-  if (state_ == "needs_input") state_ = "running";  // which the approvals themselves say
+  state_.TakeAgent(snapshot["agent"]);
   for (const JsonValue& pending : snapshot["pending"].Elements()) Add(pending);
   Hold();
   Draw();
@@ -62,23 +44,23 @@ void AttachPrompt::Take(const JsonValue& event) {
   if (type == "approval.requested") {
     Add(event["data"]);
   } else if (type == "approval.resolved") {
-    Forget(event["data"]["id"].StringOr(""));
-  } else if (type == "agent.exited" && !approvals_.empty()) {
+    Remove(event["data"]["id"].StringOr(""));
+  } else if (type == "agent.exited") {
     approvals_.clear();
     answered_ = false;
   }
-  if (std::string state = StateAfter(type, state_); !state.empty()) state_ = std::move(state);
+  state_.TakeEvent(event);
   Draw();
 }
 
 void AttachPrompt::Add(const JsonValue& pending) {
   if (pending["kind"].StringOr("approval") != "approval") return;
   approvals_.push_back({std::string(pending["id"].StringOr("")),
-                        Plain(TextOf(pending["tool"])) + " " + PrincipalInput(pending["input"])});
+                        PlainTextOf(pending["tool"]) + " " + PrincipalInput(pending["input"])});
   if (approvals_.size() == 1) Hold();
 }
 
-void AttachPrompt::Forget(std::string_view id) {
+void AttachPrompt::Remove(std::string_view id) {
   const auto found = std::find_if(approvals_.begin(), approvals_.end(),
                                   [id](const Approval& approval) { return approval.id == id; });
   if (found == approvals_.end()) return;
@@ -91,24 +73,21 @@ void AttachPrompt::Forget(std::string_view id) {
 
 void AttachPrompt::Hold() {
   ready_ = false;
-  seen_.Start(kHoldMs);
+  hold_.Start(kHoldMs);
 }
 
 void AttachPrompt::Type(std::string_view bytes) {
   const std::vector<Key> keys = keys_.Feed(bytes);
-  for (const Key& key : keys) Take(key, keys.size() == 1);
+  for (const Key& key : keys) Press(key, keys.size() == 1);
   Draw();
 }
 
-void AttachPrompt::Take(const Key& key, bool alone) {
+// `alone`: no other key arrived with it.
+void AttachPrompt::Press(const Key& key, bool alone) {
   using Kind = Key::Kind;
   const bool again = std::exchange(interrupted_, false);
   if (alone && key.kind == Kind::kText && asks()) {
-    const char* decision = key.text == "y"   ? "allow_once"
-                           : key.text == "a" ? "allow_always"
-                           : key.text == "n" ? "deny"
-                                             : nullptr;
-    if (decision) {
+    if (const char* decision = DecisionOf(key.text)) {
       answered_ = true;
       return actions_.decide(approvals_.front().id, decision);
     }
@@ -121,9 +100,8 @@ void AttachPrompt::Take(const Key& key, bool alone) {
     case Kind::kInterrupt:
       if (again) return actions_.leave(true);
       interrupted_ = true;
-      if (state_ != "running" && state_ != "stalled")
-        return actions_.note("nothing runs; Ctrl-C again leaves, as Ctrl-D does");
-      actions_.note("interrupting the run; Ctrl-C again leaves");
+      if (!state_.busy()) return actions_.note("no run is active; press Ctrl-C again to leave");
+      actions_.note("interrupting the run; press Ctrl-C again to leave");
       return actions_.interrupt();
     case Kind::kEndOfInput:
       if (editor_.empty()) return actions_.leave(false);
@@ -133,16 +111,13 @@ void AttachPrompt::Take(const Key& key, bool alone) {
     case Kind::kRedraw:
       return screen_.Redraw();
     case Kind::kSuspend:
-      screen_.Clear();
-      mode_.Leave();
-      (void)kill(0, SIGTSTP);  // the shell's turn, until it lets us go on
-      return Retake();
+      return Suspend();
     default:
       if (editor_.Take(key)) Hold();
   }
 }
 
-void AttachPrompt::GiveBack(const std::string& text) {
+void AttachPrompt::Restore(const std::string& text) {
   editor_.Restore(text);
   Draw();
 }
@@ -160,6 +135,12 @@ void AttachPrompt::Resize(size_t columns) {
   Draw();
 }
 
+void AttachPrompt::Suspend() {
+  screen_.Clear();
+  mode_.Suspend();
+  screen_.Redraw();
+}
+
 void AttachPrompt::Retake() {
   mode_.Leave();
   mode_.Enter();
@@ -173,28 +154,26 @@ void AttachPrompt::End() {
 }
 
 void AttachPrompt::Draw() {
-  // A column stays free: a full row would wrap.
-  const size_t width = std::max<size_t>(columns_, 8) - 1;
-  std::vector<std::string> rows;
+  const size_t width = std::max<size_t>(columns_, 8) - 1;  // a full row would wrap
+  std::vector<StyledLine> rows;
   if (asks()) {
     const std::string keys = "  y once, a always, n deny";
     const std::string count =
         approvals_.size() > 1 ? " (1 of " + std::to_string(approvals_.size()) + ")" : "";
-    const size_t rest = width > keys.size() + count.size() ? width - keys.size() - count.size() : 0;
-    rows.push_back(Paint(colours_, Colour::kMagenta,
-                         Fit(Fit("? " + approvals_.front().what, rest) + count + keys, width)));
+    const size_t rest = width - std::min(width, keys.size() + count.size());
+    const std::string request = Fit("? " + approvals_.front().gist, rest) + count + keys;
+    rows.push_back({{Fit(request, width), Colour::kMagenta}});
   } else if (!approvals_.empty() && !answered_ && !editor_.empty()) {
-    rows.push_back(
-        Paint(colours_, Colour::kMagenta,
-              Fit("? " + approvals_.front().what + "  (answered when nothing is typed here)", width)));
+    const std::string request = "? " + approvals_.front().gist + "  (clear the line to answer)";
+    rows.push_back({{Fit(request, width), Colour::kMagenta}});
   }
-  const std::string state = approvals_.empty() ? state_ : "needs_input";
-  const std::string lead = Fit(agent_ + " ", width / 3);
-  const std::string shown_state = Fit(state, width / 4);
-  const size_t used = Columns(lead) + Columns(shown_state) + 2;
+  const std::string_view state = state_.Name(!approvals_.empty());
+  StyledLine line = {
+      {Fit(agent_ + " ", width / 3), Colour::kDim}, {Fit(state, width / 4), ColourOf(state)}, {"> "}};
+  const size_t used = Columns(line);
   const LineEditor::Row row = editor_.Draw(width > used ? width - used : 1);
-  rows.push_back(Paint(colours_, Colour::kDim, lead) + Paint(colours_, ColourOf(state), shown_state) + "> " +
-                 row.text);
+  line.push_back({row.text});
+  rows.push_back(std::move(line));
   screen_.SetPrompt(std::move(rows), used + row.cursor);
 }
 

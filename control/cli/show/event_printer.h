@@ -1,82 +1,67 @@
-// EventPrinter: events as a person reads them on a terminal: deltas joined into messages, a tool call folded
-// to a line or two, what waits for an answer standing out; or with json each envelope as it is, a line each.
-// What an agent says cannot command the terminal. Owned by a command; knows neither server nor loop.
+// EventPrinter: events as a person reads them on a terminal. It joins deltas into messages, folds a tool call
+// to a line or two, and makes requests stand out; with `json` it prints each envelope as it is, one per line.
+// Nothing an agent says can control the terminal. Owned by a command; knows neither server nor loop.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "control/cli/show/text.h"
+#include "control/cli/show/line_printer.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {
 
 class EventPrinter {
  public:
-  struct Options {
-    bool json = false;  // and nothing else of this holds
-    bool colours = false;
-    bool names = false;     // of several agents: each line begins with the id of its own
-    size_t name_width = 0;  // columns for that, where it is known beforehand
-    bool times = false;     // each line begins with its time; else the lines of agents and runs end with it
-    bool live = false;      // what is being said is shown as it comes; not with `names`
-    size_t columns = 0;     // folded lines are cut there; 0: at 200
-  };
-  // Gets whole lines, but for what is being said with `live`.
-  using Write = std::function<void(std::string_view text)>;
+  using Options = PrintOptions;
+  using Write = LinePrinter::Write;  // gets whole lines, except for messages with `live`
 
   EventPrinter(Options options, Write write);
 
   void Print(const JsonValue& event);  // the envelope
-  // As stream.gap and the pages of events tell it.
+  // `gap`: as in the stream.gap event and in pages of events.
   void Gap(const std::string& agent, const JsonValue& gap);
   // A line of the command's own.
   void Note(std::string_view text);
-  // There is nothing more for now: shows what was held back in the hope that the next event makes it
-  // needless.
+  // Call when no more events are at hand: prints a request that was held back because the next event might
+  // have been the policy's answer to it.
   void Pause();
-  // Ends an unfinished line: somebody else writes.
-  void Break();
-  // There is nothing more at all: ends what is half said.
+  // Ends an unfinished line. Call before something else is written.
+  void Break() { lines_.Break(); }
+  // No more events will come: ends unfinished messages.
   void End();
-  // What was said of a message before the first event that is printed: GET …/snapshot's partial_text.
+  // The beginning of a message, before its first event: partial_text of GET …/snapshot.
   void Begin(const std::string& agent, std::string_view partial_text);
-  void Resize(size_t columns) { options_.columns = columns; }
+  void Resize(size_t columns) { lines_.Resize(columns); }
 
  private:
-  // One that is being said. `shown` bytes of it stand on the terminal.
+  using Origin = LinePrinter::Origin;
+  // A message that is not complete.
   struct Message {
     std::string text;
-    size_t shown = 0;    // of the text
-    size_t dropped = 0;  // before the text: was shown, and is not kept
+    size_t shown = 0;       // bytes of `text` on the terminal
+    size_t dropped = 0;     // bytes before `text`, shown and no longer kept
+    uint64_t position = 0;  // of the printer, after the last part
   };
   struct Call {
     std::string name, gist;
     std::optional<int64_t> started_ms;
+    uint64_t position = 0;  // of the printer, after the line of its start
   };
   struct Held {
     std::string agent, id;
     std::string text;  // the event
-  };
-  // Where a line begins; what it says of itself.
-  struct Origin {
-    std::string agent;
-    std::string time;
   };
   static Origin OriginOf(const JsonValue& event);
 
   void Take(const JsonValue& event);
   void TakeDelta(const JsonValue& event, bool reasoning);
   void TakeWhole(const JsonValue& event, bool reasoning);
-  Message& Find(const JsonValue& event, const std::string& key);
-  void Show(const Origin& origin, const std::string& key, bool reasoning, bool ends);
   void TakeToolStart(const JsonValue& event);
   void TakeToolEnd(const JsonValue& event, bool failed);
   void TakeRequest(const JsonValue& event);
@@ -84,31 +69,24 @@ class EventPrinter {
   void TakePlan(const JsonValue& event);
   void TakeUser(const JsonValue& event);
   void TakeProgress(const JsonValue& event);
-  void RunEnded(const JsonValue& event);
-  // Ends what `agent` (empty: anybody) was saying.
+  void TakeRun(const JsonValue& event);
+  // A line about the agent: "-- agent is ready · 09:14:05".
+  void Report(const JsonValue& event, Colour colour, const char* mark = "-- ");
+
+  Message& Find(const JsonValue& event, const std::string& key);
+  void Show(const Origin& origin, const std::string& key, bool reasoning, bool ends);
+  // Ends the unfinished messages of `agent`; empty: of all agents.
   void Close(const std::string& agent);
 
-  // A line, or several: what follows the first begins with `indent`.
-  void Line(const Origin& origin, Colour colour, std::string_view text, std::string_view indent = {});
-  // At most `lines` of it, each cut.
-  void Lines(const Origin& origin, std::string_view text, size_t lines, std::string_view indent);
-  [[nodiscard]] std::string Prefix(const Origin& origin);
-  // "… · 09:14:05", where lines do not begin with it anyway.
-  [[nodiscard]] std::string Stamped(const std::string& words, const Origin& origin);
-  [[nodiscard]] std::string Clock(const std::string& time);
-  [[nodiscard]] size_t Width() const;
-
-  Options options_;
+  const bool json_;
+  const bool live_;
   const Write write_;
-  std::map<std::string, Message> messages_;  // by kind, agent and message
-  std::string saying_;                       // the key of the one whose line is unfinished
-  bool mid_line_ = false;
-  std::map<std::string, Call> calls_;  // by agent and call
+  LinePrinter lines_;
+  std::map<std::string, Message> messages_;  // by agent, kind and message id
+  std::map<std::string, Call> calls_;        // by agent and call id
   std::deque<std::string> call_order_;
-  std::string last_call_;                      // the key of the call whose line is the last one; or empty
-  std::optional<Held> held_;                   // a request, which a rule may have answered at once
+  std::optional<Held> held_;
   std::map<std::string, std::string> phases_;  // of workspaces, by agent
-  std::string day_;                            // of the last time that was shown
 };
 
 }  // namespace reeve

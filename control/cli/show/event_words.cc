@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <functional>
 #include <map>
 #include <utility>
 #include <vector>
@@ -14,9 +13,9 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxCompact = 300;  // columns of data that nobody knows how to say
+constexpr size_t kMaxCompact = 300;  // columns of JSON
 
-// With a comma between thousands.
+// With commas between thousands.
 std::string Grouped(int64_t number) {
   const std::string digits = std::to_string(number);
   std::string text;
@@ -29,35 +28,16 @@ std::string Grouped(int64_t number) {
 
 std::string Compact(const JsonValue& value) { return Fit(Plain(value.Raw()), kMaxCompact); }
 
-std::string Labelled(const char* label, const JsonValue& value) {
-  const std::string text = Plain(TextOf(value));
-  return text.empty() ? text : label + text;
-}
-
-std::string Lasting(const char* label, const JsonValue& ms) {
-  return ms.AsInt().value_or(0) > 0 ? label + DurationWords(*ms.AsInt()) : std::string();
-}
-
-std::string ExitWords(const JsonValue& data) {
-  if (data["oom"].AsBool().value_or(false)) return "was killed: out of memory";
-  if (!TextOf(data["signal"]).empty()) return "was killed by signal " + Plain(TextOf(data["signal"]));
-  const std::string code = Plain(TextOf(data["code"]));
-  return code.empty() ? "exited" : "exited with code " + code;
-}
-
-// Lines that begin with one sign, but for a diff's head.
+// Lines of a diff that begin with `sign`, except its header.
 int64_t CountLines(std::string_view diff, char sign) {
   int64_t count = 0;
-  while (!diff.empty()) {
-    const size_t end = std::min(diff.find('\n'), diff.size());
-    const std::string_view line = diff.substr(0, end);
-    if (!line.empty() && line[0] == sign && line.substr(0, 3) != std::string(3, sign)) ++count;
-    diff.remove_prefix(std::min(end + 1, diff.size()));
+  for (const std::string_view line : SplitLines(diff)) {
+    if (line.starts_with(sign) && !line.starts_with(std::string(3, sign))) ++count;
   }
   return count;
 }
 
-std::string Edited(const JsonValue& data) {
+std::string EditWords(const JsonValue& data) {
   std::string counts;
   const std::string_view diff = data["diff"].StringOr("");
   if (data["additions"] || !diff.empty()) {
@@ -65,88 +45,83 @@ std::string Edited(const JsonValue& data) {
     const int64_t removed = data["deletions"].AsInt().value_or(CountLines(diff, '-'));
     counts = " (+" + std::to_string(added) + " -" + std::to_string(removed) + ")";
   }
-  return "edited " + Plain(TextOf(data["path"])) + counts;
+  return "edited " + PlainTextOf(data["path"]) + counts;
 }
 
-std::string Updated(const JsonValue& data) {
+std::string UpdateWords(const JsonValue& data) {
   std::string names;
-  for (const auto& [name, value] : data.Members()) names += (names.empty() ? "" : ", ") + Plain(name);
+  for (const auto& [name, value] : data.Members()) AddTo(names, ", ", Plain(name));
   return "agent updated: " + names;
 }
 
-std::string Queued(const JsonValue& data) {
-  const std::string_view mode = data["mode"].StringOr("followup");
-  return JoinWords({"message queued", mode == "followup" ? "" : Plain(mode), Labelled("for ", data["run_at"]),
-                    Plain(TextOf(data["reason"]))});
-}
-
-std::string Failed(const JsonValue& data) {
-  const JsonValue reason = data["message"] ? data["message"] : data["reason"];
-  return JoinWords({"agent failed", Plain(TextOf(reason))});
-}
-
-using Say = std::string (*)(const JsonValue& data);
-
-const std::map<std::string_view, Say>& Sayings() {
-  static const std::map<std::string_view, Say> kSayings = {
-      {"agent.starting",
-       [](const JsonValue& data) {
-         const bool again = data["restarts"].AsInt().value_or(0) > 0;
-         return JoinWords({"agent is starting", again ? Labelled("restart ", data["restarts"]) : "",
-                           Labelled("pid ", data["pid"])});
-       }},
-      {"agent.ready", [](const JsonValue&) { return std::string("agent is ready"); }},
-      {"agent.stopping", [](const JsonValue&) { return std::string("agent is being stopped"); }},
-      {"agent.exited",
-       [](const JsonValue& data) {
-         return JoinWords({"agent " + ExitWords(data), Plain(TextOf(data["reason"]))});
-       }},
-      {"agent.failed", Failed},
-      {"agent.deleted", [](const JsonValue&) { return std::string("agent was deleted"); }},
-      {"agent.restarting",
-       [](const JsonValue& data) {
-         return JoinWords({"agent restarts" + Lasting(" in ", data["delay_ms"]),
-                           Labelled("attempt ", data["attempt"]), Plain(TextOf(data["reason"]))});
-       }},
-      {"agent.stalled",
-       [](const JsonValue& data) { return "agent is silent" + Lasting(" for ", data["silent_ms"]); }},
-      {"agent.resumed", [](const JsonValue&) { return std::string("agent is heard again"); }},
-      {"agent.updated", Updated},
-      {"agent.error",
-       [](const JsonValue& data) {
-         return JoinWords({data["fatal"].AsBool().value_or(false) ? "fatal error" : "error",
-                           Plain(TextOf(data["code"])), Plain(TextOf(data["message"]))});
-       }},
-      {"workspace.progress",
-       [](const JsonValue& data) {
-         return "workspace: " + Plain(TextOf(data["phase"])) + " " + Plain(TextOf(data["percent"])) + "%";
-       }},
-      {"workspace.ready",
-       [](const JsonValue& data) {
-         return JoinWords({"workspace is ready", Labelled("branch ", data["branch"]),
-                           Plain(TextOf(data["commit"])).substr(0, 12)});
-       }},
-      {"workspace.saved",
-       [](const JsonValue& data) {
-         const bool pushed = data["pushed"].AsBool().value_or(false);
-         return JoinWords(
-             {pushed ? "work was saved and pushed" : "work was saved", Labelled("branch ", data["branch"])});
-       }},
-      {"message.queued", Queued},
-      {"message.cancelled", [](const JsonValue&) { return std::string("message taken back"); }},
-      {"file.edited", Edited},
-      {"title.updated", [](const JsonValue& data) { return Labelled("title: ", data["title"]); }},
-      {"usage.updated", [](const JsonValue& data) { return "usage: " + UsageWords(data); }},
-      {"subagent.started",
-       [](const JsonValue& data) {
-         return JoinWords({"sub-agent started", Plain(TextOf(data["title"]))});
-       }},
-      {"subagent.completed",
-       [](const JsonValue& data) {
-         return JoinWords({"sub-agent completed", Plain(TextOf(data["title"]))});
-       }},
+// A form for Fill; empty for an unknown type.
+std::string_view FormOf(std::string_view type, const JsonValue& data) {
+  static const std::map<std::string_view, const char*> kForms = {
+      {"agent.ready", "agent is ready"},
+      {"agent.stopping", "agent is being stopped"},
+      {"agent.deleted", "agent was deleted"},
+      {"agent.restarting", "agent restarts{ in :delay_ms}{ · attempt :attempt}{ · :reason}"},
+      {"agent.stalled", "agent is silent{ for :silent_ms}"},
+      {"agent.resumed", "agent produces output again"},
+      {"workspace.progress", "workspace: {:phase} {:percent}%"},
+      {"workspace.ready", "workspace is ready{ · branch :branch}{ · :commit}"},
+      {"message.cancelled", "message withdrawn"},
+      {"title.updated", "{title: :title}"},
+      {"subagent.started", "sub-agent started{ · :title}"},
+      {"subagent.completed", "sub-agent completed{ · :title}"},
   };
-  return kSayings;
+  const auto flag = [&data](const char* name) { return data[name].AsBool().value_or(false); };
+  if (type == "agent.starting") {
+    const bool again = data["restarts"].AsInt().value_or(0) > 0;
+    return again ? "agent is starting{ · restart :restarts}{ · pid :pid}" : "agent is starting{ · pid :pid}";
+  }
+  if (type == "agent.exited") {
+    if (flag("oom")) return "agent was killed: out of memory{ · :reason}";
+    const bool killed = !TextOf(data["signal"]).empty();
+    return killed ? "agent was killed by signal {:signal}{ · :reason}"
+                  : "agent exited{ with code :code}{ · :reason}";
+  }
+  if (type == "agent.failed")
+    return data["message"] ? "agent failed{ · :message}" : "agent failed{ · :reason}";
+  if (type == "agent.error")
+    return flag("fatal") ? "fatal error{ · :code}{ · :message}" : "error{ · :code}{ · :message}";
+  if (type == "workspace.saved")
+    return flag("pushed") ? "work was saved and pushed{ · branch :branch}"
+                          : "work was saved{ · branch :branch}";
+  if (type == "message.queued") {
+    const bool followup = data["mode"].StringOr("followup") == "followup";
+    return followup ? "message queued{ · for :run_at}{ · :reason}"
+                    : "message queued{ · :mode}{ · for :run_at}{ · :reason}";
+  }
+  const auto form = kForms.find(type);
+  return form == kForms.end() ? "" : form->second;
+}
+
+std::string FieldWords(const JsonValue& data, std::string_view name) {
+  if (name.ends_with("_ms")) {
+    const int64_t ms = data[name].AsInt().value_or(0);
+    return ms > 0 ? DurationWords(ms) : "";
+  }
+  constexpr size_t kCommit = 12;  // digits
+  return name == "commit" ? PlainTextOf(data[name]).substr(0, kCommit) : PlainTextOf(data[name]);
+}
+
+// Replaces each "{label:field}" by the label and the field's value, or by nothing if the field is empty.
+std::string Fill(std::string_view form, const JsonValue& data) {
+  std::string text;
+  while (!form.empty()) {
+    const size_t open = std::min(form.find('{'), form.size());
+    text += form.substr(0, open);
+    form.remove_prefix(open);
+    if (form.empty()) break;
+    const size_t close = form.find('}');
+    const std::string_view part = form.substr(1, close - 1);
+    const size_t colon = part.rfind(':');
+    const std::string words = FieldWords(data, part.substr(colon + 1));
+    if (!words.empty()) text.append(part.substr(0, colon)).append(words);
+    form.remove_prefix(close + 1);
+  }
+  return text;
 }
 
 }  // namespace
@@ -173,11 +148,11 @@ std::string UsageWords(const JsonValue& usage) {
     return words;
   if (auto in = usage["input_tokens"].AsInt()) words = Grouped(*in) + " tokens in";
   if (auto out = usage["output_tokens"].AsInt())
-    words += (words.empty() ? "" : ", ") + Grouped(*out) + (words.empty() ? " tokens out" : " out");
+    AddTo(words, ", ", Grouped(*out) + (words.empty() ? " tokens out" : " out"));
   if (const double cost = usage["cost_usd"].AsDouble().value_or(0); cost > 0) {
     std::array<char, 32> text{};
     (void)std::snprintf(text.data(), text.size(), "$%.4f", cost);
-    words += (words.empty() ? "" : ", ") + std::string(text.data());
+    AddTo(words, ", ", text.data());
   }
   return words;
 }
@@ -186,6 +161,8 @@ std::string TextOf(const JsonValue& value) {
   if (!value || value.Is(JsonType::kNull)) return {};
   return value.AsString() ? std::string(*value.AsString()) : value.Raw();
 }
+
+std::string PlainTextOf(const JsonValue& value) { return Plain(TextOf(value)); }
 
 std::string PrincipalInput(const JsonValue& input) {
   for (const char* name :
@@ -205,13 +182,13 @@ std::string InputText(const JsonValue& input) {
   for (const auto& [name, value] : members) {
     const std::string said = PlainLines(TextOf(value));
     const bool several = said.find('\n') != std::string::npos;
-    text += (text.empty() ? "" : "\n") + Plain(name) + ":" + (several ? "\n" : " ") + said;
+    AddTo(text, "\n", Plain(name) + ":" + (several ? "\n" : " ") + said);
     if (several && text.back() == '\n') text.pop_back();
   }
   return text;
 }
 
-// CSI: ECMA-48 section 5.4; OSC and the other strings: section 5.6, also as xterm ends them, with BEL.
+// CSI: ECMA-48 section 5.4. OSC and other strings: section 5.6; xterm also ends them with BEL.
 std::string WithoutSequences(std::string_view text) {
   constexpr char kEscape = '\x1b';
   std::string out;
@@ -248,16 +225,17 @@ std::string OutputLine(const JsonValue& data) {
 
 std::string EventWords(const JsonValue& event) {
   const std::string_view type = event["type"].StringOr("");
-  const auto saying = Sayings().find(type);
-  if (saying != Sayings().end()) return saying->second(event["data"]);
-  if (type.substr(0, 4) == "run.") {
-    const JsonValue data = event["data"];
-    const auto lasted = data["duration_ms"].AsInt();
-    return JoinWords({"run " + Plain(TextOf(event["run"])) + " " + Plain(type.substr(4)),
-                      Labelled("limit ", data["limit"]), lasted ? DurationWords(*lasted) : "",
-                      UsageWords(data["usage"])});
-  }
-  return Plain(type) + " " + Compact(event["data"]);
+  const JsonValue data = event["data"];
+  if (const std::string_view form = FormOf(type, data); !form.empty()) return Fill(form, data);
+  if (type == "agent.updated") return UpdateWords(data);
+  if (type == "file.edited") return EditWords(data);
+  if (type == "usage.updated") return "usage: " + UsageWords(data);
+  if (!type.starts_with("run.")) return Plain(type) + " " + Compact(data);
+  const std::string limit = PlainTextOf(data["limit"]);
+  const auto lasted = data["duration_ms"].AsInt();
+  return JoinWords({"run " + PlainTextOf(event["run"]) + " " + Plain(type.substr(4)),
+                    limit.empty() ? "" : "limit " + limit, lasted ? DurationWords(*lasted) : "",
+                    UsageWords(data["usage"])});
 }
 
 }  // namespace reeve

@@ -12,18 +12,14 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxKept = size_t{1} << 20;  // bytes of a message that is not whole
+constexpr size_t kMaxKept = size_t{1} << 20;  // bytes of an unfinished message
 
 void Write(FILE* where, std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), where);
   std::fflush(where);
 }
 
-bool StartsWith(std::string_view text, std::string_view beginning) {
-  return text.substr(0, beginning.size()) == beginning;
-}
-
-// What a program that was called here would not tell, or its exit code tells.
+// Events without a counterpart when a program runs in the foreground, or that its exit code reports.
 bool IsSilent(std::string_view type, const JsonValue& data) {
   for (const char* silent : {"agent.starting", "agent.ready", "agent.stopping", "agent.exited",
                              "agent.updated", "agent.deleted", "run.started", "run.completed",
@@ -31,7 +27,7 @@ bool IsSilent(std::string_view type, const JsonValue& data) {
     if (type == silent) return true;
   }
   if (type == "run.failed") return data["exit_code"].AsInt().value_or(0) != 0;
-  return StartsWith(type, "message.");
+  return type.starts_with("message.");
 }
 
 EventPrinter::Options Looks(const Console& console, bool colours) {
@@ -61,13 +57,13 @@ void RunOutput::Take(const JsonValue& event) {
   console_.Progress("");
   if (type == "agent.output") {
     TakeOutput(data);
-  } else if (StartsWith(type, "assistant.")) {
+  } else if (type.starts_with("assistant.")) {
     if (on_terminal_) return (one_ ? notes_ : words_).Print(event);
     TakeWords(event);
   } else {
-    if (StartsWith(type, "run.")) EndWords();
-    const bool grave = type == "run.failed" || type == "agent.failed";
-    if (IsSilent(type, data) || (console_.quiet() && !grave)) return;
+    if (type.starts_with("run.")) EndWords();
+    const bool failed = type == "run.failed" || type == "agent.failed";
+    if (IsSilent(type, data) || (console_.quiet() && !failed)) return;
     notes_.Print(event);
   }
 }
@@ -100,23 +96,24 @@ void RunOutput::TakeWords(const JsonValue& event) {
   const JsonValue data = event["data"];
   const std::string key(data["message_id"].StringOr(""));
   if (event["type"].StringOr("") == "assistant.delta") {
-    Said& said = said_[key];
-    said.text += data["text"].StringOr("");
-    if (said.text.size() <= kMaxKept) return;
-    Write(stdout, said.text);
-    said.written += said.text.size();
-    said.text.clear();
+    Message& message = unfinished_[key];
+    message.text += data["text"].StringOr("");
+    if (message.text.size() <= kMaxKept) return;
+    Write(stdout, message.text);
+    message.written += message.text.size();
+    message.text.clear();
     return;
   }
   std::string text(data["text"].StringOr(""));
   if (text.empty() || text.back() != '\n') text += '\n';
-  if (const auto said = said_.extract(key)) text.erase(0, std::min(said.mapped().written, text.size() - 1));
+  if (const auto begun = unfinished_.extract(key))
+    text.erase(0, std::min(begun.mapped().written, text.size() - 1));
   Write(stdout, text);
 }
 
-// What nobody will finish any more.
+// Ends messages that no event will complete.
 void RunOutput::EndWords() {
-  for (const auto& [key, said] : std::exchange(said_, {})) Write(stdout, said.text + "\n");
+  for (const auto& [key, message] : std::exchange(unfinished_, {})) Write(stdout, message.text + "\n");
 }
 
 }  // namespace reeve

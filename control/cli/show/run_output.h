@@ -1,5 +1,5 @@
-// RunOutput: what `reeve run` shows of a run, as if its program had been called here: its output byte for
-// byte where it belongs, an assistant's words on stdout, and what else is worth knowing on stderr.
+// RunOutput: the output of `reeve run`, as if its program ran in the foreground. The program's output goes
+// unchanged to the stream it was written to, an assistant's messages go to stdout, and notes go to stderr.
 #pragma once
 
 #include <map>
@@ -17,28 +17,27 @@ class RunOutput {
 
   void Take(const JsonValue& event);
   void Gap(const std::string& agent, const JsonValue& gap);
-  void Pause();  // there is no more for now
-  void End();    // at all
-  // Of `run` itself, on stderr.
+  void Pause();  // no more events are at hand
+  void End();    // no more events will come
+  // A note of the command itself, on stderr.
   void Note(const std::string& text);
 
  private:
   void TakeOutput(const JsonValue& data);
-  // Off a terminal: whole messages, as they are.
+  // Writes complete messages, if stdout is not a terminal.
   void TakeWords(const JsonValue& event);
   void EndWords();
 
   Console& console_;
   const bool on_terminal_;  // stdout
-  const bool one_;          // stdout and stderr are both terminals: the same, mostly
-  EventPrinter notes_;      // on stderr; of one terminal all of it
-  EventPrinter words_;      // on stdout's terminal, where stderr is none
-  // By message: what is not whole. Of a very long one its beginning is written already.
-  struct Said {
+  const bool one_;          // stdout and stderr are terminals, usually the same
+  EventPrinter notes_;      // to stderr; to one terminal, everything
+  EventPrinter words_;      // messages, if only stdout is a terminal
+  struct Message {
     std::string text;
-    size_t written = 0;
+    size_t written = 0;  // bytes before `text` that were written because the message is very long
   };
-  std::map<std::string, Said> said_;
+  std::map<std::string, Message> unfinished_;  // by message id
 };
 
 }  // namespace reeve

@@ -1,29 +1,37 @@
 #include "control/cli/show/styled.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace reeve {
 
 void AppendPainted(StyledLine& line, Colour& colour, std::string_view painted) {
-  constexpr int kFirst = 30;  // ECMA-48, section 8.3.117: black
   while (!painted.empty()) {
     const size_t escape = std::min(painted.find("\x1b["), painted.size());
     if (escape != 0) line.push_back({std::string(painted.substr(0, escape)), colour});
     painted.remove_prefix(escape);
     const size_t end = painted.find('m');
     if (end == std::string_view::npos) return;
-    int code = 0;
-    std::from_chars(painted.data() + std::min<size_t>(2, end), painted.data() + end, code);
-    colour = Colour::kNone;
-    for (const Colour known :
-         {Colour::kRed, Colour::kGreen, Colour::kYellow, Colour::kBlue, Colour::kMagenta, Colour::kCyan}) {
-      if (code == kFirst + 1 + static_cast<int>(known) - static_cast<int>(Colour::kRed)) colour = known;
+    const std::string_view code = painted.substr(2, end - 2);
+    for (size_t i = 0; i < kColours; ++i) {
+      if (code == SgrCode(static_cast<Colour>(i))) colour = static_cast<Colour>(i);
     }
-    if (code == 1 || code == 2) colour = code == 1 ? Colour::kBold : Colour::kDim;
     painted.remove_prefix(end + 1);
   }
+}
+
+std::string Paint(bool colours, const StyledLine& line) {
+  std::string painted;
+  for (const Span& span : line) {
+    std::string codes;
+    const bool intensity = span.colour == Colour::kBold || span.colour == Colour::kDim;
+    if (span.bold) codes += "\x1b[1m";
+    if (span.reverse) codes += "\x1b[7m";
+    if (span.colour != Colour::kNone && (colours || intensity))
+      codes += std::string("\x1b[") + SgrCode(span.colour) + "m";
+    painted += codes + span.text + (codes.empty() ? "" : "\x1b[0m");
+  }
+  return painted;
 }
 
 size_t Columns(const StyledLine& line) {
@@ -43,7 +51,7 @@ StyledLine Fit(const StyledLine& line, size_t columns) {
   size_t used = 0;
   for (size_t i = 0; i < line.size(); ++i) {
     const size_t width = Columns(line[i].text);
-    // The last that fits gives a column to the "…" of those that do not.
+    // The last span that fits gives up a column for the "…" if another one follows.
     const bool more = std::any_of(line.begin() + static_cast<std::ptrdiff_t>(i) + 1, line.end(),
                                   [](const Span& span) { return !span.text.empty(); });
     Span span = line[i];
@@ -89,7 +97,7 @@ std::vector<StyledLine> Wrap(const StyledLine& line, size_t columns) {
       if (full) {
         const size_t space = rest.substr(0, take + 1).rfind(' ');
         if (space != std::string_view::npos && space >= take / 2 && space != 0) take = space + 1;
-        // Not even one character of a whole line, as a wide one on a screen of one column.
+        // A line takes at least one character, even a wide one on a screen of one column.
         if (take == 0 && left == columns) take = FittingBytes(rest, columns + 1);
       }
       Span piece = span;

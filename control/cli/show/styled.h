@@ -1,5 +1,4 @@
-// Lines of coloured text, for a screen that is drawn whole: what is shown is decided here, without a
-// terminal.
+// Lines of coloured text, composed without a terminal. FullScreen shows them.
 #pragma once
 
 #include <cstddef>
@@ -20,18 +19,20 @@ struct Span {
 };
 using StyledLine = std::vector<Span>;
 
-// Adds text that Paint has coloured. `colour` is that of what comes first, and then of what comes next: one
-// colour may go on over several lines.
+// Appends text that Paint has coloured. A colour may extend over several lines: `colour` is the one at the
+// beginning, and afterwards the one at the end.
 void AppendPainted(StyledLine& line, Colour& colour, std::string_view painted);
+// As a terminal takes it (ECMA-48, SGR). Without `colours`, bold, dim and reverse remain.
+std::string Paint(bool colours, const StyledLine& line);
 size_t Columns(const StyledLine& line);
 std::string TextOf(const StyledLine& line);
-// Cut where it is too long, with "…".
+// Cuts a line that is too long; it then ends with "…".
 StyledLine Fit(const StyledLine& line, size_t columns);
-// Spaces up to there; `reverse`: and all of it stands out.
+// Exactly `columns` wide: cut, or padded with spaces. `reverse` applies to all of it.
 StyledLine Bar(const StyledLine& line, size_t columns, bool reverse);
-// Both at the edges of a line; where there is no room for both, `left`.
+// `left` and `right` at the edges of the line; `left` alone if there is no room for both.
 StyledLine Edges(const StyledLine& left, const StyledLine& right, size_t columns);
-// Lines of at most `columns` (at least 1), broken at spaces where that leaves them well filled.
+// Lines of at most `columns` (at least 1), broken at a space if that leaves the line at least half full.
 std::vector<StyledLine> Wrap(const StyledLine& line, size_t columns);
 
 }  // namespace reeve

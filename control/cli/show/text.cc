@@ -13,10 +13,10 @@ constexpr char32_t kReplacement = 0xFFFD;
 
 struct Character {
   char32_t code;
-  size_t bytes;  // that it took
+  size_t bytes;
 };
 
-// The first character (RFC 3629 section 4); U+FFFD for a byte that begins none.
+// The first character (RFC 3629 section 4); U+FFFD for a byte that begins no character.
 Character First(std::string_view text) {
   const auto lead = static_cast<uint8_t>(text[0]);
   if (lead < 0x80) return {lead, 1};
@@ -28,13 +28,13 @@ Character First(std::string_view text) {
     if ((byte & 0xC0) != 0x80) return {kReplacement, 1};
     code = code << 6 | (byte & 0x3F);
   }
-  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  constexpr char32_t kFirstCode[] = {0, 0, 0x80, 0x800, 0x10000};
   const bool surrogate = code >= 0xD800 && code < 0xE000;
-  if (code < kLeast[size] || code > 0x10FFFF || surrogate) return {kReplacement, 1};
+  if (code < kFirstCode[size] || code > 0x10FFFF || surrogate) return {kReplacement, 1};
   return {code, size};
 }
 
-// Also those that turn the direction of what follows (UAX #9): a name must not look like another.
+// Includes bidirectional overrides (UAX #9), which can make one name look like another.
 bool IsControl(char32_t code) {
   return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x202A && code <= 0x202E) ||
          (code >= 0x2066 && code <= 0x2069);
@@ -115,9 +115,9 @@ size_t FittingBytes(std::string_view text, size_t columns) {
 }
 
 std::string Fit(std::string_view text, size_t columns) {
-  if (text.size() <= columns) return std::string(text);  // no character is wider than it is long
+  if (text.size() <= columns) return std::string(text);  // a character has at least as many bytes as columns
   size_t used = 0;
-  size_t kept = 0;  // bytes that leave room for the "…"
+  size_t kept = 0;  // bytes before the "…"
   for (size_t at = 0; at < text.size();) {
     const Character character = First(text.substr(at));
     const size_t width = WidthOf(character.code);
@@ -129,10 +129,34 @@ std::string Fit(std::string_view text, size_t columns) {
   return std::string(text);
 }
 
+std::vector<std::string_view> SplitLines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+std::string_view WithoutLineEnds(std::string_view text) {
+  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  return text;
+}
+
+void AddTo(std::string& list, std::string_view separator, std::string_view item) {
+  if (!list.empty()) list += separator;
+  list += item;
+}
+
+const char* SgrCode(Colour colour) {
+  static constexpr const char* kCodes[kColours] = {"0", "1", "2", "31", "32", "33", "34", "35", "36"};
+  return kCodes[static_cast<size_t>(colour)];
+}
+
 std::string Paint(bool colours, Colour colour, std::string_view text) {
   if (!colours || colour == Colour::kNone || text.empty()) return std::string(text);
-  static constexpr const char* kCodes[] = {"0", "1", "2", "31", "32", "33", "34", "35", "36"};
-  return "\x1b[" + std::string(kCodes[static_cast<int>(colour)]) + "m" + std::string(text) + "\x1b[0m";
+  return "\x1b[" + std::string(SgrCode(colour)) + "m" + std::string(text) + "\x1b[0m";
 }
 
 Colour ColourOf(std::string_view state) {
@@ -163,7 +187,7 @@ std::string Table::Show(bool colours, size_t columns) const {
   for (const auto& row : rows_) {
     std::string line;
     size_t at = 0;
-    size_t owed = 0;  // spaces, if something follows
+    size_t owed = 0;  // spaces, written only before another cell
     for (size_t i = 0; i < row.size() && (columns == 0 || at + owed < columns); ++i) {
       const std::string text = columns == 0 ? row[i].text : Fit(row[i].text, columns - at - owed);
       const size_t width = Columns(text);

@@ -1,5 +1,5 @@
-// Text for a terminal: safe to print, of known width, in columns, in colour. Agents chose titles, reasons and
-// output themselves: none of it may command the terminal.
+// Text for a terminal: safe to print, of known width, in columns, in colour. Agents choose titles, reasons
+// and output themselves, so none of it may control the terminal.
 #pragma once
 
 #include <cstddef>
@@ -10,34 +10,43 @@
 
 namespace reeve {
 
-// One line of it: control characters (C0, DEL, C1) become spaces, what is not UTF-8 becomes U+FFFD.
+// Makes one line that is safe to print: control characters (C0, DEL, C1, bidirectional overrides) become
+// spaces, bytes that are not UTF-8 become U+FFFD. Comments call such text Plain.
 std::string Plain(std::string_view text);
-// Several lines: as Plain, but line breaks stay and tabs become spaces.
+// As Plain, for several lines: keeps line breaks and expands tabs.
 std::string PlainLines(std::string_view text);
 
-// JSON that says the same, with what would command a terminal (DEL, C1) or turn its text around as \uXXXX:
-// JSON itself lets these stand as they are.
+// Escapes as \uXXXX the characters that JSON permits in strings but that control a terminal (DEL, C1) or
+// reverse its text.
 std::string SafeJson(std::string_view json);
 
-// How many bytes the first character of it takes; it is not empty.
+// Bytes of the first character. `text` is not empty.
 size_t CharacterSize(std::string_view text);
-// What it takes on the terminal, in columns: wide characters two, combining ones none (wcwidth(3)).
+// Columns on the terminal: two for wide characters, none for combining ones (wcwidth(3)).
 size_t Columns(std::string_view text);
-// The bytes of as many characters of it as fit.
+// Bytes of the longest beginning that fits.
 size_t FittingBytes(std::string_view text, size_t columns);
-// As much of it as fits, with "…" where something is cut off.
+// The longest beginning that fits; ends with "…" if text was cut.
 std::string Fit(std::string_view text, size_t columns);
 
-// ECMA-48 colours, or none of them.
+// Lines without their ends. A line end at the end begins no further line.
+std::vector<std::string_view> SplitLines(std::string_view text);
+std::string_view WithoutLineEnds(std::string_view text);
+// Appends `item`, preceded by `separator` unless the list is empty.
+void AddTo(std::string& list, std::string_view separator, std::string_view item);
+
+// Colours and intensities (ECMA-48, section 8.3.117).
 enum class Colour { kNone, kBold, kDim, kRed, kGreen, kYellow, kBlue, kMagenta, kCyan };
+inline constexpr size_t kColours = 9;
+const char* SgrCode(Colour colour);  // "31"
 std::string Paint(bool colours, Colour colour, std::string_view text);
-// Of an agent's state, or a run's.
+// The colour for the state of an agent or a run.
 Colour ColourOf(std::string_view state);
 
-// Of something that was so long ago: "now", "5s ago", "3m ago", "2d ago".
+// "now", "5s ago", "3m ago", "2d ago".
 std::string Ago(int64_t ms);
 
-// Rows of cells that stand below each other. The last column is as wide as it is.
+// Rows of cells in aligned columns. The last column is not padded.
 class Table {
  public:
   struct Cell {
@@ -46,7 +55,7 @@ class Table {
   };
   void Add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
   [[nodiscard]] size_t size() const { return rows_.size(); }
-  // Lines, cut at `columns` (0: as long as they are).
+  // Lines, cut at `columns` (0: not cut).
   [[nodiscard]] std::string Show(bool colours, size_t columns) const;
 
  private:

@@ -1,7 +1,6 @@
 #include "control/cli/terminal/console.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <langinfo.h>
@@ -14,6 +13,7 @@
 #include <cstring>
 #include <utility>
 
+#include "control/cli/terminal/terminal_mode.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {
@@ -26,36 +26,33 @@ bool WantsColours() {
   return isatty(STDOUT_FILENO) == 1 && !(none && *none) && !(terminal && std::strcmp(terminal, "dumb") == 0);
 }
 
-// Of stdout's; zeros where it is none.
-winsize TerminalSize() {
-  winsize size{};
-  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
-  return size;
-}
-
 }  // namespace
 
 void AddCommonOptions(Command& command, CommonOptions& options) {
-  command.Flag("--json", options.json, "One JSON object a line; errors, too").Group("Output");
-  command.Flag("-q,--quiet", options.quiet, "Only what went wrong").Group("Output");
-  command.Option("--server", options.client.server, "URL", "The daemon: http://…, https://… or unix:///PATH")
-      .Default("REEVE_SERVER, else the one that runs on --data")
+  command.Flag("--json", options.json, "One JSON object per line, also for errors").Group("Output");
+  command.Flag("-q,--quiet", options.quiet, "Print only errors").Group("Output");
+  command
+      .Option("--server", options.client.server, "URL",
+              "Address of the daemon: http://…, https://… or unix:///PATH")
+      .Default("REEVE_SERVER, else the daemon on --data")
       .Group("Daemon");
-  command.Option("--token-file", options.client.token_file, "FILE", "A file that holds the token")
+  command.Option("--token-file", options.client.token_file, "FILE", "File with the token")
       .Default("REEVE_TOKEN, REEVE_TOKEN_FILE, DATA/token")
       .Group("Daemon");
   command
-      .Option("--data", options.client.data_dir, "DIR", "The daemon's data folder, to find server and token")
-      .Default("REEVE_DATA, else that of `reeve serve`")
+      .Option("--data", options.client.data_dir, "DIR",
+              "Data folder of the daemon, to find its address and token")
+      .Default("REEVE_DATA, else the default of `reeve serve`")
       .Group("Daemon");
   command.Variable("REEVE_SERVER", "As --server.");
-  command.Variable("REEVE_TOKEN", "The token itself.");
+  command.Variable("REEVE_TOKEN", "The token.");
   command.Variable("REEVE_TOKEN_FILE",
-                   "A file that holds it. --token-file wins over REEVE_TOKEN, and that over this.");
+                   "File with the token. --token-file overrides REEVE_TOKEN, which overrides this variable.");
   command.Variable("REEVE_DATA", "As --data.");
-  command.Variable("NO_COLOR", "Not empty: no colours. Without a terminal there are none anyway.");
-  command.File("DATA/runtime.json", "Where the daemon that runs on this folder listens.");
-  command.File("DATA/token", "Its token. DATA is /var/lib/reeve for root, else ~/.local/state/reeve.");
+  command.Variable("NO_COLOR", "If not empty, disables colours. Only a terminal gets colours.");
+  command.File("DATA/runtime.json", "Address of the daemon that uses this folder.");
+  command.File("DATA/token",
+               "The daemon's token. DATA is /var/lib/reeve for root, else ~/.local/state/reeve.");
 }
 
 Console::Console(std::string command, const CommonOptions& options)
@@ -65,8 +62,8 @@ Console::Console(std::string command, const CommonOptions& options)
       colours_(!options.json && WantsColours()),
       shows_progress_(!options.json && !options.quiet && isatty(STDERR_FILENO) == 1) {}
 
-size_t Console::columns() const { return TerminalSize().ws_col; }
-size_t Console::rows() const { return TerminalSize().ws_row; }
+size_t Console::columns() const { return TerminalSizeOf(STDOUT_FILENO).columns; }
+size_t Console::rows() const { return TerminalSizeOf(STDOUT_FILENO).rows; }
 
 void Console::Line(std::string_view text) const {
   if (quiet_) return;
@@ -74,26 +71,18 @@ void Console::Line(std::string_view text) const {
   if (json_) text = safe = SafeJson(text);
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
-  std::fflush(stdout);  // for who reads along
+  std::fflush(stdout);  // a pipe gets each line at once
 }
 
-// Without clearing it first, which flickers (ECMA-48: CUP, EL, ED).
+// ECMA-48: CUP, EL, ED. Clearing the screen first would flicker.
 void Console::Screen(std::string_view text) const {
   const size_t room = std::max<size_t>(rows(), 2) - 1;
-  const auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+  const auto lines = SplitLines(text);
+  const size_t shown = lines.size() > room ? room - 1 : lines.size();
   std::string screen = "\x1b[H";
-  for (size_t shown = 0; shown < std::min(lines, room); ++shown) {
-    if (shown + 1 == room && lines > room) {
-      screen += "… " + std::to_string(lines - shown) + " more\x1b[K\n";
-      break;
-    }
-    const size_t end = std::min(text.find('\n'), text.size());
-    screen.append(text.substr(0, end)).append("\x1b[K\n");
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  screen += "\x1b[J";
-  std::fwrite(screen.data(), 1, screen.size(), stdout);
-  std::fflush(stdout);
+  for (size_t i = 0; i < shown; ++i) screen.append(lines[i]).append("\x1b[K\n");
+  if (shown < lines.size()) screen += "… " + std::to_string(lines.size() - shown) + " more\x1b[K\n";
+  WriteToTerminal(screen + "\x1b[J");
 }
 
 void Console::Note(std::string_view text) const {
@@ -103,9 +92,8 @@ void Console::Note(std::string_view text) const {
 
 void Console::Progress(std::string_view text) {
   if (!shows_progress_ || (text.empty() && !in_progress_)) return;
-  winsize size{};
-  const size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
-  std::fprintf(stderr, "\r%s\x1b[K", Fit(Plain(text), columns - 1).c_str());
+  const size_t columns = TerminalSizeOf(STDERR_FILENO).columns;
+  std::fprintf(stderr, "\r%s\x1b[K", Fit(Plain(text), (columns > 1 ? columns : 80) - 1).c_str());
   in_progress_ = !text.empty();
 }
 
@@ -127,7 +115,7 @@ int Console::Fail(const Error& error, const std::string& about) {
 }
 
 void PrepareOutput() {
-  // Where a cron job has closed one of them, a socket or a database would come to be its number.
+  // If the caller has closed one of them, the next socket or file would take its number.
   for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
   }

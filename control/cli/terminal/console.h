@@ -1,5 +1,5 @@
-// Console: what one command prints. On stdout what was asked for, on stderr everything else; --json has one
-// object a line on both, --quiet keeps to what went wrong. Colours and progress only on a terminal.
+// Console: the output of one command. Results go to stdout, everything else to stderr. With --json both have
+// one object per line; --quiet leaves only errors. Only a terminal gets colours and progress.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace reeve {
 
-// What every command has that asks a daemon.
+// The options of every command that calls a daemon.
 struct CommonOptions {
   Client::Options client;
   bool json = false;
@@ -22,26 +22,25 @@ void AddCommonOptions(Command& command, CommonOptions& options);
 
 class Console {
  public:
-  // `command`: as errors name it, "agents wake".
+  // `command`: its name in error messages, "agents wake".
   Console(std::string command, const CommonOptions& options);
 
   [[nodiscard]] bool json() const { return json_; }
   [[nodiscard]] bool quiet() const { return quiet_; }
-  // Of stdout: NO_COLOR (no-color.org) and TERM=dumb are honoured.
+  // Stdout takes colours. Honours NO_COLOR (no-color.org) and TERM=dumb.
   [[nodiscard]] bool colours() const { return colours_; }
-  // Columns of stdout's terminal; 0 where it is none.
+  // Size of stdout's terminal; 0 if stdout is not a terminal.
   [[nodiscard]] size_t columns() const;
-  // Likewise its rows.
   [[nodiscard]] size_t rows() const;
 
   void Line(std::string_view text) const;  // on stdout, not with --quiet
-  // Takes the place of what stands on stdout's terminal; as much of it as there is room for.
+  // Replaces the content of stdout's terminal by as many of the lines as fit.
   void Screen(std::string_view text) const;
-  void Note(std::string_view text) const;  // on stderr, "reeve: …", neither with --quiet nor with --json
-  // Of something that takes long: the last line of a terminal, each time anew; empty: no more.
+  void Note(std::string_view text) const;  // on stderr, "reeve: …", unless --quiet or --json
+  // Replaces the last line of stderr's terminal; empty: removes it.
   void Progress(std::string_view text);
 
-  // Says why, about what, and what to do; returns the exit code.
+  // Prints the error, its subject `about` and a hint. Returns the exit code.
   int Fail(const Error& error, const std::string& about = {});
 
  private:
@@ -53,9 +52,9 @@ class Console {
   bool in_progress_ = false;
 };
 
-// Before anything is printed: UTF-8 whatever the locale; who reads no more ends us, silently.
+// Call before any output. Sets a UTF-8 locale, and ends the process without a message when stdout is closed.
 void PrepareOutput();
-// At the very end: kIoError if something could not be written, else `code`.
+// Call at the end. Returns kIoError if writing output failed and `code` is kOk, else `code`.
 int FinishOutput(int code);
 
 }  // namespace reeve

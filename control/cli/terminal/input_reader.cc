@@ -13,12 +13,12 @@
 
 namespace reeve {
 
-// The thread's and the reader's; the last of them lets go of it.
+// Shared by the thread and the reader.
 struct InputReader::Shared {
   std::mutex mutex;
   std::condition_variable wanted_or_over;
   bool wanted = false;
-  Loop* loop = nullptr;                   // null: nobody listens any more
+  Loop* loop = nullptr;                   // null: the reader is gone
   std::function<void(std::string)> take;  // the loop's thread only
 };
 
@@ -26,7 +26,7 @@ InputReader::InputReader(Loop& loop, std::function<void(std::string bytes)> take
     : shared_(std::make_shared<Shared>()) {
   shared_->loop = &loop;
   shared_->take = std::move(take);
-  // Detached: a read that waits for a person cannot be ended, and dies with the process.
+  // Detached, because a read from a terminal cannot be cancelled. The thread ends with the process.
   std::thread([shared = shared_] {
     std::array<char, 65536> piece{};
     for (;;) {

@@ -1,6 +1,6 @@
-// InputReader: stdin, whatever it is, read by a thread of its own: a descriptor that others share (a terminal
-// mostly is one with stdout) may not be made non-blocking, and files cannot be waited for. Owned by a
-// command, on its loop; may end while the thread waits.
+// InputReader: reads stdin, of any type, on a thread of its own. A descriptor that other processes share must
+// not be made non-blocking (a terminal is usually the same as stdout), and a loop cannot wait for files.
+// Owned by a command, on its loop; may be destroyed while the thread waits.
 #pragma once
 
 #include <functional>
@@ -13,13 +13,13 @@ class Loop;
 
 class InputReader {
  public:
-  // `take` is called on the loop with the next piece, empty at the end, once for each Read().
+  // Calls `take` on the loop once per Read(), with the next bytes; empty at the end of stdin.
   InputReader(Loop& loop, std::function<void(std::string bytes)> take);
   ~InputReader();
   InputReader(const InputReader&) = delete;
   InputReader& operator=(const InputReader&) = delete;
 
-  // Asks for one more piece. Only when the one before has come.
+  // Call only after the previous Read has been answered.
   void Read();
 
  private:

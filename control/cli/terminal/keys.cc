@@ -15,67 +15,63 @@ constexpr std::string_view kPasteBegin = "\x1b[200~";
 constexpr std::string_view kPasteEnd = "\x1b[201~";
 constexpr size_t kMaxSequence = 32;
 
-// C0, as a terminal's keys send it.
-Kind OfControl(char byte) {
-  switch (byte) {
-    case 1:
-      return Kind::kHome;
-    case 2:
-      return Kind::kLeft;
-    case 3:
-      return Kind::kInterrupt;
-    case 4:
-      return Kind::kEndOfInput;
-    case 5:
-      return Kind::kEnd;
-    case 6:
-      return Kind::kRight;
-    case 8:
-    case 127:
-      return Kind::kBackspace;
-    case '\n':
-      return Kind::kNewLine;
-    case '\r':
-      return Kind::kEnter;
-    case 11:
-      return Kind::kKillRest;
-    case 12:
-      return Kind::kRedraw;
-    case 14:
-      return Kind::kDown;
-    case 16:
-      return Kind::kUp;
-    case 21:
-      return Kind::kKillLine;
-    case 23:
-      return Kind::kKillWord;
-    case 26:
-      return Kind::kSuspend;
-    case 28:
-      return Kind::kQuit;
-    default:
-      return Kind::kOther;
-  }
-}
-
-// CSI and SS3 (xterm, "PC-Style Function Keys"), without the escape; and what Alt is held with.
-Kind OfSequence(std::string_view sequence) {
-  static const std::map<std::string_view, Kind> kKinds = {
-      {"[A", Kind::kUp},          {"OA", Kind::kUp},           {"[B", Kind::kDown},
-      {"OB", Kind::kDown},        {"[C", Kind::kRight},        {"OC", Kind::kRight},
-      {"[D", Kind::kLeft},        {"OD", Kind::kLeft},         {"[H", Kind::kHome},
-      {"OH", Kind::kHome},        {"[1~", Kind::kHome},        {"[7~", Kind::kHome},
-      {"[F", Kind::kEnd},         {"OF", Kind::kEnd},          {"[4~", Kind::kEnd},
-      {"[8~", Kind::kEnd},        {"[5~", Kind::kPageUp},      {"[6~", Kind::kPageDown},
-      {"[3~", Kind::kDelete},     {"[1;5C", Kind::kWordRight}, {"[1;3C", Kind::kWordRight},
-      {"[1;5D", Kind::kWordLeft}, {"[1;3D", Kind::kWordLeft},  {"b", Kind::kWordLeft},
-      {"f", Kind::kWordRight},    {"\r", Kind::kNewLine},      {"\n", Kind::kNewLine},
-      {"\x7f", Kind::kKillWord}};
-  const auto found = kKinds.find(sequence);
+// Control characters; CSI and SS3 sequences (xterm, "PC-Style Function Keys"); keys with Alt.
+Kind KindOf(std::string_view bytes) {
+  static const std::map<std::string_view, Kind> kKinds = {{"\x01", Kind::kHome},
+                                                          {"\x02", Kind::kLeft},
+                                                          {"\x03", Kind::kInterrupt},
+                                                          {"\x04", Kind::kEndOfInput},
+                                                          {"\x05", Kind::kEnd},
+                                                          {"\x06", Kind::kRight},
+                                                          {"\b", Kind::kBackspace},
+                                                          {"\x7f", Kind::kBackspace},
+                                                          {"\n", Kind::kNewLine},
+                                                          {"\r", Kind::kEnter},
+                                                          {"\x0b", Kind::kKillRest},
+                                                          {"\x0c", Kind::kRedraw},
+                                                          {"\x0e", Kind::kDown},
+                                                          {"\x10", Kind::kUp},
+                                                          {"\x15", Kind::kKillLine},
+                                                          {"\x17", Kind::kKillWord},
+                                                          {"\x1a", Kind::kSuspend},
+                                                          {"\x1c", Kind::kQuit},
+                                                          {"\x1b[A", Kind::kUp},
+                                                          {"\x1bOA", Kind::kUp},
+                                                          {"\x1b[B", Kind::kDown},
+                                                          {"\x1bOB", Kind::kDown},
+                                                          {"\x1b[C", Kind::kRight},
+                                                          {"\x1bOC", Kind::kRight},
+                                                          {"\x1b[D", Kind::kLeft},
+                                                          {"\x1bOD", Kind::kLeft},
+                                                          {"\x1b[H", Kind::kHome},
+                                                          {"\x1bOH", Kind::kHome},
+                                                          {"\x1b[1~", Kind::kHome},
+                                                          {"\x1b[7~", Kind::kHome},
+                                                          {"\x1b[F", Kind::kEnd},
+                                                          {"\x1bOF", Kind::kEnd},
+                                                          {"\x1b[4~", Kind::kEnd},
+                                                          {"\x1b[8~", Kind::kEnd},
+                                                          {"\x1b[5~", Kind::kPageUp},
+                                                          {"\x1b[6~", Kind::kPageDown},
+                                                          {"\x1b[3~", Kind::kDelete},
+                                                          {"\x1b[1;5C", Kind::kWordRight},
+                                                          {"\x1b[1;3C", Kind::kWordRight},
+                                                          {"\x1b[1;5D", Kind::kWordLeft},
+                                                          {"\x1b[1;3D", Kind::kWordLeft},
+                                                          {"\x1b"
+                                                           "b",
+                                                           Kind::kWordLeft},
+                                                          {"\x1b"
+                                                           "f",
+                                                           Kind::kWordRight},
+                                                          {"\x1b\r", Kind::kNewLine},
+                                                          {"\x1b\n", Kind::kNewLine},
+                                                          {"\x1b\x7f", Kind::kKillWord}};
+  const auto found = kKinds.find(bytes);
   return found == kKinds.end() ? Kind::kOther : found->second;
 }
 
-// Of the UTF-8 character at the front; 0: it is not whole. What begins none is taken by itself.
+// Bytes of the UTF-8 character at the front; 0 if it is incomplete; 1 for a byte that begins no character.
 size_t SizeOfFirst(std::string_view bytes) {
   const auto lead = static_cast<unsigned char>(bytes[0]);
   const size_t size = lead >= 0xF5 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC2 ? 2 : 1;
@@ -105,7 +101,7 @@ bool KeyReader::Take(std::vector<Key>& keys) {
   const char first = pending_[0];
   if (first == kEscape) return TakeSequence(keys);
   if (static_cast<unsigned char>(first) < 0x20 || first == '\x7f') {
-    keys.push_back({OfControl(first), ""});
+    keys.push_back({KindOf(pending_.substr(0, 1)), ""});
     pending_.erase(0, 1);
     return true;
   }
@@ -117,7 +113,7 @@ bool KeyReader::Take(std::vector<Key>& keys) {
 }
 
 bool KeyReader::TakeSequence(std::vector<Key>& keys) {
-  if (pending_.size() < 2) return false;  // a sequence's, or a key: Lapse tells
+  if (pending_.size() < 2) return false;  // of a sequence, or a key: see Lapse
   size_t size = 2;
   if (pending_[1] == '[' || pending_[1] == 'O') {
     const size_t final_byte = pending_.find_first_not_of("0123456789;:<=>?", 2);
@@ -135,14 +131,14 @@ bool KeyReader::TakeSequence(std::vector<Key>& keys) {
     pasting_ = true;
     paste_.clear();
   } else if (size > 1) {
-    keys.push_back({OfSequence(std::string_view(sequence).substr(1)), ""});
+    keys.push_back({KindOf(sequence), ""});
   }
   return true;
 }
 
 bool KeyReader::TakePaste(std::vector<Key>& keys) {
   const size_t end = pending_.find(kPasteEnd);
-  // Without its end: all but what may be the beginning of that.
+  // If the end has not arrived, the last bytes may be the beginning of it.
   const size_t size =
       end != std::string::npos ? end : pending_.size() - std::min(pending_.size(), kPasteEnd.size() - 1);
   paste_.append(pending_, 0, std::min(size, kMaxPaste - std::min(kMaxPaste, paste_.size())));
@@ -150,7 +146,7 @@ bool KeyReader::TakePaste(std::vector<Key>& keys) {
   if (end == std::string::npos) return false;
   pending_.erase(0, kPasteEnd.size());
   pasting_ = false;
-  // Terminals send the line ends of a paste as Enter would.
+  // Terminals send a line end in a paste as '\r'.
   std::string text;
   for (size_t i = 0; i < paste_.size(); ++i) {
     if (paste_[i] == '\r') {

@@ -1,5 +1,5 @@
-// KeyReader: what a terminal in raw mode sends, as keys: characters, whole pastes, what moves and what
-// commands. A value; knows nothing of lines.
+// KeyReader: turns the bytes of a terminal in raw mode into keys: characters, whole pastes, editing and
+// command keys. A value.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ struct Key {
     kText,   // one character, UTF-8
     kPaste,  // many, with line ends as '\n'
     kEnter,
-    kNewLine,  // Ctrl-J, Alt-Enter: into the text
+    kNewLine,  // Ctrl-J, Alt-Enter: a line end in the text
     kBackspace,
     kDelete,
     kLeft,
@@ -26,8 +26,8 @@ struct Key {
     kEnd,
     kPageUp,
     kPageDown,
-    kEscape,      // by itself: see Lapse
-    kKillLine,    // Ctrl-U: what is before the cursor
+    kEscape,      // alone: see Lapse
+    kKillLine,    // Ctrl-U: to the beginning
     kKillRest,    // Ctrl-K
     kKillWord,    // Ctrl-W
     kRedraw,      // Ctrl-L
@@ -35,7 +35,7 @@ struct Key {
     kEndOfInput,  // Ctrl-D
     kQuit,        // Ctrl-backslash
     kSuspend,     // Ctrl-Z
-    kOther        // of which nobody knows what it should do
+    kOther        // unknown
   };
   Kind kind = Kind::kOther;
   std::string text;
@@ -43,17 +43,18 @@ struct Key {
 
 class KeyReader {
  public:
-  // More of a paste is dropped.
+  // Bytes; the rest of a longer paste is dropped.
   static constexpr size_t kMaxPaste = size_t{512} << 10;
 
-  // The keys that `bytes` complete; the rest of one waits for more.
+  // The keys that `bytes` complete. An incomplete key waits for the next call.
   std::vector<Key> Feed(std::string_view bytes);
-  // Nothing has followed for a while (a sequence's bytes come together): an Escape that waits is one.
+  // Call when no byte has followed for a while. A waiting Escape then is a key, not the beginning of a
+  // sequence.
   std::vector<Key> Lapse();
   [[nodiscard]] bool waits() const { return !pending_.empty(); }
 
  private:
-  // Takes one key from the front of pending_; false while it is not whole.
+  // Takes one key from the front of pending_; false if it is incomplete.
   bool Take(std::vector<Key>& keys);
   bool TakeSequence(std::vector<Key>& keys);
   bool TakePaste(std::vector<Key>& keys);

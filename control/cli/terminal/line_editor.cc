@@ -16,7 +16,7 @@ constexpr size_t kMaxHistory = 200;
 bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 bool IsSpace(char byte) { return byte == ' ' || byte == '\n' || byte == '\t'; }
 
-// One character of the text, as the row has it.
+// A character as Draw shows it.
 std::string Shown(std::string_view character) { return character == "\n" ? "⏎" : Plain(character); }
 
 }  // namespace
@@ -92,7 +92,7 @@ void LineEditor::Restore(const std::string& text) {
 }
 
 void LineEditor::Insert(std::string_view text) {
-  // What is no text, a stray byte of another encoding, would be refused by the daemon.
+  // The daemon rejects text that is not UTF-8.
   if (!IsUtf8(text) || text_.size() + text.size() > kMaxText) return;
   text_.insert(cursor_, text);
   cursor_ += text.size();
@@ -137,7 +137,8 @@ void LineEditor::Recall(int step) {
 
 LineEditor::Row LineEditor::Draw(size_t columns) const {
   if (columns == 0) return {};
-  // Leftwards from the cursor, whose own column is kept free, as long as it fits; then rightwards.
+  // Takes characters to the left of the cursor as long as they fit beside the cursor's column, then to the
+  // right.
   size_t first = cursor_;
   size_t used = 1;
   while (first > 0) {

@@ -1,48 +1,22 @@
 #include "control/cli/terminal/prompt_screen.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <utility>
-
-#include "control/cli/show/text.h"
-#include "control/cli/terminal/terminal_care.h"
 
 namespace reeve {
 
 namespace {
 
-// ECMA-48: CUU, CHA, ED, SGR. Rows and columns as they count here, from 0.
+// ECMA-48: CUU, CHA, ED. Rows and columns count from 0 here.
 std::string Up(size_t rows) { return rows == 0 ? "" : "\x1b[" + std::to_string(rows) + "A"; }
 std::string ToColumn(size_t column) { return "\x1b[" + std::to_string(column + 1) + "G"; }
 constexpr char kClearBelow[] = "\x1b[J";
-// xterm, "Bracketed Paste Mode".
-constexpr char kPastesOn[] = "\x1b[?2004h";
-constexpr char kPastesOff[] = "\x1b[?2004l";
 
-// Of an SGR sequence at the front; 0: there is none.
+// Bytes of the SGR sequence at the front; 0: none.
 size_t SequenceSize(std::string_view text) {
   if (text.size() < 2 || text[0] != '\x1b' || text[1] != '[') return 0;
   const size_t end = text.find('m');
   return end == std::string_view::npos ? 0 : end + 1;
-}
-
-// A painted row's.
-size_t WidthOf(std::string_view row) {
-  size_t width = 0;
-  while (!row.empty()) {
-    const size_t sequence = SequenceSize(row);
-    const size_t size = sequence != 0 ? sequence : CharacterSize(row);
-    if (sequence == 0) width += Columns(row.substr(0, size));
-    row.remove_prefix(size);
-  }
-  return width;
-}
-
-void Send(const char* sequence) {
-  std::fputs(sequence, stdout);
-  std::fflush(stdout);
 }
 
 }  // namespace
@@ -56,7 +30,8 @@ void PromptScreen::Print(std::string_view text) {
   write_(out);
 }
 
-void PromptScreen::SetPrompt(std::vector<std::string> rows, size_t cursor) {
+void PromptScreen::SetPrompt(std::vector<StyledLine> rows, size_t cursor) {
+  if (drawn_ && rows == rows_ && cursor == cursor_) return;
   std::string out;
   Erase(out);
   rows_ = std::move(rows);
@@ -66,11 +41,11 @@ void PromptScreen::SetPrompt(std::vector<std::string> rows, size_t cursor) {
 }
 
 void PromptScreen::Resize(size_t columns) {
-  // Terminals that wrap anew have made more rows of ours; where the line above ends, nobody knows.
+  // Most terminals rewrap: our rows may have become more. Where an unfinished line ends now is not known.
   size_t rows = 0;
   if (drawn_) {
     for (size_t i = 0; i + 1 < rows_.size(); ++i)
-      rows += (std::max<size_t>(WidthOf(rows_[i]), 1) - 1) / columns;
+      rows += (std::max<size_t>(Columns(rows_[i]), 1) - 1) / columns;
     rows += rows_.size() - 1 + cursor_ / columns;
   }
   columns_ = columns;
@@ -95,23 +70,23 @@ void PromptScreen::Clear() {
   write_(out);
 }
 
-// To where the output goes on.
+// Moves the cursor to the place where output continues.
 void PromptScreen::Erase(std::string& out) {
   if (!std::exchange(drawn_, false)) return;
   out += "\r" + Up(rows_.size() - 1) + kClearBelow;
-  if (column_ == columns_) column_ = 0;  // a full row: what follows is in the next, which the prompt began in
+  if (column_ == columns_) column_ = 0;  // after a full row, output continues in the row below
   if (column_ != 0) out += Up(1) + ToColumn(column_);
 }
 
 void PromptScreen::Draw(std::string& out) {
   if (rows_.empty()) return;
   if (column_ != 0) out += "\r\n";
-  for (size_t i = 0; i < rows_.size(); ++i) out += (i == 0 ? "" : "\r\n") + rows_[i];
+  for (size_t i = 0; i < rows_.size(); ++i) out += (i == 0 ? "" : "\r\n") + Paint(colours_, rows_[i]);
   out += ToColumn(cursor_);
   drawn_ = true;
 }
 
-// As the terminal wraps it.
+// Follows the cursor as the terminal wraps lines.
 void PromptScreen::Append(std::string& out, std::string_view text) {
   while (!text.empty()) {
     size_t size = SequenceSize(text);
@@ -129,29 +104,6 @@ void PromptScreen::Append(std::string& out, std::string_view text) {
     out += text.substr(0, size);
     text.remove_prefix(size);
   }
-}
-
-TerminalMode::TerminalMode() { Enter(); }
-TerminalMode::~TerminalMode() { Leave(); }
-
-void TerminalMode::Enter() {
-  if (raw_ || tcgetattr(STDIN_FILENO, &before_) != 0) return;
-  KeepForTheWorst();
-  LeaveWith(std::string(kPastesOff) + "\r\n");
-  termios raw = before_;
-  raw.c_iflag &= static_cast<tcflag_t>(~(BRKINT | ICRNL | INLCR | IGNCR | ISTRIP | IXON));
-  raw.c_lflag &= static_cast<tcflag_t>(~(ECHO | ICANON | IEXTEN | ISIG));
-  raw.c_cc[VMIN] = 1;
-  raw.c_cc[VTIME] = 0;
-  raw_ = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
-  Send(kPastesOn);
-}
-
-void TerminalMode::Leave() {
-  if (!std::exchange(raw_, false)) return;
-  Send(kPastesOff);
-  (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
-  ForgetTheWorst();
 }
 
 }  // namespace reeve

@@ -1,15 +1,15 @@
-// PromptScreen: a terminal where output scrolls by above a few rows that stay at its bottom: the prompt.
-// Nothing of what is on it is ever cleared: what was said stays in the terminal's own history.
-// TerminalMode: raw mode while it lives.
+// PromptScreen: a terminal where output scrolls by above a prompt of a few rows. It never clears output, so
+// that all of it stays in the terminal's scrollback.
 #pragma once
-
-#include <termios.h>
 
 #include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "control/cli/show/styled.h"
 
 namespace reeve {
 
@@ -17,16 +17,17 @@ class PromptScreen {
  public:
   using Write = std::function<void(std::string_view bytes)>;
 
-  PromptScreen(size_t columns, Write write) : columns_(columns), write_(std::move(write)) {}
+  PromptScreen(size_t columns, bool colours, Write write)
+      : columns_(columns), colours_(colours), write_(std::move(write)) {}
 
-  // Above the prompt. Lines, or the parts of one; Plain but for Paint's colours.
+  // Prints lines or a part of one above the prompt. `text` is Plain, except for the colours of Paint.
   void Print(std::string_view text);
-  // The rows, each no wider than the terminal, and the cursor's column in the last of them.
-  void SetPrompt(std::vector<std::string> rows, size_t cursor);
+  // Each row is narrower than the terminal. `cursor`: its column in the last row.
+  void SetPrompt(std::vector<StyledLine> rows, size_t cursor);
   void Resize(size_t columns);
-  // The terminal was another's, or is garbled.
+  // Draws the prompt again, because another program may have written to the terminal.
   void Redraw();
-  // Takes the prompt away, for good or until the next Print or SetPrompt. What is unfinished above it ends.
+  // Removes the prompt until the next Print or SetPrompt, and ends an unfinished line above it.
   void Clear();
 
  private:
@@ -35,28 +36,12 @@ class PromptScreen {
   void Append(std::string& out, std::string_view text);
 
   size_t columns_;
+  const bool colours_;
   const Write write_;
-  std::vector<std::string> rows_;
+  std::vector<StyledLine> rows_;
   size_t cursor_ = 0;
-  bool drawn_ = false;  // the cursor is in the last row of the prompt
-  size_t column_ = 0;   // where the unfinished line above the prompt ends; 0: there is none
-};
-
-// Of the terminal on stdin: keys come one by one and unseen, a paste says that it is one. Restored at the
-// end, and also when the process dies of its own fault.
-class TerminalMode {
- public:
-  TerminalMode();
-  ~TerminalMode();
-  TerminalMode(const TerminalMode&) = delete;
-  TerminalMode& operator=(const TerminalMode&) = delete;
-
-  void Enter();
-  void Leave();  // as it was before
-
- private:
-  termios before_{};
-  bool raw_ = false;
+  bool drawn_ = false;  // the prompt is on the screen, with the cursor in its last row
+  size_t column_ = 0;   // where an unfinished line above the prompt ends; 0: no such line
 };
 
 }  // namespace reeve

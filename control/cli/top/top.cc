@@ -1,4 +1,4 @@
-// `reeve top`: the town, live, on a whole terminal; or once, as a table.
+// `reeve top`: the town, live on the whole terminal or once as a table.
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,13 +24,13 @@ int Once(const Options& options, const Client& client, Console& console) {
   TopModel model;
   TopTown town;
   TopFeed feed(loop, http, client, model, town, {[] {}, [](const Error&) {}, [](const Error&) {}});
-  Status how;
-  feed.Look([&how, &loop](const Status& looked) {
-    how = looked;
+  Status looked;
+  feed.Look([&looked, &loop](const Status& status) {
+    looked = status;
     loop.Stop();
   });
   loop.Run();
-  if (!how) return console.Fail(how.error());
+  if (!looked) return console.Fail(looked.error());
   if (!options.json) {
     std::string text =
         TopView::Table(model, town, console.colours(), console.columns(), SystemClock().WallMs());
@@ -48,27 +48,26 @@ int Top(const Options& options) {
   if (!client) return console.Fail(client.error());
   if (options.once || options.json) return Once(options, *client, console);
   Loop loop;
-  auto how = TopApp(loop, *client, console.colours()).Run();
-  if (how) return *how;
-  if (how.error().code != "no_terminal") return console.Fail(how.error());
-  return console.Fail({"invalid_request", how.error().message + "; `reeve top --once` prints a table"});
+  auto code = TopApp(loop, *client, console.colours()).Run();
+  if (code) return *code;
+  if (code.error().code != "no_terminal") return console.Fail(code.error());
+  return console.Fail({"invalid_request", code.error().message + "; `reeve top --once` prints a table"});
 }
 
 }  // namespace
 
 void AddTop(Command root) {
   auto options = std::make_shared<Options>();
-  Command command = root.Add("top", "Watch the town live: what its agents do, and what waits for you.");
+  Command command = root.Add("top", "Watch all agents live, and answer their requests.");
   command.Details(
-      "A table of all agents on the whole terminal, what waits for a person first. Keys open an agent's "
-      "log, allow or deny what it asks, answer its questions, send it a message, interrupt, stop or restart "
-      "it; ? lists them. It goes on when the daemon is started again.");
-  command.Flag("--once", options->once,
-               "Print the table once, and exit; with --json, which implies it, an object a line");
+      "A table of all agents fills the terminal. Agents that wait for a person come first. Keys open an "
+      "agent's log, allow or deny its request, answer its question, send it a message, and interrupt, stop "
+      "or restart it; ? lists the keys. The command reconnects when the daemon restarts.");
+  command.Flag("--once", options->once, "Print the table once and exit; --json implies it");
   AddCommonOptions(command, *options);
   command.Example("reeve top", "live; q quits");
-  command.Example("reeve top --once", "for a script, or a terminal that cannot be drawn on");
-  command.Example("reeve top --json", "an object a line, those that wait for a person first");
+  command.Example("reeve top --once", "for a script, or a terminal without cursor movement");
+  command.Example("reeve top --json", "one JSON object per agent");
   command.Action([options] { return Top(*options); });
 }
 

@@ -49,18 +49,17 @@ std::string TopAnswer::prompt() const {
   const Field& field = fields_[next_];
   std::string words;
   for (size_t i = 0; i < field.choices.size(); ++i)
-    words += (i == 0 ? "" : ", ") + std::to_string(i + 1) + " " + Plain(field.choices[i]);
+    AddTo(words, ", ", std::to_string(i + 1) + " " + Plain(field.choices[i]));
   if (field.choices.empty() && field.type != "string")
     words = field.type == "boolean" ? "y or n" : field.type;
-  if (field.many) words += (words.empty() ? "" : "; ") + std::string("several: with commas");
+  if (field.many) AddTo(words, "; ", "separate several with commas");
   return field.label + (words.empty() ? "" : " (" + words + ")");
 }
 
 std::string TopAnswer::Describe() const {
   std::string text;
   for (const Field& field : fields_) {
-    if (!text.empty()) text += '\n';
-    text += field.label + (field.required ? "" : " (need not be answered)");
+    AddTo(text, "\n", field.label + (field.required ? "" : " (optional)"));
     for (size_t i = 0; i < field.choices.size(); ++i)
       text += "\n  " + std::to_string(i + 1) + "  " +
               (i < field.names.size() ? field.names[i] : Plain(field.choices[i]));
@@ -79,7 +78,7 @@ Result<std::string> TopAnswer::Read(const Field& field, const std::string& typed
     const std::string* found = nullptr;
     for (const std::string& choice : field.choices) {
       if (choice.rfind(typed, 0) != 0) continue;
-      if (found) return Wrong("'" + typed + "' begins several of the choices");
+      if (found) return Wrong("'" + typed + "' matches several choices");
       found = &choice;
     }
     if (!found) return Wrong("'" + typed + "' is none of the choices");
@@ -88,7 +87,7 @@ Result<std::string> TopAnswer::Read(const Field& field, const std::string& typed
   if (field.type == "boolean") {
     if (typed == "y" || typed == "yes" || typed == "true") return std::string("true");
     if (typed == "n" || typed == "no" || typed == "false") return std::string("false");
-    return Wrong("y or n");
+    return Wrong("answer y or n");
   }
   if (field.type == "number" || field.type == "integer") {
     auto number = JsonDocument::Parse(typed);
@@ -105,7 +104,7 @@ Status TopAnswer::Give(const std::string& typed) {
   const Field& field = fields_[next_];
   const std::string text = Trimmed(typed);
   if (text.empty()) {
-    if (field.required) return Wrong(field.label + ": it needs an answer");
+    if (field.required) return Wrong(field.label + " is required");
     ++next_;
     return {};
   }

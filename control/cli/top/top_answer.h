@@ -1,6 +1,5 @@
-// TopAnswer: the answer to what an agent wants to know, typed field by field. What it wants is the schema of
-// an elicitation (the Model Context Protocol's: an object of strings, numbers, booleans, choices, and lists
-// of those).
+// TopAnswer: the answer to an elicitation, typed field by field. The elicitation's schema (Model Context
+// Protocol) is an object of strings, numbers, booleans, choices and lists of these.
 #pragma once
 
 #include <cstddef>
@@ -17,21 +16,21 @@ class TopAnswer {
   explicit TopAnswer(const std::string& schema);
 
   [[nodiscard]] bool complete() const { return next_ == fields_.size(); }
-  // What is asked for next: "Colour (1 red, 2 blue)".
+  // For the next field: "Colour (1 red, 2 blue)".
   [[nodiscard]] std::string prompt() const;
-  // All that is asked for, a line each, for a person who reads first.
+  // All fields and their choices, a line each.
   [[nodiscard]] std::string Describe() const;
-  // Takes what was typed for it; of choices the word, its beginning or its number. Error "invalid_request":
-  // why that is no answer.
+  // Takes the typed value of the next field; for a choice its word, a unique beginning or its number. Error
+  // "invalid_request": the value does not fit the field.
   Status Give(const std::string& typed);
-  // JSON, once it is complete.
+  // The answer as JSON, once it is complete.
   [[nodiscard]] std::string content() const { return JsonObject(content_).Take(); }
 
  private:
   struct Field {
     std::string key, label, type;
     std::vector<std::string> choices;
-    std::vector<std::string> names;  // of the choices, for people
+    std::vector<std::string> names;  // of the choices, for display
     bool many = false;
     bool required = false;
   };

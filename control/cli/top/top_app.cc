@@ -10,9 +10,15 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kDrawMs = 100;  // apart, whatever happens
+constexpr int64_t kDrawMs = 100;  // least time between two drawings
 constexpr int64_t kTickMs = 1'000;
 constexpr int64_t kNoticeMs = 8'000;
+
+void AddHint(StyledLine& line, const char* key, const char* action, Colour colour = Colour::kCyan) {
+  line.push_back({line.empty() ? "" : "  "});
+  line.push_back({key, colour, true});
+  line.push_back({std::string(" ") + action});
+}
 
 }  // namespace
 
@@ -21,6 +27,7 @@ TopApp::TopApp(Loop& loop, const Client& client, bool colours)
       client_(client),
       colours_(colours),
       http_(loop),
+      input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }),
       view_(model_, town_),
       feed_(loop, http_, client, model_, town_,
             {[this] { Changed(); }, [this](const Error& error) { End(error); },
@@ -30,27 +37,15 @@ TopApp::TopApp(Loop& loop, const Client& client, bool colours)
       lapse_(loop, [this] { Take(keys_.Lapse()); }) {}
 
 Result<int> TopApp::Run() {
-  auto screen = TopScreen::Open(colours_);
+  auto screen = FullScreen::Open(colours_);
   if (!screen) return screen.error();
   screen_ = std::move(*screen);
-  auto input = TopScreen::OpenInput();
-  if (!input) return input.error();
-  auto watch = Watch::Make(loop_, std::move(*input), [this](int) { ReadKeys(); });
-  if (!watch) return watch.error();
-  input_ = std::move(*watch);
-  input_->Want(Watch::kRead);
+  input_.Read();
   loop_.OnSignal(SIGWINCH, [this] {
-    if (!screen_) return;
     screen_->Resize();
     Draw();
   });
-  loop_.OnSignal(SIGTSTP, [this] {
-    if (!screen_) return;
-    screen_->Leave();
-    (void)std::raise(SIGSTOP);
-    screen_->Return();
-    Draw();
-  });
+  loop_.OnSignal(SIGTSTP, [this] { Suspend(); });
   loop_.OnSignal(SIGINT, [this] { End(kCancelled); });
   for (const int signum : {SIGTERM, SIGHUP})
     loop_.OnSignal(signum, [this, signum] { End(kSignalled + signum); });
@@ -58,19 +53,17 @@ Result<int> TopApp::Run() {
   tick_.Start(kTickMs, kTickMs);
   Draw();
   loop_.Run();
-  input_.reset();
-  screen_.reset();
-  return how_;
+  return code_;
 }
 
-void TopApp::End(Result<int> how) {
-  how_ = std::move(how);
+void TopApp::End(Result<int> code) {
+  code_ = std::move(code);
   loop_.Stop();
 }
 
 // ------------------------------------------------------------------------------------------------- drawing
 
-// A flood of events can keep the loop from its timers for seconds: then they draw, too.
+// Draws from an event too, because a flood of events delays timers for seconds.
 void TopApp::Changed() {
   const int64_t since_ms = clock_.MonotonicMs() - drawn_ms_;
   if (since_ms >= kDrawMs) return Draw();
@@ -87,56 +80,29 @@ void TopApp::Say(std::string_view text, Colour colour) {
 void TopApp::Draw() {
   drawn_ms_ = clock_.MonotonicMs();
   draw_.Stop();
-  if (!screen_) return;
   const size_t columns = screen_->columns();
-  const size_t rows = screen_->rows();
-  const size_t body = rows - std::min<size_t>(rows, rows > 1 ? 1 : 0);
-  const int64_t now_ms = clock_.WallMs();
+  const size_t body = screen_->rows() - (screen_->rows() > 1 ? 1 : 0);
 
-  // Somebody else may have answered, or the agent no longer asks.
-  std::vector<StyledLine> panel;
-  const TopAsk* ask = Asked();
-  if (asking_ && !ask) {
-    asking_.reset();
-    answer_.reset();
-    if (typing_ && !typing_->ask.empty()) typing_.reset();
-    Say("that has been answered, or is no longer asked", Colour::kYellow);
-  } else if (ask) {
-    const std::string text =
-        ask->elicitation ? ask->text + "\n" + TopAnswer(ask->schema).Describe() : ask->text;
-    asking_->shown = true;
-    panel = DrawAsk(*model_.Find(asking_->agent), *ask, text, columns, std::max<size_t>(body * 2 / 3, 1),
-                    asking_->skip);
-  }
-
-  const size_t above = body - std::min(body, panel.size());
+  const auto request = DrawRequest(columns, body);
+  const size_t above = body - std::min(body, request.size());
   std::vector<StyledLine> lines;
   if (help_) {
     lines = TopHelp(columns);
   } else if (log_) {
-    const TopAgent* agent = model_.Find(log_->agent());
-    StyledLine head =
-        agent ? TopView::Describe(*agent, now_ms) : StyledLine{{log_->agent(), Colour::kNone, true}};
-    if (!log_->state().empty()) head.push_back({" · " + log_->state(), Colour::kYellow});
-    StyledLine at;
-    if (log_->back() != 0) at = {{std::to_string(log_->back()) + " lines below", Colour::kYellow}};
-    const size_t room = above - std::min<size_t>(above, 1);
-    auto log = log_->Draw(columns, room);
-    if (above > 1) lines.push_back(Bar(Edges(head, at, columns), columns, true));
-    lines.insert(lines.end(), log.begin(), log.end());
+    lines = DrawLog(columns, above);
   } else {
-    lines = view_.Draw(columns, above, now_ms);
+    lines = view_.Draw(columns, above, clock_.WallMs());
     feed_.LookBack(view_.visible());
   }
   lines.resize(above);
-  lines.insert(lines.end(), panel.begin(), panel.end());
+  lines.insert(lines.end(), request.begin(), request.end());
 
-  std::optional<TopScreen::Place> cursor;
+  std::optional<FullScreen::Place> cursor;
   if (typing_) {
     const std::string prompt = Fit(typing_->prompt, columns / 2);
     const size_t indent = Columns(prompt);
     const auto row = typing_->editor.Draw(columns - indent);
-    cursor = TopScreen::Place{lines.size(), indent + row.cursor};
+    cursor = FullScreen::Place{lines.size(), indent + row.cursor};
     lines.push_back({{prompt, Colour::kNone, true}, {row.text}});
   } else {
     lines.push_back(Fit(Hints(columns), columns));
@@ -144,64 +110,101 @@ void TopApp::Draw() {
   screen_->Show(lines, cursor);
 }
 
-StyledLine TopApp::Hints(size_t columns) {
+std::vector<StyledLine> TopApp::DrawRequest(size_t columns, size_t rows) {
+  if (!asking_) return {};
+  const TopAsk* ask = Asked();
+  if (!ask) {  // another client has answered it, or the agent has withdrawn it
+    typing_.reset();
+    asking_.reset();
+    answer_.reset();
+    Say("the request was answered elsewhere, or withdrawn", Colour::kYellow);
+    return {};
+  }
+  asking_->shown = true;
+  std::string text = ask->text;
+  if (ask->elicitation) text += "\n" + TopAnswer(ask->schema).Describe();
+  return DrawAsk(*model_.Find(asking_->agent), *ask, text, columns, std::max<size_t>(rows * 2 / 3, 1),
+                 asking_->skip);
+}
+
+std::vector<StyledLine> TopApp::DrawLog(size_t columns, size_t rows) {
+  const TopAgent* agent = model_.Find(log_->agent());
+  StyledLine head = {{log_->agent(), Colour::kNone, true}};
+  if (agent) head = TopView::Describe(*agent, clock_.WallMs());
+  if (!log_->state().empty()) head.push_back({" · " + log_->state(), Colour::kYellow});
+  auto lines = log_->Draw(columns, rows - std::min<size_t>(rows, 1));
+  StyledLine below;
+  if (log_->back() != 0) below = {{std::to_string(log_->back()) + " lines below", Colour::kYellow}};
+  if (rows > 1) lines.insert(lines.begin(), Bar(Edges(head, below, columns), columns, true));
+  return lines;
+}
+
+// --------------------------------------------------------------------------------------------------- hints
+
+StyledLine TopApp::ConfirmingHints() const {
+  const auto agent = model_.agents().find(confirming_->agent);
+  const bool known = agent != model_.agents().end();
+  const bool busy = known && agent->second.lifecycle.busy();
+  StyledLine line = {{(confirming_->command == "stop" ? "Stop " : "Restart ") +
+                          (known ? agent->second.name() : confirming_->agent) +
+                          (busy ? ", in the middle of its run?" : "?"),
+                      Colour::kYellow, true}};
+  AddHint(line, "y", "yes");
+  AddHint(line, "n", "no");
+  return line;
+}
+
+StyledLine TopApp::AskingHints() {
+  const TopAsk* ask = Asked();
+  const bool answers = ask && ask->elicitation;
   StyledLine line;
-  auto key = [&line](const char* name, const char* what, Colour colour = Colour::kCyan) {
-    line.push_back({line.empty() ? "" : "  "});
-    line.push_back({name, colour, true});
-    line.push_back({std::string(" ") + what});
-  };
-  if (confirming_) {
-    const TopAgent* agent = model_.Find(confirming_->agent);
-    const bool busy = agent && IsBusy(*agent);
-    line = {{(confirming_->command == "stop" ? "Stop " : "Restart ") +
-                 (agent ? agent->name() : confirming_->agent) + (busy ? ", in the middle of its run?" : "?"),
-             Colour::kYellow, true}};
-    key("y", "yes");
-    key("n", "no");
-    return line;
+  if (asking_->deny) {
+    line = {{answers ? "Decline?" : "Deny?", Colour::kRed, true}};
+    AddHint(line, "Enter", answers ? "decline" : "deny", Colour::kRed);
+    if (!answers) AddHint(line, "r", "deny with a reason", Colour::kRed);
+    AddHint(line, "a", answers ? "answer instead" : "allow instead");
+  } else {
+    line = {{answers ? "Answer?" : "Allow?", Colour::kGreen, true}};
+    AddHint(line, "Enter", answers ? "answer" : "allow once", Colour::kGreen);
+    if (!answers) AddHint(line, "A", "allow always", Colour::kGreen);
+    AddHint(line, "d", answers ? "decline instead" : "deny instead");
   }
-  if (asking_) {
-    const TopAsk* ask = Asked();
-    const bool answers = ask && ask->elicitation;
-    if (asking_->deny) {
-      line = {{answers ? "Decline?" : "Deny?", Colour::kRed, true}};
-      key("Enter", answers ? "decline" : "deny", Colour::kRed);
-      if (!answers) key("r", "deny, and say why", Colour::kRed);
-      key("a", answers ? "answer instead" : "allow instead");
-    } else {
-      line = {{answers ? "Answer?" : "Allow?", Colour::kGreen, true}};
-      key("Enter", answers ? "answer" : "allow once", Colour::kGreen);
-      if (!answers) key("A", "allow always", Colour::kGreen);
-      key("d", answers ? "decline instead" : "deny instead");
-    }
-    key("Esc", "not now");
-    return line;
-  }
+  AddHint(line, "Esc", "not now");
+  return line;
+}
+
+StyledLine TopApp::Hints(size_t columns) {
+  if (confirming_) return ConfirmingHints();
+  if (asking_) return AskingHints();
   if (!notice_.empty() && loop_.NowMs() - noticed_ms_ < kNoticeMs) return {{notice_, notice_colour_, true}};
   if (help_) return {{"any key: back", Colour::kDim}};
   const TopAgent* agent = model_.Find(Target());
+  StyledLine line;
   if (log_) {
-    key("Esc", "back");
-    key("↑↓", "scroll");
+    AddHint(line, "Esc", "back");
+    AddHint(line, "↑↓", "scroll");
   } else if (agent) {
-    key("Enter", "open");
+    AddHint(line, "Enter", "open");
   }
   if (agent && !agent->asks.empty()) {
-    key("a", agent->asks.front().elicitation ? "answer" : "allow", Colour::kMagenta);
-    key("d", agent->asks.front().elicitation ? "decline" : "deny", Colour::kMagenta);
+    AddHint(line, "a", agent->asks.front().elicitation ? "answer" : "allow", Colour::kMagenta);
+    AddHint(line, "d", agent->asks.front().elicitation ? "decline" : "deny", Colour::kMagenta);
   }
-  if (agent) key("m", "message");
-  if (agent && IsBusy(*agent)) key("i", "interrupt");
-  if (agent && !IsOver(*agent)) key("s", "stop");
-  if (agent) key("r", IsOver(*agent) ? "start" : "restart");
-  if (!log_) key("/", "filter");
-  if (!log_) key("<>", "sort");
-  // How to learn the rest, and how to get out, is seen on any screen.
-  StyledLine most = std::exchange(line, {});
-  key("?", "help");
-  if (!log_) key("q", "quit");
-  return Edges(Fit(most, columns - std::min(columns, Columns(line) + 2)), line, columns);
+  if (agent) {
+    AddHint(line, "m", "message");
+    if (agent->lifecycle.busy()) AddHint(line, "i", "interrupt");
+    if (!agent->lifecycle.over()) AddHint(line, "s", "stop");
+    AddHint(line, "r", agent->lifecycle.over() ? "start" : "restart");
+  }
+  if (!log_) {
+    AddHint(line, "/", "filter");
+    AddHint(line, "<>", "sort");
+  }
+  // Help and quit stay visible on a narrow screen.
+  StyledLine last;
+  AddHint(last, "?", "help");
+  if (!log_) AddHint(last, "q", "quit");
+  return Edges(Fit(line, columns - std::min(columns, Columns(last) + 2)), last, columns);
 }
 
 }  // namespace reeve

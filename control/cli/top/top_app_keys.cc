@@ -1,9 +1,7 @@
-// What the keys of `reeve top` do, and what is asked first.
-#include <unistd.h>
-
+// The keys of `reeve top`.
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
+#include <optional>
 #include <utility>
 
 #include "control/cli/client/agent_names.h"
@@ -16,17 +14,29 @@ namespace {
 
 using Kind = Key::Kind;
 
-constexpr int64_t kLapseMs = 50;  // the bytes of one key come together
+constexpr int64_t kLapseMs = 50;  // the bytes of one key arrive together
+constexpr size_t kRequestPage = 10;
+constexpr int64_t kAll = int64_t{1} << 40;
+
+// Rows down for a key that moves a selection or scrolls; beyond the end for Home and End.
+std::optional<int64_t> MotionOf(const Key& key, size_t page) {
+  const auto rows = static_cast<int64_t>(page);
+  if (key.kind == Kind::kUp || key.text == "k") return -1;
+  if (key.kind == Kind::kDown || key.text == "j") return 1;
+  if (key.kind == Kind::kPageUp) return -rows;
+  if (key.kind == Kind::kPageDown) return rows;
+  if (key.kind == Kind::kHome || key.text == "g") return -kAll;
+  if (key.kind == Kind::kEnd || key.text == "G") return kAll;
+  return std::nullopt;
+}
 
 }  // namespace
 
-void TopApp::ReadKeys() {
-  char piece[4096];
-  const ssize_t got = read(input_->fd(), piece, sizeof piece);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got <= 0) return End(kSignalled + SIGHUP);  // nobody is there any more
-  Take(keys_.Feed({piece, static_cast<size_t>(got)}));
+void TopApp::TakeInput(const std::string& bytes) {
+  if (bytes.empty()) return End(kSignalled + SIGHUP);  // the terminal is gone
+  Take(keys_.Feed(bytes));
   if (keys_.waits()) lapse_.Start(kLapseMs);
+  input_.Read();
 }
 
 void TopApp::Take(const std::vector<Key>& keys) {
@@ -35,9 +45,12 @@ void TopApp::Take(const std::vector<Key>& keys) {
 }
 
 void TopApp::Press(const Key& key) {
-  if (key.kind == Kind::kRedraw) return screen_->Spoil();
+  if (key.kind == Kind::kRedraw) return screen_->Invalidate();
+  if (key.kind == Kind::kInterrupt) return End(kCancelled);
+  if (key.kind == Kind::kQuit) return End(kSignalled + SIGQUIT);
+  if (key.kind == Kind::kSuspend) return Suspend();
   if (typing_) return PressWhileTyping(key);
-  if (key.kind == Kind::kPaste) return;  // it was not meant as commands
+  if (key.kind == Kind::kPaste) return;  // pasted text is not a command
   notice_.clear();
   if (asking_) return PressWhileAsking(key);
   if (confirming_) {
@@ -53,100 +66,36 @@ void TopApp::Press(const Key& key) {
 }
 
 void TopApp::PressInList(const Key& key) {
-  const auto page = static_cast<int64_t>(view_.page());
-  constexpr int64_t kAll = int64_t{1} << 40;
-  switch (key.kind) {
-    case Kind::kUp:
-      return model_.Move(-1);
-    case Kind::kDown:
-      return model_.Move(1);
-    case Kind::kPageUp:
-      return model_.Move(-page);
-    case Kind::kPageDown:
-      return model_.Move(page);
-    case Kind::kHome:
-      return model_.Select(0);
-    case Kind::kEnd:
-      return model_.Select(kAll);
-    case Kind::kEscape:
-      return model_.SetFilter("");
-    case Kind::kEnter:
-      if (const std::string agent = Target(); !agent.empty())
-        log_ =
-            std::make_unique<TopLog>(loop_, http_, client_, agent, screen_->columns(), [this] { Changed(); });
-      return;
-    case Kind::kText:
-      break;
-    default:
-      return;
-  }
+  if (const auto rows = MotionOf(key, view_.page())) return model_.Move(*rows);
+  if (key.kind == Kind::kEscape) return model_.SetFilter("");
+  const std::string target = Target();
+  if (key.kind == Kind::kEnter && !target.empty())
+    log_ = std::make_unique<TopLog>(loop_, http_, client_, target, screen_->columns(), [this] { Changed(); });
   const auto order = static_cast<size_t>(model_.order());
-  switch (key.text[0]) {
-    case 'k':
-      return model_.Move(-1);
-    case 'j':
-      return model_.Move(1);
-    case 'g':
-      return model_.Select(0);
-    case 'G':
-      return model_.Select(kAll);
-    case '/':
-      typing_ = Typing{Typing::What::kFilter, "", "", "/"};
-      typing_->editor.Take({Kind::kPaste, model_.filter()});
-      return;
-    case '<':
-      return model_.SetOrder(static_cast<TopOrder>((order + kTopOrders - 1) % kTopOrders));
-    case '>':
-      return model_.SetOrder(static_cast<TopOrder>((order + 1) % kTopOrders));
-    case 'R':
-      return model_.SetReversed(!model_.reversed());
-    case 'q':
-      return Quit();
-    default:
-      return PressForAgent(key);
+  if (key.text == "/") {
+    typing_ = Typing{Typing::Purpose::kFilter, "", "/"};
+    typing_->editor.Take({Kind::kPaste, model_.filter()});
+  } else if (key.text == "<") {
+    model_.SetOrder(static_cast<TopOrder>((order + kTopOrders - 1) % kTopOrders));
+  } else if (key.text == ">") {
+    model_.SetOrder(static_cast<TopOrder>((order + 1) % kTopOrders));
+  } else if (key.text == "R") {
+    model_.SetReversed(!model_.reversed());
+  } else if (key.text == "q") {
+    Quit();
+  } else {
+    PressForAgent(key);
   }
 }
 
 void TopApp::PressInLog(const Key& key) {
-  const auto page = static_cast<int64_t>(screen_->rows()) - 3;
-  switch (key.kind) {
-    case Kind::kUp:
-      return log_->Scroll(1);
-    case Kind::kDown:
-      return log_->Scroll(-1);
-    case Kind::kPageUp:
-      return log_->Scroll(std::max<int64_t>(page, 1));
-    case Kind::kPageDown:
-      return log_->Scroll(-std::max<int64_t>(page, 1));
-    case Kind::kHome:
-      return log_->ScrollToStart();
-    case Kind::kEnd:
-      return log_->ScrollToEnd();
-    case Kind::kEscape:
-    case Kind::kLeft:
-      return log_.reset();
-    case Kind::kText:
-      break;
-    default:
-      return;
-  }
-  switch (key.text[0]) {
-    case 'k':
-      return log_->Scroll(1);
-    case 'j':
-      return log_->Scroll(-1);
-    case 'g':
-      return log_->ScrollToStart();
-    case 'G':
-      return log_->ScrollToEnd();
-    case 'q':
-      return log_.reset();
-    default:
-      return PressForAgent(key);
-  }
+  const size_t page = std::max<size_t>(screen_->rows(), 4) - 3;
+  if (const auto rows = MotionOf(key, page)) return log_->Scroll(-*rows);
+  if (key.kind == Kind::kEscape || key.kind == Kind::kLeft || key.text == "q") return log_.reset();
+  PressForAgent(key);
 }
 
-// What is done to an agent, in the list and beside its log alike.
+// Keys that act on an agent, in the list and in its log.
 void TopApp::PressForAgent(const Key& key) {
   if (key.text == "?") {
     help_ = true;
@@ -155,35 +104,21 @@ void TopApp::PressForAgent(const Key& key) {
   const std::string id = Target();
   const TopAgent* agent = model_.Find(id);
   if (!agent) return;
-  switch (key.text[0]) {
-    case 'a':
-    case 'y':
-      return Ask(id, false);
-    case 'd':
-    case 'n':
-      return Ask(id, true);
-    case 's':
-      confirming_ = Confirming{id, "stop"};
-      return;
-    case 'r':
-      if (IsOver(*agent)) return Order(id, "start");
-      if (!IsBusy(*agent)) return Order(id, "restart");
-      confirming_ = Confirming{id, "restart"};
-      return;
-    case 'i':
-      return Order(id, "interrupt");
-    case 'm':
-      typing_ = Typing{Typing::What::kMessage, id, "", "to " + agent->name() + ": "};
-      return;
-    default:
-      return;
+  if (key.text == "a" || key.text == "y") {
+    Ask(id, false);
+  } else if (key.text == "d" || key.text == "n") {
+    Ask(id, true);
+  } else if (key.text == "i") {
+    Order(id, "interrupt");
+  } else if (key.text == "m") {
+    typing_ = Typing{Typing::Purpose::kMessage, id, "to " + agent->name() + ": "};
+  } else if (key.text == "s") {
+    confirming_ = Confirming{id, "stop"};
+  } else if (key.text == "r" && agent->lifecycle.busy() && !agent->lifecycle.over()) {
+    confirming_ = Confirming{id, "restart"};
+  } else if (key.text == "r") {
+    Order(id, agent->lifecycle.over() ? "start" : "restart");
   }
-}
-
-bool TopApp::IsBusy(const TopAgent& agent) { return !agent.run.empty(); }
-
-bool TopApp::IsOver(const TopAgent& agent) {
-  return agent.process == TopAgent::Process::kExited || agent.process == TopAgent::Process::kFailed;
 }
 
 std::string TopApp::Target() {
@@ -193,7 +128,7 @@ std::string TopApp::Target() {
 }
 
 void TopApp::PressWhileTyping(const Key& key) {
-  const bool filter = typing_->what == Typing::What::kFilter;
+  const bool filter = typing_->purpose == Typing::Purpose::kFilter;
   if (key.kind == Kind::kEscape || (key.kind == Kind::kBackspace && typing_->editor.empty())) {
     if (filter) model_.SetFilter("");
     typing_.reset();
@@ -208,23 +143,23 @@ void TopApp::PressWhileTyping(const Key& key) {
 }
 
 void TopApp::Typed(const Typing& typing, const std::string& text) {
-  switch (typing.what) {
-    case Typing::What::kFilter:
+  switch (typing.purpose) {
+    case Typing::Purpose::kFilter:
       return;
-    case Typing::What::kMessage:
+    case Typing::Purpose::kMessage:
       if (text.empty()) return;
       return Send(typing.agent, "message", AgentPath(typing.agent) + "/message",
                   JsonObject().Set("text", text).Take(), "has the message");
-    case Typing::What::kReason:
+    case Typing::Purpose::kReason:
       return Decide("deny", text);
-    case Typing::What::kAnswer:
+    case Typing::Purpose::kAnswer:
       notice_.clear();
       if (Status given = answer_->Give(text); !given) Say(given.error().message, Colour::kRed);
       return NextField();
   }
 }
 
-// ------------------------------------------------------------------------------- what waits for an answer
+// ---------------------------------------------------------------------------------------------- requests
 
 const TopAsk* TopApp::Asked() {
   const TopAgent* agent = asking_ ? model_.Find(asking_->agent) : nullptr;
@@ -237,24 +172,18 @@ const TopAsk* TopApp::Asked() {
 
 void TopApp::Ask(const std::string& id, bool deny) {
   const TopAgent* agent = model_.Find(id);
-  if (agent->asks.empty()) return Say(agent->name() + " asks for nothing", Colour::kYellow);
+  if (agent->asks.empty()) return Say(agent->name() + " has no open request", Colour::kYellow);
   const TopAsk& ask = agent->asks.front();
   asking_ = Asking{id, ask.id, ask.serial, deny};
 }
 
 void TopApp::PressWhileAsking(const Key& key) {
   const TopAsk* ask = Asked();
-  if (!ask) return;  // drawing will tell
+  if (!ask) return;  // Draw reports it
   const bool approval = !ask->elicitation;
   if (key.kind == Kind::kEscape || key.text == "q") return asking_.reset();
-  if (key.kind == Kind::kUp || key.text == "k") {
-    asking_->skip -= std::min<size_t>(asking_->skip, 1);
-  } else if (key.kind == Kind::kDown || key.text == "j") {
-    ++asking_->skip;
-  } else if (key.kind == Kind::kPageUp) {
-    asking_->skip -= std::min<size_t>(asking_->skip, 10);
-  } else if (key.kind == Kind::kPageDown) {
-    asking_->skip += 10;
+  if (const auto rows = MotionOf(key, kRequestPage)) {
+    asking_->skip = static_cast<size_t>(std::max<int64_t>(0, static_cast<int64_t>(asking_->skip) + *rows));
   } else if (key.text == "a" || key.text == "y") {
     asking_->deny = false;
   } else if (key.text == "d" || key.text == "n") {
@@ -271,25 +200,25 @@ void TopApp::PressWhileAsking(const Key& key) {
   } else if (key.text == "A" && approval && !asking_->deny) {
     Decide("allow_always", "");
   } else if (key.text == "r" && approval && asking_->deny) {
-    typing_ = Typing{Typing::What::kReason, asking_->agent, asking_->ask, "why not: "};
+    typing_ = Typing{Typing::Purpose::kReason, asking_->agent, "reason: "};
   }
 }
 
 void TopApp::NextField() {
-  if (!Asked()) return;  // drawing will tell
+  if (!Asked()) return;  // Draw reports it
   if (answer_->complete()) return Answer("accept", answer_->content());
   const std::string prompt = (notice_.empty() ? "" : notice_ + ". ") + answer_->prompt() + ": ";
-  typing_ = Typing{Typing::What::kAnswer, asking_->agent, asking_->ask, prompt};
+  typing_ = Typing{Typing::Purpose::kAnswer, asking_->agent, prompt};
 }
 
 void TopApp::Decide(const char* decision, const std::string& reason) {
-  if (!Asked()) return;  // drawing will tell
+  if (!Asked()) return;  // Draw reports it
   const Asking asked = *std::exchange(asking_, std::nullopt);
   JsonObject body;
   body.Set("decision", decision);
   if (!reason.empty()) body.Set("reason", reason);
   Send(asked.agent, decision, AgentPath(asked.agent) + "/approvals/" + PercentEncode(asked.ask), body.Take(),
-       std::string_view(decision) == "deny" ? "was denied it" : "may do it");
+       std::string_view(decision) == "deny" ? "was denied" : "may proceed");
 }
 
 void TopApp::Answer(const char* action, const std::string& content) {
@@ -309,23 +238,28 @@ void TopApp::Order(const std::string& agent, const std::string& command) {
                                 : "is being restarted");
 }
 
-// What was ordered before is done first, unless somebody insists.
+void TopApp::Suspend() {
+  screen_->Suspend();
+  Draw();
+}
+
+// Waits for the answers to all orders; a second q quits at once.
 void TopApp::Quit() {
   if (quitting_ || !feed_.has_orders()) return End(kOk);
   quitting_ = true;
-  Say("the daemon has not answered yet; q once more quits, done or not", Colour::kYellow);
+  Say("the daemon has not answered yet; press q again to quit anyway", Colour::kYellow);
 }
 
-void TopApp::Send(const std::string& agent, const std::string& what, const std::string& path,
+void TopApp::Send(const std::string& agent, const std::string& order, const std::string& path,
                   std::string body, const std::string& done) {
-  const TopAgent* about = model_.Find(agent);
-  const std::string name = about ? about->name() : agent;
-  feed_.Order(path, std::move(body), [this, name, what, done](const Result<JsonDocument>& answer) {
+  const TopAgent* known = model_.Find(agent);
+  const std::string name = known ? known->name() : agent;
+  feed_.Order(path, std::move(body), [this, name, order, done](const Result<JsonDocument>& answer) {
     if (answer && quitting_ && !feed_.has_orders()) return End(kOk);
     if (answer) return Say(name + " " + done, Colour::kGreen);
-    quitting_ = false;  // who gave the order is to read that
+    quitting_ = false;  // the person must be able to read this
     const char* hint = HintFor(answer.error());
-    Say(what + ": " + answer.error().message + (*hint ? "; " : "") + hint, Colour::kRed);
+    Say(order + ": " + answer.error().message + (*hint ? "; " : "") + hint, Colour::kRed);
   });
 }
 

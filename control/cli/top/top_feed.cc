@@ -11,11 +11,11 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kSampleMs = 2'000;
-constexpr int64_t kSoonMs = 150;  // after an order, or when an agent is new
-constexpr int64_t kLookMs = 500;  // between the two samples of a single look
+constexpr int64_t kSoonMs = 150;  // after an order, or for a new agent
+constexpr int64_t kLookMs = 500;  // between the two samples of Look
 constexpr int64_t kReopenMs = 2'000;
-constexpr const char* kPage = "200";       // agents at once: the daemon has others to serve in between
-constexpr const char* kPastEvents = "40";  // the last of a log; some of them say nothing
+constexpr const char* kPage = "200";       // agents; the daemon serves other clients between pages
+constexpr const char* kPastEvents = "40";  // many events leave the last line as it is
 constexpr size_t kPastAtOnce = 4;
 
 }  // namespace
@@ -23,7 +23,6 @@ constexpr size_t kPastAtOnce = 4;
 TopFeed::TopFeed(Loop& loop, HttpClient& http, const Client& client, TopModel& model, TopTown& town,
                  Handlers handlers)
     : loop_(loop),
-      http_(http),
       client_(client),
       model_(model),
       town_(town),
@@ -39,7 +38,7 @@ TopFeed::TopFeed(Loop& loop, HttpClient& http, const Client& client, TopModel& m
                    [this](const JsonValue& event) {
                      const size_t known = model_.agents().size();
                      if (model_.TakeEvent(event)) handlers_.on_change();
-                     if (model_.agents().size() != known) Refresh();  // a new one: who is it?
+                     if (model_.agents().size() != known) Refresh();  // for the new agent's details
                    },
                .on_synced = {},
                .on_end = [this](const Result<std::string>& reason) { StreamEnded(reason); },
@@ -47,13 +46,14 @@ TopFeed::TopFeed(Loop& loop, HttpClient& http, const Client& client, TopModel& m
                .on_connection = [this](bool up) { Connected(up); }}),
       sample_(loop, [this] { SampleTown(); }),
       reopen_(loop, [this] { stream_.Open(); }),
-      ask_past_(loop, [this] { AskPast(); }) {}
+      ask_past_(loop, [this] { AskPast(); }),
+      calls_(http) {}
 
 void TopFeed::Start() { stream_.Open(); }
 
 void TopFeed::Connected(bool up) {
   town_.connected = up;
-  // From here on the stream tells what happens; what there is, the list.
+  // The stream brings only changes from now on, so the present state is polled.
   if (up) {
     sample_.Start(0);
     AskApprovals();
@@ -70,16 +70,10 @@ void TopFeed::StreamEnded(const Result<std::string>& reason) {
                           : reason.error());
 }
 
-void TopFeed::Ask(HttpRequest request, Take take) {
-  const uint64_t id = next_call_++;
+void TopFeed::Ask(const std::string& path, PendingCalls::Done done) {
+  HttpRequest request = client_.Request("GET", path);
   request.max_body_bytes = size_t{64} << 20;
-  calls_[id] =
-      http_.Send(std::move(request), [this, id, take = std::move(take)](Result<HttpResponse> answer) {
-        const auto ended = calls_.extract(id);  // until the end of this
-        if (!answer) return take(answer.error());
-        if (answer->status / 100 != 2) return take(Client::ErrorOf(*answer));
-        take(JsonDocument::Parse(answer->body.empty() ? "{}" : answer->body));
-      });
+  calls_.Send(std::move(request), std::move(done));
 }
 
 void TopFeed::Refresh() {
@@ -91,7 +85,7 @@ void TopFeed::Refresh() {
 
 void TopFeed::SampleTown() {
   if (std::exchange(sampling_, true)) return;
-  Ask(client_.Request("GET", "/health"), [this](const Result<JsonDocument>& health) {
+  Ask("/health", [this](const Result<JsonDocument>& health) {
     if (!health) return Sampled(health.error());
     const JsonValue json = health->root();
     town_.known = true;
@@ -108,7 +102,7 @@ void TopFeed::SampleTown() {
 void TopFeed::SamplePage(const std::string& page_token) {
   const std::string path = std::string("/agents?resources=true&limit=") + kPage +
                            (page_token.empty() ? "" : "&page_token=" + page_token);
-  Ask(client_.Request("GET", path), [this](const Result<JsonDocument>& page) {
+  Ask(path, [this](const Result<JsonDocument>& page) {
     if (!page) return Sampled(page.error());
     for (const JsonValue& agent : (*page)["agents"].Elements()) model_.TakeAgent(agent, loop_.NowMs());
     if (const auto next = (*page)["next_page_token"].AsString()) return SamplePage(PercentEncode(*next));
@@ -117,11 +111,11 @@ void TopFeed::SamplePage(const std::string& page_token) {
   });
 }
 
-void TopFeed::Sampled(const Status& how) {
+void TopFeed::Sampled(const Status& sampled) {
   sampling_ = false;
   if (look_) {
-    if (how && ++looks_ == 1) return sample_.Start(kLookMs);
-    if (!how) return std::exchange(look_, nullptr)(how);
+    if (sampled && ++looks_ == 1) return sample_.Start(kLookMs);
+    if (!sampled) return std::exchange(look_, nullptr)(sampled);
     AskApprovals();
     std::vector<std::string> all;
     for (const auto& [id, agent] : model_.agents()) all.push_back(id);
@@ -129,15 +123,15 @@ void TopFeed::Sampled(const Status& how) {
     return;
   }
   if (!town_.connected) return;
-  if (how && model_.lacks_approvals()) AskApprovals();
-  if (!how) handlers_.on_failure(how.error());
+  if (sampled && model_.lacks_approvals()) AskApprovals();
+  if (!sampled) handlers_.on_failure(sampled.error());
   sample_.Start(kSampleMs);
   handlers_.on_change();
 }
 
 void TopFeed::AskApprovals() {
   if (std::exchange(asking_approvals_, true)) return;
-  Ask(client_.Request("GET", "/approvals"), [this](const Result<JsonDocument>& answer) {
+  Ask("/approvals", [this](const Result<JsonDocument>& answer) {
     asking_approvals_ = false;
     if (answer) model_.TakeApprovals((*answer)["approvals"]);
     handlers_.on_change();
@@ -145,12 +139,12 @@ void TopFeed::AskApprovals() {
   });
 }
 
-void TopFeed::Look(std::function<void(const Status& how)> done) {
+void TopFeed::Look(std::function<void(const Status& looked)> done) {
   look_ = std::move(done);
   SampleTown();
 }
 
-// ---------------------------------------------------------------------------------------------- last words
+// ---------------------------------------------------------------------------------------------- past events
 
 void TopFeed::LookBack(const std::vector<std::string>& agents) {
   for (const std::string& id : agents) {
@@ -166,13 +160,12 @@ void TopFeed::AskPast() {
     const std::string id = past_.front();
     past_.pop_front();
     ++asking_past_;
-    Ask(client_.Request("GET", AgentPath(id) + "/events?tail=" + kPastEvents),
-        [this, id](const Result<JsonDocument>& answer) {
-          --asking_past_;
-          if (answer) model_.TakePast(id, (*answer)["events"]);
-          handlers_.on_change();
-          AskPast();
-        });
+    Ask(AgentPath(id) + "/events?tail=" + kPastEvents, [this, id](const Result<JsonDocument>& answer) {
+      --asking_past_;
+      if (answer) model_.TakePast(id, (*answer)["events"]);
+      handlers_.on_change();
+      AskPast();
+    });
   }
   if (look_ && past_.empty() && asking_past_ == 0 && !asking_approvals_)
     std::exchange(look_, nullptr)(Status());
@@ -180,15 +173,14 @@ void TopFeed::AskPast() {
 
 // -------------------------------------------------------------------------------------------------- orders
 
-void TopFeed::Order(const std::string& path, std::string body,
-                    std::function<void(const Result<JsonDocument>&)> done) {
+void TopFeed::Order(const std::string& path, std::string body, PendingCalls::Done done) {
   ++orders_;
-  Ask(client_.Request("POST", path, std::move(body)),
-      [this, done = std::move(done)](const Result<JsonDocument>& answer) {
-        --orders_;
-        done(answer);
-        Refresh();
-      });
+  calls_.Send(client_.Request("POST", path, std::move(body)),
+              [this, done = std::move(done)](const Result<JsonDocument>& answer) {
+                --orders_;
+                done(answer);
+                Refresh();
+              });
 }
 
 }  // namespace reeve

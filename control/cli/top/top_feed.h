@@ -1,18 +1,17 @@
-// TopFeed: keeps a TopModel and a TopTown as the daemon has them, and takes orders to it. What happens comes
-// by the town's stream, at once; what has to be measured (CPU, memory, uptime) is asked for now and then.
-// When the daemon goes away it waits for the next one. Owned by a command, on its loop.
+// TopFeed: keeps a TopModel and a TopTown up to date, and sends orders to the daemon. Events arrive on the
+// town's stream; measurements (CPU, memory, uptime) are polled. It reconnects when the daemon comes back.
+// Owned by a command, on its loop.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "control/cli/client/client.h"
 #include "control/cli/client/event_stream.h"
+#include "control/cli/client/pending_calls.h"
 #include "control/cli/top/top_model.h"
 #include "control/cli/top/top_view.h"
 #include "process/http_client.h"
@@ -23,40 +22,37 @@ namespace reeve {
 class TopFeed {
  public:
   struct Handlers {
-    std::function<void()> on_change;                     // of the model, or the town
-    std::function<void(const Error& error)> on_end;      // the daemon does not want us, or never was there
-    std::function<void(const Error& error)> on_failure;  // something could not be asked
+    std::function<void()> on_change;                     // of the model or the town
+    std::function<void(const Error& error)> on_end;      // the daemon refuses, or was never reached
+    std::function<void(const Error& error)> on_failure;  // a poll failed
   };
 
   TopFeed(Loop& loop, HttpClient& http, const Client& client, TopModel& model, TopTown& town,
           Handlers handlers);
 
   void Start();
-  // Once, without the stream: everything there is, twice, so that there is something to say about CPU time,
-  // and the last words of all. Calls `done` with what went wrong.
-  void Look(std::function<void(const Status& how)> done);
-  // Finds out what these said last, of those where that is not known. Later: asks nothing now.
+  // Fills the model once, without the stream. Takes two samples, to measure CPU time, and the last line of
+  // each agent.
+  void Look(std::function<void(const Status& looked)> done);
+  // Fetches the last lines of these agents, where they are not known. Sends nothing before it returns.
   void LookBack(const std::vector<std::string>& agents);
-  // POST `path`; `done` gets what was answered, or why not.
-  void Order(const std::string& path, std::string body,
-             std::function<void(const Result<JsonDocument>&)> done);
-  [[nodiscard]] bool has_orders() const { return orders_ != 0; }  // that are not answered yet
-  // Takes the present state soon: something was done.
+  // POST `path`.
+  void Order(const std::string& path, std::string body, PendingCalls::Done done);
+  [[nodiscard]] bool has_orders() const { return orders_ != 0; }  // orders without an answer
+  // Polls soon, because something was done.
   void Refresh();
 
  private:
-  using Take = std::function<void(const Result<JsonDocument>& answer)>;
-  void Ask(HttpRequest request, Take take);
+  void Ask(const std::string& path, PendingCalls::Done done);
   void SampleTown();
   void SamplePage(const std::string& page_token);
-  void Sampled(const Status& how);
+  void Sampled(const Status& sampled);
   void AskApprovals();
   void AskPast();
   void Connected(bool up);
   void StreamEnded(const Result<std::string>& reason);
 
   Loop& loop_;
-  HttpClient& http_;
   const Client client_;
   TopModel& model_;
   TopTown& town_;
@@ -68,12 +64,11 @@ class TopFeed {
   bool sampling_ = false;
   bool asking_approvals_ = false;
   size_t orders_ = 0;
-  std::deque<std::string> past_;  // to be asked for
+  std::deque<std::string> past_;  // agents whose past events to fetch
   size_t asking_past_ = 0;
-  std::function<void(const Status& how)> look_;
+  std::function<void(const Status& looked)> look_;  // set during Look
   int looks_ = 0;
-  uint64_t next_call_ = 0;
-  std::map<uint64_t, std::unique_ptr<HttpCall>> calls_;
+  PendingCalls calls_;
 };
 
 }  // namespace reeve

@@ -24,23 +24,18 @@ TopLog::TopLog(Loop& loop, HttpClient& http, const Client& client, std::string a
       on_change_(std::move(on_change)),
       printer_({.colours = true, .live = true, .columns = columns},
                [this](std::string_view text) { Take(text); }),
+      calls_(http),
       lines_(1),
       columns_(columns) {
   HttpRequest request = client_.Request("GET", AgentPath(agent_) + "/events?tail=" + kPastEvents);
   request.max_body_bytes = size_t{256} << 20;
-  past_ = http_.Send(std::move(request), [this](Result<HttpResponse> answer) {
-    const auto ended = std::move(past_);
-    if (answer && answer->status != 200) answer = Client::ErrorOf(*answer);
-    auto json = answer ? JsonDocument::Parse(answer->body) : Result<JsonDocument>(answer.error());
-    if (!json) {
-      state_ = Plain(json.error().message);
-      return on_change_();
-    }
-    state_.clear();
-    if ((*json)["gap"]["from"]) printer_.Gap(agent_, (*json)["gap"]);
-    for (const JsonValue& event : (*json)["events"].Elements()) printer_.Print(event);
+  calls_.Send(std::move(request), [this](const Result<JsonDocument>& past) {
+    state_ = past ? "" : Plain(past.error().message);
+    if (!past) return on_change_();
+    if ((*past)["gap"]["from"]) printer_.Gap(agent_, (*past)["gap"]);
+    for (const JsonValue& event : (*past)["events"].Elements()) printer_.Print(event);
     printer_.Pause();
-    Follow(std::string((*json)["cursor"].StringOr("")));
+    Follow(std::string((*past)["cursor"].StringOr("")));
     on_change_();
   });
 }
@@ -74,16 +69,15 @@ void TopLog::Follow(const std::string& cursor) {
 }
 
 void TopLog::Take(std::string_view painted) {
-  while (!painted.empty()) {
-    const size_t end = std::min(painted.find('\n'), painted.size());
-    AppendPainted(lines_.back(), colour_, painted.substr(0, end));
-    if (end < painted.size()) EndLine();
-    painted.remove_prefix(std::min(end + 1, painted.size()));
+  const auto lines = SplitLines(painted);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    AppendPainted(lines_.back(), colour_, lines[i]);
+    if (i + 1 < lines.size() || painted.ends_with('\n')) EndLine();
   }
 }
 
 void TopLog::EndLine() {
-  // Who looks back goes on seeing the same.
+  // A person who has scrolled back keeps seeing the same lines.
   if (back_ != 0) back_ += Wrap(lines_.back(), columns_).size();
   lines_.emplace_back();
   if (lines_.size() > kMaxLines) lines_.pop_front();
@@ -92,7 +86,7 @@ void TopLog::EndLine() {
 std::vector<StyledLine> TopLog::Draw(size_t columns, size_t rows) {
   if (columns != columns_) printer_.Resize(columns);
   columns_ = columns;
-  // From the end, until there is enough.
+  // Wraps from the end, until the screen is full.
   std::deque<StyledLine> drawn;
   size_t above = lines_.size();
   if (lines_.back().empty()) --above;
@@ -111,10 +105,8 @@ void TopLog::Scroll(int64_t rows_up) {
   if (rows_up < 0) {
     back_ -= std::min(back_, static_cast<size_t>(-rows_up));
   } else {
-    back_ += static_cast<size_t>(rows_up);  // Draw knows how much there is
+    back_ += static_cast<size_t>(rows_up);
   }
 }
-
-void TopLog::ScrollToStart() { back_ = size_t{1} << 40; }
 
 }  // namespace reeve

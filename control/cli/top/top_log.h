@@ -1,5 +1,5 @@
-// TopLog: the log of one agent as a pane of the screen: its last events, then what happens, as EventPrinter
-// words it. Follows the end until somebody scrolls back. Owned by a command, on its loop.
+// TopLog: a pane with the live log of one agent, as EventPrinter prints it. It stays at the end until the
+// person scrolls back. Owned by a command, on its loop.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,7 @@
 
 #include "control/cli/client/client.h"
 #include "control/cli/client/event_stream.h"
+#include "control/cli/client/pending_calls.h"
 #include "control/cli/show/event_printer.h"
 #include "control/cli/show/styled.h"
 #include "process/http_client.h"
@@ -25,14 +26,13 @@ class TopLog {
          std::function<void()> on_change);
 
   [[nodiscard]] const std::string& agent() const { return agent_; }
-  // The part of it that is looked at: `rows` lines, of `columns`.
+  // The visible part: at most `rows` lines.
   std::vector<StyledLine> Draw(size_t columns, size_t rows);
-  // Up is back in time; the ends are the ends.
+  // Positive: back in time. Clamped by the next Draw.
   void Scroll(int64_t rows_up);
-  void ScrollToStart();
-  void ScrollToEnd() { back_ = 0; }
-  [[nodiscard]] size_t back() const { return back_; }                // lines below what is looked at
-  [[nodiscard]] const std::string& state() const { return state_; }  // "", or why there is no more
+  [[nodiscard]] size_t back() const { return back_; }  // lines below the visible part
+  // "", or why no events arrive.
+  [[nodiscard]] const std::string& state() const { return state_; }
 
  private:
   void Take(std::string_view painted);
@@ -45,11 +45,11 @@ class TopLog {
   const std::string agent_;
   const std::function<void()> on_change_;
   EventPrinter printer_;
-  std::unique_ptr<HttpCall> past_;
+  PendingCalls calls_;
   std::unique_ptr<EventStream> stream_;
   std::string state_ = "reading…";
   std::deque<StyledLine> lines_;   // the last is unfinished
-  Colour colour_ = Colour::kNone;  // of what comes next
+  Colour colour_ = Colour::kNone;  // at the end of lines_
   size_t columns_;
   size_t back_ = 0;
 };

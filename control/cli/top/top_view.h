@@ -1,5 +1,5 @@
-// How `reeve top` looks: the model's rows and what is around them as lines of a screen, whatever its size;
-// and as a plain table. Draws nothing itself.
+// TopView: `reeve top` as lines for a screen of any size, as a plain table, and as JSON. Writes nothing
+// itself.
 #pragma once
 
 #include <cstddef>
@@ -12,38 +12,31 @@
 
 namespace reeve {
 
-// What GET /health says of the town, and how we stand to it.
+// The town as GET /health describes it, and the connection to it.
 struct TopTown {
   std::string name, status, reason;
   int64_t viewers = 0;
   int64_t uptime_ms = 0;
-  bool known = false;  // it has told
+  bool known = false;  // GET /health has been answered
   bool connected = false;
 };
-
-// "7s", "1m12s", "3h05m", "2d4h"; "12.3k"; "120M".
-std::string ShortDuration(int64_t ms);
-std::string ShortCount(int64_t count);
-std::string ShortBytes(int64_t bytes);
 
 class TopView {
  public:
   TopView(TopModel& model, const TopTown& town) : model_(model), town_(town) {}
 
-  // The town and the agents, `rows` lines at most; what is under the cursor stays within. `now_ms`: wall
-  // clock.
+  // The town and its agents: at most `rows` lines, with the selected agent in sight. `now_ms`: wall clock.
   std::vector<StyledLine> Draw(size_t columns, size_t rows, int64_t now_ms);
-  // Those that were drawn.
+  // The ids of the agents that Draw has returned.
   [[nodiscard]] const std::vector<std::string>& visible() const { return visible_; }
-  // How many agents fit on a page.
+  // Agents on a page.
   [[nodiscard]] size_t page() const { return page_; }
 
-  // Of one agent, for the head of what is shown about it alone.
+  // One agent, for the head of its log.
   static StyledLine Describe(const TopAgent& agent, int64_t now_ms);
-  // Everything, not cut to a screen.
+  // All agents.
   static std::string Table(const TopModel& model, const TopTown& town, bool colours, size_t columns,
                            int64_t now_ms);
-  // One agent, with all that the table says of it.
   static std::string Json(const TopAgent& agent);
 
  private:
@@ -52,16 +45,15 @@ class TopView {
 
   TopModel& model_;
   const TopTown& town_;
-  size_t first_ = 0;  // the row on top
+  size_t first_ = 0;  // row at the top
   size_t page_ = 1;
   std::vector<std::string> visible_;
 };
 
-// What an agent asks, to be read before it is answered: at most `rows` lines; `skip` of those that are too
-// many have been read, and are at most so many as there are.
+// An agent's request: at most `rows` lines, beginning with line `skip` of the text, which is clamped.
 std::vector<StyledLine> DrawAsk(const TopAgent& agent, const TopAsk& ask, const std::string& text,
                                 size_t columns, size_t rows, size_t& skip);
-// What `?` shows.
+// The list of keys, for `?`.
 std::vector<StyledLine> TopHelp(size_t columns);
 
 }  // namespace reeve

@@ -1,4 +1,4 @@
-// EventPrinter: what a person reads of events, line by line.
+// EventPrinter: the lines that it prints for events.
 #include "control/cli/show/event_printer.h"
 
 #include <gtest/gtest.h>
@@ -26,7 +26,7 @@ class EventPrinterTest : public ::testing::Test {
     PrepareOutput();
   }
 
-  // Of agent a1: each event is a type and its data.
+  // Events of agent a1, each with a type and its data.
   static std::string Envelope(const std::string& type, const std::string& data,
                               const std::string& agent = "a1",
                               const std::string& time = "2026-01-31T09:14:05.000Z") {
@@ -38,7 +38,7 @@ class EventPrinterTest : public ::testing::Test {
     ASSERT_TRUE(json) << envelope;
     printer.Print(json->root());
   }
-  // What is printed of these lines, "type {data}".
+  // The output for these events, "type {data}".
   static std::string Printed(const std::vector<std::string>& events, EventPrinter::Options options = {}) {
     std::string out;
     EventPrinter printer(options, [&out](std::string_view text) { out += text; });
@@ -94,7 +94,7 @@ TEST_F(EventPrinterTest, ShowsAMessageOnceHoweverLongItIs) {
     for (int i = 0; i < 4; ++i, whole += piece) {
       Print(printer, Envelope("assistant.delta", R"({"message_id":"m","text":")" + piece + "\"}"));
     }
-    // It comes before its end is told, in pieces that are lines where nothing can be left open.
+    // A long message is printed before it ends; without `live` its parts are whole lines.
     EXPECT_GE(out.size(), 2'800'000U);
     Print(printer, Envelope("assistant.message", R"({"message_id":"m","text":")" + whole + ".\"}"));
     std::string said;
@@ -147,7 +147,7 @@ TEST_F(EventPrinterTest, ShowsAllOfWhatWaitsForAnAnswer) {
   EXPECT_EQ(
       Printed({asks, R"(approval.resolved {"id":"p1","decision":"deny","by":"person","reason":"not this"})"}),
       shown + "  denied · by person · not this\n");
-  // A rule answered: nobody is asked.
+  // A rule of the policy answers at once, so the request is not printed.
   EXPECT_EQ(Printed({asks, R"(approval.resolved {"id":"p1","decision":"allow_once","by":"policy"})"}), "");
   EXPECT_EQ(
       Printed({asks, R"(approval.resolved {"id":"p1","decision":"deny","by":"policy","reason":"rule"})"}),
@@ -219,7 +219,7 @@ TEST_F(EventPrinterTest, LetsNothingCommandTheTerminal) {
     EXPECT_NE(out.find("red"), std::string::npos);
     for (const char c : out) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << int(c);
     EXPECT_EQ(out.find("\xC2\x9B"), std::string::npos);      // CSI of one byte
-    EXPECT_EQ(out.find("\xE2\x80\xAE"), std::string::npos);  // right to left from here on
+    EXPECT_EQ(out.find("\xE2\x80\xAE"), std::string::npos);  // right-to-left override
   }
 }
 
@@ -244,7 +244,7 @@ TEST_F(EventPrinterTest, SetsStderrApartByColour) {
 TEST_F(EventPrinterTest, NamesTheAgentsWhereThereAreSeveral) {
   EventPrinter::Options options;
   options.names = true;
-  options.live = true;  // would be a muddle
+  options.live = true;  // has no effect beside names
   std::string out;
   EventPrinter printer(options, [&out](std::string_view text) { out += text; });
   Print(printer, Envelope("assistant.delta", R"({"message_id":"m","text":"one "})", "builder"));
@@ -294,7 +294,7 @@ TEST_F(EventPrinterTest, TellsOfGaps) {
   EXPECT_EQ(out, "! events are missing: 1-3 to 2-9 (lost)\n");
 }
 
-// Whatever real agents said: every message is there once, whichever way it is shown, and every call's end.
+// Every message of the recordings is printed once, live or not, and so is the end of every call.
 TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
   size_t recordings = 0;
   size_t messages = 0;
@@ -324,7 +324,7 @@ TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
       ASSERT_NE(at, std::string::npos) << file.path() << "\n" << shown << "\n" << joined;
       at += shown.size();
     }
-    // As it came: the same, but for line ends where something came in between.
+    // Live output is the same, except for line ends where another event came in between.
     size_t live_ends = 0;
     const std::string live = Printed(events, Live());
     for (size_t found = 0; (found = live.find("done", found)) != std::string::npos; ++found) ++live_ends;

@@ -1,4 +1,4 @@
-// What is typed: keys, and the line that they write.
+// Keys, and the line that they edit.
 #include "control/cli/terminal/line_editor.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 using Kind = Key::Kind;
 
-// Typed a byte at a time: where the pieces end does not matter.
+// Feeds the bytes at once and one by one, which must give the same keys.
 std::vector<Key> KeysOf(const std::string& bytes) {
   KeyReader whole;
   const std::vector<Key> keys = whole.Feed(bytes);
@@ -65,7 +65,7 @@ TEST(Keys, ALoneEscapeIsAKeyWhenNothingFollows) {
   EXPECT_TRUE(keys.Lapse().empty()) << "a paste may hold anything";
 }
 
-TEST(Keys, APasteIsOneWhateverIsInIt) {
+TEST(Keys, APasteIsOneKey) {
   const std::vector<Key> keys = KeysOf("\x1b[200~one\rtwo\r\nthree\x03\x1b[A\x1b[201~y");
   ASSERT_EQ(keys.size(), 2U);
   EXPECT_EQ(keys[0].kind, Kind::kPaste);
@@ -94,10 +94,10 @@ TEST(LineEditor, WritesAndErases) {
                 .text(),
             "one big two!");
   EXPECT_EQ(Typed("a\nb").text(), "a\nb");
-  EXPECT_EQ(Typed("a\xffz").text(), "az");  // no text
+  EXPECT_EQ(Typed("a\xffz").text(), "az");  // not UTF-8
 }
 
-TEST(LineEditor, BringsBackWhatWasSent) {
+TEST(LineEditor, RecallsHistory) {
   LineEditor editor;
   auto type = [&editor](const std::string& bytes) {
     for (const Key& key : KeysOf(bytes)) editor.Take(key);

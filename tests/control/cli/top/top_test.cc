@@ -1,4 +1,4 @@
-// What `reeve top` makes of objects and events, and how that looks: without a terminal.
+// The model and the view of `reeve top`, without a terminal.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 
 #include "control/cli/show/styled.h"
 #include "control/cli/top/top_answer.h"
+#include "control/cli/top/top_columns.h"
 #include "control/cli/top/top_model.h"
 #include "control/cli/top/top_view.h"
 #include "process/clock.h"
@@ -17,7 +18,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-// For the widths of characters.
+// Widths of characters need a UTF-8 locale.
 const bool kUtf8 = std::setlocale(LC_CTYPE, "C.UTF-8") != nullptr;
 constexpr int64_t kNow = 1'795'170'414'000;
 
@@ -74,7 +75,7 @@ TEST(TopModel, FollowsAnAgentThroughItsEvents) {
   EXPECT_EQ(town.State("a1"), "idle");
   town.Event("a1", 3, "run.started");
   EXPECT_EQ(town.State("a1"), "running");
-  EXPECT_EQ(town.model.Find("a1")->run_started_ms, kNow);
+  EXPECT_EQ(town.model.Find("a1")->lifecycle.run_started_ms, kNow);
   town.Event("a1", 4, "agent.stalled", R"({"silent_ms":60000})");
   EXPECT_EQ(town.State("a1"), "stalled");
   town.Event("a1", 5, "agent.resumed");
@@ -97,8 +98,8 @@ TEST(TopModel, FollowsAnAgentThroughItsEvents) {
   EXPECT_EQ(town.State("a1"), "failed");
 }
 
-// They come on two connections.
-TEST(TopModel, TakesNothingBackThatIsOlderThanWhatItKnows) {
+// Objects and events arrive on two connections.
+TEST(TopModel, IgnoresStatesOlderThanItsOwn) {
   Town town;
   town.Agent("a1", R"("state":"running","run":{"run_id":"r1"},"cursor":"1-5")");
   EXPECT_FALSE(town.Event("a1", 5, "run.completed"));
@@ -107,12 +108,12 @@ TEST(TopModel, TakesNothingBackThatIsOlderThanWhatItKnows) {
   EXPECT_EQ(town.State("a1"), "idle");
   town.Agent("a1", R"("state":"running","run":{"run_id":"r1"},"cursor":"1-5","queue_depth":3)");
   EXPECT_EQ(town.State("a1"), "idle") << "the event was newer";
-  EXPECT_EQ(town.model.Find("a1")->queue_depth, 3) << "which no event tells";
+  EXPECT_EQ(town.model.Find("a1")->queue_depth, 3) << "no event carries it";
   town.Agent("a1", R"("state":"starting","cursor":"2-7")");
   EXPECT_EQ(town.State("a1"), "starting");
 }
 
-TEST(TopModel, ForgetsWhoIsNoLongerListedAndDoesNotMourn) {
+TEST(TopModel, DropsUnlistedAgentsForGood) {
   Town town;
   town.model.BeginList();
   town.Agent("a1", R"("state":"idle")");
@@ -120,10 +121,10 @@ TEST(TopModel, ForgetsWhoIsNoLongerListedAndDoesNotMourn) {
   town.model.EndList();
   town.model.BeginList();
   town.Agent("a2", R"("state":"idle")");
-  town.Event("a3", 1, "agent.starting");  // in between, so it is on no page
+  town.Event("a3", 1, "agent.starting");  // between two pages, so that no page has it
   town.model.EndList();
   EXPECT_EQ(town.Rows(), (Strings{"a3", "a2"}));
-  EXPECT_FALSE(town.Event("a1", 9, "agent.exited")) << "news of the deleted";
+  EXPECT_FALSE(town.Event("a1", 9, "agent.exited")) << "an event of a deleted agent";
   EXPECT_EQ(town.State("a1"), "none");
 }
 
@@ -138,13 +139,13 @@ TEST(TopModel, KnowsThatItLacksQuestions) {
   town.model.TakeApprovals(list->root());
   EXPECT_FALSE(town.model.lacks_approvals());
   EXPECT_TRUE(town.model.Find("a1")->asks.front().elicitation);
-  // Told again, it is the same.
+  // The same request arrives again.
   town.Event("a1", 5, "elicitation.requested", R"({"id":"q1","kind":"elicitation","message":"Which?"})");
   EXPECT_EQ(town.model.Find("a1")->asks.size(), 1U);
 }
 
-// What a person has read is what they answer, not what has its id later.
-TEST(TopModel, TellsApartWhatIsAskedUnderOneId) {
+// A person answers the request they have read, not a later one with the same id.
+TEST(TopModel, DistinguishesRequestsWithTheSameId) {
   Town town;
   auto ask = [&town](int seq, const char* command) {
     town.Event("a1", seq, "approval.requested",
@@ -163,7 +164,7 @@ TEST(TopModel, TellsApartWhatIsAskedUnderOneId) {
   ask(2, "ls");
   const uint64_t first = front().serial;
   list("ls");
-  EXPECT_EQ(front().serial, first) << "the same, told once more";
+  EXPECT_EQ(front().serial, first) << "the same request, again";
   town.Event("a1", 3, "approval.resolved", R"({"id":"p1","decision":"cancelled"})");
   ask(4, "rm -rf .");
   const uint64_t second = front().serial;
@@ -173,7 +174,7 @@ TEST(TopModel, TellsApartWhatIsAskedUnderOneId) {
   const uint64_t third = front().serial;
   ask(5, "make");
   EXPECT_NE(front().serial, third);
-  EXPECT_EQ(front().gist, "asks: bash make") << "what is asked now";
+  EXPECT_EQ(front().gist, "asks: bash make") << "the present request";
   EXPECT_EQ(town.model.Find("a1")->asks.size(), 1U);
 }
 
@@ -188,21 +189,21 @@ TEST(TopModel, MeasuresProcessorTimeBetweenSamplesOfOneProcess) {
   };
   EXPECT_EQ(sample(7, 100, 1'000), std::nullopt);
   EXPECT_EQ(sample(7, 1'100, 3'000), 50.0);
-  EXPECT_EQ(sample(7, 1'100, 3'100), 50.0) << "too short to tell";
+  EXPECT_EQ(sample(7, 1'100, 3'100), 50.0) << "too short to measure";
   EXPECT_EQ(sample(7, 5'100, 5'000), 200.0);
   EXPECT_EQ(sample(8, 10, 7'000), std::nullopt) << "another process";
   town.Agent("a1", R"("state":"exited")", 9'000);
   EXPECT_EQ(town.model.Find("a1")->rss_bytes, std::nullopt);
 }
 
-TEST(TopModel, KeepsWhatWasSaidLast) {
+TEST(TopModel, KeepsTheLastLine) {
   Town town;
   town.Agent("a1", R"("state":"running","run":{"run_id":"r1"},"cursor":"1-1")");
   const auto last = [&town] { return town.model.Find("a1")->last; };
   town.Event("a1", 2, "agent.output", R"({"stream":"stdout","text":"building\u001b[2J 会議"})");
   EXPECT_EQ(last(), "building 会議");
   EXPECT_FALSE(town.Event("a1", 3, "agent.output", R"({"stream":"stdout","text":"  "})"));
-  EXPECT_EQ(last(), "building 会議") << "a blank line says nothing";
+  EXPECT_EQ(last(), "building 会議") << "a blank line does not count";
   town.Event("a1", 4, "assistant.delta", R"({"text":"First I look.\nThen "})");
   town.Event("a1", 5, "assistant.delta", R"({"text":"I leap."})");
   EXPECT_EQ(last(), "Then I leap.");
@@ -212,7 +213,7 @@ TEST(TopModel, KeepsWhatWasSaidLast) {
   town.Event("a1", 8, "tool.failed", R"({"name":"bash"})");
   EXPECT_EQ(last(), "bash failed");
   town.Event("a1", 9, "run.completed");
-  EXPECT_EQ(last(), "All is well.") << "what came of it";
+  EXPECT_EQ(last(), "All is well.") << "the result of the run";
   auto past = JsonDocument::Parse(R"([{"agent":"a1","type":"agent.output","data":{"text":"old"}}])");
   town.model.TakePast("a1", past->root());
   EXPECT_EQ(last(), "All is well.");
@@ -234,7 +235,7 @@ void Fill(Town& town) {
   town.Agent("over", R"("state":"exited","title":"answers","labels":{"team":"web"})");
 }
 
-TEST(TopModel, PutsFirstWhatWaitsForAPersonOrAsIsWished) {
+TEST(TopModel, SortsByUrgencyOrAsChosen) {
   Town town;
   Fill(town);
   EXPECT_EQ(town.Rows(), (Strings{"asks", "runs", "idle", "over"}));
@@ -248,7 +249,7 @@ TEST(TopModel, PutsFirstWhatWaitsForAPersonOrAsIsWished) {
   EXPECT_EQ(town.Rows()[1], "runs");
 }
 
-TEST(TopModel, ShowsOnlyWhatTheFilterNames) {
+TEST(TopModel, ShowsOnlyAgentsThatPassTheFilter) {
   Town town;
   Fill(town);
   town.model.SetFilter("TEAM=web");
@@ -275,7 +276,7 @@ TEST(TopModel, SelectsAnAgentNotARow) {
   EXPECT_EQ(town.model.Selected()->id, "idle");
   town.model.Move(10);
   EXPECT_EQ(town.model.Selected()->id, "idle");
-  // Gone: who stands there now is selected.
+  // The selected agent is gone: the agent now in its row is selected.
   town.model.BeginList();
   for (const char* id : {"asks", "runs"}) town.Agent(id, R"("state":"idle")");
   town.model.EndList();
@@ -309,7 +310,7 @@ TEST(TopView, FitsWhateverTheSizeAndKeepsTheSelectedInSight) {
   }
 }
 
-TEST(TopView, SaysWhatThereIs) {
+TEST(TopView, ShowsTheTownAndItsAgents) {
   Town town;
   Fill(town);
   town.Event("runs", 1, "agent.output", R"({"text":"half way there"})");
@@ -321,7 +322,7 @@ TEST(TopView, SaysWhatThereIs) {
   EXPECT_NE(lines[2].find("STATE▾"), std::string::npos) << lines[2];
   EXPECT_NE(lines[4].find("half way there"), std::string::npos) << lines[4];
   EXPECT_NE(lines[5].find("$2.50"), std::string::npos) << lines[5];
-  // All columns stand below their heads.
+  // Cells are aligned with their heads.
   const auto column = [](const std::string& line, const std::string& text) {
     return Columns(std::string_view(line).substr(0, line.find(text)));
   };
@@ -333,7 +334,7 @@ TEST(TopView, SaysWhatThereIs) {
   EXPECT_NE(town.Draw(120, 10)[0].find("reconnecting…"), std::string::npos);
 }
 
-TEST(TopView, ShowsAQuestionPartByPart) {
+TEST(TopView, ScrollsALongRequest) {
   Town town;
   std::string lines;
   for (int i = 1; i <= 30; ++i) lines += "line " + std::to_string(i) + "\\n";
@@ -392,10 +393,9 @@ TEST(Styled, CarriesAColourOverLines) {
   EXPECT_EQ(second, (StyledLine{{"still red", Colour::kRed}, {" and not"}}));
 }
 
-// ----------------------------------------------------------------------------------------------- what is
-// typed
+// ------------------------------------------------------------------------------------------------ answers
 
-TEST(TopAnswer, TakesWhatTheSchemaWants) {
+TEST(TopAnswer, TakesValuesOfTheSchema) {
   TopAnswer answer(R"({"type":"object","required":["Which colour?","n"],"properties":{
       "Which colour?":{"title":"Colour","type":"string","enum":["red","blue","black"],"enumNames":["red: r","blue: b","black: k"]},
       "sizes":{"type":"array","items":{"type":"string","enum":["S","M","L"]}},
@@ -413,7 +413,7 @@ TEST(TopAnswer, TakesWhatTheSchemaWants) {
   EXPECT_TRUE(answer.Give("42"));
   EXPECT_TRUE(answer.Give("y"));
   EXPECT_FALSE(answer.complete());
-  EXPECT_TRUE(answer.Give(""));  // need not be answered
+  EXPECT_TRUE(answer.Give(""));  // optional
   EXPECT_TRUE(answer.complete());
   EXPECT_EQ(answer.content(), R"({"Which colour?":"blue","sizes":["S","L"],"n":42,"ok":true})");
   EXPECT_TRUE(TopAnswer("{}").complete());
