@@ -10,7 +10,7 @@ constexpr int64_t kRetryMs = 1'000;  // a full disk may have room again
 
 RecordWriter::RecordWriter(Loop& loop, Store& store, Handlers handlers)
     : store_(store), handlers_(std::move(handlers)), retry_(loop, [this] {
-        for (auto& write : std::exchange(unwritten_, {})) WriteEventually(std::move(write));
+        for (auto& write : std::exchange(unwritten_, {})) Try(std::move(write));
         handlers_.changed();
       }) {}
 
@@ -77,9 +77,18 @@ void RecordWriter::WriteNext() {
 }
 
 void RecordWriter::WriteEventually(std::function<void(Store::Done)> write) {
+  ++eventual_;
+  Try(std::move(write));
+}
+
+void RecordWriter::Try(std::function<void(Store::Done)> write) {
   auto shared = std::make_shared<std::function<void(Store::Done)>>(std::move(write));
   (*shared)([this, alive = std::weak_ptr<bool>(alive_), shared](const Status& status) {
-    if (alive.expired() || status) return;
+    if (alive.expired()) return;
+    if (status) {
+      --eventual_;
+      return;
+    }
     unwritten_.push_back(*shared);
     RetryLater();
   });

@@ -7,6 +7,7 @@
 // "agent_deleted" at once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -63,18 +64,20 @@ class RecordWriter {
   [[nodiscard]] bool alive_on_disk() const { return !writing_ && alive_on_disk_; }
   [[nodiscard]] const std::string& stored_state() const { return stored_state_; }
   // Nothing is being written or waits to be.
-  [[nodiscard]] bool settled() const { return !writing_ && next_.empty() && unwritten_.empty(); }
+  [[nodiscard]] bool settled() const { return !writing_ && next_.empty() && eventual_ == 0; }
 
  private:
   void Write(std::optional<MessageRecord> first, std::vector<Done> dones);
   void OnWritten(const Status& status, bool alive);
   void WriteNext();
+  void Try(std::function<void(Store::Done)> write);
 
   Store& store_;
   const Handlers handlers_;
   std::string stored_state_;  // on disk, or being written; empty: unknown
   bool alive_on_disk_ = false;
   bool writing_ = false;
+  size_t eventual_ = 0;  // writes of WriteEventually that have not succeeded yet
   std::vector<Done> next_;                                  // want a write after the present one
   std::deque<std::function<void(Store::Done)>> unwritten_;  // refused, to be repeated
   Timer retry_;
