@@ -233,8 +233,8 @@ Handover::Parts Daemon::HandoverParts() {
           [this] { return NextArguments(); },
           options_.program,
           [this](std::vector<int>& keep) { return Save(keep); },
-          [this](std::function<void()> quiet) { server_.Hold(std::move(quiet)); },
-          [this] { server_.Release(); },
+          [this](std::function<void()> quiet) { server_.Pause(std::move(quiet)); },
+          [this] { server_.Resume(); },
           [this] {
             for (int turn = 0; turn < kLastViewerTurns && viewers_.Serve();) ++turn;
           }};

@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kContentType = "application/problem+json";
 
 constexpr std::array kProblems = {
-    ProblemKind{"internal", 500, "Internal error"},  // first: stands in for codes that are not here
+    ProblemKind{"internal", 500, "Internal error"},  // first: the default for unknown codes
     ProblemKind{"invalid_request", 400, "Invalid request"},
     ProblemKind{"invalid_json", 400, "Invalid JSON"},
     ProblemKind{"unauthorized", 401, "Unauthorized", 0, "a valid bearer token is required"},
