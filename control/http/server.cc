@@ -227,7 +227,7 @@ struct Server::State {
   std::function<void()> drained;
   bool paused = false;  // by Pause
   Timer scan;           // one timer for the time-outs of all connections
-  Timer destroy_retired;
+  Timer retire;
 };
 
 Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
@@ -242,7 +242,7 @@ Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
              false,
              {}},
       scan(loop, [this] { Scan(); }),
-      destroy_retired(loop, [this] { DestroyRetired(); }) {
+      retire(loop, [this] { DestroyRetired(); }) {
   shared.id_prefix = "req-" + RandomHex(4) + '-';  // ids of different runs must differ
 }
 
@@ -283,7 +283,7 @@ void Server::State::Welcome(Fd socket, bool unix_socket) {
 
 void Server::State::Retire(Connection& connection) {
   retired.splice(retired.end(), connections, connection.place);
-  destroy_retired.Start(0);
+  retire.Start(0);
 }
 
 void Server::State::DestroyRetired() {
@@ -321,7 +321,7 @@ void Server::State::CloseIdle(std::function<void()> then) {
     Connection& connection = **next++;
     connection.Drain();
   }
-  destroy_retired.Start(0);
+  retire.Start(0);
 }
 
 Server::Server(Loop& loop, Limits limits, Dispatch dispatch)

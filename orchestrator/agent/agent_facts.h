@@ -1,5 +1,5 @@
-// Agent::Facts: the rules that follow from what an agent's process and clocks report. Each is short: it says
-// which parts learn of the fact, and in which order.
+// Agent::Facts: the rules for reports of an agent's process and clocks. Each rule is short: it says which
+// parts learn of the report, and in which order.
 //
 // Owned by its Agent.
 #pragma once

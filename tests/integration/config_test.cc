@@ -143,8 +143,8 @@ TEST_F(Reload, AFileThatIsWrongChangesNothing) {
   daemon->Signal(SIGHUP);
   EXPECT_TRUE(Eventually([&] {
     const std::string log = daemon->log();
-    const size_t first = log.find("everything stays as it was: " + path_ + ":2:9");
-    return first != std::string::npos && log.find("everything stays", first + 1) != std::string::npos;
+    const size_t first = log.find("reload failed, nothing changed: " + path_ + ":2:9");
+    return first != std::string::npos && log.find("nothing changed", first + 1) != std::string::npos;
   }));
   EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 200);
 }

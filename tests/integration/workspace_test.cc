@@ -231,9 +231,9 @@ TEST_F(WorkspaceTest, RefusalsNameTheFieldAndKeepNoSecret) {
       {R"({"git":"--upload-pack=touch /tmp/x"})", "workspace.git: must not begin with '-'"},
       {R"({"git":"ssh://-oProxyCommand=x/y"})", "workspace.git: must be"},
       {R"({"git":"ssh://host/x"})", "protocol ssh is not among"},
-      {R"({"git":"https://host/x","branch":"--force"})", "workspace.branch: not a ref"},
-      {R"({"git":"https://host/x","branch":"a..b"})", "workspace.branch: not a ref"},
-      {R"({"git":"https://host/x","base":"a b"})", "workspace.base: not a ref"},
+      {R"({"git":"https://host/x","branch":"--force"})", "workspace.branch: is not a ref"},
+      {R"({"git":"https://host/x","branch":"a..b"})", "workspace.branch: is not a ref"},
+      {R"({"git":"https://host/x","base":"a b"})", "workspace.base: is not a ref"},
       {R"({"branch":"x"})", "workspace.git: must be an address"},
       {R"({"git":"https://host/x","depth":1})", "unknown field workspace.depth"},
   };
