@@ -42,7 +42,7 @@ constexpr std::array kProblems = {
     ProblemKind{"not_supported", 422, "Not supported"},
     ProblemKind{"invalid_config", 422, "Invalid configuration"},
     ProblemKind{"upgrade_failed", 422, "Upgrade failed"},
-    ProblemKind{"models_unavailable", 502, "The agent did not tell its models"},
+    ProblemKind{"models_unavailable", 502, "The agent did not report its models"},
     ProblemKind{"key_reused", 422, "Idempotency-Key used before"},
     ProblemKind{"invalid_state", 422, "Invalid state"},
     ProblemKind{"queue_full", 429, "Queue full", 1},

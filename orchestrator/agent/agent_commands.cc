@@ -43,7 +43,7 @@ void Agent::Stop(int64_t grace_ms, Done done) {
   }
   wish_ = Wish::kStopped;
   replace_ = false;
-  // No process will report its end, so this event tells those who wait for it.
+  // No process will report its end, so this event does.
   if (!process_.alive()) journal_.Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
   backoff_.Stop();
   mailbox_.OnStop(runs_.open().has_value());

@@ -1,5 +1,5 @@
 // RecordWriter: writes the record of one agent to the store. The agent's record is written as
-// a whole, one write at a time: everything that is asked for during a write goes into the next one. So a
+// a whole, one write at a time: everything requested during a write goes into the next one. So a
 // record on disk is always one that the agent once had, and of two requests the later one never loses.
 //
 // Owned by its Agent; on the loop's thread. Destroying it drops what waits for a full disk to have room; the
@@ -25,7 +25,7 @@ class Loop;
 class RecordWriter {
  public:
   using Done = std::function<void(Status)>;
-  // A record, and whether it says that a process shall live.
+  // A record, and whether it says that a process lives.
   struct Content {
     AgentRecord record;
     bool alive = false;
@@ -71,7 +71,7 @@ class RecordWriter {
   std::string stored_state_;  // on disk, or being written; empty: unknown
   bool alive_on_disk_ = false;
   bool writing_ = false;
-  std::vector<Done> next_;                                  // want a write after the present one
+  std::vector<Done> next_;                                  // wait for a write after the current one
   std::deque<std::function<void(Store::Done)>> unwritten_;  // refused, to be repeated
   Timer retry_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
