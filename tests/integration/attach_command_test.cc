@@ -142,7 +142,7 @@ TEST_F(AttachOnATerminal, TakesNoWordForAnAnswer) {
   terminal_->Type("n");
   ASSERT_TRUE(Shows("denied"));
   ASSERT_TRUE(Shows("a1 idle>"));
-  // Who is writing when the question comes goes on writing.
+  // A person who is typing when the question arrives continues typing.
   terminal_->Type("ask");
   terminal_->Press("Enter");
   terminal_->Type("yes, but");

@@ -185,14 +185,14 @@ TEST_F(Reload, RetentionHoldsForLogsThatAreThere) {
   EXPECT_EQ(daemon->Post("/agents/a1/message", R"({"text":"5000"})").status, 202);
   ASSERT_TRUE(
       Eventually([&] { return daemon->LogFiles("a1").find("\"text\":\"5000\"") != std::string::npos; }));
-  // What comes in one turn of the loop is in one segment, which goes when the next ones have come.
+  // Output of one turn of the loop is in one segment, which is deleted when the next segments exist.
   EXPECT_TRUE(Eventually([&] {
     EXPECT_EQ(daemon->Post("/agents/a1/message", R"({"text":"100"})").status, 202);
     return daemon->LogFiles("a1").size() < 200'000;
   }));
 }
 
-// Whoever started it has read that it listens, no more.
+// The parent process has read only the line that reports the address.
 TEST(Signals, AreTakenAsSoonAsItListens) {
   for (int round = 0; round < 20; ++round) {
     Daemon daemon;

@@ -128,7 +128,7 @@ TEST(Top, SelectsFiltersAndSorts) {
   ASSERT_TRUE(UntilState(daemon, "a3", "exited"));
   Tmux terminal(kTop, On(daemon));
   ASSERT_TRUE(terminal.Shows("1 exited")) << terminal.Screen();
-  // What it is about is seen by what may be done.
+  // The offered keys show which agent is selected.
   EXPECT_TRUE(terminal.Shows("s stop"));
   terminal.Press("End");
   EXPECT_TRUE(terminal.Shows("r start")) << terminal.Screen();
@@ -309,7 +309,7 @@ TEST(Top, OpensAnAgentAndFollowsIt) {
   terminal.Press("Home");
   ASSERT_TRUE(terminal.Shows("agent is starting")) << terminal.Screen();
   EXPECT_TRUE(terminal.Shows("lines below"));
-  // Who reads what was is not carried off.
+  // A reader of old events is not moved to new ones.
   daemon.Post("/agents/a1/message", R"({"text":"more news"})");
   ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("a1").find("got more news") != std::string::npos; }));
   EXPECT_TRUE(terminal.Shows("agent is starting")) << terminal.Screen();
@@ -416,7 +416,7 @@ TEST(Top, HasColoursUnlessNobodyWantsThem) {
   EXPECT_NE(uncoloured.Coloured().find("\x1b[7m"), std::string::npos) << "what is selected is still seen";
 }
 
-// What an agent prints may not command the terminal.
+// Output of an agent must not control the terminal.
 TEST(Top, IsNotCommandedByWhatItShows) {
   Daemon daemon;
   daemon.Create(

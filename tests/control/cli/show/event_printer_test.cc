@@ -26,7 +26,7 @@ class EventPrinterTest : public ::testing::Test {
     PrepareOutput();
   }
 
-  // Of agent a1: each event is a type and its data.
+  // Events of agent a1, each given as a type and its data.
   static std::string Envelope(const std::string& type, const std::string& data,
                               const std::string& agent = "a1",
                               const std::string& time = "2026-01-31T09:14:05.000Z") {
@@ -38,7 +38,7 @@ class EventPrinterTest : public ::testing::Test {
     ASSERT_TRUE(json) << envelope;
     printer.Print(json->root());
   }
-  // What is printed of these lines, "type {data}".
+  // The output for these lines, "type {data}".
   static std::string Printed(const std::vector<std::string>& events, EventPrinter::Options options = {}) {
     std::string out;
     EventPrinter printer(options, [&out](std::string_view text) { out += text; });
@@ -294,7 +294,7 @@ TEST_F(EventPrinterTest, TellsOfGaps) {
   EXPECT_EQ(out, "! events are missing: 1-3 to 2-9 (lost)\n");
 }
 
-// Whatever real agents said: every message is there once, whichever way it is shown, and every call's end.
+// With recordings of real agents, every message and every call's end is printed once, in each form of output.
 TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
   size_t recordings = 0;
   size_t messages = 0;

@@ -1,4 +1,4 @@
-// What is typed: keys, and the line that they write.
+// The line editor: typed keys, and the line that they make.
 #include "control/cli/terminal/line_editor.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// What `reeve top` makes of objects and events, and how that looks: without a terminal.
+// The model and the view of `reeve top` for objects and events, without a terminal.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -143,7 +143,7 @@ TEST(TopModel, KnowsThatItLacksQuestions) {
   EXPECT_EQ(town.model.Find("a1")->asks.size(), 1U);
 }
 
-// What a person has read is what they answer, not what has its id later.
+// A person answers the request that they have read, not a later one with the same id.
 TEST(TopModel, TellsApartWhatIsAskedUnderOneId) {
   Town town;
   auto ask = [&town](int seq, const char* command) {
