@@ -125,16 +125,17 @@ void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::
 }
 
 // Deny rules beat a person's earlier "always", which beats ask rules, because it was the answer to one.
-if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // no rule can know the answer
-auto input = JsonDocument::Parse(request.input);
-auto judged = permissions_.Judge(
-    request.tool, input ? ToolArguments(request.tool, input->root(), cwd) : std::vector<std::string>());
-const std::optional<AllowedCall> call = AllowedCall::Of(request);
-const bool always = call && std::find(always_.begin(), always_.end(), *call) != always_.end();
-if (judged.verdict != Permissions::Verdict::kDeny && always) {
-  return {Permissions::Verdict::kAllow, "allow_always"};
-}
-return judged;
+Permissions::Judgement Approvals::Judge(const ApprovalRequest& request, const std::string& cwd) const {
+  if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // no rule can know the answer
+  auto input = JsonDocument::Parse(request.input);
+  auto judged = permissions_.Judge(
+      request.tool, input ? ToolArguments(request.tool, input->root(), cwd) : std::vector<std::string>());
+  const std::optional<AllowedCall> call = AllowedCall::Of(request);
+  const bool always = call && std::find(always_.begin(), always_.end(), *call) != always_.end();
+  if (judged.verdict != Permissions::Verdict::kDeny && always) {
+    return {Permissions::Verdict::kAllow, "allow_always"};
+  }
+  return judged;
 }
 
 // ----------------------------------------------------------------------------------------------- deciding
