@@ -33,8 +33,7 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
   if (Status exists = agent_.CheckExists(); !exists) return done(exists.error());
   if (agent_.draining()) return done(Error{"draining", "the daemon is shutting down"});
   if (!message.model.empty() && !agent_.kind_.can.model) {
-    return done(Error{"invalid_request",
-                      "model: kind " + agent_.spec_.kind + " has no choice of models"});
+    return done(Error{"invalid_request", "model: kind " + agent_.spec_.kind + " has no choice of models"});
   }
   if (auto opened = agent_.journal_.Open(); !opened) return done(opened.error());
   const int64_t now = agent_.context_.clock.WallMs();
