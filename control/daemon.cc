@@ -14,8 +14,8 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kGoodbyeMs = 2'000;  // for viewers, then for connections
-constexpr int kLastViewerTurns = 100;  // before this image ends: viewers get what their sockets take
+constexpr int64_t kGoodbyeMs = 2'000;  // time for viewers to end, then for connections
+constexpr int kLastViewerTurns = 100;  // before this image ends, viewers get what their sockets take
 
 }  // namespace
 
@@ -26,8 +26,8 @@ Result<Daemon::Base> Daemon::MakeBase(const Config& config, bool handed_over, in
   if (!tokens) return tokens.error();
   if (Status safe = CheckExposure(config, tokens->configured()); !safe) {
     if (!handed_over) return safe.error();
-    // It was as exposed before, and that is no reason to end agents that run. The trial, without the sockets,
-    // could not see it.
+    // The earlier image was just as exposed, and that is no reason to end running agents. The trial could not
+    // see it, because it has no sockets.
     log::Failure("{}", safe.error().message);
   }
   auto loop = std::make_unique<Loop>();
@@ -60,7 +60,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(ConfigSources sources, const Confi
   if (Status listening = daemon->Listen(earlier->listeners); !listening) return listening.error();
   if (handed_over) {
     daemon->town_.Resume();
-    daemon->base_.reaper->Look();  // reaps the processes that ended in between
+    daemon->base_.reaper->Look();  // reaps the processes that ended during the handover
     log::Info("took over from reeve {}: {} agents", earlier->version, daemon->town_.agents().size());
   }
   return daemon;
@@ -89,7 +89,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       server_(*base_.loop, Server::Limits{}, Guard(gate_, router_, idempotency_)),
       handover_(HandoverParts()),
       last_step_(*base_.loop, [this] { base_.loop->Stop(); }) {
-  exports_.SetPatience(config.stall_timeout_ms);
+  exports_.SetTimeouts(config.stall_timeout_ms);
   town_.OnChange([this](Agent& agent, Town::Change change) {
     switch (change) {
       case Town::Change::kMade:
@@ -100,7 +100,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
         return viewers_.AgentPurged(agent);
     }
   });
-  // The end of every turn: first to disk, then to the viewers.
+  // The end of every turn: first write to disk, then to the viewers.
   base_.loop->BeforeSleep([this] {
     town_.logs().Commit();
     return viewers_.Serve();
@@ -182,7 +182,7 @@ void Daemon::Run() {
   log::Info("stopped");
 }
 
-// Everything that a token, which is no longer valid, had opened.
+// Closes everything that a token opened which is no longer valid.
 void Daemon::ForgetToken(uint64_t token) {
   tickets_.RevokeToken(token);
   viewers_.CloseByToken(token);
@@ -192,7 +192,7 @@ void Daemon::ForgetToken(uint64_t token) {
 // -------------------------------------------------------------------------------------------------- drain
 
 void Daemon::OnStopSignal() {
-  if (std::exchange(asked_to_stop_, true)) _exit(kCancelled);  // twice: at once. Children die with us
+  if (std::exchange(asked_to_stop_, true)) _exit(kCancelled);  // the second signal; children die with us
   Drain({}, {});
 }
 
@@ -233,8 +233,8 @@ Handover::Parts Daemon::HandoverParts() {
           [this] { return NextArguments(); },
           options_.program,
           [this](std::vector<int>& keep) { return Save(keep); },
-          [this](std::function<void()> quiet) { server_.Hold(std::move(quiet)); },
-          [this] { server_.Release(); },
+          [this](std::function<void()> quiet) { server_.Pause(std::move(quiet)); },
+          [this] { server_.Resume(); },
           [this] {
             for (int turn = 0; turn < kLastViewerTurns && viewers_.Serve();) ++turn;
           }};
@@ -246,8 +246,7 @@ HandoverState Daemon::Save(std::vector<int>& keep) {
   return {REEVE_VERSION, handovers_ + 1, started_ms_, lock, server_.HandOver(keep), tickets_.Save(), {}};
 }
 
-// The file that this daemon goes by, since its start or a reload, is the next image's, too, also where nobody
-// named it.
+// The next image must use the same configuration file as this daemon, even if no argument names it.
 std::vector<std::string> Daemon::NextArguments() const {
   std::vector<std::string> words = options_.arguments;
   if (!options_.names_config && !live_.file().empty()) words.insert(words.end(), {"--config", live_.file()});

@@ -1,5 +1,5 @@
-// Daemon: all that `reeve serve` runs. It makes the parts, in the order in which they need each other, wires
-// them, and does what concerns all of them: drain, reload, handover to another binary.
+// Daemon: everything that `reeve serve` runs. It makes the parts in the order of their dependencies, connects
+// them, and does the operations that concern all of them: drain, reload, handover to another binary.
 //
 // Owned by the serve command; on the main thread, which runs the loop and spawns all children.
 #pragma once
@@ -40,48 +40,49 @@ namespace reeve {
 class Daemon {
  public:
   struct Options {
-    std::string program;                 // the path that this process was started from
-    std::vector<std::string> arguments;  // of `serve`, without those that a handover added
-    bool names_config = false;           // --config is among them
-    int handover = -1;  // a descriptor: the state that the earlier image left. -1: there is none
+    std::string program;                 // the path from which this process was started
+    std::vector<std::string> arguments;  // arguments of `serve`, without those that a handover added
+    bool names_config = false;           // `arguments` contain --config
+    int handover = -1;                   // descriptor of the earlier image's state; -1: no handover
   };
 
-  // Locks the data folder, brings the agents back and listens; prints the addresses. From a handover it takes
-  // the agents over instead, and a listener that fails is only logged: that is no reason to end agents that
-  // run. `sources` name the file that `config` came from. On an error nothing of it is left.
+  // Locks the data folder, restores the agents, listens, and prints the addresses. In a handover it adopts
+  // the running agents instead, and only logs a listener that fails, because that is no reason to end running
+  // agents. `sources` name the file that `config` came from. On an error, nothing remains.
   static Result<std::unique_ptr<Daemon>> Start(ConfigSources sources, const Config& config, Options options);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // Serves until a drain has ended. TERM and INT drain, HUP reloads, USR2 upgrades; a second TERM or INT ends
+  // Serves until a drain has ended. TERM and INT drain, HUP reloads, USR2 upgrades. A second TERM or INT ends
   // the process at once.
   void Run();
 
-  // Ends the agents, then the daemon, as TERM does. Without a time-out, drain_timeout. Asked again it changes
-  // nothing. `done`, which may be empty, is called before the listeners close, with a sentence for each thing
-  // that did not finish.
+  // Ends the agents, then the daemon, as TERM does. Without a time-out, drain_timeout applies. A repetition
+  // changes nothing. `done`, which may be empty, is called before the listeners close, with one sentence for
+  // each thing that did not finish.
   using Drained = std::function<void(const std::vector<std::string>& unfinished)>;
   void Drain(std::optional<int64_t> timeout_ms, Drained done);
-  // Reads configuration and tokens again, as HUP does (LiveConfig::Reload).
+  // Reads the configuration and the tokens again, as HUP does (LiveConfig::Reload).
   Result<ConfigChange> Reload() { return live_.Reload(); }
-  // Goes on as `binary`, as USR2 does; empty: the file that this daemon was started from (Handover::Begin).
+  // Continues as `binary`, as USR2 does. Empty: the file from which this daemon was started
+  // (Handover::Begin).
   void Upgrade(const std::string& binary, Handover::Tried tried);
 
   [[nodiscard]] Server::Stats server_stats() const { return server_.stats(); }
-  [[nodiscard]] int64_t started_ms() const { return started_ms_; }  // monotonic: the first image's start
-  [[nodiscard]] uint64_t handovers() const { return handovers_; }   // of this process
-  // Why the last handover was given up; empty: it was not.
+  [[nodiscard]] int64_t started_ms() const { return started_ms_; }  // monotonic; the start of the first image
+  [[nodiscard]] uint64_t handovers() const { return handovers_; }   // handovers of this process
+  // Why the last handover was abandoned. Empty if it was not.
   [[nodiscard]] const std::string& upgrade_failure() const { return handover_.failure(); }
 
  private:
-  // What can fail to be had, and is had before anything else is made.
+  // Resources that can fail to be acquired. They are acquired before anything else is made.
   struct Base {
-    Fd lock;  // of the data folder
+    Fd lock;  // lock of the data folder
     Tokens tokens;
     std::unique_ptr<Loop> loop;
     std::unique_ptr<Reaper> reaper;
-    std::unique_ptr<CgroupRoot> cgroups;  // null: none can be made
+    std::unique_ptr<CgroupRoot> cgroups;  // null: cgroups are not available
     std::unique_ptr<Store> store;
   };
   Daemon(ConfigSources sources, const Config& config, Options options, Base base,
@@ -101,7 +102,7 @@ class Daemon {
   [[nodiscard]] std::vector<std::string> NextArguments() const;
 
   const Options options_;
-  const Config config_;  // as it was at the start; live_ has the present one
+  const Config config_;  // at the start; live_ has the current one
   const uint64_t handovers_;
   SystemClock clock_;
   const int64_t started_ms_;
@@ -122,9 +123,9 @@ class Daemon {
   Handover handover_;
 
   bool asked_to_stop_ = false;
-  std::vector<Drained> want_to_know_;                   // how the drain ends
-  std::optional<std::vector<std::string>> unfinished_;  // once it has ended
-  Timer last_step_;                                     // a connection that will not end does not hold us
+  std::vector<Drained> want_to_know_;                   // callers that wait for the result of the drain
+  std::optional<std::vector<std::string>> unfinished_;  // result of the drain, once it has ended
+  Timer last_step_;                                     // ends the daemon even if a connection does not end
 };
 
 }  // namespace reeve

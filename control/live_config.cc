@@ -11,8 +11,8 @@ namespace reeve {
 
 namespace {
 
-// "tcp://127.0.0.1:8080" → "127.0.0.1"; empty for what is no TCP address. An inherited socket is asked for
-// its own.
+// The host of a TCP listener: "tcp://127.0.0.1:8080" → "127.0.0.1". Empty for other listeners. For an
+// inherited socket it is the host of its address.
 std::string HostOf(const std::string& listen) {
   constexpr std::string_view kFd = "fd://";
   const bool inherited = listen.rfind(kFd, 0) == 0;
@@ -84,7 +84,7 @@ Status CheckExposure(const Config& config, bool token_chosen) {
     if (IsLoopback(HostOf(url))) continue;
     if (!token_chosen) {
       return Error{"invalid_request",
-                   url + " is reachable from other machines: give --token-file or REEVE_TOKEN"};
+                   url + " is reachable from other machines: set --token-file or REEVE_TOKEN"};
     }
     log::Warning("{} is reachable from other machines and speaks plain HTTP: put TLS in front of it", url);
   }
@@ -97,7 +97,7 @@ LiveConfig::LiveConfig(ConfigSources sources, Config running, Parts parts)
 Result<ConfigChange> LiveConfig::Reload() {
   auto change = Take();
   if (!change) {
-    log::Failure("reload: everything stays as it was: {}", change.error().message);
+    log::Failure("reload failed, nothing changed: {}", change.error().message);
     return change;
   }
   log::Info("reloaded; changed: {}", change->applied.empty() ? "nothing" : Join(change->applied));
@@ -110,7 +110,7 @@ Result<ConfigChange> LiveConfig::Reload() {
 Result<ConfigChange> LiveConfig::Take() {
   auto loaded = LoadConfig(sources_);
   if (!loaded) return Error{"invalid_config", loaded.error().message};
-  auto gone = parts_.tokens.Reload();  // the last that can fail: it changes all or nothing
+  auto gone = parts_.tokens.Reload();  // the last step that can fail; it changes all or nothing
   if (!gone) return Error{"invalid_config", gone.error().message};
   sources_.file = loaded->file;
   for (uint64_t token : *gone) parts_.forget(token);
@@ -119,8 +119,8 @@ Result<ConfigChange> LiveConfig::Take() {
   ConfigChange change = TakeReloadable(loaded->config, running_);
   log::SetLevel(LogLevelOf(running_));
   parts_.town.SetLogging(LogLimitsOf(running_), running_.fsync == "interval");
-  parts_.viewers.SetPatience(running_.heartbeat_ms, running_.stall_timeout_ms);
-  parts_.exports.SetPatience(running_.stall_timeout_ms);
+  parts_.viewers.SetTimeouts(running_.heartbeat_ms, running_.stall_timeout_ms);
+  parts_.exports.SetTimeouts(running_.stall_timeout_ms);
   parts_.gate.SetNames(NamesOf(running_));
   return change;
 }

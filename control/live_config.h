@@ -1,6 +1,6 @@
-// LiveConfig: the settings this daemon goes by, and how others come in while it runs (HUP, POST /reload).
+// LiveConfig: the settings in effect, and how they change while the daemon runs (HUP, POST /reload).
 //
-// Owned by the Daemon; on the loop's thread. What it sets outlives it.
+// Owned by the Daemon; on the loop's thread. The parts that it changes outlive it.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +22,15 @@ namespace reeve {
 class Exports;
 class Town;
 
-// The settings of the daemon's parts, at their making.
+// The settings of the daemon's parts, used when they are made.
 Git::Options GitOptionsOf(const Config& config);
-Tokens::Source TokenSourceOf(const Config& config);  // also from the variable REEVE_TOKEN
-// Also again, by a reload.
+Tokens::Source TokenSourceOf(const Config& config);  // the variable REEVE_TOKEN included
+// These are used again by a reload.
 log::Level LogLevelOf(const Config& config);
 EventLog::Limits LogLimitsOf(const Config& config);
 Viewers::Limits ViewerLimitsOf(const Config& config);
 Gate::Names NamesOf(const Config& config);
-// Error: it can be reached from other machines, and nobody chose a token.
+// An error if other machines can reach the daemon and nobody chose a token.
 Status CheckExposure(const Config& config, bool token_chosen);
 
 class LiveConfig {
@@ -41,19 +41,19 @@ class LiveConfig {
     Exports& exports;
     Gate& gate;
     Tokens& tokens;
-    std::function<void(uint64_t token)> forget;  // what a token that is void had opened
+    std::function<void(uint64_t token)> forget;  // closes everything that a void token opened
   };
   LiveConfig(ConfigSources sources, Config running, Parts parts);
   LiveConfig(const LiveConfig&) = delete;
   LiveConfig& operator=(const LiveConfig&) = delete;
 
   [[nodiscard]] const Config& config() const { return running_; }
-  // The file it goes by; empty: none.
+  // The configuration file; empty: none.
   [[nodiscard]] const std::string& file() const { return sources_.file; }
 
-  // Reads the file and the tokens again and takes what can change in a running daemon; the rest is named. On
-  // an error ("invalid_config") nothing has changed: a file that was there once must be there. Says either in
-  // the daemon's log.
+  // Reads the file and the tokens again and applies the settings that can change in a running daemon; the
+  // others are named in the result. On an error ("invalid_config") nothing has changed; a file that existed
+  // once must still exist. Either result is logged.
   Result<ConfigChange> Reload();
 
  private:

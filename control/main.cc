@@ -1,4 +1,4 @@
-// reeve: the daemon and its command line. Declares the commands and runs the one that was asked for.
+// reeve: the daemon and its command line. Declares the commands and runs the requested one.
 #include <algorithm>
 #include <string>
 #include <vector>

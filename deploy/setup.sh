@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what reeve needs from Debian 12's packages. Idempotent: what is there is left alone. As root, or with sudo.
+# Installs the Debian 12 packages that reeve needs. Idempotent: installed packages are left alone. Needs root or sudo.
 #
-#   deploy/setup.sh          to build reeve, and to run it: workspaces are made by git
-#   deploy/setup.sh demo     also for the quickstart's agents
-#   deploy/setup.sh tests    also for the tests
+#   deploy/setup.sh          packages to build and run reeve (git makes workspaces)
+#   deploy/setup.sh demo     also packages for the agents of the quickstart
+#   deploy/setup.sh tests    also packages for the tests
 set -eu
 
 build="g++ cmake ninja-build pkg-config ca-certificates libuv1-dev node-llhttp rapidjson-dev libsqlite3-dev
@@ -16,9 +16,9 @@ case "${1:-build}" in
   build) wanted=$build ;;
   demo) wanted="$build $demo" ;;
   tests) wanted="$build $tests" ;;
-  *) echo "setup: unknown set '$1': build, demo or tests" >&2; exit 64 ;;
+  *) echo "setup: unknown set '$1': use build, demo or tests" >&2; exit 64 ;;
 esac
-# The agents of the quickstart and the browser tests need Node; one that did not come from Debian does as well.
+# The agents of the quickstart and the browser tests need Node. A Node from another source is used as it is.
 if [ "${1:-build}" != build ]; then
   command -v node >/dev/null || wanted="$wanted nodejs"
   command -v npm >/dev/null || wanted="$wanted npm"
@@ -35,13 +35,13 @@ fi
 
 as_root=
 if [ "$(id -u)" != 0 ]; then
-  command -v sudo >/dev/null || { echo "setup: needs root or sudo to install:$missing" >&2; exit 77; }
+  command -v sudo >/dev/null || { echo "setup: root or sudo is needed to install:$missing" >&2; exit 77; }
   as_root=sudo
 fi
 echo "setup: installing$missing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086  # one word a package
+# shellcheck disable=SC2086  # one word per package
 if ! { $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive \
        apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
   tail -n 20 "$log" >&2

@@ -11,10 +11,10 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kLookMs = 20;
-// The time of the last step.
+// The time for the last step.
 constexpr int64_t kStopMs = Agent::LongestStopMs(Agent::kDefaultGraceMs);
-constexpr size_t kSavesAtOnce = 8;      // all at once would all be late
-constexpr int64_t kSaveMarginMs = 500;  // so that a failure still reaches the log
+constexpr size_t kSavesAtOnce = 8;      // if all began at once, all would be late
+constexpr int64_t kSaveMarginMs = 500;  // time for a failure to reach the log
 
 }  // namespace
 
@@ -25,7 +25,7 @@ void Drain::Begin(int64_t timeout_ms, Done done) {
   step_ = Step::kTurns;
   done_ = std::move(done);
   deadline_ms_ = clock_.MonotonicMs() + timeout_ms;
-  // An agent without turns takes its TERM as the word to finish, and gets the whole time for it.
+  // An agent without turns understands TERM as a request to finish, so it gets the whole time for that.
   for (const auto& [id, agent] : agents_) {
     agent->Drain(agent->has_turns() ? Agent::kDefaultGraceMs : timeout_ms);
   }
@@ -39,7 +39,7 @@ void Drain::Look() {
     deadline_ms_ = now + kStopMs;
   }
   const int64_t left_ms = deadline_ms_ - now + (step_ == Step::kTurns ? kStopMs : 0);
-  SaveWork(left_ms);
+  SaveWip(left_ms);
   if (!waits_for_.empty() && left_ms > 0) return;
   NameUnfinished();
   Finish();
@@ -56,15 +56,15 @@ void Drain::StopProcesses() {
   }
 }
 
-// Also learns whom the drain still waits for.
-void Drain::SaveWork(int64_t left_ms) {
-  using Saving = AgentWorkspace::Saving;
-  size_t saving = 0;  // each is a handful of gits; Git limits the pushes itself
+// Also updates waits_for_.
+void Drain::SaveWip(int64_t left_ms) {
+  using WipState = AgentWorkspace::WipState;
+  size_t saving = 0;  // each save runs several gits; Git itself limits the pushes
   waits_for_.clear();
   for (const auto& [id, agent] : agents_) {
-    const Saving saving_now = agent->SaveWork(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
-    if (saving_now == Saving::kSaves) ++saving;
-    if (saving_now != Saving::kNothing || agent->has_process()) waits_for_.push_back(id);
+    const WipState state = agent->SaveWip(saving < kSavesAtOnce, left_ms - kSaveMarginMs);
+    if (state == WipState::kSaves) ++saving;
+    if (state != WipState::kNothing || agent->has_process()) waits_for_.push_back(id);
   }
 }
 
@@ -72,7 +72,8 @@ void Drain::NameUnfinished() {
   for (const std::string& id : waits_for_) {
     const bool process = agents_.at(id)->has_process();
     unfinished_.push_back(
-        "agent " + id + (process ? ": its process did not end in time" : ": its work was not kept in time"));
+        "agent " + id +
+        (process ? ": its process did not end in time" : ": its uncommitted work was not saved in time"));
   }
 }
 

@@ -15,10 +15,10 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kRetryMs = 250;  // of a commit that failed: a full disk may have room again
+constexpr int64_t kRetryMs = 250;  // after a failed commit; a full disk may have room again
 constexpr int64_t kUpkeepMs = 1'000;
-constexpr int kTrimEvery = 60;  // upkeep rounds between looks at retention
-// A log that nobody writes or reads gives its memory and its files back.
+constexpr int kTrimEvery = 60;  // upkeep rounds between two checks of retention
+// A log without writers and readers for this long releases its memory and its files.
 constexpr int64_t kQuietMs = 30'000;
 constexpr int64_t kEndedQuietMs = 1'000;
 
@@ -34,7 +34,7 @@ LogCommitter::LogCommitter(Loop& loop, const Clock& clock, const Agents& agents,
                dirty_.insert(dirty_.end(), blocked_.begin(), blocked_.end());
                blocked_.clear();
              }),
-      upkeep_(loop, [this] { LookAfterLogs(); }) {
+      upkeep_(loop, [this] { MaintainLogs(); }) {
   upkeep_.Start(kUpkeepMs, kUpkeepMs);
 }
 
@@ -44,7 +44,7 @@ void LogCommitter::Forget(const Agent& agent) {
 }
 
 void LogCommitter::Commit() {
-  // Committing calls agents, which may append: those logs are dirty again, for the next turn.
+  // Commit calls agents, which may append. Their logs are dirty again and are committed in the next turn.
   std::vector<Agent*> now;
   now.swap(dirty_);
   for (Agent* agent : now) {
@@ -55,7 +55,7 @@ void LogCommitter::Commit() {
       continue;
     }
     if (blocked_.empty()) {
-      log::Failure("{}; trying again every {} ms", committed.error().message, kRetryMs);
+      log::Failure("{}; retrying every {} ms", committed.error().message, kRetryMs);
       blocked_reason_ = committed.error().message;
     }
     blocked_.push_back(agent);
@@ -67,9 +67,10 @@ void LogCommitter::Commit() {
 Status LogCommitter::Settle() {
   Commit();
   if (!blocked_.empty()) return Error{"disk_full", blocked_reason_};
-  // The next image takes what it opens to be on the disk.
+  // The next image assumes that everything it opens is durable.
   for (const auto& [id, agent] : agents_) {
-    if (!agent->settled()) return Error{"disk_full", "agent " + id + ": not all of it could be stored"};
+    if (!agent->settled())
+      return Error{"disk_full", "agent " + id + ": not all of its state could be stored"};
     EventLog* log = agent->open_log();
     if (!log) continue;
     for (const Fd& fd : log->TakeForSync()) {
@@ -79,14 +80,14 @@ Status LogCommitter::Settle() {
   return {};
 }
 
-void LogCommitter::LookAfterLogs() {
+void LogCommitter::MaintainLogs() {
   const bool trim = ++upkeep_round_ % kTrimEvery == 0;
   std::vector<Fd> written;
   for (const auto& [id, agent] : agents_) {
     EventLog* log = agent->open_log();
     if (!log) continue;
     if (!syncing_) {
-      // Taken also where nobody syncs them: closed segments wait there with their descriptors.
+      // Also taken when sync is off: closed segments keep their descriptors until then.
       for (Fd& fd : log->TakeForSync()) {
         if (sync_) written.push_back(std::move(fd));
       }
@@ -98,7 +99,7 @@ void LogCommitter::LookAfterLogs() {
   if (!written.empty()) SyncInBackground(std::move(written));
 }
 
-// Off the loop: fdatasync takes as long as the disk likes. One round at a time.
+// Runs off the loop, because fdatasync can take long. Only one round runs at a time.
 void LogCommitter::SyncInBackground(std::vector<Fd> written) {
   syncing_ = true;
   auto shared = std::make_shared<std::vector<Fd>>(std::move(written));
@@ -109,7 +110,9 @@ void LogCommitter::SyncInBackground(std::vector<Fd> written) {
         }
         shared->clear();
       },
-      [this] { syncing_ = false; });  // Settle does not know of these: a handover waits for offloaded work
+      [this] {
+        syncing_ = false;
+      });  // Settle does not wait for this; a handover waits for all offloaded work
 }
 
 LogCommitter::Stats LogCommitter::stats() const {

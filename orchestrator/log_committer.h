@@ -1,6 +1,5 @@
-// LogCommitter: brings the event logs of a town's agents to the disk. It commits the logs that were written
-// to at the end of each turn of the loop, tries failed commits again, syncs and trims logs, and gives the
-// memory of quiet logs back.
+// LogCommitter: writes the event logs of a town's agents to disk. It commits the changed logs at the end of
+// each turn of the loop, retries failed commits, syncs and trims logs, and releases the memory of quiet logs.
 //
 // Owned by the Town; on the loop's thread. The map of agents outlives it; an agent that leaves the map is
 // forgotten first (Forget).
@@ -28,32 +27,32 @@ class LogCommitter {
  public:
   using Agents = std::map<std::string, std::unique_ptr<Agent>>;  // by id
 
-  // With `sync`, committed bytes reach the disk by an fdatasync once a second; without, when the kernel
-  // likes.
+  // With `sync`, an fdatasync once a second makes committed bytes durable. Without it, the kernel decides
+  // when.
   LogCommitter(Loop& loop, const Clock& clock, const Agents& agents, bool sync);
   LogCommitter(const LogCommitter&) = delete;
   LogCommitter& operator=(const LogCommitter&) = delete;
 
-  // The log of this agent, which is open, has something to commit.
+  // The open log of this agent has something to commit.
   void MarkDirty(Agent& agent) { dirty_.push_back(&agent); }
   void Forget(const Agent& agent);
-  // Commits all dirty logs, and tells their agents whether it worked. Run at the end of every turn, before
-  // viewers are served. A log that cannot be written (a full disk) is tried again after a while.
+  // Commits all changed logs and reports the result to their agents. Called at the end of every turn, before
+  // viewers are served. A log that cannot be written (a full disk) is retried after a while.
   void Commit();
   void SetSync(bool sync) { sync_ = sync; }
 
-  // For a handover: everything on the disk, so that another image may open the logs. Blocks. Error
-  // "disk_full" when something cannot be written, or is still with the store.
+  // For a handover: makes everything durable, so that another image can open the logs. Blocks. Error
+  // "disk_full" if something cannot be written or is still being written to the store.
   Status Settle();
-  // Nothing was appended since.
+  // True if nothing was appended since Settle.
   [[nodiscard]] bool settled() const { return dirty_.empty() && blocked_.empty(); }
 
   struct Stats {
     uint64_t commits = 0;
     size_t blocked = 0;  // logs that could not be written at the last try
     std::string blocked_reason;
-    // Of the logs that are open:
-    uint64_t events = 0;  // appended since they were opened
+    // These concern the open logs:
+    uint64_t events = 0;  // appended since the log was opened
     int64_t max_commit_us = 0;
     uint64_t bytes_on_disk = 0;
     size_t tail_bytes = 0;  // in memory
@@ -61,7 +60,7 @@ class LogCommitter {
   [[nodiscard]] Stats stats() const;
 
  private:
-  void LookAfterLogs();
+  void MaintainLogs();
   void SyncInBackground(std::vector<Fd> written);
 
   Loop& loop_;
@@ -69,7 +68,7 @@ class LogCommitter {
   const Agents& agents_;
   bool sync_;
   std::vector<Agent*> dirty_;
-  std::vector<Agent*> blocked_;  // their last commit failed: retry_ makes them dirty again
+  std::vector<Agent*> blocked_;  // the last commit failed; retry_ makes them dirty again
   std::string blocked_reason_;
   uint64_t commits_ = 0;
   int upkeep_round_ = 0;

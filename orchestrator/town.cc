@@ -21,15 +21,18 @@ namespace reeve {
 
 namespace {
 
-// vfork holds the loop for about 0.6 ms: so many starts a turn, and viewers are served in between.
+// vfork holds the loop for about 0.6 ms. So each turn starts at most this many agents, and serves viewers in
+// between.
 constexpr int kSpawnsPerTurn = 2;
 // Epochs are reserved on disk this many at a time, so that opening a log does not wait for the disk. Half of
-// them must do for all the logs of a full town: who looks at all of it opens them in one turn.
+// them must be enough for all logs of a full town, because a client that reads every agent opens all logs in
+// one turn.
 constexpr uint64_t kEpochBlock = 32'768;
 constexpr int64_t kSweepMs = 2'000;
 constexpr int64_t kSweepLookMs = 10;
 
-// The town's identity: random, made once, kept beside its data. It marks the environments of its children.
+// The town's identity: random, made once, stored in the data folder. It marks the environments of its
+// children.
 Result<std::string> TownId(const std::string& path) {
   Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd.valid()) return OsError("open " + path, errno);
@@ -44,8 +47,8 @@ Result<std::string> TownId(const std::string& path) {
   return id;
 }
 
-// Kills what an earlier daemon left behind, and looks again until nothing is left: what was killed may just
-// have forked. Blocks, for kSweepMs at most.
+// Kills the processes that an earlier daemon left behind. Checks again until none is left, because a killed
+// process may just have forked. Blocks for at most kSweepMs.
 void SweepLeftovers(const std::string& marker) {
   for (int64_t waited_ms = 0;; waited_ms += kSweepLookMs) {
     const std::vector<ProcessId> left = AllWithMarker(marker);
@@ -53,14 +56,14 @@ void SweepLeftovers(const std::string& marker) {
     if (waited_ms >= kSweepMs)
       return log::Failure("process {} of an earlier daemon cannot be killed", left[0].pid);
     for (const ProcessId& process : left) {
-      if (waited_ms == 0) log::Warning("sweeping process {} that an earlier daemon left behind", process.pid);
+      if (waited_ms == 0) log::Warning("killing process {} that an earlier daemon left behind", process.pid);
       SignalProcess(process, SIGKILL);
     }
     usleep(kSweepLookMs * 1000);
   }
 }
 
-// Agents work elsewhere: what they are told is an absolute path.
+// Agents work in other folders, so paths for them must be absolute.
 std::string Absolute(const std::string& path) {
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
@@ -118,7 +121,7 @@ Status Town::Load() {
   return LoadRecords();
 }
 
-// The folders, the town's id, and epochs to give out.
+// Makes the folders, the town's id, and the first epochs.
 Status Town::Open() {
   for (const std::string& folder :
        {context_.events_dir, context_.transcripts_dir, context_.private_dir, shop_.folder, MirrorsFolder()}) {
@@ -136,7 +139,7 @@ Status Town::Open() {
   return {};
 }
 
-// All that the store has and that is not here yet.
+// Loads all agents of the store that are not in memory yet.
 Status Town::LoadRecords() {
   auto records = store_.LoadAgents();
   if (!records) return records.error();
@@ -180,7 +183,7 @@ std::vector<std::string> Town::HandOver(std::vector<int>& keep) const {
 
 Status Town::Adopt(const std::vector<std::string>& lines) {
   if (Status opened = Open(); !opened) return opened;
-  SweepLeftovers(Git::Marker(context_.town_id));  // nobody waits for them; workspaces are begun anew
+  SweepLeftovers(Git::Marker(context_.town_id));  // nobody waits for these gits; workspaces start again
   for (const std::string& line : lines) {
     auto saved = JsonDocument::Parse(line);
     if (!saved) return Error{"handover_state", "an agent: " + saved.error().message};
@@ -190,7 +193,8 @@ Status Town::Adopt(const std::vector<std::string>& lines) {
       continue;
     }
     const std::string id((*saved)["id"].StringOr(""));
-    log::Failure("agent {} comes back as after a crash: {}", id, agent.error().message);
+    log::Failure("agent {} could not be adopted and is restored as after a crash: {}", id,
+                 agent.error().message);
     SweepLeftovers("REEVE_TREE=" + context_.town_id + "/" + id);
   }
   return LoadRecords();
@@ -203,11 +207,11 @@ void Town::Resume() {
 uint64_t Town::NextEpoch() {
   if (epoch_end_ <= epoch_ + kEpochBlock / 2 && !std::exchange(reserving_, true)) {
     store_.ReserveLater("epoch", kEpochBlock, [this](Result<uint64_t> before) {
-      reserving_ = false;  // where that failed, the next one tries again
+      reserving_ = false;  // if that failed, the next call tries again
       if (before) epoch_end_ = *before + kEpochBlock;
     });
   }
-  if (epoch_ >= epoch_end_) log::Failure("epochs run ahead of what is reserved on disk");
+  if (epoch_ >= epoch_end_) log::Failure("epochs are used faster than they are reserved on disk");
   return ++epoch_;
 }
 
@@ -223,7 +227,7 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done don
   if (draining()) return Error{"draining", "the daemon is shutting down"};
   if (agents_.size() >= options_.max_agents) {
     return Error{"too_many_agents",
-                 "this town has its " + std::to_string(options_.max_agents) + " agents already"};
+                 "this town already has its limit of " + std::to_string(options_.max_agents) + " agents"};
   }
   if (const Agent* there = Find(spec.id)) {
     if (!there->deleted()) return Error{"agent_exists", "agent " + spec.id + " exists"};
@@ -231,7 +235,7 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done don
   }
   if (Status checked = CheckNewAgent(spec, git_); !checked) return checked.error();
   std::string id = spec.id;
-  // What could not be put on disk was never made.
+  // An agent that could not be put on disk was never made.
   auto on_disk = [this, id, done = std::move(done)](const Status& status) {
     if (!status) {
       purging_.emplace(id, 0);
@@ -284,7 +288,7 @@ void Town::Delete(const std::string& id, bool purge, Done done) {
     done = [this, id, done = std::move(done)](const Status& status) {
       done(status);
       const Agent* there = status ? Find(id) : nullptr;
-      if (there && there->purge()) PurgeOnceEnded(id);  // not one that was made anew meanwhile
+      if (there && there->purge()) PurgeOnceEnded(id);  // it may be a new agent with the same id
     };
   }
   agent->Delete(purge, std::move(done));
@@ -304,7 +308,7 @@ void Town::PurgeOnceEnded(const std::string& id) {
   look();
 }
 
-// The last of a purged agent: its record, its log, itself.
+// Deletes a purged agent: its record, its log, and the object.
 void Town::FinishDeletion(Agent& agent) {
   if (agent.has_process() || purging_.count(agent.id()) == 0) return;
   const std::string id = agent.id();
@@ -324,7 +328,7 @@ void Town::FinishDeletion(Agent& agent) {
   purging_.erase(id);
   const std::unique_ptr<Agent> gone = std::move(agents_[id]);
   agents_.erase(id);
-  gone->NotifyListeners();  // who waits for something of it finds it gone
+  gone->NotifyListeners();  // listeners learn that the agent is gone
 }
 
 void Town::SpawnSome() {

@@ -1,7 +1,7 @@
-// Town: the registry of this daemon's agents. It owns them: it makes, finds, changes and forgets them, and
-// lets them start a few at a time. Its parts look after their logs (LogCommitter) and their end (Drain).
+// Town: the registry of this daemon's agents. It owns them: it makes, finds, changes and deletes them, and
+// starts a few at a time. Its parts write their logs (LogCommitter) and end them (Drain).
 //
-// Owned by the Daemon; on the loop's thread. What it is given outlives it.
+// Owned by the Daemon; on the loop's thread. All constructor arguments outlive it.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,9 @@ class Town {
  public:
   using Done = std::function<void(Status)>;
   struct Options {
-    std::string data_dir;  // ours alone; has "events/"
+    std::string data_dir;  // used by this daemon alone; holds "events/"
     std::string name;
-    size_t max_agents = 10'000;  // each costs a record, a log folder and, alive, some descriptors
+    size_t max_agents = 10'000;  // each costs a record, a log folder and, while alive, some descriptors
     EventLog::Limits log;
     bool sync = true;  // fdatasync written logs once a second
     ApiAccess api = {};
@@ -43,41 +43,44 @@ class Town {
   Town(const Town&) = delete;
   Town& operator=(const Town&) = delete;
 
-  // Sweeps what an earlier daemon left behind, then brings its agents back. Blocks; before the loop runs.
+  // Kills the processes that an earlier daemon left behind, then restores its agents. Blocks; called before
+  // the loop runs.
   Status Load();
 
   // --- handover to a new binary (HANDOVER.md)
-  // One line for each agent (Agent::HandOver); descriptors that must stay open are added to `keep`.
+  // One line for each agent (Agent::HandOver). Adds descriptors that must stay open to `keep`.
   [[nodiscard]] std::vector<std::string> HandOver(std::vector<int>& keep) const;
-  // In place of Load: the agents of those lines, with their processes. One that cannot be taken over is
-  // brought back as after a crash, with what the store has of it.
+  // In place of Load: adopts the agents of those lines with their processes. An agent that cannot be adopted
+  // is restored from the store, as after a crash.
   Status Adopt(const std::vector<std::string>& lines);
-  // After Adopt, once everything is in its place.
+  // Called after Adopt, once the whole daemon is assembled.
   void Resume();
 
-  // Error "agent_exists", "agent_deleted" (the id is taken until it is purged), "too_many_agents",
-  // "draining", "invalid_request" (no such kind, no such program). `done` once the agent is on disk. One that
-  // was made by the same request before (Request::key; empty: by any other) is there, and that is all.
+  // Makes an agent. `done` is called once it is on disk. Errors: "agent_exists" (also while a deleted agent
+  // with that id is not purged), "too_many_agents", "draining", "invalid_request" (no such kind, no such
+  // program). If the same request made the agent before, that agent is returned; `made_by` is its
+  // Request::key, or empty.
   Result<Agent*> Create(AgentSpec spec, const std::string& made_by, Done done);
-  // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields that may change: kChangeable. `done`
-  // tells whether some of it waits for the next start. Errors as Create's.
+  // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields in kChangeable. `done` gets true if some
+  // of the change takes effect only at the next start. Errors as for Create.
   void Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done);
   static const std::vector<std::string_view> kChangeable;
-  // Null: never was, or purged. Deleted agents are found, and say so.
+  // Null: it never existed or was purged. A deleted agent is returned, and deleted() is true.
   [[nodiscard]] Agent* Find(const std::string& id) const;
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Agent>>& agents() const { return agents_; }
-  // Stops the agent, then forgets it; with `purge` also its log and its id. `done` once the wish is on disk.
+  // Stops the agent, then deletes it; with `purge` also its log and its id. `done` is called once the wish is
+  // on disk.
   void Delete(const std::string& id, bool purge, Done done);
 
   [[nodiscard]] LogCommitter& logs() { return logs_; }
   [[nodiscard]] Drain& drain() { return drain_; }
   [[nodiscard]] bool draining() const { return drain_.begun(); }
 
-  // Where agents that may use the API reach this daemon. Before the loop runs.
+  // The address at which agents that may use the API reach this daemon. Set before the loop runs.
   void SetServer(const std::string& address) { context_.server = address; }
-  // How logs are kept from now on: new ones, open ones and those opened later.
+  // Changes how logs are kept: those that are open now, and all later ones.
   void SetLogging(EventLog::Limits limits, bool sync);
-  // Called when an agent was made, and when one was deleted or is about to be destroyed (purged).
+  // Calls `told` when an agent was made or deleted, and when one is about to be destroyed (purged).
   enum class Change { kMade, kDeleted, kPurged };
   void OnChange(std::function<void(Agent&, Change)> told) { on_change_ = std::move(told); }
 
@@ -85,10 +88,10 @@ class Town {
     size_t agents = 0;
     std::map<std::string, size_t> by_state;
     LogCommitter::Stats logs;
-    size_t messages_waiting = 0;  // due ones
+    size_t messages_waiting = 0;  // messages that are due
     size_t messages_scheduled = 0;
-    size_t message_bytes = 0;  // of both
-    size_t approvals = 0;      // and elicitations that wait for a person
+    size_t message_bytes = 0;  // size of both
+    size_t approvals = 0;      // approvals and elicitations that wait for a person
     Git::Stats git;
   };
   [[nodiscard]] Stats stats() const;
@@ -115,12 +118,12 @@ class Town {
   Workspace::Shop shop_;
   AgentContext context_;
 
-  uint64_t epoch_ = 0;      // the last one given out
-  uint64_t epoch_end_ = 0;  // reserved on disk up to here
-  bool reserving_ = false;  // more of them
+  uint64_t epoch_ = 0;      // the last one that was used
+  uint64_t epoch_end_ = 0;  // the last one that is reserved on disk
+  bool reserving_ = false;  // more epochs are being reserved
   std::map<std::string, std::unique_ptr<Agent>> agents_;
-  std::map<std::string, uint64_t> purging_;  // agents that go once they have no process: id → listener
-  std::deque<std::string> spawn_queue_;      // ids: an agent may be gone by its turn
+  std::map<std::string, uint64_t> purging_;  // agents to purge once they have no process: id → listener
+  std::deque<std::string> spawn_queue_;      // ids, because an agent may be gone by its turn
   LogCommitter logs_;
   Drain drain_;
   Timer spawn_;

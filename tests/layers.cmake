@@ -1,4 +1,4 @@
-# Fails on an include that points up, on <uv.h> outside process/, and on a library met outside its one file.
+# Fails on an include that points up, on <uv.h> outside process/, and on the use of a library outside its one file.
 #   cmake -DROOT=. -P tests/layers.cmake
 
 set(layers process tickets orchestrator control)

@@ -4,8 +4,8 @@
 #   tests/run.sh                 everything, as CI does
 #   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz
 #
-# REEVE_SKIP_AGENTS=1 leaves out what needs real agents (claude, codex, kilo: 1 GB); FUZZ_SECONDS (20) is how long each target runs,
-# FUZZ_SEED (1) where it begins: another seed looks elsewhere.
+# REEVE_SKIP_AGENTS=1 skips the tests with real agents (claude, codex, kilo: 1 GB). FUZZ_SECONDS (20) is the time for
+# each fuzz target, and FUZZ_SEED (1) its seed; another seed tries other inputs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 all="build lint test e2e quickstart asan valgrind fuzz"
@@ -16,8 +16,9 @@ mkdir -p build/logs
 times=build/logs/times  # a line for each step, for the summary
 : >"$times"
 
-# step NAME COMMAND…: runs it into build/logs/NAME.log; on failure shows what says why in that, and its end: what a
-# compiler has to say of one error can be longer than any end, and others run on beside it.
+# step NAME COMMAND…: runs the command with its output in build/logs/NAME.log. On failure it shows the lines with errors
+# and the end of the log. The end alone is not enough: the messages for one error can be long, and other compilers
+# continue beside it.
 step() {
   local name=$1 log="build/logs/$1.log" begin=$SECONDS
   shift
@@ -30,14 +31,14 @@ step() {
   echo "FAIL  $name  ($((SECONDS - begin)) s)" | tee -a "$times"
   echo "      $log:"
   grep -nE '^FAILED: |error: |ERROR: |[Kk]illed|Terminated|ninja: |No space left' "$log" | cut -c -400 | head -n 40 | sed 's/^/      /'
-  echo "      ... and its end:"
+  echo "      ... and the end of the log:"
   tail -n 60 "$log" | sed 's/^/      /'
   return 1
 }
 
 build() { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"; }
 
-# Runs tests of a build. Labels are the folders of tests/.
+# Runs the tests of a build. Labels are the folders of tests/.
 run_ctest() {
   local preset=$1
   shift
@@ -64,7 +65,7 @@ valgrind_core() {
       return 1
   done
 }
-# Under valgrind a program is thirty times slower: the tests of what owns memory and libuv handles.
+# Under valgrind a program is thirty times slower, so only the tests of code that owns memory and libuv handles run.
 valgrind_filter() {
   case $1 in
     tickets) echo '*' ;;
@@ -77,11 +78,11 @@ e2e() {
   npm ci --prefix tests/e2e --no-audit --no-fund || return 1
   if [ -z "${REEVE_SKIP_AGENTS:-}" ]; then
     npm ci --prefix tests/e2e/agents --ignore-scripts --no-audit --no-fund || {
-      echo "npm could not fetch the agents' programs (tests/e2e/agents): REEVE_SKIP_AGENTS=1 leaves their tests out"
+      echo "npm could not fetch the agents' programs (tests/e2e/agents); REEVE_SKIP_AGENTS=1 skips their tests"
       return 1
     }
   fi
-  # One file at a time: browsers and kilo fill two cores each.
+  # One file at a time, because a browser and kilo each need two cores.
   local file failures=0
   for file in tests/e2e/*.test.mjs; do
     REEVE_BIN=build/dev/reeve node --test "$file" || failures=$((failures + 1))
@@ -112,7 +113,8 @@ for name in ${*:-$all}; do
     build) step build build dev ;;
     lint)
       step format lint_format
-      # Beside the steps that follow, of lower priority: they wait for programs and timers most of the time.
+      step prose tests/prose.sh
+      # Runs beside the following steps with lower priority, because they mostly wait for programs and timers.
       step tidy lint_tidy &
       tidy=$!
       ;;

@@ -12,7 +12,7 @@ namespace reeve {
 
 namespace {
 
-// The host of a Host header without its port, IPv6 without brackets; empty if it is malformed.
+// The host of a Host header without its port and without IPv6 brackets. Empty if the header is malformed.
 std::string_view HostName(std::string_view authority) {
   std::string_view name = authority;
   std::string_view port;
@@ -36,14 +36,14 @@ bool IsAddress(std::string_view name) {
   return inet_pton(AF_INET, text.c_str(), address) == 1 || inet_pton(AF_INET6, text.c_str(), address) == 1;
 }
 
-// "example.com:443" of https is "example.com", as browsers write it.
+// With https, "example.com:443" is the same as "example.com", which is how browsers write it.
 std::string_view WithoutDefaultPort(std::string_view authority, std::string_view port) {
   bool ends = authority.size() > port.size() && authority.substr(authority.size() - port.size()) == port;
   return ends ? authority.substr(0, authority.size() - port.size()) : authority;
 }
 
-// Whether a page of `origin` came from the very host and port that it now talks to. The scheme is not
-// compared: we cannot know what a TLS proxy before us spoke.
+// Whether the page of `origin` came from the host and port that this request goes to. The scheme is not
+// compared, because we cannot know which one a TLS proxy before us uses.
 bool IsOwnOrigin(std::string_view origin, std::string_view host) {
   for (auto [scheme, port] : {std::pair{"http://", ":80"}, std::pair{"https://", ":443"}}) {
     std::string_view prefix = scheme;
@@ -64,8 +64,8 @@ size_t Count(const Request& request, std::string_view name) {
                                            [name](const auto& header) { return header.first == name; }));
 }
 
-// Whether the client speaks of a bearer token at all, and which; of several, none. A proxy's own Basic
-// credentials are no concern of ours.
+// Whether the request has a bearer token, and its text; the text is empty if there are several. Basic
+// credentials, which belong to a proxy, are ignored.
 struct Bearer {
   bool present = false;
   std::string_view token;
@@ -84,7 +84,7 @@ Bearer BearerOf(const Request& request) {
   return bearer;
 }
 
-// The same for every reason: who guesses learns nothing.
+// The answer is the same for every reason, so that it helps nobody to guess a token.
 Response Unauthorized() {
   Response response = Response::Problem({"unauthorized", {}});
   response.headers.emplace_back("WWW-Authenticate", "Bearer");
@@ -117,7 +117,7 @@ std::optional<Scope> Needed(Access access) {
   return Scope::kAdmin;
 }
 
-// What a preflight is told: https://fetch.spec.whatwg.org/#cors-preflight-fetch.
+// The answer to a preflight: https://fetch.spec.whatwg.org/#cors-preflight-fetch.
 Response AnswerOptions(bool cors) {
   constexpr const char* kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
   Response response{204, {}, {}};
@@ -137,7 +137,8 @@ Gate::Gate(const Tokens& tokens, Names names) : tokens_(tokens) { SetNames(std::
 void Gate::SetNames(Names names) {
   names_ = std::move(names);
   for (auto& origin : names_.origins) {
-    while (!origin.empty() && origin.back() == '/') origin.pop_back();  // as copied from an address bar
+    while (!origin.empty() && origin.back() == '/')
+      origin.pop_back();  // a copied address often ends in a slash
   }
 }
 
@@ -160,7 +161,8 @@ std::optional<Response> Gate::Check(Request& request, Access access) const {
   return std::nullopt;
 }
 
-// Against DNS rebinding: a page of evil.example whose name now points to us still says "Host: evil.example".
+// Protects against DNS rebinding: a page of evil.example whose name now points to us still sends "Host:
+// evil.example".
 std::optional<Error> Gate::CheckHost(const Request& request) const {
   if (request.from_unix_socket) return std::nullopt;
   std::string_view name = HostName(request.Header("host"));
@@ -173,7 +175,7 @@ std::optional<Error> Gate::CheckHost(const Request& request) const {
   return Error{"forbidden", "Host " + std::string(name) + " is not a name of this server; see allowed_hosts"};
 }
 
-// Browsers send it with everything but plain navigation; a page elsewhere cannot leave it out or forge it.
+// Browsers send Origin with everything but plain navigation. A foreign page can neither omit nor forge it.
 std::optional<Error> Gate::CheckOrigin(const Request& request) const {
   if (!request.HasHeader("origin")) return std::nullopt;
   std::string_view origin = request.Header("origin");
@@ -186,7 +188,7 @@ std::optional<Error> Gate::CheckOrigin(const Request& request) const {
 }
 
 bool Gate::IsAllowedOrigin(std::string_view origin) const {
-  if (origin == "null") return false;  // sandboxed frames and files of anybody's
+  if (origin == "null") return false;  // sandboxed frames and local files of any author
   return std::any_of(names_.origins.begin(), names_.origins.end(),
                      [origin](const std::string& allowed) { return EqualsIgnoringCase(allowed, origin); });
 }

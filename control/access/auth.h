@@ -1,7 +1,8 @@
-// Room access/: who may make a request, and which requests were made before.
+// Room access/: bearer tokens, scopes, and requests that were answered before.
 //
-// Gate: may this request come in? Where it was sent to (Host), from which page (Origin), by whom (bearer
-// token): control/api/API.md. A value but for the tokens it refers to; used on the loop's thread.
+// Gate: decides whether a request may enter, by its destination (Host), its page (Origin) and its caller
+// (bearer token): control/api/API.md. A value, except for the tokens that it refers to; used on the loop's
+// thread.
 #pragma once
 
 #include <optional>
@@ -21,8 +22,8 @@ class Tokens;
 class Gate {
  public:
   struct Names {
-    // What Host may say besides IP addresses and "localhost": names we are bound to, and allowed_hosts.
-    // Without a port: any will do.
+    // Host may hold these names besides IP addresses and "localhost": the names we are bound to and
+    // allowed_hosts. They have no port: any port is accepted.
     std::vector<std::string> hosts;
     // Pages of these origins may use the API from a browser: "https://app.example.com". No wildcards.
     std::vector<std::string> origins;
@@ -30,13 +31,13 @@ class Gate {
   Gate(const Tokens& tokens, Names names);
   void SetNames(Names names);
 
-  // Nothing when the request may go on to a route with that access; else the answer. Fills in request.caller
-  // where there is a valid bearer token; a wrong one is refused on an open route too. Probes (GET /health,
-  // /ready) are never refused: those who make them know neither names nor tokens.
+  // Returns nothing when the request may continue to a route with that access, else the refusal. Fills in
+  // request.caller if there is a valid bearer token; a wrong token is refused on an open route too. Probes
+  // (GET /health, /ready) are never refused: load balancers know neither names nor tokens.
   [[nodiscard]] std::optional<Response> Check(Request& request, Access access) const;
 
-  // What every answer to this request carries, errors and streams included, so that a page of an allowed
-  // origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). Empty for all others.
+  // Headers for every answer to this request, errors and streams included, so that a page of an allowed
+  // origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). Empty for all other requests.
   [[nodiscard]] Headers CorsHeaders(const Request& request) const;
 
  private:
@@ -48,8 +49,8 @@ class Gate {
   Names names_;
 };
 
-// The whole front: CORS, preflights, the gate, the route, and what was answered before. For Server; refers to
-// all of them.
+// Makes the dispatch function of the Server: CORS, preflights, the gate, idempotency and the route. It refers
+// to all arguments.
 Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency);
 
 }  // namespace reeve

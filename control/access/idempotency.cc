@@ -20,7 +20,7 @@ bool IsKey(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-// Names the request: the same caller, doing the same thing, with the same key.
+// Identifies the request: the same caller, method, path and key.
 std::string KeyOf(const Request& request) {
   const std::string_view separator("\0", 1);
   std::string text = std::to_string(request.caller ? request.caller->token : 0);
@@ -55,7 +55,7 @@ Response FromJson(const std::string& text) {
 
 }  // namespace
 
-// Stands between the handler and the client: what the handler says is kept before the client has it.
+// Sits between the handler and the client: stores the handler's answer before the client gets it.
 class Idempotency::UnderWay final : public Reply::Sink {
  public:
   UnderWay(Idempotency& owner, std::string key, std::string body, Reply reply)
@@ -65,12 +65,13 @@ class Idempotency::UnderWay final : public Reply::Sink {
     if (response.status < 200 || response.status > 299) return Finish(response);
     AnswerRecord record{key_, body_, ToJson(response), owner_.clock_.WallMs()};
     owner_.store_.PutAnswer(std::move(record), [this, response](const Status& status) {
-      // It was done all the same.
-      if (!status) log::Warning("an answer is not kept: {}", status.error().message);
+      // The request took effect all the same.
+      if (!status)
+        log::Warning("an answer could not be stored for its Idempotency-Key: {}", status.error().message);
       Finish(response);
     });
   }
-  // A stream is not kept.
+  // A stream is not stored.
   std::unique_ptr<Watch> TakeSocket() override {
     auto self = Leave();
     return reply_.TakeSocket();
@@ -92,7 +93,7 @@ class Idempotency::UnderWay final : public Reply::Sink {
 
   Idempotency& owner_;
   const std::string key_;
-  const std::string body_;  // its digest
+  const std::string body_;  // digest of the body
   Reply reply_;
 };
 
@@ -112,16 +113,17 @@ bool Idempotency::Concerns(const Request& request) {
 void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
   if (!IsKey(request.Header(kHeader))) {
     return reply.Send(Response::Problem(
-        {"invalid_request", "Idempotency-Key: 1 to 255 visible ASCII characters, no spaces"}));
+        {"invalid_request", "Idempotency-Key: must be 1 to 255 visible ASCII characters without spaces"}));
   }
   request.key = KeyOf(request);
   std::string body = ToHex(Sha256(request.body));
   if (under_way_.count(request.key) != 0) {
     return reply.Send(
-        Response::Problem({"request_under_way", "a request with this Idempotency-Key is under way"}));
+        Response::Problem({"request_under_way", "a request with this Idempotency-Key is still in progress"}));
   }
   if (under_way_.size() >= kMaxUnderWay) {
-    return reply.Send(Response::Problem({"too_many_requests", "too many requests with an Idempotency-Key"}));
+    return reply.Send(Response::Problem(
+        {"too_many_requests", "too many requests with an Idempotency-Key are in progress"}));
   }
   auto under_way = std::make_shared<UnderWay>(*this, request.key, std::move(body), std::move(reply));
   under_way_.emplace(request.key, under_way);
@@ -134,7 +136,7 @@ void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
     }
     if ((*found)->request != under_way->body()) {
       return under_way->Finish(
-          Response::Problem({"key_reused", "this Idempotency-Key came with another body before"}));
+          Response::Problem({"key_reused", "this Idempotency-Key was used before with another body"}));
     }
     under_way->Finish(FromJson((*found)->answer));
   };

@@ -1,11 +1,11 @@
-// Idempotency: requests that may be made again without being done again (control/api/API.md,
-// "Idempotency-Key"). A key belongs to the token, the method and the path that it came with. While the first
-// request with it is under way another is refused; once that has succeeded its answer is kept for a day,
-// across restarts, and given again; if it failed, the key is as good as new.
+// Idempotency: makes requests with an Idempotency-Key safe to repeat (control/api/API.md, "Idempotency-Key").
+// A key belongs to the token, the method and the path of its request. While the first request is in progress,
+// a repetition is refused. After it has succeeded, its answer is kept for a day, across restarts, and sent
+// again. If it failed, the key may be used again.
 //
-// The answer is on disk before it is given. A daemon that is killed after the deed and before that does not
-// know the key; so what makes something new (a message, an agent) gets an id of Request::key, and knows it
-// again.
+// The answer is on disk before the client gets it. A daemon that is killed after the request took effect and
+// before the answer was written does not know the key. So a request that creates something (a message, an
+// agent) derives its id from Request::key, and a repetition finds it.
 //
 // Owned by the Daemon; on the loop's thread. The store and the clock outlive it.
 #pragma once
@@ -24,17 +24,17 @@ class Store;
 class Idempotency {
  public:
   static constexpr size_t kMaxKeyBytes = 255;
-  static constexpr size_t kMaxUnderWay = 10'000;  // as many as connections
+  static constexpr size_t kMaxUnderWay = 10'000;  // the same as the most connections
 
   Idempotency(const Clock& clock, Store& store);
   ~Idempotency();
   Idempotency(const Idempotency&) = delete;
   Idempotency& operator=(const Idempotency&) = delete;
 
-  // Whether this request is to go through Handle: one that changes something, with a key. Tickets are made
-  // afresh each time.
+  // Whether this request must go through Handle: it changes something and has a key. Ticket routes are
+  // excluded, because each request makes a new ticket.
   [[nodiscard]] static bool Concerns(const Request& request);
-  // Answers as before, or lets `handler`, which must outlive this, do it.
+  // Sends the earlier answer, or calls `handler`, which must outlive this object.
   void Handle(Request request, Reply reply, const Handler& handler);
 
  private:

@@ -46,7 +46,7 @@ std::optional<Scope> ParseScope(std::string_view word) {
 
 Result<std::string> ReadAll(const std::string& path) {
   const std::string what = "token file " + path;
-  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO must not hold the daemon up
+  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // opening a FIFO must not block the daemon
   struct stat status {};
   if (!file.valid() || fstat(file.get(), &status) != 0) return OsError(what, errno);
   if (!S_ISREG(status.st_mode)) return Invalid(what, "not a regular file");
@@ -68,7 +68,7 @@ Result<std::string> ReadAll(const std::string& path) {
   return text;
 }
 
-// A new token in a new file, which is there whole or not at all. An existing one is left alone.
+// Writes a new token to a new file. The file appears whole or not at all. An existing file is left alone.
 Status MakeFile(const std::string& path) {
   if (access(path.c_str(), F_OK) == 0) return {};
   const std::string what = "make token file " + path;
@@ -90,7 +90,7 @@ Status MakeFile(const std::string& path) {
 uint64_t Tokens::Token::id() const {
   uint64_t id = 0;
   std::memcpy(&id, hash.data(), sizeof id);
-  return std::max<uint64_t>(id, 1);  // 0 is nobody
+  return std::max<uint64_t>(id, 1);  // 0 means no token
 }
 
 Result<Tokens> Tokens::Load(const Source& source) {
@@ -180,20 +180,20 @@ Result<std::vector<Tokens::Token>> Tokens::Parse(std::string_view text, const st
     if (!token.ok()) return token.error();
     bool repeated = std::any_of(tokens.begin(), tokens.end(),
                                 [&token](const Token& other) { return other.hash == token->hash; });
-    if (repeated) return Invalid(where, "the token of an earlier line again");
+    if (repeated) return Invalid(where, "repeats the token of an earlier line");
     tokens.push_back(*token);
   }
-  if (tokens.empty()) return Invalid("token file " + path, "there is no token in it");
+  if (tokens.empty()) return Invalid("token file " + path, "it holds no token");
   return tokens;
 }
 
 Result<Tokens::Token> Tokens::MakeToken(std::string_view text, Scope scope, const std::string& where) {
   if (text.size() < kMinLength) {
-    return Invalid(where, "a token has at least " + std::to_string(kMinLength) + " characters");
+    return Invalid(where, "a token must have at least " + std::to_string(kMinLength) + " characters");
   }
-  // Anything else could not stand in an Authorization header.
+  // Other characters are not possible in an Authorization header.
   if (!std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
-    return Invalid(where, "a token is of printable ASCII characters without spaces");
+    return Invalid(where, "a token must consist of printable ASCII characters without spaces");
   }
   return Token{Sha256(text), scope, {}};
 }

@@ -9,7 +9,7 @@ namespace reeve {
 Result<Agent*> FindAgent(const ApiContext& api, const Request& request) {
   const std::string& id = request.params.at(0);
   if (Agent* agent = api.town.Find(id)) return agent;
-  if (!IsAgentId(id)) return Error{"agent_not_found", "there is no agent of that name"};
+  if (!IsAgentId(id)) return Error{"agent_not_found", "there is no agent with that id"};
   return Error{"agent_not_found", "there is no agent " + id};
 }
 
@@ -42,8 +42,8 @@ Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_
   int64_t number = 0;
   auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
   if (error != std::errc() || end != text->data() + text->size() || number < least || number > most) {
-    return Error{"invalid_request", std::string(name) + ": a whole number from " + std::to_string(least) +
-                                        " to " + std::to_string(most)};
+    return Error{"invalid_request", std::string(name) + ": must be a whole number from " +
+                                        std::to_string(least) + " to " + std::to_string(most)};
   }
   return number;
 }
@@ -51,7 +51,7 @@ Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_
 Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text) {
   if (!text || text->empty()) return std::optional<Cursor>();
   auto cursor = Cursor::Parse(*text);
-  if (!cursor) return Error{"invalid_request", std::string(name) + ": a cursor is <epoch>-<seq>, or 0"};
+  if (!cursor) return Error{"invalid_request", std::string(name) + ": must be a cursor, <epoch>-<seq>, or 0"};
   return cursor;
 }
 

@@ -1,7 +1,7 @@
 // Room api/: the routes, which translate between HTTP and the domain.
 //
-// The routes of the API, by subject, each group in its own file. A handler reads the request, calls the
-// domain and answers; what it refuses it names. API.md beside this file tells callers the same.
+// The routes are grouped by subject, one file for each group. A handler reads the request, calls the domain
+// and answers; a refusal names its reason. API.md in this folder describes the routes to callers.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,7 @@ class Daemon;
 class Gate;
 class Waits;
 
-// The parts of the daemon that handlers work with, and the daemon for what concerns all of it. Owned by the
+// The parts of the daemon that handlers use, and the daemon itself for operations on the whole. Owned by the
 // Daemon; outlives the router.
 struct ApiContext {
   Loop& loop;
@@ -37,9 +37,9 @@ struct ApiContext {
   Viewers& viewers;
   Exports& exports;
   Waits& waits;
-  const Gate& gate;  // for streams, which write their own head
+  const Gate& gate;  // streams write their own head and need its CORS headers
   Daemon& daemon;
-  std::string base_path;  // "" or "/prefix": prefixes the paths we hand out
+  std::string base_path;  // "" or "/prefix": put before each path in an answer
 };
 
 void AddAgentRoutes(Router& router, ApiContext& api);    // agents, their commands, approvals, kinds
@@ -52,21 +52,23 @@ void AddTownRoutes(Router& router, ApiContext& api);     // health, ready, metri
 
 // --- shared by the groups
 
-// The agent of the route's first parameter, deleted ones included, or the problem to answer with.
+// The agent that the first parameter of the route names, deleted ones included. Otherwise the problem to
+// answer with.
 Result<Agent*> FindAgent(const ApiContext& api, const Request& request);
-// As FindAgent, but a deleted one is an error (410).
+// As FindAgent, but a deleted agent is an error (410).
 Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request);
 
-// The body as an object with no members but `allowed`; an empty body is {}. The error names what is wrong.
+// Reads the body as an object whose members are all in `allowed`. An empty body is {}. Members in `later` are
+// refused as not yet supported. The error names the member and the reason.
 Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed,
                               const std::vector<std::string_view>& later = {});
-// A whole number of the query, within bounds; `otherwise` where it is not given.
+// A whole number in the query, between `least` and `most`; `otherwise` if the query has none.
 Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_t otherwise, int64_t least,
                            int64_t most);
 // `after`, or another parameter that holds a cursor.
 Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text);
 
-// Sends `response` now if `status` is good, else the problem.
+// Sends `response` now if `status` is good, otherwise the problem.
 void Answer(Reply& reply, const Status& status, const std::function<Response()>& response);
 
 }  // namespace reeve

@@ -14,22 +14,22 @@ namespace {
 constexpr int64_t kMaxPage = 1'000;
 constexpr int64_t kMaxGraceMs = 600'000;
 
-// A Reply in a callback that std::function may copy.
+// Wraps a Reply so that std::function can copy a callback that holds it.
 std::shared_ptr<Reply> Shared(Reply reply) { return std::make_shared<Reply>(std::move(reply)); }
 
-// The labels asked for, each "key:value"; the agents listed have them all.
+// The requested labels, each "key:value". A listed agent must have all of them.
 Result<std::vector<std::pair<std::string, std::string_view>>> ReadLabels(const Request& request) {
   std::vector<std::pair<std::string, std::string_view>> labels;
   for (const auto& [parameter, value] : request.query) {
     if (parameter != "label") continue;
     const size_t colon = value.find(':');
-    if (colon == std::string::npos) return Error{"invalid_request", "label: key:value"};
+    if (colon == std::string::npos) return Error{"invalid_request", "label: must be key:value"};
     labels.emplace_back(value.substr(0, colon), std::string_view(value).substr(colon + 1));
   }
   return labels;
 }
 
-// With what its process takes at present, while it has one.
+// The agent's JSON with the resources of its process, if it has one.
 std::string JsonWithResources(const Agent& agent) {
   std::string json = agent.ToJson();
   if (const std::string resources = agent.ResourcesJson(); !resources.empty()) {
@@ -45,14 +45,14 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   const auto state_name = request.Query("state");
   const auto state = ParseAgentState(state_name.value_or(""));
   if (state_name && !state) {
-    return reply.Send(Response::Problem({"invalid_request", "state: not a state of an agent"}));
+    return reply.Send(Response::Problem({"invalid_request", "state: must be the name of an agent's state"}));
   }
   const auto labels = ReadLabels(request);
   if (!labels) return reply.Send(Response::Problem(labels.error()));
   const auto title = request.Query("title");
   const auto resources = request.Query("resources").value_or("false");
   if (resources != "true" && resources != "false") {
-    return reply.Send(Response::Problem({"invalid_request", "resources: true or false"}));
+    return reply.Send(Response::Problem({"invalid_request", "resources: must be true or false"}));
   }
   const std::string after(request.Query("page_token").value_or(""));
   JsonArray found;
@@ -111,7 +111,7 @@ void Delete(ApiContext& api, const Request& request, Reply reply) {
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   const auto purge = request.Query("purge").value_or("false");
   if (purge != "true" && purge != "false") {
-    return reply.Send(Response::Problem({"invalid_request", "purge: true or false"}));
+    return reply.Send(Response::Problem({"invalid_request", "purge: must be true or false"}));
   }
   const bool had_process = (*agent)->has_process();
   api.town.Delete(
@@ -121,7 +121,7 @@ void Delete(ApiContext& api, const Request& request, Reply reply) {
       });
 }
 
-// What only an admin may change: what an agent may do, and what runs in it.
+// The fields that need scope admin: they decide what an agent may do and what runs in it.
 bool IsForAdmins(std::string_view field) {
   return field == "permissions" || field == "limits" || field == "env";
 }
@@ -147,7 +147,7 @@ void Patch(ApiContext& api, const Request& request, Reply reply) {
   api.town.Update(**agent, body->root(), std::move(answer));
 }
 
-// 202 with the agent once the command is on disk.
+// Answers 202 with the agent once the command is on disk.
 Agent::Done AnswerWithAgent(ApiContext& api, const Agent& agent, Reply reply) {
   return [&api, shared = Shared(std::move(reply)), id = agent.id()](const Status& status) {
     Answer(*shared, status, [&api, &id] {
@@ -157,7 +157,7 @@ Agent::Done AnswerWithAgent(ApiContext& api, const Agent& agent, Reply reply) {
   };
 }
 
-// start, stop, restart
+// The handler of start, stop and restart.
 using Command = std::function<void(Agent&, int64_t grace_ms, Agent::Done done)>;
 
 Handler CommandHandler(ApiContext& api, Command command) {
@@ -170,7 +170,7 @@ Handler CommandHandler(ApiContext& api, Command command) {
     const int64_t grace_ms = grace.AsInt().value_or(grace ? -1 : Agent::kDefaultGraceMs);
     if (grace_ms < 0 || grace_ms > kMaxGraceMs) {
       return reply.Send(Response::Problem(
-          {"invalid_request", "grace_ms: a whole number from 0 to " + std::to_string(kMaxGraceMs)}));
+          {"invalid_request", "grace_ms: must be a whole number from 0 to " + std::to_string(kMaxGraceMs)}));
     }
     command(**agent, grace_ms, AnswerWithAgent(api, **agent, std::move(reply)));
   };
@@ -184,7 +184,7 @@ void Interrupt(ApiContext& api, const Request& request, Reply reply) {
 
 void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
   if (request.Query("state").value_or("pending") != "pending") {
-    return reply.Send(Response::Problem({"invalid_request", "state: pending"}));
+    return reply.Send(Response::Problem({"invalid_request", "state: only pending is supported"}));
   }
   const auto of_agent = request.Query("agent");
   if (of_agent && !api.town.Find(std::string(*of_agent))) {
@@ -221,11 +221,11 @@ void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
   reply.Send(Response::Json(200, answer.Take()));
 }
 
-// What an agent asks a person, it may not answer itself.
+// An agent must not answer its own approvals and elicitations.
 Result<Agent*> FindAskingAgent(const ApiContext& api, const Request& request) {
   auto agent = FindLiveAgent(api, request);
   if (agent && request.caller && request.caller->agent == (*agent)->id())
-    return Error{"forbidden", "agent " + (*agent)->id() + " may not answer what it asks itself"};
+    return Error{"forbidden", "agent " + (*agent)->id() + " may not answer its own requests"};
   return agent;
 }
 
@@ -236,14 +236,16 @@ void Decide(ApiContext& api, const Request& request, Reply reply) {
   if (!body) return reply.Send(Response::Problem(body.error()));
   auto decision = ParseDecision((*body)["decision"].StringOr(""));
   if (!decision) {
-    return reply.Send(Response::Problem({"invalid_request", "decision: allow_once, allow_always or deny"}));
+    return reply.Send(
+        Response::Problem({"invalid_request", "decision: must be allow_once, allow_always or deny"}));
   }
   const JsonValue reason = (*body)["reason"];
   if (reason && !reason.AsString())
-    return reply.Send(Response::Problem({"invalid_request", "reason: a string"}));
+    return reply.Send(Response::Problem({"invalid_request", "reason: must be a string"}));
   const JsonValue input = (*body)["input"];
   if (input && (!input.Is(JsonType::kObject) || *decision == Decision::kDeny)) {
-    return reply.Send(Response::Problem({"invalid_request", "input: an object, of what is allowed"}));
+    return reply.Send(Response::Problem(
+        {"invalid_request", "input: must be an object, and only an allow decision can have it"}));
   }
   auto answer = [shared = Shared(std::move(reply)), id = request.params[1],
                  decision = *decision](const Status& on_disk) {
@@ -264,11 +266,12 @@ void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {
   using Action = ElicitationAnswer::Action;
   auto action = ParseAction((*body)["action"].StringOr(""));
   if (!action) {
-    return reply.Send(Response::Problem({"invalid_request", "action: accept, decline or cancel"}));
+    return reply.Send(Response::Problem({"invalid_request", "action: must be accept, decline or cancel"}));
   }
   const JsonValue content = (*body)["content"];
   if (content.Is(JsonType::kObject) != (*action == Action::kAccept)) {
-    return reply.Send(Response::Problem({"invalid_request", "content: an object, with accept only"}));
+    return reply.Send(
+        Response::Problem({"invalid_request", "content: must be an object, and only accept can have it"}));
   }
   auto answer = [shared = Shared(std::move(reply)), id = request.params[1],
                  action = *action](const Status& on_disk) {
@@ -289,15 +292,15 @@ void ListModels(ApiContext& api, const Request& request, Reply reply) {
   });
 }
 
-// At most two files of Transcript::kMaxFileBytes, from the page cache: milliseconds.
+// Reads at most two files of Transcript::kMaxFileBytes from the page cache, which takes milliseconds.
 void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   const std::vector<std::string> files = (*agent)->TranscriptFiles();
   if (files.empty()) {
-    return reply.Send(
-        Response::Problem({"transcript_not_found",
-                           "agent " + (*agent)->id() + ": nothing was recorded; \"record\": true does"}));
+    return reply.Send(Response::Problem(
+        {"transcript_not_found",
+         "agent " + (*agent)->id() + ": nothing was recorded; create it with \"record\": true"}));
   }
   Response response{200, {{"Content-Type", "application/x-ndjson"}}, ""};
   for (const std::string& file : files) {

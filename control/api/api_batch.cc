@@ -12,8 +12,8 @@ namespace {
 
 constexpr size_t kMaxIds = 1'000;
 
-// One command given to several agents: what became of each, in the order of asking. Kept by the callbacks it
-// waits for; answers when the last has come.
+// One command for several agents. Collects the result of each, in the order of the request. The callbacks
+// keep it alive; it answers when the last result has arrived.
 class Batch {
  public:
   Batch(ApiContext& api, std::vector<std::string> ids, Reply reply)
@@ -63,9 +63,10 @@ class Batch {
   Reply reply_;
 };
 
-// Each once, in order. Error: they are not ids, or too many.
+// Each id once, in order. Returns an error if the ids are malformed or too many.
 Result<std::vector<std::string>> ReadIds(const JsonValue& list) {
-  const Error wrong{"invalid_request", "ids: an array of 1 to " + std::to_string(kMaxIds) + " agents' ids"};
+  const Error wrong{"invalid_request",
+                    "ids: must be an array of 1 to " + std::to_string(kMaxIds) + " agent ids"};
   if (!list.Is(JsonType::kArray) || list.size() == 0 || list.size() > kMaxIds) return wrong;
   std::vector<std::string> ids;
   for (const JsonValue& element : list.Elements()) {
@@ -83,7 +84,7 @@ void Download(ApiContext& api, const Request& request, Reply reply, std::vector<
 }
 
 void Export(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);  // a deleted one's is what is left of it
+  auto agent = FindAgent(api, request);  // a deleted agent can be exported too
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   if (request.method == "HEAD") {
     return reply.Send({200, {{"Content-Type", "application/x-ndjson"}}, ""});
@@ -106,13 +107,14 @@ void RunBatch(ApiContext& api, const Request& request, Reply reply) {
     command = [](Agent& agent, Agent::Done done) { agent.Start(std::move(done)); };
   } else if (action == "delete") {
     if (!request.caller || request.caller->scope < Scope::kAdmin) {
-      return reply.Send(Response::Problem({"forbidden", "delete needs a token of scope admin"}));
+      return reply.Send(Response::Problem({"forbidden", "delete needs a token with scope admin"}));
     }
     command = [&api](const Agent& agent, Agent::Done done) {
       api.town.Delete(agent.id(), false, std::move(done));
     };
   } else {
-    return reply.Send(Response::Problem({"invalid_request", "action: stop, start, delete or export"}));
+    return reply.Send(
+        Response::Problem({"invalid_request", "action: must be stop, start, delete or export"}));
   }
   Batch::Run(std::make_shared<Batch>(api, std::move(*ids), std::move(reply)), command);
 }

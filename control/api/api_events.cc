@@ -10,7 +10,7 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kMaxEvents = 10'000;
-// A page ends with the event that takes it past this: what one answer may hold in memory.
+// A page ends with the event that takes it past this size, which bounds the memory of one answer.
 constexpr size_t kMaxPageBytes = size_t{8} << 20;
 constexpr int64_t kMaxWaitMs = 50'000;
 
@@ -21,7 +21,8 @@ Response EventsPage(EventLog& log, const Request& request) {
   if (!tail) return Response::Problem(tail.error());
   auto after = ReadCursor("after", request.Query("after"));
   if (!after) return Response::Problem(after.error());
-  if (*after && *tail != 0) return Response::Problem({"invalid_request", "tail: not together with after"});
+  if (*after && *tail != 0)
+    return Response::Problem({"invalid_request", "tail: cannot be combined with after"});
   const TypeFilter types(request.Query("types").value_or(""));
 
   auto start = log.Find(after->value_or(Cursor{}));
@@ -91,7 +92,7 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
   condition.after_run = request.Query("after_run").value_or("");
   const int named = (condition.run.empty() ? 0 : 1) + (condition.message.empty() ? 0 : 1) +
                     (condition.after_run.empty() ? 0 : 1);
-  // The end of a run can still be asked for when its agent has been deleted.
+  // A run's end can be requested after its agent was deleted.
   auto agent = condition.run.empty() && condition.message.empty() ? FindLiveAgent(api, request)
                                                                   : FindAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
@@ -99,12 +100,14 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
   if (!timeout) return reply.Send(Response::Problem(timeout.error()));
   const auto until = ParseUntil(request.Query("until").value_or("terminal"));
   if (!until) {
-    return reply.Send(Response::Problem({"invalid_request", "until: ready, terminal, idle or exited"}));
+    return reply.Send(
+        Response::Problem({"invalid_request", "until: must be ready, terminal, idle or exited"}));
   }
   condition.until = *until;
   if (named > 1 || (named == 1 && condition.until != Waits::Condition::Until::kTerminal)) {
-    return reply.Send(Response::Problem(
-        {"invalid_request", "run_id, message_id, after_run: one of them, and until terminal only"}));
+    return reply.Send(
+        Response::Problem({"invalid_request",
+                           "run_id, message_id, after_run: only one of them, and only with until=terminal"}));
   }
   api.waits.Begin(**agent, std::move(condition), *timeout, std::move(reply));
 }

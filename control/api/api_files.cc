@@ -8,7 +8,7 @@ namespace reeve {
 
 namespace {
 
-// Both answer 204 once it is on disk. What is in a file goes in and never comes out.
+// Both handlers answer 204 once the change is on disk. No route returns a file's content.
 Agent::Done AnswerWhenDone(Reply reply) {
   return [shared = std::make_shared<Reply>(std::move(reply))](const Status& status) {
     Answer(*shared, status, [] { return Response{204, {}, ""}; });

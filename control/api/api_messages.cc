@@ -1,4 +1,4 @@
-// Messages and runs: sending, the queue, what became of it.
+// Messages and runs: sending, the queue, and results.
 #include <memory>
 #include <utility>
 
@@ -12,23 +12,25 @@ namespace {
 constexpr int64_t kMaxDelayMs = int64_t{366} * 86'400'000;
 constexpr int64_t kMaxRuns = 1'000;
 
-// When it is due: `delay_ms` from now, or at `run_at`; 0: at once.
+// The due time: `delay_ms` from now, or `run_at`. 0 means at once.
 Result<int64_t> ReadDue(const ApiContext& api, const JsonValue& body) {
   const JsonValue delay = body["delay_ms"];
   const JsonValue at = body["run_at"];
-  if (delay && at) return Error{"invalid_request", "run_at: not together with delay_ms"};
+  if (delay && at) return Error{"invalid_request", "run_at: cannot be combined with delay_ms"};
   const int64_t now = api.clock.WallMs();
   if (delay) {
     const int64_t delay_ms = delay.AsInt().value_or(-1);
     if (delay_ms < 0 || delay_ms > kMaxDelayMs) {
-      return Error{"invalid_request", "delay_ms: a whole number from 0 to " + std::to_string(kMaxDelayMs)};
+      return Error{"invalid_request",
+                   "delay_ms: must be a whole number from 0 to " + std::to_string(kMaxDelayMs)};
     }
     return delay_ms == 0 ? 0 : now + delay_ms;
   }
   if (!at) return int64_t{0};
   auto time = ParseTime(std::string(at.StringOr("")));
-  if (!time) return Error{"invalid_request", "run_at: a time such as 2026-01-31T07:00:00Z (RFC 3339)"};
-  if (*time > now + kMaxDelayMs) return Error{"invalid_request", "run_at: more than a year from now"};
+  if (!time)
+    return Error{"invalid_request", "run_at: must be a time such as 2026-01-31T07:00:00Z (RFC 3339)"};
+  if (*time > now + kMaxDelayMs) return Error{"invalid_request", "run_at: must be at most a year from now"};
   return *time;
 }
 
@@ -37,16 +39,16 @@ Result<Message> ReadMessage(const ApiContext& api, const Request& request) {
   if (!body) return body.error();
   Message message;
   message.text = (*body)["text"].StringOr("");
-  if (message.text.empty()) return Error{"invalid_request", "text: a string that is not empty"};
+  if (message.text.empty()) return Error{"invalid_request", "text: must be a string that is not empty"};
   const JsonValue mode = (*body)["mode"];
   auto named = ParseMode(mode ? mode.StringOr("") : NameOf(Message::Mode::kFollowUp));
-  if (!named) return Error{"invalid_request", "mode: followup, steer or interrupt"};
+  if (!named) return Error{"invalid_request", "mode: must be followup, steer or interrupt"};
   message.mode = *named;
   const JsonValue model = (*body)["model"];
   message.model = model.StringOr("");
   if (model && !IsModelName(message.model)) {
     return Error{"invalid_request",
-                 "model: a name that does not begin with '-' and holds no control characters"};
+                 "model: must be a name that does not begin with '-' and has no control characters"};
   }
   auto due = ReadDue(api, body->root());
   if (!due) return due.error();
@@ -85,13 +87,14 @@ void Cancel(ApiContext& api, const Request& request, Reply reply) {
 }
 
 void ListRuns(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);  // also of a deleted one
+  auto agent = FindAgent(api, request);  // deleted agents included
   if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto limit = ReadNumber(request, "limit", 100, 1, kMaxRuns);
   if (!limit) return reply.Send(Response::Problem(limit.error()));
   const auto token = request.Query("page_token");
   const uint64_t before = token ? Run::NumberOf(*token) : UINT64_MAX;
-  if (before == 0) return reply.Send(Response::Problem({"invalid_request", "page_token: not one of ours"}));
+  if (before == 0)
+    return reply.Send(Response::Problem({"invalid_request", "page_token: must come from an earlier answer"}));
   auto shared = std::make_shared<Reply>(std::move(reply));
   const auto most = static_cast<size_t>(*limit);
   (*agent)->history().List(before, most + 1, [shared, most](Result<std::vector<std::string>> found) {

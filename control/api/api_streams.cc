@@ -23,7 +23,7 @@ const char* NameOf(TicketMode mode) {
   return "";
 }
 
-// What tickets of this mode need of the bearer token that asks for one.
+// The scope that a bearer token needs to request a ticket of this mode.
 Scope ScopeOf(TicketMode mode) {
   switch (mode) {
     case TicketMode::kView:
@@ -38,7 +38,7 @@ Scope ScopeOf(TicketMode mode) {
 
 // -------------------------------------------------------------------------------------------------- tickets
 
-// Mode and time to live of a ticket request, into `grant`; who may have it.
+// Reads mode and time to live of a ticket request into `grant`, and checks that the caller may have it.
 Result<int64_t> ReadTicket(const Request& request, const JsonDocument& body, Grant& grant) {
   const JsonValue mode = body["mode"];
   bool known = !mode;
@@ -47,16 +47,16 @@ Result<int64_t> ReadTicket(const Request& request, const JsonDocument& body, Gra
     grant.mode = one;
     known = true;
   }
-  if (!known) return Error{"invalid_request", "mode: view, operate or terminal"};
+  if (!known) return Error{"invalid_request", "mode: must be view, operate or terminal"};
   if (request.caller->scope < ScopeOf(grant.mode)) {
-    return Error{"forbidden", std::string("a ticket of mode ") + NameOf(grant.mode) +
-                                  " needs more than this token's scope"};
+    return Error{"forbidden",
+                 std::string("a ticket of mode ") + NameOf(grant.mode) + " needs a token with more scope"};
   }
   const JsonValue ttl = body["ttl_ms"];
   const int64_t ttl_ms = ttl.AsInt().value_or(ttl ? 0 : TicketStore::kMaxTtlMs);
   if (ttl_ms < 1 || ttl_ms > TicketStore::kMaxTtlMs) {
     return Error{"invalid_request",
-                 "ttl_ms: a whole number from 1 to " + std::to_string(TicketStore::kMaxTtlMs)};
+                 "ttl_ms: must be a whole number from 1 to " + std::to_string(TicketStore::kMaxTtlMs)};
   }
   grant.origin = request.Header("origin");
   grant.token = request.caller->token;
@@ -72,7 +72,7 @@ void SendTicket(ApiContext& api, Reply& reply, Grant grant, int64_t ttl_ms, cons
                                      .Take()));
 }
 
-// A cursor from a body, kept as text: it is obeyed when the stream opens.
+// A cursor from a body, kept as text: it is applied when the stream opens.
 Status ReadAfter(const std::string& agent, const JsonValue& value, Grant& grant) {
   if (!value) return {};
   auto text = value.AsString();
@@ -108,7 +108,7 @@ void IssueForSeveral(ApiContext& api, const Request& request, Reply reply) {
   if (agents.StringOr("") == "*") {
     grant.all_agents = true;
   } else if (!agents.Is(JsonType::kArray) || agents.size() == 0) {
-    return reply.Send(Response::Problem({"invalid_request", R"(agents: a list of ids, or "*")"}));
+    return reply.Send(Response::Problem({"invalid_request", R"(agents: must be a list of ids, or "*")"}));
   } else {
     for (const JsonValue& value : agents.Elements()) {
       const std::string id(value.StringOr(""));
@@ -121,7 +121,8 @@ void IssueForSeveral(ApiContext& api, const Request& request, Reply reply) {
   }
   const JsonValue after = (*body)["after"];
   if (after && !after.Is(JsonType::kObject)) {
-    return reply.Send(Response::Problem({"invalid_request", "after: an object from agent to cursor"}));
+    return reply.Send(
+        Response::Problem({"invalid_request", "after: must be an object that maps agent ids to cursors"}));
   }
   for (const auto& [id, cursor] : after.Members()) {
     if (Status read = ReadAfter(std::string(id), cursor, grant); !read)
@@ -149,8 +150,8 @@ std::string_view Cookie(const Request& request, const std::string& name) {
   return {};
 }
 
-// Who opens the stream, and what that lets them see: a ticket, one that is spent together with its resume
-// cookie, or a bearer token.
+// Decides who opens the stream and what it may show: by a ticket, by a used ticket together with its resume
+// cookie, or by a bearer token.
 Result<TicketStore::Redeemed> Authorize(ApiContext& api, const Request& request, const std::string& agent) {
   const auto ticket = request.Query("ticket");
   if (!ticket) {
@@ -169,11 +170,11 @@ Result<TicketStore::Redeemed> Authorize(ApiContext& api, const Request& request,
   return *redeemed;
 }
 
-// A stream has no head apart from its body: HEAD would spend the ticket for nothing.
+// A stream has no head apart from its body, so a HEAD would use up the ticket for nothing.
 Result<bool> ReadFollow(const Request& request) {
-  if (request.method == "HEAD") return Error{"method_not_allowed", "a stream answers GET only"};
+  if (request.method == "HEAD") return Error{"method_not_allowed", "a stream supports GET only"};
   const auto follow = request.Query("follow").value_or("0");
-  if (follow != "0" && follow != "1") return Error{"invalid_request", "follow: 0 or 1"};
+  if (follow != "0" && follow != "1") return Error{"invalid_request", "follow: must be 0 or 1"};
   return follow == "1";
 }
 
@@ -186,14 +187,15 @@ void Open(ApiContext& api, Reply& reply, const StreamRequest& stream, uint64_t r
 
 void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   const std::string& id = request.params[0];
-  // What can be refused without spending the ticket comes first.
+  // First check everything that can be refused without using up the ticket.
   auto after = ReadCursor("Last-Event-ID", request.Header("last-event-id"));
   if (after && !*after) after = ReadCursor("after", request.Query("after"));
   if (!after) return reply.Send(Response::Problem(after.error()));
   auto follow = ReadFollow(request);
   if (!follow) return reply.Send(Response::Problem(follow.error()));
   if (api.viewers.full())
-    return reply.Send(Response::Problem({"too_many_viewers", "no more viewers at present"}));
+    return reply.Send(
+        Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
 
   auto redeemed = Authorize(api, request, id);
   if (!redeemed) return reply.Send(Response::Problem(redeemed.error()));
@@ -222,7 +224,7 @@ Result<std::map<std::string, Cursor>> ReadPositions(std::string_view text) {
     text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
     const size_t colon = pair.find(':');
     auto cursor = colon == std::string_view::npos ? std::nullopt : Cursor::Parse(pair.substr(colon + 1));
-    if (!cursor) return Error{"invalid_request", "after: agent:cursor, comma-separated"};
+    if (!cursor) return Error{"invalid_request", "after: must be a comma-separated list of agent:cursor"};
     positions[std::string(pair.substr(0, colon))] = *cursor;
   }
   return positions;
@@ -234,7 +236,8 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   auto follow = ReadFollow(request);
   if (!follow) return reply.Send(Response::Problem(follow.error()));
   if (api.viewers.full())
-    return reply.Send(Response::Problem({"too_many_viewers", "no more viewers at present"}));
+    return reply.Send(
+        Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
 
   auto redeemed = Authorize(api, request, "");
   if (!redeemed) return reply.Send(Response::Problem(redeemed.error()));
@@ -242,7 +245,8 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   if (!request.Query("ticket")) {
     const auto agents = request.Query("agents");
     if (!agents)
-      return reply.Send(Response::Problem({"invalid_request", "agents: ids, comma-separated, or *"}));
+      return reply.Send(
+          Response::Problem({"invalid_request", "agents: must be a comma-separated list of ids, or *"}));
     grant.several = true;
     grant.all_agents = *agents == "*";
     for (std::string_view rest = grant.all_agents ? "" : *agents; !rest.empty();) {

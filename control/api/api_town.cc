@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kMinDrainMs = 1'000;
 constexpr int64_t kMaxDrainMs = 86'400'000;
 
-// For people, for load balancers and for systemd: says what is wrong, in words.
+// The health report for people, load balancers and systemd; `reasons` says in words what is wrong.
 std::string HealthJson(const ApiContext& api) {
   const Town::Stats town = api.town.stats();
   JsonArray reasons;
@@ -76,14 +76,14 @@ std::string MetricsText(const ApiContext& api) {
   for (const auto& [state, count] : town.by_state) metrics.Labelled("reeve_agents", "state", state, count);
   metrics.Add("reeve_messages_waiting", "gauge", "Messages that are due and wait for their agents.",
               town.messages_waiting);
-  metrics.Add("reeve_messages_scheduled", "gauge", "Messages whose time is to come.",
+  metrics.Add("reeve_messages_scheduled", "gauge", "Scheduled messages that are not due yet.",
               town.messages_scheduled);
   metrics.Add("reeve_message_bytes", "gauge", "Bytes of the messages that wait or are scheduled.",
               town.message_bytes);
   metrics.Add("reeve_approvals_pending", "gauge", "Approvals and elicitations that wait for a person.",
               town.approvals);
   metrics.Add("reeve_git_running", "gauge", "git commands that run for workspaces.", town.git.running);
-  metrics.Add("reeve_git_waiting", "gauge", "git commands that wait for their turn.", town.git.waiting);
+  metrics.Add("reeve_git_waiting", "gauge", "git commands that are queued.", town.git.waiting);
   metrics.Add("reeve_events_total", "counter", "Events appended to event logs.", town.logs.events);
   metrics.Add("reeve_log_commits_total", "counter", "Writes of event logs.", town.logs.commits);
   metrics.Add("reeve_log_commit_max_microseconds", "gauge",
@@ -94,20 +94,21 @@ std::string MetricsText(const ApiContext& api) {
   metrics.Add("reeve_log_blocked", "gauge", "Event logs that could not be written at the last try.",
               town.logs.blocked);
   metrics.Add("reeve_viewers", "gauge", "Open live streams.", viewers.viewers);
-  metrics.Add("reeve_viewers_blocked", "gauge", "Open live streams whose client takes nothing at present.",
+  metrics.Add("reeve_viewers_blocked", "gauge", "Open live streams whose client reads nothing at present.",
               viewers.blocked);
   metrics.Add("reeve_viewers_opened_total", "counter", "Live streams opened.", viewers.opened);
   metrics.Add("reeve_viewer_writes_total", "counter", "Writes to live streams.", viewers.writes);
   metrics.Add("reeve_viewer_bytes_total", "counter", "Bytes written to live streams.", viewers.bytes);
   metrics.Add("reeve_viewer_disk_reads_total", "counter", "Reads of segments for viewers far behind.",
               viewers.disk_reads);
-  metrics.Add("reeve_viewers_too_slow_total", "counter", "Live streams closed because nothing was taken.",
-              viewers.too_slow);
-  metrics.Add("reeve_viewer_gaps_total", "counter", "Gaps that viewers were told of.", viewers.gaps);
-  metrics.Add("reeve_waits", "gauge", "Requests that wait for something of an agent.", api.waits.open());
+  metrics.Add("reeve_viewers_too_slow_total", "counter",
+              "Live streams closed because the client read nothing.", viewers.too_slow);
+  metrics.Add("reeve_viewer_gaps_total", "counter", "Gaps reported to viewers.", viewers.gaps);
+  metrics.Add("reeve_waits", "gauge", "Open requests to /wait.", api.waits.open());
   metrics.Add("reeve_tickets_unredeemed", "gauge", "Stream tickets issued and not yet used.",
               api.tickets.unredeemed());
-  metrics.Add("reeve_connections", "gauge", "Open HTTP connections, live streams aside.", server.connections);
+  metrics.Add("reeve_connections", "gauge", "Open HTTP connections without live streams.",
+              server.connections);
   metrics.Add("reeve_requests_total", "counter", "HTTP requests.", server.requests);
   metrics.Add("reeve_requests_refused_total", "counter",
               "Requests that were malformed, too large, too slow or too many.", server.refused);
@@ -154,20 +155,20 @@ void Reload(ApiContext& api, const Request& request, Reply reply) {
                                      .Take()));
 }
 
-// Asked again it changes nothing: only a second signal ends at once.
+// A repeated request changes nothing. Only a second signal ends the daemon at once.
 void BeginDrain(ApiContext& api, const Request& request, Reply reply) {
   auto body = ReadBody(request, {"timeout_ms", "wait"});
   if (!body) return reply.Send(Response::Problem(body.error()));
   const JsonValue timeout = (*body)["timeout_ms"];
   const auto timeout_ms = timeout.AsInt();
   if (timeout && (!timeout_ms || *timeout_ms < kMinDrainMs || *timeout_ms > kMaxDrainMs)) {
-    return reply.Send(Response::Problem({"invalid_request", "timeout_ms: a whole number from " +
+    return reply.Send(Response::Problem({"invalid_request", "timeout_ms: must be a whole number from " +
                                                                 std::to_string(kMinDrainMs) + " to " +
                                                                 std::to_string(kMaxDrainMs)}));
   }
   const JsonValue wait = (*body)["wait"];
   if (wait && !wait.AsBool())
-    return reply.Send(Response::Problem({"invalid_request", "wait: true or false"}));
+    return reply.Send(Response::Problem({"invalid_request", "wait: must be true or false"}));
   if (wait.AsBool().value_or(false)) {
     auto shared = std::make_shared<Reply>(std::move(reply));
     return api.daemon.Drain(timeout_ms, [shared](const std::vector<std::string>& unfinished) {
@@ -196,7 +197,8 @@ void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
   if (!body) return reply.Send(Response::Problem(body.error()));
   const JsonValue binary = (*body)["binary"];
   if (binary && binary.StringOr("").substr(0, 1) != "/") {
-    return reply.Send(Response::Problem({"invalid_request", "binary: the absolute path of a reeve"}));
+    return reply.Send(
+        Response::Problem({"invalid_request", "binary: must be the absolute path of a reeve binary"}));
   }
   api.daemon.Upgrade(
       std::string(binary.StringOr("")),

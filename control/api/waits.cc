@@ -13,7 +13,7 @@ namespace reeve {
 
 using Until = Waits::Condition::Until;
 
-// One of them. It looks at its agent whenever that has changed.
+// One waiting request. It checks its agent at every change.
 class Waits::Wait {
  public:
   Wait(Waits& waits, uint64_t id, std::string agent, Condition condition, Reply reply)
@@ -29,7 +29,7 @@ class Waits::Wait {
 
   void Begin(int64_t timeout_ms) {
     until_ms_ = waits_.loop_.NowMs() + timeout_ms;
-    // Registers before it looks: nothing can happen in between.
+    // Listen first, check second: no change is missed in between.
     listener_ = waits_.town_.Find(agent_)->Listen([this] { Look(); });
     deadline_.Start(timeout_ms);
     Look();
@@ -42,17 +42,17 @@ class Waits::Wait {
     if (reply_.gone()) return Finish({});
     NoteFirstRun(*agent);
     auto response = Check(*agent);
-    // A drain lets open turns end: whoever waits for one learns how it ended.
+    // A drain lets open turns end, so a request that waits for one still learns how it ended.
     if (!response && waits_.ended_)
       return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
     if (!response) return AskStore(*agent);
-    // The answer tells of events of this turn: they are committed before anybody sees it.
+    // The answer shows events of this turn, so they must be committed first.
     if (EventLog* log = agent->open_log()) (void)log->Commit();
     Finish(std::move(*response));
   }
 
  private:
-  // Where no run is named, the first that is seen is the one.
+  // If the request names no run, it waits for the first run that it sees.
   void NoteFirstRun(const Agent& agent) {
     const bool named = !condition_.message.empty() || !condition_.after_run.empty() || !run_.empty();
     if (condition_.until == Until::kTerminal && !named && agent.runs().open()) run_ = agent.runs().open()->id;
@@ -72,7 +72,7 @@ class Waits::Wait {
     return Response::Json(200, agent.ToJson());
   }
 
-  // The run that this waits for, if there is one yet.
+  // The run that this request waits for, if there is one yet.
   const Run* Candidate(const Agent& agent) const {
     if (!run_.empty()) return agent.runs().Find(run_);
     if (!condition_.message.empty()) return agent.runs().OfMessage(condition_.message);
@@ -82,16 +82,16 @@ class Waits::Wait {
     return run;
   }
 
-  // A run that the agent does not hold ended long ago, or never was. A message that neither waits nor began a
-  // run was a line for the present run, or has ended, or never was. Asked once: what ends from here on is
-  // seen by Look.
+  // A run that the agent does not hold ended long ago or never existed. A message that is not queued and
+  // began no run was a line for the current run, or has ended, or never existed. The store is asked only
+  // once: Look sees every later end.
   void AskStore(Agent& agent) {
     if (condition_.until != Until::kTerminal || asked_) return;
     if (condition_.run.empty() && condition_.message.empty()) return;
     if (Candidate(agent)) return;
     if (condition_.run.empty() && agent.mailbox().Find(condition_.message)) return;
     asked_ = true;
-    deadline_.Stop();  // the store answers soon, and a caller with a time-out of 0 wants to know, too
+    deadline_.Stop();  // the store answers soon, and a time-out of 0 must not hide its answer
     auto answer = [&waits = waits_, id = id_](const Result<std::string>& found) {
       if (auto wait = waits.all_.find(id); wait != waits.all_.end()) wait->second->OnFound(found);
     };
@@ -128,11 +128,11 @@ class Waits::Wait {
   const uint64_t id_;
   const std::string agent_;
   const Condition condition_;
-  std::string run_;  // the run that was named, the first that was seen, or the one that the message went into
+  std::string run_;  // the named run, the first run seen, or the run that the message joined
   int64_t until_ms_ = 0;
   Reply reply_;
   uint64_t listener_ = 0;
-  bool asked_ = false;  // the store
+  bool asked_ = false;  // the store was asked
   Timer deadline_;
 };
 
@@ -144,7 +144,8 @@ Waits::~Waits() { EndAll(); }
 void Waits::Begin(const Agent& agent, Condition condition, int64_t timeout_ms, Reply reply) {
   if (all_.size() >= max_waits_) {
     return reply.Send(Response::Problem(
-        {"too_many_requests", std::to_string(max_waits_) + " requests wait for agents already"}));
+        {"too_many_requests",
+         std::to_string(max_waits_) + " requests to /wait are already open, which is the limit"}));
   }
   const uint64_t id = ++last_;
   auto wait = std::make_unique<Wait>(*this, id, agent.id(), std::move(condition), std::move(reply));
@@ -156,7 +157,7 @@ void Waits::EndAll() {
   while (!all_.empty()) all_.begin()->second->Look();  // ends it
 }
 
-// It is destroyed in a turn of its own: its timer or its listener may be what runs.
+// The wait is destroyed in a later turn: its timer or its listener may be on the stack.
 void Waits::Remove(uint64_t wait) {
   auto found = all_.find(wait);
   gone_.push_back(std::move(found->second));

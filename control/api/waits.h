@@ -1,8 +1,9 @@
-// Waits: the requests that wait until something is true of an agent (GET /agents/{id}/wait). Each is answered
-// once: when its condition holds, when its time is over, when its agent is purged, or when the daemon ends.
+// Waits: the requests that wait until a condition holds for an agent (GET /agents/{id}/wait). Each is
+// answered once: when its condition holds, when its time is over, when its agent is purged, or when the
+// daemon ends.
 //
-// Owned by the Daemon; on the loop's thread. The loop and the town outlive it, but no turn of the loop
-// follows its end: what an agent was asked for would be answered to nobody.
+// Owned by the Daemon; on the loop's thread. The loop and the town outlive it. No loop turn may follow its
+// destruction, because callbacks of agents that it has requested would then reach a destroyed object.
 #pragma once
 
 #include <cstddef>
@@ -23,36 +24,37 @@ class Town;
 
 class Waits {
  public:
-  // As many as connections. A wait whose client has gone stays until its agent changes or its time is over.
+  // The same as the most connections. A wait whose client has gone stays until its agent changes or its time
+  // is over.
   static constexpr size_t kMaxWaits = 10'000;
 
   struct Condition {
     enum class Until {
-      kReady,     // or ended
+      kReady,     // the agent is ready, or has ended
       kTerminal,  // a run has ended
-      kIdle,      // no run and nothing due, or ended
-      kExited,    // no process, and none to come
+      kIdle,      // the agent has no run and no due message, or has ended
+      kExited,    // the agent has no process, and none will start
     };
     Until until = Until::kTerminal;
-    // With kTerminal, at most one of these names the run. All empty: the present one, else the last, else the
-    // first to come.
-    std::string message;    // the run that this message began, or went into
-    std::string run;        // this one
-    std::string after_run;  // the first with a higher number
+    // With kTerminal, at most one of these names the run. If all are empty, the run is the current one, else
+    // the last one, else the first one to begin.
+    std::string message;    // the run that this message began or joined
+    std::string run;        // this run
+    std::string after_run;  // the first run with a higher number
   };
 
   Waits(Loop& loop, Town& town, size_t max_waits = kMaxWaits);
-  ~Waits();  // ends those that remain, as EndAll
+  ~Waits();  // ends all remaining waits, as EndAll does
   Waits(const Waits&) = delete;
   Waits& operator=(const Waits&) = delete;
 
-  // Answers `reply` now or later: with the run or the agent (200), after `timeout_ms` with 204. Errors
+  // Answers `reply` now or later: 200 with the run or the agent, or 204 after `timeout_ms`. Errors:
   // "run_not_found", "message_not_found", "agent_not_found" (purged meanwhile), "draining",
   // "too_many_requests".
   void Begin(const Agent& agent, Condition condition, int64_t timeout_ms, Reply reply);
 
-  // The daemon ends, and nothing more will become true: all that wait are answered, and those that still come
-  // are answered at once.
+  // The daemon ends, and no further condition can become true: answers all waits. A later Begin is answered
+  // at once.
   void EndAll();
 
   [[nodiscard]] size_t open() const { return all_.size(); }
@@ -67,8 +69,8 @@ class Waits {
   bool ended_ = false;
   uint64_t last_ = 0;
   std::map<uint64_t, std::unique_ptr<Wait>> all_;
-  std::vector<std::unique_ptr<Wait>> gone_;  // answered, perhaps still on the stack
-  Timer sweep_;                              // of gone_
+  std::vector<std::unique_ptr<Wait>> gone_;  // answered; may still be on the stack
+  Timer sweep_;                              // empties gone_
 };
 
 }  // namespace reeve

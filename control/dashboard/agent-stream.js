@@ -1,7 +1,7 @@
-// <agent-stream>: shows an agent's live event stream. See README.md for its attributes, properties, events and
-// parts. It draws what a Transcript keeps of what a StreamClient reads, and decides nothing else.
+// <agent-stream>: shows an agent's live event stream. README.md describes its attributes, properties, events
+// and parts. It only draws: a StreamClient reads the stream, and a Transcript decides which items there are.
 //
-// Nothing that an agent says is ever parsed as HTML: all text goes through text nodes.
+// Text from an agent is never parsed as HTML: it is always put into text nodes.
 
 import { HttpError, StreamClient, ticketsFrom } from './stream-client.js';
 import { styleSheet } from './stream-style.js';
@@ -9,7 +9,7 @@ import { Transcript } from './transcript.js';
 import { h, kViews } from './views.js';
 import { describeState } from './words.js';
 
-const kAtBottomPx = 32; // this near to the end counts as reading along
+const kAtBottomPx = 32; // this close to the end the view follows new items
 
 export class AgentStream extends HTMLElement {
   static observedAttributes = ['ticket-url', 'agents', 'after', 'types', 'follow', 'max-items'];
@@ -17,8 +17,8 @@ export class AgentStream extends HTMLElement {
   #client;
   #transcript;
   #nodes = new Map(); // item → {node, update}, in the order of the page
-  #drawing = false; // a draw is due
-  #starting = false; // a start is due
+  #drawing = false; // a draw is scheduled
+  #starting = false; // a start is scheduled
   #headers;
   #tickets;
   #decide;
@@ -44,7 +44,7 @@ export class AgentStream extends HTMLElement {
     log.addEventListener('scroll', () => this.#atEnd() && (jump.hidden = true), { passive: true });
   }
 
-  // --- what a page sets
+  // --- properties for the page
 
   // async ({signal}) => {url}: instead of the attribute ticket-url.
   get tickets() {
@@ -84,14 +84,14 @@ export class AgentStream extends HTMLElement {
     return this.#client?.cursor;
   }
 
-  // Begins anew, as if just put into the page.
+  // Starts again, as if the element were just put into the page.
   restart() {
     this.#stop();
     this.#transcript = undefined;
     this.#startSoon();
   }
 
-  // --- life
+  // --- life cycle
 
   connectedCallback() {
     window.addEventListener('online', this.#wake);
@@ -99,7 +99,7 @@ export class AgentStream extends HTMLElement {
     this.#startSoon();
   }
 
-  // Taken out of the page it lets go of everything; put back, it goes on where it stood.
+  // An element that is removed from the page releases everything. When it is put back, it continues at its position.
   disconnectedCallback() {
     window.removeEventListener('online', this.#wake);
     document.removeEventListener('visibilitychange', this.#wake);
@@ -110,7 +110,7 @@ export class AgentStream extends HTMLElement {
     if (this.isConnected && before !== after) this.restart();
   }
 
-  // In a microtask: whoever makes the element may set several things, in any order.
+  // Runs in a microtask, so that the page can set several properties in any order after it makes the element.
   #startSoon() {
     if (this.#starting) return;
     this.#starting = true;
@@ -159,7 +159,7 @@ export class AgentStream extends HTMLElement {
     return typeof this.#headers === 'function' ? this.#headers() : this.#headers;
   }
 
-  // --- what the stream says
+  // --- reports of the stream
 
   #onEvent(event) {
     this.#transcript.add(event);
@@ -187,7 +187,7 @@ export class AgentStream extends HTMLElement {
 
   // --- drawing
 
-  // A frame's worth at a time. A hidden page gets no frames, and must not fall behind for ever.
+  // Draws as much as fits into a frame. A hidden page gets no frames and must not fall behind without bound.
   #drawSoon() {
     if (this.#drawing) return;
     this.#drawing = true;
@@ -204,7 +204,7 @@ export class AgentStream extends HTMLElement {
     const { items, changed, dropped } = this.#transcript;
     const follow = this.#atEnd();
     for (const [item, { node }] of this.#nodes) {
-      if (items.has(item)) break; // the oldest go first
+      if (items.has(item)) break; // the oldest items are dropped first
       node.remove();
       this.#nodes.delete(item);
     }
@@ -224,7 +224,7 @@ export class AgentStream extends HTMLElement {
       drawn.node.setAttribute('part', `item ${item.kind}`);
       if (item.time) drawn.node.title = new Date(item.time).toLocaleString();
       if (item.agent && this.hasAttribute('agents')) {
-        const front = drawn.node.querySelector('summary, .words') ?? drawn.node; // what shows of closed details
+        const front = drawn.node.querySelector('summary, .words') ?? drawn.node; // the visible part of closed details
         front.prepend(h('span', { class: 'agent-id' }, item.agent));
       }
       this.#nodes.set(item, drawn);

@@ -1,18 +1,18 @@
 // The plain page at GET /: lists the town's agents and shows one of them.
 //
-// Its address may bring a token once, as #token=…, and names the agent shown, as #agent=…. The token is kept in
-// this tab's session storage and goes out as a header only.
+// Its address may contain a token once, as #token=…, and contains the id of the shown agent, as #agent=…. The
+// token is kept in the session storage of this tab and is sent only as a header.
 
 import './agent-stream.js';
 import { HttpError } from './stream-client.js';
 
 const kPollMs = 2000;
-const kMaxPages = 20; // of agents, when a town has many
+const kMaxPages = 20; // pages of agents, for a town with many
 
-// The daemon may be served under a prefix: everything is relative to where this file came from.
+// The daemon may be served under a prefix, so all URLs are relative to the URL of this file.
 const base = new URL('../', import.meta.url);
 
-// What needs a person comes first, what is over comes last.
+// Agents that need a person come first, ended agents last.
 const kStates = [
   'needs_input',
   'failed',
@@ -32,8 +32,8 @@ const message = find('#message');
 
 let token;
 let agents = [];
-let chosen; // an agent's id
-let stream; // its <agent-stream>
+let chosen; // the id of the shown agent
+let stream; // the <agent-stream> of that agent
 let polling; // the timer of the next poll
 let polls = 0;
 const rows = new Map(); // agent id → its row in the list
@@ -121,12 +121,12 @@ async function poll() {
   const turn = ++polls;
   try {
     const listed = await listAgents();
-    if (turn !== polls) return; // a later poll knows better
+    if (turn !== polls) return; // a later poll has newer answers
     agents = listed;
     find('#trouble').textContent = '';
   } catch (error) {
     if (turn !== polls) return;
-    if (error.status === 401) return askForToken('The daemon does not know this token.');
+    if (error.status === 401) return askForToken('The daemon does not accept this token.');
     find('#trouble').textContent = error.status ? error.message : 'The daemon does not answer.';
   }
   showList();
@@ -214,7 +214,7 @@ function choose(id) {
     stream.setAttribute('decide-url', new URL(agentPath(id, '/approvals'), base));
     stream.setAttribute('answer-url', new URL(agentPath(id, '/elicitations'), base));
     stream.setAttribute('after', '0');
-    stream.setAttribute('follow', ''); // it may be started again from here
+    stream.setAttribute('follow', ''); // a person may start the agent again from here
     stream.headers = authorization;
     stream.addEventListener('agent-event', onEvent);
     find('#stream').append(stream);
@@ -225,7 +225,7 @@ function choose(id) {
   showAgent();
 }
 
-// What changes an agent's state is shown at once, not at the next poll.
+// An event that changes the agent's state is shown at once, not at the next poll.
 let soon;
 function onEvent({ detail: { type } }) {
   if (!/^(agent|run|approval|elicitation|message)\./.test(type) || type === 'agent.output') return;
@@ -255,7 +255,7 @@ function showAction(action, possible) {
   main.querySelector(`[data-action=${action}]`).disabled = !possible;
 }
 
-// Does something with the chosen agent and tells how it went, unless another one has been chosen since.
+// Runs a command for the chosen agent and shows the result, unless another agent has been chosen since.
 async function act(what, path, body) {
   const id = chosen;
   const output = message.querySelector('output');
@@ -269,7 +269,7 @@ async function act(what, path, body) {
     say(what(answer), false);
     return true;
   } catch (error) {
-    if (error.status === 401) askForToken('The daemon does not know this token any more.');
+    if (error.status === 401) askForToken('The daemon no longer accepts this token.');
     else say(error.message, true);
     return false;
   } finally {
@@ -300,7 +300,7 @@ message.elements.text.addEventListener('keydown', (event) => {
   message.requestSubmit();
 });
 
-// --- begin
+// --- start
 
 async function enter() {
   login.hidden = true;

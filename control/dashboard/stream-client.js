@@ -1,46 +1,47 @@
-// StreamClient: keeps reading an agent's live event stream until the stream is over, across dropped
-// connections and restarts of the daemon, with every event once and in order. No DOM, no dependencies; runs in
-// browsers and in Node 18 or later. <agent-stream> is a view over it.
+// StreamClient: reads an agent's live event stream until the stream is over. It continues across dropped
+// connections and restarts of the daemon, and delivers every event once and in order. It has no DOM and no
+// dependencies, and runs in browsers and in Node 18 or later. <agent-stream> is a view of it.
 //
 //   const client = new StreamClient({
 //     tickets: ticketsFrom('/agents/a1/stream-ticket'),
-//     after: '0',                       // from the oldest event; left out: live only
+//     after: '0',                       // from the oldest event; without it: live only
 //     onEvent: (event) => console.log(event.seq, event.type, event.data),
 //   });
 //   client.start();
 //
-// A connection costs a one-use ticket, so each one begins by asking `tickets` for a new one. Where that fails,
-// the resume ticket that the last stream brought is tried. The position travels as `after` in the query: unlike
-// a Last-Event-ID header it needs no CORS preflight.
+// A connection uses up a one-use ticket, so each one begins with a request to `tickets` for a new one. If that
+// fails, the client tries the resume ticket of the last stream. The position is sent as `after` in the query,
+// because that needs no CORS preflight, unlike a Last-Event-ID header.
 
-// The longest line is an agent.output of 1 MiB, up to six times that when all of it is escaped in JSON.
+// The longest line is an agent.output of 1 MiB, which is up to six times longer when all of it is escaped in JSON.
 const kMaxBlockChars = 16 << 20;
 
 const kTimes = {
-  silenceMs: 40_000, // the server says something every 15 s
+  silenceMs: 40_000, // the server sends something every 15 s
   backoffMinMs: 250,
   backoffMaxMs: 10_000,
 };
 
-// Longest time to take in what has arrived before others in the page get their turn.
+// The longest time to process arrived data before other work of the page gets its turn.
 const kSliceMs = 12;
 
-// A server takes 8 KiB of path and query. More positions than fit travel in the ticket.
+// A server accepts 8 KiB of path and query. If the positions do not fit, they are in the ticket.
 const kMaxAfterChars = 6000;
 
-// How often in a row "not you" is worth another ticket: one may have been lost in a restart of the daemon.
+// The number of 401 answers in a row after which no new ticket is requested. One 401 may only mean that a
+// restart of the daemon lost the ticket.
 const kMaxRefusals = 3;
 
-// The reasons of stream.bye after which nothing more comes.
+// The reasons of stream.bye after which nothing follows.
 const kFinalByes = new Set(['agent_exited', 'agent_deleted']);
 
-// Cuts bytes, which may arrive in any pieces, into the blocks of an event stream (WHATWG HTML, 9.2.6). Each
-// block goes to `onBlock` as {id, event, data}; a field that it lacks is undefined.
+// Splits bytes, which may arrive in any pieces, into the blocks of an event stream (WHATWG HTML, 9.2.6). Each
+// block goes to `onBlock` as {id, event, data}; a missing field is undefined.
 export class SseParser {
   #onBlock;
   #decoder = new TextDecoder();
   #rest = ''; // the line that has not ended yet
-  #afterCr = false; // an LF that comes next belongs to the line end before it
+  #afterCr = false; // a following LF belongs to the line end before it
   #block = {};
 
   constructor(onBlock) {
@@ -94,8 +95,8 @@ function isAfter(a, b) {
   return a.epoch === b.epoch ? a.seq > b.seq : a.epoch > b.epoch;
 }
 
-// An answer that is not the one hoped for. `status` decides what comes next: 401 asks for another ticket, a few
-// times; other 4xx are for good; everything else is tried again.
+// An unexpected answer. `status` decides the reaction: after 401 another ticket is requested, a few times;
+// other 4xx are final; everything else is retried.
 export class HttpError extends Error {
   constructor(message, status, retryAfterMs) {
     super(message);
@@ -116,8 +117,8 @@ export class HttpError extends Error {
   }
 }
 
-// A ticket provider that POSTs to `url`, which answers as POST /agents/{id}/stream-ticket does. The answer's
-// own `url` is taken relative to the one asked. `headers` may be a function.
+// A ticket provider that POSTs to `url`, which answers like POST /agents/{id}/stream-ticket. The `url` in the
+// answer is relative to the requested one. `headers` may be a function.
 export function ticketsFrom(url, { headers, body, credentials = 'same-origin' } = {}) {
   return async ({ signal, after } = {}) => {
     const response = await fetch(url, {
@@ -137,29 +138,30 @@ export function ticketsFrom(url, { headers, body, credentials = 'same-origin' } 
 export class StreamClient {
   #options;
   #times;
-  #positions = new Map(); // agent → position; of a stream of one agent, '' → position
+  #positions = new Map(); // agent → position; for a stream of one agent '' → position
   #unsynced = new Map(); // agent → head at its hello, until it is synced
-  #url; // of the last stream
-  #resume; // its resume ticket, good for one more connection
-  #abort; // of what runs between start() and stop()
-  #wake; // ends the present pause
+  #url; // the URL of the last stream
+  #resume; // its resume ticket, which allows one more connection
+  #abort; // aborts everything that runs between start() and stop()
+  #wake; // ends the current pause
   #state = 'idle';
-  #failures = 0; // since the last sign of progress; sets the pause
-  #refusals = 0; // 401s in a row
+  #failures = 0; // failures since the last progress; decides the length of the pause
+  #refusals = 0; // number of 401 answers in a row
 
-  // tickets    async ({signal, after}) => {url} or a URL. Throws to be asked again later; an error whose `status`
-  //            is a 4xx other than 401, 408, 425 and 429 is for good. `after` is there for several agents only:
-  //            {a1: "3-10"}, for the ticket; needed for hundreds of them, whose positions no query can hold.
-  // after      where to begin: a cursor, "0" for the oldest; of several agents "a1:3-10,b2:1-7".
-  // several    the stream is one of several agents (GET /stream): positions are kept for each.
-  // types      only these: "tool.*,run.failed". Holes cannot be told then.
-  // follow     goes on when the agent has exited, until it is deleted.
-  // base       what relative URLs are relative to; the page's address in a browser.
+  // tickets    async ({signal, after}) => {url} or a URL. If it throws, it is called again later. An error whose
+  //            `status` is a 4xx other than 401, 408, 425 and 429 is final. `after` is present only for several
+  //            agents: {a1: "3-10"}, for the ticket. It is needed for hundreds of agents, whose positions do not
+  //            fit into a query.
+  // after      the start: a cursor, or "0" for the oldest event; for several agents "a1:3-10,b2:1-7".
+  // several    the stream shows several agents (GET /stream): positions are kept for each.
+  // types      only these types: "tool.*,run.failed". Missing events cannot be detected then.
+  // follow     continue when the agent has exited, until it is deleted.
+  // base       the base of relative URLs; in a browser it defaults to the page's address.
   // onEvent    (envelope)
-  // onGap      ({agent, from, to, reason}): events are not there: "expired", "lost", or "missing", when numbers
-  //            were skipped without a word from the server, which is an error somewhere.
-  // onState    (state, {reason, error}): connecting, replaying, live, reconnecting; and for good: ended,
-  //            replaced (another client took this stream over), error.
+  // onGap      ({agent, from, to, reason}): these events are missing. `reason` is "expired", "lost", or "missing" if
+  //            numbers were skipped without a report from the server, which is an error somewhere.
+  // onState    (state, {reason, error}): connecting, replaying, live, reconnecting; and the final states ended,
+  //            replaced (another client took this stream over) and error.
   constructor(options) {
     this.#options = { credentials: 'same-origin', fetch: (...args) => fetch(...args), ...options };
     this.#times = { ...kTimes, ...options.times };
@@ -170,7 +172,7 @@ export class StreamClient {
     return this.#state;
   }
 
-  // Where this client stands, in the form that `after` takes. Undefined before it stands anywhere.
+  // The position of this client, in the form that `after` takes. Undefined before the first position.
   get cursor() {
     if (!this.#options.several) {
       const position = this.#positions.get('');
@@ -186,14 +188,14 @@ export class StreamClient {
     this.#run(this.#abort.signal);
   }
 
-  // Ends at once and without another call to any handler. start() goes on where it stood.
+  // Ends at once, without another call to any handler. start() continues at the same position.
   stop() {
     this.#abort?.abort();
     this.#abort = undefined;
     this.#state = 'idle';
   }
 
-  // Does not wait any longer to connect again: the network is back, the page is looked at.
+  // Ends a pause before the next connection, because the network is back or the page is visible again.
   wake() {
     this.#wake?.();
   }
@@ -224,7 +226,7 @@ export class StreamClient {
     }
   }
 
-  // One connection from its ticket to its end. Gives what to report, with a `state` if it was the last.
+  // One connection from its ticket to its end. Returns the report; it has a `state` if this was the last connection.
   async #connection(signal) {
     const life = new AbortController();
     const stop = () => life.abort(signal.reason);
@@ -282,7 +284,7 @@ export class StreamClient {
     return response;
   }
 
-  // The URL of the next connection: with a new ticket, or else with the last stream's resume ticket.
+  // The URL of the next connection: with a new ticket, otherwise with the resume ticket of the last stream.
   async #nextUrl(signal) {
     const resume = this.#resume;
     this.#resume = undefined;
@@ -297,7 +299,7 @@ export class StreamClient {
     }
   }
 
-  // Reads until the server says goodbye, and gives its reason; undefined when the stream ended without a word.
+  // Reads until the server says goodbye and returns its reason; undefined if the stream ended without a goodbye.
   async #read(reader, signal, heard) {
     let goodbye;
     const parser = new SseParser((block) => {
@@ -317,7 +319,7 @@ export class StreamClient {
     }
   }
 
-  // Gives the reason if this block is a goodbye.
+  // Returns the reason if this block is a goodbye.
   #take({ id, event, data }) {
     if (data === undefined) {
       this.#standAt(parseCursor(id));
@@ -348,7 +350,7 @@ export class StreamClient {
         this.#progress();
         break;
       case 'stream.bye':
-        // Of several agents, one that has gone ends only its own part.
+        // In a stream of several agents, the goodbye of one agent ends only that agent's part.
         if (this.#options.several && frame.agent && kFinalByes.has(frame.reason)) {
           if (frame.reason === 'agent_deleted') this.#positions.delete(frame.agent);
           break;
@@ -362,7 +364,7 @@ export class StreamClient {
     const key = this.#key(event);
     const last = this.#positions.get(key);
     const position = { epoch: event.epoch, seq: event.seq };
-    if (last && !isAfter(position, last)) return; // had it before
+    if (last && !isAfter(position, last)) return; // already delivered
     const checked = last && last.epoch > 0 && !this.#options.types;
     if (checked && event.seq !== last.seq + 1) {
       const to = formatCursor({ epoch: event.epoch, seq: event.seq - 1 });
@@ -373,15 +375,15 @@ export class StreamClient {
     this.#tell('onEvent', event);
   }
 
-  // The server says where this viewer stands without an event that shows it: at the start of a stream, or when
-  // the filter let nothing through. Otherwise only events move the position, so that a hole is seen.
+  // The server reports the position without an event: at the start of a stream, or when the filter dropped all
+  // events. Otherwise only events move the position, so that missing events are detected.
   #standAt(position) {
     if (!position || this.#options.several) return;
     const last = this.#positions.get('');
     if (!last || (this.#options.types && isAfter(position, last))) this.#positions.set('', position);
   }
 
-  // All up to the head at the hello has been delivered, or was not asked for.
+  // Everything up to the head in the hello has been delivered, or was not requested.
   #synced(key) {
     const head = this.#unsynced.get(key);
     this.#unsynced.delete(key);
@@ -400,7 +402,7 @@ export class StreamClient {
   #backoff() {
     const { backoffMinMs, backoffMaxMs } = this.#times;
     const most = Math.min(backoffMaxMs, backoffMinMs * 2 ** this.#failures++);
-    return most * (0.5 + Math.random() / 2); // jitter: not all viewers of a daemon at once
+    return most * (0.5 + Math.random() / 2); // jitter: viewers of a daemon must not reconnect all at once
   }
 
   #pause(ms, signal) {
@@ -420,7 +422,7 @@ export class StreamClient {
     this.#tell('onState', state, { reason, error });
   }
 
-  // An error in a handler is its owner's, not the stream's.
+  // An error in a handler must not disturb the stream.
   #tell(handler, ...args) {
     try {
       this.#options[handler]?.(...args);
@@ -430,7 +432,7 @@ export class StreamClient {
   }
 }
 
-// Resolves in a task of its own. A timer would do as well, but hidden pages get one a second.
+// Resolves in a task of its own. A timer would work too, but hidden pages run timers only once a second.
 function othersTurn() {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();

@@ -1,8 +1,8 @@
-// How <agent-stream> looks. The custom properties and parts are README.md's.
+// The style of <agent-stream>. README.md lists its custom properties and parts.
 
 let sheet;
 
-// Shared by all elements of a page, and not touched by a Content-Security-Policy on styles.
+// All elements of a page share it. A Content-Security-Policy for styles does not affect it.
 export function styleSheet() {
   if (!sheet) {
     sheet = new CSSStyleSheet();

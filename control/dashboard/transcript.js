@@ -1,20 +1,21 @@
-// Transcript: turns an agent's events into the items that a person reads: deltas joined into messages, lines of
-// output into blocks, a tool call's start, output and end into one card. No DOM; <agent-stream> draws it.
+// Transcript: turns an agent's events into items for people to read: it joins deltas into messages, lines of
+// output into blocks, and the start, output and end of a tool call into one card. It has no DOM; <agent-stream>
+// draws it.
 //
-// It keeps the last `maxItems` and counts what it dropped. An item is a plain object {kind, agent, run, time, …};
-// `changed` collects those that were made or altered since the reader last cleared it.
+// It keeps the last `maxItems` items and counts the dropped ones. An item is a plain object {kind, agent, run,
+// time, …}. `changed` collects the items that were made or altered since the reader last cleared it.
 
-const kMaxText = 256 << 10; // characters of one item: more is of no use to an eye; its beginning is cut
-const kMaxLine = 16 << 10; // characters of one line of output
-const kMaxBlockLines = 200; // lines of output in one item, so that old ones can be dropped
+const kMaxText = 256 << 10; // most characters of one item; nobody reads more, so its beginning is cut
+const kMaxLine = 16 << 10; // most characters of one line of output
+const kMaxBlockLines = 200; // most lines of output in one item, so that old lines can be dropped
 
 export class Transcript {
   items = new Set(); // in order
   changed = new Set();
   dropped = 0;
   #maxItems;
-  #weight = 0; // of all items; a block of output weighs its lines
-  #named = new Map(); // items that later events may alter, by what those will call them
+  #weight = 0; // sum over all items; a block of output counts its lines
+  #named = new Map(); // items that later events may alter, by name
   #last;
 
   constructor(maxItems = 5000) {
@@ -32,7 +33,7 @@ export class Transcript {
     this.#trim();
   }
 
-  // For what follows: the events' own business.
+  // These functions are for the handlers of events below.
 
   push(item, name) {
     this.items.add(item);
@@ -46,7 +47,7 @@ export class Transcript {
     return item;
   }
 
-  // The item of this name, made from `fresh` if there is none.
+  // The item of this name. Made from `fresh` if there is none.
   named(name, fresh) {
     const item = this.#named.get(name) ?? this.push(fresh, name);
     this.changed.add(item);
@@ -174,14 +175,14 @@ function latest(kind) {
   };
 }
 
-// An item that says it all by its type and data.
+// An item that shows only its type and data.
 function plain(kind) {
   return (transcript, event, data) => {
     transcript.push({ ...origin(event), kind, type: event.type, data });
   };
 }
 
-// What the run leaves open will not be finished any more.
+// Items that the run leaves open will not be completed any more.
 function runEnded(transcript, event, data) {
   for (const item of transcript.items) {
     if (item.agent !== event.agent || item.run !== event.run) continue;
@@ -226,7 +227,7 @@ const kTakers = {
   'subagent.*': plain('note'),
   'message.queued': plain('note'),
   'message.cancelled': plain('note'),
-  // The run says the same.
+  // The events of the run report the same.
   'message.started': silent,
   'message.done': silent,
 };

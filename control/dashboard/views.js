@@ -1,6 +1,6 @@
-// How <agent-stream> draws each kind of item that a Transcript keeps: kViews[kind] is (item, element) =>
-// {node, update}, where update, if there is one, brings the node up to date with the item. All text goes through
-// text nodes: nothing that an agent says is ever parsed as HTML.
+// Draws each kind of item of a Transcript for <agent-stream>: kViews[kind] is (item, element) => {node,
+// update}. `update`, if there is one, brings the node up to date with the item. All text goes into text nodes:
+// text from an agent is never parsed as HTML.
 
 import { asText } from './transcript.js';
 import {
@@ -23,7 +23,7 @@ export function h(tag, attributes = {}, ...children) {
   return node;
 }
 
-// Text that mostly grows at its end.
+// Text that usually grows at its end.
 function growing(node) {
   const text = node.appendChild(document.createTextNode(''));
   return (value) => {
@@ -72,7 +72,7 @@ function tool(item) {
   const error = h('div', { class: 'failure' });
   const node = h('details', { class: 'card' }, summary, input, output, error);
   const write = growing(output);
-  let touched = false; // the reader opened or closed it, and so it stays
+  let touched = false; // the reader opened or closed it, so it is left alone
   summary.addEventListener('click', () => (touched = true));
   return {
     node,
@@ -95,7 +95,7 @@ function output(item) {
   return {
     node,
     update() {
-      let span = node.lastChild; // one for all neighbouring lines of a stream: thousands may come at once
+      let span = node.lastChild; // one span for adjacent lines of a stream, because thousands may arrive at once
       for (const { stream = '', text } of item.lines.slice(drawn)) {
         if (span?.className !== stream) span = node.appendChild(h('span', { class: stream }));
         span.append(`${text}\n`);
@@ -105,8 +105,8 @@ function output(item) {
   };
 }
 
-// A card that asks a person something: what, and the buttons to say it with, [name, label] each. `send(name)`
-// says it; what it throws is shown.
+// A card with a question to a person and its buttons, each [name, label]. `send(name)` sends the answer; its
+// error is shown.
 function question(item, { asks, body, choices, send, mayAnswer }) {
   const title = h('div', { class: 'title' });
   const failure = h('div', { class: 'failure', role: 'alert' });

@@ -1,4 +1,4 @@
-// What <agent-stream> says in words of states, exits, durations and the like.
+// The words with which <agent-stream> describes states, exits, durations and the like.
 
 import { asText } from './transcript.js';
 
@@ -67,7 +67,7 @@ export function describeAgent(type, data) {
     case 'agent.stalled':
       return join('agent is silent', data.silent_ms ? `for ${formatDuration(data.silent_ms)}` : undefined);
     case 'agent.resumed':
-      return 'agent is heard again';
+      return 'agent produces output again';
     case 'agent.updated':
       return `agent updated: ${Object.keys(data).join(', ')}`;
     default:
@@ -114,7 +114,7 @@ export const kDecisions = {
   cancel: 'Cancelled',
 };
 
-// The one thing of a tool's input that tells most in a line.
+// The one member of a tool's input that describes it best in a line.
 export function principal(input) {
   if (typeof input !== 'object' || input === null) return asText(input);
   const names = ['command', 'file_path', 'filePath', 'path', 'pattern', 'query', 'url', 'description'];
@@ -122,7 +122,7 @@ export function principal(input) {
   return name ? input[name] : compact(input);
 }
 
-// A tool's input as text: without the wrapping where it is one thing only.
+// A tool's input as text. An input with a single member is shown without its object.
 export function inputText(input) {
   const values = typeof input === 'object' && input !== null ? Object.values(input) : [];
   return values.length === 1 && typeof values[0] === 'string' ? values[0] : asText(input);

@@ -10,8 +10,8 @@
 
 namespace reeve {
 
-// One request's answer. A Reply holds it weakly: once it is answered, or the connection has gone, it is no
-// more.
+// The sink of one request's Reply, which holds it weakly: it is destroyed as soon as the request is answered
+// or the connection ends.
 class Connection::Exchange : public Reply::Sink {
  public:
   explicit Exchange(Connection& connection) : connection_(connection) {}
@@ -63,9 +63,10 @@ void Connection::Receive() {
   }
 }
 
-// Goes on as far as it can: called whenever bytes came, bytes left, or an answer was given.
+// Makes all progress that is possible now. Called whenever bytes arrived, bytes were sent, or an answer was
+// given.
 void Connection::Pump() {
-  if (pumping_) return;  // a handler answered at once: the loop below goes on
+  if (pumping_) return;  // a handler answered at once; the outer call continues
   pumping_ = true;
   bool more = true;
   while (more && out_.empty()) {
@@ -88,13 +89,13 @@ void Connection::Pump() {
   UpdateWatch();
 }
 
-// False when there is nothing to do before more bytes come.
+// Returns false when nothing can be done before more bytes arrive.
 bool Connection::TakeInput() {
   input_.erase(0, parser_.Feed(input_));
   if (input_.empty()) input_.shrink_to_fit();
   switch (parser_.state()) {
     case HttpParser::State::kWhole:
-      HandOver();
+      Dispatch();
       return true;
     case HttpParser::State::kRefused:
       Refuse(parser_.refusal());
@@ -107,12 +108,12 @@ bool Connection::TakeInput() {
       if (!peer_ended_ && parser_.TakeExpectation()) Send("HTTP/1.1 100 Continue\r\n\r\n");
       break;
   }
-  // No whole request is left, and none will come or is wanted.
+  // No whole request is left, and no further one can come or is wanted.
   if (peer_ended_ || (shared_.draining && state_ == State::kIdle)) Close();
   return false;
 }
 
-void Connection::HandOver() {
+void Connection::Dispatch() {
   auto [request, keep_alive] = parser_.Take();
   keep_alive_ = keep_alive;
   head_only_ = request.method == "HEAD";
@@ -129,7 +130,7 @@ void Connection::Answer(Response response) {
   exchange_.reset();
   bool last = !keep_alive_ || shared_.draining;
   SetRequestId(response, request_id_);
-  // RFC 9110 section 8.6: no Content-Length with 1xx and 204. A HEAD gets that of the GET.
+  // RFC 9110 section 8.6: no Content-Length with 1xx and 204. A HEAD gets the Content-Length of the GET.
   if (response.status >= 200 && response.status != 204) {
     response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
   } else {
@@ -153,7 +154,7 @@ void Connection::Refuse(const Error& error) {
 }
 
 void Connection::Send(std::string bytes) {
-  out_ = out_.empty() ? std::move(bytes) : out_ + bytes;  // a refusal may meet a "100 Continue"
+  out_ = out_.empty() ? std::move(bytes) : out_ + bytes;  // a "100 Continue" may still be unsent
   progress_ms_ = shared_.loop.NowMs();
   Flush();
 }
@@ -172,7 +173,7 @@ void Connection::Flush() {
   }
   out_ = {};
   out_sent_ = 0;
-  if (state_ == State::kIdle) Enter(State::kIdle);  // idle from now on
+  if (state_ == State::kIdle) Enter(State::kIdle);  // the idle time begins now
 }
 
 void Connection::Linger() {

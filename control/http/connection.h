@@ -1,9 +1,9 @@
-// Connection: one HTTP/1.1 connection. Reads requests, hands them over strictly one after another, writes
-// their answers. Owned by the Server, in whose list it stands; it ends by telling the Server, which destroys
-// it in a later turn: it may still be on the stack.
+// Connection: one HTTP/1.1 connection. It reads requests, dispatches them strictly one after another, and
+// writes their answers. Owned by the Server, in whose list it stands. When it has ended it tells the Server,
+// which destroys it in a later loop turn, because its functions may still be on the stack.
 //
-// It keeps the socket itself and writes with plain send(): a handler may take the socket away
-// (Reply::TakeSocket) at a moment when everything said before has left.
+// It owns the socket and writes with plain send(). So a handler can take the socket away (Reply::TakeSocket)
+// at a moment when all earlier output has been sent.
 #pragma once
 
 #include <cstddef>
@@ -24,24 +24,24 @@ namespace reeve {
 
 class Connection {
  public:
-  static constexpr size_t kMaxInput = size_t{64} << 10;  // read ahead of the request that is being answered
+  static constexpr size_t kMaxInput = size_t{64} << 10;  // most bytes read beyond the request in progress
   // After the last answer the peer's bytes are read and dropped: closing on unread bytes sends a RST, which
   // can destroy the answer before the peer has read it.
   static constexpr int64_t kLingerMs = 2'000;
   static constexpr size_t kLingerBytes = size_t{4} << 20;
 
-  // What all connections of a server share; outlives them.
+  // State that all connections of a server share. It outlives them.
   struct Shared {
     Loop& loop;
     Server::Limits limits;
     HttpParser::Limits parser;
     Server::Dispatch dispatch;
-    std::function<void(Connection&)> closed;  // it closed its socket, or gave it away
-    std::vector<char> buffer;                 // for one read
-    std::string id_prefix;                    // of request ids
+    std::function<void(Connection&)> closed;  // the connection closed its socket or gave it away
+    std::vector<char> buffer;                 // one read goes here first
+    std::string id_prefix;                    // each request id begins with it
     uint64_t last_id = 0;
     bool draining = false;
-    Server::Stats stats;  // connections are the server's to count
+    Server::Stats stats;  // the server itself counts `connections`
   };
 
   Connection(Shared& shared, bool from_unix_socket);
@@ -49,26 +49,27 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Called once: takes the accepted socket. False if it cannot be watched; `closed` is not called then.
+  // Takes the accepted socket; called once. Returns false, and does not call `closed`, if it cannot be
+  // watched.
   bool Open(Fd socket);
-  // Answers with a problem and closes, whatever the peer was saying. Nothing in flight, please.
+  // Answers with a problem and closes, whatever the peer has sent. No request may be in progress.
   void Refuse(const Error& error);
-  // Closes what stands idle, unless the next request is already here.
+  // Closes the connection if it is idle, unless the next request has already arrived.
   void Drain();
-  // Closes or refuses what has taken too long. Called for each connection now and then.
+  // Closes or refuses a connection that has exceeded a time limit. The server calls it periodically.
   void CheckTime(int64_t now_ms);
 
-  // Where the server keeps it.
+  // The position in the server's list.
   std::list<std::unique_ptr<Connection>>::iterator place;
 
  private:
   enum class State {
     kIdle,       // between requests
     kReceiving,  // a request has begun to arrive
-    kHandling,   // it was handed over; its answer is awaited
-    kClosing,    // the last answer is on its way out
-    kLingering,  // it is out, and our half closed; the peer's bytes are dropped until its end
-    kClosed,     // the socket is closed, or somebody else's
+    kHandling,   // a handler has the request; its answer is awaited
+    kClosing,    // the last answer is being sent
+    kLingering,  // the last answer is sent and our half is closed; input is dropped until the peer closes
+    kClosed,     // the socket is closed or was given away
   };
   class Exchange;
 
@@ -76,7 +77,7 @@ class Connection {
   void Receive();
   void Pump();
   bool TakeInput();
-  void HandOver();
+  void Dispatch();
   void Answer(Response response);
   void Send(std::string bytes);
   void Flush();
@@ -90,18 +91,18 @@ class Connection {
   State state_ = State::kIdle;
   bool from_unix_socket_;
   bool pumping_ = false;     // Pump is on the stack
-  bool peer_ended_ = false;  // its half is closed; it may still read
-  bool keep_alive_ = false;  // after the present request
-  bool head_only_ = false;   // the present request is a HEAD
-  int64_t entered_ms_ = 0;   // state_
-  int64_t progress_ms_ = 0;  // when a byte of out_ last left
+  bool peer_ended_ = false;  // the peer closed its half; it may still read
+  bool keep_alive_ = false;  // keep the connection after the current request
+  bool head_only_ = false;   // the current request is a HEAD
+  int64_t entered_ms_ = 0;   // when state_ was entered
+  int64_t progress_ms_ = 0;  // when a byte of out_ was last sent
   size_t lingered_bytes_ = 0;
   HttpParser parser_;
-  std::string input_;  // read, not yet parsed
-  std::string out_;    // at most one answer: the next request waits until it has left
+  std::string input_;  // bytes read and not yet parsed
+  std::string out_;    // at most one answer; the next request waits until it is sent
   size_t out_sent_ = 0;
   std::string request_id_;
-  std::shared_ptr<Exchange> exchange_;  // in kHandling: what the Reply talks to
+  std::shared_ptr<Exchange> exchange_;  // in kHandling: the sink of the Reply
 };
 
 }  // namespace reeve

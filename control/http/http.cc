@@ -15,7 +15,7 @@ int HexDigit(char c) {
   return -1;
 }
 
-// RFC 9110 section 15. For the eye only: clients go by the number.
+// RFC 9110 section 15. The phrase is only for people to read: clients use the number.
 std::string_view ReasonPhrase(int status) {
   switch (status) {
     case 101:
@@ -71,7 +71,7 @@ std::string_view ReasonPhrase(int status) {
   }
 }
 
-// A value that held a line break would let whoever supplied it write headers of his own.
+// A line break in a value would let its author add headers.
 void AppendHeader(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ");
   for (char c : value) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
@@ -151,7 +151,7 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
 }
 
 Reply& Reply::operator=(Reply&& other) noexcept {
-  std::swap(sink_, other.sink_);  // `other` answers, as it dies, the request that this one stood for
+  std::swap(sink_, other.sink_);  // `other` answers this one's request when it is destroyed
   std::swap(headers_, other.headers_);
   return *this;
 }

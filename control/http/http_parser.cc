@@ -14,7 +14,7 @@ namespace reeve {
 
 namespace {
 
-// What the API and CORS know. llhttp also knows WebDAV's, RTSP's and ICE's.
+// The methods that the API and CORS use. llhttp also knows those of WebDAV, RTSP and ICE.
 constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -32,7 +32,8 @@ bool HasControl(std::string_view text) {
                      [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
 }
 
-// A name, an IPv4 or bracketed IPv6 address, perhaps with a port; what it names is the gate's business.
+// A name, an IPv4 address or a bracketed IPv6 address, with an optional port. The gate decides whether the
+// host is allowed.
 bool IsHost(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return IsAlnum(c) || std::string_view(".-_:[]").find(c) != std::string_view::npos;
@@ -54,7 +55,7 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
-// application/x-www-form-urlencoded, as URLSearchParams writes it. False if it cannot be decoded.
+// application/x-www-form-urlencoded, as URLSearchParams writes it. Returns false if it cannot be decoded.
 bool ParseQuery(std::string_view text, std::vector<std::pair<std::string, std::string>>& query) {
   while (!text.empty()) {
     std::string pair(text.substr(0, text.find('&')));
@@ -73,7 +74,7 @@ bool ParseQuery(std::string_view text, std::vector<std::pair<std::string, std::s
 
 }  // namespace
 
-// One request in the making.
+// One request while it arrives.
 struct HttpParser::Message {
   explicit Message(const Limits& limits_in);
 
@@ -90,7 +91,8 @@ struct HttpParser::Message {
   void Refuse(std::string_view code, std::string message);
   [[nodiscard]] size_t Count(std::string_view name) const;
 
-  // llhttp's callbacks only record, a refusal too; it is acted on after llhttp_execute has returned.
+  // The callbacks of llhttp only record results, refusals included. The caller acts on them after
+  // llhttp_execute has returned.
   int OnName(const char* at, size_t size);
   int OnValue(const char* at, size_t size);
   int OnValueEnd();
@@ -114,22 +116,22 @@ struct HttpParser::Message {
   Request request;
   Error refusal;
 
-  std::string head;       // as far as it has come; empty once it was parsed
-  size_t line_begin = 0;  // in head
+  std::string head;       // the part that has arrived; empty after parsing
+  size_t line_begin = 0;  // position in head
   bool http_1_0 = false;
 
-  // Recorded by the callbacks.
-  std::string name, value;  // of the header being read
+  // The callbacks record these.
+  std::string name, value;  // the header being read
   bool headers_done = false;
   bool whole = false;
   bool keep_alive = false;
   bool expects_continue = false;
-  size_t extension_bytes = 0;  // of chunks
-  const char* feed = nullptr;  // what llhttp is reading now, of the body
-  size_t body_sent = 0;        // before that, with all framing
+  size_t extension_bytes = 0;  // size of all chunk extensions
+  const char* feed = nullptr;  // the part of the body that llhttp reads now
+  size_t body_sent = 0;        // bytes before `feed`, framing included
 };
 
-// Trailers are read over, as RFC 9110 section 6.5.1 allows.
+// Trailers are ignored, as RFC 9110 section 6.5.1 allows.
 int HttpParser::Message::OnName(const char* at, size_t size) {
   if (!headers_done) name.append(at, size);
   return HPE_OK;
@@ -149,7 +151,7 @@ int HttpParser::Message::OnValueEnd() {
 
 int HttpParser::Message::OnHeadersEnd() {
   headers_done = true;
-  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !http_1_0;  // 1.0 wants to be told by a header
+  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !http_1_0;  // HTTP/1.0 needs a header for it
   return HPE_OK;
 }
 
@@ -171,7 +173,7 @@ int HttpParser::Message::OnBody(const char* at, size_t size) {
 
 int HttpParser::Message::OnEnd() {
   whole = true;
-  return HPE_PAUSED;  // what follows is the next Message's
+  return HPE_PAUSED;  // the bytes that follow belong to the next Message
 }
 
 const llhttp_settings_t& HttpParser::Message::Callbacks() {
@@ -197,7 +199,7 @@ HttpParser::Message::Message(const Limits& limits_in) : limits(limits_in), llhtt
 }
 
 void HttpParser::Message::Refuse(std::string_view code, std::string message) {
-  if (state == State::kRefused) return;  // the first reason is the one
+  if (state == State::kRefused) return;  // the first reason stays
   state = State::kRefused;
   refusal = {std::string(code), std::move(message)};
 }
@@ -218,7 +220,7 @@ size_t HttpParser::Message::TakeHead(std::string_view bytes) {
     size_t line_size = head.size() - line_begin;
     bool request_line = request.method.empty();
     if (request_line && !IsToken(std::string_view(head).substr(line_begin, 1)) && head[line_begin] != '\r') {
-      Refuse("invalid_request", "this is not HTTP");  // TLS, most likely: its line may never end
+      Refuse("invalid_request", "this is not HTTP");  // most likely TLS, whose "line" may never end
     } else if (request_line && line_size > limits.target_bytes + kMethodAndVersion) {
       Refuse("target_too_long",
              "the target is longer than " + std::to_string(limits.target_bytes) + " bytes");
@@ -240,7 +242,7 @@ void HttpParser::Message::TakeLine(std::string_view line) {
   line.remove_suffix(1);
   if (HasControl(line)) return Refuse("invalid_request", "a control character in the head");
   if (request.method.empty()) {
-    // An empty line before a request is skipped (RFC 9112 section 2.2): it does not even begin one.
+    // An empty line before a request is skipped (RFC 9112 section 2.2). It does not begin a request.
     if (line.empty()) return head.clear();
     return TakeRequestLine(line);
   }
@@ -265,7 +267,7 @@ void HttpParser::Message::TakeRequestLine(std::string_view line) {
   }
   http_1_0 = version == "HTTP/1.0";
   if (!http_1_0 && version != "HTTP/1.1") {
-    return Refuse("http_version", std::string(version) + ": only HTTP/1.1 and HTTP/1.0 are spoken here");
+    return Refuse("http_version", std::string(version) + ": only HTTP/1.1 and HTTP/1.0 are supported");
   }
   if (std::find(std::begin(kMethods), std::end(kMethods), method) == std::end(kMethods)) {
     return Refuse("not_implemented", "unknown method " + std::string(method));
@@ -302,9 +304,9 @@ void HttpParser::Message::FinishHead() {
   if (error != HPE_OK && !whole) {
     return Refuse("invalid_request", std::string("malformed: ") + llhttp_get_error_reason(&llhttp));
   }
-  // It must see the head end where the lines do, or one of us is being fooled.
+  // llhttp must see the end of the head where our line check sees it; otherwise the request is an attack.
   if (!headers_done || (whole && llhttp_get_error_pos(&llhttp) != head.data() + head.size())) {
-    return Refuse("invalid_request", "the head's end is not where it seems to be");
+    return Refuse("invalid_request", "the end of the head is ambiguous");
   }
   head = {};
   state = whole ? State::kWhole : State::kBody;
@@ -316,7 +318,7 @@ void HttpParser::Message::CheckHeaders() {
   if (request.headers.size() > kMaxHeaders) {
     return Refuse("headers_too_large", "more than " + std::to_string(kMaxHeaders) + " headers");
   }
-  // HTTP/1.0 knew no Host: load balancers still probe so.
+  // HTTP/1.0 has no Host, and load balancers still probe with it.
   size_t hosts = Count("host");
   if (hosts > 1 || (hosts == 0 && !http_1_0))
     return Refuse("invalid_request", "there must be exactly one Host");
@@ -328,7 +330,7 @@ void HttpParser::Message::CheckHeaders() {
   expects_continue = state == State::kBody;
 }
 
-// RFC 9112 section 6, without its leniencies: each of them is somebody's request smuggling.
+// RFC 9112 section 6 without its leniencies: each of them enables some kind of request smuggling.
 void HttpParser::Message::CheckFraming() {
   if (request.HasHeader("transfer-encoding")) {
     if (http_1_0) return Refuse("invalid_request", "Transfer-Encoding needs HTTP/1.1");
@@ -358,15 +360,15 @@ size_t HttpParser::Message::TakeBody(std::string_view bytes) {
   size_t used = whole ? static_cast<size_t>(llhttp_get_error_pos(&llhttp) - feed) : bytes.size();
   body_sent += used;
   CheckShareOfBody(body_sent);
-  if (error != HPE_OK && !whole && state != State::kRefused) {  // otherwise one of our own checks stopped it
+  if (error != HPE_OK && !whole && state != State::kRefused) {  // not one of our own checks
     Refuse("invalid_request", std::string("malformed body: ") + llhttp_get_error_reason(&llhttp));
   }
   if (state != State::kRefused && whole) state = State::kWhole;
   return used;
 }
 
-// `sent` bytes brought request.body. A chunk of one byte needs five more; what needs more than that is
-// somebody writing "000…01", or trailers without end, which llhttp would read for ever.
+// `sent` bytes carried request.body. A chunk of one byte needs five more bytes. A request that needs more
+// framing than that contains "000…01" or endless trailers, which llhttp would read for ever.
 void HttpParser::Message::CheckShareOfBody(size_t sent) {
   if (sent <= limits.header_bytes + 8 * request.body.size()) return;
   Refuse("invalid_request", "the body is nearly all framing");
@@ -383,7 +385,7 @@ size_t HttpParser::Feed(std::string_view bytes) {
   size_t used = 0;
   if (!message_ && !bytes.empty()) message_ = std::make_unique<Message>(limits_);
   if (state() == State::kHead) used = message_->TakeHead(bytes);
-  if (state() == State::kHead && message_->head.empty()) message_.reset();  // there were but empty lines
+  if (state() == State::kHead && message_->head.empty()) message_.reset();  // there were only empty lines
   if (state() == State::kBody && used < bytes.size()) used += message_->TakeBody(bytes.substr(used));
   return used;
 }

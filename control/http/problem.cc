@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kContentType = "application/problem+json";
 
 constexpr std::array kProblems = {
-    ProblemKind{"internal", 500, "Internal error"},  // first: stands in for codes that are not here
+    ProblemKind{"internal", 500, "Internal error"},  // first: the default for unknown codes
     ProblemKind{"invalid_request", 400, "Invalid request"},
     ProblemKind{"invalid_json", 400, "Invalid JSON"},
     ProblemKind{"unauthorized", 401, "Unauthorized", 0, "a valid bearer token is required"},
@@ -42,7 +42,7 @@ constexpr std::array kProblems = {
     ProblemKind{"not_supported", 422, "Not supported"},
     ProblemKind{"invalid_config", 422, "Invalid configuration"},
     ProblemKind{"upgrade_failed", 422, "Upgrade failed"},
-    ProblemKind{"models_unavailable", 502, "The agent did not tell its models"},
+    ProblemKind{"models_unavailable", 502, "The agent did not report its models"},
     ProblemKind{"key_reused", 422, "Idempotency-Key used before"},
     ProblemKind{"invalid_state", 422, "Invalid state"},
     ProblemKind{"queue_full", 429, "Queue full", 1},

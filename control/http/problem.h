@@ -1,5 +1,5 @@
-// The problems of the API: one table from an error's code to its HTTP status (RFC 9110) and title. The answer
-// itself is Response::Problem (http.h), an RFC 9457 document.
+// The problems of the API: one table that maps an error's code to its HTTP status (RFC 9110) and title.
+// Response::Problem (http.h) makes the answer, an RFC 9457 document.
 #pragma once
 
 #include <string>
@@ -14,13 +14,13 @@ struct ProblemKind {
   int status;
   std::string_view title;
   int retry_after_s = 0;         // 0: no Retry-After
-  std::string_view detail = {};  // said in place of the error's message, where a refusal must not tell more
+  std::string_view detail = {};  // replaces the error's message where a refusal must not reveal more
 };
 
-// The kind with that code; of an unknown one "internal".
+// The kind with that code; for an unknown code that of "internal".
 const ProblemKind& FindProblem(std::string_view code);
 
-// Completes a problem with the request it answers; leaves any other response alone.
+// Adds the request id to a problem document; leaves any other response unchanged.
 void SetRequestId(Response& response, std::string_view request_id);
 
 }  // namespace reeve

@@ -16,7 +16,7 @@ std::string_view TakeSegment(std::string_view& path) {
 
 bool IsParameter(std::string_view segment) { return !segment.empty() && segment.front() == '{'; }
 
-// Whether `path`, percent-encoded, is of the form of `pattern`; fills in what its parameters matched.
+// Whether the percent-encoded `path` matches `pattern`. Fills in the values of the parameters.
 bool Matches(std::string_view pattern, std::string_view path, std::vector<std::string>& params) {
   params.clear();
   while (!pattern.empty() && !path.empty()) {
@@ -52,7 +52,7 @@ const Router::Route* Router::Match(Request& request, Response* refusal) const {
     allowed.push_back(route.method);
     bool method_fits = route.method == request.method || (route.method == "GET" && request.method == "HEAD");
     if (!method_fits || (best && params.size() >= request.params.size())) continue;
-    best = &route;  // so far the one that leaves least to its parameters
+    best = &route;  // the match with the fewest parameters so far
     request.params = std::move(params);
   }
   if (best) return best;

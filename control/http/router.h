@@ -1,6 +1,6 @@
-// Router: method and path to a handler. A path may hold {parameters}, each one segment. Unknown path: 404
-// with code "not_found"; known path, other method: 405 with Allow; HEAD is answered as GET without a body;
-// OPTIONS is the business of the CORS check that comes before.
+// Router: maps a method and a path to a handler. A pattern may contain {parameters}, each of one segment. An
+// unknown path answers 404 with code "not_found". A known path with another method answers 405 with Allow.
+// HEAD is answered like GET, without a body. The CORS check, which comes earlier, answers OPTIONS.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace reeve {
 
-// Who may call a route. kOpen routes check for themselves (tickets) or are for everybody (health).
+// The scope that a route needs. kOpen routes check tickets themselves or are public (health).
 enum class Access { kOpen, kView, kOperate, kAdmin };
 
 class Router {
@@ -24,7 +24,7 @@ class Router {
   };
   void Add(std::string method, std::string pattern, Access access, Handler handler);
 
-  // Fills in request.params. Null, with the problem in `*refusal`, when nothing matches.
+  // Fills in request.params. Returns null, with the problem in `*refusal`, when no route matches.
   const Route* Match(Request& request, Response* refusal) const;
 
  private:

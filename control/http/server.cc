@@ -29,9 +29,9 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr int kBacklog = 4096;
-constexpr int kAcceptsPerTurn = 64;  // a storm of newcomers must not starve those who are here
-// Beyond Limits::connections this many more are told so; the rest are just closed.
-constexpr size_t kTurnedAway = 64;
+constexpr int kAcceptsPerTurn = 64;  // a storm of new clients must not starve the present ones
+// Beyond Limits::connections, this many more get an answer that says so; the rest are just closed.
+constexpr size_t kMaxRefused = 64;
 
 // One listening socket.
 struct Listener {
@@ -39,7 +39,7 @@ struct Listener {
   bool unix_socket = false;
   std::string url;
   std::string address;
-  std::string remove;  // a socket file of ours, to be removed at the end if it is still this one
+  std::string remove;  // our socket file; removed at the end if it is still the same file
   dev_t device = 0;
   ino_t inode = 0;
 
@@ -56,8 +56,8 @@ struct Listener {
 
 struct Bound {
   Fd socket;
-  std::string address;  // what a client would use
-  std::string path;     // of a Unix socket that we made
+  std::string address;  // the address for clients
+  std::string path;     // the path of a Unix socket that we made
   bool unix_socket = false;
 };
 
@@ -73,7 +73,7 @@ Result<Bound> BindTcp(const std::string& url, std::string_view rest) {
   if (host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string::npos) {
-    return InvalidUrl(url, "an IPv6 address stands in brackets: tcp://[::1]:8080");
+    return InvalidUrl(url, "an IPv6 address needs brackets: tcp://[::1]:8080");
   }
   unsigned number = 0;
   auto [end, bad] = std::from_chars(port.data(), port.data() + port.size(), number);
@@ -105,12 +105,12 @@ Result<Bound> BindTcp(const std::string& url, std::string_view rest) {
   return OsError("listen on " + url, reason);
 }
 
-// Removes a socket that nobody listens on any more; anything else in the way is an error.
+// Removes a socket file on which nobody listens any more. Anything else at the path is an error.
 Status ClearPath(const std::string& url, const std::string& path, const sockaddr_un& address) {
   struct stat there {};
   if (lstat(path.c_str(), &there) != 0)
     return errno == ENOENT ? Status() : OsError("listen on " + url, errno);
-  if (!S_ISSOCK(there.st_mode)) return InvalidUrl(url, "there is something else, which is not a socket");
+  if (!S_ISSOCK(there.st_mode)) return InvalidUrl(url, "the path exists and is not a socket");
   Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.valid()) return OsError("listen on " + url, errno);
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
@@ -136,7 +136,7 @@ Result<Bound> BindUnix(const std::string& url, const std::string& path) {
   bound.unix_socket = true;
   bound.address = path;
   bound.socket = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // Nobody can connect before listen(), so the mode is in time.
+  // Nobody can connect before listen(), so setting the mode here is early enough.
   if (!bound.socket.valid() ||
       bind(bound.socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return OsError("listen on " + url, errno);
@@ -173,7 +173,7 @@ Result<Bound> BindDescriptor(const std::string& url, std::string_view number) {
   int fd = -1;
   auto [end, bad] = std::from_chars(number.data(), number.data() + number.size(), fd);
   if (bad != std::errc() || end != number.data() + number.size() || fd < 3)
-    return InvalidUrl(url, "it must be fd://N, N from 3");
+    return InvalidUrl(url, "it must be fd://N, with N of at least 3");
   return AdoptDescriptor(url, fd);
 }
 
@@ -213,21 +213,21 @@ struct Server::State {
   Status Add(std::unique_ptr<Listener> listener, Fd socket);
   void Accept(Listener& listener);
   void Welcome(Fd socket, bool unix_socket);
-  void Bury(Connection& connection);
+  void Retire(Connection& connection);
   void Scan();
   void StartScan();
-  void EmptyGraves();
-  void EndIdle(std::function<void()> then);
+  void DestroyRetired();
+  void CloseIdle(std::function<void()> then);
 
   Connection::Shared shared;
   std::list<std::unique_ptr<Listener>> listeners;
   std::list<std::unique_ptr<Connection>> connections;
-  std::list<std::unique_ptr<Connection>> graves;  // closed in this turn; may still be on the stack
-  size_t accept_paused = 0;                       // listeners that wait for descriptors to become free
+  std::list<std::unique_ptr<Connection>> retired;  // closed in this turn; may still be on the stack
+  size_t accept_paused = 0;                        // listeners that wait for free descriptors
   std::function<void()> drained;
-  bool held = false;  // by Hold
-  Timer scan;         // one for all connections' time-outs
-  Timer bury;
+  bool paused = false;  // by Pause
+  Timer scan;           // one timer for the time-outs of all connections
+  Timer retire;
 };
 
 Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
@@ -235,14 +235,14 @@ Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
              limits,
              {limits.body_bytes, limits.header_bytes, limits.target_bytes},
              std::move(dispatch),
-             [this](Connection& connection) { Bury(connection); },
+             [this](Connection& connection) { Retire(connection); },
              std::vector<char>(kReadBytes),
              {},
              0,
              false,
              {}},
       scan(loop, [this] { Scan(); }),
-      bury(loop, [this] { EmptyGraves(); }) {
+      retire(loop, [this] { DestroyRetired(); }) {
   shared.id_prefix = "req-" + RandomHex(4) + '-';  // ids of different runs must differ
 }
 
@@ -252,19 +252,19 @@ void Server::State::Accept(Listener& listener) {
     if (socket.valid()) {
       Welcome(std::move(socket), listener.unix_socket);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      // The newcomer stays in the backlog, which would wake us at once for ever: look again at the next scan.
+      // The new client stays in the backlog, which would wake us without end. Try again at the next scan.
       log::Warning("cannot accept connections for now: {}", OsError("accept", errno).message);
       listener.watch->Want(0);
       ++accept_paused;
       return StartScan();
     } else if (errno != EINTR && errno != ECONNABORTED) {
-      return;  // EAGAIN, or the peer's network troubles, which accept4() reports as its own
+      return;  // EAGAIN, or an error of the peer's network, which accept4() reports as its own
     }
   }
 }
 
 void Server::State::Welcome(Fd socket, bool unix_socket) {
-  if (connections.size() >= shared.limits.connections + kTurnedAway) {
+  if (connections.size() >= shared.limits.connections + kMaxRefused) {
     ++shared.stats.refused;
     return;
   }
@@ -281,13 +281,13 @@ void Server::State::Welcome(Fd socket, bool unix_socket) {
   if (full) connection.Refuse({"too_many_connections", "too many connections: try again later"});
 }
 
-void Server::State::Bury(Connection& connection) {
-  graves.splice(graves.end(), connections, connection.place);
-  bury.Start(0);
+void Server::State::Retire(Connection& connection) {
+  retired.splice(retired.end(), connections, connection.place);
+  retire.Start(0);
 }
 
-void Server::State::EmptyGraves() {
-  graves.clear();
+void Server::State::DestroyRetired() {
+  retired.clear();
   if (!connections.empty() || !drained) return;
   auto call = std::exchange(drained, {});
   call();
@@ -295,7 +295,7 @@ void Server::State::EmptyGraves() {
 
 void Server::State::StartScan() {
   if (scan.active()) return;
-  // Late by a quarter at most, and by no more than a second.
+  // A time-out is noticed late by at most a quarter of the shortest limit, and by at most a second.
   int64_t shortest = std::min({shared.limits.request_ms, shared.limits.idle_ms, shared.limits.write_ms});
   int64_t period = std::clamp<int64_t>(shortest / 4, 1, 1'000);
   scan.Start(period, period);
@@ -304,7 +304,7 @@ void Server::State::StartScan() {
 void Server::State::Scan() {
   int64_t now = shared.loop.NowMs();
   for (auto next = connections.begin(); next != connections.end();) {
-    Connection& connection = **next++;  // first: it may leave the list
+    Connection& connection = **next++;  // advance first: the connection may leave the list
     connection.CheckTime(now);
   }
   if (std::exchange(accept_paused, 0) > 0) {
@@ -313,15 +313,15 @@ void Server::State::Scan() {
   if (connections.empty()) scan.Stop();
 }
 
-// Every connection ends with what is in flight on it; `then` when there is none.
-void Server::State::EndIdle(std::function<void()> then) {
+// Each connection ends when its request in progress is answered. Calls `then` when none is left.
+void Server::State::CloseIdle(std::function<void()> then) {
   shared.draining = true;
   drained = std::move(then);
   for (auto next = connections.begin(); next != connections.end();) {
     Connection& connection = **next++;
     connection.Drain();
   }
-  bury.Start(0);
+  retire.Start(0);
 }
 
 Server::Server(Loop& loop, Limits limits, Dispatch dispatch)
@@ -395,25 +395,25 @@ std::map<std::string, std::string> Server::Inherit(const std::vector<ListenerSta
   return addresses;
 }
 
-void Server::Hold(std::function<void()> quiet) {
+void Server::Pause(std::function<void()> quiet) {
   for (auto& listener : state_->listeners) listener->watch->Want(0);
   state_->accept_paused = 0;
-  state_->held = true;
-  state_->EndIdle(std::move(quiet));
+  state_->paused = true;
+  state_->CloseIdle(std::move(quiet));
 }
 
-void Server::Release() {
-  if (!std::exchange(state_->held, false)) return;  // it drains by now
+void Server::Resume() {
+  if (!std::exchange(state_->paused, false)) return;  // it drains meanwhile
   for (auto& listener : state_->listeners) listener->watch->Want(Watch::kRead);
   state_->shared.draining = false;
   state_->drained = {};
 }
 
 void Server::Drain(std::function<void()> drained) {
-  for (auto& listener : state_->listeners) state_->Accept(*listener);  // who has connected already is served
+  for (auto& listener : state_->listeners) state_->Accept(*listener);  // already connected clients are served
   state_->listeners.clear();
-  state_->held = false;
-  state_->EndIdle(std::move(drained));
+  state_->paused = false;
+  state_->CloseIdle(std::move(drained));
 }
 
 Server::Stats Server::stats() const {

@@ -15,7 +15,7 @@ namespace reeve {
 
 namespace {
 
-// A message may be as large as a request's body.
+// A message may be as large as the body of a request.
 constexpr size_t kMessagesAPage = 16;
 
 }  // namespace
@@ -49,7 +49,7 @@ void AgentExport::Begin(std::string& out) {
   if (!agent) return Fail({"agent_not_found", "there is no agent " + id_}, out);
   auto log = agent->log();
   if (!log) return Fail(log.error(), out);
-  (void)(*log)->Commit();  // what the agent's record shows is in its log; on a full disk, as far as it goes
+  (void)(*log)->Commit();  // the log must hold what the record shows; on a full disk this fails
   epoch_ = (*log)->epoch();
   position_ = (*log)->begin_position();
   end_ = (*log)->end_position();
@@ -58,7 +58,7 @@ void AgentExport::Begin(std::string& out) {
   step_ = Step::kRuns;
 }
 
-// One answer of the store is awaited at a time: all runs, then page by page the messages.
+// Only one question to the store is open at a time: all runs, then the messages page by page.
 AgentExport::Progress AgentExport::FillAnswered(std::string& out) {
   if (answered_) {
     out += *std::exchange(answered_, std::nullopt);
@@ -119,7 +119,7 @@ AgentExport::Progress AgentExport::FillEvents(std::string& out, size_t bytes) {
   while (position_ < end_ && out.size() < bytes) {
     auto view = log.Read(position_, std::min<uint64_t>(EventLog::kChunkBytes, end_ - position_), scratch_);
     if (!view && view.error().code == "cold") {
-      // Its own copy: this object may end in the call.
+      // A copy: this object may be destroyed during the call.
       loop_.Offload(
           log.Warm(position_),
           [ready = ready_, alive = std::weak_ptr<bool>(alive_)] {

@@ -1,7 +1,7 @@
-// AgentExport: all that is kept of one agent, as lines of JSON (control/api/API.md, "Export"), pulled a piece
-// at a time: the agent, its runs, its messages, then its log up to where it ended when the export began. It
-// holds a page of messages or the piece of a frame; the rest stays where it is, and what retention deletes
-// meanwhile is told as a gap.
+// AgentExport: the export of one agent as lines of JSON (control/api/API.md, "Export"). The caller pulls it
+// piece by piece: the agent, its runs, its messages, then its log up to the last event when the export began.
+// It holds one page of messages or a part of one frame; everything else stays on disk. A gap reports the
+// events that retention deleted meanwhile.
 //
 // Owned by a download; on the loop's thread. The loop, the town and the store outlive it.
 #pragma once
@@ -31,7 +31,7 @@ class AgentExport {
   AgentExport& operator=(const AgentExport&) = delete;
 
   enum class Progress { kMore, kWaiting, kDone };
-  // Appends whole lines until `out` has grown to `bytes`. What goes wrong is a line too: "export.error".
+  // Appends whole lines until `out` has grown to `bytes`. An error is a line too: "export.error".
   Progress Fill(std::string& out, size_t bytes);
 
  private:
@@ -54,17 +54,17 @@ class AgentExport {
   const std::string id_;
   const std::function<void()> ready_;
   Step step_ = Step::kAgent;
-  uint64_t epoch_ = 0;  // of the log that we read: another's is another agent's
+  uint64_t epoch_ = 0;  // of the exported log; a log with another epoch is that of another agent
   uint64_t position_ = 0;
   uint64_t end_ = 0;
-  Cursor last_;  // the last event that was exported, or passed
+  Cursor last_;  // the last event that was exported or skipped
   uint64_t events_ = 0;
-  bool asked_ = false;                   // the store, for runs or messages
-  std::optional<std::string> answered_;  // its answer, as lines
+  bool asked_ = false;                   // the store was asked for runs or messages
+  std::optional<std::string> answered_;  // the store's answer, as lines
   bool last_page_ = false;
-  int64_t message_ = 0;  // the last one that was asked for
-  std::string raw_;      // of a frame that has not been read to its end
-  std::string scratch_;  // for EventLog::Read
+  int64_t message_ = 0;  // the last one that was requested
+  std::string raw_;      // the part of a frame that is not read to its end yet
+  std::string scratch_;  // buffer for EventLog::Read
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -18,9 +18,9 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kScanMs = 250;
-// From the last byte to the end of the connection: closing on unread bytes could destroy what was sent.
+// From the last byte to the end of the connection. Closing on unread bytes could destroy data that was sent.
 constexpr int64_t kLingerMs = 2'000;
-// Whoever says more than this while it downloads is not a client of ours.
+// No real client sends more than this during a download.
 constexpr size_t kMaxUpload = size_t{64} << 10;
 
 }  // namespace
@@ -35,14 +35,14 @@ class Exports::Download {
         ids_(std::move(ids)),
         out_(std::move(head)),
         progress_ms_(hub.loop_.NowMs()) {
-    // What the reader has not room for stays in the log, not in the kernel.
+    // Bytes for which the reader has no room stay in the log and not in the kernel.
     const int low_water = 128 << 10;
     (void)setsockopt(socket_->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low_water, sizeof low_water);
     socket_->SetReady([this](int events) { OnReady(events); });
     socket_->Want(Watch::kRead | Watch::kWrite);
   }
 
-  // Its end; the object goes later.
+  // Ends the download; the object is destroyed later.
   void Close() {
     gone_ = true;
     export_.reset();
@@ -57,8 +57,8 @@ class Exports::Download {
  private:
   enum class State {
     kSending,
-    kLast,  // the last chunk is made
-    kSent,  // and gone: waits for the reader's end
+    kLast,  // the last chunk is ready
+    kSent,  // the last chunk is sent; waits until the reader closes
   };
   enum class Sent { kAll, kSome, kGone };
 
@@ -67,7 +67,7 @@ class Exports::Download {
     if (!gone_ && (events & Watch::kWrite)) Pump();
   }
 
-  // Nothing is to be heard but its end.
+  // The reader has nothing to send: only the end of the connection matters.
   void Listen() {
     char ignored[4096];
     const ssize_t got = recv(socket_->fd(), ignored, sizeof ignored, MSG_DONTWAIT);
@@ -83,7 +83,7 @@ class Exports::Download {
         shutdown(socket_->fd(), SHUT_WR);
         return socket_->Want(Watch::kRead);
       }
-      if (out_.empty() && !Fill()) return socket_->Want(Watch::kRead);  // the disk is waited for
+      if (out_.empty() && !Fill()) return socket_->Want(Watch::kRead);  // waits for the disk
       switch (Send()) {
         case Sent::kGone:
           return;
@@ -96,7 +96,7 @@ class Exports::Download {
     socket_->Want(Watch::kRead | Watch::kWrite);
   }
 
-  // Makes the next chunk. False: not now.
+  // Makes the next chunk. Returns false if it must wait.
   bool Fill() {
     std::string lines;
     bool waiting = false;
@@ -104,7 +104,7 @@ class Exports::Download {
       if (!export_ && next_ == ids_.size()) break;
       if (!export_) {
         export_ = std::make_unique<AgentExport>(hub_.loop_, hub_.town_, hub_.store_, ids_[next_++], [this] {
-          progress_ms_ = hub_.loop_.NowMs();  // it was the disk that was slow
+          progress_ms_ = hub_.loop_.NowMs();  // the delay was the disk's, not the reader's
           Pump();
         });
       }
@@ -141,7 +141,7 @@ class Exports::Download {
   std::unique_ptr<Watch> socket_;
   const std::vector<std::string> ids_;
   size_t next_ = 0;
-  std::unique_ptr<AgentExport> export_;  // of the present one
+  std::unique_ptr<AgentExport> export_;  // the export of the current agent
   std::string out_;                      // the head, or one chunk
   size_t sent_ = 0;
   State state_ = State::kSending;
@@ -151,7 +151,7 @@ class Exports::Download {
 };
 
 Exports::Exports(Loop& loop, Town& town, Store& store, Limits limits)
-    : loop_(loop), town_(town), store_(store), limits_(limits), scan_(loop, [this] { LookAfter(); }) {}
+    : loop_(loop), town_(town), store_(store), limits_(limits), scan_(loop, [this] { CheckTimeouts(); }) {}
 
 Exports::~Exports() = default;
 
@@ -159,10 +159,10 @@ Status Exports::Open(Reply& reply, std::vector<std::string> ids, const Headers& 
                      const std::string& request_id, uint64_t token) {
   if (all_.size() >= limits_.downloads) {
     return Error{"too_many_exports",
-                 std::to_string(limits_.downloads) + " downloads are under way already, which is the most"};
+                 std::to_string(limits_.downloads) + " downloads are open, which is the limit"};
   }
   std::unique_ptr<Watch> socket = reply.TakeSocket();
-  if (!socket) return {};  // the client has left meanwhile
+  if (!socket) return {};  // the client left meanwhile
   Headers all = {
       {"Content-Type", "application/x-ndjson"}, {"Transfer-Encoding", "chunked"}, {"Connection", "close"}};
   all.insert(all.end(), headers.begin(), headers.end());
@@ -189,7 +189,7 @@ void Exports::CloseByToken(uint64_t token) {
   for (Download* download : theirs) Remove(*download);
 }
 
-void Exports::LookAfter() {
+void Exports::CheckTimeouts() {
   gone_.clear();
   std::vector<Download*> overdue;
   for (auto& download : all_) {

@@ -1,6 +1,6 @@
-// Exports: the downloads of whole agents (control/api/API.md, "Export"), in HTTP/1.1 chunks. A download makes
-// the next piece when its socket has taken the last one: a slow reader costs a piece of memory, and nobody's
-// time.
+// Exports: the downloads of whole agents (control/api/API.md, "Export") in HTTP/1.1 chunks. A download makes
+// the next piece when its socket has taken the last one. So a slow reader costs the memory of one piece and
+// delays nobody.
 //
 // Owned by the Daemon; on the loop's thread. The loop, the town and the store outlive it.
 #pragma once
@@ -24,9 +24,9 @@ class Exports {
  public:
   struct Limits {
     size_t downloads = 100;
-    int64_t stall_ms = 600'000;  // a reader that takes nothing for so long is gone
+    int64_t stall_ms = 600'000;  // a download is closed if its client reads nothing for so long
     size_t piece_bytes = size_t{64} << 10;
-    int pieces_a_turn = 4;  // of one download; then the others get theirs
+    int pieces_a_turn = 4;  // of one download; then it is the turn of the others
   };
 
   Exports(Loop& loop, Town& town, Store& store, Limits limits);
@@ -34,25 +34,25 @@ class Exports {
   Exports(const Exports&) = delete;
   Exports& operator=(const Exports&) = delete;
 
-  // Answers `reply` with the agents `ids`, one after another. `headers`: those of CORS. `token`: closes with
-  // it. Error "too_many_exports" when nothing was taken.
+  // Answers `reply` with the agents `ids`, one after another. `headers` are those of CORS. The download ends
+  // when `token` is no longer valid. Error "too_many_exports"; `reply` is then unused.
   Status Open(Reply& reply, std::vector<std::string> ids, const Headers& headers,
               const std::string& request_id, uint64_t token);
   void CloseByToken(uint64_t token);
-  void SetPatience(int64_t stall_ms) { limits_.stall_ms = stall_ms; }
+  void SetTimeouts(int64_t stall_ms) { limits_.stall_ms = stall_ms; }
   [[nodiscard]] size_t open() const { return all_.size(); }
 
  private:
   class Download;
   void Remove(Download& download);
-  void LookAfter();  // those that stall, and those that were closed
+  void CheckTimeouts();  // closes stalled downloads and destroys closed ones
 
   Loop& loop_;
   Town& town_;
   Store& store_;
   Limits limits_;
   std::vector<std::unique_ptr<Download>> all_;
-  std::vector<std::unique_ptr<Download>> gone_;  // closed, perhaps still on the stack
+  std::vector<std::unique_ptr<Download>> gone_;  // closed; may still be on the stack
   Timer scan_;
 };
 

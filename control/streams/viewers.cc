@@ -21,17 +21,17 @@ namespace reeve {
 
 namespace {
 
-// The looking-after goes once round all viewers in a second, a twentieth at a time.
+// CheckTimeouts visits all viewers once a second, a twentieth at a time.
 constexpr int64_t kScanMs = 50;
 constexpr size_t kScanParts = 20;
 constexpr int64_t kScanSliceUs = 1'000;
 // From the goodbye to the end of the connection.
 constexpr int64_t kCloseMs = 5'000;
-// Several agents on one connection take turns after so much.
+// With several agents on one connection, each agent's turn has at most this many bytes.
 constexpr uint64_t kTurnBytes = uint64_t{64} << 10;
-// A filter is applied to so much of the log at a time.
+// A filter processes at most this much of the log at a time.
 constexpr size_t kFilterBytes = size_t{64} << 10;
-// A client has nothing to say on a stream; one that says more than this is not one of ours.
+// A client has nothing to send on a stream, so one that sends more than this is closed.
 constexpr size_t kMaxUpload = size_t{64} << 10;
 
 int64_t NowUs() {
@@ -52,9 +52,9 @@ void AppendCursor(std::string& out, Cursor cursor) { out += "id: " + cursor.ToSt
 
 }  // namespace
 
-// One open stream. Its bytes are, in this order: what stands in pending_, then the log of the first of
-// active_ from its position on. Only the first of active_ may stand within a frame: between two agents'
-// events, and before a control frame, every position is a frame's first byte.
+// One open stream. It sends pending_ first, then the log of active_.front() from its position on. Only
+// active_.front() may have a position within a frame: a switch to another agent, and every control frame,
+// happens between two frames.
 class Viewers::Viewer {
  public:
   struct Source final : EventLog::Reader {
@@ -73,7 +73,7 @@ class Viewers::Viewer {
     EventLog& log;
     uint64_t position = 0;
     bool synced = false;
-    bool active = false;  // stands in active_
+    bool active = false;  // is in active_
   };
 
   Viewer(Viewers& hub, std::unique_ptr<Watch> socket, const StreamRequest& request)
@@ -87,7 +87,7 @@ class Viewers::Viewer {
         socket_(std::move(socket)),
         last_write_ms_(hub.loop_.NowMs()) {}
 
-  // An agent to show, and where in its log to begin.
+  // An agent to show, and the position in its log at which to begin.
   struct Shown {
     Agent* agent;
     EventLog* log;
@@ -96,13 +96,13 @@ class Viewers::Viewer {
   void Begin(const StreamRequest& request, const std::vector<Shown>& shown);
   void Show(const Shown& shown, const std::string& resume);
 
-  // Writes what there is to write, at most its share. True: there is more and the socket takes it.
+  // Writes pending bytes, at most its share. Returns true if there are more and the socket takes them.
   bool Pump();
   void Bye(const char* reason);
   void Leave(Agent& agent);
   void Drop() { hub_.Remove(*this); }
   void Close();
-  void LookAfter(int64_t now_ms);
+  void CheckTimeouts(int64_t now_ms);
 
   [[nodiscard]] bool Shows(const Agent& agent) const {
     return std::any_of(sources_.begin(), sources_.end(),
@@ -115,8 +115,8 @@ class Viewers::Viewer {
   const bool all_agents_;
   const bool follow_;
   const uint64_t token_;
-  bool queued_ = false;   // stands in the hub's ready_
-  bool blocked_ = false;  // the socket is full: waits for kWrite
+  bool queued_ = false;   // is in the hub's ready_
+  bool blocked_ = false;  // the socket is full; waits for kWrite
   bool gone_ = false;
 
  private:
@@ -138,18 +138,18 @@ class Viewers::Viewer {
   const TypeFilter types_;
   std::unique_ptr<Watch> socket_;
   std::vector<std::unique_ptr<Source>> sources_;
-  std::vector<Source*> active_;  // those that are not at their log's end, the one being sent first
-  std::string pending_;          // control frames, and what a filter let through
+  std::vector<Source*> active_;  // sources with unsent events; the first one is being sent
+  std::string pending_;          // control frames, and events that passed a filter
   size_t pending_sent_ = 0;
-  int64_t share_ = 0;  // bytes that may still be sent, or looked at, in this turn
+  int64_t share_ = 0;  // bytes that may still be sent or filtered in this turn
   int64_t last_write_ms_;
   int64_t blocked_since_ms_ = 0;
-  int64_t bye_ms_ = 0;  // when we said goodbye; 0: we have not
-  bool shut_ = false;   // nothing more will be written
+  int64_t bye_ms_ = 0;  // when the goodbye was queued; 0: it was not
+  bool shut_ = false;   // our half is closed
   bool warming_ = false;
   size_t uploaded_ = 0;
 
-  // What the present sendmsg is made of.
+  // One part of a sendmsg; a null source means pending_.
   struct Piece {
     Source* source;
     size_t bytes;
@@ -178,7 +178,7 @@ void Viewers::Viewer::Begin(const StreamRequest& request, const std::vector<Show
   }
   headers.insert(headers.end(), request.headers.begin(), request.headers.end());
   pending_ = FormatHead(200, headers, request.request_id);
-  // Reconnections spread out, so that a restart is not followed by a stampede.
+  // Reconnections are spread out, to avoid a stampede after a restart.
   pending_ += "retry: " + std::to_string(2000 + stream_ * 7919 % 1000) + "\n\n";
   if (shown.empty())
     AppendControl(pending_, "stream.hello",
@@ -188,7 +188,7 @@ void Viewers::Viewer::Begin(const StreamRequest& request, const std::vector<Show
   socket_->Want(Watch::kRead);
 }
 
-// Adds an agent: hello, what was lost, and where it goes on.
+// Adds an agent: the hello, a gap if events were lost, and the start position.
 void Viewers::Viewer::Show(const Shown& shown, const std::string& resume) {
   const EventLog& log = *shown.log;
   JsonObject hello;
@@ -224,7 +224,7 @@ void Viewers::Viewer::Close() {
   std::string().swap(pending_);
 }
 
-// Where control frames are appended. A frame that was sent in part is finished first.
+// Returns the buffer for control frames. First completes a frame that was sent in part.
 std::string& Viewers::Viewer::Control() {
   if (active_.empty()) return pending_;
   Source& source = *active_.front();
@@ -232,7 +232,7 @@ std::string& Viewers::Viewer::Control() {
   while (end && source.position < *end) {
     auto view = source.log.Read(source.position, *end - source.position, hub_.scratch_);
     if (!view && view.error().code == "cold") {
-      source.log.Warm(source.position)();  // rare: one frame, here and now
+      source.log.Warm(source.position)();  // rare, and only one frame, so it may block
       continue;
     }
     if (!view || view->bytes == 0) break;
@@ -247,14 +247,14 @@ std::string& Viewers::Viewer::Control() {
 bool Viewers::Viewer::Pump() {
   if (gone_ || blocked_ || shut_ || warming_) return false;
   share_ = static_cast<int64_t>(hub_.limits_.share_bytes);
-  bool again = true;  // after a partial write once more, then wait
+  bool again = true;  // after a partial write try once more, then wait
   while (share_ > 0) {
-    if (!Fill()) return share_ <= 0;  // nothing to send, or nothing found in all that could be looked at
+    if (!Fill()) return share_ <= 0;  // nothing to send, or the filter used up the share
     switch (Send()) {
       case Sent::kGone:
         return false;
       case Sent::kAll:
-        continue;  // Fill knows what follows: perhaps the goodbye
+        continue;  // Fill decides what follows, for example the goodbye
       case Sent::kSome:
         break;
     }
@@ -270,8 +270,8 @@ bool Viewers::Viewer::Pump() {
   return true;
 }
 
-// Makes sure that there is something to send, and takes those out of active_ that are at the end of their
-// log. False when there is nothing to send, now or any more, or when this turn's share is used up.
+// Ensures that there is something to send, and removes sources at the end of their log from active_. Returns
+// false if there is nothing to send, now or ever, or if this turn's share is used up.
 bool Viewers::Viewer::Fill() {
   while (!gone_ && !warming_ && share_ > 0) {
     while (bye_ms_ == 0 && !active_.empty() &&
@@ -302,7 +302,7 @@ bool Viewers::Viewer::Fill() {
   return false;
 }
 
-// Takes what the filter lets through of the next part of the log.
+// Adds the events of the next part of the log that pass the filter.
 bool Viewers::Viewer::FillFiltered(Source& source) {
   const uint64_t from = source.position;
   if (!source.log.InMemory(from)) {
@@ -322,12 +322,12 @@ bool Viewers::Viewer::FillFiltered(Source& source) {
     Failed(source, next.error());
     return false;
   }
-  share_ -= static_cast<int64_t>(*next - from);  // looked at is work, too
+  share_ -= static_cast<int64_t>(*next - from);  // filtering is work too
   source.position = *next;
   return true;
 }
 
-// All is delivered: why nothing more can come, or null if something can.
+// Everything is delivered. Returns the reason why nothing can follow, or null if something can.
 const char* Viewers::Viewer::EndReason() const {
   if (sources_.empty() || all_agents_) return nullptr;
   bool deleted = true;
@@ -339,7 +339,7 @@ const char* Viewers::Viewer::EndReason() const {
   return follow_ ? nullptr : "agent_exited";
 }
 
-// The goodbye has been sent. The client closes now, or LookAfter does.
+// The goodbye has been sent. Either the client closes now, or CheckTimeouts does.
 void Viewers::Viewer::Shut() {
   shut_ = true;
   shutdown(socket_->fd(), SHUT_WR);
@@ -364,7 +364,7 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
         if (auto frame_end = source->log.FrameEnd(source->position + kTurnBytes)) stop = *frame_end;
       }
       const bool in_memory = source->log.InMemory(source->position);
-      if (from_disk && !in_memory) break;  // there is one scratch
+      if (from_disk && !in_memory) break;  // there is only one scratch buffer
       auto view = source->log.Read(source->position, stop - source->position, hub_.scratch_);
       if (!view) {
         if (total == 0) Failed(*source, view.error());
@@ -380,7 +380,7 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
         plan[count++] = {source, view->pieces[i].iov_len};
       }
       total += view->bytes;
-      if (source->position + view->bytes != end) break;  // the next agent's turn comes at a frame's end
+      if (source->position + view->bytes != end) break;  // the next agent's turn begins at the end of a frame
     }
   }
   if (total == 0) return gone_ ? Sent::kGone : warming_ ? Sent::kGone : Sent::kAll;
@@ -391,7 +391,7 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
   ssize_t sent = sendmsg(socket_->fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) {
     if (errno == EAGAIN || errno == EINTR) return Sent::kSome;
-    Drop();  // it has left
+    Drop();  // the client has gone
     return Sent::kGone;
   }
   ++hub_.stats_.writes;
@@ -418,7 +418,7 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
   return static_cast<size_t>(sent) < total ? Sent::kSome : Sent::kAll;
 }
 
-// `last` was sent last: if it stands within a frame it goes on with that, else it lets the others go first.
+// `last` was sent last. If its position is within a frame, it continues; otherwise the others go first.
 void Viewers::Viewer::NextAfter(const Source& last) {
   auto next = std::find(active_.begin(), active_.end(), &last);
   auto frame_end = last.log.FrameEnd(last.position);
@@ -440,17 +440,18 @@ void Viewers::Viewer::OnReady(int events) {
   if (got <= 0 || uploaded_ > kMaxUpload) Drop();
 }
 
-// The log is about to let go of everything before `kept_from`.
+// The log is about to delete everything before `kept_from`.
 void Viewers::Viewer::Trimmed(Source& source, uint64_t kept_from) {
   if (gone_ || source.position >= kept_from) return;
-  if (!active_.empty() && active_.front() == &source) (void)Control();  // the rest of a frame sent in part
+  if (!active_.empty() && active_.front() == &source)
+    (void)Control();  // completes a frame that was sent in part
   if (source.position >= kept_from) return;
   auto from = source.log.CursorAt(source.position);
   auto to = source.log.CursorAt(kept_from);
   source.position = kept_from;
   if (!from || !to) {
-    log::Failure("a viewer of agent {}: {}", source.agent.id(), (from ? to : from).error().message);
-    return Drop();  // it may come back with its cursor, and is told there
+    log::Failure("closing a viewer of agent {}: {}", source.agent.id(), (from ? to : from).error().message);
+    return Drop();  // it may reconnect with its cursor and is told then
   }
   Gap(source, *from, *to, "expired");
 }
@@ -464,11 +465,11 @@ void Viewers::Viewer::Gap(const Source& source, Cursor from, Cursor to, const ch
   if (!several_) AppendCursor(pending_, to);
 }
 
-// The log cannot be read on. A part that is not in the page cache is fetched off the loop; anything else is
-// told to the log of the daemon, and the viewer may come back with its cursor.
+// Reading the log failed. A part that is not in the page cache is fetched off the loop. Any other error is
+// logged; the viewer is closed and may reconnect with its cursor.
 void Viewers::Viewer::Failed(const Source& source, const Error& error) {
   if (error.code != "cold") {
-    log::Failure("a viewer of agent {}: {}", source.agent.id(), error.message);
+    log::Failure("closing a viewer of agent {}: {}", source.agent.id(), error.message);
     Drop();
     return;
   }
@@ -491,7 +492,7 @@ void Viewers::Viewer::Bye(const char* reason) {
   hub_.Enqueue(*this);
 }
 
-// An agent's log goes away.
+// The log of an agent is about to be destroyed.
 void Viewers::Viewer::Leave(Agent& agent) {
   if (!several_) {
     Bye("agent_deleted");
@@ -507,7 +508,7 @@ void Viewers::Viewer::Leave(Agent& agent) {
                  sources_.end());
 }
 
-void Viewers::Viewer::LookAfter(int64_t now_ms) {
+void Viewers::Viewer::CheckTimeouts(int64_t now_ms) {
   if (bye_ms_ != 0) {
     if (now_ms - bye_ms_ > kCloseMs) Drop();
     return;
@@ -532,11 +533,12 @@ void Viewers::Viewer::LookAfter(int64_t now_ms) {
   (void)Pump();
 }
 
-// ------------------------------------------------------------------------------------------------ all of
-// them
+// --------------------------------------------------------------------------------------------- all viewers
 
 Viewers::Viewers(Loop& loop, Town& town, TicketStore& tickets, Limits limits)
-    : loop_(loop), town_(town), tickets_(tickets), limits_(limits), scan_(loop, [this] { LookAfter(); }) {}
+    : loop_(loop), town_(town), tickets_(tickets), limits_(limits), scan_(loop, [this] {
+        CheckTimeouts();
+      }) {}
 
 Viewers::~Viewers() = default;
 
@@ -560,7 +562,7 @@ Status Viewers::Open(Reply& reply, const StreamRequest& request, uint64_t replac
   }
   if (over) return Error{"stream_ended", "everything has been delivered"};
   std::unique_ptr<Watch> socket = reply.TakeSocket();
-  if (!socket) return {};  // the client has left meanwhile
+  if (!socket) return {};  // the client left meanwhile
   if (Viewer* old = FindStream(replaces)) old->Bye("replaced");
   if (!scan_.active()) scan_.Start(kScanMs, kScanMs);
   all_.push_back(std::make_unique<Viewer>(*this, std::move(socket), request));
@@ -577,14 +579,14 @@ void Viewers::Enqueue(Viewer& viewer) {
 
 bool Viewers::Serve() {
   const int64_t begin = NowUs();
-  const size_t end = ready_.size();  // who is put back waits for the next turn
+  const size_t end = ready_.size();  // a viewer that is added now waits for the next turn
   for (size_t served = 0; next_ < end; ++served) {
     if (served % 16 == 15 && NowUs() - begin > limits_.slice_ms * 1000) break;
     Viewer& viewer = *ready_[next_++];
     viewer.queued_ = false;
     if (viewer.Pump()) Enqueue(viewer);
   }
-  // Under overload the list is never empty: what has been served is cut off now and then.
+  // Under overload the list is never empty, so its served part is removed now and then.
   if (next_ == ready_.size() || next_ > 65'536) {
     ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(next_));
     next_ = 0;
@@ -612,21 +614,21 @@ Viewers::Viewer* Viewers::FindStream(uint64_t stream) const {
   return stream == 0 || found == all_.end() ? nullptr : found->get();
 }
 
-void Viewers::LookAfter() {
+void Viewers::CheckTimeouts() {
   const int64_t begin = NowUs();
   const int64_t now_ms = loop_.NowMs();
   size_t share = all_.size() / kScanParts + 1;
   for (; share > 0 && !all_.empty(); --share) {
-    if (looked_at_ >= all_.size()) looked_at_ = 0;
-    // A viewer that leaves is replaced by the last one, which is then looked at in the next round.
-    all_[looked_at_++]->LookAfter(now_ms);
+    if (checked_ >= all_.size()) checked_ = 0;
+    // The last viewer takes the place of a removed one, and is then checked in the next round.
+    all_[checked_++]->CheckTimeouts(now_ms);
     if (NowUs() - begin > kScanSliceUs) break;
   }
   if (closed_ && (all_.empty() || now_ms > close_deadline_ms_)) {
     auto closed = std::exchange(closed_, nullptr);
     closed();
   }
-  if (all_.empty() && !closed_) scan_.Stop();  // nobody is there: an idle daemon sleeps
+  if (all_.empty() && !closed_) scan_.Stop();  // no viewers: an idle daemon sleeps
 }
 
 void Viewers::Shutdown(int64_t timeout_ms, std::function<void()> closed) {

@@ -1,9 +1,9 @@
-// Room streams/: answers that go on: live viewers and exports.
+// Room streams/: answers that last: live viewers and exports.
 //
-// Viewers: the open live streams (control/api/API.md). A viewer is a socket and, for each agent it sees, a
-// position in that agent's log; it holds no event. At the end of a turn, when the logs are committed, each
-// viewer that has something new writes it with one sendmsg straight from the log's shared memory, or from the
-// segment when it is far behind. What its socket does not take stays where it is, in the log.
+// Viewers: the open live streams (control/api/API.md). A viewer is a socket and, for each agent it shows, a
+// position in that agent's log. It holds no events. At the end of a turn, when the logs are committed, each
+// viewer that has new events writes them with one sendmsg, straight from the log's shared memory, or from the
+// segment if it is far behind. Bytes that its socket does not take stay in the log.
 //
 // Owned by the Daemon, used on the loop's thread; the town, the tickets and the loop outlive it.
 #pragma once
@@ -29,20 +29,20 @@ class Loop;
 class Reply;
 class Town;
 
-// What a stream is to show. A value.
+// A request for a stream. A value.
 struct StreamRequest {
-  bool several = false;     // GET /stream: control frames name their agent, no event ids to resume by
-  bool all_agents = false;  // those to come, too
+  bool several = false;     // GET /stream: control frames name their agent, and there are no event ids
+  bool all_agents = false;  // later agents included
   struct From {
     std::string agent;
     std::optional<Cursor> after;  // nothing: live only
   };
   std::vector<From> agents;
   TypeFilter types;
-  bool follow = false;                                       // stay when the agent has ended
-  Grant grant;                                               // for the resume ticket
-  std::string url_ticket;                                    // empty: a bearer token opened it
-  std::string cookie_path;                                   // where the resume cookie is sent back to
+  bool follow = false;      // stay open when the agent has ended
+  Grant grant;              // for the resume ticket
+  std::string url_ticket;   // empty: a bearer token opened it
+  std::string cookie_path;  // the path to which the browser sends the resume cookie
   std::vector<std::pair<std::string, std::string>> headers;  // CORS
   std::string request_id;
 };
@@ -50,11 +50,11 @@ struct StreamRequest {
 class Viewers {
  public:
   struct Limits {
-    size_t viewers = 20'000;         // each costs a descriptor and up to about 300 kB of the kernel's memory
-    int64_t heartbeat_ms = 15'000;   // without traffic
-    int64_t stall_ms = 600'000;      // takes nothing for so long: too_slow
-    size_t share_bytes = 256 << 10;  // of one viewer in one turn; then the others get theirs
-    int64_t slice_ms = 3;            // of one turn; then the loop looks after everything else
+    size_t viewers = 20'000;         // each costs a descriptor and up to about 300 kB of kernel memory
+    int64_t heartbeat_ms = 15'000;   // after so long without traffic
+    int64_t stall_ms = 600'000;      // closed as too_slow after so long without progress
+    size_t share_bytes = 256 << 10;  // for one viewer in one turn; then it is the turn of the others
+    int64_t slice_ms = 3;            // for all viewers in one turn; then other work follows
   };
 
   Viewers(Loop& loop, Town& town, TicketStore& tickets, Limits limits);
@@ -64,40 +64,41 @@ class Viewers {
 
   [[nodiscard]] bool full() const { return all_.size() >= limits_.viewers; }
 
-  // Answers `reply` with a stream; head and first frames go out at the end of this turn. Errors, when nothing
-  // was taken: "agent_not_found"; a log that cannot be read; "stream_ended" where all that a cursor asks for
-  // has been delivered and nothing can follow (204). `replaces` is a stream to close, as its resume ticket
-  // was used.
+  // Answers `reply` with a stream; its head and first frames are sent at the end of this turn. Errors, with
+  // `reply` unused: "agent_not_found"; a log that cannot be read; "stream_ended" (204) when everything after
+  // the cursor has been delivered and nothing can follow. `replaces` is a stream to close, because its resume
+  // ticket was used.
   Status Open(Reply& reply, const StreamRequest& request, uint64_t replaces);
 
-  // Serves whoever has something to get, for at most a slice. True when some are still waiting: the loop must
-  // not sleep. Run at the end of each turn, after the town has committed its logs.
+  // Serves the viewers that have something to send, for at most one time slice. Returns true if some are
+  // still waiting; the loop must not sleep then. Called at the end of each turn, after the town has committed
+  // its logs.
   bool Serve();
 
-  // Says goodbye to everyone and calls `closed` when all have gone or `timeout_ms` has passed.
+  // Says goodbye to all viewers. Calls `closed` when all have gone or `timeout_ms` has passed.
   void Shutdown(int64_t timeout_ms, std::function<void()> closed);
-  // From now on, for those that are here too.
-  void SetPatience(int64_t heartbeat_ms, int64_t stall_ms) {
+  // New time-outs, for the present viewers too.
+  void SetTimeouts(int64_t heartbeat_ms, int64_t stall_ms) {
     limits_.heartbeat_ms = heartbeat_ms;
     limits_.stall_ms = stall_ms;
   }
-  // Closes what a bearer token that is no longer valid had opened.
+  // Closes the streams that a bearer token opened which is no longer valid.
   void CloseByToken(uint64_t token);
 
-  // The town's news.
+  // The town reports changes of its agents.
   void AgentMade(Agent& agent);
-  void AgentDeleted(Agent& agent);  // its streams end once its process has
-  void AgentPurged(Agent& agent);   // its log goes now
+  void AgentDeleted(Agent& agent);  // its streams end after its process
+  void AgentPurged(Agent& agent);   // its log is about to be destroyed
 
   struct Stats {
     size_t viewers = 0;
-    size_t blocked = 0;  // their sockets take nothing at present
+    size_t blocked = 0;  // viewers whose sockets are full
     uint64_t opened = 0;
     uint64_t writes = 0;
     uint64_t bytes = 0;
     uint64_t too_slow = 0;
     uint64_t gaps = 0;
-    uint64_t disk_reads = 0;  // from segments, not from the shared tail
+    uint64_t disk_reads = 0;  // reads from segments instead of the shared tail
   };
   [[nodiscard]] Stats stats() const;
 
@@ -108,19 +109,19 @@ class Viewers {
   void Enqueue(Viewer& viewer);
   void Remove(Viewer& viewer);
   [[nodiscard]] Viewer* FindStream(uint64_t stream) const;
-  void LookAfter();  // heartbeats, stalled ones, closing ones
+  void CheckTimeouts();  // sends heartbeats; closes stalled and ending viewers
 
   Loop& loop_;
   Town& town_;
   TicketStore& tickets_;
   Limits limits_;
   std::vector<std::unique_ptr<Viewer>> all_;
-  std::vector<std::unique_ptr<Viewer>> gone_;  // closed, perhaps still in ready_
-  std::vector<Viewer*> ready_;                 // first in, first out from next_ on
+  std::vector<std::unique_ptr<Viewer>> gone_;  // closed; may still be in ready_
+  std::vector<Viewer*> ready_;                 // first in, first out, from index next_
   size_t next_ = 0;
-  std::string scratch_;  // of reads from segments
+  std::string scratch_;  // buffer for reads from segments
   uint64_t next_stream_ = 1;
-  size_t looked_at_ = 0;
+  size_t checked_ = 0;
   Timer scan_;
   Stats stats_;
   std::function<void()> closed_;

@@ -1,7 +1,7 @@
-// The one place where everything about an agent is looked at, Advance(), and how its process and runs begin
-// and end. Its commands are in agent_commands.cc, the rules of its messages and of its process's reports in
-// agent_messages.cc and agent_facts.cc, the state that it keeps in agent_state.cc, the recovery after the
-// death of a daemon in agent_recovery.cc, the API's view in agent_json.cc.
+// Advance(), the one place that examines the whole agent, and the begin and end of its process and runs.
+// Commands are in agent_commands.cc, the rules of messages in agent_messages.cc, the rules of the process's
+// reports in agent_facts.cc, the saved state in agent_state.cc, the recovery after a daemon's death in
+// agent_recovery.cc, and the API's view in agent_json.cc.
 #include "orchestrator/agent/agent.h"
 
 #include <cstdlib>
@@ -108,7 +108,7 @@ bool Agent::idle() const {
   return !runs_.open() && !mailbox_.HasNext() && !mailbox_.claimed() && !mailbox_.ArrivingNow();
 }
 
-// ------------------------------------------------------------------------------------------ the one place
+// ------------------------------------------------------------------------------------------------- Advance
 
 Agent::State Agent::Derive() const {
   if (process_.alive()) {
@@ -124,7 +124,7 @@ Agent::State Agent::Derive() const {
 
 void Agent::Advance() {
   if (advancing_ != Advancing::kNo) {
-    advancing_ = Advancing::kAgain;  // the round under way is followed by one that sees the new facts
+    advancing_ = Advancing::kAgain;  // the current round is followed by one that sees the new facts
     return;
   }
   do {
@@ -158,7 +158,7 @@ void Agent::UpdateClocks() {
 
 // --------------------------------------------------------------------------------------------------- runs
 
-// A run that no message of ours began.
+// A run that began without a message of ours.
 void Agent::BeginRun() {
   OnRunBegun(journal_.next_seq(), "");
   journal_.Append("run.started", "{}");
@@ -166,7 +166,7 @@ void Agent::BeginRun() {
   if (process_.stopping() && !process_.failure()) runs_.RequestEnd(EndReason::kDaemon);
 }
 
-// `number`: of its run.started.
+// `number` is that of its run.started.
 void Agent::OnRunBegun(uint64_t number, const std::string& message_id) {
   runs_.Begin(number, message_id, context_.clock.WallMs());
   journal_.SetRun(Run::IdOf(number));
@@ -186,8 +186,8 @@ void Agent::EndRun(RunEnding ending) {
   if (!ended.message_id.empty()) messages_->Finish(ended.message_id, ended.status, ended.id);
 }
 
-// A turn that does not end by it costs its process. A process whose life is the run may take the signal as it
-// likes.
+// If the turn does not end because of it, the process is replaced. A process whose life is the run may react
+// to the signal as it likes.
 void Agent::InterruptRun() {
   if (process_.alive()) process_.InterruptTurn();
   if (turn_open()) process_.AwaitTurnEnd();
@@ -238,17 +238,17 @@ void Agent::StopProcess(int64_t grace_ms, EndReason reason) {
 
 void Agent::ReplaceProcess(const char* code, const char* why) {
   if (!process_.running()) return;
-  log::Warning("agent {}: {}: its process is replaced", id(), why);
+  log::Warning("agent {}: replacing its process: {}", id(), why);
   AppendError({code, why}, true);
   replace_ = true;
   StopProcess(kDefaultGraceMs, EndReason::kDaemon);
   Advance();
 }
 
-// After a process that ended by itself, or could not be started.
+// Called after a process ended by itself or could not be started.
 void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   using What = Restarts::Decision::What;
-  // Waiting messages want a process too; but one that cannot even get ready is not tried again for them.
+  // Waiting messages need a process too. But a process that cannot even become ready is not retried for them.
   const bool messages_wait = !process_.failure() && (mailbox_.HasNext() || mailbox_.claimed());
   const Restarts::Decision next =
       restarts_.Next(spec_.restart, context_.clock.MonotonicMs(), lived_ms, failed, messages_wait);
@@ -291,9 +291,9 @@ void Agent::EndWithDaemon() {
   StopProcess(*drain_grace_ms_, EndReason::kDaemon);
 }
 
-AgentWorkspace::Saving Agent::SaveWork(bool begin, int64_t timeout_ms) {
-  if (deleted()) return AgentWorkspace::Saving::kNothing;
-  return workspace_.SaveWork(begin && !process_.alive(), timeout_ms);
+AgentWorkspace::WipState Agent::SaveWip(bool begin, int64_t timeout_ms) {
+  if (deleted()) return AgentWorkspace::WipState::kNothing;
+  return workspace_.SaveWip(begin && !process_.alive(), timeout_ms);
 }
 
 }  // namespace reeve

@@ -1,11 +1,11 @@
 // Room agent/: one managed agent, the parts that own its state, and the words that agents and adapters share.
 //
-// Agent: one managed agent. It outlives its process, which comes and goes, and the daemon, which may be
-// killed at any moment: spec and state are in the Store, everything that happened is in its EventLog.
+// Agent: one managed agent. It outlives its processes, and also the daemon, which may be killed at any
+// moment: its spec and state are in the Store, and everything that happened is in its EventLog.
 //
-// It coordinates parts that own their state and their rules; the parts do not know each other. Each fact
-// (a command, what the adapter reports, a timer) goes to the parts that it concerns, by a short rule here;
-// then Advance() looks at all of them, lets happen what can happen now, and derives the State.
+// It coordinates parts that own their state and their rules; the parts do not know each other. Each fact (a
+// command, a report of the adapter, a timer) goes to the parts that it concerns, by a short rule here. Then
+// Advance() examines all parts, does everything that is possible now, and derives the State.
 //
 // Owned by the Town; on the loop's thread.
 #pragma once
@@ -42,51 +42,53 @@ struct LogTail;
 class Agent {
  public:
   enum class State {
-    kStarting,    // its process is being made, or is not ready yet
+    kStarting,    // its process is being started, or is not ready yet
     kIdle,        // ready, no run
     kRunning,     // a run is open
-    kNeedsInput,  // waits for a person, mostly within a run
-    kStalled,     // a run is open and nothing has been heard for limits.stall_ms
+    kNeedsInput,  // waits for a person, usually within a run
+    kStalled,     // a run is open, and there was no output for limits.stall_ms
     kStopping,    // the process is being ended
-    kBackoff,     // the process has gone and is started again after a while
+    kBackoff,     // the process has ended and is started again after a while
     kExited,      // no process, none wanted
     kFailed,      // no process: it could not be started, never became ready, or crashed too often
   };
-  // What shall become of it. Deleted: never started again; its log stays. Purged: its log and its id go too,
-  // once it has ended.
+  // The intended future of the agent. Deleted: it never starts again; its log stays. Purged: its log and its
+  // id are deleted too, once it has ended.
   enum class Wish { kAlive, kStopped, kDeleted, kPurged };
-  // Every command ends in one: it is on disk, or the reason why it was refused or could not be stored.
+  // Every command ends with one call: its effect is on disk, or the Error says why it was refused or could
+  // not be stored.
   using Done = std::function<void(Status)>;
 
   static constexpr int64_t kDefaultGraceMs = AgentProcess::kDefaultGraceMs;
   static constexpr int64_t LongestStopMs(int64_t grace_ms) { return AgentProcess::LongestStopMs(grace_ms); }
 
-  // A new agent, wanted alive. Its log is made here; the record is on disk when `done` says so, and only then
-  // is the process started. `made_by` names the request, or is empty.
+  // A new agent with the wish alive. Its log is made here. `done` is called once the record is on disk, and
+  // only then is the process started. `made_by` identifies the request, or is empty.
   static Result<std::unique_ptr<Agent>> Create(AgentContext& context, AgentSpec spec, std::string made_by,
                                                Done done);
-  // One that an earlier daemon knew. Its processes must have been swept before. Ends what that daemon left
-  // open in the log (run.failed daemon_restarted, agent.exited) and starts it again if its policy says so.
+  // An agent of an earlier daemon, whose processes must have been killed before. Closes everything that was
+  // open in the log (run.failed daemon_restarted, agent.exited), and starts the agent again if its policy
+  // says so.
   static Result<std::unique_ptr<Agent>> Load(AgentContext& context, const AgentRecord& record,
                                              const std::vector<MessageRecord>& messages);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  // --- what it is
+  // --- properties and state
   [[nodiscard]] const AgentSpec& spec() const { return spec_; }
   [[nodiscard]] const std::string& id() const { return spec_.id; }
   [[nodiscard]] const std::string& made_by() const { return made_by_; }
   [[nodiscard]] const Kind& kind() const { return kind_; }
-  [[nodiscard]] bool has_turns() const { return has_turns_; }  // otherwise the process's life is the run
+  [[nodiscard]] bool has_turns() const { return has_turns_; }  // otherwise each process is one run
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool deleted() const { return wish_ >= Wish::kDeleted; }
   [[nodiscard]] bool purge() const { return wish_ == Wish::kPurged; }
   [[nodiscard]] bool ready() const { return process_.ready(); }
   [[nodiscard]] bool has_process() const { return process_.alive(); }
-  // No process, none to come: its streams end when all is delivered.
+  // It has no process and none will start. Its streams end when everything is delivered.
   [[nodiscard]] bool ended() const { return !process_.alive() && wish_ != Wish::kAlive; }
-  // No run, and nothing that is due may begin one.
+  // It has no run, and no due message can begin one.
   [[nodiscard]] bool idle() const;
   [[nodiscard]] int64_t created_ms() const { return created_ms_; }                  // wall clock
   [[nodiscard]] int64_t last_event_ms() const { return journal_.last_event_ms(); }  // wall clock
@@ -99,75 +101,75 @@ class Agent {
   [[nodiscard]] EventLog* open_log() const { return journal_.log(); }
 
   [[nodiscard]] std::string ToJson() const;
-  // {rss_bytes, cpu_ms} of its process, read from /proc now; empty without one.
+  // {rss_bytes, cpu_ms} of its process, read from /proc now. Empty without a process.
   [[nodiscard]] std::string ResourcesJson() const;
-  // {agent, run, pending, partial_text, cursor}, all of one log position; commits the log first.
+  // {agent, run, pending, partial_text, cursor}, all at one log position. Commits the log first.
   Result<std::string> Snapshot();
-  // {paused, messages}: what waits, in order.
+  // {paused, messages}: the queued messages in order.
   [[nodiscard]] std::string QueueJson() const;
-  // The files of its transcript, oldest first; none where nothing is recorded.
+  // The files of its transcript, the oldest first. Empty if nothing is recorded.
   [[nodiscard]] std::vector<std::string> TranscriptFiles() const;
 
   // --- commands
   void Start(Done done);
   void Stop(int64_t grace_ms, Done done);
   void Restart(int64_t grace_ms, Done done);
-  // Ends the open run; the process stays where the kind can.
+  // Ends the open run. The process stays if the kind supports that.
   void Interrupt(Done done);
   void Delete(bool purge, Done done);
   struct Accepted {
     std::string message_id;
     const char* disposition = "";  // delivered, started, queued, steered, scheduled
-    uint64_t seq = 0;              // of the event that records it; 0: it was accepted before
+    uint64_t seq = 0;              // the event that records it; 0: it was accepted earlier
   };
-  // A message without an id gets one; one whose id this agent has had is not taken a second time.
+  // A message without an id gets one. A message whose id this agent has had is not accepted a second time.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
-  // Takes back a message that has not begun. Errors "already_started", "message_not_found".
+  // Withdraws a message that has not begun. Errors "already_started", "message_not_found".
   void Withdraw(const std::string& message_id, const Done& done);
   void Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done);
-  // `input`: a JSON object that takes the place of the tool's, or empty.
+  // `input` is a JSON object that replaces the tool's input, or empty.
   void Decide(const std::string& approval_id, Decision decision, const std::string& reason,
               const std::string& input, Done done);
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done);
-  // The file is replaced, or made; the process sees it at once.
+  // Replaces or makes the file. The process sees it at once.
   void PutFile(const std::string& name, std::string content, Done done);
   void RemoveFile(const std::string& name, Done done);
 
-  // {models, model}: the choices, and the present one where it is known.
+  // {models, model}: the choices, and the current one if it is known.
   void ListModels(std::function<void(Result<std::string>)> done);
 
   // --- for the town
   void Spawn();
-  // The log was committed, or could not be (disk full): output is read, or left in the pipes.
+  // The log was committed or could not be (disk full). Output is read, or stays in the pipes.
   void OnCommit() { ApplyBackPressure(); }
-  // The daemon is about to end: no message begins, and once no turn is open the process is ended, with so
-  // much grace. It is wanted by the next daemon if its policy brings it back.
+  // The daemon is about to end. No message begins any more, and once no turn is open the process is stopped
+  // with this grace time. The next daemon starts the agent again if its policy says so.
   void Drain(int64_t grace_ms);
-  // Ends it now, whatever it does.
+  // Stops the process now, even within a run.
   void Shutdown(int64_t grace_ms);
-  // For a drain, once it has no process: uncommitted work in its workspace is saved, where that is configured
-  // (Git::Options::wip). `begin` says that it may begin.
-  AgentWorkspace::Saving SaveWork(bool begin, int64_t timeout_ms);
+  // For a drain, called once the agent has no process: saves uncommitted work of its workspace, if that is
+  // configured (Git::Options::wip). `begin` permits it to begin now.
+  AgentWorkspace::WipState SaveWip(bool begin, int64_t timeout_ms);
 
-  // Calls `changed` after anything about it has changed, until Unlisten.
+  // Calls `changed` after every change of the agent, until Unlisten.
   uint64_t Listen(std::function<void()> changed) { return listeners_.Add(std::move(changed)); }
   void Unlisten(uint64_t listener) { listeners_.Remove(listener); }
-  // Calls them all; for the town, when this agent can be found no more.
+  // Calls all listeners; for the town, when this agent can no longer be found.
   void NotifyListeners() { listeners_.Notify(); }
 
   // --- handover to a new binary (HANDOVER.md)
-  // All of it as one line of JSON, as of now; descriptors that must stay open are added to `keep`. Complete
-  // once it is settled. It goes on as before if the handover is given up.
+  // The whole state as one line of JSON. Adds descriptors that must stay open to `keep`. The line is complete
+  // only if the agent is settled. If the handover is abandoned, the agent continues as before.
   [[nodiscard]] std::string HandOver(std::vector<int>& keep) const;
-  // Nothing of it waits for the store.
+  // No part of it waits for the store.
   [[nodiscard]] bool settled() const;
-  // Its process outlives it: what exec does, for tests.
+  // The process outlives this object, as in an exec; for tests.
   void Abandon() { process_.Abandon(); }
-  // Whether Adopt would understand that line. Touches nothing. Error "handover_state".
+  // Whether Adopt would accept the line; has no effect. Error "handover_state".
   static Status TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved);
-  // In place of Load: its process goes on. On an error that process has been ended.
+  // In place of Load: the process continues. On an error that process has been killed.
   static Result<std::unique_ptr<Agent>> Adopt(AgentContext& context, const JsonValue& saved);
-  // Of an adopted one, once everything is in its place.
+  // Called after Adopt, once the whole daemon is assembled.
   void Activate();
 
  private:
@@ -208,7 +210,7 @@ class Agent {
   static void Record(auto& self, auto& state);
   static void Members(auto& self, auto& state);
 
-  // Wraps a callback that comes from outside (store, pool): it runs only if the agent still exists.
+  // Wraps a callback from outside (store, pool): it runs only if the agent still exists.
   template <typename Call>
   auto Guarded(Call call) {
     return [alive = std::weak_ptr<bool>(alive_), call = std::move(call)](auto&&... args) mutable {
@@ -224,9 +226,9 @@ class Agent {
   int64_t created_ms_ = 0;
 
   Wish wish_ = Wish::kStopped;
-  bool replace_ = false;                   // start again at once when the present process has ended
-  std::optional<int64_t> drain_grace_ms_;  // the daemon is about to end
-  bool spawn_wanted_ = false;              // asked the town for our turn
+  bool replace_ = false;                   // start again at once when the current process has ended
+  std::optional<int64_t> drain_grace_ms_;  // set once the daemon is about to end
+  bool spawn_wanted_ = false;              // the town was asked for a turn
   State state_ = State::kExited;
 
   Journal journal_;
@@ -246,7 +248,7 @@ class Agent {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<Messages> messages_;
   std::unique_ptr<Facts> facts_;
-  // The last member: the others outlive it, as it reports to them while it ends.
+  // The last member: it reports to the others while it is destroyed, so they must outlive it.
   AgentProcess process_;
 };
 

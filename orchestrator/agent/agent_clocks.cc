@@ -19,7 +19,7 @@ int64_t AgentClocks::silent_ms() const { return Since(std::max(last_output_ms_, 
 void AgentClocks::BeginRun() {
   run_began_ms_ = quiet_since_ms_ = loop_.NowMs();
   run_over_ = stalled_ = false;
-  doing_ = Doing::kNothing;  // what is set next is looked at anew
+  doing_ = Doing::kNothing;  // the next Set is examined again
 }
 
 void AgentClocks::Set(Doing doing) {
@@ -41,8 +41,8 @@ void AgentClocks::Heard() {
 
 void AgentClocks::Progressed() { last_progress_ms_ = loop_.NowMs(); }
 
-// Tells what has passed, and sets the timer for what comes next. What is told may change everything: it is
-// told last.
+// Reports the limits that have passed, and sets the timer for the next one. A report may change everything,
+// so it comes last.
 void AgentClocks::Look() {
   const int64_t now = loop_.NowMs();
   int64_t next_ms = -1;
@@ -53,7 +53,7 @@ void AgentClocks::Look() {
       if (!tell) {
         tell = told;
       } else {
-        next_ms = 0;  // one at a time
+        next_ms = 0;  // one report at a time
       }
     } else if (next_ms < 0 || limit_ms - passed_ms < next_ms) {
       next_ms = limit_ms - passed_ms;

@@ -1,9 +1,9 @@
-// AgentClocks: since when an agent does what it does: its run, its silence, its idleness. Told what happens,
-// it calls back when a limit of the spec has passed; what to do then is the agent's business.
+// AgentClocks: how long an agent has been in a run, silent, or idle. The agent reports what it does; the
+// clocks call back when a limit of the spec has passed, and the agent decides what follows.
 //
-// Silence is the time since the agent's last output of any kind, counted in a run from its start and from the
-// end of every wait for a person. Progress is output that became an event of content: a program that only
-// repeats that it tries again is heard, but makes none.
+// Silence is the time since the agent's last output of any kind. In a run it counts from the start of the run
+// and from the end of every wait for a person. Progress is output that became an event of content: a program
+// that only repeats "trying again" is not silent, but makes no progress.
 //
 // Owned by its Agent; times are the loop's, monotonic.
 #pragma once
@@ -21,10 +21,10 @@ class Loop;
 class AgentClocks {
  public:
   enum class Doing {
-    kNothing,  // no process, or one that comes or goes
+    kNothing,  // no process, or one that starts or stops
     kIdle,     // ready, no run
     kRunning,
-    kWaiting,  // in a run, for a person
+    kWaiting,  // in a run that waits for a person
   };
   struct Handlers {
     std::function<void(int64_t silent_ms)> stalled;
@@ -36,7 +36,7 @@ class AgentClocks {
   AgentClocks(Loop& loop, const Limits& limits, Handlers handlers);
 
   void BeginRun();
-  // Cheap when nothing changes. Leaving a run, or waiting for a person, ends a stall.
+  // Cheap when nothing changes. A stall ends when the run ends or waits for a person.
   void Set(Doing doing);
   void Heard();
   void Progressed();
@@ -57,7 +57,7 @@ class AgentClocks {
   }
 
   [[nodiscard]] bool stalled() const { return stalled_; }
-  // Since then; -1: never.
+  // Milliseconds since the last output or progress; -1: there was none.
   [[nodiscard]] int64_t since_output_ms() const { return Since(last_output_ms_); }
   [[nodiscard]] int64_t since_progress_ms() const { return Since(last_progress_ms_); }
 
@@ -73,7 +73,7 @@ class AgentClocks {
   Timer timer_;
   Doing doing_ = Doing::kNothing;
   bool stalled_ = false;
-  bool run_over_ = false;  // told that it takes too long
+  bool run_over_ = false;  // run_too_long was called for this run
   int64_t run_began_ms_ = 0;
   int64_t quiet_since_ms_ = 0;  // silence counts from here at the earliest
   int64_t idle_since_ms_ = 0;

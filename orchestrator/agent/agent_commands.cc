@@ -44,11 +44,11 @@ void Agent::Start(Done done) {
 void Agent::Stop(int64_t grace_ms, Done done) {
   if (Status exists = CheckExists(); !exists) return done(exists);
   if (ended()) {
-    return done(Error{"not_running", "agent " + id() + " has no process and none is to come"});
+    return done(Error{"not_running", "agent " + id() + " has no process and none will start"});
   }
   wish_ = Wish::kStopped;
   replace_ = false;
-  // No process is there to report its end: those who wait for that are told here.
+  // No process will report its end, so this event does.
   if (!process_.alive()) journal_.Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
   backoff_.Stop();
   mailbox_.OnStop(runs_.open().has_value());
@@ -75,12 +75,12 @@ void Agent::Interrupt(Done done) {
   }
   if (runs_.RequestEnd(EndReason::kPerson)) mailbox_.OnInterrupt();
   InterruptRun();
-  writer_.Save(std::move(done));  // the pause is to outlive the daemon
+  writer_.Save(std::move(done));  // the pause must outlive the daemon
   Advance();
 }
 
 void Agent::Delete(bool purge, Done done) {
-  // Those who watch many agents: of one that has ended nothing else would tell them.
+  // If the agent has ended, no other event would tell viewers of many agents about the deletion.
   if (!deleted() && journal_.Open()) journal_.Append("agent.updated", R"({"deleted":true})");
   wish_ = purge || this->purge() ? Wish::kPurged : Wish::kDeleted;
   replace_ = false;
@@ -95,7 +95,7 @@ void Agent::Delete(bool purge, Done done) {
 void Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
                    const std::string& input, Done done) {
   if (!input.empty() && !kind_.can.change_input && approvals_.Find(approval_id)) {
-    return done(Error{"invalid_request", "input: kind " + spec_.kind + " cannot change what a tool gets"});
+    return done(Error{"invalid_request", "input: kind " + spec_.kind + " cannot change the input of a tool"});
   }
   const Status decided = approvals_.Decide(approval_id, decision, reason, input);
   if (decided && decision == Decision::kAllowAlways) {

@@ -1,4 +1,4 @@
-// AgentContext: what the agents of a town share. Everything it refers to outlives them.
+// AgentContext: everything that the agents of a town share. All that it refers to outlives them.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@ class Loop;
 class Reaper;
 class Store;
 
-// How agents come to use the API, which is a layer above: the daemon puts it in.
+// Grants agents access to the API. The API is a layer above, so the daemon supplies these functions.
 struct ApiAccess {
-  // This token of that agent's is good; the agent's earlier token is not.
+  // This token of the agent is now valid; its earlier token is void.
   std::function<void(const std::string& agent, const std::string& token, AgentSpec::Api scope)> grant;
   std::function<void(const std::string& agent)> revoke;
 };
@@ -34,20 +34,20 @@ struct AgentContext {
   HttpClient& http;
   Store& store;
   Reaper& reaper;
-  CgroupRoot* cgroups = nullptr;  // null: process_tree.h does what it can
+  CgroupRoot* cgroups = nullptr;  // null: process_tree.h works without cgroups
   std::string events_dir;         // holds one folder for each agent
-  std::string transcripts_dir;    // holds the files of those that are recorded
-  std::string private_dir;        // holds their private folders
+  std::string transcripts_dir;    // holds the transcripts of recorded agents
+  std::string private_dir;        // holds the agents' private folders
   ApiAccess api;
   std::string server;               // where a child reaches this daemon; empty: it does not listen yet
   Workspace::Shop* shop = nullptr;  // where workspaces are made
   std::string town_id;              // random, of this data folder: marks the environments of all children
   EventLog::Limits log_limits;
   std::function<uint64_t()> next_epoch;
-  std::function<void(Agent&)> want_spawn;                // call Spawn() when it is this agent's turn
-  std::function<void(Agent&)> dirty;                     // its log is to be committed at the end of this turn
-  std::function<void(const std::string& path)> discard;  // delete this folder
-  const Kind* (*find_kind)(std::string_view name) = FindKind;  // a test has a kind of its own
+  std::function<void(Agent&)> want_spawn;  // the town calls Spawn() when it is this agent's turn
+  std::function<void(Agent&)> dirty;       // its log must be committed at the end of this turn
+  std::function<void(const std::string& path)> discard;        // delete this folder
+  const Kind* (*find_kind)(std::string_view name) = FindKind;  // tests substitute a kind
 };
 
 }  // namespace reeve

@@ -17,7 +17,7 @@ namespace reeve {
 
 namespace {
 
-// What a child gets of the daemon's own environment; everything else is the spec's.
+// The variables that a child inherits from the daemon's environment. All others come from the spec.
 constexpr const char* kInherited[] = {
     "PATH",     "HOME", "USER",   "LOGNAME", "SHELL",           "LANG",          "LC_ALL",
     "LC_CTYPE", "TZ",   "TMPDIR", "TERM",    "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"};
@@ -62,7 +62,7 @@ void Agent::Facts::Emit(std::string_view type, std::string_view data) {
 }
 
 void Agent::Facts::OnInterruptIgnored() {
-  agent_.ReplaceProcess("interrupt_ignored", "the run was to end and went on");
+  agent_.ReplaceProcess("interrupt_ignored", "the run did not end after an interrupt");
 }
 
 void Agent::Facts::OnSteered(const std::string& message_id, const Status& taken) {
@@ -111,7 +111,7 @@ void Agent::Facts::OnApprovalGone(const std::string& approval_id) {
 }
 
 void Agent::Facts::OnSession(std::string session) {
-  // The process that was to go on with it ends: the next one begins anew.
+  // The process that should have continued the session ends, so the next process begins a new one.
   if (session.empty() && agent_.process_.phase() == AgentProcess::Phase::kStarting &&
       agent_.wish_ == Wish::kAlive) {
     agent_.replace_ = true;
@@ -187,7 +187,7 @@ void Agent::Facts::OnUsage(std::string_view data) {
     limit = "max_cost_usd";
   }
   if (!limit) return;
-  // In a turn of the loop's own: the adapter is in the middle of its report.
+  // Runs in a turn of its own, because the adapter is in the middle of its report.
   agent_.context_.loop.Post(agent_.Guarded([this, limit, run = agent_.runs_.open()->id] {
     if (agent_.runs_.open() && agent_.runs_.open()->id == run) {
       OnOverLimit(limit, {"limit_exceeded", std::string("the run used more than limits.") + limit});
@@ -195,8 +195,8 @@ void Agent::Facts::OnUsage(std::string_view data) {
   }));
 }
 
-// The run ends as failed, whatever the agent makes of the interrupt. A turn that is ending already is left to
-// end as it was meant to; a process that is its run may have ignored the reason before.
+// The run ends as failed, however the agent reacts to the interrupt. A turn that is already ending keeps its
+// reason; but a process that is its own run may have ignored that reason, so it is asked again.
 void Agent::Facts::OnOverLimit(const char* limit, Error error) {
   if (!agent_.runs_.open() || !agent_.process_.running()) return;
   if (agent_.runs_.end_reason() == EndReason::kLimit ||
@@ -217,8 +217,8 @@ void Agent::Facts::OnStalled(int64_t silent_ms) {
   agent_.journal_.Append("agent.stalled", JsonObject().Set("silent_ms", silent_ms).Take());
   if (agent_.spec_.limits.on_stall != OnStall::kTell) {
     const bool restart = agent_.spec_.limits.on_stall == OnStall::kRestart;
-    OnOverLimit("stall_ms", {"stalled", "nothing was heard for " + std::to_string(silent_ms) + " ms"});
-    if (restart) agent_.ReplaceProcess("stalled", "nothing was heard of it");
+    OnOverLimit("stall_ms", {"stalled", "there was no output for " + std::to_string(silent_ms) + " ms"});
+    if (restart) agent_.ReplaceProcess("stalled", "it produced no output");
   }
   agent_.Advance();
 }
@@ -235,7 +235,7 @@ void Agent::Facts::OnWallTimeOver() {
 
 void Agent::Facts::OnIdleTooLong() {
   if (!agent_.process_.running() || !agent_.idle()) return;
-  log::Info("agent {}: idle for {} ms: stopped until a message wakes it", agent_.id(),
+  log::Info("agent {}: stopping it after {} ms without a run; a message wakes it", agent_.id(),
             agent_.spec_.limits.idle_ms);
   agent_.wish_ = Wish::kStopped;
   agent_.StopProcess(kDefaultGraceMs, EndReason::kNone);

@@ -1,4 +1,4 @@
-// What the API sees of an agent.
+// The agent as the API shows it.
 #include <unistd.h>
 
 #include <cstdio>
@@ -85,7 +85,7 @@ std::string Agent::ToJson() const {
   return json;
 }
 
-// proc(5), /proc/<pid>/stat: fields 14, 15 and 24; the name, field 2, may hold anything.
+// proc(5), /proc/<pid>/stat: fields 14, 15 and 24. The name, field 2, may contain any characters.
 std::string Agent::ResourcesJson() const {
   if (!process_.alive()) return {};
   const std::string stat = ReadSmallFile("/proc/" + std::to_string(process_.pid()) + "/stat");

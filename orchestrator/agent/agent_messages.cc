@@ -13,7 +13,7 @@ namespace reeve {
 
 namespace {
 
-// The wall clock may be set: nobody who waits for it sleeps longer.
+// The wall clock may be changed, so a timer never sleeps longer than this.
 constexpr int64_t kLookAgainMs = 30'000;
 constexpr int64_t kRetryMs = 1'000;
 
@@ -27,7 +27,7 @@ Agent::Messages::Messages(Agent& agent)
         agent_.Advance();
       }) {}
 
-// ------------------------------------------------------------------------------------------------- coming
+// ------------------------------------------------------------------------------------------------ arriving
 
 void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)> done) {
   if (Status may = agent_.CheckMayBegin(); !may) return done(may.error());
@@ -41,7 +41,8 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
   const bool named = !message.id.empty();
   if (!named) message.id = "m" + RandomHex(8);
 
-  // A line of input that nothing holds up; one that may be sent again goes by the store, which knows it then.
+  // A line of input that nothing holds back. A message that may be sent again (with an Idempotency-Key) goes
+  // through the store, which then knows it.
   const bool line = !agent_.has_turns_ && message.mode != Message::Mode::kInterrupt && message.run_at_ms == 0;
   if (line && !named && agent_.process_.ready() && agent_.mailbox_.depth() == 0 &&
       !agent_.mailbox_.ArrivingNow()) {
@@ -54,7 +55,7 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
                                        Result<std::optional<MessageRecord>> there) mutable {
           if (!there) return done(there.error());
           if (*there) return SentBefore(**there, std::move(message), std::move(done));
-          done(Error{"request_under_way", "message " + message.id + " is being accepted"});
+          done(Error{"request_under_way", "message " + message.id + " is still being accepted"});
         }));
   }
   auto accepted = agent_.mailbox_.Accept(std::move(message));
@@ -69,14 +70,14 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
                                    }));
 }
 
-// A full disk is told before the program has the line, not after.
+// A full disk must be reported before the program gets the line, not afterwards.
 void Agent::Messages::DeliverLine(Message message, std::function<void(Result<Accepted>)> done) {
   if (Status committed = agent_.journal_.CommitNow(); !committed) return done(committed.error());
   if (Status taken = agent_.process_.Prompt(message.text); !taken) return done(taken.error());
   const Cursor at = agent_.journal_.Append(
       "user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
   (void)agent_.journal_.CommitNow();
-  // For those who ask for its run. It was delivered, however that goes.
+  // For requests about its run. The message was delivered, whatever the result of this write.
   const MessageRecord record{message.id, agent_.id(), message.ToJson(), "done",
                              agent_.runs_.open() ? agent_.runs_.open()->id : ""};
   agent_.context_.store.PutMessage(record, [this, record, alive = std::weak_ptr<bool>(agent_.alive_),
@@ -114,12 +115,12 @@ void Agent::Messages::OnStored(const std::string& message_id,
   } else {
     Arrive(message_id);
   }
-  (void)agent_.journal_.CommitNow();  // it is in the store: the event follows, however full the disk is
+  (void)agent_.journal_.CommitNow();  // it is in the store; its event follows once the disk has room
   agent_.Advance();
   done(Accepted{message_id, DispositionOf(message), seq});
 }
 
-// What has become of a message that has just arrived.
+// The disposition of a message that has just arrived.
 const char* Agent::Messages::DispositionOf(const Message& message) const {
   const Mailbox::Entry* entry = agent_.mailbox_.Find(message.id);
   if (!entry) return message.mode == Message::Mode::kSteer ? "steered" : "queued";
@@ -128,8 +129,8 @@ const char* Agent::Messages::DispositionOf(const Message& message) const {
   return entry->stage == Stage::kClaimed && agent_.has_turns_ ? "started" : "queued";
 }
 
-// Its id, made of an idempotency key, is known. Within the key's day it is the same message, whose answer was
-// lost; later it is another.
+// Its id, which is derived from an idempotency key, is known. Within the key's day it is the same message,
+// whose answer was lost. Later it is a different message.
 void Agent::Messages::SentBefore(const MessageRecord& there, Message message,
                                  std::function<void(Result<Accepted>)> done) {
   auto earlier = Message::FromJson(there.id, there.body);
@@ -138,12 +139,12 @@ void Agent::Messages::SentBefore(const MessageRecord& there, Message message,
     return Send(std::move(message), std::move(done));
   }
   if (earlier->text != message.text) {
-    return done(Error{"key_reused", "this Idempotency-Key came with another message before"});
+    return done(Error{"key_reused", "this Idempotency-Key was used before with another message"});
   }
   done(Accepted{there.id, "queued", 0});
 }
 
-// It is due: into the turn that runs, or into the queue.
+// The message is due: it goes into the open turn or into the queue.
 void Agent::Messages::Arrive(const std::string& message_id) {
   const Message& message = agent_.mailbox_.Find(message_id)->message;
   const bool interrupts = message.mode == Message::Mode::kInterrupt;
@@ -151,7 +152,7 @@ void Agent::Messages::Arrive(const std::string& message_id) {
                       agent_.kind_.can.steer && agent_.process_.ready() && agent_.runs_.open() &&
                       agent_.runs_.end_reason() == EndReason::kNone;
   if (steers) {
-    // Until the agent says that it has the words, or refuses them, they are ours.
+    // The message stays here until the agent confirms or refuses it.
     agent_.mailbox_.Steer(message_id);
     agent_.process_.Steer(message_id, std::string(message.text));
   } else {
@@ -164,7 +165,8 @@ void Agent::Messages::Arrive(const std::string& message_id) {
   }
 }
 
-// A message has arrived for an agent whose process has gone and is not to come back by itself: a new try.
+// A message arrived for an agent whose process has ended and would not start again by itself: tries to start
+// it.
 void Agent::Messages::Wake() {
   if (agent_.process_.alive() || agent_.wish_ != Wish::kStopped || agent_.draining()) return;
   agent_.process_.ForgetFailure();
@@ -172,8 +174,8 @@ void Agent::Messages::Wake() {
   agent_.wish_ = Wish::kAlive;
 }
 
-// That they are due is remembered: a message that a person's stop holds from then on is not set free by a
-// restart of the daemon.
+// It is recorded that these messages are due. So a message that a person's stop holds from then on is not
+// released by a restart of the daemon.
 void Agent::Messages::TakeDue() {
   if (agent_.deleted() || agent_.draining() || agent_.mailbox_.next_due_ms() == 0) return;
   if (!agent_.journal_.Open()) return due_.Start(kRetryMs);
@@ -192,13 +194,13 @@ void Agent::Messages::WatchDue() {
   due_.Start(std::clamp<int64_t>(next - agent_.context_.clock.WallMs(), 0, kLookAgainMs));
 }
 
-// -------------------------------------------------------------------------------------------------- begun
+// ----------------------------------------------------------------------------------------------- beginning
 
-// Claims the next message once the process can have it. That it is claimed is on disk first: after a crash it
-// is not begun a second time.
+// Claims the next message once the process can take it. The claim is first written to disk, so that the
+// message does not begin a second time after a crash.
 void Agent::Messages::ClaimNext() {
   if (!agent_.process_.ready() || agent_.draining() || agent_.turn_open()) return;
-  if (agent_.writer_.waits_for_room()) return;  // the disk is full: it would only be given back
+  if (agent_.writer_.waits_for_room()) return;  // the disk is full, so the claim would fail
   const Message* claimed = agent_.mailbox_.Claim(agent_.journal_.next_seq() - 1);
   if (!claimed) return;
   agent_.context_.store.PutMessage({claimed->id, agent_.id(), claimed->ToJson(), "running"},
@@ -221,8 +223,8 @@ void Agent::Messages::BeginClaimed() {
   }
   const std::string text = JsonObject().Set("message_id", message.id).Set("text", message.text).Take();
   const uint64_t number = agent_.journal_.next_seq();
-  // On disk before the agent has it: killed in between, nobody begins it again. On a full disk nothing has
-  // happened, and it waits.
+  // Written to disk before the agent gets it, so that after a crash in between it does not begin again. If
+  // the disk is full nothing has happened, and the message waits.
   Status recorded;
   if (agent_.has_turns_) {
     const std::string run = Run::IdOf(number);
@@ -257,7 +259,7 @@ void Agent::Messages::BeginClaimed() {
   agent_.Advance();
 }
 
-// It was claimed too early, and waits for the next chance.
+// The message was claimed too early and waits for the next opportunity.
 void Agent::Messages::GiveBackClaimed() {
   const std::string message_id = agent_.mailbox_.claimed()->id;
   if (agent_.deleted()) {
@@ -286,7 +288,7 @@ void Agent::Messages::OnSteered(const std::string& message_id, const Status& tak
   agent_.Advance();
 }
 
-// It was to steer by, and is a turn of its own now, the next.
+// A steering message becomes a turn of its own, the next one.
 void Agent::Messages::Requeue(const std::string& message_id, const std::string& reason) {
   if (agent_.deleted()) {
     agent_.mailbox_.Remove(message_id);
@@ -301,18 +303,17 @@ void Agent::Messages::Requeue(const std::string& message_id, const std::string& 
   agent_.mailbox_.Queue(message_id);
 }
 
-// -------------------------------------------------------------------------------------------------- ended
+// -------------------------------------------------------------------------------------------------- ending
 
 void Agent::Messages::Withdraw(const std::string& message_id, const Done& done) {
   const Mailbox::Entry* entry = agent_.mailbox_.Find(message_id);
   const bool waits = entry && (entry->stage == Stage::kWaiting || entry->stage == Stage::kScheduled);
   if ((entry && !waits && entry->stage != Stage::kArriving) || agent_.runs_.OfMessage(message_id)) {
-    return done(Error{"already_started", "message " + message_id + " has been started"});
+    return done(Error{"already_started", "message " + message_id + " has already begun"});
   }
   if (auto opened = agent_.journal_.Open(); !opened) return done(opened);
   if (!waits) {
-    return done(
-        Error{"message_not_found", "agent " + agent_.id() + " has no message " + message_id + " waiting"});
+    return done(Error{"message_not_found", "agent " + agent_.id() + " has no waiting message " + message_id});
   }
   // Where the store cannot follow at once, a restart reads it in the log.
   auto recorded =
@@ -339,8 +340,8 @@ void Agent::Messages::EndInStore(const std::string& message_id, Run::Status how,
   });
 }
 
-// Of a deleted agent nothing waits any more. A claimed message, one that is arriving and one to steer by end
-// when their store or agent has answered.
+// Ends the waiting messages of a deleted agent. A claimed, arriving or steering message ends when the store
+// or the agent has answered.
 void Agent::Messages::CancelAll() {
   for (const Mailbox::Entry* entry : agent_.mailbox_.All()) {
     if (entry->stage != Stage::kWaiting && entry->stage != Stage::kScheduled) continue;

@@ -1,5 +1,5 @@
-// Agent::Messages: the rules of an agent's messages that cross its parts: how a message arrives, begins,
-// steers a turn and ends. The order of messages and the pause are the Mailbox's.
+// Agent::Messages: the rules of an agent's messages that concern several parts: how a message arrives,
+// begins, steers a turn and ends. The Mailbox owns the order of messages and the pause.
 //
 // Owned by its Agent.
 #pragma once
@@ -19,21 +19,22 @@ class Agent::Messages {
   // Commands: see Agent.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
   void Withdraw(const std::string& message_id, const Done& done);
-  // Of a deleted agent nothing waits any more.
+  // Ends all messages that wait, for a deleted agent.
   void CancelAll();
 
-  // Scheduled messages that are due arrive; a timer is set for the next one.
+  // Lets scheduled messages that are due arrive, and sets a timer for the next one.
   void TakeDue();
-  // Claims the next message once the process can have it. That it is claimed is on disk first: after a crash
-  // it is not begun a second time.
+  // Claims the next message once the process can take it. The claim is first written to disk, so that the
+  // message does not begin a second time after a crash.
   void ClaimNext();
-  // The agent took the words of a message into its present turn, or refused them.
+  // The agent took the words of a message into its current turn, or refused them.
   void OnSteered(const std::string& message_id, const Status& taken);
-  // A message that was to steer a turn is a turn of its own, the next.
+  // A message that should have steered a turn becomes a turn of its own, the next one.
   void Requeue(const std::string& message_id, const std::string& reason);
   // Its run has ended, or it will never have one.
   void Finish(const std::string& message_id, Run::Status how, const std::string& run_id);
-  // There is a message for an agent whose process has gone and is not to come back by itself: a new try.
+  // A message waits for an agent whose process has ended and would not start again by itself: tries to start
+  // it.
   void Wake();
 
  private:
@@ -49,7 +50,7 @@ class Agent::Messages {
   void GiveBackClaimed();
 
   Agent& agent_;
-  Timer due_;  // of the next scheduled message
+  Timer due_;  // fires when the next scheduled message is due
 };
 
 }  // namespace reeve

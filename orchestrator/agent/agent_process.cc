@@ -15,7 +15,7 @@ namespace reeve {
 
 namespace {
 
-// Kept of what a process printed, for those who ask why it failed.
+// The end of a process's output, kept to explain a failure.
 constexpr size_t kLastWords = 4096;
 constexpr size_t kLastLines = 10;
 
@@ -37,11 +37,11 @@ AgentProcess::AgentProcess(AgentContext& context, const AgentSpec& spec, const K
       kind_(kind),
       owner_(owner),
       session_(spec.resume),
-      ready_deadline_(
-          context.loop,
-          [this] {
-            OnBroken({"not_ready", "not ready within " + std::to_string(spec_.readiness_timeout_ms) + " ms"});
-          }),
+      ready_deadline_(context.loop,
+                      [this] {
+                        OnBroken({"not_ready", "the process was not ready within " +
+                                                   std::to_string(spec_.readiness_timeout_ms) + " ms"});
+                      }),
       stop_deadline_(context.loop,
                      [this] {
                        if (child_) child_->Stop(grace_ms_);
@@ -112,7 +112,7 @@ void AgentProcess::SetEnd(const ExitStatus& exit, int64_t exited_ms) {
   exited_ms_ = exited_ms;
 }
 
-// ---------------------------------------------------------------------------------------------------- end
+// ------------------------------------------------------------------------------------------------- ending
 
 void AgentProcess::Stop(int64_t grace_ms) {
   if (!child_) return;
@@ -170,7 +170,7 @@ void AgentProcess::Signal(int signum) {
   if (child_) child_->Signal(signum);
 }
 
-// ------------------------------------------------------------------------------------- what passes through
+// --------------------------------------------------------------------------------------------- forwarding
 
 void AgentProcess::OnOutput(Child::Output from, std::string_view bytes) {
   if (transcript_) transcript_->Heard(from, bytes);
@@ -229,7 +229,8 @@ void AgentProcess::Answer(const std::string& id, const ElicitationAnswer& answer
   if (adapter_) adapter_->Answer(id, answer);
 }
 
-// Found by the agent's own marker when its tree is ended; ended alone by a marker of its own.
+// The helper is found by the agent's own marker when the agent's tree is killed. Its second marker allows
+// killing it alone.
 Result<std::unique_ptr<Child>> AgentProcess::SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) {
   if (!running()) return Error{"not_running", "agent " + spec_.id + " is not running"};
   SpawnSpec base = owner_.BaseSpawn();

@@ -1,8 +1,9 @@
-// AgentProcess: the process of one agent, which comes and goes: its child, the adapter that drives it, their
-// deadlines, and how it ended. It is the adapter's host, and passes on to its owner, the agent, what matters.
+// AgentProcess: the current process of one agent: its child, the adapter that drives it, their deadlines, and
+// how it ended. It is the adapter's host and forwards reports to its owner, the agent.
 //
-// Each process has its own Child and Adapter, which own everything that could call back: callbacks of an
-// earlier process are never delivered. Owned by its Agent; on the loop's thread.
+// Each process has its own Child and Adapter, which own everything that could call back. So callbacks of an
+// earlier process are never delivered. Owned by its Agent; on the loop's thread. earlier process are never
+// delivered. Owned by its Agent; on the loop's thread.
 #pragma once
 
 #include <algorithm>
@@ -34,13 +35,13 @@ class AgentProcess final : private AgentHost {
   enum class Phase {
     kNone,      // there is no process
     kStarting,  // it cannot take prompts yet
-    kReady,     // it can
-    kStopping,  // it is being ended
+    kReady,     // it can take prompts
+    kStopping,  // it is being stopped
   };
-  // Why there is no process: it could not be started, never became ready, or is not started again.
+  // Why there is no process: it could not start, never became ready, or is not started again.
   struct Failure {
     Error error{};
-    std::string output;  // the last lines that it printed
+    std::string output;  // the last lines that the process printed
     static void Members(auto& self, auto& state) {
       state("code", self.error.code);
       state("message", self.error.message);
@@ -58,24 +59,24 @@ class AgentProcess final : private AgentHost {
    public:
     // The program, folder and environment of the agent's processes.
     [[nodiscard]] virtual SpawnSpec BaseSpawn() const = 0;
-    // The process said something: a sign of life.
+    // The process produced output: a sign of life.
     virtual void OnHeard() = 0;
-    // The turn goes on kInterruptMs after AwaitTurnEnd.
+    // The turn still continues kInterruptMs after AwaitTurnEnd.
     virtual void OnInterruptIgnored() = 0;
-    // It has exited and is drained. Phase kNone already.
+    // It has exited and its output is read. The phase is already kNone.
     virtual void OnExited(const End& end) = 0;
 
    protected:
     ~Owner() = default;
   };
 
-  // What a stop gets before KILL unless a caller says; kilo takes 3 s to end by itself.
+  // The default time of a stop before KILL; kilo takes 3 s to end by itself.
   static constexpr int64_t kDefaultGraceMs = 5'000;
-  // The polite part of a stop (abort the turn, say goodbye) takes at most this long; then the tree gets TERM.
+  // The polite part of a stop (abort the turn, say goodbye) takes at most this long. Then the tree gets TERM.
   static constexpr int64_t kPoliteMs = 3'000;
-  // The end of a turn gets this long after an interrupt.
+  // A turn must end within this time after an interrupt.
   static constexpr int64_t kInterruptMs = 10'000;
-  // From Stop(grace_ms) to OnExited at the latest.
+  // The longest time from Stop(grace_ms) to OnExited.
   static constexpr int64_t LongestStopMs(int64_t grace_ms) {
     return std::min(grace_ms, kPoliteMs) + grace_ms + Child::kKillForMs;
   }
@@ -88,36 +89,36 @@ class AgentProcess final : private AgentHost {
   [[nodiscard]] bool alive() const { return phase_ != Phase::kNone; }
   [[nodiscard]] bool ready() const { return phase_ == Phase::kReady; }
   [[nodiscard]] bool stopping() const { return phase_ == Phase::kStopping; }
-  // Starting or ready: nobody has asked it to end.
+  // It is starting or ready, and no stop was requested.
   [[nodiscard]] bool running() const { return alive() && !stopping(); }
   [[nodiscard]] int pid() const;                                         // 0: there is none
-  [[nodiscard]] const std::string& session() const { return session_; }  // upstream
+  [[nodiscard]] const std::string& session() const { return session_; }  // id of the upstream session
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
-  [[nodiscard]] const std::optional<ExitStatus>& exit() const { return exit_; }  // of the last one
+  [[nodiscard]] const std::optional<ExitStatus>& exit() const { return exit_; }  // of the last process
   // Wall clock; 0: never.
   [[nodiscard]] int64_t started_ms() const { return started_ms_; }
   [[nodiscard]] int64_t ready_ms() const { return ready_ms_; }
   [[nodiscard]] int64_t exited_ms() const { return exited_ms_; }
 
-  // --- start. Makes the child. Error: it could not be; Fail() keeps it.
+  // --- start. Makes the child. On an error it could not be made; Fail() keeps that error.
   Status Spawn();
-  // After Spawn, once its start is recorded: lets the adapter begin.
+  // Called after Spawn, once the start is recorded: lets the adapter begin.
   void Begin();
-  // It is of no more use, or could not be started.
+  // The process is of no more use, or could not be started.
   void Fail(Error error, std::string output = {});
   // The failure is final: the last lines that the process printed belong to it.
   void AddOutputToFailure();
-  // A new try is wanted.
+  // Clears the failure, because a new start is wanted.
   void ForgetFailure() { failure_.reset(); }
   // Another start begins: the end and the last words of the last process are no longer its own.
   void ForgetLast();
   // An earlier daemon saw it end.
   void SetEnd(const ExitStatus& exit, int64_t exited_ms);
-  // It ended with an earlier daemon, nobody knows how.
+  // It ended together with an earlier daemon; its exit status is unknown.
   void SetExitedMs(int64_t exited_ms) { exited_ms_ = exited_ms; }
 
-  // --- stop. Politely first, by the kind's own way; then TERM to the tree, grace, KILL. Once more: no more
-  // politeness.
+  // --- stop. First the kind's own polite way, then TERM to the tree, then after the grace time KILL. A
+  // second call skips the polite part.
   void Stop(int64_t grace_ms);
   void Signal(int signum) override;
 
@@ -125,31 +126,31 @@ class AgentProcess final : private AgentHost {
   Status Prompt(const std::string& text);
   void Steer(const std::string& id, const std::string& text);
   void InterruptTurn();
-  // The turn must end within kInterruptMs; and it has.
+  // The turn must end within kInterruptMs; the second function says that it has ended.
   void AwaitTurnEnd();
   void OnTurnOver() { interrupt_deadline_.Stop(); }
   void Decide(const std::string& id, const ApprovalAnswer& answer);
   void Answer(const std::string& id, const ElicitationAnswer& answer);
   void ListModels(std::function<void(Result<std::string>)> done);
 
-  // Leaves its output in the pipes, or reads on.
+  // Leaves its output in the pipes, or reads it again.
   void PauseReading(bool paused);
   // Keeps a secret out of its transcript.
   void Hide(const std::string& secret);
 
-  // --- handover (HANDOVER.md): the living process, beside Members. Descriptors that must stay open are added
-  // to `keep`.
+  // --- handover (HANDOVER.md): the living process, in addition to Members. Descriptors that must stay open
+  // are added to `keep`.
   void SaveChild(StateWriter& state, std::vector<int>& keep) const;
   Status AdoptChild(const JsonValue& saved);
-  // Whether AdoptChild would understand it. Touches nothing.
+  // Whether AdoptChild would accept the state; has no effect.
   static Status TryAdopt(Loop& loop, HttpClient& http, const AgentSpec& spec, const Kind& kind,
                          const std::string& session, const JsonValue& saved);
-  // After AdoptChild, once everything is in its place.
+  // Called after AdoptChild, once the whole daemon is assembled.
   void Activate();
-  // The process outlives this object: what exec does, for tests.
+  // The process outlives this object, as in an exec; for tests.
   void Abandon();
 
-  // What the record in the store keeps.
+  // The members that the record in the store contains.
   static void Record(auto& self, auto& state) {
     state("session", self.session_);
     state("started_ms", self.started_ms_);
@@ -207,17 +208,17 @@ class AgentProcess final : private AgentHost {
   Phase phase_ = Phase::kNone;
   std::optional<Failure> failure_;
   std::optional<ExitStatus> exit_;
-  std::string last_words_;  // the end of what the present process printed, or the last one
+  std::string last_words_;  // the end of the output of the current or last process
   std::string session_;
   int64_t started_ms_ = 0, ready_ms_ = 0, exited_ms_ = 0;
-  int64_t grace_ms_ = 0;                    // of the present stop
-  uint64_t helpers_ = 0;                    // processes that were started beside it
+  int64_t grace_ms_ = 0;                    // grace time of the current stop
+  uint64_t helpers_ = 0;                    // number of helper processes started so far
   std::unique_ptr<Transcript> transcript_;  // null: the spec wants none
   Timer ready_deadline_;
-  Timer stop_deadline_;  // of the polite part
+  Timer stop_deadline_;  // ends the polite part
   Timer interrupt_deadline_;
-  std::unique_ptr<Adapter> adapter_;  // of the present process
-  // The last member: what is read of one that is being destroyed still finds its adapter.
+  std::unique_ptr<Adapter> adapter_;  // drives the current process
+  // The last member: output that is read while it is destroyed still needs its adapter.
   std::unique_ptr<Child> child_;
 };
 

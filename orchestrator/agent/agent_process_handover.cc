@@ -1,4 +1,4 @@
-// A living process across a handover to a new binary (HANDOVER.md): its child and its adapter.
+// Hands a living process over to a new binary (HANDOVER.md): its child and its adapter.
 #include <utility>
 
 #include "orchestrator/adapters/adapter.h"
@@ -15,7 +15,7 @@ Error NotUnderstood(const std::string& what, const Error& error) {
   return {"handover_state", what + ": " + error.message};
 }
 
-// The host of an adapter in a trial, where nothing may happen.
+// The host of an adapter in a trial, in which nothing may happen.
 class NoHost final : public AgentHost {
  public:
   NoHost(Loop& loop, HttpClient& http, const AgentSpec& spec) : loop_(loop), http_(http), spec_(spec) {}
@@ -48,7 +48,7 @@ class NoHost final : public AgentHost {
   const AgentSpec& spec_;
 };
 
-// An adapter's words may hold what an agent said, as deep as that was: they stand in a string.
+// The adapter's state is stored as a string, because it may contain the agent's JSON, nested to any depth.
 Status RestoreAdapter(Adapter& adapter, const JsonValue& saved) {
   auto json = JsonDocument::Parse(saved.StringOr(""));
   if (!json) return NotUnderstood("its adapter", json.error());

@@ -1,5 +1,5 @@
-// What follows the death of an earlier daemon: an agent is made from its record, and what its log shows to
-// have been under way is closed there, once.
+// Recovery after the death of an earlier daemon: an agent is made from its record, and everything that its
+// log shows as unfinished is closed there, once.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -14,7 +14,7 @@ namespace reeve {
 
 namespace {
 
-// Of the messages that an earlier daemon had claimed, the lowest taken_seq; 0: it had claimed none.
+// The lowest taken_seq of the messages that an earlier daemon had claimed; 0: it had claimed none.
 uint64_t LowestTakenSeq(const std::vector<std::pair<MessageRecord, std::optional<Message>>>& messages) {
   uint64_t lowest = 0;
   for (const auto& [record, message] : messages) {
@@ -49,7 +49,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   agent->LoadSecrets();
 
   std::vector<std::pair<MessageRecord, std::optional<Message>>>
-      in_order;  // by when they arrived, or were due
+      in_order;  // by the time when they arrived or were due
   for (const MessageRecord& message : messages) {
     in_order.emplace_back(message, Message::FromJson(message.id, message.body));
   }
@@ -65,7 +65,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
                               LowestTakenSeq(in_order));
     if (!read) return read.error();
     tail = std::move(*read);
-    // Asked longer ago than the tail reaches, they are withdrawn all the same.
+    // Questions that are older than the tail are withdrawn too.
     for (const auto& [asked, elicitation] : state["pending"].Members()) {
       if (tail.resolved.count(std::string(asked)) == 0) {
         tail.pending.emplace(asked, elicitation.AsBool().value_or(false));
@@ -89,12 +89,12 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   return agent;
 }
 
-// The log is written before the record: where a run or the process ended in between, it knows better.
-// `recorded`: the log's end when the record was written.
+// The log is written before the record, so it is right about a run or process that ended in between.
+// `recorded` is the log's end when the record was written.
 void Agent::ApplyLogTail(LogTail& tail, const Cursor& recorded) {
   const uint64_t known = runs_.last() ? runs_.last()->number() : 0;
   for (Run& run : tail.ended) {
-    // Where the disk was full the record may have gone on without it.
+    // If the disk was full, the record may be newer than the log.
     context_.store.AddRun({id(), run.number(), run.ToJson()}, [](const Status&) {});
     if (run.number() <= known) continue;
     mailbox_.OnRunEnded(run, false);
@@ -112,7 +112,7 @@ void Agent::ApplyLogTail(LogTail& tail, const Cursor& recorded) {
   const int64_t exited_ms = ParseTime(std::string((*exited)["time"].StringOr(""))).value_or(0);
   const JsonValue data = (*exited)["data"];
   if (exited_ms <= process_.exited_ms()) return;
-  if (!data["code"] && !data["signal"]) return;  // there was no process, or its end was not seen
+  if (!data["code"] && !data["signal"]) return;  // there was no process, or its end was not recorded
   ExitStatus exit;
   exit.code = static_cast<int>(data["code"].AsInt().value_or(-1));
   exit.signal = static_cast<int>(data["signal"].AsInt().value_or(0));
@@ -150,7 +150,7 @@ void Agent::CloseOpenEnds(const LogTail& tail) {
   process_.SetExitedMs(context_.clock.WallMs());
 }
 
-// A message that had not ended: it waits on, unless the log shows that the process had it.
+// A message that had not ended keeps waiting, unless the log shows that the process had it.
 void Agent::RestoreMessage(const MessageRecord& record, std::optional<Message> message, const LogTail& tail) {
   const auto begun = tail.begun.find(record.id);
   const bool never = begun == tail.begun.end();

@@ -10,7 +10,7 @@ namespace reeve {
 
 namespace {
 
-// A longer file is no password or key, and each of its lines may be any word.
+// A longer file is not a password or key, and its lines may be ordinary words.
 constexpr size_t kMaxHiddenBytes = 4096;
 
 }  // namespace
@@ -22,7 +22,8 @@ AgentSecrets::AgentSecrets(AgentContext& context, std::string agent, AgentSpec::
       handlers_(std::move(handlers)),
       folder_(context.loop, context.private_dir, agent_) {}
 
-// Before the record, which does not hold them: an agent that is on disk has its files.
+// Runs before the record is written, which does not contain the files: an agent that is on disk has its
+// files.
 void AgentSecrets::WriteFirst(std::map<std::string, std::string> files, Done done) {
   if (files.empty() && api_ == AgentSpec::Api::kNone) return done({});
   const std::string token = api_ == AgentSpec::Api::kNone ? "" : PrivateFolder::NewToken();
@@ -51,7 +52,7 @@ void AgentSecrets::Load() {
   if (context_.api.grant) context_.api.grant(agent_, token, api_);
 }
 
-// The token was lost, or the agent spoiled it.
+// The token was lost, or the agent damaged its file.
 void AgentSecrets::RenewToken() {
   due_ = true;
   folder_.Write({}, PrivateFolder::NewToken(),
@@ -85,7 +86,7 @@ void AgentSecrets::AddEnvironment(SpawnSpec& spawn) const {
 
 void AgentSecrets::Put(const std::string& name, std::string content, Done done) {
   if (!IsFileName(name)) {
-    return done(Error{"invalid_request", "a file's name matches [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"});
+    return done(Error{"invalid_request", "a file's name must match [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"});
   }
   if (content.size() > PrivateFolder::kMaxFileBytes) {
     return done(

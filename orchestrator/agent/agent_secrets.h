@@ -1,5 +1,5 @@
-// AgentSecrets: what one agent's process is given that nobody else is to see: files, and a token for the API.
-// They are in its private folder (private_folder.h) and nowhere else; the names of the files are known here.
+// AgentSecrets: files and an API token that only one agent's process may see. Their contents are in its
+// private folder (private_folder.h) and nowhere else. This object knows the names of the files.
 //
 // Owned by its Agent; on the loop's thread.
 #pragma once
@@ -30,24 +30,24 @@ class AgentSecrets {
 
   AgentSecrets(AgentContext& context, std::string agent, AgentSpec::Api api, Handlers handlers);
 
-  // The files of a new agent, and its token. `done` comes once they are on disk, or at once where there are
-  // none; never after this has gone.
+  // Stores the files and the token of a new agent. Calls `done` once they are on disk, or at once if there
+  // are none; never after this object is destroyed.
   void WriteFirst(std::map<std::string, std::string> files, Done done);
-  // Of an agent that an earlier daemon knew. Half-written files that one left are deleted by Sweep.
+  // Restores the secrets of an agent of an earlier daemon. Sweep deletes half-written files of that daemon.
   void Load();
   void Sweep() { folder_.Sweep(); }
-  // The agent never starts again. The token is void at once; the files are deleted once no process uses them.
+  // The agent never starts again. The token is void at once. The files are deleted once no process uses them.
   void Forget(bool process_lives);
 
-  // Files are on their way to disk: a process must wait for them.
+  // Files are being written to disk, and a process must wait for them.
   [[nodiscard]] bool due() const { return due_; }
-  // The folder exists and the environment of a process names it.
+  // The folder exists, and the environment of a process names it.
   Status MakeFolder() { return folder_.Make(); }
   void AddEnvironment(SpawnSpec& spawn) const;
 
   [[nodiscard]] const std::set<std::string>& names() const { return names_; }
-  // On disk when `done` says so; a process sees it at once. Errors "invalid_request", "too_large",
-  // "file_not_found", "os_error".
+  // Calls `done` once the change is on disk; a process sees it at once. Errors "invalid_request",
+  // "too_large", "file_not_found", "os_error".
   void Put(const std::string& name, std::string content, Done done);
   void Remove(const std::string& name, Done done);
 

@@ -22,12 +22,12 @@ constexpr size_t kMaxEnvBytes = size_t{512} << 10;
 constexpr size_t kMaxVariableBytes = (size_t{128} << 10) - 1;
 constexpr size_t kMaxPathBytes = 4095;  // PATH_MAX without its NUL
 constexpr size_t kMaxPromptBytes = size_t{1} << 20;
-// Shown in lists, and kept for every agent: small.
+// These are shown in lists and kept for every agent, so they must be small.
 constexpr size_t kMaxTitleBytes = 512;
 constexpr size_t kMaxLabels = 64;
 constexpr size_t kMaxLabelBytes = 256;
-constexpr size_t kMaxNameBytes = 256;  // a model, an upstream session
-constexpr size_t kMaxRules = 256;      // each is held against every call
+constexpr size_t kMaxNameBytes = 256;  // names of models, ids of upstream sessions
+constexpr size_t kMaxRules = 256;      // every rule is compared with every call
 constexpr size_t kMaxRuleBytes = 4096;
 constexpr size_t kMaxKindOptions = 64;
 constexpr size_t kMaxKindOptionBytes = size_t{64} << 10;
@@ -49,7 +49,7 @@ bool IsVariableName(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) { return IsLetter(c) || IsDigit(c) || c == '_'; });
 }
 
-// It becomes an argument or a piece of a URL: nothing that could be taken for an option or a path.
+// The value becomes an argument or a part of a URL, so it must not look like an option or a path.
 bool IsSessionId(std::string_view id) {
   auto fits = [](char c) {
     return IsLetter(c) || IsDigit(c) || c == '_' || c == '-' || c == '.' || c == ':';
@@ -57,7 +57,7 @@ bool IsSessionId(std::string_view id) {
   return (IsLetter(id[0]) || IsDigit(id[0]) || id[0] == '_') && std::all_of(id.begin(), id.end(), fits);
 }
 
-// What is wrong with a spec. Of the wrong values the first is told, of the names that are not fields all.
+// The mistakes of a spec. Reports the first wrong value and all unknown fields.
 struct Problems {
   std::vector<std::string> unknown;
   std::string first;
@@ -76,13 +76,14 @@ struct Problems {
   }
 };
 
-// Reads the members of one object into variables, which keep their value where a member is absent or null.
+// Reads the members of one object into variables. A variable keeps its value if its member is absent or null.
 class Fields {
  public:
   Fields(JsonValue json, std::string path, Problems& problems)
       : json_(json), path_(std::move(path)), problems_(problems) {}
 
-  // Every member must be one of `known`; `later` are fields of the API that this version does not have yet.
+  // Every member must be one of `known`. `later` are fields of the API that this version does not support
+  // yet.
   void Only(std::initializer_list<std::string_view> known,
             std::initializer_list<std::string_view> later = {}) {
     for (const JsonValue::Member& member : json_.Members()) {
@@ -96,7 +97,7 @@ class Fields {
     }
   }
 
-  // Absent when it is null.
+  // The member is absent if it is null.
   [[nodiscard]] JsonValue Get(std::string_view name) const {
     JsonValue value = json_[name];
     return value.Is(JsonType::kNull) ? JsonValue() : value;
@@ -120,7 +121,8 @@ class Fields {
     JsonValue value = Get(name);
     if (!value) return;
     std::optional<double> number = value.AsDouble();
-    if (!number || !(*number >= min && *number <= max)) return Fail(name, "must be a number, not negative");
+    if (!number || !(*number >= min && *number <= max))
+      return Fail(name, "must be a number that is not negative");
     out = *number;
   }
   void Bool(std::string_view name, bool& out) {
@@ -148,21 +150,21 @@ class Fields {
     if (!value.Is(JsonType::kArray)) return Fail(name, "must be an array of strings");
     if (value.size() == 0) return Fail(name, "must not be empty");
     if (value.size() > kMaxArguments)
-      return Fail(name, "more than " + std::to_string(kMaxArguments) + " arguments");
+      return Fail(name, "has more than " + std::to_string(kMaxArguments) + " arguments");
     size_t bytes = 0;
     for (JsonValue element : value.Elements()) {
       out.emplace_back();
       Text(Path(name) + "[" + std::to_string(out.size() - 1) + "]", element, kMaxCommandBytes, out.back());
       bytes += out.back().size() + 1;
     }
-    if (bytes > kMaxCommandBytes) Fail(name, "more than 128 KiB");
+    if (bytes > kMaxCommandBytes) Fail(name, "is larger than 128 KiB");
     if (out.front().empty()) Fail(name, "its program must not be empty");
   }
   void Rules(std::string_view name, std::vector<PermissionRule>& out) {
     JsonValue value = Get(name);
     if (!value) return;
     if (!value.Is(JsonType::kArray)) return Fail(name, "must be an array of rules");
-    if (value.size() > kMaxRules) return Fail(name, "more than " + std::to_string(kMaxRules) + " rules");
+    if (value.size() > kMaxRules) return Fail(name, "has more than " + std::to_string(kMaxRules) + " rules");
     for (JsonValue element : value.Elements()) {
       const std::string path = Path(name) + "[" + std::to_string(out.size()) + "]";
       std::string text;
@@ -172,11 +174,11 @@ class Fields {
       out.push_back(rule ? std::move(*rule) : PermissionRule{});
     }
   }
-  // An object of strings. `check` tells what is wrong with a name; nullptr: nothing.
+  // Reads an object of strings. `check` returns the mistake in a name, or nullptr.
   void Map(std::string_view name, size_t max_members, size_t max_bytes,
            const char* (*check)(std::string_view), std::map<std::string, std::string>& out) {
     Fields members = Object(name);
-    if (members.json_.size() > max_members) return Fail(name, "more than " + std::to_string(max_members));
+    if (members.json_.size() > max_members) return Fail(name, "has more than " + std::to_string(max_members));
     for (const JsonValue::Member& member : members.json_.Members()) {
       if (const char* wrong = check(member.key)) members.Fail(member.key, wrong);
       members.Text(members.Path(member.key), member.value, max_bytes, out[std::string(member.key)]);
@@ -189,7 +191,7 @@ class Fields {
   }
 
  private:
-  // For messages: a name from outside, cut to what anybody would want to read.
+  // For messages: a name from outside, cut to a readable length.
   [[nodiscard]] std::string Path(std::string_view name) const {
     return path_ + std::string(name.substr(0, 64));
   }
@@ -198,8 +200,8 @@ class Fields {
     std::optional<std::string_view> text = value.AsString();
     if (!text) return problems_.Add(path, "must be a string");
     if (text->size() > max_bytes)
-      return problems_.Add(path, "longer than " + std::to_string(max_bytes) + " bytes");
-    if (text->find('\0') != std::string_view::npos) return problems_.Add(path, "holds a NUL character");
+      return problems_.Add(path, "is longer than " + std::to_string(max_bytes) + " bytes");
+    if (text->find('\0') != std::string_view::npos) return problems_.Add(path, "contains a NUL character");
     out = *text;
   }
 
@@ -210,29 +212,29 @@ class Fields {
 
 const char* WhyNotVariable(std::string_view name) {
   if (!IsVariableName(name) || name.size() > kMaxNameBytes)
-    return "not a name ([A-Za-z_][A-Za-z0-9_]*, 256 bytes)";
-  if (name.starts_with("REEVE_")) return "REEVE_ names are the daemon's own";
+    return "is not a name ([A-Za-z_][A-Za-z0-9_]*, 256 bytes)";
+  if (name.starts_with("REEVE_")) return "names that begin with REEVE_ are reserved for the daemon";
   return nullptr;
 }
 
 const char* WhyNotLabel(std::string_view name) {
   const bool good = !name.empty() && name.size() <= 64 && name.find(':') == std::string_view::npos &&
                     std::none_of(name.begin(), name.end(), IsControl);
-  return good ? nullptr : "not a label (1 to 64 bytes, no colon, no control characters)";
+  return good ? nullptr : "is not a label (1 to 64 bytes, no colon, no control characters)";
 }
 
 const char* WhyNotFile(std::string_view name) {
-  return IsFileName(name) ? nullptr : "not a file's name ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})";
+  return IsFileName(name) ? nullptr : "is not a file's name ([A-Za-z0-9_-][A-Za-z0-9._-]{0,63})";
 }
 
-// In the order of their enums.
+// In the order of the enums.
 constexpr std::array kWhen = {"never", "on_failure", "always"};
 constexpr std::array kDefault = {"ask", "allow", "deny"};
 constexpr std::array kOnTimeout = {"deny", "allow"};
 constexpr std::array kApi = {"none", "view", "operate"};
 constexpr std::array kOnStall = {"tell", "interrupt", "restart"};
 
-// Six characters of 5 bits: a billion ids beside which a caller's own are not hit by chance.
+// Six characters of 5 bits make a billion ids, so an id of the caller's own choice is not hit by chance.
 std::string RandomSuffix() {
   static constexpr char kBase32[] = "abcdefghijklmnopqrstuvwxyz234567";
   std::string suffix;
@@ -261,7 +263,7 @@ void ReadWorkspace(Fields& fields, AgentSpec& spec) {
        {std::pair{"branch", &spec.workspace.branch}, std::pair{"base", &spec.workspace.base}}) {
     workspace.String(name, kMaxNameBytes, *ref);
     if (workspace.Get(name) && !IsRefName(*ref))
-      workspace.Fail(name, "not a ref's name (git-check-ref-format)");
+      workspace.Fail(name, "is not a ref's name (git-check-ref-format)");
   }
 }
 
@@ -280,9 +282,9 @@ void ReadProgram(Fields& fields, AgentSpec& spec) {
   for (const auto& [name, value] : spec.env) {
     env_bytes += name.size() + value.size() + 2;
     if (name.size() + value.size() + 1 > kMaxVariableBytes)
-      fields.Fail("env", "a variable of more than 128 KiB");
+      fields.Fail("env", "has a variable of more than 128 KiB");
   }
-  if (env_bytes > kMaxEnvBytes) fields.Fail("env", "more than 512 KiB");
+  if (env_bytes > kMaxEnvBytes) fields.Fail("env", "is larger than 512 KiB");
 
   fields.Map("files", PrivateFolder::kMaxFiles, PrivateFolder::kMaxFileBytes, WhyNotFile, spec.files);
   fields.Choice("api", kApi, spec.api);
@@ -293,7 +295,7 @@ void ReadModel(Fields& fields, AgentSpec& spec) {
   if (!spec.model.empty() && !IsModelName(spec.model)) {
     fields.Fail("model", "must not begin with '-' or hold control characters");
   }
-  // It becomes an argument of some kinds' programs.
+  // For some kinds it becomes an argument of the program.
   fields.String("system_prompt", kMaxCommandBytes - 1, spec.system_prompt);
   fields.String("prompt", kMaxPromptBytes, spec.prompt);
   fields.String("resume", kMaxNameBytes, spec.resume);
@@ -341,12 +343,13 @@ void ReadKindOptions(Fields& fields, AgentSpec& spec) {
   Fields options = fields.Object("kind_options");
   options.Bool("turns", spec.turns);
   const JsonValue json = fields.Get("kind_options");
-  if (json.size() > kMaxKindOptions) return fields.Fail("kind_options", "more than 64");
+  if (json.size() > kMaxKindOptions) return fields.Fail("kind_options", "has more than 64 members");
   for (const JsonValue::Member& member : json.Members()) {
     if (member.key == "turns") continue;
-    if (std::any_of(member.key.begin(), member.key.end(), IsControl)) options.Fail(member.key, "not a name");
+    if (std::any_of(member.key.begin(), member.key.end(), IsControl))
+      options.Fail(member.key, "is not a name");
     std::string text = member.value.Raw();
-    if (text.size() > kMaxKindOptionBytes) options.Fail(member.key, "longer than 65536 bytes");
+    if (text.size() > kMaxKindOptionBytes) options.Fail(member.key, "is longer than 65536 bytes");
     spec.kind_options[std::string(member.key)] = std::move(text);
   }
 }

@@ -1,5 +1,5 @@
-// What an agent keeps of itself: its record in the store, which says enough to go on after a crash, and, for
-// a handover to a new binary (HANDOVER.md), all of it.
+// The saved state of an agent: its record in the store, which is enough to continue after a crash, and the
+// whole state for a handover to a new binary (HANDOVER.md).
 #include <utility>
 
 #include "orchestrator/agent/agent_messages.h"
@@ -45,11 +45,11 @@ std::string Agent::StateJson() const {
   state("purge", purge());
   state("alive", process_.alive() || journal_.dirty());
   Record(*this, state);
-  if (!process_.alive()) Journal::Record(journal_, state);  // while it lives the log tells
+  if (!process_.alive()) Journal::Record(journal_, state);  // while the process lives, the log has the rest
   return state.Take();
 }
 
-// The wish is `deleted` already if the record says so.
+// The wish must already be `deleted` if the record says so.
 Status Agent::LoadState(const JsonValue& state) {
   if (deleted()) {
     if (state["purge"].AsBool().value_or(false)) wish_ = Wish::kPurged;

@@ -40,16 +40,16 @@ Status AgentWorkspace::Check() const { return clone_ ? clone_->CheckFolder(spec_
 
 void AgentWorkspace::OnProcessStarted() { unsaved_ = clone_ != nullptr; }
 
-AgentWorkspace::Saving AgentWorkspace::SaveWork(bool begin, int64_t timeout_ms) {
-  if (saving_) return clone_->pushing() ? Saving::kPushes : Saving::kSaves;
-  if (!unsaved_ || context_.shop->git.options().wip == Git::Options::Wip::kOff) return Saving::kNothing;
-  if (!begin) return Saving::kWaits;
+AgentWorkspace::WipState AgentWorkspace::SaveWip(bool begin, int64_t timeout_ms) {
+  if (saving_) return clone_->pushing() ? WipState::kPushes : WipState::kSaves;
+  if (!unsaved_ || context_.shop->git.options().wip == Git::Options::Wip::kOff) return WipState::kNothing;
+  if (!begin) return WipState::kWaits;
   saving_ = true;
   clone_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {
     saving_ = unsaved_ = false;
     if (!commit) {
       const Error& error = commit.error();
-      log::Warning("agent {}: its uncommitted work: {}", spec_.id, error.message);
+      log::Warning("agent {}: saving its uncommitted work failed: {}", spec_.id, error.message);
       append_("agent.error",
               JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
     } else if (!commit->empty()) {
@@ -61,7 +61,7 @@ AgentWorkspace::Saving AgentWorkspace::SaveWork(bool begin, int64_t timeout_ms) 
                                      .Take());
     }
   });
-  return Saving::kSaves;
+  return WipState::kSaves;
 }
 
 }  // namespace reeve

@@ -1,5 +1,6 @@
-// AgentWorkspace: the folder one agent works in: a clone of its own that is made before its process is, where
-// the spec wants one, otherwise the spec's `cwd`. Knows whether work in it is still to be saved.
+// AgentWorkspace: the folder in which one agent works. It is a clone that is made before the process starts,
+// if the spec wants one; otherwise it is the spec's `cwd`. It knows whether uncommitted work is still to be
+// saved.
 //
 // Owned by its Agent; on the loop's thread.
 #pragma once
@@ -21,27 +22,28 @@ struct AgentSpec;
 class AgentWorkspace {
  public:
   using Append = std::function<void(std::string_view type, const std::string& data)>;
-  // Of work that a drain saves. kNothing: all of it is saved. kWaits: it has not begun, for the process or
-  // for its turn. kPushes: it is committed, and only the network is waited for.
-  enum class Saving { kNothing, kWaits, kSaves, kPushes };
+  // The state of uncommitted work during a drain. kNothing: all of it is saved. kWaits: saving has not begun,
+  // because the process still runs or it is not this agent's turn. kPushes: it is committed, and only the
+  // push is not finished.
+  enum class WipState { kNothing, kWaits, kSaves, kPushes };
 
-  // `append` puts events into the agent's log.
+  // `append` appends events to the agent's log.
   AgentWorkspace(AgentContext& context, const AgentSpec& spec, Append append);
 
-  // Where the process works: absolute, or empty for the daemon's own.
+  // The folder of the process: absolute, or empty for the daemon's own folder.
   [[nodiscard]] std::string Folder() const;
-  // The process can be started, as far as its folder is concerned.
+  // The folder is ready, so the process can be started.
   [[nodiscard]] bool there() const { return !clone_ || clone_->there(); }
   [[nodiscard]] bool preparing() const { return clone_ && clone_->preparing(); }
-  // Makes the clone. `done` comes later, unless Cancel() does first.
+  // Makes the clone. `done` is called later, unless Cancel() is called first.
   void Prepare(std::function<void(Status)> done);
   void Cancel();
-  // The last look before a process is started. Error "workspace_failed".
+  // A last check before a process is started. Error "workspace_failed".
   [[nodiscard]] Status Check() const;
-  // A process begins to work in it.
+  // A process begins to work in the folder.
   void OnProcessStarted();
-  // For a drain, again and again until it says kNothing. `begin`: it may begin now.
-  Saving SaveWork(bool begin, int64_t timeout_ms);
+  // A drain calls this repeatedly until it returns kNothing. `begin` permits saving to begin now.
+  WipState SaveWip(bool begin, int64_t timeout_ms);
 
   static void Members(auto& self, auto& state) { state("unsaved", self.unsaved_); }
 
@@ -49,8 +51,8 @@ class AgentWorkspace {
   AgentContext& context_;
   const AgentSpec& spec_;
   const Append append_;
-  std::unique_ptr<Workspace> clone_;  // null: the spec wants none
-  bool unsaved_ = false;              // a process of this daemon's has worked in the clone
+  std::unique_ptr<Workspace> clone_;  // null: the spec wants no clone
+  bool unsaved_ = false;              // a process of this daemon has worked in the clone
   bool saving_ = false;
 };
 

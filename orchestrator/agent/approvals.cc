@@ -13,7 +13,7 @@ namespace reeve {
 namespace {
 
 constexpr size_t kMaxAlways = 256;
-// A second answer comes within seconds, not hundreds of approvals later.
+// A second answer comes within seconds, not after hundreds of other approvals.
 constexpr size_t kRemembered = 256;
 constexpr char kNobody[] = "nobody answered in time";
 
@@ -107,7 +107,7 @@ Approvals::Approvals(Loop& loop, const Clock& clock, std::string agent, const Pe
 
 void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::string& cwd) {
   if (Find(request.id)) return;
-  // It may come outside a turn, from a server or a sub-agent in the background: it waits without a run.
+  // It may come outside a turn, from a server or a sub-agent in the background. Then it waits without a run.
   PendingApproval pending{std::move(request), run, clock_.WallMs(), 0};
   if (permissions_.timeout_ms != 0) pending.deadline_ms = pending.requested_at_ms + permissions_.timeout_ms;
   const std::string id = pending.request.id;
@@ -124,9 +124,9 @@ void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::
   CheckDeadlines();
 }
 
-// Deny rules beat a person's earlier "always", which beats ask rules: it was the answer to one.
+// Deny rules beat a person's earlier "always", which beats ask rules, because it was the answer to one.
 Permissions::Judgement Approvals::Judge(const ApprovalRequest& request, const std::string& cwd) const {
-  if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // nobody can guess an answer
+  if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // no rule can know the answer
   auto input = JsonDocument::Parse(request.input);
   auto judged = permissions_.Judge(
       request.tool, input ? ToolArguments(request.tool, input->root(), cwd) : std::vector<std::string>());
@@ -209,8 +209,8 @@ void Approvals::CheckDeadlines() {
   if (next != 0) deadline_.Start(std::max<int64_t>(next - now, 0));
 }
 
-// The one place where a pending one ends. Error: it is not pending (it may have ended by what another one's
-// end brought about), or it could not be recorded.
+// The one place where a pending question ends. An error: it is not pending (its end may have followed from
+// that of another one), or the decision could not be recorded.
 Status Approvals::Resolve(const std::string& id, const char* decision, const char* by,
                           const std::string& reason, bool now) {
   const auto pending = std::find_if(pending_.begin(), pending_.end(),

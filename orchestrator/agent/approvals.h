@@ -1,6 +1,6 @@
-// Approvals: the questions of one agent to a person, approvals and elicitations alike. Each gets exactly one
-// decision: a person's, the policy's or the deadline's; or it is withdrawn when its run ends or the agent
-// takes it back. The decision is recorded first, and then told to the agent, once.
+// Approvals: the open questions of one agent to a person, both approvals and elicitations. Each gets exactly
+// one decision: by a person, the policy or the deadline. Or it is withdrawn when its run ends or the agent
+// withdraws it. The decision is first recorded and then sent to the agent, once.
 //
 // Owned by its Agent; on the loop's thread.
 #pragma once
@@ -30,7 +30,7 @@ struct PendingApproval {
   int64_t requested_at_ms = 0;  // wall clock
   int64_t deadline_ms = 0;      // wall clock; 0: none
 
-  // The event's data, and the snapshot's.
+  // The data of the event, which a snapshot also shows.
   [[nodiscard]] std::string ToJson() const;
 
   static void Members(auto& self, auto& state) {
@@ -41,12 +41,12 @@ struct PendingApproval {
   }
 };
 
-// A call that a person has allowed for good: this tool with exactly this input, but for its description.
+// A call that a person has allowed for good: this tool with exactly this input, except for its description.
 struct AllowedCall {
   std::string tool;
   std::string digest;  // SHA-256 of the input, in hex
   bool operator==(const AllowedCall&) const = default;
-  // Nothing of a call without input: nobody knows what is allowed then.
+  // Returns nothing for a call without input, because it is unknown what would be allowed.
   static std::optional<AllowedCall> Of(const ApprovalRequest& request);
 
   static void Members(auto& self, auto& state) {
@@ -55,7 +55,7 @@ struct AllowedCall {
   }
 };
 
-// How one ended: for the second person who answers.
+// How a question ended, for a second person who answers it.
 struct ResolvedApproval {
   std::string id;
   std::string decision;  // allow_once, allow_always, deny; accept, decline, cancel; expired, withdrawn
@@ -71,44 +71,46 @@ struct ResolvedApproval {
 class Approvals {
  public:
   struct Handlers {
-    // Appends an event to the agent's log. `now`: it is on disk when this returns; on an Error it is not in
+    // Appends an event to the agent's log. With `now` it is on disk on return; after an Error it is not in
     // the log at all. Without `now` it cannot fail.
     std::function<Status(std::string_view type, const std::string& data, bool now)> record;
-    // Tells the agent.
+    // Sends the decision to the agent.
     std::function<void(const std::string& id, const ApprovalAnswer&)> decided;
     std::function<void(const std::string& id, const ElicitationAnswer&)> answered;
-    // A deadline has decided something.
+    // A deadline has decided a question.
     std::function<void()> changed;
   };
 
-  // `permissions` are the spec's, and may change.
+  // `permissions` belong to the spec and may change.
   Approvals(Loop& loop, const Clock& clock, std::string agent, const Permissions& permissions,
             Handlers handlers);
 
   [[nodiscard]] const std::vector<PendingApproval>& pending() const { return pending_; }
-  // Null: it is not pending.
+  // Null: the question is not pending.
   [[nodiscard]] const PendingApproval* Find(const std::string& id) const;
-  // One of the last kRemembered.
+  // One of the last kRemembered questions.
   [[nodiscard]] const ResolvedApproval* FindResolved(const std::string& id) const;
 
-  // The agent asks. A request that is pending already changes nothing: agents repeat them after a reconnect.
-  // The policy may decide at once. `cwd`: what relative paths of its tools are relative to.
+  // The agent asks. A request that is already pending has no effect, because agents repeat requests after a
+  // reconnect. The policy may decide at once. Relative paths of the agent's tools are relative to `cwd`.
   void Ask(ApprovalRequest request, const std::string& run, const std::string& cwd);
   // A person decides. Errors "approval_not_found", "already_resolved", and those of Handlers::record, after
-  // which it is still pending. `input`: a JSON object in place of the tool's input, or empty.
+  // which the question is still pending. `input`: a JSON object that replaces the tool's input, or empty.
   Status Decide(const std::string& id, Decision decision, const std::string& reason,
                 const std::string& input);
   Status Answer(const std::string& id, const ElicitationAnswer& answer);
-  // The agent answered it itself, or took it back.
+  // The agent answered the question itself, or withdrew it.
   void Retract(const std::string& id);
   // The run has ended.
   void WithdrawRun(const std::string& run);
   // The process has ended.
   void WithdrawAll();
-  // Decides those whose deadline has passed, and sets the timer for the next one. For one that was restored.
+  // Decides the questions whose deadline has passed, and sets the timer for the next one. Used after a
+  // restore.
   void CheckDeadlines();
 
-  // What the record in the store keeps. A restarted daemon withdraws the pending ones (Agent::Load).
+  // The members that the record in the store contains. A restarted daemon withdraws pending questions
+  // (Agent::Load).
   static void Record(auto& self, auto& state) {
     state("always", self.always_);
     std::map<std::string, bool> open = self.OpenIds();
@@ -136,7 +138,7 @@ class Approvals {
   const Handlers handlers_;
   std::vector<PendingApproval> pending_;
   std::deque<ResolvedApproval> resolved_;  // the newest last
-  std::deque<AllowedCall> always_;         // what "allow_always" has allowed, the newest last
+  std::deque<AllowedCall> always_;         // calls allowed by "allow_always", the newest last
   Timer deadline_;
 };
 

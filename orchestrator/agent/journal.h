@@ -1,5 +1,5 @@
-// Journal: the event log of one agent, as its parts write it: each event gets the id of the open run. The one
-// place that says when the agent's output must wait because the disk does not take it.
+// Journal: the event log of one agent, for the agent's parts to write to. Each event gets the id of the open
+// run. Only this class decides when the agent's output must wait because the disk is full.
 //
 // Owned by its Agent; on the loop's thread.
 #pragma once
@@ -26,33 +26,35 @@ class Journal {
     std::string_view data;  // a JSON object on one line
   };
 
-  // `dirty`: the log is to be committed at the end of this turn.
+  // `dirty` is called when the log must be committed at the end of this turn.
   Journal(AgentContext& context, std::string agent, std::function<void()> dirty);
 
   // Opens the log on first use. Errors of EventLog::Open.
   Status Open();
-  // Null: it is not open.
+  // Null: the log is not open.
   [[nodiscard]] EventLog* log() const { return log_.get(); }
 
-  // --- only while it is open
+  // --- only while the log is open
   Cursor Append(std::string_view type, std::string_view data);
-  // All of these are on disk, with the id of `run` (empty: the open one), or none is in the log.
+  // On success all these events are on disk with the id of `run` (empty: the open run); otherwise none is in
+  // the log.
   Result<Cursor> AppendNow(std::initializer_list<Event> events, std::string_view run = {});
-  // Error: the disk does not take it now. It is tried again at the end of each turn.
+  // An error: the disk does not take the events now. The commit is retried at the end of each turn.
   Status CommitNow();
   [[nodiscard]] uint64_t next_seq() const { return log_->head().seq + 1; }
-  // Events from here on belong to this run; empty: to none.
+  // Later events belong to this run; empty: to no run.
   void SetRun(std::string run) { run_ = std::move(run); }
 
   // --- any time
   [[nodiscard]] bool dirty() const { return log_ && log_->dirty(); }
-  // Too much waits for the disk: the agent's output is to stay in its pipes.
+  // Too much waits for the disk, so the agent's output must stay in its pipes.
   [[nodiscard]] bool blocked() const { return log_ && !log_->writable(); }
-  // The last committed event; of a log that is not open, its last one of an earlier daemon.
+  // The last committed event. If the log is not open, the last event of an earlier daemon.
   [[nodiscard]] Cursor cursor() const { return log_ ? log_->committed() : cursor_; }
   [[nodiscard]] int64_t last_event_ms() const { return last_event_ms_; }  // wall clock
 
-  // What the record in the store keeps of one without a process; otherwise the log itself tells.
+  // The members that the record in the store contains for an agent without a process. Otherwise the log
+  // itself has them.
   static void Record(auto& self, auto& state) {
     Cursor cursor = self.cursor();
     state("cursor", cursor);
@@ -66,13 +68,13 @@ class Journal {
 
  private:
   void RestoreCursor(Cursor cursor) { cursor_ = cursor; }
-  void RestoreCursor(Cursor) const {}  // Record: writing changes nothing
+  void RestoreCursor(Cursor) const {}  // for Record, which only reads
 
   AgentContext& context_;
   const std::string agent_;
   const std::function<void()> dirty_;
   std::unique_ptr<EventLog> log_;
-  Cursor cursor_;  // until it is open
+  Cursor cursor_;  // used until the log is open
   std::string run_;
   int64_t last_event_ms_ = 0;
 };

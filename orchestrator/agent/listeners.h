@@ -1,5 +1,5 @@
-// Listeners: those who are called after anything about an agent has changed. A listener may leave, or add
-// another, while it is called.
+// Listeners: callbacks that run after every change of an agent. A listener may remove itself or add another
+// one during the call.
 #pragma once
 
 #include <cstdint>

@@ -11,8 +11,8 @@ namespace reeve {
 
 namespace {
 
-// What matters was said within so many events, or is found by its number; or it follows the event at which a
-// message was claimed: a talkative program says thousands while the store notes that it has the message.
+// Everything important is within this many events, or is found by its number, or follows the event at which a
+// message was claimed: a program may print thousands of lines while the store records the claim.
 constexpr uint64_t kLookBack = 4096;
 
 bool EndsRun(std::string_view type) {
@@ -49,7 +49,7 @@ void TakeEvent(LogTail& tail, const FrameView& frame) {
   if (!message.empty() && (type == "user.message" || ends)) tail.begun[message] = (*json)["run"].StringOr("");
 }
 
-// The open run's first event, whose number is in its id.
+// The first event of the open run, whose number is in the run's id.
 Status FindStart(const EventLog& log, LogTail& tail) {
   auto begin = log.PositionAfter(std::max<uint64_t>(tail.open.number(), 1) - 1);
   if (!begin) return begin.error();
@@ -88,7 +88,7 @@ Result<LogTail> LogTail::Read(const EventLog& log, bool was_alive, uint64_t take
     return true;
   });
   if (!scanned) return scanned.error();
-  // Every event of an open run carries it, so the last event tells.
+  // Every event of an open run carries its id, so the last event shows it.
   auto json = JsonDocument::Parse(last);
   if (json && !run_ended) tail.open.id = (*json)["run"].StringOr("");
   if (tail.open.id.empty()) return tail;

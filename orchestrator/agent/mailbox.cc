@@ -8,7 +8,7 @@
 
 namespace reeve {
 
-// ------------------------------------------------------------------------------------------- what is here
+// ------------------------------------------------------------------------------------------------ contents
 
 size_t Mailbox::depth() const {
   return count(Stage::kClaimed) + count(Stage::kSteering) + count(Stage::kWaiting);
@@ -61,14 +61,14 @@ Result<const Message*> Mailbox::Accept(Message message) {
     if (steers_by(*at)) ++steers;
   }
   if (alike >= (later ? kMaxScheduled : kMaxWaiting)) {
-    return full(later ? std::to_string(kMaxScheduled) + " messages are scheduled already"
-                      : std::to_string(kMaxWaiting) + " messages wait already");
+    return full(later ? std::to_string(kMaxScheduled) + " messages are already scheduled"
+                      : std::to_string(kMaxWaiting) + " messages already wait");
   }
   if (bytes_ + message.text.size() > kMaxBytes) {
-    return full("with this one, more than " + FormatSize(kMaxBytes) + " of messages would wait");
+    return full("with this message, more than " + FormatSize(kMaxBytes) + " would wait");
   }
   if (message.mode == Message::Mode::kSteer && steers >= kMaxSteers) {
-    return full(std::to_string(kMaxSteers) + " messages to steer by wait already");
+    return full(std::to_string(kMaxSteers) + " steering messages already wait");
   }
   message.through_pause = paused_ ? pauses_ : 0;
   Insert(std::move(message));
@@ -118,7 +118,7 @@ const Message* Mailbox::TakeDue(int64_t now_ms) {
   if (count(Stage::kScheduled) == 0 || next_due_ms() > now_ms) return nullptr;
   const auto first = At(BeginOf(Stage::kScheduled)->message.id);
   Message& message = first->message;
-  message.queued_ms = std::exchange(message.run_at_ms, 0);  // that is since when it waits
+  message.queued_ms = std::exchange(message.run_at_ms, 0);  // it has waited since then
   message.through_pause = paused_ ? pauses_ : 0;
   Move(first, entries_.end(), Stage::kArriving);
   return &message;
@@ -126,7 +126,7 @@ const Message* Mailbox::TakeDue(int64_t now_ms) {
 
 bool Mailbox::HasNext() const { return Next() != entries_.end(); }
 
-// The first interrupting one that the pause does not hold; else the first of any mode.
+// The first interrupting message that the pause does not hold, otherwise the first one of any mode.
 Mailbox::Entries::const_iterator Mailbox::Next() const {
   auto next = entries_.end();
   for (auto at = BeginOf(Stage::kWaiting), end = BeginOf(Stage::kScheduled); at != end; ++at) {
@@ -189,8 +189,8 @@ void Mailbox::Move(Entries::iterator entry, Entries::const_iterator before, Stag
 }
 
 Mailbox::Entries::const_iterator Mailbox::BeginOf(Stage stage) const {
-  // Past the few and the waiting ones from the front, past the arriving ones from behind: thousands may be
-  // scheduled.
+  // Skips the few steering, claimed and waiting entries from the front and the arriving ones from the back,
+  // because thousands may be scheduled.
   size_t before = 0;
   for (size_t i = 0; i < static_cast<size_t>(stage); ++i) before += counts_[i];
   return before <= entries_.size() / 2
@@ -211,7 +211,7 @@ void Mailbox::Recount() {
 
 // ---------------------------------------------------------------------------------------------- the pause
 
-// Messages that an earlier pause did not hold are held by this one.
+// This pause holds the messages that an earlier pause did not hold.
 void Mailbox::Pause() {
   paused_ = true;
   ++pauses_;

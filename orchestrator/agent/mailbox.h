@@ -1,10 +1,10 @@
-// Mailbox: the messages of one agent that have not ended, each in one stage, and every rule of their order:
+// Mailbox: the messages of one agent that have not ended, each in one stage, and all rules of their order:
 // which may begin, how many may wait, and when the queue pauses. A value of its Agent; the Store keeps a copy
 // of each message on disk.
 //
-// After a run that failed or that a person cancelled the queue is paused: the messages that waited go on
-// waiting. Messages that arrive or become due during the pause still run, before the others. When one of
-// them completes, the pause ends.
+// After a run that failed or that a person cancelled, the queue is paused, and its messages keep waiting.
+// Messages that arrive or become due during the pause still run, before the others. When one of them
+// completes, the pause ends.
 #pragma once
 
 #include <array>
@@ -25,8 +25,8 @@ namespace reeve {
 class Mailbox {
  public:
   enum class Stage {
-    kClaimed,    // begins as soon as the store knows it
-    kSteering,   // given to the agent for its present turn; the agent has not taken or refused it yet
+    kClaimed,    // begins as soon as the claim is in the store
+    kSteering,   // sent to the agent for its current turn, and neither taken nor refused yet
     kWaiting,    // due
     kScheduled,  // not due before its run_at_ms
     kArriving,   // not on disk yet
@@ -45,71 +45,71 @@ class Mailbox {
   static constexpr size_t kMaxWaiting = 100;
   static constexpr size_t kMaxSteers = 5;
   static constexpr size_t kMaxScheduled = 10'000;
-  static constexpr size_t kMaxBytes = size_t{64} << 20;  // of all texts: they are in memory
+  static constexpr size_t kMaxBytes = size_t{64} << 20;  // limit of all texts, which are in memory
 
-  // `has_turns`: runs are turns of one process. Otherwise the process's life is the run, and messages are
-  // lines of its input: the end of a run does not pause the queue.
+  // `has_turns`: runs are turns of one process. Otherwise each process is one run and messages are lines of
+  // its input; then the end of a run does not pause the queue.
   explicit Mailbox(bool has_turns) : has_turns_(has_turns) {}
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  // --- what is here
-  // Steering, claimed and waiting ones: the API's queue_depth.
+  // --- contents
+  // The number of steering, claimed and waiting messages: the API's queue_depth.
   [[nodiscard]] size_t depth() const;
   [[nodiscard]] size_t count(Stage stage) const { return counts_[static_cast<size_t>(stage)]; }
-  [[nodiscard]] size_t bytes() const { return bytes_; }  // of all texts
-  // Null: no message of that id is here.
+  [[nodiscard]] size_t bytes() const { return bytes_; }  // size of all texts
+  // Null: there is no message with that id.
   [[nodiscard]] const Entry* Find(const std::string& id) const;
   [[nodiscard]] bool Has(const std::string& id, Stage stage) const;
-  // The one that is claimed, or null.
+  // The claimed message, or null.
   [[nodiscard]] const Message* claimed() const;
-  // A due one is on its way to disk.
+  // A due message is being written to disk.
   [[nodiscard]] bool ArrivingNow() const;
-  // In the order of the API's queue, without arriving ones.
+  // In the order of the API's queue, without arriving messages.
   [[nodiscard]] std::vector<const Entry*> All() const;
-  // When the next scheduled one is due, wall clock; 0: none is scheduled.
+  // The wall-clock time when the next scheduled message is due; 0: none is scheduled.
   [[nodiscard]] int64_t next_due_ms() const;
 
   // --- stages
-  // Takes in a message that is not on disk yet. Error "queue_full" names the limit.
+  // Accepts a message that is not on disk yet. Error "queue_full" names the limit.
   Result<const Message*> Accept(Message message);
-  // One that the store has, of an earlier daemon: waiting or scheduled, whatever the limits.
+  // Restores a message of an earlier daemon from the store, as waiting or scheduled. The limits do not apply.
   void Restore(Message message);
   // Into the queue, from any stage. Interrupting and steering messages go before the others; so do, during a
   // pause, those that it does not hold.
   void Queue(const std::string& id);
-  // An arriving one that is not due yet.
+  // Schedules an arriving message that is not due yet.
   void Schedule(const std::string& id);
-  // The first scheduled one that is due by now is arriving again. Null: none is due.
+  // Moves the first scheduled message that is due back to arriving. Null: none is due.
   const Message* TakeDue(int64_t now_ms);
-  // Whether a message may begin now, and that message, claimed. `taken_seq` is the last event's number.
+  // Claims the message that may begin now, if there is one. `taken_seq` is the number of the last event.
   [[nodiscard]] bool HasNext() const;
   const Message* Claim(uint64_t taken_seq);
-  // An interrupting message arrived after the claimed one, and goes first.
+  // An interrupting message arrived after the claimed one and goes first.
   [[nodiscard]] bool Overtaken() const;
-  // The claimed one could not begin: it is the next of its precedence again.
+  // The claimed message could not begin. It becomes the next one of its precedence again.
   void GiveBack();
-  // Goes into the present turn.
+  // Sends the message into the current turn.
   void Steer(const std::string& id);
-  // It has ended, or has begun: it leaves the mailbox. False: it is not here.
+  // Removes a message that has ended or has begun. False: there is no such message.
   bool Remove(const std::string& id);
 
-  // --- the pause. These are all the reasons for which it begins or ends.
+  // --- the pause. These functions are all the reasons for which it begins or ends.
   [[nodiscard]] bool paused() const { return paused_; }
-  // A person, or the policy of another program, wants the agent to go on.
+  // A person or another program wants the agent to continue.
   void OnStart() { paused_ = false; }
-  // A person stops the agent. Without a run and without messages there is nothing to hold.
+  // A person stops the agent. Without a run and without messages there is nothing to pause.
   void OnStop(bool in_run);
-  // A person ends the present turn. The pause begins now, not with the end of the turn: a message that
-  // arrives in between is meant to be done instead.
+  // A person ends the current turn. The pause begins now and not at the end of the turn, because a message
+  // that arrives in between is meant to run instead.
   void OnInterrupt();
-  // `stopped`: a person's stop ended the run; the queue stays as the stop left it. A run that the daemon's
-  // own end cut off changes nothing.
+  // `stopped`: a person's stop ended the run, and the queue stays as the stop left it. A run that ended
+  // because the daemon ended changes nothing.
   void OnRunEnded(const Run& run, bool stopped);
   // A line of input was delivered.
   void OnLineDelivered() { paused_ = false; }
 
-  // What the record in the store keeps of it: the messages have records of their own.
+  // The members that the record in the store contains. The messages have records of their own.
   static void Record(auto& self, auto& state) {
     state("paused", self.paused_);
     state("pauses", self.pauses_);
@@ -135,13 +135,13 @@ class Mailbox {
   void Enqueue(Entries::iterator entry);
   void EnterSchedule(Entries::iterator entry);
   void Insert(Message message);
-  // Moves an entry before `before`, into a stage.
+  // Moves an entry before `before`, and into a stage.
   void Move(Entries::iterator entry, Entries::const_iterator before, Stage stage);
-  // The first entry of a stage, or of a later one where there is none.
+  // The first entry of a stage; if there is none, that of the next stage which has one.
   [[nodiscard]] Entries::const_iterator BeginOf(Stage stage) const;
   void Pause();
   void Recount();
-  void Recount() const {}  // Members: writing changes nothing
+  void Recount() const {}  // for Members, which only read
 
   const bool has_turns_;
   Entries entries_;  // by stage; scheduled ones by time
@@ -149,7 +149,7 @@ class Mailbox {
   std::array<size_t, std::size(kStages)> counts_{};
   size_t bytes_ = 0;
   bool paused_ = false;
-  uint64_t pauses_ = 0;  // the number of the present pause, or of the last one
+  uint64_t pauses_ = 0;  // the number of the current or last pause
 };
 
 }  // namespace reeve

@@ -1,4 +1,4 @@
-// Message: one prompt, or line of input, for an agent (control/api/API.md). A value.
+// Message: one prompt for an agent, or one line of its input (control/api/API.md). A value.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@ struct Message {
   std::string id;
   std::string text;
   Mode mode = Mode::kFollowUp;
-  std::string model = {};      // for its turn and those after it; empty: no change
-  int64_t run_at_ms = 0;       // wall clock; it is not due before. 0: it is due
-  int64_t queued_ms = 0;       // wall clock: when it arrived, or became due
-  uint64_t through_pause = 0;  // the number of the pause in which it arrived, and which does not hold it
-  uint64_t taken_seq = 0;      // claimed: events that show that it began come after this one
+  std::string model = {};      // for its turn and all later ones; empty: no change
+  int64_t run_at_ms = 0;       // wall clock; the message is due then. 0: it is due
+  int64_t queued_ms = 0;       // wall clock; when it arrived or became due
+  uint64_t through_pause = 0;  // the pause during which it arrived, which does not hold it
+  uint64_t taken_seq = 0;      // if claimed: the event that shows its start comes after this one
 
-  // The body of its record in the store, and a message from one. Nothing for a body that is not one.
+  // The body of its record in the store, and the inverse, which returns nothing for an invalid body.
   [[nodiscard]] std::string ToJson() const;
   static std::optional<Message> FromJson(const std::string& id, const std::string& body);
-  // As the API shows it.
+  // The message as the API shows it.
   [[nodiscard]] std::string Describe(std::string_view state, const std::string& run) const;
 
   static void Members(auto& self, auto& state) {

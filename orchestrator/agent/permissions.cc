@@ -12,12 +12,12 @@ namespace {
 
 constexpr std::string_view kSeparators = ";&|<>`\n\r";
 
-// Where text begins that could start another command, or npos.
+// The position of the first text that could start another command, or npos.
 size_t FindSeparator(std::string_view text) {
   return std::min(text.find_first_of(kSeparators), text.find("$("));
 }
 
-// Glob with `*` only. Linear in practice: on a mismatch it goes back to the last star alone.
+// A glob with `*` only. Linear in practice: after a mismatch it returns only to the last star.
 bool Glob(std::string_view pattern, std::string_view text, bool star_stops) {
   size_t p = 0;
   size_t t = 0;
@@ -53,7 +53,7 @@ bool IsAssignment(std::string_view word) {
   });
 }
 
-// A command of a compound one, without what may stand around it in a shell's grammar.
+// One command of a compound one, without the shell syntax around it.
 std::string_view Bare(std::string_view command) {
   static constexpr std::string_view kAround = " \t(){}!";
   static constexpr std::string_view kWords[] = {"then", "do", "else", "elif", "if", "while", "until", "time"};
@@ -71,7 +71,7 @@ std::string_view Bare(std::string_view command) {
   return command.substr(0, command.find_last_not_of(kAround) + 1);
 }
 
-// The first rule that matches; `*unsure` is set by one that might.
+// The first rule that matches. Sets `*unsure` if a rule might match.
 const PermissionRule* FindWide(const std::vector<PermissionRule>& rules, std::string_view tool,
                                const std::vector<std::string>& arguments, const PermissionRule** unsure) {
   for (const PermissionRule& rule : rules) {
@@ -83,7 +83,7 @@ const PermissionRule* FindWide(const std::vector<PermissionRule>& rules, std::st
   return nullptr;
 }
 
-// The rule that allows the first of the arguments, where others allow the rest.
+// The rule that allows the first argument, if rules allow all the others too.
 const PermissionRule* FindAllowing(const std::vector<PermissionRule>& rules, std::string_view tool,
                                    const std::vector<std::string>& arguments) {
   const PermissionRule* first = nullptr;
@@ -111,11 +111,12 @@ Result<PermissionRule> PermissionRule::Parse(std::string_view text) {
            c == '-' || c == '.' || c == ':' || c == '/' || c == '*';
   };
   if (rule.tool.empty() || !std::all_of(rule.tool.begin(), rule.tool.end(), of_name)) {
-    return Error{"invalid_request", "not a rule: tool or tool(pattern)"};
+    return Error{"invalid_request", "is not a rule, which is tool or tool(pattern)"};
   }
   if (rule.tool.find('*') == std::string::npos) rule.tool = ToolName(rule.tool);
   if (open == std::string_view::npos) return rule;
-  if (text.back() != ')') return Error{"invalid_request", "not a rule: its parenthesis is not closed"};
+  if (text.back() != ')')
+    return Error{"invalid_request", "is not a rule, because its parenthesis is not closed"};
   rule.any_call = false;
   rule.pattern = text.substr(open + 1, text.size() - open - 2);
   return rule;

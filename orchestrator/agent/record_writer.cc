@@ -50,7 +50,7 @@ void RecordWriter::Write(std::optional<MessageRecord> first, std::vector<Done> d
   auto on_disk = [this, alive = std::weak_ptr<bool>(alive_), wish = content.alive,
                   dones = std::move(dones)](const Status& status) {
     if (!alive.expired()) OnWritten(status, wish);
-    for (const Done& done : dones) done(status);  // also when the agent has gone meanwhile
+    for (const Done& done : dones) done(status);  // even if the agent was destroyed meanwhile
     if (!alive.expired()) WriteNext();
   };
   if (first) {
@@ -69,7 +69,7 @@ void RecordWriter::OnWritten(const Status& status, bool alive) {
   }
 }
 
-// After those who asked for the last write know its outcome: it may change the next one's content.
+// Runs after the callbacks of the last write, because they may change the content of the next one.
 void RecordWriter::WriteNext() {
   writing_ = false;
   if (!next_.empty()) Write(std::nullopt, std::exchange(next_, {}));

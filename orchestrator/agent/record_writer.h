@@ -1,5 +1,5 @@
-// RecordWriter: what the store has of one agent, and what it must still get. The agent's record is written as
-// a whole, one write at a time: everything that is asked for during a write goes into the next one. So a
+// RecordWriter: writes the record of one agent to the store. The agent's record is written as
+// a whole, one write at a time: everything requested during a write goes into the next one. So a
 // record on disk is always one that the agent once had, and of two requests the later one never loses.
 //
 // Owned by its Agent; on the loop's thread. Destroying it drops what waits for a full disk to have room. The
@@ -27,7 +27,7 @@ class Loop;
 class RecordWriter {
  public:
   using Done = std::function<void(Status)>;
-  // A record, and whether it says that a process shall live.
+  // A record, and whether it says that a process lives.
   struct Content {
     AgentRecord record;
     bool alive = false;
@@ -51,16 +51,17 @@ class RecordWriter {
   void AwaitFirst() { writing_ = true; }
   // Saves if the state differs from what the store has. Not while the disk is full: `changed` will tell.
   void SaveIfChanged();
-  // What the store has, without writing it: of an agent that was handed over.
+  // Sets the stored state without a write, for an agent that was handed over.
   void SetStored(std::string state, bool alive);
 
-  // A write other than of the record that must come to pass: it is repeated until it succeeds.
+  // A write of something other than the record. It is repeated until it succeeds.
   void WriteEventually(std::function<void(Store::Done)> write);
-  // The disk has refused something: nothing new is begun until it may be tried again.
+  // The disk refused a write: nothing new may begin until a retry is possible.
   void RetryLater();
   [[nodiscard]] bool waits_for_room() const { return retry_.active(); }
 
-  // The newest record on disk says that a process shall live. After a crash the next daemon looks for it.
+  // The newest record on disk says that a process lives. After a crash the next daemon looks for that
+  // process.
   [[nodiscard]] bool alive_on_disk() const { return !writing_ && alive_on_disk_; }
   [[nodiscard]] const std::string& stored_state() const { return stored_state_; }
   // Nothing is being written or waits to be.

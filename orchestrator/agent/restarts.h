@@ -1,5 +1,5 @@
-// Restarts: when an agent's process is started again after it ended by itself, or could not start. Knows the
-// restarts of the policy's window, nothing else. A value of its Agent.
+// Restarts: decides when an agent's process is started again after it ended by itself or could not start. It
+// knows only the restarts within the policy's window. A value of its Agent.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ class Restarts {
     What what = What::kNone;
     int64_t delay_ms = 0;  // of kAfter
   };
-  // `now_ms` is monotonic. `lived_ms`: how long the process that ended had lived. `failed`: it did not end
-  // well. `messages_wait`: there is work for another one, whatever the policy says.
+  // `now_ms` is monotonic. `lived_ms`: how long the ended process had lived. `failed`: it ended with a
+  // failure. `messages_wait`: there is work for another process, so the policy does not matter.
   Decision Next(const RestartPolicy& policy, int64_t now_ms, int64_t lived_ms, bool failed,
                 bool messages_wait);
-  // A person, or a message, wants a new try: what was before does not count.
+  // A person or a message requests a new start: earlier restarts no longer count.
   void Forgive();
 
   [[nodiscard]] int total() const { return total_; }  // since the agent was made

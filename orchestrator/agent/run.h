@@ -17,7 +17,7 @@ class JsonValue;
 // The error code of a run that the end of the daemon cut off. The agent is not to blame.
 inline constexpr char kDaemonRestarted[] = "daemon_restarted";
 
-// Tokens and money, as usage.updated has them.
+// Tokens and cost, as in usage.updated.
 struct Usage {
   int64_t input_tokens = 0;
   int64_t output_tokens = 0;
@@ -41,26 +41,26 @@ struct Run {
   std::string id;  // "r<seq of its run.started>"
   std::string message_id;
   Status status = Status::kRunning;
-  std::optional<int> exit_code;  // of a process whose life was the run
-  Error error{};                 // of a failed one
+  std::optional<int> exit_code;  // the exit code, if the process's life was the run
+  Error error{};                 // of a failed run
   std::string limit;             // the spec's limit that ended it, or empty
   int64_t started_ms = 0;        // wall clock
   int64_t ended_ms = 0;
-  std::string usage;                 // JSON of its last usage.updated, or empty
-  std::vector<std::string> steered;  // messages that went into it
+  std::string usage;                 // the JSON of its last usage.updated, or empty
+  std::vector<std::string> steered;  // messages that joined it
 
   [[nodiscard]] bool Has(const std::string& message) const;
-  // That of its run.started.
+  // The number of its run.started.
   [[nodiscard]] uint64_t number() const { return NumberOf(id); }
-  static uint64_t NumberOf(std::string_view run_id);  // 0: not a run's id
+  static uint64_t NumberOf(std::string_view run_id);  // 0: not the id of a run
   static std::string IdOf(uint64_t number) { return "r" + std::to_string(number); }
 
-  // As the API shows it, which is also the body of its record in the store.
+  // The run as the API shows it. This is also the body of its record in the store.
   [[nodiscard]] std::string ToJson() const;
   static std::optional<Run> FromJson(const JsonValue& json);
   // The data of the event that ends it.
   [[nodiscard]] std::string EndJson() const;
-  // The run that such an event, an envelope, tells of.
+  // The run that such an event, given as an envelope, describes.
   static Run FromEnd(const JsonValue& envelope);
 
   static void Members(auto& self, auto& state) {
@@ -79,7 +79,7 @@ struct Run {
 
 const char* NameOf(Run::Status status);
 std::optional<Run::Status> ParseRunStatus(std::string_view name);
-// The state of a message whose run ended so: done, failed or cancelled.
+// The state of a message whose run ended with this status: done, failed or cancelled.
 const char* MessageState(Run::Status status);
 
 }  // namespace reeve

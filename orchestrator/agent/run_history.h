@@ -1,8 +1,8 @@
-// RunHistory: the runs of one agent, also those that ended long ago: the last ones are in memory (Runs), the
-// others in the Store. Answers are JSON, as the API shows them.
+// RunHistory: finds the runs of one agent, including those that ended long ago. The last runs are in memory
+// (Runs), the others in the Store. Answers are JSON, as the API shows runs.
 //
-// Owned by its Agent; on the loop's thread. An answer of the store that comes after it has gone is dropped,
-// unless it needs nothing of the agent.
+// Owned by its Agent; on the loop's thread. An answer of the store that arrives after this object was
+// destroyed is dropped, unless it needs nothing of the agent.
 #pragma once
 
 #include <cstddef>
@@ -21,16 +21,16 @@ class Store;
 
 class RunHistory {
  public:
-  // Empty: there is no such run or message, or it was forgotten.
+  // Empty: there is no such run or message, or it is no longer kept.
   using Found = std::function<void(Result<std::string>)>;
 
   RunHistory(Store& store, std::string agent, const Runs& runs);
 
   void Find(const std::string& run_id, Found found) const;
-  // The run that a message began, or went into, also while it is open; of a message that never had one its
+  // The run that a message began or joined, also while it is open. For a message that never had a run its
   // {message_id, status}.
   void OfMessage(const std::string& message_id, Found found) const;
-  // Those with numbers below `before`, the newest first, the open one among them.
+  // The runs with numbers below `before`, the newest first, the open one included.
   void List(uint64_t before, size_t limit, std::function<void(Result<std::vector<std::string>>)> done) const;
 
  private:

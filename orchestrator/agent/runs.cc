@@ -7,10 +7,10 @@ namespace reeve {
 
 namespace {
 
-// How a run ends: a row for each EndReason, a column for each RunEnding::How. What a limit ends has failed,
-// though the agent may call it cancelled or even completed. Otherwise a turn that completes is completed,
-// whoever wanted it to end; an agent may take an interrupt for an error; and a process that was to end and
-// exits, with whatever code, was cancelled.
+// How a run ends: a row for each EndReason, a column for each RunEnding::How. A run that a limit ended has
+// failed, even if the agent calls it cancelled or completed. Otherwise a turn that completes is completed,
+// whatever reason it had to end. A turn that should end and fails was cancelled, because an agent may report
+// an interrupt as an error. So was a process that should end and exits, with any code.
 constexpr auto kC = Run::Status::kCompleted, kX = Run::Status::kCancelled, kF = Run::Status::kFailed;
 constexpr Run::Status kOutcomes[][5] = {
     // completed, cancelled, failed, exited, exited failed

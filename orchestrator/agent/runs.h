@@ -1,5 +1,5 @@
-// Runs: the open run of one agent, why it shall end, how it ended, and the runs before it. A value of its
-// Agent; long-ended runs are in the Store.
+// Runs: the open run of one agent, the reason why it must end, how it ended, and the runs before it. A value
+// of its Agent; runs that ended long ago are in the Store.
 #pragma once
 
 #include <cstdint>
@@ -13,26 +13,26 @@
 
 namespace reeve {
 
-// Why the open run shall end. The strongest request wins; they are in the order of their strength.
+// The reason why the open run must end. The strongest request wins; the list goes from weak to strong.
 enum class EndReason {
-  kNone,     // nobody wants it to end
-  kDaemon,   // the daemon ends, or its process has to be replaced
+  kNone,     // nothing requests its end
+  kDaemon,   // the daemon ends, or the process must be replaced
   kMessage,  // a message of mode "interrupt"
   kPerson,   // interrupt, stop, restart, delete
-  kLimit,    // a limit of the spec; Runs keeps which, and the error
+  kLimit,    // a limit of the spec; Runs keeps its name and the error
 };
 
-// What ended a run.
+// The event that ended a run.
 struct RunEnding {
   enum class How {
     kCompleted,     // the agent completed its turn
-    kCancelled,     // the agent says that the turn was cancelled
-    kFailed,        // the agent says that the turn failed
-    kExited,        // its process ended, with success where the process's life is the run
-    kExitedFailed,  // its process ended otherwise, or could not go on
+    kCancelled,     // the agent reported that the turn was cancelled
+    kFailed,        // the agent reported that the turn failed
+    kExited,        // its process ended, with success if the process's life is the run
+    kExitedFailed,  // its process ended otherwise, or could not continue
   };
   How how = How::kCompleted;
-  Error error{};  // of the failed ones
+  Error error{};  // for the failed ones
   std::optional<int> exit_code{};
 };
 
@@ -40,39 +40,39 @@ class Runs {
  public:
   [[nodiscard]] const std::optional<Run>& open() const { return open_; }
   [[nodiscard]] const Run* last() const { return ended_.empty() ? nullptr : &ended_.back(); }
-  // The open one, or one of the last kKept. Null: unknown here.
+  // The open run, or one of the last kKept runs. Null: it is unknown here.
   [[nodiscard]] const Run* Find(const std::string& run_id) const;
   [[nodiscard]] const Run* OfMessage(const std::string& message_id) const;
-  // Of all ended runs and the open one.
+  // The sum of all ended runs and the open one.
   [[nodiscard]] Usage usage() const;
 
-  // `number`: of the event that tells of its start.
+  // `number` is that of the event which reports its start.
   void Begin(uint64_t number, const std::string& message_id, int64_t now_ms);
-  // A run that an earlier daemon left open.
+  // Restores a run that an earlier daemon left open.
   void Reopen(Run run) { open_ = std::move(run); }
-  // A message went into the open run.
+  // A message joined the open run.
   void Steered(const std::string& message_id) { open_->steered.push_back(message_id); }
   void SetUsage(std::string_view json) { open_->usage = json; }
 
   [[nodiscard]] EndReason end_reason() const { return end_reason_; }
-  // The open run shall end. True: this reason is stronger than those before it.
+  // Requests the end of the open run. True: this reason is stronger than the earlier ones.
   bool RequestEnd(EndReason reason);
-  // A limit of the spec has passed. `error` is the run's.
+  // A limit of the spec has passed. The run gets `error`.
   void RequestEndByLimit(const std::string& limit, Error error);
-  // Ends the open run, and gives it. Which status it gets is decided here alone.
+  // Ends the open run and returns it. Only this function decides its status.
   const Run& End(RunEnding ending, int64_t now_ms);
-  // A run that ended while this agent was not watched.
+  // Adds a run that ended while this agent was not running in a daemon.
   void AddEnded(Run run);
 
-  // --- partial text: what the agent has said of its present message
-  // An assistant.message is complete; what follows it is another's.
+  // --- partial text: the beginning of the agent's current message
+  // An assistant.message is complete; later text belongs to another message.
   void MessageComplete(uint64_t seq) { partial_after_ = seq; }
-  // Its deltas come after this event.
+  // The deltas of the next message follow this event.
   [[nodiscard]] uint64_t partial_after() const { return partial_after_; }
 
-  static constexpr size_t kKept = 100;  // ended runs in memory, for requests that ask late
+  static constexpr size_t kKept = 100;  // ended runs in memory, for late requests
 
-  // What the record in the store keeps.
+  // The members that the record in the store contains.
   static void Record(auto& self, auto& state) {
     std::optional<Run> last = self.ended_.empty() ? std::nullopt : std::optional(self.ended_.back());
     state.Value("last_run", last);
@@ -92,13 +92,13 @@ class Runs {
   static constexpr const char* kEndReasons[] = {"none", "daemon", "message", "person", "limit"};
 
   void RestoreLast(std::optional<Run> last);
-  void RestoreLast(const std::optional<Run>&) const {}  // Record: writing changes nothing
+  void RestoreLast(const std::optional<Run>&) const {}  // for Record, which only reads
 
   std::optional<Run> open_;
   EndReason end_reason_ = EndReason::kNone;
   Error limit_error_{};
   std::deque<Run> ended_;  // the newest last
-  Usage usage_;            // of all ended ones
+  Usage usage_;            // sum of all ended runs
   uint64_t partial_after_ = 0;
 };
 

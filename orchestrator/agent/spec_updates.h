@@ -1,6 +1,6 @@
 // SpecUpdates: changes of one agent's spec, one after the other. A change is applied in memory only once it
-// is on disk, so a caller that is told of a failure never finds the change done, and of overlapping changes
-// each one is kept or refused by itself.
+// is on disk. So a caller that gets an error never finds the change applied, and each of several overlapping
+// changes is kept or refused by itself.
 //
 // Owned by its Agent; on the loop's thread.
 #pragma once
@@ -19,18 +19,20 @@ namespace reeve {
 
 class SpecUpdates {
  public:
-  // Makes the next spec of the present one, or says why not.
+  // Makes the next spec from the current one, or returns the reason for a refusal.
   using Change = std::function<Result<AgentSpec>(const AgentSpec& present)>;
-  using Fields = std::vector<std::string>;         // the names of what changes
-  using Done = std::function<void(Result<bool>)>;  // whether some of it waits for the next start
+  using Fields = std::vector<std::string>;  // the names of the changed fields
+  using Done =
+      std::function<void(Result<bool>)>;  // whether some of the change takes effect only at the next start
   struct Handlers {
-    std::function<Result<AgentSpec>(const Change&)> make;   // from the present spec; an Error refuses
-    std::function<void(std::function<void(Status)>)> save;  // the agent's record, with writing() as its spec
-    std::function<Result<bool>(const AgentSpec&, const Fields&)> apply;  // it is on disk
+    std::function<Result<AgentSpec>(const Change&)> make;  // from the current spec; an Error refuses
+    std::function<void(std::function<void(Status)>)>
+        save;  // saves the agent's record, with writing() as its spec
+    std::function<Result<bool>(const AgentSpec&, const Fields&)> apply;  // the change is on disk
   };
 
   explicit SpecUpdates(Handlers handlers) : handlers_(std::move(handlers)) {}
-  // Updates that have not ended get Error "agent_deleted".
+  // Ends all open updates with Error "agent_deleted".
   ~SpecUpdates();
   SpecUpdates(const SpecUpdates&) = delete;
   SpecUpdates& operator=(const SpecUpdates&) = delete;

@@ -49,10 +49,10 @@ constexpr Alias kAliases[] = {
     {"requestuserinput", "question"},
 };
 
-// Where the argument is, the first that is there.
+// The members that may hold the argument; the first one that exists is used.
 struct Argument {
   std::string_view name;
-  bool files;  // paths; there may be several, and more in `changes`, `files` and patches
+  bool files;  // the arguments are paths; more may be in `changes`, `files` and patches
   std::array<std::string_view, 5> members;
 };
 constexpr Argument kArguments[] = {
@@ -68,7 +68,7 @@ constexpr Argument kArguments[] = {
     {"task", false, {"description", "prompt", "", ""}},
 };
 
-// A string, or a command as its words.
+// A string, or the words of a command.
 std::string TextOf(const JsonValue& value) {
   if (auto text = value.AsString()) return std::string(*text);
   std::string words;
@@ -79,7 +79,7 @@ std::string TextOf(const JsonValue& value) {
   return words;
 }
 
-// The files of a patch in the form that codex taught the others ("*** Update File: path").
+// The files of a patch in the format that Codex introduced ("*** Update File: path").
 void AddPatched(std::string_view patch, std::vector<std::string>& paths) {
   while (!patch.empty()) {
     const size_t end = patch.find('\n');
@@ -92,7 +92,7 @@ void AddPatched(std::string_view patch, std::vector<std::string>& paths) {
   }
 }
 
-// A file that is named in a list of them: by itself, or as a member; and what it is moved to.
+// A file in a list of files: the element itself or a member of it, and the target of a move.
 void AddFile(std::string_view key, const JsonValue& file, std::vector<std::string>& paths) {
   std::string_view path = file.StringOr(key);
   for (std::string_view member : {"path", "file_path", "filePath", "file"})

@@ -1,5 +1,5 @@
-// What tools are called, whichever agent has them: `bash` is Claude Code's Bash, codex's commandExecution,
-// ACP's kind execute. Rules of permissions and viewers see these names; control/api/API.md lists them.
+// The common names of tools, for all agents: `bash` is Claude Code's Bash, Codex's commandExecution and ACP's
+// kind execute. Rules of permissions and viewers see these names; control/api/API.md lists them.
 #pragma once
 
 #include <string>
@@ -10,15 +10,15 @@
 
 namespace reeve {
 
-// The common name of a tool, or its own where it has none.
+// The common name of a tool, or its own name if it has none.
 std::string ToolName(std::string_view own_name);
 
-// Whether `known` holds every member of `asked` as it is there: it is the same call, told with more words.
+// Whether `known` contains every member of `asked` unchanged: then it is the same call with more details.
 bool SaysNoOther(const std::string& known, const std::string& asked);
 
-// What a call of a tool (by its common name) is about, the arguments that a rule's pattern is held against: a
-// shell's command, a URL, a query; all files of an edit, those moved to included, as absolute paths without
-// "..". Empty where that cannot be told. `cwd` is what relative paths are relative to.
+// The arguments of a tool call (by the tool's common name) that the pattern of a rule is compared with: a
+// shell's command, a URL, a query, or all files of an edit, including the targets of moves, as absolute paths
+// without "..". Empty if they are unknown. Relative paths are relative to `cwd`.
 std::vector<std::string> ToolArguments(std::string_view name, const JsonValue& input, const std::string& cwd);
 
 }  // namespace reeve

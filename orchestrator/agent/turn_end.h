@@ -1,4 +1,4 @@
-// TurnEnd: how an agent says that its turn ended. A value; an error is only in kFailed.
+// TurnEnd: how an agent reported the end of its turn. A value; `error` is set only for kFailed.
 #pragma once
 
 #include "process/result.h"

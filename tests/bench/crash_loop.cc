@@ -32,7 +32,7 @@ Status AddCrashing(Daemon& daemon) {
   return {};
 }
 
-// Of all that crash.
+// The sum over all crashing agents.
 Result<int64_t> Restarts(Daemon& daemon) {
   int64_t restarts = 0;
   for (int i = 0; i < kCrashing; ++i) {

@@ -1,9 +1,9 @@
-// LoadClient: many viewers in a process of their own, on one epoll. Counts events, checks that no viewer
+// LoadClient: many viewers in a process of their own, on one epoll. It counts events, checks that no viewer
 // misses one, and times some. Made and owned by a benchmark; destroying it closes all connections.
 //
-// It must never be what limits a server: a frame costs it a look at where the last one ended. What it shares
-// with the server is the machine, so it says how many events each read brought: where a server writes each
-// event by itself, more than one means that this client came late, and late readers make writes cheaper.
+// It must never limit a server, so it only checks where the last frame ended. But it shares the machine with
+// the server, so it reports how many events each read brought. If a server writes each event by itself, more
+// than one event per read means that this client came late, and late readers make writes cheaper.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct Load {
   int64_t events = 0;  // each must see so many of the source's
 };
 
-// What the viewers saw until now.
+// The results of the viewers until now.
 struct Seen {
   int64_t events = 0;  // of the source, all viewers together
   int64_t bytes = 0;
@@ -46,7 +46,7 @@ class LoadClient {
 
   // Waits until all that read have everything, or for `timeout_ms`; `tick` runs several times a second.
   Seen Await(int64_t timeout_ms, const std::function<void()>& tick = {});
-  // What was seen until now.
+  // The results until now.
   Seen Ask();
   // The stalled read again; Await waits for them too.
   void Resume();

@@ -48,7 +48,7 @@ Pages ReadPages(pid_t pid) {
   return pages;
 }
 
-// What the kernel has charged to the socket that `message` describes (sock_diag(7), INET_DIAG_SKMEMINFO).
+// The kernel memory of the socket that `message` describes (sock_diag(7), INET_DIAG_SKMEMINFO).
 int64_t ChargedBytes(const nlmsghdr* message, const inet_diag_msg* socket) {
   const auto* attribute = reinterpret_cast<const rtattr*>(socket + 1);
   auto left = static_cast<int>(message->nlmsg_len - NLMSG_LENGTH(sizeof *socket));

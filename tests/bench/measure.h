@@ -1,4 +1,5 @@
-// What the kernel says of a process and of the machine's sockets, and the processes this benchmark starts.
+// Measurements of processes and of the machine's sockets, from the kernel, and the processes that this
+// benchmark starts.
 #pragma once
 
 #include <sys/types.h>
@@ -17,7 +18,7 @@ int64_t NowNs();  // CLOCK_MONOTONIC
 // the nanosecond (/proc/<pid>/stat counts in ticks of 10 ms).
 int64_t CpuNs(pid_t pid);
 int64_t RssBytes(pid_t pid);
-// Of that, what no other process could share: without the pages of programs and libraries.
+// The part of it that no other process can share: without the pages of programs and libraries.
 int64_t OwnBytes(pid_t pid);
 // Kernel memory of all TCP sockets of this network namespace: both ends of what runs over loopback. Cheap,
 // but the kernel keeps up to 1 MiB a CPU out of the sum.

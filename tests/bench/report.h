@@ -27,7 +27,7 @@ class Report {
   void Add(const std::string& subject, const Metrics& metrics);
   // Prints the table.
   void End();
-  // What the reader must know: to stderr at once.
+  // A note that the reader must see; written to stderr at once.
   static void Note(const std::string& text);
 
  private:

@@ -15,7 +15,8 @@
 
 namespace reeve::bench {
 
-// What a fan-out needs of a server: where viewers connect, whose CPU counts, how the source is told to begin.
+// A server as the fan-out needs it: the address for viewers, the process whose CPU time counts, and the order
+// to the source to begin.
 class Server {
  public:
   virtual ~Server() = default;

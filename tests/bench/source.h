@@ -17,8 +17,8 @@ inline constexpr int kLineBytes = 170;
 
 // The command of the child; its lines are `line_bytes` long, newline included.
 std::vector<std::string> SourceCommand(int line_bytes = kLineBytes);
-// What to write to its stdin, less the newline: `count` lines, `rate` a second, each with a write of its own;
-// with rate 0 as fast as they are taken, 64 KiB a write.
+// The order for its stdin, without the newline: `count` lines at `rate` per second, each with a write of its
+// own; with rate 0 as fast as they are read, 64 KiB per write.
 std::string SourceOrder(int64_t count, int64_t rate);
 
 // The child: obeys orders from stdin until it ends.

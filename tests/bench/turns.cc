@@ -145,8 +145,8 @@ class Viewer {
   std::string got_;
 };
 
-// Of one kind: from the agent's last line of a turn to the viewer's reading of its end, in microseconds,
-// sorted.
+// The times of one kind from the agent's last line of a turn until the viewer has read its end, in
+// microseconds, sorted.
 Result<std::vector<double>> TurnsOf(Daemon& daemon, const std::string& kind) {
   const std::string options = kind == "jsonl" ? R"(,"kind_options":{"turns":true})" : "";
   auto made =

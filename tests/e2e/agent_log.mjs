@@ -1,4 +1,4 @@
-// What must hold of every agent's log, whatever its kind and whatever happened.
+// Checks that every agent's log must pass, for each kind and in each situation.
 
 import assert from 'node:assert/strict';
 

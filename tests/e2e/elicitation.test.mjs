@@ -1,5 +1,5 @@
-// What an agent wants to know is a form on the page, and the answer reaches the agent. The agent is `reeve replay` of
-// a recording in Claude Code's words, so that it asks when the test says so.
+// A question of the agent becomes a form on the page, and the answer reaches the agent. The agent is `reeve
+// replay` of a recording of Claude Code, so that it asks at the moment that the test chooses.
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 // The daemon becomes another image of itself, again and again, while real agents are in mid-turn and viewers watch:
-// orchestrator/handover/HANDOVER.md. Nobody is restarted, nothing is lost, nothing comes twice.
+// orchestrator/handover/HANDOVER.md. No agent is restarted, nothing is lost, nothing comes twice.
 
 import assert from 'node:assert/strict';
 import http from 'node:http';

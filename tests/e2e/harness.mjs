@@ -1,5 +1,6 @@
-// What the tests drive: a real daemon in a folder of its own, a real browser, a proxy that can cut connections.
-// Everything that is started is ended by its pid. The daemon is REEVE_BIN, or else the newest build's.
+// The programs of the tests: a real daemon in a folder of its own, a real browser, and a proxy that can cut
+// connections. Each started process is ended by its pid. The daemon is REEVE_BIN, or else that of the newest
+// build.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

@@ -144,7 +144,7 @@ export class Model {
     return model;
   }
 
-  // What it was sent with these words in the prompt, of late.
+  // The latest requests to the model with these words in the prompt.
   async requests(words) {
     const requests = await (await fetch(`http://127.0.0.1:${this.port}/requests`)).json();
     return requests.filter(({ prompt }) => prompt?.includes(words));

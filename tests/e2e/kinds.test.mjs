@@ -1,5 +1,5 @@
-// Every kind of agent behaves alike: each scenario is written once and run with every kind's real program on the mock
-// model. What cannot be made alike is in `differences`, and explained in orchestrator/adapters/KINDS.md.
+// All kinds of agents behave alike: each scenario is written once and run with every kind's real program and
+// the mock model. `differences` lists the exceptions, which orchestrator/adapters/KINDS.md explains.
 
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const kBegin = ['run.started', 'message.started', 'user.message'];
 const kText = ['assistant.delta', 'assistant.message'];
 const kAsk = ['tool.started', 'approval.requested', 'approval.resolved'];
 
-// What happens in a run, in order, by scenario; and the kinds in which it is not so.
+// The expected events of a run, in order, by scenario; and the kinds that differ.
 const outlines = {
   plain: [...kBegin, ...kText, 'run.completed'],
   allowed: [...kBegin, ...kText, ...kAsk, 'tool.completed', ...kText, 'run.completed'],

@@ -62,7 +62,7 @@ test('asks for a token and says when it is wrong', async (t) => {
   await page.goto(`${daemon.origin}/`);
   await page.getByLabel('Bearer token').fill('wrong');
   await page.getByRole('button', { name: 'Open' }).click();
-  await page.getByText('does not know this token').waitFor();
+  await page.getByText('does not accept this token').waitFor();
   await page.getByLabel('Bearer token').fill(daemon.token);
   await page.getByRole('button', { name: 'Open' }).click();
   await link(page, 'echo').waitFor();

@@ -1,4 +1,4 @@
-// What a person gets to read of an agent's events.
+// The items that people read of an agent's events.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,11 +1,12 @@
-// The event log, in one of two ways, as the first byte says.
+// The event log, in one of two ways, which the first byte selects.
 //
-// Operations: the bytes choose what is done to a log and to a list of events side by side; whatever a caller
-// could see must agree (tests/support/log_model.h).
+// Operations: the bytes choose operations on a log and on a list of events side by side. Everything that a
+// caller can see must agree (tests/support/log_model.h).
 //
-// Files: a folder of segments, written by a log and then patched and cut at will, or made of the bytes as
-// they are, is opened. Whatever is in it the log opens, or refuses an epoch that is not new; its first and
-// last events are what it says; every position can be looked up; and what is written then comes back.
+// Files: the target opens a folder of segments, which a log wrote and which is then patched and cut at random
+// places, or which consists of the bytes as they are. The log must open, for any content, or refuse an epoch
+// that is not new. Its first and last events must be those that it reports, every position must be found, and
+// an event that is written then must be read back.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -162,7 +163,7 @@ void Files(Bytes bytes) {
   const uint64_t size = log.end_position();
   opened = EventLog::Open(clock, folder, "a1", kEpoch + 1, limits);
   Demand(opened.ok());
-  // What was taken once is taken again.
+  // A log that was opened once must open again.
   Demand((*opened)->committed() == added && (*opened)->oldest() == oldest);
   Demand((*opened)->end_position() == size);
 }

@@ -26,7 +26,7 @@ void Create(const Daemon& daemon, const Strings& asked, const std::string& more,
   CreateScripted(daemon, "a1", "acp", script, R"(,"prompt":"go")" + more);
 }
 
-// What the agent got for its requests, in order: the result, or the error's message.
+// The answers to the agent's requests, in order: the result, or the error's message.
 Strings Answers(const Daemon& daemon) {
   Strings answers;
   const std::string transcript = daemon.Get("/agents/a1/transcript").body;

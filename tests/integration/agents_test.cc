@@ -421,7 +421,7 @@ TEST(Agents, ASnapshotIsOfOneLogPosition) {
   EXPECT_EQ(snapshot.Field("partial_text"), "sofar");
   EXPECT_EQ(snapshot.Field("pending"), "[]");
   EXPECT_EQ(snapshot.Field("agent.cursor"), snapshot.Field("cursor"));
-  // What the cursor leaves out is what comes later, and nothing else.
+  // The cursor leaves out exactly the later events.
   daemon.Post("/agents/a1/message", R"({"text":"go"})");
   daemon.WaitFor("a1");
   EXPECT_EQ(Types(daemon.Events("a1", "after=" + snapshot.Field("cursor"))),

@@ -117,7 +117,7 @@ TEST_F(ApprovalsCommand, NeverGuesses) {
             "reeve: approvals allow: p1: 'p1' may be p1 of agent a1, p1 of agent b2; say which by its id and "
             "--agent\n");
   EXPECT_EQ(Approvals({"deny", "p1", "--agent", "a1"}).out, "a1 p1: deny\n");
-  // Who saw it at a1 may not mean what waits at b2.
+  // A person who saw the id at a1 may not mean the request of b2.
   Outcome one = Approvals({"allow", "p1"});
   EXPECT_EQ(one.code, 64);
   EXPECT_THAT(one.err, HasSubstr("p1 of agent b2, p1 of agent a1 (deny by person)"));

@@ -53,7 +53,7 @@ bool UntilEvent(const Daemon& daemon, const std::string& type, size_t count = 1)
   return Eventually([&] { return Fields(daemon, type, "type").size() >= count; });
 }
 
-// What the agent was told, that has this in it.
+// The line to the agent that contains this text.
 bool UntilTold(const Daemon& daemon, const std::string& text) {
   return Eventually([&] {
     const std::string transcript = daemon.Get("/agents/a1/transcript").body;
@@ -83,7 +83,7 @@ TEST(Approval, IsShownListedAndAnsweredOnce) {
   EXPECT_EQ(pending["tool"].StringOr(""), "bash");
   EXPECT_EQ(pending["input"]["command"].StringOr(""), "mkdir x");
   EXPECT_EQ(pending["run"].StringOr(""), daemon.Get("/agents/a1").Field("run.run_id"));
-  // Who comes late learns of it, by the snapshot and by the stream.
+  // A viewer that comes late learns of it from the snapshot and from the stream.
   EXPECT_NE(daemon.Get("/agents/a1/snapshot").Field("pending").find("\"p1\""), std::string::npos);
   auto stream = daemon.Stream("/agents/a1/stream?after=0");
   EXPECT_TRUE(stream->UntilEvent("approval.requested"));

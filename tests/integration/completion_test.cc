@@ -1,4 +1,4 @@
-// What pressing TAB gives, in the shells themselves, with a daemon whose agents are completed.
+// Completion with TAB in the real shells, with a daemon whose agents are completed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -45,7 +45,7 @@ class Completion : public testing::Test {
     return Tmux(program, {.environment = {}, .columns = 120, .rows = 24});
   }
 
-  // What stands after the prompt once TAB was pressed.
+  // Checks the text after the prompt once TAB was pressed.
   static void Becomes(Tmux& shell, const std::string& typed, const std::string& line) {
     shell.Type(typed);
     shell.Press("Tab");

@@ -143,8 +143,8 @@ TEST_F(Reload, AFileThatIsWrongChangesNothing) {
   daemon->Signal(SIGHUP);
   EXPECT_TRUE(Eventually([&] {
     const std::string log = daemon->log();
-    const size_t first = log.find("everything stays as it was: " + path_ + ":2:9");
-    return first != std::string::npos && log.find("everything stays", first + 1) != std::string::npos;
+    const size_t first = log.find("reload failed, nothing changed: " + path_ + ":2:9");
+    return first != std::string::npos && log.find("nothing changed", first + 1) != std::string::npos;
   }));
   EXPECT_EQ(HttpConnection(daemon->address()).Call("GET", "/", "", named).status, 200);
 }
@@ -185,14 +185,14 @@ TEST_F(Reload, RetentionHoldsForLogsThatAreThere) {
   EXPECT_EQ(daemon->Post("/agents/a1/message", R"({"text":"5000"})").status, 202);
   ASSERT_TRUE(
       Eventually([&] { return daemon->LogFiles("a1").find("\"text\":\"5000\"") != std::string::npos; }));
-  // What comes in one turn of the loop is in one segment, which goes when the next ones have come.
+  // Output of one turn of the loop is in one segment, which is deleted when the next segments exist.
   EXPECT_TRUE(Eventually([&] {
     EXPECT_EQ(daemon->Post("/agents/a1/message", R"({"text":"100"})").status, 202);
     return daemon->LogFiles("a1").size() < 200'000;
   }));
 }
 
-// Whoever started it has read that it listens, no more.
+// The parent process has read only the line that reports the address.
 TEST(Signals, AreTakenAsSoonAsItListens) {
   for (int round = 0; round < 20; ++round) {
     Daemon daemon;

@@ -1,7 +1,7 @@
-// A scripted day: messages with and without keys, at once and for later, approvals, changes, stops, agents
-// that come and go; and a daemon that is killed, or whose disk fails, at any moment of it. Whatever was
-// acknowledged is written down here, independently of the daemon, and held against what it has when all is
-// over (control/api/API.md: "A 2xx for a change means that it is on disk").
+// A scripted day: messages with and without keys, at once and scheduled, approvals, changes, stops, agents
+// that are made and deleted; and a daemon that is killed, or whose disk fails, at any moment. The test
+// records every acknowledged change independently of the daemon, and compares the record with the daemon's
+// state at the end (control/api/API.md: "A 2xx answer to a change means that the change is on disk").
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -119,7 +119,7 @@ class Day : public testing::Test {
     sent_.push_back(std::move(sent));
   }
 
-  // What was sent with a key and never answered is sent again; what was, gives the same answer.
+  // A request with a key that got no answer is sent again; one that got an answer gets the same answer.
   void SayAgain(const Daemon& daemon) {
     for (Sent& sent : sent_) {
       if (sent.key.empty() || again_.count(sent.key) != 0) continue;
@@ -142,7 +142,7 @@ class Day : public testing::Test {
     }
   }
 
-  // What is asked, or will be in a moment.
+  // The requests that are open now or will be in a moment.
   void DecideOne(const Daemon& daemon) {
     std::optional<JsonDocument> list;
     for (int looks = 0; looks < 20; ++looks) {

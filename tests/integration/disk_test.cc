@@ -80,7 +80,8 @@ TEST(FullDisk, HoldsTheAgentBackAndGoesOnWhenThereIsRoom) {
   EXPECT_NE(health.Field("reasons").find("a1: No space left on device"), std::string::npos) << health.body;
   EXPECT_EQ(daemon.Get("/ready").status, 200);
   EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "running");
-  // Whoever comes now is served; who was there has what is on the disk, stays, and hears that there is life.
+  // New viewers are served. Present viewers have everything that is on disk, stay connected, and get
+  // heartbeats.
   auto newcomer = daemon.Stream("/agents/a1/stream?after=0");
   ASSERT_TRUE(newcomer->UntilEvent("stream.synced"));
   const uint64_t so_far = newcomer->count();

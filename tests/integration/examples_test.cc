@@ -35,14 +35,15 @@ constexpr const char* kGoesOn = R"(["cat"])";
 // Takes a line, if there is one: a message to a program that does not wait for it is brought again.
 constexpr const char* kEnds = R"(["bash","-c","read -t 0.3 line; echo hello $line"])";
 
-// What a1, a2 (both team=web) and reviewer are doing.
+// The activity of a1, a2 (both team=web) and reviewer.
 enum class Stage {
   kWorking,  // until they are told to end
   kEnded,    // they have, well
   kAsking    // a1 waits for an approval, "0", reviewer for the answer to a question, "q1"
 };
 
-// Of every command that has examples. One that is missing here is new: see what its examples need.
+// The stage for every command with examples. A command that is missing here is new: add the stage that its
+// examples need.
 const std::map<std::string, Stage>& Stages() {
   static const std::map<std::string, Stage> stages = {
       {"reeve agents attach", Stage::kEnded},
@@ -101,7 +102,7 @@ class Sandbox {
          {"/bin", "/build/release", "/.zfunc", "/.config/fish/completions", "/.local/state"}) {
       std::filesystem::create_directories(home + folder);
     }
-    // What needs a port of the machine's or a whole terminal is only read.
+    // Examples that need a port of the machine or a whole terminal are only parsed.
     const std::string reeve = REEVE_BINARY;
     const std::string script = "#!/bin/sh\n[ $# != 1 ] || [ \"$1\" != top ] || exec " + reeve +
                                " man --check -- \"$@\"\n[ \"$1\" != serve ] || exec " + reeve +

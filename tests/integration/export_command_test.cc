@@ -66,7 +66,7 @@ class ExportCommand : public testing::Test {
     EXPECT_TRUE(download.whole());
     return AfterRecords(download.body());
   }
-  // What is in the folder of the test's files.
+  // The content of the folder of the test's files.
   [[nodiscard]] Strings Files() const {
     Strings names;
     for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
@@ -146,7 +146,7 @@ TEST_F(ExportCommand, NamesWhatIsNotThere) {
   EXPECT_EQ(Export({"a1", "--server", "http://127.0.0.1:1"}).code, 69);
 }
 
-// What a real daemon does only when its disk fails, or in the moment that it dies.
+// Answers that a real daemon gives only when its disk fails, or in the moment of its death.
 class CutExport : public testing::Test {
  protected:
   static constexpr const char* kHead =
@@ -162,7 +162,7 @@ class CutExport : public testing::Test {
   static constexpr const char* kEvent =
       R"({"agent":"a1","epoch":1,"seq":1,"time":"2026-01-01T00:00:00.000Z","type":"export.error","data":{}})"
       "\n";
-  // Of an answer with this body, to stdout and into a file.
+  // The results for an answer with this body, on stdout and in a file.
   Outcome Export(const std::string& head, const std::string& body) {
     CannedServer server({{"GET /agents/a1", CannedServer::Json(R"({"id":"a1"})")},
                          {"GET /agents/a1/export", head + "Connection: close\r\n\r\n" + body}});

@@ -1,4 +1,4 @@
-// What an agent's process is given that nobody else sees: files, and a token for the API.
+// Secrets of an agent's process that nobody else sees: files, and a token for the API.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>

@@ -88,7 +88,7 @@ TEST(FindServer, RefusesWhatIsNoAddress) {
     EXPECT_EQ(refused.code, 64) << address;
     EXPECT_THAT(refused.err, HasSubstr(std::string("server ") + address + ": it must be http://")) << address;
   }
-  // What answers there speaks no TLS.
+  // The server at that address does not speak TLS.
   Daemon daemon;
   Outcome plain = List({"REEVE_TOKEN=x"}, {"--server", "https" + daemon.address().substr(4)});
   EXPECT_EQ(plain.code, 69) << plain.err;

@@ -1,5 +1,5 @@
-// What the command line prints, byte for byte (fixtures/cli/): the help of every command there is, tables,
-// errors. When it is meant to say something else, REEVE_TEST_RECORD=1 writes it down anew.
+// The output of the command line, byte for byte (fixtures/cli/): the help of every command, tables and
+// errors. After an intended change, REEVE_TEST_RECORD=1 writes the files again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -40,7 +40,7 @@ void ExpectGolden(const std::string& name, const std::string& text) {
          "down; look at the difference before it is committed.";
 }
 
-// Of a line of UTF-8 without wide characters.
+// The width of a line of UTF-8 without wide characters.
 size_t Width(const std::string& line) {
   return static_cast<size_t>(
       std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }));
@@ -64,7 +64,7 @@ TEST(Golden, HelpOfEveryCommand) {
     }
     EXPECT_TRUE(!command.runs || !command.examples.empty()) << command.command << " has no example";
   }
-  // Of commands that are no more.
+  // Pages of commands that no longer exist.
   for (const auto& entry : std::filesystem::directory_iterator(FIXTURES "/cli")) {
     const std::string name = entry.path().stem();
     if (name.rfind("reeve", 0) != 0 || pages.count(name) != 0) continue;
@@ -107,7 +107,7 @@ class Session {
     return text;
   }
 
-  // Without what differs from one time to the next. Of the same width, as it stands in tables.
+  // Replaces values that differ from run to run by others of the same width, because they stand in tables.
   std::string Normal(std::string text) const {
     const std::vector<std::pair<const char*, const char*>> varying = {
         {R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)", "YYYY-MM-DDThh:mm:ss.mmmZ"},

@@ -1,5 +1,5 @@
-// A handover to a new binary (orchestrator/handover/HANDOVER.md), on a real daemon, which becomes itself:
-// agents notice nothing, whatever they were at. What goes wrong is in upgrade_test.cc.
+// A handover to a new binary (orchestrator/handover/HANDOVER.md) on a real daemon, which becomes itself:
+// agents notice nothing, whatever they do meanwhile. upgrade_test.cc tests failures.
 #include <gtest/gtest.h>
 
 #include <algorithm>

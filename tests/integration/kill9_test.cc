@@ -1,4 +1,4 @@
-// What a user may rely on when the daemon is killed with -9: what a viewer saw is never missing or changed,
+// The guarantees when the daemon is killed with -9: an event that a viewer saw is never missing or changed,
 // numbers have no hole, every run ends once, and no process of the killed daemon is left.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -57,7 +57,7 @@ TEST(Manual, TellsEverythingOfEachCommandInGoodRoff) {
   }
 }
 
-// Whoever builds it, and where: the pages are the same.
+// The pages are the same for every builder and in every place.
 TEST(Manual, IsTheSameForEverybody) {
   for (const DeclaredCommand& command : DeclaredCommands()) {
     std::vector<std::string> words = {"man"};

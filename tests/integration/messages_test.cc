@@ -230,7 +230,7 @@ TEST(Messages, ATimeThatMakesNoSenseIsRefused) {
     EXPECT_EQ(answer.status, 400) << wrong;
     EXPECT_NE(answer.Field("detail").find(std::string(wrong).substr(2, 5)), std::string::npos) << answer.body;
   }
-  // What lies behind us is due.
+  // A time in the past is due.
   EXPECT_EQ(Say(daemon, "x", R"(,"run_at":"2020-01-01T00:00:00Z")").status, 202);
   EXPECT_TRUE(UntilTexts(daemon, {"x"}));
 }
@@ -528,7 +528,7 @@ TEST(Messages, WhatWaitsIsBoundedInBytesToo) {
   EXPECT_NE(metrics.find("\nreeve_messages_waiting 1\n"), std::string::npos);
   EXPECT_NE(metrics.find("\nreeve_messages_scheduled 67\n"), std::string::npos);
   EXPECT_NE(metrics.find("\nreeve_message_bytes 67000005\n"), std::string::npos);
-  // What is on disk counts likewise, and what is taken back does not any more.
+  // Messages on disk count too, and withdrawn messages no longer count.
   ASSERT_TRUE(daemon.HandOver());
   EXPECT_TRUE(refused());
   daemon.Kill();

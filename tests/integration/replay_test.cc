@@ -1,4 +1,4 @@
-// What is recorded of an agent, and `reeve replay`, which plays it back as one.
+// The transcript of an agent, and `reeve replay`, which plays it back as an agent.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 

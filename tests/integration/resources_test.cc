@@ -1,4 +1,4 @@
-// What the list of agents tells of their processes (control/api/API.md, "Agents").
+// The resources of processes in the list of agents (control/api/API.md, "Agents").
 #include <gtest/gtest.h>
 
 #include <string>

@@ -364,7 +364,7 @@ TEST(Drain, ATurnGetsItsTimeAndWhatWaitsIsThereLater) {
   ASSERT_GE(events.size(), 2U);
   EXPECT_EQ(events[0], "run.completed");
   EXPECT_EQ(events[1], "agent.stopping");
-  // What waited is the first thing that the next daemon does.
+  // The next daemon begins with the message that waited.
   EXPECT_EQ(daemon.Get("/agents/a1/wait?message_id=" + waits).Field("status"), "completed");
 }
 

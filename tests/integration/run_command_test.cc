@@ -29,7 +29,7 @@ TEST(RunCommand, WritesAVeryLongMessageOnce) {
   WriteFile(daemon.data_dir() + "/says", lines);
   Command command(WordsFor(daemon, {"--kind", "jsonl", "--", "cat", daemon.data_dir() + "/says"}));
   EXPECT_EQ(command.Wait(), 0) << command.err();
-  // What was written before its end was told is not taken back; no more of it is said again.
+  // Output that was written before the end was reported stays, and none is printed twice.
   EXPECT_TRUE(command.out() == piece + piece + "\n") << command.out().size();
 }
 
@@ -259,7 +259,7 @@ TEST(RunCommand, EndsWithTheAnswerOfAnAgentWithTurns) {
   Command refused(words({"--permission", "deny", "--prompt", "ask"}));
   EXPECT_EQ(refused.Wait(), 0);
   EXPECT_EQ(refused.out(), "denied\n");
-  // What is half said when it ends is not lost.
+  // An unfinished line at the end is not lost.
   Command half(words({"--id", "a4", "--prompt", "slow"}));
   ASSERT_TRUE(
       Eventually([&] { return daemon.Get("/agents/a4/snapshot").Field("partial_text") == "half a "; }));

@@ -1,5 +1,5 @@
-// Many of everything: viewers fast, slow and asleep on one log, and agents by the thousand. What arrives is
-// compared with the log's files; what the daemon holds, with what it held before.
+// Large numbers: fast, slow and sleeping viewers on one log, and thousands of agents. The received events are
+// compared with the log's files, and the daemon's resources with those before.
 #include <gtest/gtest.h>
 #include <poll.h>
 

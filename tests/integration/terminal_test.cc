@@ -1,4 +1,4 @@
-// What tests of the terminal stand on (support/tmux.h), on a shell.
+// The foundation of terminal tests (support/tmux.h), tested with a shell.
 #include <gtest/gtest.h>
 
 #include <csignal>

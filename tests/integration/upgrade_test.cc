@@ -20,7 +20,7 @@ class Upgrades : public ::testing::Test {
     ASSERT_TRUE(Eventually([this] { return daemon_.Get("/agents/a1").Field("state") == "running"; }));
     pid_ = daemon_.Get("/agents/a1").Field("pid");
   }
-  // Whatever was tried: the same daemon goes on, and so does its agent.
+  // After any failed attempt the same daemon continues, and so does its agent.
   void TearDown() override {
     EXPECT_EQ(daemon_.Get("/agents/a1").Field("pid"), pid_);
     EXPECT_EQ(daemon_.Post("/agents/a1/message", R"({"text":"still there"})").status, 202);

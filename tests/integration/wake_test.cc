@@ -1,5 +1,5 @@
-// What waits for an agent, what a stop leaves waiting, and what wakes it (control/api/API.md, "Messages"):
-// where two things meet.
+// Waiting messages, messages that a stop holds, and messages that wake an agent (control/api/API.md,
+// "Messages"), in combination.
 #include <gtest/gtest.h>
 #include <signal.h>
 

@@ -310,7 +310,7 @@ TEST_F(WatchCommand, ShowsWhatTheyDoUntilThen) {
   const std::string last = json->out().substr(json->out().rfind('\n', json->out().size() - 2) + 1);
   EXPECT_EQ(JsonField(last, "status"), "failed") << last;
   EXPECT_THAT(json->out(), HasSubstr("\"type\":\"run.failed\""));
-  // Of one that has ended there is nothing to wait for.
+  // For an agent that has ended there is nothing to wait for.
   auto ended = Watch({"a1", "--follow", "--tail=500"});
   EXPECT_EQ(ended->Wait(), 3);
   EXPECT_THAT(ended->out(), MatchesRegex(".*\n500\n.*\na1: failed with 3 after [^\n]*\n"));
@@ -348,7 +348,7 @@ TEST_F(WatchCommand, OutlivesADaemonThatIsKilledAndStartedAgain) {
   EXPECT_EQ(run->Wait(), 1);
   EXPECT_THAT(run->out(), HasSubstr("a1: failed after ")) << run->err();
   EXPECT_THAT(run->out(), HasSubstr("the daemon ended in the middle of this run"));
-  // What waited goes on by itself.
+  // The waiting message begins by itself.
   ASSERT_TRUE(Eventually([&] { return daemon_.Get("/agents/a1").Field("run.message_id") == queued; }));
   daemon_.Kill();  // and again: that run ends by it, the message with it
   daemon_.Start();

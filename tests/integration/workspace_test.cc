@@ -81,7 +81,7 @@ std::string Said(const Daemon& daemon, const std::string& id = "a1") {
   return said;
 }
 
-// What its process said, once that has ended.
+// The output of its process, once that has ended.
 std::string Output(const Daemon& daemon, const std::string& id = "a1") {
   EXPECT_EQ(daemon.WaitFor(id, "until=terminal").status, 200);
   return Said(daemon, id);
@@ -183,7 +183,7 @@ TEST_F(WorkspaceTest, TenAgentsAtOnceShareOneMirrorAndNothingElse) {
   }
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Output(daemon, "a" + std::to_string(i)), "* mine\n") << i;
   EXPECT_EQ(NamesIn(daemon.data_dir() + "/mirrors").size(), 1U);
-  // What upstream has by then is in the next one.
+  // The next clone has the newer commits of upstream.
   Shell(dir.path() + "/source", "echo three > file; git commit -qam three; git push -q ../repo.git trunk");
   daemon.Create(Spec("late", "cat file"));
   EXPECT_EQ(Output(daemon, "late"), "three\n");
@@ -231,9 +231,9 @@ TEST_F(WorkspaceTest, RefusalsNameTheFieldAndKeepNoSecret) {
       {R"({"git":"--upload-pack=touch /tmp/x"})", "workspace.git: must not begin with '-'"},
       {R"({"git":"ssh://-oProxyCommand=x/y"})", "workspace.git: must be"},
       {R"({"git":"ssh://host/x"})", "protocol ssh is not among"},
-      {R"({"git":"https://host/x","branch":"--force"})", "workspace.branch: not a ref"},
-      {R"({"git":"https://host/x","branch":"a..b"})", "workspace.branch: not a ref"},
-      {R"({"git":"https://host/x","base":"a b"})", "workspace.base: not a ref"},
+      {R"({"git":"https://host/x","branch":"--force"})", "workspace.branch: is not a ref"},
+      {R"({"git":"https://host/x","branch":"a..b"})", "workspace.branch: is not a ref"},
+      {R"({"git":"https://host/x","base":"a b"})", "workspace.base: is not a ref"},
       {R"({"branch":"x"})", "workspace.git: must be an address"},
       {R"({"git":"https://host/x","depth":1})", "unknown field workspace.depth"},
   };

@@ -78,7 +78,7 @@ class LogCommitterOnAFullDisk : public LogCommitterTest {
     puppets_ = std::make_unique<Puppets>(clock_, disk_.path() + "/events");
     puppets_->Make("a1");
     disk_.Fill();
-    // What is left of the last page still takes some.
+    // The rest of the last page still takes some bytes.
     ASSERT_TRUE(RunUntil(puppets_->loop(), [this] {
       if (puppets_->logs().stats().blocked != 0) return true;
       puppets_->Emit("a1", R"({"text":")" + std::string(4'096, 'x') + "\"}");

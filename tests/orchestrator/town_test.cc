@@ -19,8 +19,8 @@
 namespace reeve {
 namespace {
 
-// A daemon's town on `dir`. It ends as by a kill -9: what the log has not been told to commit is gone. What
-// was handed to the store is on disk, as if its worker had just been quick enough.
+// A daemon's town on `dir`. It ends as by a kill -9: uncommitted events are lost. Records that the store
+// received are on disk, as if its worker had just been fast enough.
 struct Life {
   explicit Life(const std::string& dir) {
     auto opened = Store::Open(loop, dir + "/reeve.db");

@@ -46,7 +46,7 @@ class ChildTest : public ::testing::TestWithParam<bool> {
     descriptors_ = OpenDescriptors();
   }
 
-  // Whatever a test did: no zombie, no process, no descriptor stays.
+  // After every test: no zombie, no process and no descriptor is left.
   void TearDown() override {
     if (IsSkipped()) return;
     EXPECT_TRUE(RunUntil(loop_, [] { return ChildrenOf(getpid()).empty(); })) << "a process is left";
@@ -71,8 +71,8 @@ class ChildTest : public ::testing::TestWithParam<bool> {
     return handlers;
   }
 
-  // What a handover does with it, with something that happens while nobody watches. Exec itself keeps the
-  // numbers of descriptors and the parent of children; the tests of the whole daemon have a real one.
+  // The effect of a handover on the child, with something that happens during it. An exec itself keeps
+  // descriptors and the parent of children; the tests of the whole daemon do a real exec.
   void HandOver(
       Recorded& recorded, const std::function<void()>& meanwhile = [] {}) {
     std::vector<int> keep;
@@ -248,7 +248,7 @@ TEST_P(ChildTest, StopEndsAStoppedProcess) {
   EXPECT_EQ(child->done->code, 6);
 }
 
-// What opencode's and claude's tools do.
+// The behaviour of the tools of opencode and claude.
 TEST_P(ChildTest, StopFindsAToolInASessionOfItsOwn) {
   auto child = Start("setsid sleep 1000 & echo $!; echo ready; wait");
   ASSERT_TRUE(Says(*child, "ready"));
@@ -630,7 +630,8 @@ TEST_P(ChildTest, APausedReaderStaysPausedAcrossAHandover) {
   EXPECT_EQ(child->done->code, 2);
 }
 
-// Of two, as only what is told apart from the other shows that the tree was handed over with its marker.
+// Two children are needed: only the difference between them shows that the tree was handed over with its
+// marker.
 TEST_P(ChildTest, ItsTreeIsKnownAfterAHandover) {
   auto one = Start(std::string(kDaemonise) + "; sleep 1000; sleep 1000");
   auto other = Start(std::string(kDaemonise) + "; sleep 1000; sleep 1000");

@@ -24,7 +24,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// What the child printed; asserts that it ended well.
+// The output of the child; asserts that it ended well.
 std::string OutputOf(const SpawnSpec& spec) {
   auto child = Spawn(spec);
   EXPECT_TRUE(child.ok()) << child.error().message;

@@ -12,8 +12,8 @@ namespace reeve {
 
 class CannedServer {
  public:
-  // By "GET /target", as it stands in the request line. What is not among them gets 404. One that has the
-  // header "Connection: stay" is not over with: the connection stays open until this ends.
+  // Answers by "GET /target", as in the request line. A request without an answer gets 404. The connection of
+  // an answer with the header "Connection: stay" stays open until this object ends.
   explicit CannedServer(std::map<std::string, std::string> answers);
   ~CannedServer();
   CannedServer(const CannedServer&) = delete;

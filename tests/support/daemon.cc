@@ -318,7 +318,7 @@ void StreamClient::TakeBlock(std::string_view block) {
     digest_ = DigestMore(digest_, block);
     if (keep_frames_) events_ += block;
   }
-  // What is said beside the events is little.
+  // Output that is not an event is small.
   if (keep_frames_ || frame.event.rfind("stream.", 0) == 0) frames_.push_back(std::move(frame));
 }
 

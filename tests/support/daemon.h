@@ -95,7 +95,7 @@ class StreamClient {
   [[nodiscard]] const Headers& headers() const { return headers_; }
   [[nodiscard]] std::string Header(std::string_view lower_case_name) const;
   [[nodiscard]] bool ended() const { return ended_; }
-  // Of an answer that is no stream.
+  // The body of an answer that is not a stream.
   [[nodiscard]] const std::string& body() const { return buffer_; }
 
   [[nodiscard]] const std::vector<StreamFrame>& frames() const { return frames_; }
@@ -106,7 +106,7 @@ class StreamClient {
   [[nodiscard]] uint64_t count() const { return count_; }
   [[nodiscard]] uint64_t digest() const { return digest_; }  // Digest(events)
   [[nodiscard]] const std::string& last_id() const { return last_id_; }
-  // What an EventSource would not understand: must stay empty.
+  // Lines that an EventSource would not understand: must stay empty.
   [[nodiscard]] const std::string& malformed() const { return malformed_; }
 
  private:

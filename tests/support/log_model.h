@@ -1,9 +1,9 @@
-// LogModel: an EventLog beside the simplest thing that could be one, a list of events. Step() does one
-// operation, chosen by `choose`, to both: append, commit, trim, crash, tear, damage, open again, find, read.
-// Whatever a caller of the log could see must agree with the list; two viewers read along and must miss
-// nothing that they are not told of.
+// LogModel: an EventLog beside the simplest possible model, a list of events. Step() does one operation,
+// chosen by `choose`, on both: append, commit, trim, crash, tear, damage, reopen, find, read. Everything that
+// a caller of the log can see must agree with the list. Two viewers read along and must miss nothing without
+// a report.
 //
-// For the property test and the fuzzer. `dir` exists, is empty, and is the model's own.
+// For the property test and the fuzzer. `dir` exists, is empty, and belongs to the model.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,7 @@
 
 namespace reeve {
 
-// What the server knows, grown event by event.
+// The state of the server, which grows event by event.
 class OpencodeState {
  public:
   void Apply(const JsonValue& event);
@@ -48,7 +48,8 @@ class OpencodeServer {
 
   // Says `event` (JSON) to whoever listens, and remembers what it means.
   void Say(const std::string& event);
-  // What was sent since, as "METHOD path body", without the directory. Streams and probes too.
+  // All requests so far, as "METHOD path body", without the directory; streams and probes
+  // included.
   [[nodiscard]] const std::vector<std::string>& requests() const { return requests_; }
   [[nodiscard]] size_t Asked(std::string_view beginning) const;
   [[nodiscard]] size_t listeners() const { return listeners_.size(); }

@@ -32,7 +32,7 @@ class Puppets {
   Puppets& operator=(const Puppets&) = delete;
 
   Agent& Make(const std::string& id, Nature nature = Nature::kMeek);  // returns once its process is ready
-  // What its adapter would say.
+  // Reports that its adapter would make.
   void BeginTurn(const std::string& id);
   void EndTurn(const std::string& id);
   void Emit(const std::string& id, const std::string& data);

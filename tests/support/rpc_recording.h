@@ -1,6 +1,6 @@
-// RpcRecording: what a real program once said by JSON-RPC on its stdout (NAME.jsonl), and what it was told
-// (NAME-stdin.jsonl), to be said again to an adapter. What was told is a person's doing in the main: it is
-// done again, in its turn, by `act`.
+// RpcRecording: the recorded JSON-RPC output of a real program (NAME.jsonl) and its input (NAME-stdin.jsonl),
+// to be replayed to an adapter. The input mostly consists of a person's actions; `act` repeats each of them
+// in its turn.
 #pragma once
 
 #include <functional>

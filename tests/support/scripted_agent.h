@@ -9,8 +9,8 @@
 
 namespace reeve {
 
-// Of "< text", which the agent says, and "> text", for which it waits for a line (any: the text is for the
-// reader).
+// The script consists of "< text", which the agent prints, and "> text", for which it waits for a line (any
+// line; the text is for the reader).
 std::string ScriptAsRecording(const std::vector<std::string>& script);
 
 // POST /agents: an agent of this kind that plays the script, its conversation recorded; `more` are further

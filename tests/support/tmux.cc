@@ -35,7 +35,7 @@ Tmux::Tmux(const std::vector<std::string>& program, const Options& options)
   environment_.push_back("HOME=" + folder_.path());
   environment_.push_back("XDG_STATE_HOME=" + folder_.path());
   WriteFile(folder_.path() + "/tmux.conf", kConfiguration);
-  // Of several words none is read by a shell.
+  // With several words no shell reads any of them.
   std::vector<std::string> words = {
       "-f", folder_.path() + "/tmux.conf", "new-session", "-d", "-x", std::to_string(options.columns),
       "-y", std::to_string(options.rows),  "env"};

@@ -1,6 +1,6 @@
-// Tmux: a program in a real terminal: a tmux server of its own, with one pane of a given size. What a test
-// types goes to the program's terminal, what the program draws is looked at as a person sees it. Needs a
-// UTF-8 capable tmux, Debian's. All of it ends with the object.
+// Tmux: a program in a real terminal: a tmux server of its own with one pane of a given size. The test types
+// into the program's terminal and sees the drawn screen, as a person does. Needs a tmux with UTF-8, such as
+// Debian's. Everything ends with the object.
 //
 //   Tmux terminal({REEVE_BINARY, "top"}, {.environment = {"REEVE_DATA=" + daemon.data_dir()}});
 //   ASSERT_TRUE(terminal.Shows("a1")) << terminal.Screen();
@@ -38,7 +38,7 @@ class Tmux {
   void Press(const std::string& key);   // as tmux names them: "Enter", "Escape", "Down", "PgUp", "C-c"
   void Resize(int columns, int rows);   // the program gets SIGWINCH
 
-  // What is on the screen: a line a row, without trailing blanks.
+  // The content of the screen: one line per row, without trailing blanks.
   [[nodiscard]] std::string Screen() const;
   // Likewise, with the escape sequences of colours and attributes.
   [[nodiscard]] std::string Coloured() const;
@@ -51,8 +51,8 @@ class Tmux {
   // One of tmux's variables of the pane: "alternate_on", "cursor_flag", "mouse_any_flag", "pane_dead", …
   [[nodiscard]] std::string Variable(const std::string& name) const;
   [[nodiscard]] pid_t pid() const { return pid_; }  // the program's
-  // Waits for the program's end: its exit code, minus the signal, or -1000 if it goes on. What it left on the
-  // screen stays.
+  // Waits for the program's end. Returns its exit code, minus the signal, or -1000 if it continues. The
+  // screen stays as the program left it.
   [[nodiscard]] int Wait() const;
 
  private:

@@ -1,4 +1,4 @@
-// What must hold of the events of any adapter, whatever its agent says (control/api/API.md, "Events").
+// Rules for the events of any adapter, whatever its agent says (control/api/API.md, "Events").
 #pragma once
 
 #include <string>
@@ -6,8 +6,7 @@
 
 namespace reeve {
 
-// Of what a RecordingHost wrote down, up to the end of the process: the first rule that is broken, or
-// nothing.
+// The first rule that the record of a RecordingHost breaks, up to the end of the process; or nothing.
 std::string BrokenRule(const std::vector<std::string>& lines);
 
 }  // namespace reeve

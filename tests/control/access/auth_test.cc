@@ -97,17 +97,17 @@ TEST_F(TokensTest, AnAgentsTokenDoesNotTakeTheConfiguredOnesPlace) {
 
 TEST_F(TokensTest, ErrorsNameFileAndLineButNeverAToken) {
   const std::pair<std::string, std::string> table[] = {
-      {kAdmin + "\nsekrit-short", "line 2: a token has at least 16"},
-      {"view sekrit-short", "line 1: a token has at least 16"},
+      {kAdmin + "\nsekrit-short", "line 2: a token must have at least 16"},
+      {"view sekrit-short", "line 1: a token must have at least 16"},
       {"\n#\nroot sekrit-0123456789abcdef", "line 3: expected a token, or view"},
       {"sekrit-0123456789abcdef view", "line 1: expected a token, or view"},
       {"view sekrit-0123456789abcdef x", "line 1: expected a token, or view"},
       {"sekrit-0123456789\xc3\xa9"
        "abcdef",
        "line 1: a token is of printable"},
-      {kAdmin + "\nview " + kAdmin, "line 2: the token of an earlier line"},
-      {"# nothing\n", "no token in it"},
-      {"", "no token in it"},
+      {kAdmin + "\nview " + kAdmin, "line 2: repeats the token of an earlier line"},
+      {"# nothing\n", "it holds no token"},
+      {"", "it holds no token"},
       {std::string(100'000, 'x'), "larger than"},
   };
   for (const auto& [text, reason] : table) {

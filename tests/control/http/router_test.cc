@@ -7,7 +7,7 @@
 namespace reeve {
 namespace {
 
-// What a router of a few routes does with a request: the pattern and its parameters, or the refusal.
+// The result of a router with a few routes: the pattern and its parameters, or the refusal.
 std::string Route(const std::string& method, const std::string& path) {
   Router router;
   Handler none = [](const Request&, Reply) {};

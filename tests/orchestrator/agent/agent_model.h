@@ -144,7 +144,7 @@ struct AgentModel {
     if (!run || cancel == Cancel::kLimit) return;
     cancel = Cancel::kPerson;
   }
-  // What follows from all of it.
+  // The consequences of everything above.
   void Advance() {
     if (draining && !down && !run) ShutDown();
     BeginNext();

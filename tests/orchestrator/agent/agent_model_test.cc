@@ -19,7 +19,7 @@
 namespace reeve {
 namespace {
 
-// Of the wall clock, which is the test's: a scheduled message waits for one or several of them.
+// Steps of the wall clock, which the test sets: a scheduled message waits for one or several steps.
 constexpr int64_t kTickMs = 8;
 
 class AgentModelWalk : public AgentWalk {

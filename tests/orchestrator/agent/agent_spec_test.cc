@@ -197,31 +197,32 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
       {R"("command":"ls")", "command: must be an array of strings"},
       {R"("command":[])", "command: must not be empty"},
       {R"("command":["ls",1])", "command[1]: must be a string"},
-      {R"("command":["ls","a\u0000b"])", "command[1]: holds a NUL character"},
+      {R"("command":["ls","a\u0000b"])", "command[1]: contains a NUL character"},
       {R"("command":["","x"])", "command: its program must not be empty"},
       {R"("cwd":"tmp")", "cwd: must be an absolute path"},
       {R"("workspace":"https://host/x")", "workspace: must be an object"},
       {R"("workspace":{})", "workspace.git: must be an address"},
       {R"("workspace":{"git":"https://u:p@host/x"})", "workspace.git: must not hold credentials"},
-      {R"("workspace":{"git":"https://host/x","branch":"-f"})", "workspace.branch: not a ref's name"},
+      {R"("workspace":{"git":"https://host/x","branch":"-f"})", "workspace.branch: is not a ref's name"},
       {R"("workspace":{"git":"https://host/x"},"cwd":"/tmp")", "cwd: must be a path below the workspace"},
       {R"("env":["A"])", "env: must be an object"},
       {R"("env":{"A":1})", "env.A: must be a string"},
       {R"("env":{"A":null})", "env.A: must be a string"},
-      {R"("env":{"A":"\u0000"})", "env.A: holds a NUL"},
-      {R"("env":{"A-B":"x"})", "env.A-B: not a name"},
-      {R"("env":{"1A":"x"})", "env.1A: not a name"},
-      {R"("env":{"":"x"})", "env.: not a name"},
-      {R"("env":{"A=B":"x"})", "env.A=B: not a name"},
-      {R"("env":{"REEVE_TOKEN":"x"})", "env.REEVE_TOKEN: REEVE_ names are the daemon's own"},
+      {R"("env":{"A":"\u0000"})", "env.A: contains a NUL"},
+      {R"("env":{"A-B":"x"})", "env.A-B: is not a name"},
+      {R"("env":{"1A":"x"})", "env.1A: is not a name"},
+      {R"("env":{"":"x"})", "env.: is not a name"},
+      {R"("env":{"A=B":"x"})", "env.A=B: is not a name"},
+      {R"("env":{"REEVE_TOKEN":"x"})",
+       "env.REEVE_TOKEN: names that begin with REEVE_ are reserved for the daemon"},
       {R"("files":["a"])", "files: must be an object"},
       {R"("files":{"a":1})", "files.a: must be a string"},
-      {R"("files":{"a":"\u0000"})", "files.a: holds a NUL"},
-      {R"("files":{"../a":"x"})", "files.../a: not a file's name"},
-      {R"("files":{".new-1":"x"})", "files..new-1: not a file's name"},
+      {R"("files":{"a":"\u0000"})", "files.a: contains a NUL"},
+      {R"("files":{"../a":"x"})", "files.../a: is not a file's name"},
+      {R"("files":{".new-1":"x"})", "files..new-1: is not a file's name"},
       {R"("api":"admin")", "api: must be one of none, view, operate"},
-      {R"("labels":{"a:b":"x"})", "labels.a:b: not a label"},
-      {R"("labels":{"a\nb":"x"})", "not a label"},
+      {R"("labels":{"a:b":"x"})", "labels.a:b: is not a label"},
+      {R"("labels":{"a\nb":"x"})", "is not a label"},
       {R"("labels":{"a":1})", "labels.a: must be a string"},
       {R"("model":"--help")", "model: must not begin with '-'"},
       {R"("resume":"-x")", "resume: must match"},
@@ -237,7 +238,7 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
       {R"("permissions":{"on_timeout":"ask"})", "permissions.on_timeout: must be one of deny, allow"},
       {R"("permissions":{"allow":"bash"})", "permissions.allow: must be an array of rules"},
       {R"("permissions":{"deny":["bash",7]})", "permissions.deny[1]: must be a string"},
-      {R"("permissions":{"ask":["bash(x"]})", "permissions.ask[0]: not a rule"},
+      {R"("permissions":{"ask":["bash(x"]})", "permissions.ask[0]: is not a rule"},
       {R"("limits":{"wall_ms":-1})", "limits.wall_ms: must be a whole number from 0"},
       {R"("limits":{"max_cost_usd":"1"})", "limits.max_cost_usd: must be a number"},
       {R"("limits":{"on_stall":"kill"})", "limits.on_stall: must be one of tell, interrupt, restart"},
@@ -255,21 +256,24 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
 TEST(AgentSpec, SizesAreLimited) {
   auto text = [](size_t size) { return "\"" + std::string(size, 'x') + "\""; };
   const std::tuple<std::string, std::string, const char*> cases[] = {
-      {R"("command":)" + Strings(256, "x"), R"("command":)" + Strings(257, "x"), "command: more than 256"},
+      {R"("command":)" + Strings(256, "x"), R"("command":)" + Strings(257, "x"),
+       "command: has more than 256"},
       {R"("command":)" + Strings(2, std::string(65'535, 'x')),
-       R"("command":)" + Strings(2, std::string(65'536, 'x')), "command: more than 128 KiB"},
+       R"("command":)" + Strings(2, std::string(65'536, 'x')), "command: is larger than 128 KiB"},
       {R"("files":{"a":)" + text(262'144) + "}", R"("files":{"a":)" + text(262'145) + "}",
-       "files.a: longer than 262144"},
-      {R"("title":)" + text(512), R"("title":)" + text(513), "title: longer than 512"},
-      {R"("prompt":)" + text(1 << 20), R"("prompt":)" + text((1 << 20) + 1), "prompt: longer than 1048576"},
+       "files.a: is longer than 262144"},
+      {R"("title":)" + text(512), R"("title":)" + text(513), "title: is longer than 512"},
+      {R"("prompt":)" + text(1 << 20), R"("prompt":)" + text((1 << 20) + 1),
+       "prompt: is longer than 1048576"},
       {R"("labels":{"a":)" + text(256) + "}", R"("labels":{"a":)" + text(257) + "}",
-       "labels.a: longer than 256"},
-      {R"("labels":{)" + text(64) + R"(:""})", R"("labels":{)" + text(65) + R"(:""})", "not a label"},
+       "labels.a: is longer than 256"},
+      {R"("labels":{)" + text(64) + R"(:""})", R"("labels":{)" + text(65) + R"(:""})", "is not a label"},
       {R"("env":{"A":)" + text(131'069) + "}", R"("env":{"A":)" + text(131'070) + "}",
-       "env: a variable of more than 128 KiB"},
-      {R"("cwd":"/)" + text(4094).substr(1), R"("cwd":"/)" + text(4095).substr(1), "cwd: longer than 4095"},
+       "env: has a variable of more than 128 KiB"},
+      {R"("cwd":"/)" + text(4094).substr(1), R"("cwd":"/)" + text(4095).substr(1),
+       "cwd: is longer than 4095"},
       {R"("kind_options":{"a":)" + text(65'534) + "}", R"("kind_options":{"a":)" + text(65'535) + "}",
-       "kind_options.a: longer than 65536"},
+       "kind_options.a: is longer than 65536"},
   };
   for (const auto& [good, bad, reason] : cases) {
     EXPECT_EQ(Refusal(With(good)), "");
@@ -277,12 +281,12 @@ TEST(AgentSpec, SizesAreLimited) {
   }
   JsonObject labels, env;
   for (int i = 0; i < 65; ++i) labels.Set("l" + std::to_string(i), "");
-  EXPECT_THAT(Refusal(With("\"labels\":" + labels.Take())), HasSubstr("labels: more than 64"));
+  EXPECT_THAT(Refusal(With("\"labels\":" + labels.Take())), HasSubstr("labels: has more than 64"));
   JsonObject files;
   for (int i = 0; i < 65; ++i) files.Set("f" + std::to_string(i), "");
-  EXPECT_THAT(Refusal(With("\"files\":" + files.Take())), HasSubstr("files: more than 64"));
+  EXPECT_THAT(Refusal(With("\"files\":" + files.Take())), HasSubstr("files: has more than 64"));
   for (int i = 0; i < 6; ++i) env.Set("E" + std::to_string(i), std::string(100'000, 'x'));
-  EXPECT_THAT(Refusal(With("\"env\":" + env.Take())), HasSubstr("env: more than 512 KiB"));
+  EXPECT_THAT(Refusal(With("\"env\":" + env.Take())), HasSubstr("env: is larger than 512 KiB"));
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ TEST(PermissionRuleTest, AStarOfAnAllowRuleStopsAtWhatCouldBeginAnotherCommand) 
     EXPECT_FALSE(git.Allows(command)) << command;
     EXPECT_TRUE(git.MatchesWidely(command)) << command;
   }
-  // What the rule itself spells out is allowed.
+  // The rule allows exactly the text that it spells out.
   EXPECT_TRUE(Rule("bash(make | tee *)").Allows("make | tee log"));
   EXPECT_FALSE(Rule("bash(make | tee *)").Allows("make | tee log | sh"));
   EXPECT_TRUE(Rule("bash(*)").Allows("a b c"));

@@ -283,7 +283,7 @@ TEST(Handover, SaysWhatIsWrongWithAState) {
             "rpc.open.0.1.method: not a string");
 }
 
-// Whatever a state says that is not refused: an adapter that works, whatever it then tells.
+// Any state that is not refused must give a working adapter, whatever it then reports.
 TEST(Handover, BearsAnySpoiltState) {
   const std::vector<std::vector<std::string>> said = {
       {kClaudeReady, R"({"type":"system","subtype":"init","session_id":"s"})",

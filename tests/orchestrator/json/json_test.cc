@@ -369,7 +369,7 @@ class Random {
   std::mt19937 engine_;
 };
 
-// What a text says, written anew from what the reader gives.
+// The text, written again from the values that the reader returned.
 std::string Rewritten(JsonValue value) {
   if (value.Is(JsonType::kArray)) {
     JsonArray array;

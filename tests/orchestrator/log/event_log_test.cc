@@ -49,7 +49,7 @@ class EventLogTest : public testing::Test {
   EventLogTest() { log::SetLevel(log::Level::kOff); }  // what is damaged here is damaged on purpose
   ~EventLogTest() override { log::SetLevel(log::Level::kInfo); }
 
-  // In a new epoch, the next one unless told otherwise. What was not committed is gone, as after a kill -9.
+  // Opens the log in a new epoch, by default the next one. Uncommitted events are lost, as after a kill -9.
   Result<void> TryOpen(uint64_t epoch) {
     log_.reset();
     events_.resize(committed_);
@@ -901,7 +901,7 @@ TEST_F(EventLogTest, WhoSawAllOfAnEpochThatWasTrimmedMissesNothing) {
   EXPECT_EQ(GapAfter({0, 4}), "expired 2-4");
 }
 
-// What EVENT_LOG.md tells, with frames of other sizes.
+// The example of EVENT_LOG.md, with frames of other sizes.
 TEST_F(EventLogTest, TheWorkedExampleOfTheDocumentHolds) {
   limits_.segment_bytes = 500;
   ASSERT_TRUE(TryOpen(3).ok());

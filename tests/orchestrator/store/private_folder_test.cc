@@ -58,7 +58,7 @@ TEST_F(PrivateFolderTest, IsTheRecordOfItsFiles) {
     folder.Remove("b", [&](const Status& status) { removed = status.ok(); });
     ASSERT_TRUE(RunUntil(loop, [&] { return removed; }));
   }
-  // What a daemon that was killed left half written, and what the agent put there.
+  // Half-written files of a killed daemon, and files that the agent put there.
   WriteFile(dir.path() + "/a1/files/.new-0011", "half a secr");
   ASSERT_EQ(symlink("/etc/passwd", (dir.path() + "/a1/files/link").c_str()), 0);
   PrivateFolder folder(loop, dir.path(), "a1");

@@ -448,7 +448,7 @@ TEST_F(StoreTest, WhatWasAnsweredSurvivesAKill) {
   }
 }
 
-// What is answered may ask for more: a chain of ten is followed to its end, without a turn of the loop.
+// A callback may start another request: a chain of ten is followed to its end without a turn of the loop.
 TEST_F(StoreTest, SettlingRunsAllThatFollowsFromTheAnswers) {
   auto store = Open();
   int links = 0;

@@ -25,7 +25,7 @@ class GitTest : public ::testing::Test {
     command.arguments = {"-c", "alias.script=!" + script, "script"};
     return command;
   }
-  // What comes of it, as "code: message" where it fails.
+  // The result; for a failure "code: message".
   std::string Outcome(Git& git, Git::Command command) {
     std::optional<Result<std::string>> outcome;
     command.folder = dir.path();

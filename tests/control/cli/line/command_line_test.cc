@@ -49,7 +49,7 @@ class CommandLineTest : public testing::Test {
     err_ = testing::internal::GetCapturedStderr();
     return code;
   }
-  // What is wrong with it.
+  // The error of the command line.
   std::string Why(const std::vector<std::string>& words) {
     EXPECT_EQ(Run(words), 64) << out_;
     EXPECT_EQ(ran_, 0);
@@ -136,7 +136,7 @@ TEST_F(CommandLineTest, HelpsWhereItIsAsked) {
   EXPECT_EQ(out_, "reeve 9.9\n");
 }
 
-// Who calls it without a word wants to know what there is; a program does not want an exit code of 0.
+// A person who runs it without arguments wants an overview; a program does not want an exit code of 0.
 TEST_F(CommandLineTest, WithoutACommandTellsWhichThereAre) {
   EXPECT_THAT(Why({}), StartsWith("Usage: reeve COMMAND"));
   EXPECT_THAT(Why({"animals"}), StartsWith("Usage: reeve animals COMMAND"));

@@ -1,5 +1,5 @@
-// What is offered to the shells (control/cli/line/completion.h), without a daemon; with one and in the shells
-// themselves: integration/completion_test.cc.
+// The candidates for the shells (control/cli/line/completion.h), without a daemon.
+// integration/completion_test.cc tests them with a daemon and in the shells.
 #include "control/cli/line/completion.h"
 
 #include <gmock/gmock.h>

@@ -48,7 +48,7 @@ class Acp {
     adapter.Begin();
   }
   void Say(std::string_view bytes) { adapter->OnOutput(Child::Output::kStdout, bytes); }
-  // What a person did, or an agent for him.
+  // Actions of a person, or of an agent for that person.
   void Act(const JsonValue& message) {
     const std::string_view method = message["method"].StringOr("");
     const JsonValue params = message["params"];

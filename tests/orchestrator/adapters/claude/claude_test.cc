@@ -135,7 +135,7 @@ TEST_P(ClaudeRecordings, AreTheSameAcrossAHandoverAfterEachLine) {
   EXPECT_EQ(claude.host.Text(), ReadFile(Fixture(std::string(GetParam()) + ".expected")));
 }
 
-// What must hold of any turn, apart from the golden files, which a careless update could spoil.
+// Properties of every turn, apart from the golden files, which a careless update could spoil.
 TEST_P(ClaudeRecordings, KeepTheOrderOfTheVocabulary) {
   Claude claude(Resumed(GetParam()));
   claude.adapter->OnOutput(Child::Output::kStdout, ReadFile(Fixture(std::string(GetParam()) + ".jsonl")));
@@ -802,7 +802,7 @@ TEST_F(ClaudeContent, CostsAreTheTurnsOwnWhereOnlyTheSumIsTold) {
   claude.host.Clear();
   claude.End(R"("total_cost_usd":0.75,"usage":{})");
   EXPECT_EQ(claude.lines()[0], R"(usage.updated {"input_tokens":0,"output_tokens":0,"cost_usd":0.25})");
-  // What a resumed session had cost before is not known.
+  // The earlier cost of a resumed session is not known.
   Claude resumed("s1");
   resumed.Begin();
   resumed.host.Clear();

@@ -43,7 +43,7 @@ class Codex {
     adapter.Begin();
   }
   void Say(std::string_view bytes) { adapter->OnOutput(Child::Output::kStdout, bytes); }
-  // What a person did, or an agent for him.
+  // Actions of a person, or of an agent for that person.
   void Act(const JsonValue& message) {
     const std::string_view method = message["method"].StringOr("");
     const std::string text(message["params"]["input"].At(0)["text"].StringOr(""));
@@ -317,7 +317,7 @@ TEST_F(CodexTest, AnApprovalIsForWhatItSaysItself) {
   // Its item's id may have been another's.
   EXPECT_EQ(ask(3, "fileChange", R"("itemId":"c")"), "> approval c-3 edit {} c");
   EXPECT_EQ(ask(4, "commandExecution", R"("itemId":"d")"), "> approval d-4 bash {} d");
-  // What goes beyond the one call is none of the shell's, nor of an edit's.
+  // A permission beyond the one call is neither a shell call nor an edit.
   EXPECT_THAT(ask(5, "fileChange", R"("itemId":"c","grantRoot":"/etc")"),
               HasSubstr("> approval c-5 request_permissions {"));
   EXPECT_THAT(ask(6, "commandExecution", R"("itemId":"c","kind":"network","command":"curl")"),

@@ -625,8 +625,8 @@ TEST_F(OpencodeContent, AQuestionWhoseCallHasEndedIsNotAsked) {
 // --------------------------------------------------------------------------------------- a break of the
 // stream
 
-// What a viewer has in the end: deltas joined, texts and ends in order. Approvals, retries and running output
-// are of the moment: what passed while nobody listened is not told.
+// The state that a viewer has at the end: joined deltas, texts and ends in order. Approvals, retries and
+// running output belong to the moment: those that passed while nobody listened are not reported.
 std::string InTheEnd(const RecordingHost& host) {
   std::string text, usage;
   std::map<std::string, std::string> joined;
