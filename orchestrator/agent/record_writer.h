@@ -60,7 +60,8 @@ class RecordWriter {
   // The newest record on disk says that a process shall live. After a crash the next daemon looks for it.
   [[nodiscard]] bool alive_on_disk() const { return !writing_ && alive_on_disk_; }
   [[nodiscard]] const std::string& stored_state() const { return stored_state_; }
-  // Nothing is being written or waits to be.
+  // No record is being written or waits to be, and no other write waits to be repeated. One that the store
+  // has is the store's to settle (Store::Settle).
   [[nodiscard]] bool settled() const { return !writing_ && next_.empty() && unwritten_.empty(); }
 
  private:
