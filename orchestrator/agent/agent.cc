@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -43,7 +44,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       clocks_(context.loop, spec_.limits,
               {[this](int64_t silent_ms) { OnStalled(silent_ms); },
                [this](int64_t silent_ms) {
-                 journal_.Append("agent.resumed", JsonObject().Set("silent_ms", silent_ms).Take());
+                 journal_.Append(event_type::kAgentResumed, JsonObject().Set("silent_ms", silent_ms).Take());
                  Advance();
                },
                [this] {
@@ -145,7 +146,8 @@ void Agent::Stop(int64_t grace_ms, Done done) {
   wish_ = Wish::kStopped;
   replace_ = false;
   // No process is there to report its end: those who wait for that are told here.
-  if (!process_.alive()) journal_.Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
+  if (!process_.alive())
+    journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", "stopped").Take());
   backoff_.Stop();
   mailbox_.OnStop(runs_.open().has_value());
   StopProcess(grace_ms, EndReason::kPerson);
@@ -177,7 +179,7 @@ void Agent::Interrupt(Done done) {
 
 void Agent::Delete(bool purge, Done done) {
   // Those who watch many agents: of one that has ended nothing else would tell them.
-  if (!deleted() && journal_.Open()) journal_.Append("agent.updated", R"({"deleted":true})");
+  if (!deleted() && journal_.Open()) journal_.Append(event_type::kAgentUpdated, R"({"deleted":true})");
   wish_ = purge || this->purge() ? Wish::kPurged : Wish::kDeleted;
   replace_ = false;
   for (auto& [name, value] : spec_.env) value.clear();
@@ -292,7 +294,7 @@ void Agent::OnUpdateWritten(const Status& status) {
       data.SetRaw(field, (*json)[field].Raw());
       next_start = next_start || field == "env" || field == "system_prompt";
     }
-    journal_.Append("agent.updated", data.Take());
+    journal_.Append(event_type::kAgentUpdated, data.Take());
   }
   update.done(written ? Result<bool>(next_start && process_.alive()) : written.error());
   NextUpdate();
@@ -378,7 +380,7 @@ void Agent::Spawn() {
   if (status) status = process_.Spawn();
   if (!status) return failed(status.error());
   workspace_.OnProcessStarted();
-  journal_.Append("agent.starting",
+  journal_.Append(event_type::kAgentStarting,
                   JsonObject().Set("pid", int64_t{process_.pid()}).Set("restarts", restarts_.total()).Take());
   if (!has_turns_) BeginRun();
   process_.Begin();
@@ -389,7 +391,7 @@ void Agent::Spawn() {
 void Agent::StopProcess(int64_t grace_ms, EndReason reason) {
   runs_.RequestEnd(reason);
   if (process_.running()) {
-    journal_.Append("agent.stopping", JsonObject().Set("grace_ms", grace_ms).Take());
+    journal_.Append(event_type::kAgentStopping, JsonObject().Set("grace_ms", grace_ms).Take());
   }
   process_.Stop(grace_ms);
 }
@@ -411,7 +413,7 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   const Restarts::Decision next =
       restarts_.Next(spec_.restart, context_.clock.MonotonicMs(), lived_ms, failed, messages_wait);
   if (next.what == What::kAfter) {
-    journal_.Append("agent.restarting",
+    journal_.Append(event_type::kAgentRestarting,
                     JsonObject().Set("attempt", restarts_.total()).Set("delay_ms", next.delay_ms).Take());
     backoff_.Start(next.delay_ms);
     return;
@@ -427,7 +429,7 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   JsonObject data;
   data.Set("code", failure.error.code).Set("message", failure.error.message);
   if (!failure.output.empty()) data.Set("output", failure.output);
-  journal_.Append("agent.failed", data.Take());
+  journal_.Append(event_type::kAgentFailed, data.Take());
 }
 
 void Agent::Drain(int64_t grace_ms) {

@@ -6,6 +6,7 @@
 
 #include "orchestrator/agent/agent.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -45,7 +46,7 @@ SpawnSpec Agent::BaseSpawn() const {
 // A run that no message of ours began.
 void Agent::BeginRun() {
   OnRunBegun(journal_.next_seq(), "");
-  journal_.Append("run.started", "{}");
+  journal_.Append(event_type::kRunStarted, "{}");
 }
 
 // `number`: of its run.started.
@@ -81,17 +82,17 @@ void Agent::OnInterruptIgnored() { ReplaceProcess("interrupt_ignored", "the run 
 
 void Agent::Emit(std::string_view type, std::string_view data) {
   const Cursor at = journal_.Append(type, data);
-  if (type == "assistant.message") {
+  if (type == event_type::kAssistantMessage) {
     runs_.MessageComplete(at.seq);
-  } else if (type == "usage.updated" && runs_.open()) {
+  } else if (type == event_type::kUsageUpdated && runs_.open()) {
     OnUsage(data);
   }
-  if (type != "agent.output" && type != "agent.error") clocks_.Progressed();
+  if (type != event_type::kAgentOutput && type != event_type::kAgentError) clocks_.Progressed();
   if (journal_.blocked()) ApplyBackPressure();
 }
 
 void Agent::OnReady() {
-  journal_.Append("agent.ready", JsonObject().Set("pid", int64_t{process_.pid()}).Take());
+  journal_.Append(event_type::kAgentReady, JsonObject().Set("pid", int64_t{process_.pid()}).Take());
   Advance();
 }
 
@@ -174,7 +175,7 @@ void Agent::OnExited(const AgentProcess::End& end) {
   data.Set("code", code);
   if (end.exit.signal != 0) data.Set("signal", end.exit.signal);
   data.Set("oom", end.exit.oom);
-  journal_.Append("agent.exited", data.Take());
+  journal_.Append(event_type::kAgentExited, data.Take());
 
   if (deleted()) secrets_.Forget(false);
   if (!std::exchange(replace_, false) && wish_ == Wish::kAlive && !draining()) {
@@ -187,7 +188,7 @@ void Agent::OnExited(const AgentProcess::End& end) {
 
 void Agent::AppendError(const Error& error, bool fatal) {
   journal_.Append(
-      "agent.error",
+      event_type::kAgentError,
       JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", fatal).Take());
 }
 
@@ -231,7 +232,7 @@ void Agent::OnOverLimit(const char* limit, Error error) {
 
 void Agent::OnStalled(int64_t silent_ms) {
   using OnStall = Limits::OnStall;
-  journal_.Append("agent.stalled", JsonObject().Set("silent_ms", silent_ms).Take());
+  journal_.Append(event_type::kAgentStalled, JsonObject().Set("silent_ms", silent_ms).Take());
   if (spec_.limits.on_stall != OnStall::kTell) {
     const bool restart = spec_.limits.on_stall == OnStall::kRestart;
     OnOverLimit("stall_ms", {"stalled", "nothing was heard for " + std::to_string(silent_ms) + " ms"});

@@ -4,6 +4,7 @@
 
 #include "orchestrator/agent/agent.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/random.h"
@@ -67,7 +68,7 @@ void Agent::DeliverLine(Message message, std::function<void(Result<Accepted>)> d
   if (Status committed = journal_.CommitNow(); !committed) return done(committed.error());
   if (Status taken = process_.Prompt(message.text); !taken) return done(taken.error());
   const Cursor at = journal_.Append(
-      "user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
+      event_type::kUserMessage, JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
   (void)journal_.CommitNow();
   // For those who ask for its run. It was delivered, however that goes.
   const MessageRecord record{message.id, id(), message.ToJson(), "done",
@@ -99,7 +100,7 @@ void Agent::OnMessageStored(const std::string& message_id, const Result<std::opt
   JsonObject data;
   data.Set("message_id", message_id).Set("mode", NameOf(message.mode));
   if (later) data.Set("run_at", FormatTime(message.run_at_ms));
-  const uint64_t seq = journal_.Append("message.queued", data.Take()).seq;
+  const uint64_t seq = journal_.Append(event_type::kMessageQueued, data.Take()).seq;
   if (later) {
     mailbox_.Schedule(message_id);
     WatchDue();
@@ -216,12 +217,13 @@ void Agent::BeginClaimed() {
     const std::string run = Run::IdOf(number);
     const std::string started =
         JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take();
-    auto appended = journal_.AppendNow({{"run.started", JsonObject().Set("message_id", message.id).Take()},
-                                        {"message.started", started},
-                                        {"user.message", text}},
-                                       run);
+    auto appended =
+        journal_.AppendNow({{event_type::kRunStarted, JsonObject().Set("message_id", message.id).Take()},
+                            {event_type::kMessageStarted, started},
+                            {event_type::kUserMessage, text}},
+                           run);
     if (!appended) recorded = appended.error();
-  } else if (auto appended = journal_.AppendNow({{"user.message", text}}); !appended) {
+  } else if (auto appended = journal_.AppendNow({{event_type::kUserMessage, text}}); !appended) {
     recorded = appended.error();
   }
   if (!recorded) {
@@ -261,7 +263,7 @@ void Agent::OnSteered(const std::string& message_id, const Status& taken) {
   if (taken) {
     const std::string text = mailbox_.Find(message_id)->message.text;
     mailbox_.Remove(message_id);
-    journal_.Append("user.message",
+    journal_.Append(event_type::kUserMessage,
                     JsonObject().Set("message_id", message_id).Set("text", text).Set("steer", true).Take());
     if (runs_.open()) runs_.Steered(message_id);
     FinishMessage(message_id, Run::Status::kCompleted, runs_.open() ? runs_.open()->id : "");
@@ -277,18 +279,20 @@ void Agent::Requeue(const std::string& message_id, const std::string& reason) {
     mailbox_.Remove(message_id);
     return FinishMessage(message_id, Run::Status::kCancelled, "");
   }
-  journal_.Append("message.queued", JsonObject()
-                                        .Set("message_id", message_id)
-                                        .Set("mode", NameOf(mailbox_.Find(message_id)->message.mode))
-                                        .Set("reason", "not steered: " + reason)
-                                        .Take());
+  journal_.Append(event_type::kMessageQueued,
+                  JsonObject()
+                      .Set("message_id", message_id)
+                      .Set("mode", NameOf(mailbox_.Find(message_id)->message.mode))
+                      .Set("reason", "not steered: " + reason)
+                      .Take());
   mailbox_.Queue(message_id);
 }
 
 // -------------------------------------------------------------------------------------------------- ended
 
 void Agent::FinishMessage(const std::string& message_id, Run::Status how, const std::string& run_id) {
-  journal_.Append(how == Run::Status::kCancelled && run_id.empty() ? "message.cancelled" : "message.done",
+  journal_.Append(how == Run::Status::kCancelled && run_id.empty() ? event_type::kMessageCancelled
+                                                                   : event_type::kMessageDone,
                   JsonObject().Set("message_id", message_id).Take());
   writer_.WriteEventually([this, message_id, how, run_id](Store::Done done) {
     context_.store.EndMessage(message_id, MessageState(how), run_id, std::move(done));
