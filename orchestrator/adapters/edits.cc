@@ -1,5 +1,6 @@
 #include "orchestrator/adapters/edits.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -75,7 +76,7 @@ void TellEdit(AgentHost& host, std::string_view path, std::string_view diff) {
   JsonObject data;
   data.Set("path", path).Set("additions", additions).Set("deletions", deletions);
   if (!diff.empty() && diff.size() <= kMaxDiffBytes) data.Set("diff", diff);
-  host.Emit("file.edited", data.Take());
+  host.Emit(event_type::kFileEdited, data.Take());
 }
 
 std::string WholeFileDiff(std::string_view content, char sign) {

@@ -7,6 +7,7 @@
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -60,7 +61,7 @@ class JsonlAdapter : public Adapter {
       data_ = R"({"stream":"stdout","json":)";
       data_ += line;
       data_ += '}';
-      return host_.Emit("agent.output", data_);
+      return host_.Emit(event_type::kAgentOutput, data_);
     }
     data_.assign(line.substr(0, object->type_begin));
     data_ += line.substr(object->type_end);
@@ -68,13 +69,13 @@ class JsonlAdapter : public Adapter {
   }
 
   void TakeRun(std::string_view type, std::string_view line) {
-    if (type == "run.started") return host_.OnTurnStarted();
+    if (type == event_type::kRunStarted) return host_.OnTurnStarted();
     TurnEnd end;
-    if (type == "run.completed") {
+    if (type == event_type::kRunCompleted) {
       end.outcome = TurnEnd::Outcome::kCompleted;
-    } else if (type == "run.cancelled") {
+    } else if (type == event_type::kRunCancelled) {
       end.outcome = TurnEnd::Outcome::kCancelled;
-    } else if (type == "run.failed") {
+    } else if (type == event_type::kRunFailed) {
       end.outcome = TurnEnd::Outcome::kFailed;
       auto json = JsonDocument::Parse(line);
       if (json) {
@@ -82,7 +83,8 @@ class JsonlAdapter : public Adapter {
         end.error.message = (*json)["error"]["message"].StringOr("");
       }
     } else {
-      return host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
+      return host_.Emit(event_type::kAgentOutput,
+                        JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
     }
     host_.OnTurnEnded(end);
   }

@@ -9,6 +9,7 @@
 #include "orchestrator/adapters/agent_host.h"
 #include "orchestrator/adapters/process.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/lines.h"
 
 namespace reeve {
@@ -48,7 +49,7 @@ class OutputLines {
   // The same of one that may be JSON all the same.
   void TellStray(std::string_view line) {
     if (!ScanJsonObject(line)) return TellOutput(line);
-    host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
+    host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
   }
 
   static void Members(auto& self, auto& state) {
@@ -66,7 +67,7 @@ class OutputLines {
       line = line.substr(0, Lines::kMaxLineBytes);
       truncated = true;
     }
-    host_.Emit("agent.output", OutputJson(stream, line, truncated));
+    host_.Emit(event_type::kAgentOutput, OutputJson(stream, line, truncated));
   }
 
   AgentHost& host_;

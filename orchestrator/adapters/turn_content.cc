@@ -1,5 +1,6 @@
 #include "orchestrator/adapters/turn_content.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 
 #include <algorithm>
 #include <utility>
@@ -24,11 +25,12 @@ void Keep(std::string& kept, std::string_view more) {
   kept += more.substr(0, fits);
 }
 
-const char* DeltaOf(TurnContent::Text kind) {
-  return kind == TurnContent::Text::kAssistant ? "assistant.delta" : "reasoning.delta";
+std::string_view DeltaOf(TurnContent::Text kind) {
+  return kind == TurnContent::Text::kAssistant ? event_type::kAssistantDelta : event_type::kReasoningDelta;
 }
-const char* MessageOf(TurnContent::Text kind) {
-  return kind == TurnContent::Text::kAssistant ? "assistant.message" : "reasoning.message";
+std::string_view MessageOf(TurnContent::Text kind) {
+  return kind == TurnContent::Text::kAssistant ? event_type::kAssistantMessage
+                                               : event_type::kReasoningMessage;
 }
 
 }  // namespace
@@ -88,7 +90,7 @@ bool TurnContent::Start(Call call) {
   JsonObject data;
   data.Set("call_id", call.id);
   if (!call.session.empty()) data.Set("session", call.session);
-  host_.Emit("tool.started", data.Set("name", call.name).SetRaw("input", call.input).Take());
+  host_.Emit(event_type::kToolStarted, data.Set("name", call.name).SetRaw("input", call.input).Take());
   calls_.push_back({std::move(call), {}});
   return true;
 }
@@ -120,7 +122,7 @@ void TurnContent::Output(std::string_view call_id, std::string_view more) {
   JsonObject data;
   data.Set("call_id", call_id);
   if (!open->call.session.empty()) data.Set("session", open->call.session);
-  host_.Emit("tool.output", data.Set("output", more).Take());
+  host_.Emit(event_type::kToolOutput, data.Set("output", more).Take());
 }
 
 void TurnContent::End(std::string_view call_id, Outcome outcome, std::string_view output,
@@ -138,7 +140,8 @@ void TurnContent::End(std::string_view call_id, Outcome outcome, std::string_vie
       .SetRaw("input", call.input)
       .Set("output", output)
       .Set("duration_ms", duration_ms);
-  host_.Emit(outcome == Outcome::kCompleted ? "tool.completed" : "tool.failed", data.Take());
+  host_.Emit(outcome == Outcome::kCompleted ? event_type::kToolCompleted : event_type::kToolFailed,
+             data.Take());
 }
 
 void TurnContent::EndTurn() {

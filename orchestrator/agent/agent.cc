@@ -10,6 +10,7 @@
 #include "orchestrator/agent/agent_facts.h"
 #include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -220,7 +221,7 @@ void Agent::Spawn() {
   if (status) status = process_.Spawn();
   if (!status) return failed(status.error());
   workspace_.OnProcessStarted();
-  journal_.Append("agent.starting",
+  journal_.Append(event_type::kAgentStarting,
                   JsonObject().Set("pid", int64_t{process_.pid()}).Set("restarts", restarts_.total()).Take());
   if (!has_turns_) BeginRun();
   process_.Begin();
@@ -231,7 +232,7 @@ void Agent::Spawn() {
 void Agent::StopProcess(int64_t grace_ms, EndReason reason) {
   runs_.RequestEnd(reason);
   if (process_.running()) {
-    journal_.Append("agent.stopping", JsonObject().Set("grace_ms", grace_ms).Take());
+    journal_.Append(event_type::kAgentStopping, JsonObject().Set("grace_ms", grace_ms).Take());
   }
   process_.Stop(grace_ms);
 }
@@ -253,7 +254,7 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   const Restarts::Decision next =
       restarts_.Next(spec_.restart, context_.clock.MonotonicMs(), lived_ms, failed, messages_wait);
   if (next.what == What::kAfter) {
-    journal_.Append("agent.restarting",
+    journal_.Append(event_type::kAgentRestarting,
                     JsonObject().Set("attempt", restarts_.total()).Set("delay_ms", next.delay_ms).Take());
     backoff_.Start(next.delay_ms);
     return;
@@ -269,7 +270,7 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   JsonObject data;
   data.Set("code", failure.error.code).Set("message", failure.error.message);
   if (!failure.output.empty()) data.Set("output", failure.output);
-  journal_.Append("agent.failed", data.Take());
+  journal_.Append(event_type::kAgentFailed, data.Take());
 }
 
 void Agent::Drain(int64_t grace_ms) {

@@ -8,6 +8,7 @@
 
 #include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"

@@ -6,6 +6,7 @@
 
 #include "orchestrator/agent/agent.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "orchestrator/log/transcript.h"
 #include "process/clock.h"
 #include "process/proc.h"
@@ -130,7 +131,7 @@ Result<std::string> Agent::Snapshot() {
     auto from = log.PositionAfter(runs_.partial_after());
     if (!from) return from.error();
     auto read = log.Scan(*from, [&partial](const FrameView& frame, std::string_view) {
-      if (frame.type == "assistant.delta") {
+      if (frame.type == event_type::kAssistantDelta) {
         if (auto json = JsonDocument::Parse(frame.envelope)) partial += (*json)["data"]["text"].StringOr("");
       }
       return true;

@@ -5,6 +5,7 @@
 
 #include "orchestrator/agent/agent_facts.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/random.h"

@@ -8,6 +8,7 @@
 #include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/agent/log_tail.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 
 namespace reeve {
@@ -133,7 +134,7 @@ void Agent::CloseOpenEnds(const LogTail& tail) {
     runs_.Reopen(std::move(run));
   }
   for (const auto& [asked, elicitation] : tail.pending) {
-    journal_.Append(elicitation ? "elicitation.resolved" : "approval.resolved",
+    journal_.Append(elicitation ? event_type::kElicitationResolved : event_type::kApprovalResolved,
                     JsonObject()
                         .Set("id", asked)
                         .Set(elicitation ? "action" : "decision", "withdrawn")
@@ -146,7 +147,7 @@ void Agent::CloseOpenEnds(const LogTail& tail) {
             {}});
   }
   if (!tail.alive) return;
-  journal_.Append("agent.exited", JsonObject().Set("reason", kDaemonRestarted).Take());
+  journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", kDaemonRestarted).Take());
   process_.SetExitedMs(context_.clock.WallMs());
 }
 

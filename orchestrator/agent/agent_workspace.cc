@@ -4,6 +4,7 @@
 
 #include "orchestrator/agent/agent_context.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/log.h"
 
 namespace reeve {
@@ -20,14 +21,14 @@ std::string AgentWorkspace::Folder() const {
 
 void AgentWorkspace::Prepare(std::function<void(Status)> done) {
   auto progress = [this](const std::string& phase, int percent) {
-    append_("workspace.progress", JsonObject().Set("phase", phase).Set("percent", percent).Take());
+    append_(event_type::kWorkspaceProgress, JsonObject().Set("phase", phase).Set("percent", percent).Take());
   };
   clone_->Prepare(std::move(progress), [this, done = std::move(done)](const Result<Workspace::Made>& made) {
     if (!made) return done(made.error());
     JsonObject ready;
     ready.Set("path", clone_->path()).Set("branch", made->branch);
     if (!made->commit.empty()) ready.Set("commit", made->commit);
-    append_("workspace.ready", ready.Take());
+    append_(event_type::kWorkspaceReady, ready.Take());
     done({});
   });
 }
@@ -54,11 +55,11 @@ AgentWorkspace::WipState AgentWorkspace::SaveWip(bool begin, int64_t timeout_ms)
               JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
     } else if (!commit->empty()) {
       const bool pushed = context_.shop->git.options().wip == Git::Options::Wip::kPush;
-      append_("workspace.saved", JsonObject()
-                                     .Set("branch", "reeve/" + spec_.id + "/wip")
-                                     .Set("commit", *commit)
-                                     .Set("pushed", pushed)
-                                     .Take());
+      append_(event_type::kWorkspaceSaved, JsonObject()
+                                               .Set("branch", "reeve/" + spec_.id + "/wip")
+                                               .Set("commit", *commit)
+                                               .Set("pushed", pushed)
+                                               .Take());
     }
   });
   return WipState::kSaves;

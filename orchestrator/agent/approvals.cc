@@ -5,6 +5,7 @@
 
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "tickets/digest.h"
 
@@ -113,8 +114,8 @@ void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::
   const std::string id = pending.request.id;
   const Permissions::Judgement judged = Judge(pending.request, cwd);
   const bool elicitation = pending.request.elicitation;
-  (void)handlers_.record(elicitation ? "elicitation.requested" : "approval.requested", pending.ToJson(),
-                         false);
+  (void)handlers_.record(elicitation ? event_type::kElicitationRequested : event_type::kApprovalRequested,
+                         pending.ToJson(), false);
   pending_.push_back(std::move(pending));
   if (judged.verdict != Permissions::Verdict::kAsk) {
     const bool allow = judged.verdict == Permissions::Verdict::kAllow;
@@ -220,8 +221,8 @@ Status Approvals::Resolve(const std::string& id, const char* decision, const cha
   JsonObject data;
   data.Set("id", id).Set(elicitation ? "action" : "decision", decision).Set("by", by);
   if (!reason.empty()) data.Set("reason", reason);
-  if (Status recorded =
-          handlers_.record(elicitation ? "elicitation.resolved" : "approval.resolved", data.Take(), now);
+  if (Status recorded = handlers_.record(
+          elicitation ? event_type::kElicitationResolved : event_type::kApprovalResolved, data.Take(), now);
       !recorded) {
     return recorded;
   }

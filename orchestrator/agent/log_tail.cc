@@ -5,6 +5,7 @@
 
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_log.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 
 namespace reeve {
@@ -15,38 +16,33 @@ namespace {
 // message was claimed: a program may print thousands of lines while the store records the claim.
 constexpr uint64_t kLookBack = 4096;
 
-bool EndsRun(std::string_view type) {
-  return type == "run.completed" || type == "run.failed" || type == "run.cancelled";
-}
-
 void TakeEvent(LogTail& tail, const FrameView& frame) {
+  using namespace event_type;
   const std::string_view type = frame.type;
-  if (type == "agent.starting") tail.alive = true;
-  if (type == "agent.exited" || type == "agent.failed") tail.alive = false;
-  if (type == "agent.exited") tail.exited = frame.envelope;
-  tail.failed = type == "agent.failed" ? std::string(frame.envelope) : "";
-  if (type == "run.started") tail.open.usage.clear();
-  const bool approval = type == "approval.requested" || type == "approval.resolved";
-  const bool elicitation = type == "elicitation.requested" || type == "elicitation.resolved";
+  if (type == kAgentStarting) tail.alive = true;
+  if (type == kAgentExited || type == kAgentFailed) tail.alive = false;
+  if (type == kAgentExited) tail.exited = frame.envelope;
+  tail.failed = type == kAgentFailed ? std::string(frame.envelope) : "";
+  if (type == kRunStarted) tail.open.usage.clear();
+  const bool asked = type == kApprovalRequested || type == kElicitationRequested;
+  const bool resolved = type == kApprovalResolved || type == kElicitationResolved;
   const bool ends = EndsRun(type);
-  if (!approval && !elicitation && !ends && type != "message.cancelled" && type != "user.message" &&
-      type != "usage.updated") {
-    return;
-  }
+  const bool cancelled = type == kMessageCancelled;
+  const bool begun = type == kUserMessage || ends;
+  if (!asked && !resolved && !cancelled && !begun && type != kUsageUpdated) return;
   auto json = JsonDocument::Parse(frame.envelope);
   if (!json) return;
   const JsonValue data = (*json)["data"];
-  const std::string id(data["id"].StringOr(""));
-  if (type == "usage.updated") tail.open.usage = data.Raw();
+  const std::string id(data["id"].StringOr("")), message(data["message_id"].StringOr(""));
+  if (type == kUsageUpdated) tail.open.usage = data.Raw();
   if (ends) tail.ended.push_back(Run::FromEnd(json->root()));
-  if (type == "approval.requested" || type == "elicitation.requested") tail.pending.emplace(id, elicitation);
-  if (type == "approval.resolved" || type == "elicitation.resolved") {
+  if (asked) tail.pending.emplace(id, type == kElicitationRequested);
+  if (resolved) {
     tail.pending.erase(id);
     tail.resolved.insert(id);
   }
-  const std::string message(data["message_id"].StringOr(""));
-  if (type == "message.cancelled") tail.cancelled.insert(message);
-  if (!message.empty() && (type == "user.message" || ends)) tail.begun[message] = (*json)["run"].StringOr("");
+  if (cancelled) tail.cancelled.insert(message);
+  if (begun && !message.empty()) tail.begun[message] = (*json)["run"].StringOr("");
 }
 
 // The first event of the open run, whose number is in the run's id.
@@ -58,7 +54,9 @@ Status FindStart(const EventLog& log, LogTail& tail) {
     if (!started || (*started)["run"].StringOr("") != tail.open.id) return false;  // trimmed away
     // Where run.started is trimmed away, the oldest event that is kept of the run says when it began at the
     // latest.
-    if (frame.type == "run.started") tail.open.message_id = (*started)["data"]["message_id"].StringOr("");
+    if (frame.type == event_type::kRunStarted) {
+      tail.open.message_id = (*started)["data"]["message_id"].StringOr("");
+    }
     tail.open.started_ms = ParseTime(std::string((*started)["time"].StringOr(""))).value_or(0);
     return false;
   });
@@ -83,7 +81,7 @@ Result<LogTail> LogTail::Read(const EventLog& log, bool was_alive, uint64_t take
   bool run_ended = false;
   auto scanned = log.Scan(*from, [&tail, &last, &run_ended](const FrameView& frame, std::string_view) {
     last = frame.envelope;
-    run_ended = EndsRun(frame.type);
+    run_ended = event_type::EndsRun(frame.type);
     TakeEvent(tail, frame);
     return true;
   });

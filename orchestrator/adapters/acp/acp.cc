@@ -11,6 +11,7 @@
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/log/event_types.h"
 #include "process/confined_files.h"
 #include "process/random.h"
 
@@ -442,7 +443,7 @@ void AcpAdapter::TakeRequest(const std::string& id, std::string_view method, con
 
 void AcpAdapter::TellOther(std::string_view method, const JsonValue& params) {
   const std::string json = JsonObject().Set("method", method).SetRaw("params", params.Raw()).Take();
-  host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
+  host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
 }
 
 // From `line` (the first is 1), at most `limit` of them.
@@ -474,7 +475,7 @@ void AcpAdapter::WriteFile(const std::string& id, const JsonValue& params) {
 }
 
 void AcpAdapter::EmitError(const char* code, const std::string& message) {
-  host_.Emit("agent.error",
+  host_.Emit(event_type::kAgentError,
              JsonObject().Set("code", code).Set("message", message).Set("fatal", false).Take());
 }
 

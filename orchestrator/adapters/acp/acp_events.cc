@@ -6,6 +6,7 @@
 
 #include "orchestrator/adapters/edits.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -103,7 +104,7 @@ void AcpEvents::EndTurn(const JsonValue& result) {
     JsonObject data;
     data.Set("input_tokens", input).Set("output_tokens", output);
     if (has_cost_) data.Set("cost_usd", cost_ - cost_before_);
-    host_.Emit("usage.updated", data.Take());
+    host_.Emit(event_type::kUsageUpdated, data.Take());
   }
   using Outcome = TurnEnd::Outcome;
   const std::string_view reason = result["stopReason"].StringOr("end_turn");
@@ -144,7 +145,7 @@ void AcpEvents::TakeUpdate(const JsonValue& update) {
     const std::string_view title = update["title"].StringOr("");
     if (title.empty() || title == title_) return;
     title_ = title;
-    return host_.Emit("title.updated", JsonObject().Set("title", title).Take());
+    return host_.Emit(event_type::kTitleUpdated, JsonObject().Set("title", title).Take());
   }
   TellOther(update);
 }
@@ -152,11 +153,12 @@ void AcpEvents::TakeUpdate(const JsonValue& update) {
 void AcpEvents::TellPlan(std::string entries) {
   if (entries == plan_) return;
   plan_ = std::move(entries);
-  host_.Emit("plan.updated", JsonObject().SetRaw("entries", plan_).Take());
+  host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", plan_).Take());
 }
 
 void AcpEvents::TellOther(const JsonValue& update) {
-  host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", update.Raw()).Take());
+  host_.Emit(event_type::kAgentOutput,
+             JsonObject().Set("stream", "stdout").SetRaw("json", update.Raw()).Take());
 }
 
 // Nobody says where a text ends: it does where something else begins.

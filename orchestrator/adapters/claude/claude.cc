@@ -13,6 +13,7 @@
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/log/event_types.h"
 #include "process/random.h"
 
 namespace reeve {
@@ -357,7 +358,7 @@ void ClaudeAdapter::TakeFailedStart(const JsonValue& result) {
   if (!lost) return host_.OnBroken({"start_failed", "claude: " + error.message});
   const std::string message =
       "session " + resume_ + " cannot be resumed, the next start begins a new one: " + error.message;
-  host_.Emit("agent.error",
+  host_.Emit(event_type::kAgentError,
              JsonObject().Set("code", "session_lost").Set("message", message).Set("fatal", false).Take());
   host_.OnSession("");
 }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 
 namespace reeve {
@@ -104,13 +105,13 @@ bool ClaudeEvents::TakeSystem(const JsonValue& line) {
   } else if (subtype == "api_retry") {
     TakeRetry(line);
   } else if (subtype == "session_title_changed") {
-    host_.Emit("title.updated", JsonObject().Set("title", line["title"].StringOr("")).Take());
+    host_.Emit(event_type::kTitleUpdated, JsonObject().Set("title", line["title"].StringOr("")).Take());
   } else if (subtype == "local_command_output") {
     messages_.TellText(true, line["uuid"].StringOr(""), line["content"].StringOr(""));
   } else if (subtype == "informational" && line["level"].StringOr("") == "warning") {
-    host_.Emit("agent.error", ErrorJson("warning", line["content"].StringOr("")));
+    host_.Emit(event_type::kAgentError, ErrorJson("warning", line["content"].StringOr("")));
   } else if (IsAmong(kNotices, subtype)) {
-    host_.Emit("agent.error", ErrorJson(subtype, line["content"].StringOr("")));
+    host_.Emit(event_type::kAgentError, ErrorJson(subtype, line["content"].StringOr("")));
   } else {
     return IsAmong(kSystemHousekeeping, subtype) || TakeTask(subtype, line);
   }
@@ -123,12 +124,12 @@ void ClaudeEvents::TakeRetry(const JsonValue& line) {
   message += "; try " + std::to_string(ClaudeCount(line["attempt"]) + 1) + " of " +
              std::to_string(ClaudeCount(line["max_retries"]) + 1) + " in " +
              std::to_string(ClaudeCount(line["retry_delay_ms"])) + " ms";
-  host_.Emit("agent.error", JsonObject()
-                                .Set("code", "retry")
-                                .Set("message", message)
-                                .Set("attempt", ClaudeCount(line["attempt"]))
-                                .Set("fatal", false)
-                                .Take());
+  host_.Emit(event_type::kAgentError, JsonObject()
+                                          .Set("code", "retry")
+                                          .Set("message", message)
+                                          .Set("attempt", ClaudeCount(line["attempt"]))
+                                          .Set("fatal", false)
+                                          .Take());
 }
 
 void ClaudeEvents::TakeRateLimit(const JsonValue& info) {
@@ -142,7 +143,7 @@ void ClaudeEvents::TakeRateLimit(const JsonValue& info) {
     data.Set("retry_at",
              FormatTime(std::min(ClaudeCount(info["resetsAt"]), int64_t{100'000'000'000}) * 1000));
   }
-  host_.Emit("agent.error", data.Take());
+  host_.Emit(event_type::kAgentError, data.Take());
 }
 
 // --- sub-agents
@@ -162,7 +163,8 @@ bool ClaudeEvents::TakeTask(std::string_view subtype, const JsonValue& line) {
     SubAgent started{std::string(line["description"].StringOr("")),
                      line["is_backgrounded"].AsBool().value_or(false) ||
                          (parent != sub_agents_.end() && parent->second.background)};
-    host_.Emit("subagent.started", JsonObject().Set("session", id).Set("title", started.title).Take());
+    host_.Emit(event_type::kSubagentStarted,
+               JsonObject().Set("session", id).Set("title", started.title).Take());
     sub_agents_.emplace(id, std::move(started));
     return true;
   }
@@ -182,7 +184,7 @@ bool ClaudeEvents::TakeTask(std::string_view subtype, const JsonValue& line) {
 
 void ClaudeEvents::EndSubAgent(const std::string& session) {
   const auto ended = sub_agents_.extract(session);  // `session` may be the entry's own
-  host_.Emit("subagent.completed",
+  host_.Emit(event_type::kSubagentCompleted,
              JsonObject().Set("session", ended.key()).Set("title", ended.mapped().title).Take());
 }
 

@@ -5,6 +5,7 @@
 
 #include "orchestrator/adapters/process.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_types.h"
 #include "process/lines.h"
 
 namespace reeve {
@@ -85,11 +86,11 @@ Edit Patched(std::string_view path, const JsonValue& hunks) {
 void TellClaudeOutput(AgentHost& host, const JsonValue& value) {
   const std::string text = value.Raw();
   if (text.size() > Lines::kMaxLineBytes || !ScanJsonObject(text)) {
-    return host.Emit("agent.output",
+    return host.Emit(event_type::kAgentOutput,
                      OutputJson("stdout", std::string_view(text).substr(0, Lines::kMaxLineBytes),
                                 text.size() > Lines::kMaxLineBytes));
   }
-  host.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", text).Take());
+  host.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", text).Take());
 }
 
 int64_t ClaudeCount(const JsonValue& value) {
@@ -113,7 +114,7 @@ std::string ClaudeMessages::NextId(std::string_view message_id) {
 void ClaudeMessages::TellDelta(Text& text, std::string_view more) {
   if (more.empty()) return;
   if (text.said.size() + more.size() <= kMaxTextBytes) text.said += more;
-  host_.Emit(text.spoken ? "assistant.delta" : "reasoning.delta",
+  host_.Emit(text.spoken ? event_type::kAssistantDelta : event_type::kReasoningDelta,
              JsonObject().Set("message_id", text.id).Set("text", more).Take());
 }
 
@@ -122,7 +123,7 @@ void ClaudeMessages::CloseText() {
   if (!open_) return;
   const Text text = std::move(*std::exchange(open_, std::nullopt));
   if (text.said.empty()) return;
-  host_.Emit(text.spoken ? "assistant.message" : "reasoning.message",
+  host_.Emit(text.spoken ? event_type::kAssistantMessage : event_type::kReasoningMessage,
              JsonObject().Set("message_id", text.id).Set("text", text.said).Take());
 }
 
@@ -224,7 +225,7 @@ void ClaudeMessages::BeginCall(const std::string& call_id, Call call) {
   JsonObject data;
   data.Set("call_id", call_id);
   if (!call.session.empty()) data.Set("session", call.session);
-  host_.Emit("tool.started", data.Set("name", call.name).SetRaw("input", call.input).Take());
+  host_.Emit(event_type::kToolStarted, data.Set("name", call.name).SetRaw("input", call.input).Take());
   if (calls_.size() < kMaxCalls) calls_.emplace(call_id, std::move(call));
 }
 
@@ -273,7 +274,7 @@ bool ClaudeMessages::FinishCall(const JsonValue& result, const JsonValue& struct
   data.Set("call_id", call_id);
   if (!call.session.empty()) data.Set("session", call.session);
   data.Set("name", call.name).SetRaw("input", call.input).Set("output", TextOf(result["content"]));
-  host_.Emit(failed ? "tool.failed" : "tool.completed", data.Take());
+  host_.Emit(failed ? event_type::kToolFailed : event_type::kToolCompleted, data.Take());
   if (failed) return true;
   if (call.name == "edit" || call.name == "write") TellEdit(call, structured);
   if (call.name == "plan" && call.session.empty()) {
@@ -286,7 +287,7 @@ bool ClaudeMessages::FinishCall(const JsonValue& result, const JsonValue& struct
                            .Take());
       }
     }
-    host_.Emit("plan.updated", JsonObject().SetRaw("entries", entries.Take()).Take());
+    host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", entries.Take()).Take());
   }
   return true;
 }
@@ -306,7 +307,7 @@ void ClaudeMessages::TellEdit(const Call& call, const JsonValue& result) {
     data.Set("additions", edit.additions).Set("deletions", edit.deletions);
     if (edit.diff.size() <= kMaxDiffBytes) data.Set("diff", edit.diff);
   }
-  host_.Emit("file.edited", data.Take());
+  host_.Emit(event_type::kFileEdited, data.Take());
 }
 
 // --- turns
@@ -320,7 +321,7 @@ void ClaudeMessages::TellApiError(const Error& error, std::string_view session) 
   JsonObject data;
   data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
   if (!session.empty()) data.Set("session", session);
-  host_.Emit("agent.error", data.Take());
+  host_.Emit(event_type::kAgentError, data.Take());
 }
 
 void ClaudeMessages::EndTurn(std::string_view error) {
@@ -333,7 +334,7 @@ void ClaudeMessages::EndTurn(std::string_view error) {
     data.Set("call_id", call_id);
     if (!call.session.empty()) data.Set("session", call.session);
     data.Set("name", call.name).SetRaw("input", call.input).Set("output", "the turn has ended");
-    host_.Emit("tool.failed", data.Take());
+    host_.Emit(event_type::kToolFailed, data.Take());
     closed_.insert(call_id);
   }
 }
@@ -367,7 +368,7 @@ void ClaudeMessages::TellUsage(const Usage& usage) {
   JsonObject data;
   data.Set("input_tokens", usage.input_tokens).Set("output_tokens", usage.output_tokens);
   if (usage.has_cost) data.Set("cost_usd", usage.cost_usd);
-  host_.Emit("usage.updated", data.Take());
+  host_.Emit(event_type::kUsageUpdated, data.Take());
 }
 
 }  // namespace reeve

@@ -10,6 +10,7 @@
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -283,7 +284,7 @@ void CodexAdapter::TellModels(const Result<std::string>& models) {
 }
 
 void CodexAdapter::EmitError(const char* code, const std::string& message) {
-  host_.Emit("agent.error",
+  host_.Emit(event_type::kAgentError,
              JsonObject().Set("code", code).Set("message", message).Set("fatal", false).Take());
 }
 

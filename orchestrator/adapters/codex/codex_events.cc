@@ -6,6 +6,7 @@
 #include "orchestrator/adapters/edits.h"
 #include "orchestrator/adapters/questions.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -265,11 +266,11 @@ void CodexEvents::Take(std::string_view method, const JsonValue& params) {
                          .Set("status", status == "inProgress" ? "in_progress" : status)
                          .Take());
     }
-    return host_.Emit("plan.updated", JsonObject().SetRaw("entries", entries.Take()).Take());
+    return host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", entries.Take()).Take());
   }
   if (method == "thread/name/updated" && Ours(thread)) {
     const std::string_view name = params["threadName"].StringOr("");
-    if (!name.empty()) host_.Emit("title.updated", JsonObject().Set("title", name).Take());
+    if (!name.empty()) host_.Emit(event_type::kTitleUpdated, JsonObject().Set("title", name).Take());
     return;
   }
   TellOther(method, params);
@@ -277,7 +278,7 @@ void CodexEvents::Take(std::string_view method, const JsonValue& params) {
 
 void CodexEvents::TellOther(std::string_view method, const JsonValue& params) {
   const std::string json = JsonObject().Set("method", method).SetRaw("params", params.Raw()).Take();
-  host_.Emit("agent.output", JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
+  host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
 }
 
 // --- turns
@@ -310,7 +311,7 @@ void CodexEvents::TurnStarted(std::string_view thread, std::string_view turn) {
     // Not before: a thread that never had a turn cannot be resumed.
     if (!std::exchange(session_told_, true)) host_.OnSession(thread_);
   } else if (begins) {
-    host_.Emit("subagent.started",
+    host_.Emit(event_type::kSubagentStarted,
                JsonObject().Set("session", thread).Set("title", known->second.title).Take());
   }
 }
@@ -323,7 +324,7 @@ void CodexEvents::TurnCompleted(std::string_view thread, const JsonValue& turn) 
   if (known->second.turn.empty() || known->second.turn != id) return;
   known->second.turn.clear();
   if (!Ours(thread)) {
-    host_.Emit("subagent.completed",
+    host_.Emit(event_type::kSubagentCompleted,
                JsonObject().Set("session", thread).Set("title", known->second.title).Take());
     return EndIfDone();
   }
@@ -459,7 +460,7 @@ void CodexEvents::TakeUsage(std::string_view thread, const JsonValue& usage) {
   if (told_ == sum) return;
   told_ = sum;
   host_.Emit(
-      "usage.updated",
+      event_type::kUsageUpdated,
       JsonObject().Set("input_tokens", sum.input_tokens).Set("output_tokens", sum.output_tokens).Take());
 }
 
@@ -470,14 +471,14 @@ void CodexEvents::TakeError(std::string_view thread, const JsonValue& params) {
   JsonObject data;
   data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
   if (!Ours(thread)) data.Set("session", thread);
-  host_.Emit("agent.error", data.Take());
+  host_.Emit(event_type::kAgentError, data.Take());
 }
 
 void CodexEvents::TakeWarning(const std::string& code, std::string_view message) {
   if (warned_.find(message) != warned_.end()) return;
   if (warned_.size() >= kMaxWarned) warned_.clear();
   warned_.emplace(message);
-  host_.Emit("agent.error",
+  host_.Emit(event_type::kAgentError,
              JsonObject().Set("code", code).Set("message", message).Set("fatal", false).Take());
 }
 

@@ -11,6 +11,7 @@
 #include "orchestrator/adapters/process.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/log/event_types.h"
 #include "process/http_client.h"
 #include "process/lines.h"
 #include "process/log.h"
@@ -276,7 +277,7 @@ void OpencodeAdapter::TakeLine(const char* stream, std::string_view line, bool t
     port_ = PortIn(line);
     if (port_ != 0) return Probe();
   }
-  host_.Emit("agent.output", OutputJson(stream, line, truncated));
+  host_.Emit(event_type::kAgentOutput, OutputJson(stream, line, truncated));
 }
 
 void OpencodeAdapter::OnExited() {
@@ -372,7 +373,7 @@ void OpencodeAdapter::TakeEvent(const std::string& data) {
     return;
   }
   auto event = JsonDocument::Parse(data);
-  if (!event) return host_.Emit("agent.output", OutputJson("events", data, false));
+  if (!event) return host_.Emit(event_type::kAgentOutput, OutputJson("events", data, false));
   if (state_ == State::kOpening) {
     if ((*event)["type"].StringOr("") != "server.connected") return;
     opened_ms_ = host_.loop().NowMs();
@@ -707,7 +708,7 @@ void OpencodeAdapter::Resume() {
 }
 
 void OpencodeAdapter::EmitError(const char* code, const std::string& message) {
-  host_.Emit("agent.error",
+  host_.Emit(event_type::kAgentError,
              JsonObject().Set("code", code).Set("message", message).Set("fatal", false).Take());
 }
 

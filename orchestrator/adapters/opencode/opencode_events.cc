@@ -5,6 +5,7 @@
 
 #include "orchestrator/adapters/questions.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 
 namespace reeve {
@@ -141,7 +142,7 @@ void OpencodeEvents::TakeSession(std::string_view type, const JsonValue& info) {
     title_ms_ = updated_ms;
     const bool first = title_.empty() && type == "session.created";
     title_ = title;
-    if (!first) host_.Emit("title.updated", JsonObject().Set("title", title).Take());
+    if (!first) host_.Emit(event_type::kTitleUpdated, JsonObject().Set("title", title).Take());
     return;
   }
   const std::string_view parent = info["parentID"].StringOr("");
@@ -164,7 +165,7 @@ void OpencodeEvents::ChildRuns(const std::string& id, Child& child, bool running
   child.idle_assumed = false;
   if (child.running == running) return;
   child.running = running;
-  host_.Emit(running ? "subagent.started" : "subagent.completed",
+  host_.Emit(running ? event_type::kSubagentStarted : event_type::kSubagentCompleted,
              JsonObject().Set("session", id).Set("title", child.title).Take());
 }
 
@@ -184,7 +185,7 @@ void OpencodeEvents::TakeStatus(std::string_view session, const JsonValue& statu
   data.Set("code", type).Set("message", status["message"].StringOr(""));
   if (status["attempt"]) data.Set("attempt", WholeNumber(status["attempt"]));
   if (status["next"]) data.Set("retry_at", FormatTime(WholeNumber(status["next"])));
-  host_.Emit("agent.error", data.Set("fatal", false).Take());
+  host_.Emit(event_type::kAgentError, data.Set("fatal", false).Take());
 }
 
 // What ends a turn is told by its end: of the first error it is not known yet whether it does.
@@ -202,7 +203,7 @@ void OpencodeEvents::TellError(const Error& error, std::string_view child) {
   JsonObject data;
   data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
   if (!child.empty()) data.Set("session", child);
-  host_.Emit("agent.error", data.Take());
+  host_.Emit(event_type::kAgentError, data.Take());
 }
 
 bool OpencodeEvents::TakeMessage(const JsonValue& info) {
@@ -218,7 +219,7 @@ bool OpencodeEvents::TakeMessage(const JsonValue& info) {
 void OpencodeEvents::TakeTodos(std::string entries) {
   if (entries == todos_) return;
   todos_ = std::move(entries);
-  host_.Emit("plan.updated", JsonObject().SetRaw("entries", todos_).Take());
+  host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", todos_).Take());
 }
 
 // --- approvals

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -48,7 +49,8 @@ int64_t WholeNumber(const JsonValue& value) {
 }
 
 void TellOther(AgentHost& host, const JsonValue& value) {
-  host.Emit("agent.output", JsonObject().Set("stream", "events").SetRaw("json", value.Raw()).Take());
+  host.Emit(event_type::kAgentOutput,
+            JsonObject().Set("stream", "events").SetRaw("json", value.Raw()).Take());
 }
 
 void OpencodeMessages::SetSession(std::string session, int64_t horizon_ms) {
@@ -180,7 +182,7 @@ void OpencodeMessages::TakeDelta(const JsonValue& delta) {
 void OpencodeMessages::TellDelta(const std::string& id, Part& known, std::string_view more) {
   if (more.empty()) return;
   known.sent += more;
-  host_.Emit(known.type == "text" ? "assistant.delta" : "reasoning.delta",
+  host_.Emit(known.type == "text" ? event_type::kAssistantDelta : event_type::kReasoningDelta,
              JsonObject().Set("message_id", TextId(id, known.messages)).Set("text", more).Take());
 }
 
@@ -205,7 +207,7 @@ void OpencodeMessages::TellWhole(const std::string& id, Part& known, std::string
   std::string_view rest = text.substr(std::min(before, text.size()));
   if (rest.empty()) rest = std::string_view(known.sent).substr(std::min(before, known.sent.size()));
   if (rest.empty()) return;
-  host_.Emit(known.type == "text" ? "assistant.message" : "reasoning.message",
+  host_.Emit(known.type == "text" ? event_type::kAssistantMessage : event_type::kReasoningMessage,
              JsonObject().Set("message_id", TextId(id, known.messages++)).Set("text", rest).Take());
 }
 
@@ -232,7 +234,8 @@ const OpencodeMessages::Call& OpencodeMessages::Announce(std::string_view messag
   if (call_ids_.size() >= kMaxCallIds) call_ids_.clear();
   if (!call_ids_.insert(begun.id).second) begun.id = key;
   EndTexts(message_id);
-  host_.Emit("tool.started", CallData(begun).Set("name", begun.name).SetRaw("input", begun.input).Take());
+  host_.Emit(event_type::kToolStarted,
+             CallData(begun).Set("name", begun.name).SetRaw("input", begun.input).Take());
   return begun;
 }
 
@@ -247,11 +250,11 @@ void OpencodeMessages::EndTexts(std::string_view message_id) {
 }
 
 void OpencodeMessages::TellCutShort(const Call& call) {
-  host_.Emit("tool.failed", CallData(call)
-                                .Set("name", call.name)
-                                .SetRaw("input", call.input)
-                                .Set("output", "the turn ended before the tool did")
-                                .Take());
+  host_.Emit(event_type::kToolFailed, CallData(call)
+                                          .Set("name", call.name)
+                                          .SetRaw("input", call.input)
+                                          .Set("output", "the turn ended before the tool did")
+                                          .Take());
 }
 
 void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Message& message) {
@@ -279,7 +282,7 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
     const std::string_view output = state["metadata"]["output"].StringOr("");
     if (output.size() <= known.sent.size() || output.substr(0, known.sent.size()) != known.sent) return;
     const std::string_view more = output.substr(known.sent.size());
-    host_.Emit("tool.output", CallData(now).Set("output", more).Take());
+    host_.Emit(event_type::kToolOutput, CallData(now).Set("output", more).Take());
     known.sent = output;
     return;
   }
@@ -292,7 +295,7 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
   end.Set("output", state[status == "error" ? "error" : "output"].StringOr(""));
   const JsonValue time = state["time"];
   if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
-  host_.Emit(failed ? "tool.failed" : "tool.completed", end.Take());
+  host_.Emit(failed ? event_type::kToolFailed : event_type::kToolCompleted, end.Take());
   if (status == "completed") TellEdits(state["metadata"]);
 }
 
@@ -303,11 +306,11 @@ void OpencodeMessages::TakeUsage(const JsonValue& part) {
       WholeNumber(tokens["input"]) + WholeNumber(cache["read"]) + WholeNumber(cache["write"]);
   usage_.output_tokens += WholeNumber(tokens["output"]) + WholeNumber(tokens["reasoning"]);
   usage_.cost_usd += part["cost"].AsDouble().value_or(0);
-  host_.Emit("usage.updated", JsonObject()
-                                  .Set("input_tokens", usage_.input_tokens)
-                                  .Set("output_tokens", usage_.output_tokens)
-                                  .Set("cost_usd", usage_.cost_usd)
-                                  .Take());
+  host_.Emit(event_type::kUsageUpdated, JsonObject()
+                                            .Set("input_tokens", usage_.input_tokens)
+                                            .Set("output_tokens", usage_.output_tokens)
+                                            .Set("cost_usd", usage_.cost_usd)
+                                            .Take());
 }
 
 // What a tool says it edited: one file (`filediff`) or several (`files`), with counts.
@@ -326,14 +329,14 @@ void OpencodeMessages::TellEdit(const JsonValue& file, std::string_view diff) {
   data.Set("path", path);
   data.Set("additions", WholeNumber(file["additions"])).Set("deletions", WholeNumber(file["deletions"]));
   if (!diff.empty() && diff.size() <= kMaxDiffBytes) data.Set("diff", diff);
-  host_.Emit("file.edited", data.Take());
+  host_.Emit(event_type::kFileEdited, data.Take());
 }
 
 void OpencodeMessages::TellHeldEdits() {
   const auto held = std::exchange(edited_, {});
   for (const std::string& path : held) {
     if (path.empty() || !reported_.insert(path).second) continue;
-    host_.Emit("file.edited", JsonObject().Set("path", path).Take());
+    host_.Emit(event_type::kFileEdited, JsonObject().Set("path", path).Take());
   }
 }
 

@@ -81,7 +81,9 @@ TEST_F(WaitsTest, AConditionIsAnsweredWhenItComesTrue) {
   auto exited = Begin(Until::kExited);
   auto terminal = Begin(Until::kTerminal);
   EXPECT_EQ(waits_->open(), 2u);
-  agent_->Stop(0, [](const Status& stopped) { EXPECT_TRUE(stopped.ok()); });
+  bool stored = false;
+  agent_->Stop(0, [&stored](const Status& stopped) { stored = stopped.ok(); });
+  ASSERT_TRUE(RunUntil(loop_, [&stored] { return stored; }));
   ASSERT_TRUE(Answered(exited));
   ASSERT_TRUE(Answered(terminal));
   EXPECT_EQ(exited->status(), 200);
@@ -102,8 +104,9 @@ TEST_F(WaitsTest, AClientThatHasGoneIsForgottenAtTheNextChange) {
   auto client = Begin(Until::kExited);
   client.reset();
   EXPECT_EQ(waits_->open(), 1u);
-  agent_->Interrupt([](const Status& interrupted) { EXPECT_TRUE(interrupted.ok()); });
-  EXPECT_TRUE(RunUntil(loop_, [this] { return waits_->open() == 0; }));
+  bool stored = false;
+  agent_->Interrupt([&stored](const Status& interrupted) { stored = interrupted.ok(); });
+  EXPECT_TRUE(RunUntil(loop_, [this, &stored] { return stored && waits_->open() == 0; }));
 }
 
 TEST_F(WaitsTest, APurgedAgentIsNotWaitedFor) {

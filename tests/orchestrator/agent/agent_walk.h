@@ -84,7 +84,8 @@ class AgentWalk : public AgentFixture {
     if (!pair.model.backoff || pair.agent->state() != Agent::State::kStarting) return;
     pair.story += " (backoff-over)";
     pair.model.Wake();
-    EXPECT_TRUE(RunUntil(loop_, [&pair] { return pair.agent->has_process(); })) << pair.story;
+    EXPECT_TRUE(RunUntil(loop_, [&pair] { return pair.agent->has_process() && pair.agent->settled(); }))
+        << pair.story;
   }
 
   // The agent's own description. Its log is opened again by a handover, with a new epoch.
