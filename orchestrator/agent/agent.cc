@@ -162,7 +162,7 @@ void Agent::UpdateClocks() {
 // A run that began without a message of ours.
 void Agent::BeginRun() {
   OnRunBegun(journal_.next_seq(), "");
-  journal_.Append("run.started", "{}");
+  journal_.Append(event_type::kRunStarted, "{}");
   // A turn that an agent begins by itself while it is being stopped ends with the process, by nobody's fault.
   if (process_.stopping() && !process_.failure()) runs_.RequestEnd(EndReason::kDaemon);
 }
@@ -196,7 +196,7 @@ void Agent::InterruptRun() {
 
 void Agent::AppendError(const Error& error, bool fatal) {
   journal_.Append(
-      "agent.error",
+      event_type::kAgentError,
       JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", fatal).Take());
 }
 

@@ -5,6 +5,7 @@
 
 #include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -49,7 +50,8 @@ void Agent::Stop(int64_t grace_ms, Done done) {
   wish_ = Wish::kStopped;
   replace_ = false;
   // No process will report its end, so this event does.
-  if (!process_.alive()) journal_.Append("agent.exited", JsonObject().Set("reason", "stopped").Take());
+  if (!process_.alive())
+    journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", "stopped").Take());
   backoff_.Stop();
   mailbox_.OnStop(runs_.open().has_value());
   StopProcess(grace_ms, EndReason::kPerson);
@@ -81,7 +83,7 @@ void Agent::Interrupt(Done done) {
 
 void Agent::Delete(bool purge, Done done) {
   // If the agent has ended, no other event would tell viewers of many agents about the deletion.
-  if (!deleted() && journal_.Open()) journal_.Append("agent.updated", R"({"deleted":true})");
+  if (!deleted() && journal_.Open()) journal_.Append(event_type::kAgentUpdated, R"({"deleted":true})");
   wish_ = purge || this->purge() ? Wish::kPurged : Wish::kDeleted;
   replace_ = false;
   ForgetSecrets();
@@ -162,7 +164,7 @@ Result<bool> Agent::ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& 
     data.SetRaw(field, (*json)[field].Raw());
     next_start = next_start || field == "env" || field == "system_prompt";
   }
-  journal_.Append("agent.updated", data.Take());
+  journal_.Append(event_type::kAgentUpdated, data.Take());
   return next_start && process_.alive();
 }
 

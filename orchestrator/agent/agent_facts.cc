@@ -53,12 +53,12 @@ SpawnSpec Agent::Facts::BaseSpawn() const {
 
 void Agent::Facts::Emit(std::string_view type, std::string_view data) {
   const Cursor at = agent_.journal_.Append(type, data);
-  if (type == "assistant.message") {
+  if (type == event_type::kAssistantMessage) {
     agent_.runs_.MessageComplete(at.seq);
-  } else if (type == "usage.updated" && agent_.runs_.open()) {
+  } else if (type == event_type::kUsageUpdated && agent_.runs_.open()) {
     OnUsage(data);
   }
-  if (type != "agent.output" && type != "agent.error") agent_.clocks_.Progressed();
+  if (type != event_type::kAgentOutput && type != event_type::kAgentError) agent_.clocks_.Progressed();
   if (agent_.journal_.blocked()) agent_.ApplyBackPressure();
 }
 
@@ -71,7 +71,8 @@ void Agent::Facts::OnSteered(const std::string& message_id, const Status& taken)
 }
 
 void Agent::Facts::OnReady() {
-  agent_.journal_.Append("agent.ready", JsonObject().Set("pid", int64_t{agent_.process_.pid()}).Take());
+  agent_.journal_.Append(event_type::kAgentReady,
+                         JsonObject().Set("pid", int64_t{agent_.process_.pid()}).Take());
   agent_.Advance();
 }
 
@@ -144,7 +145,7 @@ void Agent::Facts::OnExited(const AgentProcess::End& end) {
   data.Set("code", CodeOf(end.exit));
   if (end.exit.signal != 0) data.Set("signal", end.exit.signal);
   data.Set("oom", end.exit.oom);
-  agent_.journal_.Append("agent.exited", data.Take());
+  agent_.journal_.Append(event_type::kAgentExited, data.Take());
   FollowExit(end);
   agent_.Advance();
 }
@@ -215,7 +216,7 @@ void Agent::Facts::OnOverLimit(const char* limit, Error error) {
 
 void Agent::Facts::OnStalled(int64_t silent_ms) {
   using OnStall = Limits::OnStall;
-  agent_.journal_.Append("agent.stalled", JsonObject().Set("silent_ms", silent_ms).Take());
+  agent_.journal_.Append(event_type::kAgentStalled, JsonObject().Set("silent_ms", silent_ms).Take());
   if (agent_.spec_.limits.on_stall != OnStall::kTell) {
     const bool restart = agent_.spec_.limits.on_stall == OnStall::kRestart;
     OnOverLimit("stall_ms", {"stalled", "there was no output for " + std::to_string(silent_ms) + " ms"});
@@ -225,7 +226,7 @@ void Agent::Facts::OnStalled(int64_t silent_ms) {
 }
 
 void Agent::Facts::OnResumed(int64_t silent_ms) {
-  agent_.journal_.Append("agent.resumed", JsonObject().Set("silent_ms", silent_ms).Take());
+  agent_.journal_.Append(event_type::kAgentResumed, JsonObject().Set("silent_ms", silent_ms).Take());
   agent_.Advance();
 }
 

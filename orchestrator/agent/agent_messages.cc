@@ -76,7 +76,7 @@ void Agent::Messages::DeliverLine(Message message, std::function<void(Result<Acc
   if (Status committed = agent_.journal_.CommitNow(); !committed) return done(committed.error());
   if (Status taken = agent_.process_.Prompt(message.text); !taken) return done(taken.error());
   const Cursor at = agent_.journal_.Append(
-      "user.message", JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
+      event_type::kUserMessage, JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
   (void)agent_.journal_.CommitNow();
   // For requests about its run. The message was delivered, whatever the result of this write.
   const MessageRecord record{message.id, agent_.id(), message.ToJson(), "done",
@@ -109,7 +109,7 @@ void Agent::Messages::OnStored(const std::string& message_id,
   JsonObject data;
   data.Set("message_id", message_id).Set("mode", NameOf(message.mode));
   if (later) data.Set("run_at", FormatTime(message.run_at_ms));
-  const uint64_t seq = agent_.journal_.Append("message.queued", data.Take()).seq;
+  const uint64_t seq = agent_.journal_.Append(event_type::kMessageQueued, data.Take()).seq;
   if (later) {
     agent_.mailbox_.Schedule(message_id);
     WatchDue();
@@ -231,13 +231,13 @@ void Agent::Messages::BeginClaimed() {
     const std::string run = Run::IdOf(number);
     const std::string started =
         JsonObject().Set("message_id", message.id).Set("mode", NameOf(message.mode)).Take();
-    auto appended =
-        agent_.journal_.AppendNow({{"run.started", JsonObject().Set("message_id", message.id).Take()},
-                                   {"message.started", started},
-                                   {"user.message", text}},
-                                  run);
+    auto appended = agent_.journal_.AppendNow(
+        {{event_type::kRunStarted, JsonObject().Set("message_id", message.id).Take()},
+         {event_type::kMessageStarted, started},
+         {event_type::kUserMessage, text}},
+        run);
     if (!appended) recorded = appended.error();
-  } else if (auto appended = agent_.journal_.AppendNow({{"user.message", text}}); !appended) {
+  } else if (auto appended = agent_.journal_.AppendNow({{event_type::kUserMessage, text}}); !appended) {
     recorded = appended.error();
   }
   if (!recorded) {
@@ -279,7 +279,7 @@ void Agent::Messages::OnSteered(const std::string& message_id, const Status& tak
     const std::string text = agent_.mailbox_.Find(message_id)->message.text;
     agent_.mailbox_.Remove(message_id);
     agent_.journal_.Append(
-        "user.message",
+        event_type::kUserMessage,
         JsonObject().Set("message_id", message_id).Set("text", text).Set("steer", true).Take());
     if (agent_.runs_.open()) agent_.runs_.Steered(message_id);
     Finish(message_id, Run::Status::kCompleted, agent_.runs_.open() ? agent_.runs_.open()->id : "");
@@ -295,7 +295,7 @@ void Agent::Messages::Requeue(const std::string& message_id, const std::string& 
     agent_.mailbox_.Remove(message_id);
     return Finish(message_id, Run::Status::kCancelled, "");
   }
-  agent_.journal_.Append("message.queued",
+  agent_.journal_.Append(event_type::kMessageQueued,
                          JsonObject()
                              .Set("message_id", message_id)
                              .Set("mode", NameOf(agent_.mailbox_.Find(message_id)->message.mode))
@@ -317,8 +317,8 @@ void Agent::Messages::Withdraw(const std::string& message_id, const Done& done) 
     return done(Error{"message_not_found", "agent " + agent_.id() + " has no waiting message " + message_id});
   }
   // Where the store cannot follow at once, a restart reads it in the log.
-  auto recorded =
-      agent_.journal_.AppendNow({{"message.cancelled", JsonObject().Set("message_id", message_id).Take()}});
+  auto recorded = agent_.journal_.AppendNow(
+      {{event_type::kMessageCancelled, JsonObject().Set("message_id", message_id).Take()}});
   if (!recorded) return done(recorded.error());
   const std::string withdrawn = message_id;  // it may be the mailbox's own
   agent_.mailbox_.Remove(withdrawn);
@@ -329,9 +329,9 @@ void Agent::Messages::Withdraw(const std::string& message_id, const Done& done) 
 }
 
 void Agent::Messages::Finish(const std::string& message_id, Run::Status how, const std::string& run_id) {
-  agent_.journal_.Append(
-      how == Run::Status::kCancelled && run_id.empty() ? "message.cancelled" : "message.done",
-      JsonObject().Set("message_id", message_id).Take());
+  agent_.journal_.Append(how == Run::Status::kCancelled && run_id.empty() ? event_type::kMessageCancelled
+                                                                          : event_type::kMessageDone,
+                         JsonObject().Set("message_id", message_id).Take());
   EndInStore(message_id, how, run_id);
 }
 

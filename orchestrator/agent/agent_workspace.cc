@@ -51,7 +51,7 @@ AgentWorkspace::WipState AgentWorkspace::SaveWip(bool begin, int64_t timeout_ms)
     if (!commit) {
       const Error& error = commit.error();
       log::Warning("agent {}: saving its uncommitted work failed: {}", spec_.id, error.message);
-      append_("agent.error",
+      append_(event_type::kAgentError,
               JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
     } else if (!commit->empty()) {
       const bool pushed = context_.shop->git.options().wip == Git::Options::Wip::kPush;
