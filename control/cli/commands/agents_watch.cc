@@ -97,7 +97,7 @@ class Watcher {
     for (const std::string& id : ids) {
       Watched& one = watched_.emplace_back();
       one.wait = std::make_unique<AgentWait>(
-          loop_, http_, client_, AgentWait::What{id, options_.until, options_.message, timeout_ms_},
+          loop_, http_, client_, AgentWait::Condition{id, options_.until, options_.message, timeout_ms_},
           [this, &one](Result<JsonDocument> answer) { Take(one, std::move(answer)); });
       one.wait->Begin();
     }
