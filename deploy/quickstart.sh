@@ -1,10 +1,10 @@
 #!/bin/bash
-# Shows reeve at work: installs what it needs, builds it, starts the daemon on loopback with two agents, a real program
-# and a real kilo server that works against the project's own model server, and prints the address to open.
-# Ctrl-C ends everything.
+# Shows reeve at work: installs the packages, builds reeve, starts the daemon on loopback, and prints the address to
+# open. The daemon has two agents: vmstat, and a real kilo server that uses the project's own model server. Ctrl-C ends
+# everything.
 #
-#   deploy/quickstart.sh           stays until Ctrl-C
-#   deploy/quickstart.sh --check   ends once both agents have worked; for the tests
+#   deploy/quickstart.sh           runs until Ctrl-C
+#   deploy/quickstart.sh --check   exits when both agents have worked; for the tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ if ! { cmake --preset release && cmake --build --preset release; } >build/quicks
 fi
 reeve=$PWD/build/release/reeve
 
-# Of the agents that the tests pin, kilo alone.
+# Fetches kilo alone, in the version that the tests pin.
 fetch_kilo() {
   mkdir -p build/quickstart
   node -e '
@@ -47,9 +47,9 @@ if command -v npm >/dev/null && command -v node >/dev/null; then
   if fetch_kilo >>build/quickstart.log 2>&1; then
     kilo=$PWD/build/quickstart/node_modules/@kilocode/cli-linux-x64/bin/kilo
   fi
-  [ -n "$kilo" ] || say "     npm could not fetch it (build/quickstart.log says why): going on without"
+  [ -n "$kilo" ] || say "     npm could not fetch it (see build/quickstart.log); continuing without kilo"
 else
-  say "3/4  no npm here: going on without the kilo agent"
+  say "3/4  npm is not installed; continuing without kilo"
 fi
 
 say "4/4  starting"
@@ -65,12 +65,12 @@ finish() {
 trap finish EXIT
 trap 'echo; say "stopping"; exit 0' INT TERM
 
-# Waits until the file holds a line that matches, and prints what is between the parentheses.
+# Waits until a line of the file matches, and prints the part in parentheses.
 wait_for() {
   local found tries=0
   until found=$(sed -nE "s~$2~\1~p" "$1" 2>/dev/null | head -n 1) && [ -n "$found" ]; do
     tries=$((tries + 1))
-    [ "$tries" -lt 300 ] || { echo "quickstart: waited in vain for $2" >&2; cat "$demo"/*.err >&2; exit 1; }
+    [ "$tries" -lt 300 ] || { echo "quickstart: gave up waiting for $2" >&2; cat "$demo"/*.err >&2; exit 1; }
     sleep 0.1
   done
   printf '%s' "$found"
@@ -81,7 +81,7 @@ wait_for() {
 daemon=$!
 url=$(wait_for "$demo/reeve.out" 'reeve: listening on (.*)')
 token=$(cat "$demo/data/token")
-# The token goes by a file: an argument could be seen in the list of processes.
+# Pass the token in a file: the list of processes shows arguments.
 printf 'header = "Authorization: Bearer %s"\nsilent\nshow-error\nfail-with-body\n' "$token" >"$demo/curlrc"
 api() { curl --config "$demo/curlrc" "$@"; }
 
@@ -111,13 +111,13 @@ EOF
   api -o /dev/null "$url/agents" -d @"$demo/kilo.json"
 fi
 
-say "reeve is running. Open this in a browser, in several at once if you like:"
+say "reeve is running. Open this address in one or several browsers:"
 echo
 echo "    $url/#token=$token"
 echo
 if [ -n "$check" ]; then
   api "$url/agents/vmstat/events?types=agent.output" | grep -q '"text"' || { sleep 2; api "$url/agents/vmstat/events" | grep -q '"agent.output"'; }
-  say "vmstat has spoken"
+  say "vmstat has printed output"
   if [ -n "$kilo" ]; then
     api "$url/agents/kilo/wait?until=terminal&timeout_ms=50000" | grep '"status":"completed"' >/dev/null
     api "$url/agents/kilo/events?types=tool.completed" | grep -q '"tool.completed"'

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what reeve needs from Debian 12's packages. Idempotent: what is there is left alone. As root, or with sudo.
+# Installs the packages of Debian 12 that reeve needs, unless they are installed. Runs as root, or with sudo.
 #
-#   deploy/setup.sh          to build reeve, and to run it: workspaces are made by git
-#   deploy/setup.sh demo     also for the quickstart's agents
+#   deploy/setup.sh          to build and to run reeve; it needs git for workspaces
+#   deploy/setup.sh demo     also for the agents of the quickstart
 #   deploy/setup.sh tests    also for the tests
 set -eu
 
@@ -18,7 +18,7 @@ case "${1:-build}" in
   tests) wanted="$build $tests" ;;
   *) echo "setup: unknown set '$1': build, demo or tests" >&2; exit 64 ;;
 esac
-# The agents of the quickstart and the browser tests need Node; one that did not come from Debian does as well.
+# The agents of the quickstart and the browser tests need Node. One from another source than Debian is fine.
 if [ "${1:-build}" != build ]; then
   command -v node >/dev/null || wanted="$wanted nodejs"
   command -v npm >/dev/null || wanted="$wanted npm"
@@ -41,7 +41,7 @@ fi
 echo "setup: installing$missing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086  # one word a package
+# shellcheck disable=SC2086  # one word per package
 if ! { $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive \
        apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
   tail -n 20 "$log" >&2

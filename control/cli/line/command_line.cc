@@ -128,46 +128,6 @@ Command Command::Add(const char* name, const char* summary) {
   return Command(doc_->commands.back().get());
 }
 
-Command& Command::Alias(const char* name) {
-  doc_->alias = name;
-  return *this;
-}
-
-Command& Command::Details(std::string text) {
-  doc_->details = std::move(text);
-  return *this;
-}
-
-Command& Command::Hidden() {
-  doc_->hidden = true;
-  return *this;
-}
-
-Command& Command::Example(const char* typed, const char* what) {
-  doc_->examples.emplace_back(typed, what);
-  return *this;
-}
-
-Command& Command::Action(std::function<int()> run) {
-  doc_->action = std::move(run);
-  return *this;
-}
-
-Command& Command::AllowExtras() {
-  doc_->allows_extras = true;
-  return *this;
-}
-
-Command& Command::Variable(std::string name, std::string what) {
-  doc_->variables.emplace_back(std::move(name), std::move(what));
-  return *this;
-}
-
-Command& Command::File(std::string path, std::string what) {
-  doc_->files.emplace_back(std::move(path), std::move(what));
-  return *this;
-}
-
 OptionDoc& Command::Declare(const char* names, std::string type, std::string help,
                             std::function<void(const Strings& values)> store) {
   OptionDoc& doc = doc_->options.emplace_back();
@@ -200,18 +160,22 @@ OptionRef Command::Option(const char* names, double& target, double least, doubl
   return OptionRef(doc);
 }
 
-OptionRef Command::Option(const char* names, int& target, int least, int most, std::string help) {
+OptionDoc& Command::DeclareInt(const char* names, int& target, int least, int most, std::string help) {
   OptionDoc& doc = Declare(names, "NUMBER", std::move(help), [&target](const Strings& values) {
     target = static_cast<int>(std::strtod(values.back().c_str(), nullptr));
   });
   doc.range = {static_cast<double>(least), static_cast<double>(most), true};
-  return OptionRef(doc);
+  return doc;
 }
 
-OptionRef Command::OptionalValue(const char* names, std::string& target, const char* implied,
-                                 std::string type, std::string help) {
-  OptionDoc& doc = Declare(names, std::move(type), std::move(help), StoreLast(target));
-  doc.implied = implied;
+OptionRef Command::Option(const char* names, int& target, int least, int most, std::string help) {
+  return OptionRef(DeclareInt(names, target, least, most, std::move(help)));
+}
+
+OptionRef Command::OptionalValue(const char* names, int& target, int implied, int least, int most,
+                                 std::string help) {
+  OptionDoc& doc = DeclareInt(names, target, least, most, std::move(help));
+  doc.implied = std::to_string(implied);
   return OptionRef(doc);
 }
 
@@ -234,10 +198,10 @@ CommandLine::CommandLine(const char* summary, std::string version)
   root_->summary = summary;
 }
 
-int CommandLine::Run(const Strings& words) { return ParseAnd(words, true); }
-int CommandLine::Check(const Strings& words) { return ParseAnd(words, false); }
+int CommandLine::Run(const Strings& words) { return Handle(words, true); }
+int CommandLine::Check(const Strings& words) { return Handle(words, false); }
 
-int CommandLine::ParseAnd(const Strings& words, bool run) {
+int CommandLine::Handle(const Strings& words, bool run) {
   const auto options_end = std::find(words.begin(), words.end(), "--");
   const bool json = std::find(words.begin(), options_end, "--json") != options_end;
   const ResolvedCommand resolved = Resolve(*root_, words);

@@ -118,15 +118,19 @@ class Command {
   explicit Command(CommandDoc* doc) : doc_(doc) {}
 
   Command Add(const char* name, const char* summary);
-  Command& Alias(const char* name);
-  Command& Details(std::string text);
-  Command& Hidden();  // its parent's help omits it
-  Command& Example(const char* typed, const char* what);
-  Command& Action(std::function<int()> run);
-  Command& AllowExtras();  // ignore unknown options and unexpected arguments
+  void Alias(const char* name) { doc_->alias = name; }
+  void Details(std::string text) { doc_->details = std::move(text); }
+  void Hide() { doc_->hidden = true; }  // from its parent's help
+  void Example(const char* typed, const char* what) { doc_->examples.emplace_back(typed, what); }
+  void Action(std::function<int()> run) { doc_->action = std::move(run); }
+  void AllowExtras() { doc_->allows_extras = true; }  // ignore unknown options and unexpected arguments
   // For the manual.
-  Command& Variable(std::string name, std::string what);
-  Command& File(std::string path, std::string what);
+  void Variable(std::string name, std::string what) {
+    doc_->variables.emplace_back(std::move(name), std::move(what));
+  }
+  void File(std::string path, std::string what) {
+    doc_->files.emplace_back(std::move(path), std::move(what));
+  }
 
   OptionRef Flag(const char* names, bool& target, std::string help);
   OptionRef Option(const char* names, std::string& target, std::string type, std::string help);
@@ -136,8 +140,7 @@ class Command {
   OptionRef Option(const char* names, double& target, double least, double most, std::string help);
   OptionRef Option(const char* names, int& target, int least, int most, std::string help);
   // Without a value it means `implied`; a value must follow a "=".
-  OptionRef OptionalValue(const char* names, std::string& target, const char* implied, std::string type,
-                          std::string help);
+  OptionRef OptionalValue(const char* names, int& target, int implied, int least, int most, std::string help);
   // Arguments have no name on the command line. A list takes all remaining words.
   OptionRef Argument(const char* name, std::string& target, std::string help);
   OptionRef Argument(const char* name, std::vector<std::string>& target, std::string help);
@@ -148,6 +151,7 @@ class Command {
  private:
   OptionDoc& Declare(const char* names, std::string type, std::string help,
                      std::function<void(const std::vector<std::string>& values)> store);
+  OptionDoc& DeclareInt(const char* names, int& target, int least, int most, std::string help);
   CommandDoc* doc_;
 };
 
@@ -167,7 +171,7 @@ class CommandLine {
   int Check(const std::vector<std::string>& words);
 
  private:
-  int ParseAnd(const std::vector<std::string>& words, bool run);
+  int Handle(const std::vector<std::string>& words, bool run);
 
   std::string version_;
   std::unique_ptr<CommandDoc> root_;

@@ -13,13 +13,12 @@
 #include "control/cli/show/text.h"
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/json/json.h"
-#include "process/clock.h"
 
 namespace reeve {
 
 namespace {
 
-// A person waits at the prompt: no candidates are better than late ones.
+// For a request: a person at a prompt prefers no candidates to late ones.
 constexpr int64_t kTimeoutMs = 1'000;
 
 class Completer {
@@ -87,41 +86,25 @@ class Completer {
     return Client::Find(options);
   }
 
-  Result<JsonDocument> Ask(const Client& client, const std::string& path) const {
-    HttpRequest request = client.Request("GET", path);
-    const int64_t left_ms = kTimeoutMs - (SystemClock().MonotonicMs() - began_ms_);
-    if (left_ms <= 0) return Error{"timed_out", "no time is left"};
-    request.timeout_ms = left_ms;
-    request.connect_timeout_ms = left_ms;
-    return client.AskJson(std::move(request));
-  }
-
   void Agents() {
     auto client = Daemon();
     if (!client) return;
     const bool labels = word_.find('=', before_.size()) != std::string::npos;
     std::vector<Candidate> titles;
     std::map<std::string, int> labelled;
-    std::string page;
-    do {
-      auto answer = Ask(*client, "/agents?limit=1000" + page);
-      if (!answer) break;
-      for (const JsonValue& agent : (*answer)["agents"].Elements()) {
-        const std::string id(agent["id"].StringOr(""));
-        const std::string title(agent["title"].StringOr(""));
-        const std::string state(agent["state"].StringOr(""));
-        for (const auto& [key, value] : agent["labels"].Members()) {
-          ++labelled[std::string(key) + "=" + std::string(value.StringOr(""))];
-        }
-        if (IsNamed(id) || (!title.empty() && IsNamed(title))) continue;
-        AddName(id, title.empty() ? state : state + ", " + title);
-        // The command would read a title with a "=" as a label.
-        if (title.empty() || title.find('=') != std::string::npos) continue;
+    auto take = [&](const JsonValue& agent) {
+      const std::string id(agent["id"].StringOr(""));
+      const std::string title(agent["title"].StringOr(""));
+      const std::string state(agent["state"].StringOr(""));
+      for (const auto& [key, value] : agent["labels"].Members())
+        ++labelled[std::string(key) + "=" + std::string(value.StringOr(""))];
+      if (IsNamed(id) || (!title.empty() && IsNamed(title))) return;
+      AddName(id, title.empty() ? state : state + ", " + title);
+      // The command would read a title with a "=" as a label.
+      if (!title.empty() && title.find('=') == std::string::npos)
         titles.push_back({title, state + ", " + id});
-      }
-      const std::string next((*answer)["next_page_token"].StringOr(""));
-      page = next.empty() ? "" : "&page_token=" + PercentEncode(next);
-    } while (!page.empty());
+    };
+    (void)ForEachAgent(*client, "", take, kTimeoutMs);
     for (const Candidate& title : titles) AddName(title.value, title.about);
     for (const auto& [label, count] : labelled) {
       if (labels) AddName(label, std::to_string(count) + (count == 1 ? " agent" : " agents"));
@@ -131,18 +114,20 @@ class Completer {
   void Approvals() {
     auto client = Daemon();
     if (!client) return;
-    auto answer = Ask(*client, "/approvals");
+    HttpRequest request = ApprovalsRequest(*client, "");
+    request.timeout_ms = kTimeoutMs;
+    auto answer = client->AskJson(std::move(request));
     if (!answer) return;
     std::map<std::string, std::vector<std::string>> waiting;  // by agent
     for (const JsonValue& approval : (*answer)["approvals"].Elements()) {
       const std::string agent(approval["agent"].StringOr(""));
-      const std::string what(approval["tool"].StringOr(approval["message"].StringOr("")));
-      AddName(std::string(approval["id"].StringOr("")), agent + ": " + what);
-      waiting[agent].push_back(what);
+      const std::string about(approval["tool"].StringOr(approval["message"].StringOr("")));
+      AddName(std::string(approval["id"].StringOr("")), agent + ": " + about);
+      waiting[agent].push_back(about);
     }
     // The agent's name identifies its only approval.
-    for (const auto& [agent, what] : waiting) {
-      if (what.size() == 1) AddName(agent, "waits for " + what.front());
+    for (const auto& [agent, abouts] : waiting) {
+      if (abouts.size() == 1) AddName(agent, "waits for " + abouts.front());
     }
   }
 
@@ -153,7 +138,6 @@ class Completer {
   const ParsedWords& given_;
   const std::string word_;
   std::string before_;
-  const int64_t began_ms_ = SystemClock().MonotonicMs();
   std::vector<Candidate> found_;
 };
 
@@ -222,7 +206,8 @@ void AddCompletion(Command root) {
   });
 
   auto words = std::make_shared<std::vector<std::string>>();
-  Command complete = root.Add("complete", "Print the completions of the last word, for the shells.").Hidden();
+  Command complete = root.Add("complete", "Print the completions of the last word, for the shells.");
+  complete.Hide();
   complete.Argument("WORD", *words, "The words after reeve; the last may be empty");
   complete.Example("reeve complete -- agents stop ''", "one a line: the word, a tab, a description");
   complete.Action([words, root] { return Print(Complete(root.doc(), *words)); });

@@ -277,12 +277,9 @@ std::string ManualPage(const CommandDoc& command, const std::string& version) {
     if (groups.size() > 1) out += ".SS " + Escape(group.name) + "\n";
     for (const OptionDoc& option : group.options) Entry(out, Head(option), Prose(HelpOf(option)) + ".");
   }
-  Pairs commands;
+  if (!command.commands.empty()) out += ".SH COMMANDS\n";
   for (const auto& one : command.commands) {
-    if (one->hidden) continue;
-    if (commands.empty()) out += ".SH COMMANDS\n";
-    commands.emplace_back(PageName(*one), one->summary);
-    Entry(out, Bold(PageName(*one)) + "(1)", Prose(one->summary));
+    if (!one->hidden) Entry(out, Bold(PageName(*one)) + "(1)", Prose(one->summary));
   }
   Pairs codes;
   for (const auto& [code, what] : ExitCodes()) codes.emplace_back(std::to_string(code), what);
@@ -299,7 +296,8 @@ std::string ManualPage(const CommandDoc& command, const std::string& version) {
 
 void AddManual(CommandLine& line, const std::string& version) {
   auto options = std::make_shared<Options>();
-  Command command = line.root().Add("man", "Print a command's manual page.").Hidden();
+  Command command = line.root().Add("man", "Print a command's manual page.");
+  command.Hide();
   command.Argument("WORD", options->words, "The command; default: reeve itself");
   command.Option("--output", options->output, "DIR", "Write all pages into this folder");
   command.Flag("--json", options->json, "Print the declarations of all commands, one object a line");

@@ -1,4 +1,4 @@
-// The words of the command line (control/cli/line/command_line.h): what is taken, and what is said of the
+// The command line (control/cli/line/command_line.h): the words that are accepted, and the errors for the
 // rest.
 #include "control/cli/line/command_line.h"
 
@@ -29,7 +29,7 @@ class CommandLineTest : public testing::Test {
     feed.Option("--size", size_, "small|large", "Of a helping");
     OptionRef hot = feed.Flag("--hot", hot_, "Warm it");
     feed.Flag("-q,--quiet", quiet_, "Say nothing").Excludes(hot);
-    feed.OptionalValue("--tail", tail_, "20", "N", "The last ones");
+    feed.OptionalValue("--tail", tail_, 20, 1, 99, "The last ones");
     feed.Flag("--json", json_, "Objects");
     feed.Action([this] { return ran_ = 3; });
     Command one = animals.Add("one", "Give one of them a treat.");
@@ -49,7 +49,7 @@ class CommandLineTest : public testing::Test {
     err_ = testing::internal::GetCapturedStderr();
     return code;
   }
-  // What is wrong with it.
+  // The error for these words.
   std::string Why(const std::vector<std::string>& words) {
     EXPECT_EQ(Run(words), 64) << out_;
     EXPECT_EQ(ran_, 0);
@@ -59,8 +59,8 @@ class CommandLineTest : public testing::Test {
 
   CommandLine line_{"For tests.", "reeve 9.9"};
   std::vector<std::string> animals_, tags_;
-  std::string food_, size_, tail_;
-  int count_ = 1;
+  std::string food_, size_;
+  int count_ = 1, tail_ = 0;
   double weight_ = 1;
   bool hot_ = false, quiet_ = false, json_ = false;
   int ran_ = 0;
@@ -78,7 +78,7 @@ TEST_F(CommandLineTest, TakesOptionsAndArgumentsAsTheyCome) {
   EXPECT_EQ(weight_, 1.5);
   EXPECT_THAT(tags_, ElementsAre("a=b", "c=d"));
   EXPECT_EQ(size_, "large");
-  EXPECT_EQ(tail_, "5");
+  EXPECT_EQ(tail_, 5);
   EXPECT_FALSE(hot_);
 }
 
@@ -97,8 +97,12 @@ TEST_F(CommandLineTest, TakesWordsAsTheyAre) {
   EXPECT_EQ(food_, "run");
 }
 
-// Not the next word.
+// An empty value does not take the next word.
 TEST_F(CommandLineTest, AnEmptyValueIsAValue) {
+  EXPECT_EQ(Run({"animals", "feed", "--food=x", "--tail", "--hot=", "5"}), 3);
+  EXPECT_EQ(tail_, 20);
+  EXPECT_TRUE(hot_);
+  EXPECT_THAT(animals_, ElementsAre("5"));
   EXPECT_EQ(Run({"animals", "feed", "--food=", "cat"}), 3);
   EXPECT_EQ(food_, "");
   EXPECT_THAT(animals_, ElementsAre("cat"));
@@ -110,7 +114,8 @@ TEST_F(CommandLineTest, OptionsMayStandBeforeTheCommand) {
   EXPECT_EQ(food_, "animals");
   EXPECT_TRUE(quiet_);
   EXPECT_THAT(animals_, ElementsAre("cat"));
-  const ResolvedCommand resolved = Resolve(line_.doc(), {"--food", "hay", "beasts", "--count=2", "feed", "cat", "--", "feed"});
+  const ResolvedCommand resolved =
+      Resolve(line_.doc(), {"--food", "hay", "beasts", "--count=2", "feed", "cat", "--", "feed"});
   EXPECT_EQ(resolved.command->Path(), "reeve animals feed");
   EXPECT_THAT(resolved.words, ElementsAre("--food", "hay", "--count=2", "cat", "--", "feed"));
   EXPECT_THAT(Why({"--cold", "animals", "feed", "cat"}), HasSubstr("animals feed: unknown option --cold"));
@@ -138,7 +143,7 @@ TEST_F(CommandLineTest, HelpsWhereItIsAsked) {
   EXPECT_EQ(out_, "reeve 9.9\n");
 }
 
-// Who calls it without a word wants to know what there is; a program does not want an exit code of 0.
+// A person who types no command wants a list; a script must not get exit code 0.
 TEST_F(CommandLineTest, WithoutACommandTellsWhichThereAre) {
   EXPECT_THAT(Why({}), StartsWith("Usage: reeve COMMAND"));
   EXPECT_THAT(Why({"animals"}), StartsWith("Usage: reeve animals COMMAND"));
@@ -169,6 +174,7 @@ TEST_F(CommandLineTest, SaysWhatIsWrongInOneLine) {
   EXPECT_EQ(why({"cat", "--food", "a", "-n", "10"}), "--count: '10' is not a whole number from 1 to 9");
   EXPECT_EQ(why({"cat", "--food", "a", "-n", "1.5"}), "--count: '1.5' is not a whole number from 1 to 9");
   EXPECT_EQ(why({"cat", "--food", "a", "--weight="}), "--weight: '' is not a number from 0.5 to 2000");
+  EXPECT_EQ(why({"cat", "--food", "a", "--tail=x"}), "--tail: 'x' is not a whole number from 1 to 99");
   EXPECT_EQ(why({"cat", "--food", "a", "--size", "huge"}), "--size: 'huge' is not one of small, large");
   EXPECT_EQ(why({"cat", "--food", "a", "--hot", "-q"}), "--hot and --quiet cannot be combined");
   EXPECT_EQ(why({"cat", "--food", "a", "--hot=very"}), "--hot takes no value");
