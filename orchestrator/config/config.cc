@@ -9,8 +9,8 @@
 #include <optional>
 #include <utility>
 
-#include "orchestrator/config/config_file.h"
 #include "orchestrator/config/closest_match.h"
+#include "orchestrator/config/config_file.h"
 #include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 

@@ -77,9 +77,8 @@ TEST_F(AgentsCommand, TellsAnAgentsStatus) {
   EXPECT_EQ(JsonField(Agents({"status", "a1", "--json"}).out, "state"), "running");
   Outcome none = Agents({"status", "none"});
   EXPECT_EQ(none.code, 66);
-  EXPECT_EQ(
-      none.err,
-      "reeve: agents status: none: there is no agent none; `reeve agents list` lists all agents\n");
+  EXPECT_EQ(none.err,
+            "reeve: agents status: none: there is no agent none; `reeve agents list` lists all agents\n");
   EXPECT_EQ(none.out, "");
 }
 
