@@ -33,7 +33,7 @@ int Main(int argc, char** argv) {
   AddVersion(line.root());
   AddManual(line, version);
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
-  invocation.words = FindWay(line.doc(), words).words;
+  invocation.words = Resolve(line.doc(), words).words;
   return FinishOutput(line.Run(words));
 }
 

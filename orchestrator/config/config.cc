@@ -9,8 +9,8 @@
 #include <optional>
 #include <utility>
 
+#include "orchestrator/config/closest_match.h"
 #include "orchestrator/config/config_file.h"
-#include "orchestrator/config/nearest.h"
 #include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 
@@ -116,7 +116,7 @@ Status TakeFile(const ConfigFile& file, LoadedConfig& loaded) {
     auto setting = std::find_if(Settings().begin(), Settings().end(),
                                 [&entry](const Setting& one) { return entry.key == one.key; });
     if (setting == Settings().end()) {
-      const std::string meant = Nearest(entry.key, known, std::max<size_t>(2, entry.key.size() / 3));
+      const std::string meant = ClosestMatch(entry.key, known, std::max<size_t>(2, entry.key.size() / 3));
       return Error{"invalid_config", file.At(entry.key_place) + ": " + entry.key + ": unknown key" +
                                          (meant.empty() ? "" : "; did you mean " + meant + "?")};
     }
@@ -165,7 +165,7 @@ Status TakeEnvironment(const std::map<std::string, std::string>& environment, Lo
   for (const auto& [name, value] : environment) {
     if (std::find(others.begin(), others.end(), name) != others.end()) continue;
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    const std::string meant = Nearest(name, known, 2);
+    const std::string meant = ClosestMatch(name, known, 2);
     if (meant.empty()) continue;
     loaded.warnings.push_back(
         std::string(name).append(" is no setting's variable; ").append(meant).append(" is one"));

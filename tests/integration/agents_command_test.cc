@@ -77,9 +77,8 @@ TEST_F(AgentsCommand, TellsAnAgentsStatus) {
   EXPECT_EQ(JsonField(Agents({"status", "a1", "--json"}).out, "state"), "running");
   Outcome none = Agents({"status", "none"});
   EXPECT_EQ(none.code, 66);
-  EXPECT_EQ(
-      none.err,
-      "reeve: agents status: none: there is no agent none; `reeve agents list` shows those there are\n");
+  EXPECT_EQ(none.err,
+            "reeve: agents status: none: there is no agent none; `reeve agents list` lists all agents\n");
   EXPECT_EQ(none.out, "");
 }
 
@@ -123,7 +122,7 @@ TEST_F(AgentsCommand, StopsStartsAndForgets) {
   Outcome stop = Agents({"stop", "a1", "none", "a2", "--grace", "10s"});
   EXPECT_EQ(stop.code, 66);  // what went wrong is told, the others are stopped
   EXPECT_EQ(stop.err,
-            "reeve: agents stop: none: there is no agent none; `reeve agents list` shows those there are\n");
+            "reeve: agents stop: none: there is no agent none; `reeve agents list` lists all agents\n");
   EXPECT_EQ(stop.out, "a1\na2\n");
   daemon_.WaitFor("a1");
   daemon_.WaitFor("a2");

@@ -114,7 +114,7 @@ TEST_F(ApprovalsCommand, NeverGuesses) {
   Outcome both = Approvals({"allow", "p1"});
   EXPECT_EQ(both.code, 64);
   EXPECT_EQ(both.err,
-            "reeve: approvals allow: p1: 'p1' may be p1 of agent a1, p1 of agent b2; say which by its id and "
+            "reeve: approvals allow: p1: 'p1' may be p1 of agent a1, p1 of agent b2; name one by its id and "
             "--agent\n");
   EXPECT_EQ(Approvals({"deny", "p1", "--agent", "a1"}).out, "a1 p1: deny\n");
   // A person who saw the id at a1 may not mean the request of b2.
@@ -127,7 +127,7 @@ TEST_F(ApprovalsCommand, NeverGuesses) {
   MakeAsking("c3", {Asks("x1", "ls"), Asks("x2", "pwd")});
   Outcome several = Approvals({"allow", "c3"});
   EXPECT_EQ(several.code, 64);
-  EXPECT_THAT(several.err, HasSubstr("'c3' may be x1 of agent c3, x2 of agent c3; say which"));
+  EXPECT_THAT(several.err, HasSubstr("'c3' may be x1 of agent c3, x2 of agent c3; name one"));
   // An agent by the name of another's approval.
   MakeAsking("x1", {Asks("y1", "ls")});
   EXPECT_EQ(Approvals({"allow", "x1"}).code, 64);
@@ -153,7 +153,7 @@ TEST_F(ApprovalsCommand, TellsTheDecisionThatStands) {
 TEST_F(ApprovalsCommand, AnswersQuestions) {
   MakeAsking("a1", {kQuestion});
   EXPECT_EQ(Approvals({"allow", "q1"}).code, 64);
-  EXPECT_THAT(Approvals({"allow", "q1"}).err, HasSubstr("answer it by --content JSON"));
+  EXPECT_THAT(Approvals({"allow", "q1"}).err, HasSubstr("answer it with --content JSON"));
   EXPECT_EQ(Approvals({"allow", "q1", "--content", "red"}).code, 64);
   EXPECT_EQ(Approvals({"allow", "q1", "--content", "{}", "--always"}).code, 64);
   EXPECT_EQ(Approvals({"deny", "q1", "--reason", "none"}).code, 64);
@@ -178,8 +178,8 @@ TEST_F(ApprovalsCommand, GoesOnAfterAFailureAndExitsWithTheFirst) {
   Outcome some = Approvals({"deny", "nothing", "idle", "p1"});
   EXPECT_EQ(some.code, 66);
   EXPECT_EQ(some.out, "a1 p1: deny\n");
-  EXPECT_THAT(some.err, HasSubstr("neither an approval nor an agent is called 'nothing'"));
-  EXPECT_THAT(some.err, HasSubstr("agent idle waits for nothing"));
+  EXPECT_THAT(some.err, HasSubstr("there is no approval and no agent 'nothing'"));
+  EXPECT_THAT(some.err, HasSubstr("agent idle has no pending approval"));
   EXPECT_EQ(Approvals({"allow"}).code, 64);
   EXPECT_EQ(Approvals({"allow", "p1", "--agent", "none"}).code, 66);
   EXPECT_EQ(Approvals({"allow", "p9", "--agent", "a1"}).code, 66);

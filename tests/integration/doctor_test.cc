@@ -61,7 +61,8 @@ TEST(Doctor, FindsAHealthyDaemonHealthy) {
   EXPECT_THAT(doctor.Of("data folder"), HasSubstr("ok: " + daemon.data_dir()));
   EXPECT_THAT(doctor.Of("daemon"), HasSubstr("ok: reeve " REEVE_VERSION ", process " +
                                              std::to_string(daemon.pid()) + ": 0 agents, 0 viewers"));
-  EXPECT_THAT(doctor.Of("token"), HasSubstr("ok: the daemon takes that of " + daemon.data_dir() + "/token"));
+  EXPECT_THAT(doctor.Of("token"),
+              HasSubstr("ok: the daemon accepts the token of " + daemon.data_dir() + "/token"));
   EXPECT_THAT(doctor.Of("address"), HasSubstr("ok: " + daemon.address() + " is the running daemon's"));
   EXPECT_EQ(doctor.Of("terminal"), "ok: UTF-8; \n");
   EXPECT_EQ(doctor.Of("runtime file"), "");
@@ -82,7 +83,7 @@ TEST(Doctor, IsReadableAndQuietWhenAsked) {
   EXPECT_EQ(quiet.Wait(), 1);
   EXPECT_EQ(quiet.out(), "");
   EXPECT_EQ(quiet.err(), "reeve: doctor: token: " + daemon.data_dir() +
-                             "/token may be read by others, who may do everything then; chmod 600 " +
+                             "/token is readable by others, who can then control the daemon; chmod 600 " +
                              daemon.data_dir() + "/token\n");
 }
 
@@ -91,7 +92,7 @@ TEST(Doctor, MakesNothing) {
   const std::string data = folder.path() + "/deep/data";
   Doctor doctor({"--data", data});
   EXPECT_EQ(doctor.code, 0) << doctor.all;
-  EXPECT_THAT(doctor.Of("data folder"), HasSubstr("ok: " + data + " is not there yet"));
+  EXPECT_THAT(doctor.Of("data folder"), HasSubstr("ok: " + data + " does not exist yet"));
   EXPECT_THAT(doctor.Of("daemon"), HasSubstr("warn: none runs on " + data + "; `reeve serve` starts one"));
   EXPECT_THAT(doctor.Of("token"), HasSubstr("ok: no " + data + "/token yet"));
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
@@ -114,9 +115,9 @@ TEST(Doctor, SeesWhatOthersMayRead) {
   ASSERT_EQ(Mode(daemon.data_dir() + "/runtime.json", 0644), 0);
   Doctor doctor({"--data", daemon.data_dir()});
   EXPECT_EQ(doctor.code, 1);
-  EXPECT_THAT(doctor.Of("data folder"), HasSubstr("open to others: its logs and tokens are not; chmod 700"));
+  EXPECT_THAT(doctor.Of("data folder"), HasSubstr("is open to others, and holds logs and tokens; chmod 700"));
   EXPECT_THAT(doctor.Of("runtime file"),
-              HasSubstr("warn: " + daemon.data_dir() + "/runtime.json may be read"));
+              HasSubstr("warn: " + daemon.data_dir() + "/runtime.json is readable"));
 }
 
 TEST(Doctor, SeesATokenThatIsNone) {
@@ -126,17 +127,17 @@ TEST(Doctor, SeesATokenThatIsNone) {
   WriteFile(path, "some-other-token-0815-0815\n");
   Doctor wrong({"--data", daemon.data_dir()});
   EXPECT_EQ(wrong.code, 1);
-  EXPECT_THAT(wrong.Of("token"), HasSubstr("fail: the daemon does not take that of " + path));
+  EXPECT_THAT(wrong.Of("token"), HasSubstr("fail: the daemon rejects the token of " + path));
   EXPECT_THAT(wrong.all, Not(HasSubstr("some-other-token")));
   WriteFile(path, "admin " + good);
   EXPECT_THAT(Doctor({"--data", daemon.data_dir()}).Of("token"),
-              HasSubstr("fail: " + path + " holds something else"));
+              HasSubstr("fail: " + path + " does not hold a single token"));
   std::filesystem::remove(path);
   EXPECT_THAT(Doctor({"--data", daemon.data_dir()}).Of("token"),
               HasSubstr("fail: read " + path + ": No such file"));
   Doctor variable({"--data", daemon.data_dir()}, {"REEVE_TOKEN=" + good.substr(0, good.size() - 1)});
   EXPECT_EQ(variable.code, 0) << variable.all;
-  EXPECT_THAT(variable.Of("token"), HasSubstr("ok: the daemon takes that of REEVE_TOKEN"));
+  EXPECT_THAT(variable.Of("token"), HasSubstr("ok: the daemon accepts the token of REEVE_TOKEN"));
 }
 
 TEST(Doctor, SeesWhatAKilledDaemonLeft) {
@@ -148,8 +149,7 @@ TEST(Doctor, SeesWhatAKilledDaemonLeft) {
   EXPECT_EQ(doctor.code, 1);
   EXPECT_THAT(doctor.Of("runtime file"),
               HasSubstr("warn: " + daemon.data_dir() + "/runtime.json is left over from process " + pid));
-  EXPECT_THAT(doctor.Of("daemon"),
-              AllOf(HasSubstr("fail: "), HasSubstr("is --server or REEVE_SERVER right?")));
+  EXPECT_THAT(doctor.Of("daemon"), AllOf(HasSubstr("fail: "), HasSubstr("check --server and REEVE_SERVER")));
   WriteFile(daemon.data_dir() + "/runtime.json", "no json");
   EXPECT_THAT(Doctor({"--data", daemon.data_dir()}, server).Of("runtime file"), HasSubstr("fail: "));
 }
@@ -168,11 +168,11 @@ TEST(Doctor, SeesAnotherVersionAndWhatIsNoReeve) {
       doctor.Of("daemon"),
       AllOf(HasSubstr("warn: reeve 99.0 answers, but this is reeve " REEVE_VERSION "; `reeve upgrade`"),
             HasSubstr("warn: reeve 99.0 is degraded: the disk is full")));
-  EXPECT_THAT(doctor.Of("kind x"), HasSubstr("warn: /x does not tell its version"));
+  EXPECT_THAT(doctor.Of("kind x"), HasSubstr("warn: /x does not print its version"));
   CannedServer strange({{"GET /health", CannedServer::Json("{}")}});
   Doctor none({"--server", strange.address(), "--data", folder.path()});
   EXPECT_EQ(none.code, 1);
-  EXPECT_THAT(none.Of("daemon"), HasSubstr("what answers there is no reeve"));
+  EXPECT_THAT(none.Of("daemon"), HasSubstr("the program that answers is not reeve"));
 }
 
 TEST(Doctor, ReadsTheConfiguration) {
@@ -182,7 +182,7 @@ TEST(Doctor, ReadsTheConfiguration) {
   WriteFile(file, data);
   Doctor good({"--config", file});
   EXPECT_THAT(good.Of("config"), HasSubstr("ok: " + file + " is valid"));
-  EXPECT_THAT(good.Of("data folder"), HasSubstr(folder.path() + "/data is not there yet"));
+  EXPECT_THAT(good.Of("data folder"), HasSubstr(folder.path() + "/data does not exist yet"));
   WriteFile(file, data + "town = 3\n");
   Doctor wrong({"--config", file, "--data", folder.path()});
   EXPECT_EQ(wrong.code, 1);
@@ -206,10 +206,11 @@ TEST(Doctor, SeesWhoHasTheAddresses) {
   };
   Doctor taken = listen("tcp://127.0.0.1:" + port);
   EXPECT_EQ(taken.code, 1);
-  EXPECT_THAT(taken.Of("address"), HasSubstr("fail: tcp://127.0.0.1:" + port + " is somebody else's"));
+  EXPECT_THAT(taken.Of("address"),
+              HasSubstr("fail: tcp://127.0.0.1:" + port + " is in use by another program"));
   EXPECT_THAT(listen("tcp://127.0.0.1:0").Of("address"), HasSubstr("ok: tcp://127.0.0.1:0 is free"));
   EXPECT_THAT(listen("tcp://192.0.2.1:80").Of("address"), HasSubstr("fail: "));
-  EXPECT_THAT(listen("fd://3").Of("address"), HasSubstr("ok: fd://3 comes from"));
+  EXPECT_THAT(listen("fd://3").Of("address"), HasSubstr("ok: fd://3 is passed in"));
   const std::string socket = folder.path() + "/reeve.sock";
   EXPECT_THAT(listen("unix://" + socket).Of("address"), HasSubstr("ok: "));
   {
@@ -217,7 +218,7 @@ TEST(Doctor, SeesWhoHasTheAddresses) {
     options.listen = "unix://" + socket;
     Daemon has_it(options);
     EXPECT_THAT(listen("unix://" + socket).Of("address"),
-                HasSubstr("fail: unix://" + socket + " is somebody else's"));
+                HasSubstr("fail: unix://" + socket + " is in use by another program"));
     has_it.Kill();
     EXPECT_THAT(listen("unix://" + socket).Of("address"), HasSubstr("ok: "));  // left over
     EXPECT_EQ(access(socket.c_str(), F_OK), 0);
@@ -251,7 +252,7 @@ TEST(Doctor, LooksAtWhatTheEnvironmentWants) {
   TempDir folder;
   Doctor doctor({"--data", folder.path() + "/none"}, {"LANG=C", "TMPDIR=/no/such/folder"});
   EXPECT_EQ(doctor.code, 1);
-  EXPECT_THAT(doctor.Of("terminal"), HasSubstr("warn: its locale's character set is ANSI_X3.4-1968"));
+  EXPECT_THAT(doctor.Of("terminal"), HasSubstr("warn: the character set of its locale is ANSI_X3.4-1968"));
   EXPECT_THAT(doctor.Of("temporary files"), HasSubstr("fail: write in /no/such/folder: No such file"));
   EXPECT_EQ(Doctor({"--server", "nonsense"}).code, 64);
 }

@@ -97,7 +97,7 @@ TEST(DrainCommand, ADaemonThatIsKilledMeanwhileHasNotDrained) {
   ASSERT_TRUE(terminal.Shows("draining: waiting for 1 agent: a1")) << terminal.Screen();
   daemon.Kill();
   EXPECT_TRUE(terminal.Shows("exit code 1")) << terminal.Screen();
-  EXPECT_TRUE(terminal.Shows("reeve: drain: the daemon ended before its agents had: ")) << terminal.Screen();
+  EXPECT_TRUE(terminal.Shows("reeve: drain: the daemon exited before its agents: ")) << terminal.Screen();
 }
 
 TEST(DrainCommand, IsForAdminsOnly) {

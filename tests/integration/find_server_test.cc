@@ -86,7 +86,7 @@ TEST(FindServer, RefusesWhatIsNoAddress) {
        {"127.0.0.1:8080", "http://", "https:///", "unix://reeve.sock", "unix://", "/"}) {
     Outcome refused = List({"REEVE_TOKEN=x"}, {"--server", address});
     EXPECT_EQ(refused.code, 64) << address;
-    EXPECT_THAT(refused.err, HasSubstr(std::string("server ") + address + ": it must be http://")) << address;
+    EXPECT_THAT(refused.err, HasSubstr(std::string("server ") + address + " is not http://")) << address;
   }
   // The server at that address does not speak TLS.
   Daemon daemon;

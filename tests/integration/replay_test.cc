@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "process/sse_parser.h"
 #include "tests/support/daemon.h"
 
 namespace reeve {
@@ -47,27 +46,6 @@ TEST(TranscriptRoute, GivesWhatWasSaidBothWaysAndReplayPlaysIt) {
   EXPECT_EQ(daemon.Get("/agents/none/transcript").status, 404);
 }
 
-// A server's: it listens where it can, and its events wait for the prompts that began their turns.
-TEST(Replay, PlaysAServersRecordingByHttp) {
-  Daemon daemon;
-  std::string recording = RecordedLine("in", "kilo server listening on http://127.0.0.1:4096");
-  SseParser parser;
-  parser.Feed(ReadFile(std::string(FIXTURES) + "/kilo-two.sse"), [&recording](const SseEvent& event) {
-    if (event.data.find("\"session.turn.open\"") != std::string::npos) {
-      recording += RecordedLine("out", "POST /session/x/prompt_async {}");
-    }
-    recording += RecordedLine("in", event.data);
-  });
-  WriteFile(daemon.data_dir() + "/recording", recording);
-  daemon.Create(R"({"id":"a1","kind":"kilo","prompt":"first","command":[")" + std::string(REEVE_BINARY) +
-                R"(","replay","--fast",")" + daemon.data_dir() + R"(/recording"]})");
-  const auto completed = [&daemon] { return daemon.Events("a1", "after=0&types=run.completed").size(); };
-  ASSERT_TRUE(Eventually([&] { return completed() == 1; }));
-  ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"second"})").status, 202);
-  ASSERT_TRUE(Eventually([&] { return completed() == 2; }));
-  EXPECT_EQ(daemon.Events("a1", "after=0&types=assistant.message").size(), 2U);
-}
-
 TEST(Replay, SaysWhatIsWrongWithAFile) {
   TempDir dir;
   auto replay = [&dir](const std::string& file) {
@@ -83,6 +61,9 @@ TEST(Replay, SaysWhatIsWrongWithAFile) {
   const std::string said = replay(dir.path() + "/bad");
   EXPECT_EQ(said.substr(0, 3), "65 ");
   EXPECT_NE(said.find("bad:2: not a line of a transcript"), std::string::npos) << said;
+  WriteFile(dir.path() + "/server", RecordedLine("in", "kilo server listening on http://127.0.0.1:4096") +
+                                        RecordedLine("in", R"({"type":"session.idle","properties":{}})"));
+  EXPECT_EQ(replay(dir.path() + "/server").substr(0, 3), "65 ");
   WriteFile(dir.path() + "/good", RecordedLine("in", "one") + RecordedLine("err", "two") +
                                       RecordedLine("out", "three") +
                                       RecordedLine("in", "never: stdin has ended"));

@@ -104,7 +104,7 @@ TEST(TicketCommand, IsTheServersAddressAsItWasFound) {
   EXPECT_EQ(path.code, 0);
   EXPECT_THAT(path.out, StartsWith("/town/agents/a1/stream?ticket="));
   EXPECT_EQ(path.err,
-            "reeve: the daemon listens on a Unix socket: open this at the address of what serves it\n");
+            "reeve: the daemon listens on a Unix socket only: open this path at the address of its proxy\n");
   EXPECT_EQ(Ticket(hidden, {"a1", "--quiet"}).err, "");
 }
 

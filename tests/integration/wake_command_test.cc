@@ -105,7 +105,7 @@ TEST_F(WakeCommand, NamesThatNobodyHasDoNothing) {
   EXPECT_THAT(label.err, HasSubstr("no agent has the label team=web"));
   const Outcome empty = Agents({"stop", ""});  // of a variable that was not set: not all without a title
   EXPECT_EQ(empty.code, 64);
-  EXPECT_EQ(empty.err, "reeve: agents stop: an agent's name is empty\n");
+  EXPECT_EQ(empty.err, "reeve: agents stop: the name of an agent is empty\n");
   EXPECT_EQ(Agents({"stop", "="}).code, 66);
   EXPECT_EQ(daemon_.Get("/agents/a1").Field("state"), "running");
 }

@@ -234,7 +234,7 @@ TEST_F(WatchCommand, SaysWhatKeepsItFromWaiting) {
   EXPECT_EQ(unknown->Wait(), 66);
   EXPECT_EQ(unknown->out(), "");
   EXPECT_EQ(unknown->err(),
-            "reeve: agents watch: none: there is no agent none; `reeve agents list` shows those there are\n");
+            "reeve: agents watch: none: there is no agent none; `reeve agents list` lists all agents\n");
   EXPECT_EQ(Watch({"a1", "--server", "http://127.0.0.1:1"})->Wait(), 69);
   EXPECT_EQ(Watch({"a1", "--until", "noon"})->Wait(), 64);
   EXPECT_EQ(Watch({"a1", "--any", "--all"})->Wait(), 64);

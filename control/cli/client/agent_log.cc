@@ -13,10 +13,10 @@ namespace reeve {
 
 namespace {
 
-// What the daemon puts into a page at most, but for its last event.
+// The daemon's limit for a page; only its last event may exceed it.
 constexpr size_t kPageBytes = size_t{8} << 20;
 constexpr size_t kMaxBodyBytes = size_t{64} << 20;
-// Of all the agents that are read at the same time.
+// Shared by all agents that are read at the same time.
 constexpr size_t kPageEvents = 1'000;
 constexpr size_t kLeastPageEvents = 20;
 
@@ -27,8 +27,8 @@ AgentLog::AgentLog(const Client& client, std::string agent, Range range, size_t 
 
 Status AgentLog::Open() {
   if (range_.tail != 0 || range_.since_ms) {
-    // How far back is looked before all of the log is: for most the first is enough. Of many agents it is
-    // little, as all of it is kept.
+    // Try the end of the log before reading all of it; mostly the first attempt is enough. With many agents
+    // it is small, as the pages of all of them are in memory.
     size_t looked = 0;
     for (const size_t back : {std::max<size_t>(page_events_, range_.tail), kPageEvents, size_t{kMaxTail}}) {
       if (back <= looked) continue;
@@ -79,7 +79,7 @@ Status AgentLog::Fetch(const std::string& where, size_t limit) {
   auto answer = client_.Ask(std::move(request));
   if (!answer) return answer.error();
   auto page = JsonDocument::Parse(answer->body);
-  if (!page) return Error{"no_json", "agent " + agent_ + ": the page of events is no JSON"};
+  if (!page) return Error{"no_json", "agent " + agent_ + ": the page of events is not JSON"};
   page_ = std::move(*page);
   events_ = (*page_)["events"].Elements();
   at_ = 0;
@@ -120,7 +120,7 @@ Result<std::map<std::string, std::string>> PrintPast(const Client& client,
     logs.push_back(std::make_unique<AgentLog>(client, agent, range, page));
     if (Status opened = logs.back()->Open(); !opened) return opened.error();
   }
-  // The time of each one's next event; of equal times the agent that was named first.
+  // The time of each agent's next event; at equal times the agent that was named first wins.
   using Waiting = std::pair<std::string, size_t>;
   std::priority_queue<Waiting, std::vector<Waiting>, std::greater<>> waiting;
   auto wait = [&](size_t i) {

@@ -1,5 +1,5 @@
-// AgentLog: an agent's past events, a page at a time, however long its log is; a deleted agent's, too.
-// Blocks.
+// AgentLog: reads the past events of an agent, deleted agents included, one page at a time. Blocks. Owned by
+// a command; the client must outlive it.
 #pragma once
 
 #include <cstdint>
@@ -20,32 +20,32 @@ class AgentLog {
  public:
   struct Range {
     std::optional<int64_t> since_ms;  // wall clock
-    uint64_t tail = 0;                // the last ones only; 0: all
-    std::string types;                // as the API has them; empty: all
-    // Whether an event is one of those that `tail` counts.
+    uint64_t tail = 0;                // only the last events; 0: all
+    std::string types;                // of events, as in the API; empty: all
+    // Whether `tail` counts events of this type.
     std::function<bool(std::string_view type)> counts = [](std::string_view) { return true; };
   };
   static constexpr uint64_t kMaxTail = 10'000;
 
   AgentLog(const Client& client, std::string agent, Range range, size_t page_events);
 
-  // The first page. Before anything else.
+  // Reads the first page. Must be called first.
   Status Open();
-  // The next event, absent at the end; good until Next.
+  // The current event, absent at the end; valid until Next.
   [[nodiscard]] JsonValue event() const { return at_ < events_.size() ? events_[at_] : JsonValue(); }
   Status Next();
-  // Events that nobody has any more, before event(); each is told once.
+  // Removed events in front of event(), as in stream.gap. Each gap is returned once.
   std::optional<JsonDocument> TakeGap() { return std::exchange(gap_, std::nullopt); }
 
   [[nodiscard]] const std::string& agent() const { return agent_; }
-  // Behind all that was read.
+  // The position behind everything read so far.
   [[nodiscard]] const std::string& cursor() const { return cursor_; }
 
  private:
   Status Fetch(const std::string& where, size_t limit);
-  // To the next event that is wanted, over as many pages as it takes.
+  // Moves to the next event in the range; reads further pages if necessary.
   Status Settle();
-  [[nodiscard]] uint64_t Count() const;  // of this page's events those that count
+  [[nodiscard]] uint64_t Count() const;  // events of this page that `tail` counts
   Result<uint64_t> CountAll();
   [[nodiscard]] bool TooOld(const JsonValue& event) const;
 
@@ -56,18 +56,18 @@ class AgentLog {
   std::optional<JsonDocument> page_;
   std::vector<JsonValue> events_;  // of the page
   size_t at_ = 0;
-  uint64_t skip_ = 0;  // that count, and are before the last `tail`
-  bool cut_ = false;   // the page: there was more than it may hold
+  uint64_t skip_ = 0;  // counted events in front of the last `tail`
+  bool cut_ = false;   // the page reached its size limit, so that events may be missing
   std::string cursor_;
   std::optional<JsonDocument> gap_;
 };
 
-// Prints what `range` says of these agents' past, of several by their times: each has its own order, which
-// stays. Returns where each of them goes on.
+// Prints the past events of these agents, merged by time; the events of each agent keep their order. Returns
+// the cursors behind them, by agent.
 Result<std::map<std::string, std::string>> PrintPast(const Client& client,
                                                      const std::vector<std::string>& agents,
                                                      const AgentLog::Range& range, EventPrinter& printer);
-// What a person sees as something of its own, for Range::counts: the parts of messages are not.
+// For Range::counts: false for the parts of messages, which a person does not see as events.
 bool CountsForPeople(std::string_view type);
 
 }  // namespace reeve

@@ -10,7 +10,7 @@ namespace reeve {
 
 namespace {
 
-// Inputs hold whole files at times, and a town has thousands of agents.
+// The input of a tool may be a whole file, and a town may have thousands of agents.
 constexpr size_t kMaxApprovalsBytes = size_t{256} << 20;
 
 Result<std::vector<std::string>> IdsOf(const Client& client, const std::string& query) {
@@ -22,15 +22,18 @@ Result<std::vector<std::string>> IdsOf(const Client& client, const std::string& 
 }
 
 Error Ambiguous(const std::string& name, const std::vector<std::string>& ids) {
-  constexpr size_t kShown = 5;
-  std::string some;
-  for (size_t i = 0; i < std::min(ids.size(), kShown); ++i) some += (i == 0 ? "" : ", ") + ids[i];
-  if (ids.size() > kShown) some += ", …";
-  return {"ambiguous",
-          "'" + name + "' means " + std::to_string(ids.size()) + " agents: " + some + "; name one by its id"};
+  return {"ambiguous", "'" + name + "' means " + std::to_string(ids.size()) + " agents: " + FirstFew(ids) +
+                           "; name one by its id"};
 }
 
 }  // namespace
+
+std::string FirstFew(const std::vector<std::string>& words) {
+  constexpr size_t kShown = 5;
+  std::string some;
+  for (size_t i = 0; i < std::min(words.size(), kShown); ++i) some += (i == 0 ? "" : ", ") + words[i];
+  return words.size() > kShown ? some + ", …" : some;
+}
 
 std::string AgentPath(const std::string& id) { return "/agents/" + PercentEncode(id); }
 
@@ -64,10 +67,10 @@ Result<std::string> LabelQuery(const std::string& label) {
 }
 
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::string& name) {
-  if (name.empty()) return Error{"invalid_request", "an agent's name is empty"};
+  if (name.empty()) return Error{"invalid_request", "the name of an agent is empty"};
   if (IsAgentId(name)) {
     auto there = client.Ask(client.Request("GET", AgentPath(name)));
-    // What is wrong with a deleted one, the command itself will say: some take those, too.
+    // Some commands accept deleted agents; the others report the error themselves.
     if (there || there.error().code == "agent_deleted") return std::vector{name};
     if (there.error().code != "agent_not_found") return there.error();
   }

@@ -1,4 +1,4 @@
-// How people name agents on the command line: by id, by title, or "key=value" for all with that label.
+// The names of agents on the command line: an id, a title, or "key=value" for all agents with that label.
 #pragma once
 
 #include <cstdint>
@@ -11,27 +11,29 @@
 
 namespace reeve {
 
-// The ids that `name` stands for: at least one, and of an id (also a deleted agent's) or a title exactly one.
-// A title that looks like a label is meant where no agent has that label.
-// Errors "agent_not_found", "ambiguous" for a title that several have, and what Client::Ask has. Blocks.
+// The ids that `name` stands for, at least one. An id (of a deleted agent, too) or a title stands for exactly
+// one; a title may look like a label that no agent has.
+// Errors: "agent_not_found", "ambiguous" for a title of several agents, and those of Client::Ask. Blocks.
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::string& name);
-// Those of several names, each once, in the order given. At the first name that nobody has, its error, with
-// `about` that name.
+// The ids of several names in the order given, without repetitions. On an error, `about` is the name that
+// caused it.
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::vector<std::string>& names,
                                             std::string& about);
-// Exactly one; "ambiguous" also for a label that several have.
+// Exactly one id; "ambiguous" also for a label of several agents.
 Result<std::string> FindAgent(const Client& client, const std::string& name);
 
-// Calls `take` with each agent of the list that `query` ("state=idle", or empty) selects, page by page; each
-// of them is waited for as long as for any answer, or `timeout_ms`.
+// Calls `take` for each agent that `query` ("state=idle", or empty) selects. `timeout_ms` limits the wait for
+// each page of the list.
 Status ForEachAgent(const Client& client, const std::string& query,
                     const std::function<void(const JsonValue& agent)>& take,
                     std::optional<int64_t> timeout_ms = {});
-// GET /approvals, with this query ("?agent=a1", or empty), however much there is.
+// GET /approvals with this query ("?agent=a1", or empty), and a size limit for the largest towns.
 HttpRequest ApprovalsRequest(const Client& client, const std::string& query);
-// "label=…" of that query, for "key=value". Error "invalid_request".
+// The query "label=…" for "key=value". Error: "invalid_request".
 Result<std::string> LabelQuery(const std::string& label);
 // "/agents/ID".
 std::string AgentPath(const std::string& id);
+// "a, b, c, d, e, …": the first few, for an error.
+std::string FirstFew(const std::vector<std::string>& words);
 
 }  // namespace reeve

@@ -7,68 +7,69 @@
 #include "control/cli/line/exit_code.h"
 #include "control/cli/show/event_words.h"
 #include "control/cli/show/text.h"
-#include "orchestrator/json/json.h"
 #include "process/loop.h"
 
 namespace reeve {
 
 namespace {
 
-constexpr int64_t kLongestMs = 50'000;  // of one wait: the daemon's limit
-constexpr int64_t kAnswerMs = 5'000;    // what its answer may take beyond that
-constexpr int64_t kRetryMs = 500;
+constexpr int64_t kLongestMs = 50'000;  // the daemon's limit for one request
+constexpr int64_t kAnswerMs = 5'000;    // allowance for the answer itself
+constexpr int64_t kRetryMs = 500;       // a shorter rest of the time limit is not worth another attempt
 
 }  // namespace
 
-AgentWait::AgentWait(Loop& loop, HttpClient& http, const Client& client, What what, Done done)
+AgentWait::AgentWait(Loop& loop, HttpClient& http, const Client& client, Condition condition, Done done)
     : loop_(loop),
       http_(http),
       client_(client),
-      what_(std::move(what)),
+      condition_(std::move(condition)),
       done_(std::move(done)),
       retry_(loop, [this] { Next(); }) {}
 
 void AgentWait::Begin() {
-  deadline_ms_ = loop_.NowMs() + what_.timeout_ms;
+  deadline_ms_ = loop_.NowMs() + condition_.timeout_ms;
   Next();
 }
 
-// `most`, or what is left until the deadline.
+// The time left until the deadline, at most `most`.
 int64_t AgentWait::LeftMs(int64_t most) const {
-  if (what_.timeout_ms < 0) return most;
+  if (condition_.timeout_ms < 0) return most;
   return std::clamp<int64_t>(deadline_ms_ - loop_.NowMs(), 0, most);
 }
 
 void AgentWait::Next() {
-  const bool of_a_run = what_.until == "terminal" && what_.message.empty();
-  of_a_run&& run_.empty() ? LookUp() : Ask();
+  const bool of_a_run = condition_.until == "terminal" && condition_.message.empty();
+  if (of_a_run && run_.empty()) {
+    LookUp();
+  } else {
+    Ask();
+  }
 }
 
-void AgentWait::LookUp() { Send(AgentPath(what_.agent), kAnswerMs, &AgentWait::TakeAgent); }
+void AgentWait::LookUp() { Send(AgentPath(condition_.agent), kAnswerMs, &AgentWait::TakeAgent); }
 
 void AgentWait::TakeAgent(const HttpResponse& answer) {
-  auto agent = JsonDocument::Parse(answer.body);
-  if (!agent) return End(Error{"no_json", client_.server() + ": the answer is not JSON: is this a reeve?"});
+  auto agent = Client::JsonOf(answer);
+  if (!agent) return End(agent.error());
   run_ = (*agent)["run"]["run_id"].StringOr((*agent)["last_run"]["run_id"].StringOr(""));
   Ask();
 }
 
 void AgentWait::Ask() {
   const int64_t wait_ms = LeftMs(kLongestMs);
-  std::string path = AgentPath(what_.agent) + "/wait?until=" + what_.until;
-  if (!what_.message.empty()) path += "&message_id=" + PercentEncode(what_.message);
+  std::string path = AgentPath(condition_.agent) + "/wait?until=" + condition_.until;
+  if (!condition_.message.empty()) path += "&message_id=" + PercentEncode(condition_.message);
   if (!run_.empty()) path += "&run_id=" + PercentEncode(run_);
   path += "&timeout_ms=" + std::to_string(wait_ms);
   Send(path, wait_ms + kAnswerMs, &AgentWait::TakeAnswer);
 }
 
 void AgentWait::TakeAnswer(const HttpResponse& answer) {
-  if (answer.status == 204 && what_.timeout_ms >= 0 && LeftMs(1) == 0)
-    return End(Error{"timed_out", "it went on"});
+  if (answer.status == 204 && condition_.timeout_ms >= 0 && LeftMs(1) == 0)
+    return End(Error{"timed_out", "the time limit passed"});
   if (answer.status == 204) return Next();
-  auto json = JsonDocument::Parse(answer.body);
-  End(json ? std::move(json)
-           : Error{"no_json", client_.server() + ": the answer is not JSON: is this a reeve?"});
+  End(Client::JsonOf(answer));
 }
 
 void AgentWait::Send(const std::string& path, int64_t timeout_ms,
@@ -79,26 +80,19 @@ void AgentWait::Send(const std::string& path, int64_t timeout_ms,
     if (!answer) return Lost(answer.error());
     if (answer->status >= 500 || answer->status == 429) return Lost(Client::ErrorOf(*answer));
     if (answer->status / 100 != 2) return End(Client::ErrorOf(*answer));
-    down_since_ms_ = 0;
+    retry_.Answered();
     (this->*take)(*answer);
   });
 }
 
 void AgentWait::Lost(const Error& error) {
-  if (what_.timeout_ms >= 0 && LeftMs(kRetryMs) < kRetryMs)
+  if (condition_.timeout_ms >= 0 && LeftMs(kRetryMs) < kRetryMs)
     return End(Error{"timed_out", "the daemon does not answer: " + error.message});
-  if (error.code == "draining") {
-    down_since_ms_ = 0;
-  } else if (down_since_ms_ == 0) {
-    down_since_ms_ = loop_.NowMs();
-  } else if (loop_.NowMs() - down_since_ms_ > kGiveUpMs) {
-    return End(error);
-  }
-  retry_.Start(kRetryMs);
+  if (!retry_.After(error)) End(error);
 }
 
 void AgentWait::End(Result<JsonDocument> answer) {
-  const Done done = done_;  // it may destroy us
+  const Done done = done_;  // the call may destroy this
   done(std::move(answer));
 }
 

@@ -1,6 +1,5 @@
-// AgentWait: waits until something holds of an agent, without polling, whatever happens to the connection or
-// the daemon in between. Once the daemon has answered somebody: the first request may already fall into a
-// restart. Owned by a command, on its loop.
+// AgentWait: waits until an agent meets a condition, without polling, across lost connections and restarts of
+// the daemon. Owned by a command; the loop and the HTTP client must outlive it.
 #pragma once
 
 #include <cstdint>
@@ -9,31 +8,28 @@
 #include <string>
 
 #include "control/cli/client/client.h"
-#include "process/timer.h"
+#include "control/cli/client/retry.h"
 
 namespace reeve {
 
 class AgentWait {
  public:
-  struct What {
+  struct Condition {
     std::string agent;  // its id
-    // "ready", "terminal", "idle" or "exited" (control/api/API.md). terminal: of the run that is open as this
-    // begins, else of the last one, else of the first to come; none that follows is taken for it.
+    // "ready", "terminal", "idle" or "exited" (control/api/API.md). "terminal" means the run that is open
+    // when the wait begins, else the last run, else the first one to come. It never means a later run.
     std::string until = "terminal";
-    std::string message;      // with "terminal": of this message's run
-    int64_t timeout_ms = -1;  // of all of it; negative: none
+    std::string message;      // with "terminal": the run of this message
+    int64_t timeout_ms = -1;  // for the whole wait; negative: none
   };
-  // The run (terminal) or the agent; or why there is neither: "timed_out", the lack of a daemon for a minute,
-  // or what the daemon refused. Called once, and may destroy the wait.
+  // The run ("terminal") or the agent; or the error "timed_out", the daemon's refusal, or that the daemon has
+  // been away for a minute. Called once; it may destroy the wait.
   using Done = std::function<void(Result<JsonDocument> answer)>;
 
-  // How long a daemon may be away. One that drains is there.
-  static constexpr int64_t kGiveUpMs = 60'000;
-
-  AgentWait(Loop& loop, HttpClient& http, const Client& client, What what, Done done);
+  AgentWait(Loop& loop, HttpClient& http, const Client& client, Condition condition, Done done);
 
   void Begin();
-  [[nodiscard]] const std::string& agent() const { return what_.agent; }
+  [[nodiscard]] const std::string& agent() const { return condition_.agent; }
 
  private:
   void Next();
@@ -49,23 +45,22 @@ class AgentWait {
   Loop& loop_;
   HttpClient& http_;
   const Client& client_;
-  const What what_;
+  const Condition condition_;
   const Done done_;
-  std::string run_;            // that this waits for; empty: it is not known yet, or does not matter
-  int64_t deadline_ms_ = 0;    // loop time
-  int64_t down_since_ms_ = 0;  // 0: it is not
-  Timer retry_;
+  std::string run_;          // the run to wait for; empty: not known yet, or irrelevant
+  int64_t deadline_ms_ = 0;  // loop time
+  Retry retry_;
   std::unique_ptr<HttpCall> call_;
 };
 
-// How it ended, in words and as an exit code (control/api/API.md, "Command line").
+// The end of a run or agent, in words and as an exit code (control/api/API.md, "Command line").
 struct Outcome {
   int code = 0;
   std::string state;  // "completed"
-  std::string rest;   // " after 3.2 s"; Plain
+  std::string rest;   // " after 3.2 s"; safe to print
 };
 Outcome OutcomeOfRun(const JsonValue& run);
-// Of an agent that was waited for until it is "ready", "idle" or "exited": as its last run did.
+// For an agent that is "ready", "idle" or "exited"; with the latter two its last run gives the code.
 Outcome OutcomeOfAgent(const JsonValue& agent, const std::string& until);
 
 }  // namespace reeve

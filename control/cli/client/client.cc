@@ -42,14 +42,14 @@ Result<Client> Client::FindServer(const Options& options) {
   const size_t host = server.find("://") + 3;
   if ((!StartsWith(server, "http://") && !StartsWith(server, "https://")) ||
       server.find_first_not_of('/', host) == std::string::npos) {
-    return Error{"invalid_request", "server " + server + ": it must be http://…, https://… or unix:///PATH"};
+    return Error{"invalid_request", "server " + server + " is not http://…, https://… or unix:///PATH"};
   }
   while (server.back() == '/') server.pop_back();
   client.server_ = client.web_address_ = server;
   return client;
 }
 
-// A daemon that was killed leaves its file behind, and its address to whoever comes.
+// The file of a daemon that was killed stays behind, and another program may have taken its address.
 std::string Client::ReadRuntimeFile(const std::string& data_dir) {
   const std::string path = RuntimeFile::PathIn(data_dir);
   std::error_code ignored;
@@ -70,7 +70,7 @@ std::string Client::TokenFile(const Options& options) {
   if (!options.token_file.empty()) return options.token_file;
   const char* token = std::getenv("REEVE_TOKEN");
   if (token && *token) return {};
-  const char* file = std::getenv("REEVE_TOKEN_FILE");  // what an agent's process gets
+  const char* file = std::getenv("REEVE_TOKEN_FILE");  // set for the processes of agents
   return file && *file ? file : DataDirOf(options) + "/token";
 }
 
@@ -118,11 +118,13 @@ Result<HttpResponse> Client::Ask(HttpRequest request) const {
   return answer;
 }
 
-Result<JsonDocument> Client::AskJson(HttpRequest request) const {
-  auto answer = Ask(std::move(request));
+Result<JsonDocument> Client::AskJson(HttpRequest request) const { return JsonOf(Call(std::move(request))); }
+
+Result<JsonDocument> Client::JsonOf(const Result<HttpResponse>& answer) {
   if (!answer) return answer.error();
+  if (answer->status / 100 != 2) return ErrorOf(*answer);
   auto json = JsonDocument::Parse(answer->body);
-  if (!json) return Error{"no_json", server_ + ": the answer is not JSON: is this a reeve?"};
+  if (!json) return Error{"no_json", "the answer is not JSON: is this a reeve?"};
   return json;
 }
 
@@ -132,7 +134,7 @@ Error Client::ErrorOf(const HttpResponse& response) {
     return {std::string((*json)["code"].StringOr("http_error")), std::string((*json)["detail"].StringOr(""))};
   }
   return {response.status == 503 ? "unreachable" : "http_error",
-          "HTTP status " + std::to_string(response.status) + ", and no reason: is this a reeve?"};
+          "HTTP status " + std::to_string(response.status) + " without a reason: is this a reeve?"};
 }
 
 }  // namespace reeve

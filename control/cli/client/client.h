@@ -1,5 +1,5 @@
-// Client: how the command line reaches a daemon: the server and the token found as control/api/API.md says,
-// and its API.
+// Client: the command line's access to a daemon's API. It finds the server and the token as
+// control/api/API.md describes. A value.
 #pragma once
 
 #include <string>
@@ -13,43 +13,45 @@ namespace reeve {
 class Client {
  public:
   struct Options {
-    std::string
-        server;  // --server: http://…, https://… or unix:///path; empty: REEVE_SERVER, the runtime file
-    std::string token_file;  // --token-file; empty: REEVE_TOKEN, REEVE_TOKEN_FILE, DIR/token
+    std::string server;  // --server: http://…, https://… or unix:///PATH; empty: REEVE_SERVER, runtime file
+    std::string token_file;  // --token-file; empty: REEVE_TOKEN, REEVE_TOKEN_FILE, DATA/token
     std::string data_dir;    // --data; empty: the default
   };
-  // Errors: "unauthorized" without a token, "invalid_request" for an address that is none.
+  // Errors: "unauthorized" if there is no token, "invalid_request" for a malformed address.
   static Result<Client> Find(const Options& options);
-  // The server only: for what needs no token, as GET /health.
+  // Without a token, for requests that need none, such as GET /health.
   static Result<Client> FindServer(const Options& options);
-  // Where the token stands; empty: in REEVE_TOKEN.
+  // The file of the token; empty: REEVE_TOKEN holds it.
   static std::string TokenFile(const Options& options);
 
-  // A request to the API, ready for HttpClient: the address and the token are filled in.
+  // A request to the API with address and token, ready for HttpClient.
   [[nodiscard]] HttpRequest Request(std::string method, const std::string& path, std::string body = {}) const;
   [[nodiscard]] const std::string& server() const { return server_; }
-  // What a browser on this machine opens; empty: there is only a Unix socket.
+  // The address for a browser on this machine; empty: the daemon has only a Unix socket.
   [[nodiscard]] const std::string& web_address() const { return web_address_; }
 
-  // One request to the API, and its answer; on a loop of its own. Blocks. Error: the lack of an answer.
+  // Sends one request on a loop of its own and returns the answer. Blocks. Any HTTP status is an answer.
   [[nodiscard]] Result<HttpResponse> Call(HttpRequest request) const;
-  // Likewise, but what is not answered with 2xx is an error, too.
+  // As Call, but a status other than 2xx is an error.
   [[nodiscard]] Result<HttpResponse> Ask(HttpRequest request) const;
-  // And the answer is JSON.
+  // As Ask, but the answer must be JSON.
   [[nodiscard]] Result<JsonDocument> AskJson(HttpRequest request) const;
 
-  // The problem (RFC 9457) that an answer other than 2xx tells: its code and detail.
+  // Code and detail of the problem (RFC 9457) in an answer other than 2xx.
   static Error ErrorOf(const HttpResponse& response);
+  // The JSON of a 2xx answer; or the error of any other, "no_json" if a program that is no reeve answered.
+  static Result<JsonDocument> JsonOf(const Result<HttpResponse>& answer);
 
  private:
-  // The address of the daemon that runs on it; or nothing, and a doubt if it should.
+  // The address of the daemon that runs on this folder. Empty if none does, with `doubt_` set if the file
+  // names one.
   std::string ReadRuntimeFile(const std::string& data_dir);
 
   std::string server_;
   std::string unix_socket_;
   std::string web_address_;
   std::string token_;
-  std::string doubt_;  // why the server may be the wrong one: told where it does not answer
+  std::string doubt_;  // why the server may be the wrong one; part of the error if it does not answer
 };
 
 }  // namespace reeve

@@ -4,15 +4,13 @@
 #include <utility>
 
 #include "orchestrator/log/event.h"
-#include "process/loop.h"
 
 namespace reeve {
 
 namespace {
 
-constexpr int64_t kRetryMs = 500;
 constexpr int64_t kHelloMs = 30'000;  // until the first frame
-// After so many heartbeats that did not come, and what a busy daemon may be late.
+// The connection is dead after so many missing heartbeats; a busy daemon may also be late by kLateMs.
 constexpr int64_t kHeartbeats = 3;
 constexpr int64_t kLateMs = 2'000;
 constexpr size_t kMaxProblemBytes = 4096;
@@ -20,8 +18,7 @@ constexpr size_t kMaxProblemBytes = 4096;
 }  // namespace
 
 EventStream::EventStream(Loop& loop, HttpClient& http, const Client& client, What what, Handlers handlers)
-    : loop_(loop),
-      http_(http),
+    : http_(http),
       client_(client),
       what_(std::move(what)),
       handlers_(std::move(handlers)),
@@ -72,8 +69,8 @@ void EventStream::Connect() {
   parser_ = SseParser();
   refused_.reset();
   bye_.clear();
-  patience_ms_ = kHelloMs;
-  Heard();
+  max_silence_ms_ = kHelloMs;
+  Received();
   HttpClient::Stream stream;
   stream.on_head = [this](const HttpResponse& head) {
     if (head.status != 200) {
@@ -87,7 +84,7 @@ void EventStream::Connect() {
       refused_->body.append(bytes.substr(0, kMaxProblemBytes));
       return;
     }
-    Heard();
+    Received();
     parser_.Feed(bytes, [this](const SseEvent& event) { Take(event); });
     if (what_.agents.empty()) return End(std::string("agent_deleted"));
     if (call_ && handlers_.on_pause) handlers_.on_pause();
@@ -99,19 +96,19 @@ void EventStream::Connect() {
 void EventStream::Up() {
   what_.first_contact = false;
   up_ = true;
-  down_since_ms_ = 0;
+  retry_.Answered();
   if (handlers_.on_connection) handlers_.on_connection(true);
 }
 
-void EventStream::Heard() {
-  if (patience_ms_ == 0) return silence_.Stop();
-  silence_.Start(patience_ms_);
+void EventStream::Received() {
+  if (max_silence_ms_ == 0) return silence_.Stop();
+  silence_.Start(max_silence_ms_);
 }
 
 void EventStream::Take(const SseEvent& event) {
-  if (!call_) return;  // closed by what came before it in the same piece
+  if (!call_) return;  // closed by an earlier event of the same piece
   if (event.data.empty()) {
-    // A block that only sets an id: where this stream stands, behind a filter or before the first event.
+    // A block that only sets an id: the cursor behind filtered events, or before the first event.
     if (event.has_id && what_.agents.size() == 1 && Cursor::Parse(event.id))
       what_.cursors[what_.agents.front()] = event.id;
     return;
@@ -119,14 +116,14 @@ void EventStream::Take(const SseEvent& event) {
   auto json = JsonDocument::Parse(event.data);
   if (!json) return;
   if (event.event == "stream.hello") {
-    // From now on, said so: a drop before the first event leaves no hole.
+    // The head as cursor, so that a drop before the first event loses nothing.
     std::string agent((*json)["agent"].StringOr(""));
     if (agent.empty() && what_.agents.size() == 1) agent = what_.agents.front();
-    // One that does not tell is an older one: it may be silent for as long as an hour.
-    patience_ms_ = 0;
+    // An older daemon does not name its heartbeat; it may be silent for an hour.
+    max_silence_ms_ = 0;
     if (const auto heartbeat_ms = (*json)["heartbeat_ms"].AsInt())
-      patience_ms_ = kHeartbeats * *heartbeat_ms + kLateMs;
-    Heard();
+      max_silence_ms_ = kHeartbeats * *heartbeat_ms + kLateMs;
+    Received();
     if (const auto head = (*json)["head"].AsString()) what_.cursors.emplace(agent, *head);
   } else if (event.event.rfind("stream.", 0) != 0) {
     const JsonValue epoch = (*json)["epoch"];
@@ -135,7 +132,7 @@ void EventStream::Take(const SseEvent& event) {
       what_.cursors[std::string((*json)["agent"].StringOr(""))] = epoch.Raw() + "-" + seq.Raw();
     handlers_.on_event(json->root());
   } else if (event.event == "stream.bye") {
-    // Of one of several, which has been purged: the others go on, and nobody may ask for it again.
+    // One of several agents was purged: the others continue, and a reconnect must not name it again.
     if (const auto agent = (*json)["agent"].AsString()) {
       what_.agents.erase(std::remove(what_.agents.begin(), what_.agents.end(), *agent), what_.agents.end());
       what_.cursors.erase(std::string(*agent));
@@ -160,19 +157,13 @@ void EventStream::Ended(const Status& how) {
                      : how    ? Error{"unreachable", client_.server() + " does not answer"}
                               : how.error();
   if (what_.first_contact) return End(lost);
-  if (how && !refused_) {
-    down_since_ms_ = 0;
-  } else if (down_since_ms_ == 0) {
-    down_since_ms_ = loop_.NowMs();
-  } else if (loop_.NowMs() - down_since_ms_ > kGiveUpMs) {
-    return End(lost);
-  }
-  retry_.Start(kRetryMs);
+  if (how && !refused_) retry_.Answered();  // it closed the stream in good order
+  if (!retry_.After(lost)) End(lost);
 }
 
 void EventStream::End(const Result<std::string>& reason) {
   Close();
-  const auto on_end = handlers_.on_end;  // it may destroy this
+  const auto on_end = handlers_.on_end;  // the call may destroy this
   on_end(reason);
 }
 

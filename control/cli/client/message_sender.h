@@ -1,21 +1,21 @@
-// MessageSender: sends an agent messages in order, the next when the one before has been accepted. Each acts
-// once, however often a daemon that is away or restarts has to be asked. Owned by a command, on its loop.
+// MessageSender: sends messages to an agent in order, each after the previous one was accepted. An
+// idempotency key makes each act once, however often it must be repeated while the daemon is away. Owned by a
+// command; the loop and the HTTP client must outlive it.
 #pragma once
 
-#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "control/cli/client/client.h"
-#include "process/timer.h"
+#include "control/cli/client/retry.h"
 
 namespace reeve {
 
 class MessageSender {
  public:
-  // The answer to one: {message_id, disposition}; or why it is not sent.
+  // The answer to one message, {message_id, disposition}, or why it was not accepted.
   using Sent = std::function<void(const std::string& text, const Result<JsonDocument>& answer)>;
 
   MessageSender(Loop& loop, HttpClient& http, const Client& client, std::string agent, Sent sent);
@@ -26,19 +26,17 @@ class MessageSender {
  private:
   struct Message {
     std::string text;
-    std::string key;  // of idempotency
+    std::string key;  // for Idempotency-Key
   };
-  void Ask();
+  void Post();
   void Take(const Result<HttpResponse>& answer);
 
-  Loop& loop_;
   HttpClient& http_;
   const Client client_;
   const std::string agent_;
   const Sent sent_;
-  std::deque<Message> waiting_;  // the first is being asked for
-  int64_t down_since_ms_ = 0;    // 0: the daemon is there
-  Timer retry_;
+  std::deque<Message> waiting_;  // the first one is being sent
+  Retry retry_;
   std::unique_ptr<HttpCall> call_;
 };
 

@@ -1,8 +1,6 @@
-// `reeve agents …` (alias `sessions`): what commands a daemon's agents. Also for agents that look after
-// agents: server and token come by the environment.
-#include <cstdio>
+// `reeve agents …` (alias `sessions`): the commands for a daemon's agents. Agents that supervise other agents
+// use them, too; they get server and token from the environment.
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -11,17 +9,14 @@
 #include "control/cli/client/agent_names.h"
 #include "control/cli/commands/agents_commands.h"
 #include "control/cli/commands/commands.h"
+#include "control/cli/commands/input.h"
 #include "control/cli/terminal/console.h"
-#include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 
 namespace reeve {
 
 namespace {
-
-// The body of a message; the daemon's limit is about that too.
-constexpr size_t kMaxMessageBytes = size_t{1} << 20;
 
 struct Options : CommonOptions {
   std::string command;  // "stop"
@@ -43,10 +38,10 @@ std::string Words(const JsonValue& value) {
   return Plain(value.AsString() ? *value.AsString() : value.Raw());
 }
 
-// What a command does to one agent. Returns what it prints.
+// Acts on one agent; returns the line to print.
 using ToOne = std::function<Result<std::string>(const Client& client, const std::string& id)>;
 
-// To all that are named, going on after a failure; the first one's code is the exit code.
+// Acts on all agents that the options name. A failure does not end the command; the first one gives its code.
 int ForEach(const Options& options, const ToOne& act) {
   Console console("agents " + options.command, options);
   auto client = Client::Find(options.client);
@@ -56,7 +51,7 @@ int ForEach(const Options& options, const ToOne& act) {
     const int its = console.Fail(error, about);
     if (code == kOk) code = its;
   };
-  std::set<std::string> done;  // one that is named twice is told once
+  std::set<std::string> done;  // two names may mean the same agent
   for (const std::string& name : options.agents) {
     auto ids = FindAgents(*client, name);
     if (!ids) {
@@ -65,11 +60,11 @@ int ForEach(const Options& options, const ToOne& act) {
     }
     for (const std::string& id : *ids) {
       if (!done.insert(id).second) continue;
-      auto said = act(*client, id);
-      if (said) {
-        console.Line(*said);
+      auto line = act(*client, id);
+      if (line) {
+        console.Line(*line);
       } else {
-        failed(said.error(), id);
+        failed(line.error(), id);
       }
     }
   }
@@ -98,32 +93,17 @@ Result<std::string> Describe(const Options& options, const Client& client, const
 
 // --- wake, send
 
-// All of stdin; nothing when it is more than a message may hold.
-std::optional<std::string> ReadInput() {
-  std::string text;
-  char piece[65536];
-  while (const size_t got = std::fread(piece, 1, sizeof piece, stdin)) {
-    text.append(piece, got);
-    if (text.size() > kMaxMessageBytes) return std::nullopt;
-  }
-  return text;
-}
-
 Result<std::string> MessageBody(const Options& options) {
-  std::string text = options.message;
-  if (text == "-") {
-    auto input = ReadInput();
-    if (!input) return Error{"invalid_request", "the message: more than 1 MiB on stdin"};
-    text = std::move(*input);
-  }
-  if (text.empty()) return Error{"invalid_request", "the message is empty"};
+  auto text = ReadText("the message", options.message);
+  if (!text) return text.error();
+  if (text->empty()) return Error{"invalid_request", "the message is empty"};
   JsonObject body;
-  body.Set("text", text);
+  body.Set("text", *text);
   if (options.steer) body.Set("mode", "steer");
   if (options.interrupt) body.Set("mode", "interrupt");
   if (!options.delay.empty()) {
-    auto delay = ParseDuration(options.delay);
-    if (!delay) return Error{"invalid_request", "--delay: " + delay.error().message};
+    auto delay = ReadDuration("--delay", options.delay);
+    if (!delay) return delay.error();
     body.Set("delay_ms", *delay);
   }
   if (!options.at.empty() && !ParseTime(options.at)) {
@@ -152,11 +132,8 @@ int SendMessage(const Options& options) {
 int Order(const Options& options) {
   JsonObject body;
   if (!options.grace.empty()) {
-    auto grace = ParseDuration(options.grace);
-    if (!grace) {
-      return Console("agents " + options.command, options)
-          .Fail({"invalid_request", "--grace: " + grace.error().message});
-    }
+    auto grace = ReadDuration("--grace", options.grace);
+    if (!grace) return Console("agents " + options.command, options).Fail(grace.error());
     body.Set("grace_ms", *grace);
   }
   const std::string text = body.Take();
@@ -171,9 +148,7 @@ int Order(const Options& options) {
   });
 }
 
-constexpr const char* kAgentHelp = "An id, a title, or key=value: all with that label";
-
-// A command of its own options.
+// The command, and the options that its action will get.
 std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, const char* summary) {
   auto options = std::make_shared<Options>();
   options->command = name;
@@ -182,26 +157,28 @@ std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, 
 
 void AddMessageOptions(Command& command, Options& options) {
   OptionRef delay =
-      command.Option("--delay", options.delay, "DURATION", "Not before so long has passed: 30s, 5m, 1h30m");
-  command.Option("--at", options.at, "TIME", "Not before then: 2026-01-31T08:00:00+01:00 (RFC 3339)")
+      command.Option("--delay", options.delay, "DURATION", "Deliver it after this time: 30s, 5m, 1h30m");
+  command.Option("--at", options.at, "TIME", "Deliver it at this time: 2026-01-31T08:00:00+01:00 (RFC 3339)")
       .Excludes(delay);
-  OptionRef steer =
-      command.Flag("--steer", options.steer, "Into the present turn, where the kind can; else it comes next");
-  command.Flag("--interrupt", options.interrupt, "End the present run, then start this one").Excludes(steer);
+  OptionRef steer = command.Flag("--steer", options.steer,
+                                 "Insert it into the present turn if the kind can; else it is next");
+  command.Flag("--interrupt", options.interrupt, "Interrupt the present run, then deliver it")
+      .Excludes(steer);
   command.Option("--dedupe-key", options.dedupe_key, "KEY",
-                 "The same key and message again, within a day, are one message");
+                 "Accept a message with this key and text once a day; repetitions are ignored");
   AddCommonOptions(command, options);
 }
 
 void AddOrder(Command& agents, const char* name, const char* summary, const char* example,
               const char* effect) {
   auto [command, options] = Add(agents, name, summary);
-  command.Argument("AGENT", options->agents, kAgentHelp).Required();
+  command.Argument("AGENT", options->agents, kAgentsHelp).Required();
   if (std::string_view(name) == "stop" || std::string_view(name) == "restart") {
-    command.Option("--grace", options->grace, "DURATION", "What they get to end by themselves").Default("5s");
+    command.Option("--grace", options->grace, "DURATION", "Time to exit before their processes are killed")
+        .Default("5s");
   }
   if (std::string_view(name) == "rm") {
-    command.Flag("--purge", options->purge, "Their logs and ids go, too");
+    command.Flag("--purge", options->purge, "Also delete their logs, and free their ids");
   }
   AddCommonOptions(command, *options);
   command.Example(example, effect);
@@ -211,14 +188,14 @@ void AddOrder(Command& agents, const char* name, const char* summary, const char
 }  // namespace
 
 void AddAgents(Command root) {
-  Command agents = root.Add("agents", "List, wake, watch and otherwise command a daemon's agents.");
+  Command agents = root.Add("agents", "List, wake, watch and control the agents of a daemon.");
   agents.Alias("sessions");
   AddAgentsList(agents);
   {
-    auto [command, options] = Add(agents, "status", "What an agent is and does.");
-    command.Argument("AGENT", options->agents, kAgentHelp).Required();
+    auto [command, options] = Add(agents, "status", "Show the state of agents in detail.");
+    command.Argument("AGENT", options->agents, kAgentsHelp).Required();
     AddCommonOptions(command, *options);
-    command.Example("reeve agents status a1 --json", "all of it, as the API has it");
+    command.Example("reeve agents status a1 --json", "the whole object of the API");
     command.Action([options = options] {
       return ForEach(*options, [&options](const Client& client, const std::string& id) {
         return Describe(*options, client, id);
@@ -228,12 +205,12 @@ void AddAgents(Command root) {
   AddAgentsWatch(agents);
   {
     auto [command, options] =
-        Add(agents, "wake", "Send a message, which wakes an agent that has ended. Prints its id.");
-    command.Argument("AGENT", options->agents, kAgentHelp).Required();
-    command.Option("--message", options->message, "TEXT", "What to say; -: what stdin says").Required();
+        Add(agents, "wake", "Send a message, and start agents that have exited. Prints its id.");
+    command.Argument("AGENT", options->agents, kAgentsHelp).Required();
+    command.Option("--message", options->message, "TEXT", "The text; -: read it from stdin").Required();
     AddMessageOptions(command, *options);
     command.Example("reeve agents wake a1 --message 'and now the tests'",
-                    "after what it does at present; at once if it sleeps");
+                    "after the present run, or at once if there is none");
     command.Example("reeve agents wake team=web --message 'daily report' --dedupe-key $(date +%F)",
                     "from cron: every agent of the team, once a day");
     command.Action([options = options] { return SendMessage(*options); });
@@ -241,24 +218,24 @@ void AddAgents(Command root) {
   {
     auto [command, options] = Add(agents, "send", "Send one agent a message. Prints its id.");
     options->agents.resize(1);
-    command.Argument("AGENT", options->agents.front(), kAgentHelp).Required();
-    command.Argument("TEXT", options->message, "What to say; -: what stdin says").Required();
+    command.Argument("AGENT", options->agents.front(), kAgentsHelp).Required();
+    command.Argument("TEXT", options->message, "The text; -: read it from stdin").Required();
     AddMessageOptions(command, *options);
-    command.Example("git diff | reeve agents send reviewer -", "what another program prints");
+    command.Example("git diff | reeve agents send reviewer -", "the output of another program");
     command.Action([options = options] { return SendMessage(*options); });
   }
   AddAgentsLogs(agents);
   AddAgentsAttach(agents);
-  AddOrder(agents, "start", "Start agents, or let a paused queue go on.", "reeve agents start a1 a2",
-           "both, if they have ended");
-  AddOrder(agents, "stop", "Stop agents. They stay, and can be started.", "reeve agents stop team=web",
-           "all of the team");
+  AddOrder(agents, "start", "Start agents, or resume their paused queues.", "reeve agents start a1 a2",
+           "both, if they have exited");
+  AddOrder(agents, "stop", "Stop agents; `start` starts them again.", "reeve agents stop team=web",
+           "every agent of the team");
   AddOrder(agents, "restart", "Stop agents and start them again.", "reeve agents restart a1 --grace 30s",
-           "it gets half a minute to end");
-  AddOrder(agents, "interrupt", "End agents' present runs, not the agents.", "reeve agents interrupt a1",
-           "what waits in its queue is paused");
-  AddOrder(agents, "rm", "Stop agents and forget them; their logs stay readable.",
-           "reeve agents rm a1 --purge", "nothing is left of it");
+           "it has half a minute to exit");
+  AddOrder(agents, "interrupt", "Interrupt the present runs of agents, and pause their queues.",
+           "reeve agents interrupt a1", "its process keeps running");
+  AddOrder(agents, "rm", "Stop and delete agents; their logs stay readable.", "reeve agents rm a1 --purge",
+           "also deletes its log");
   AddAgentsExport(agents);
 }
 

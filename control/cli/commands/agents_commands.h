@@ -1,4 +1,4 @@
-// The commands of `reeve agents` that have files of their own; agents.cc has the small ones.
+// The larger commands of `reeve agents`, each in its own file; agents.cc has the small ones.
 #pragma once
 
 #include "control/cli/line/command_line.h"

@@ -1,4 +1,4 @@
-// `reeve agents export`, also `reeve export`: all that the daemon keeps of agents, as JSON Lines.
+// `reeve agents export`, also `reeve export`: everything that the daemon stores about agents, as JSON Lines.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
@@ -18,6 +18,7 @@
 #include "control/cli/client/agent_names.h"
 #include "control/cli/commands/agents_commands.h"
 #include "control/cli/commands/commands.h"
+#include "control/cli/commands/input.h"
 #include "control/cli/terminal/console.h"
 #include "orchestrator/json/json.h"
 #include "process/fd.h"
@@ -29,7 +30,7 @@ namespace {
 
 constexpr int64_t kProgressMs = 200;
 constexpr size_t kMaxProblemBytes = 4096;
-// The daemon's own lines are short; of events only the beginning is looked at.
+// Only the beginning of an event is needed; the lines of the export itself are short.
 constexpr size_t kKeptOfLine = size_t{64} << 10;
 
 struct Options : CommonOptions {
@@ -37,8 +38,8 @@ struct Options : CommonOptions {
   std::string file;
 };
 
-// Where the lines go: stdout, something that is no regular file, or a file that gets its name when it is
-// whole, and until then leaves alone what has that name.
+// The destination of the lines: stdout, a device or pipe, or a regular file. A regular file is written under
+// a temporary name beside it and renamed when it is complete, so that an earlier file stays until then.
 class Output {
  public:
   static Result<std::unique_ptr<Output>> Open(const std::string& file) {
@@ -54,10 +55,10 @@ class Output {
       output->path_.clear();
     } else {
       std::error_code error;
-      const auto target = std::filesystem::canonical(file, error);  // what a link points to, not the link
+      const auto target = std::filesystem::canonical(file, error);  // follow a link rather than replace it
       if (!error) output->path_ = target.string();
       output->made_ = output->path_ + ".XXXXXX";
-      output->file_ = Fd(mkostemp(output->made_.data(), O_CLOEXEC));  // 0600: it is the agents' business
+      output->file_ = Fd(mkostemp(output->made_.data(), O_CLOEXEC));  // mode 0600
       if (!output->file_.valid()) output->made_.clear();
     }
     if (!output->file_.valid()) return output->Failed();
@@ -95,8 +96,8 @@ class Output {
 
   std::string what_;
   std::string path_;
-  std::string made_;  // beside it; empty: there is none
-  Fd file_;           // none: stdout
+  std::string made_;  // the temporary file; empty: there is none
+  Fd file_;           // invalid: stdout
 };
 
 // Downloads one agent after another.
@@ -106,7 +107,7 @@ class Exporter {
       : loop_(loop), http_(loop), client_(client), console_(console), output_(output), ids_(std::move(ids)) {}
 
   int Run() {
-    // Only where something is to be cleared away: a write into a reader that stalls must end by a signal.
+    // Handle signals only if there is a file to remove: they must end a write to a stalled reader at once.
     if (output_.makes_file()) {
       for (int signum : {SIGINT, SIGTERM, SIGHUP}) {
         loop_.OnSignal(signum, [this] { GiveUp(kCancelled); });
@@ -117,7 +118,7 @@ class Exporter {
     console_.Progress("");
     return code_;
   }
-  // All of every agent was written.
+  // Everything about every agent was written.
   [[nodiscard]] bool whole() const { return whole_; }
   [[nodiscard]] uint64_t events() const { return events_; }
   [[nodiscard]] uint64_t bytes() const { return bytes_; }
@@ -176,10 +177,10 @@ class Exporter {
       ended_ = true;
       whole_ = false;
       Failed({std::string(data["code"].StringOr("")),
-              "the export is not whole: " + std::string(data["detail"].StringOr(""))});
-    } else if (type == "export.gap") {  // it is all there is, but not all there was
+              "the export is incomplete: " + std::string(data["detail"].StringOr(""))});
+    } else if (type == "export.gap") {  // the export is complete, but events were removed before
       Failed({"export_gap", "the events after " + std::string(data["from"].StringOr("")) + " up to " +
-                                std::string(data["to"].StringOr("")) + " were removed meanwhile (" +
+                                std::string(data["to"].StringOr("")) + " were removed during the export (" +
                                 std::string(data["reason"].StringOr("")) + ")"});
     }
   }
@@ -223,8 +224,8 @@ class Exporter {
   Output& output_;
   const std::vector<std::string> ids_;
   size_t next_ = 0;
-  std::string id_;    // of the present one
-  std::string ours_;  // how lines begin that are no events
+  std::string id_;    // the agent being exported
+  std::string ours_;  // the beginning of lines that are not events
   std::string line_;
   bool ended_ = false;
   bool whole_ = true;
@@ -265,16 +266,17 @@ int Export(const char* command, const Options& options) {
 
 void Add(Command parent, const char* path) {
   auto options = std::make_shared<Options>();
-  Command command = parent.Add("export", "Write all that is kept of agents as JSON Lines.");
+  Command command = parent.Add("export", "Export everything stored about agents as JSON Lines.");
   command.Details(
-      "The agent, its runs and messages, its whole event log, and at the end export.end; of deleted agents, "
-      "too. A file gets its name when it is whole; what had that name stays until then. When something is "
-      "missing, it is told and the exit code is not 0.");
-  command.Argument("AGENT", options->agents, "An id, a title, or key=value: all with that label").Required();
-  command.Option("-o,--output", options->file, "FILE", "Where to").Default("stdout");
+      "Writes the agent, its runs and messages, its whole event log, and export.end at the end. Deleted "
+      "agents "
+      "can be exported until they are purged. An existing file is replaced when the new one is complete. If "
+      "something is missing, the command reports it and fails.");
+  command.Argument("AGENT", options->agents, kAgentsHelp).Required();
+  command.Option("-o,--output", options->file, "FILE", "The file to write").Default("stdout");
   AddCommonOptions(command, *options);
   command.Example("reeve agents export a1 -o a1.jsonl", "before `reeve agents rm a1 --purge`");
-  command.Example("reeve agents export team=web | gzip > web.jsonl.gz", "one after another");
+  command.Example("reeve agents export team=web | gzip > web.jsonl.gz", "one agent after another");
   command.Action([options, path] { return Export(path, *options); });
 }
 

@@ -1,4 +1,4 @@
-// `reeve agents list`: the town's agents in a table, those that wait for a person first; once, or anew
+// `reeve agents list`: the town's agents in a table, those that wait for a person first; once, or again
 // whenever something changes.
 #include <algorithm>
 #include <csignal>
@@ -24,12 +24,13 @@ namespace reeve {
 namespace {
 
 constexpr size_t kMaxNote = 48;  // columns
-// Watching: how often the list is asked for at most, and what part of the time that may take.
+// With --watch: the pause between two requests for the list is kLeastMs, or kShare times what the last one
+// took.
 constexpr int64_t kLeastMs = 300;
 constexpr int64_t kShare = 4;
-constexpr int64_t kPatienceMs = 5'000;  // nothing else is done meanwhile
-constexpr int64_t kAgeMs = 5'000;       // a terminal's "3s ago" are drawn again
-// What changes a line of the table. What an agent says does not, but for when it did.
+constexpr int64_t kTimeoutMs = 5'000;  // of a request, which blocks everything else
+constexpr int64_t kAgeMs = 5'000;      // the terminal's "3s ago" is redrawn so often
+// The events that change a row of the table. An agent's output changes only its time.
 constexpr const char* kTypes =
     "agent.starting,agent.ready,agent.exited,agent.failed,agent.restarting,agent.stopping,agent.stalled,"
     "agent.resumed,agent.updated,run.*,message.*,approval.*,elicitation.*,title.updated";
@@ -40,10 +41,10 @@ struct Options : CommonOptions {
   bool watch = false;
 };
 
-// What the table tells of an agent.
+// A row of the table.
 struct Row {
-  int rank = 0;       // those that wait for a person are 0, those at work 1, the others 2
-  bool asks = false;  // there is something to answer
+  int rank = 0;       // 0: waits for a person; 1: works; 2: neither
+  bool asks = false;  // has an approval or a question
   std::string id, state, kind, queue, note, title;
   int64_t last_event_ms = 0;
 };
@@ -53,11 +54,11 @@ std::string QuestionOf(const JsonValue& approval) {
   return JoinWords({Plain(approval["tool"].StringOr("")), PrincipalInput(approval["input"])});
 }
 
-// Why it is as it is.
+// The reason of the agent's state.
 std::string NoteOf(const JsonValue& agent) {
   if (const auto reason = agent["reason"].AsString()) return Plain(*reason);
   if (agent["queue_paused"].AsBool().value_or(false) && agent["queue_depth"].AsInt().value_or(0) != 0)
-    return "its queue is paused";
+    return "queue paused";
   const JsonValue exit = agent["exit"];
   if (agent["state"].StringOr("") != "exited") return {};
   if (exit["signal"]) return "signal " + Plain(exit["signal"].Raw());
@@ -95,11 +96,11 @@ std::string ShowTable(const std::vector<Row>& rows, bool colours, size_t columns
                {row.title}});
   }
   std::string text = table.Show(colours, columns);
-  text.pop_back();  // the last line's end
+  text.pop_back();  // the final line break
   return text;
 }
 
-// The query that selects what `options` ask for.
+// The query for the agents that the options select.
 Result<std::string> QueryOf(const Options& options) {
   std::string query;
   if (!options.state.empty()) query = "state=" + options.state;
@@ -124,7 +125,7 @@ class Lister {
   }
 
  protected:
-  // All rows; with --json what is not as it was is printed instead.
+  // Fetches all rows; with --json, prints the agents that have changed instead.
   Status Fetch() {
     std::vector<Row> rows;
     std::map<std::string, std::string> objects;
@@ -134,12 +135,12 @@ class Lister {
       std::string json = agent.Raw();
       std::string& before = objects_[id];
       if (json != before) console_.Line(json);
-      before = json;  // also where the next page fails
+      before = json;  // so that it is not printed again if the next page fails
       objects[id] = std::move(json);
     };
-    if (Status listed = ForEachAgent(client_, query_, take, patience_ms_); !listed) return listed;
+    if (Status listed = ForEachAgent(client_, query_, take, timeout_ms_); !listed) return listed;
     rows_ = std::move(rows);
-    objects_ = std::move(objects);  // without those that are gone
+    objects_ = std::move(objects);  // forgets deleted agents
     std::stable_sort(rows_.begin(), rows_.end(),
                      [](const Row& one, const Row& other) { return one.rank < other.rank; });
     NoteQuestions();
@@ -149,17 +150,17 @@ class Lister {
   const Client client_;
   const std::string query_;
   Console& console_;
-  std::optional<int64_t> patience_ms_;          // with each answer
+  std::optional<int64_t> timeout_ms_;           // for each request
   std::vector<Row> rows_;                       // in the order of the table
-  std::map<std::string, std::string> objects_;  // as they were printed, by id
+  std::map<std::string, std::string> objects_;  // as printed, by id
 
  private:
-  // What they ask is not in the list; which is of use without it, too.
+  // The list of agents lacks their questions. If they cannot be fetched, it is shown without.
   void NoteQuestions() {
     if (rows_.empty() || !std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.asks; }))
       return;
     HttpRequest request = ApprovalsRequest(client_, "");
-    if (patience_ms_) request.timeout_ms = *patience_ms_;
+    if (timeout_ms_) request.timeout_ms = *timeout_ms_;
     auto approvals = client_.AskJson(std::move(request));
     if (!approvals) return;
     std::map<std::string, std::string> oldest;
@@ -171,7 +172,7 @@ class Lister {
   }
 };
 
-// The list again and again, until it is interrupted or the daemon stays away.
+// Repeats the list until it is interrupted, or the daemon stays away.
 class LiveLister : public Lister {
  public:
   LiveLister(Loop& loop, const Client& client, std::string query, Console& console)
@@ -185,7 +186,7 @@ class LiveLister : public Lister {
   int Run() {
     if (Status first = Fetch(); !first) return console_.Fail(first.error());
     Draw();
-    patience_ms_ = kPatienceMs;
+    timeout_ms_ = kTimeoutMs;
     stream_.Open();
     if (console_.rows() != 0 && !console_.json()) {
       age_.Start(kAgeMs, kAgeMs);
@@ -219,7 +220,7 @@ class LiveLister : public Lister {
     not_before_ms_ = now_ms + std::max(kLeastMs, kShare * (now_ms - begun_ms));
     if (fetched) return Draw();
     if (ExitCodeOf(fetched.error()) != kUnreachable) return Stop(console_.Fail(fetched.error()));
-    // A daemon that has gone away is the stream's to wait for, one that has much to do is asked again.
+    // The stream waits for a daemon that is away; a busy one is asked again.
     if (fetched.error().code != "unreachable") Change();
   }
 
@@ -243,7 +244,7 @@ class LiveLister : public Lister {
   Timer refresh_;
   Timer age_;
   EventStream stream_;
-  int64_t not_before_ms_ = 0;  // loop time
+  int64_t not_before_ms_ = 0;  // of the next request; loop time
   std::string last_;
   int code_ = kOk;
 };
@@ -263,16 +264,16 @@ int List(const Options& options) {
 
 void AddAgentsList(Command agents) {
   auto options = std::make_shared<Options>();
-  Command command = agents.Add("list", "All agents, a line each: first those that wait for a person.");
+  Command command = agents.Add("list", "List agents, those that wait for a person first.");
   command.Option("--state", options->state,
                  "starting|idle|running|needs_input|stalled|stopping|backoff|exited|failed",
-                 "Only those in this state");
+                 "Only agents in this state");
   command.Option("-l,--label", options->labels, "KEY=VALUE",
-                 "Only those with this label; given again: and this");
+                 "Only agents with this label; repeated: with all of them");
   command.Flag("-w,--watch", options->watch,
-               "Go on, and show it anew whenever something changes; with --json each agent that has changed");
+               "Keep the list up to date; with --json, print each agent that changes");
   AddCommonOptions(command, *options);
-  command.Example("reeve agents list --state needs_input", "those that wait for a person");
+  command.Example("reeve agents list --state needs_input", "agents that wait for a person");
   command.Example("reeve agents list -l team=web --watch", "a team at work");
   command.Action([options] { return List(*options); });
 }

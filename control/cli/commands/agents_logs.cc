@@ -1,6 +1,7 @@
-// `reeve agents logs`: what agents did, and with --follow what they do.
+// `reeve agents logs`: the events of agents, and with --follow also new ones.
 #include <algorithm>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "control/cli/client/agent_names.h"
 #include "control/cli/client/event_stream.h"
 #include "control/cli/commands/agents_commands.h"
+#include "control/cli/commands/input.h"
 #include "control/cli/show/event_printer.h"
 #include "control/cli/terminal/console.h"
 #include "orchestrator/config/units.h"
@@ -22,7 +24,7 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kAgentsOfAStream = 50;  // with their cursors they fit into a request's first line
+constexpr size_t kAgentsPerStream = 50;  // their cursors must fit into the request line
 
 struct LogsOptions : CommonOptions {
   std::vector<std::string> agents;
@@ -33,11 +35,12 @@ struct LogsOptions : CommonOptions {
   bool times = false;
 };
 
-// "10m": so long ago; or a time.
+// A duration before now, "10m", or a time.
 Result<int64_t> ParseSince(const std::string& text) {
   if (auto ago = ParseDuration(text)) return SystemClock().WallMs() - *ago;
   if (auto time = ParseTime(text)) return *time;
-  return Error{"invalid_request", "--since " + text + ": 10m, 2h, or a time as 2026-01-31T08:00:00Z"};
+  return Error{"invalid_request",
+               "--since " + text + ": expected 10m, 2h, or a time such as 2026-01-31T08:00:00Z"};
 }
 
 class Logs {
@@ -60,14 +63,8 @@ class Logs {
 
  private:
   [[nodiscard]] EventPrinter::Options Looks() const {
-    EventPrinter::Options looks;
-    looks.json = options_.json;
-    looks.colours = console_.colours();
-    looks.names = agents_.size() > 1;
-    for (const std::string& agent : agents_) looks.name_width = std::max(looks.name_width, agent.size());
+    EventPrinter::Options looks = PrinterOptions(console_, agents_, options_.follow);
     looks.times = options_.times;
-    looks.live = options_.follow && console_.columns() != 0;
-    looks.columns = console_.columns();
     return looks;
   }
 
@@ -81,9 +78,9 @@ class Logs {
     Pause();
     std::vector<std::unique_ptr<EventStream>> streams;
     size_t open = 0;
-    for (size_t first = 0; first < agents_.size(); first += kAgentsOfAStream) {
+    for (size_t first = 0; first < agents_.size(); first += kAgentsPerStream) {
       EventStream::What what;
-      const size_t end = std::min(agents_.size(), first + kAgentsOfAStream);
+      const size_t end = std::min(agents_.size(), first + kAgentsPerStream);
       what.agents.assign(agents_.begin() + static_cast<ptrdiff_t>(first),
                          agents_.begin() + static_cast<ptrdiff_t>(end));
       for (const std::string& agent : what.agents) what.cursors[agent] = cursors_[agent];
@@ -146,26 +143,26 @@ int RunLogs(const LogsOptions& options) {
 
 void AddAgentsLogs(Command agents) {
   auto options = std::make_shared<LogsOptions>();
-  Command command = agents.Add("logs", "What agents did, and do: their event logs, as a person reads them.");
+  Command command = agents.Add("logs", "Print the event logs of agents in readable form.");
   command.Details(
-      "From the oldest event that is kept; those of several agents in the order of their times. Also of "
-      "agents that were deleted, until they are purged. With --follow it goes on until all of them are "
-      "deleted, across restarts of the daemon, or until Ctrl-C: 130.");
-  command.Argument("AGENT", options->agents, "An id, a title, or key=value: all with that label").Required();
-  command.Flag("-f,--follow", options->follow, "Go on with what happens from now on");
-  command.Option("--since", options->since, "TIME", "Nothing older: 10m, 2h, 2026-01-31T08:00:00Z")
+      "Begins with the oldest event that is kept; the events of several agents are merged by time. The logs "
+      "of deleted agents can be read until they are purged. With --follow the command continues across "
+      "restarts of the daemon, until all agents are deleted or Ctrl-C ends it (exit code 130).");
+  command.Argument("AGENT", options->agents, kAgentsHelp).Required();
+  command.Flag("-f,--follow", options->follow, "Continue with new events");
+  command.Option("--since", options->since, "TIME", "Only events since then: 10m, 2h, 2026-01-31T08:00:00Z")
       .Default("all that is kept");
   command
       .Option("--tail", options->tail, 1, static_cast<int>(AgentLog::kMaxTail),
-              "Of what there is, the last so many events of each agent only")
+              "Only the last NUMBER events of each agent")
       .Default("all");
   command.Option("--types", options->types, "TYPES", "Only these events: run.*,tool.failed").Default("all");
   command.Flag("-t,--times", options->times, "Begin each line with its time");
   AddCommonOptions(command, *options);
-  command.Example("reeve agents logs a1", "all it did");
+  command.Example("reeve agents logs a1", "the whole log");
   command.Example("reeve agents logs team=web -f --tail 20",
-                  "the last of each agent of the team, and what comes");
-  command.Example("reeve agents logs a1 --since 10m --types 'tool.*,run.*' --json", "for a program to read");
+                  "the last events of each agent of the team, and new ones");
+  command.Example("reeve agents logs a1 --since 10m --types 'tool.*,run.*' --json", "for a program");
   command.Action([options] { return RunLogs(*options); });
 }
 

@@ -1,8 +1,5 @@
-// `reeve agents watch`: waits for agents, shows what they do meanwhile if that is wanted, says what came of
-// them and exits as they did. For a script's `if`, and for agents that supervise others: it sleeps until the
-// daemon answers.
-#include <algorithm>
-#include <charconv>
+// `reeve agents watch`: waits for agents, shows their events meanwhile on request, prints the outcome and
+// exits accordingly. For scripts, and for agents that supervise others: waiting costs no polling.
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -15,6 +12,7 @@
 #include "control/cli/client/agent_wait.h"
 #include "control/cli/client/event_stream.h"
 #include "control/cli/commands/agents_commands.h"
+#include "control/cli/commands/input.h"
 #include "control/cli/show/event_printer.h"
 #include "control/cli/terminal/console.h"
 #include "orchestrator/config/units.h"
@@ -28,9 +26,8 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kLookMs = 2'000;  // at what an agent does when the waiting is over
-// What one follows at a time: with their cursors they fit into a request's first line.
-constexpr size_t kMaxFollowed = 50;
+constexpr int64_t kLookMs = 2'000;   // for the request of an agent's state after a timeout
+constexpr size_t kMaxFollowed = 50;  // their cursors must fit into the request line
 
 struct Options : CommonOptions {
   std::vector<std::string> agents;
@@ -38,21 +35,10 @@ struct Options : CommonOptions {
   std::string message;
   std::string timeout;
   bool follow = false;
-  std::string tail;  // a number; empty: it was not given
+  int tail = 0;  // 0: not given
   bool any = false;
   bool all = false;
 };
-
-EventPrinter::Options Looks(const Console& console, const std::vector<std::string>& ids, bool follow) {
-  EventPrinter::Options looks;
-  looks.json = console.json();
-  looks.colours = console.colours();
-  looks.names = ids.size() > 1;
-  for (const std::string& id : ids) looks.name_width = std::max(looks.name_width, id.size());
-  looks.live = follow && console.columns() != 0;
-  looks.columns = console.columns();
-  return looks;
-}
 
 class Watcher {
  public:
@@ -64,7 +50,7 @@ class Watcher {
         timeout_ms_(timeout_ms),
         console_(console) {}
 
-  // Before Run: from where what they do is shown; of an agent that is not among the cursors from now on.
+  // Shows the events after the cursors; without a cursor, those from now on. Must be called before Run.
   void Follow(EventPrinter& printer, const std::vector<std::string>& ids,
               const std::map<std::string, std::string>& cursors) {
     printer_ = &printer;
@@ -83,7 +69,7 @@ class Watcher {
       for (Watched& one : watched_) Settle(one);
     };
     handlers.on_end = [this](const Result<std::string>& reason) {
-      if (!reason) console_.Note("nothing more is shown: " + reason.error().message);
+      if (!reason) console_.Note("no more events are shown: " + reason.error().message);
       follows_ = false;
       for (Watched& one : watched_) Settle(one);
     };
@@ -97,7 +83,7 @@ class Watcher {
     for (const std::string& id : ids) {
       Watched& one = watched_.emplace_back();
       one.wait = std::make_unique<AgentWait>(
-          loop_, http_, client_, AgentWait::What{id, options_.until, options_.message, timeout_ms_},
+          loop_, http_, client_, AgentWait::Condition{id, options_.until, options_.message, timeout_ms_},
           [this, &one](Result<JsonDocument> answer) { Take(one, std::move(answer)); });
       one.wait->Begin();
     }
@@ -109,7 +95,7 @@ class Watcher {
   struct Watched {
     std::unique_ptr<AgentWait> wait;
     std::optional<Result<JsonDocument>> answer;
-    uint64_t shown_first = 0;  // the number of the event that is to be shown before that is told
+    uint64_t shown_first = 0;  // the event that must be shown before the outcome
     std::optional<int> code;
   };
 
@@ -124,18 +110,18 @@ class Watcher {
   }
 
   void Settle(Watched& one) {
-    if (code_ || one.code || !one.answer) return;  // or another one has decided
+    if (code_ || one.code || !one.answer) return;
     const std::string& id = one.wait->agent();
     if (follows_ && Cursor::Parse(stream_->cursor(id)).value_or(Cursor{}).seq < one.shown_first) return;
     if (printer_) printer_->End();
     const Result<JsonDocument>& answer = *one.answer;
     if (answer) {
-      one.code = Tell(id, answer->root());
+      one.code = PrintOutcome(id, answer->root());
     } else {
-      one.code = answer.error().code == "timed_out" ? TellTimeout(id) : console_.Fail(answer.error(), id);
+      one.code = answer.error().code == "timed_out" ? PrintTimeout(id) : console_.Fail(answer.error(), id);
     }
     if (options_.any) return Decide(*one.code);
-    // The first in the order given that did not go well.
+    // The first failure in the order of the arguments.
     int code = kOk;
     for (const Watched& each : watched_) {
       if (!each.code) return;
@@ -149,12 +135,12 @@ class Watcher {
     loop_.Stop();
   }
 
-  int Tell(const std::string& id, const JsonValue& answer) {
+  int PrintOutcome(const std::string& id, const JsonValue& answer) {
     const bool of_run = options_.until == "terminal";
     const Outcome outcome = of_run ? OutcomeOfRun(answer) : OutcomeOfAgent(answer, options_.until);
     if (!console_.json()) {
       Say(id, outcome.state, outcome.rest);
-    } else if (of_run) {  // which does not tell whose it is
+    } else if (of_run) {  // a run does not name its agent
       std::string json = JsonObject().Set("agent", id).Take();
       json.back() = ',';
       console_.Line(json + answer.Raw().substr(1));
@@ -164,13 +150,13 @@ class Watcher {
     return outcome.code;
   }
 
-  int TellTimeout(const std::string& id) {
+  int PrintTimeout(const std::string& id) {
     const Error error{"timed_out", "timed out after " + FormatDuration(timeout_ms_)};
     if (console_.json()) return console_.Fail(error, id);
     std::string state = "and the daemon does not answer";
-    if (there_) {
+    if (answers_) {
       auto agent = Look(id);
-      there_ = agent.ok();  // asked once, where there are many
+      answers_ = agent.ok();  // do not wait once more for each further agent
       if (agent) state = "still " + Plain((*agent)["state"].StringOr(""));
     }
     Say(id, "timed out", " after " + FormatDuration(timeout_ms_) + ", " + state);
@@ -193,58 +179,47 @@ class Watcher {
   const Options& options_;
   const int64_t timeout_ms_;
   Console& console_;
-  std::vector<Watched> watched_;  // in the order given; does not move
-  bool there_ = true;             // the daemon
+  std::vector<Watched> watched_;  // in the order of the arguments; never reallocated
+  bool answers_ = true;           // the daemon does
   EventPrinter* printer_ = nullptr;
   std::unique_ptr<EventStream> stream_;
-  bool follows_ = false;  // the stream goes on
+  bool follows_ = false;  // the stream is open
   std::optional<int> code_;
 };
-
-// Empty: 0.
-Result<uint64_t> ParseTail(const std::string& text) {
-  uint64_t tail = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tail);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  if (text.empty() || (whole && tail > 0 && tail <= AgentLog::kMaxTail)) return tail;
-  return Error{"invalid_request",
-               "--tail: '" + text + "' is not a number from 1 to " + std::to_string(AgentLog::kMaxTail)};
-}
 
 int Watch(const Options& options) {
   Console console("agents watch", options);
   int64_t timeout_ms = -1;
   if (!options.timeout.empty()) {
-    auto timeout = ParseDuration(options.timeout);
-    if (!timeout) return console.Fail({"invalid_request", "--timeout: " + timeout.error().message});
+    auto timeout = ReadDuration("--timeout", options.timeout);
+    if (!timeout) return console.Fail(timeout.error());
     timeout_ms = *timeout;
   }
-  auto tail = ParseTail(options.tail);
-  if (!tail) return console.Fail(tail.error());
   if (!options.message.empty() && options.until != "terminal")
-    return console.Fail({"invalid_request", "--message-id: waits for the end of its run: --until terminal"});
+    return console.Fail({"invalid_request", "--message-id needs --until terminal"});
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
   std::string about;
-  // One that is not there is not waited for, nor are the others.
+  // If one agent does not exist, wait for none.
   auto ids = FindAgents(*client, options.agents, about);
   if (!ids) return console.Fail(ids.error(), about);
   if (!options.message.empty() && ids->size() > 1) {
-    return console.Fail({"invalid_request", "--message-id: a message is one agent's, these are several"},
-                        options.agents.back());
+    return console.Fail(
+        {"invalid_request", "--message-id: a message belongs to one agent, and these are several"},
+        options.agents.back());
   }
   if (options.follow && ids->size() > kMaxFollowed) {
-    return console.Fail({"invalid_request", "--follow: of " + std::to_string(ids->size()) +
-                                                " agents; at most " + std::to_string(kMaxFollowed) +
-                                                " can be followed"});
+    return console.Fail({"invalid_request", "--follow: at most " + std::to_string(kMaxFollowed) +
+                                                " agents can be followed, and these are " +
+                                                std::to_string(ids->size())});
   }
-  EventPrinter printer(Looks(console, *ids, options.follow), [&console](std::string_view text) {
+  EventPrinter printer(PrinterOptions(console, *ids, options.follow), [&console](std::string_view text) {
     if (!console.quiet()) std::fwrite(text.data(), 1, text.size(), stdout);
   });
   std::map<std::string, std::string> cursors;
-  if (!options.tail.empty()) {
+  if (options.tail != 0) {
     AgentLog::Range range;
-    range.tail = *tail;
+    range.tail = static_cast<uint64_t>(options.tail);
     if (!console.json()) range.counts = CountsForPeople;
     auto past = PrintPast(*client, *ids, range, printer);
     if (!past) return console.Fail(past.error());
@@ -254,7 +229,7 @@ int Watch(const Options& options) {
       return kOk;
     }
   }
-  RaiseDescriptorLimit();  // each that is waited for takes one
+  RaiseDescriptorLimit();  // waiting for an agent takes a connection
   Loop loop;
   Watcher watcher(loop, std::move(*client), options, timeout_ms, console);
   if (options.follow) watcher.Follow(printer, *ids, cursors);
@@ -265,42 +240,42 @@ int Watch(const Options& options) {
 
 void AddAgentsWatch(Command agents) {
   auto options = std::make_shared<Options>();
-  Command command = agents.Add("watch", "Wait for agents; exit as their runs did.");
+  Command command = agents.Add("watch", "Wait for agents, and exit with the code of their runs.");
   command.Details(
-      "Says in one line what came of each, and exits with 0 if the run completed, with the program's own "
-      "exit code if it failed (1 if it had none), with 130 if it was cancelled, with 124 when the time is "
-      "over. Outlives a restart of the daemon; waits a minute for one that is away, then exits with 69.\n\n"
-      "Waits for the run that is open when it is called; without one the last one's outcome is told at once, "
-      "and an agent that never had one is waited for. What a message brings is another run: --message-id "
-      "waits for that one, --until idle for all that is queued.");
-  command.Argument("AGENT", options->agents, "An id, a title, or key=value: all with that label").Required();
+      "Prints the outcome of each agent in one line. Exits with 0 if the run completed, with the program's "
+      "exit code if it failed (1 if it had none), with 130 if it was cancelled, and with 124 after "
+      "--timeout. "
+      "The command survives a restart of the daemon; if the daemon is away for a minute, it exits with "
+      "69.\n\n"
+      "By default the command waits for the run that is open when it starts. If none is open, it prints the "
+      "outcome of the last run at once; if there was none, it waits for the first. A message starts another "
+      "run: --message-id waits for that run, --until idle for all queued messages.");
+  command.Argument("AGENT", options->agents, kAgentsHelp).Required();
   command
       .Option(
           "--until", options->until, "ready|terminal|idle|exited",
-          "terminal: its run has ended; idle: and nothing waits in its queue; exited: its process has ended, "
-          "for good; ready: it can take messages. With idle and exited as its last run ended, with ready 1 "
-          "if "
-          "it has ended instead")
+          "terminal: the run has ended; idle: so has every queued message; exited: the process has ended and "
+          "will not be restarted; ready: the agent accepts messages. With idle and exited, the last run "
+          "gives "
+          "the exit code; with ready, it is 1 if the agent has exited instead")
       .Default("terminal");
   command.Option("--message-id", options->message, "ID",
-                 "Wait for the run of this message, which wake printed");
-  command.Option("--timeout", options->timeout, "DURATION", "Not longer than this: 30s, 5m, 1h30m");
-  command.Flag("-f,--follow", options->follow, "Show what they do until then");
-  command.OptionalValue("--tail", options->tail, "20", "N",
-                        "Show their last N events (20), and no more unless --follow goes on from there");
-  OptionRef any = command.Flag("--any", options->any, "Of several agents, the first to get there decides");
-  command
-      .Flag("--all", options->all, "All are waited for; the first that did not go well gives the exit code")
+                 "Wait for the run of this message; wake prints the id");
+  command.Option("--timeout", options->timeout, "DURATION", "Give up after this time: 30s, 5m, 1h30m");
+  command.Flag("-f,--follow", options->follow, "Show their events meanwhile");
+  command.OptionalValue("--tail", options->tail, 20, 1, static_cast<int>(AgentLog::kMaxTail),
+                        "Show their last NUMBER events (20), and exit unless --follow continues from there");
+  OptionRef any = command.Flag("--any", options->any, "Wait for the first of several agents only");
+  command.Flag("--all", options->all, "Wait for all, and exit with the code of the first failure")
       .Excludes(any);
   AddCommonOptions(command, *options);
   command.Example("if ! reeve agents watch a1; then reeve agents logs a1 --tail=20; fi",
-                  "a script that looks after a job");
+                  "a script that supervises a job");
   command.Example("reeve agents watch a1 --message-id $(reeve agents wake a1 --message 'run the tests')",
-                  "hands over a step and waits for that step");
+                  "sends a message and waits for its run");
   command.Example("reeve agents watch a1 --tail --follow",
-                  "the last it did, and what it does until its run ends");
-  command.Example("reeve agents watch team=web --until idle --timeout 1h",
-                  "until the whole team has nothing left to do");
+                  "its last events, and new ones until the run ends");
+  command.Example("reeve agents watch team=web --until idle --timeout 1h", "until the whole team is done");
   command.Action([options] { return Watch(*options); });
 }
 

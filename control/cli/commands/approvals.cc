@@ -1,4 +1,4 @@
-// `reeve approvals …`: what the town's agents wait for a person to say, and saying it.
+// `reeve approvals …`: lists and answers the approvals and questions of the town's agents.
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -19,7 +19,7 @@ namespace reeve {
 
 namespace {
 
-// Of what one is about; the whole of it is in --json.
+// Columns of ABOUT; --json has the whole input.
 constexpr size_t kShownColumns = 300;
 
 struct Options : CommonOptions {
@@ -38,7 +38,7 @@ Result<JsonDocument> Ask(const Client& client, const std::string& query) {
 
 // --- list
 
-// What its tool is about; of an elicitation the question.
+// The input of the tool, or the question of an elicitation.
 std::string About(const JsonValue& waiting) {
   const JsonValue input = waiting["input"];
   const std::string words =
@@ -46,7 +46,7 @@ std::string About(const JsonValue& waiting) {
   return Fit(words, kShownColumns);
 }
 
-// "45s", "3m", "2h": whole minutes are enough once there are some.
+// "45s", "3m", "2h": without seconds from one minute on.
 std::string Roughly(int64_t ms) {
   constexpr int64_t kMinute = 60'000;
   const int64_t unit = ms < kMinute ? 1'000 : kMinute;
@@ -100,7 +100,7 @@ struct Waiting {
   std::string agent;
   std::string id;
   bool elicitation = false;
-  std::string decided;  // "deny by person"; empty: it waits
+  std::string decided;  // "deny by person"; empty: pending
 };
 
 std::vector<Waiting> WaitingOf(const JsonDocument& answer) {
@@ -113,7 +113,7 @@ std::vector<Waiting> WaitingOf(const JsonDocument& answer) {
     const bool known = std::any_of(all.begin(), all.end(), [&waiting](const Waiting& other) {
       return other.agent == waiting.agent && other.id == waiting.id;
     });
-    if (!known) all.push_back(std::move(waiting));  // of an id used again, the one that waits
+    if (!known) all.push_back(std::move(waiting));  // an id may be used again: keep the pending one
   };
   for (const JsonValue& one : answer["approvals"].Elements()) add(one);
   for (const JsonValue& one : answer["resolved"].Elements()) add(one);
@@ -121,19 +121,15 @@ std::vector<Waiting> WaitingOf(const JsonDocument& answer) {
 }
 
 Error Ambiguous(const std::string& name, const std::vector<Waiting>& all) {
-  constexpr size_t kShown = 5;
-  std::string some;
-  for (size_t i = 0; i < std::min(all.size(), kShown); ++i) {
-    some += (i == 0 ? "" : ", ") + all[i].id + " of agent " + all[i].agent;
-    if (!all[i].decided.empty()) some += " (" + all[i].decided + ")";
-  }
-  if (all.size() > kShown) some += ", …";
-  return {"ambiguous", "'" + name + "' may be " + some + "; say which by its id and --agent"};
+  std::vector<std::string> words;
+  for (const Waiting& one : all)
+    words.push_back(one.id + " of agent " + one.agent +
+                    (one.decided.empty() ? "" : " (" + one.decided + ")"));
+  return {"ambiguous", "'" + name + "' may be " + FirstFew(words) + "; name one by its id and --agent"};
 }
 
-// The one that `name` means: an id, which several agents may have, or an agent at which nothing else waits.
-// What was answered already counts: whoever names it saw it, and may not have seen what waits by that id
-// elsewhere.
+// The approval that `name` means: an id, which several agents may use, or an agent with a single approval.
+// Answered ones count, too: the user may have seen that one, and not a pending one with the same id.
 Result<Waiting> FindWaiting(const Client& client, const std::string& name, const std::string& agent) {
   auto by_id =
       Ask(client, "?id=" + PercentEncode(name) + (agent.empty() ? "" : "&agent=" + PercentEncode(agent)));
@@ -154,10 +150,9 @@ Result<Waiting> FindWaiting(const Client& client, const std::string& name, const
   }
   if (all.size() > 1) return Ambiguous(name, all);
   if (all.empty()) {
-    if (!named.empty()) return Error{"approval_not_found", "agent " + named + " waits for nothing"};
-    return Error{"approval_not_found", agent.empty()
-                                           ? "neither an approval nor an agent is called '" + name + "'"
-                                           : "agent " + agent + " asked nothing by the id '" + name + "'"};
+    if (!named.empty()) return Error{"approval_not_found", "agent " + named + " has no pending approval"};
+    return Error{"approval_not_found", agent.empty() ? "there is no approval and no agent '" + name + "'"
+                                                     : "agent " + agent + " has no approval '" + name + "'"};
   }
   if (!all.front().decided.empty()) {
     return Error{"already_resolved",
@@ -174,19 +169,19 @@ Result<std::string> BodyFor(const Options& options, const Waiting& waiting) {
   JsonObject body;
   if (waiting.elicitation) {
     if (options.always || !options.input.empty() || !options.reason.empty())
-      return refuse("a question: it takes no --always, --input or --reason");
-    if (allow && options.content.empty()) return refuse("a question: answer it by --content JSON");
+      return refuse("a question, which takes no --always, --input or --reason");
+    if (allow && options.content.empty()) return refuse("a question; answer it with --content JSON");
     body.Set("action", allow ? "accept" : "decline").SetRaw("content", options.content);
     return body.Take();
   }
-  if (!options.content.empty()) return refuse("an approval: --content answers questions");
+  if (!options.content.empty()) return refuse("an approval; --content only answers questions");
   body.Set("decision", !allow ? "deny" : options.always ? "allow_always" : "allow_once");
   if (!options.reason.empty()) body.Set("reason", options.reason);
   body.SetRaw("input", options.input);
   return body.Take();
 }
 
-// What it says on success.
+// Returns the line to print.
 Result<std::string> DecideOne(const Options& options, const Client& client, const std::string& name,
                               const std::string& agent) {
   auto waiting = FindWaiting(client, name, agent);
@@ -218,7 +213,7 @@ int Decide(const Options& options) {
   for (const auto& [flag, json] : {std::pair{"--input", options.input}, {"--content", options.content}}) {
     auto object = JsonDocument::Parse(json);
     if (!json.empty() && (!object || !object->root().Is(JsonType::kObject)))
-      return console.Fail({"invalid_request", "it is not a JSON object"}, flag);
+      return console.Fail({"invalid_request", "not a JSON object"}, flag);
   }
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
@@ -247,48 +242,48 @@ std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, 
   Command command = to.Add(name, summary);
   if (options->command != "list") {
     command
-        .Argument("APPROVAL", options->names,
-                  "Its id, or an agent (an id, a title) at which nothing else waits")
+        .Argument("APPROVAL", options->names, "Its id, or the id or title of an agent with a single approval")
         .Required();
   }
   command.Option("--agent", options->agent, "AGENT",
-                 options->command == "list" ? "Only what this one waits for"
-                                            : "Whose id it is, where several agents have it");
+                 options->command == "list" ? "Only the approvals of this agent"
+                                            : "The agent, if several have an approval with this id");
   return {command, options};
 }
 
 }  // namespace
 
 void AddApprovals(Command root) {
-  Command approvals = root.Add("approvals", "See what agents wait for a person to say, and say it.");
+  Command approvals = root.Add("approvals", "List and answer the approvals and questions of agents.");
   {
-    auto [command, options] = Add(approvals, "list", "All that waits for an answer, the oldest first.");
+    auto [command, options] =
+        Add(approvals, "list", "List pending approvals and questions, the oldest first.");
     AddCommonOptions(command, *options);
-    command.Example("reeve approvals list", "approvals and questions, and until when they may be answered");
+    command.Example("reeve approvals list", "with the time that is left to answer each");
     command.Example("reeve approvals list --agent a1 --json", "with the whole input of each tool");
     command.Action([options = options] { return List(*options); });
   }
   {
-    auto [command, options] = Add(approvals, "allow", "Allow what an agent asks, or answer its question.");
+    auto [command, options] = Add(approvals, "allow", "Allow a pending approval, or answer a question.");
     command.Details(
-        "Each is answered once, by whoever comes first: then the exit code is 1 and the line names the "
-        "decision that stands. What an id or a name leaves open is never guessed.");
-    command.Flag("--always", options->always, "From now on, too: this agent's exact same call");
-    command.Option("--reason", options->reason, "TEXT", "Why; it stands in the log");
-    command.Option("--input", options->input, "JSON",
-                   "What the tool shall get in place of its input, where the kind can");
-    command.Option("--content", options->content, "JSON", "The answer to a question, as its schema says");
+        "The first answer counts. If another came first, the command fails with exit code 1 and prints that "
+        "decision. If a name means several approvals, none is answered.");
+    command.Flag("--always", options->always, "Also allow the exact same call of this agent in the future");
+    command.Option("--reason", options->reason, "TEXT", "The reason, for the log");
+    command.Option("--input", options->input, "JSON", "Replace the input of the tool, if the kind can");
+    command.Option("--content", options->content, "JSON", "The answer to a question, following its schema");
     AddCommonOptions(command, *options);
-    command.Example("reeve approvals allow a1", "the one thing that agent a1 waits for");
-    command.Example("reeve approvals allow 0 --agent a1 --always", "by its id, and never ask about it again");
+    command.Example("reeve approvals allow a1", "the only pending approval of agent a1");
+    command.Example("reeve approvals allow 0 --agent a1 --always", "by its id, and do not ask again");
     command.Example("reeve approvals allow q1 --content '{\"colour\":\"red\"}'", "answers a question");
     command.Action([options = options] { return Decide(*options); });
   }
   {
-    auto [command, options] = Add(approvals, "deny", "Refuse what an agent asks, or decline its question.");
-    command.Option("--reason", options->reason, "TEXT", "Why; the agent is told");
+    auto [command, options] = Add(approvals, "deny", "Deny a pending approval, or decline a question.");
+    command.Option("--reason", options->reason, "TEXT", "The reason, for the agent");
     AddCommonOptions(command, *options);
-    command.Example("reeve approvals deny a1 --reason 'use the test database'", "it goes on without");
+    command.Example("reeve approvals deny a1 --reason 'use the test database'",
+                    "the agent continues without that call");
     command.Action([options = options] { return Decide(*options); });
   }
 }

@@ -1,10 +1,10 @@
-// `reeve drain`: has the daemon stop its agents and end, as TERM does, and waits until it has.
+// `reeve drain`: stops the daemon and its agents in good order, as SIGTERM does, and waits for the end.
 #include <memory>
 #include <utility>
 
 #include "control/cli/commands/commands.h"
+#include "control/cli/commands/input.h"
 #include "control/cli/terminal/console.h"
-#include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 #include "process/http_client.h"
 #include "process/loop.h"
@@ -21,7 +21,7 @@ struct Options : CommonOptions {
   bool detach = false;
 };
 
-// Has it drain and looks on, until nobody answers: a daemon that drains closes its listeners last of all.
+// Starts the drain and follows it until the daemon does not answer: it closes its listeners last.
 class Drainer {
  public:
   Drainer(Loop& loop, Client client, Console& console)
@@ -44,7 +44,7 @@ class Drainer {
       auto json = JsonDocument::Parse(answer ? answer->body : "");
       const bool draining = json && (*json)["draining"].AsBool().value_or(false);
       draining_ |= draining;
-      // Nobody, or already the next daemon.
+      // The daemon is gone, or this is already the next one.
       if (!draining && !drain_) return End(kOk);
       if (draining) console_.Progress(Progress((*json)["waiting"]));
       again_.Start(kLookMs);
@@ -66,7 +66,7 @@ class Drainer {
     drain_.reset();
     if (!answer && draining_) {
       return End(
-          console_.Fail({"drain_cut", "the daemon ended before its agents had: " + answer.error().message}));
+          console_.Fail({"drain_cut", "the daemon exited before its agents: " + answer.error().message}));
     }
     if (!answer) return End(console_.Fail(answer.error()));
     if (answer->status != 200) return End(console_.Fail(Client::ErrorOf(*answer)));
@@ -74,13 +74,13 @@ class Drainer {
     console_.Progress("");
     if (console_.json()) return console_.Line(answer->body);
     if (!json) return;
-    for (const JsonValue& what : (*json)["unfinished"].Elements()) console_.Line(Plain(what.StringOr("")));
+    for (const JsonValue& one : (*json)["unfinished"].Elements()) console_.Line(Plain(one.StringOr("")));
   }
 
   void End(int code) {
     console_.Progress("");
     code_ = code;
-    drain_.reset();  // what it has to say comes too late, as what was asked last
+    drain_.reset();
     look_.reset();
     again_.Stop();
     loop_.Stop();
@@ -90,9 +90,9 @@ class Drainer {
   HttpClient http_;
   const Client client_;
   Console& console_;
-  std::unique_ptr<HttpCall> drain_;  // until it has answered
+  std::unique_ptr<HttpCall> drain_;  // null once it was answered
   std::unique_ptr<HttpCall> look_;
-  bool draining_ = false;  // it said so
+  bool draining_ = false;  // the daemon has said so
   int code_ = kOk;
   Timer again_;
 };
@@ -103,8 +103,8 @@ int Drain(const Options& options) {
   if (!client) return console.Fail(client.error());
   JsonObject body;
   if (!options.timeout.empty()) {
-    auto timeout = ParseDuration(options.timeout);
-    if (!timeout) return console.Fail({"invalid_request", timeout.error().message}, "--timeout");
+    auto timeout = ReadDuration("--timeout", options.timeout);
+    if (!timeout) return console.Fail(timeout.error());
     body.Set("timeout_ms", *timeout);
   }
   if (!options.detach) {
@@ -121,16 +121,16 @@ int Drain(const Options& options) {
 
 void AddDrain(Command root) {
   auto options = std::make_shared<Options>();
-  Command command = root.Add("drain", "Have the daemon stop its agents and end, as TERM does.");
+  Command command = root.Add("drain", "Stop the agents, then the daemon, as SIGTERM does.");
   command.Details(
-      "No start, message or agent is taken any more; open turns get the time to end; then everything is "
-      "stopped. Returns when the daemon has ended, and prints what could not finish.");
-  command.Option("--timeout", options->timeout, "DURATION", "What agents get to end")
-      .Default("drain_timeout, as configured");
-  command.Flag("-d,--detach", options->detach, "Do not wait until it has ended");
+      "The daemon refuses new agents, messages and starts, gives open turns time to end, and then stops all "
+      "agents. The command returns when the daemon has exited, and prints the work that was cut off.");
+  command.Option("--timeout", options->timeout, "DURATION", "Time for open turns to end")
+      .Default("the setting drain_timeout");
+  command.Flag("-d,--detach", options->detach, "Do not wait for the end");
   AddCommonOptions(command, *options);
-  command.Example("reeve drain --timeout 2m", "before the machine goes down");
-  command.Example("reeve drain --json", "{\"unfinished\":[]}: every agent ended by itself");
+  command.Example("reeve drain --timeout 2m", "before the machine shuts down");
+  command.Example("reeve drain --json", "{\"unfinished\":[]} means that no turn was cut off");
   command.Action([options] { return Drain(*options); });
 }
 

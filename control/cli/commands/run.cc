@@ -1,4 +1,4 @@
-// `reeve run`: starts an agent in a running daemon, follows its stream, exits as its run did.
+// `reeve run`: starts an agent in a running daemon, follows its stream, and exits with its exit code.
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -17,8 +17,8 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kLookMs = 50;         // whether an agent that is removed has gone
-constexpr int64_t kRemovedMs = 10'000;  // how long that may take
+constexpr int64_t kLookMs = 50;         // between two checks that a deleted agent is gone
+constexpr int64_t kRemovedMs = 10'000;  // the longest that may take
 
 class Follower {
  public:
@@ -44,7 +44,7 @@ class Follower {
           if (answer->status != 201) return Fail(Client::ErrorOf(*answer));
           auto agent = JsonDocument::Parse(answer->body);
           if (agent) agent_ = (*agent)["id"].StringOr("");
-          if (agent_.empty()) return Fail({"no_json", "the server's answer names no agent"});
+          if (agent_.empty()) return Fail({"no_json", "the daemon's answer names no agent"});
           Created(*agent);
         });
     loop_.Run();
@@ -85,34 +85,34 @@ class Follower {
             : type == "run.cancelled" ? kCancelled
             : exit_code != 0          ? exit_code
                                       : kFailed;
-    // An agent with turns lives on; what was asked of it is done.
+    // An agent with turns stays alive after it has answered the prompt.
     if (prompted_ && data["message_id"]) Finish(code_);
   }
 
   // --- signals
 
-  // First the run is to end, then the agent, and then only this command does.
+  // The first signal interrupts the run, the second stops the agent, the third ends only this command.
   void Interrupted() {
     if (asked_ != Asked::kNothing || agent_.empty() || removing_) return Stop();
     asked_ = Asked::kInterrupt;
-    output_.Note("interrupting the run (once more: stop the agent)");
+    output_.Note("interrupting the run (again: stop the agent)");
     Order("interrupt");
   }
 
   void Stop() {
     if (asked_ == Asked::kStop || removing_) return Leave();
     asked_ = Asked::kStop;
-    if (agent_.empty()) return;  // once it is made
-    output_.Note("stopping agent " + agent_ + " (once more: leave it)");
+    if (agent_.empty()) return;  // Created stops it
+    output_.Note("stopping agent " + agent_ + " (again: leave it running)");
     Order("stop");
   }
 
-  // Nothing to wait for any more. What was to be removed is, though nobody looks.
+  // Stops waiting. With --rm the agent is still removed.
   void Leave() {
     code_ = kCancelled;
     if (agent_.empty() || removing_) return End();
     if (options_.remove) return Remove();
-    output_.Note("agent " + agent_ + " goes on");
+    output_.Note("agent " + agent_ + " keeps running");
     End();
   }
 
@@ -121,7 +121,7 @@ class Follower {
                         [this, what](const Result<HttpResponse>& answer) {
                           if (answer && answer->status / 100 == 2) return;
                           const Error error = answer ? Client::ErrorOf(*answer) : answer.error();
-                          // Between its turns there is nothing to interrupt.
+                          // Between turns there is no run to interrupt.
                           if (error.code == "not_running" && asked_ == Asked::kInterrupt) return Stop();
                           output_.Note("agent " + agent_ + ": " + what + ": " + error.message);
                         });
@@ -152,7 +152,7 @@ class Follower {
                          });
   }
 
-  // Its process may take its time to end, and its id is taken until then.
+  // The process may need time to exit, and its id is in use until then.
   void LookWhetherGone() {
     remove_ =
         http_.Send(client_.Request("GET", AgentPath(agent_)), [this](const Result<HttpResponse>& answer) {
@@ -182,9 +182,9 @@ class Follower {
   Timer look_;
   std::string agent_;
   int code_ = kFailed;
-  bool prompted_ = false;  // it ends with the answer to that
+  bool prompted_ = false;  // the command ends when the prompt is answered
   enum class Asked { kNothing, kInterrupt, kStop };
-  Asked asked_ = Asked::kNothing;  // by signals
+  Asked asked_ = Asked::kNothing;  // of the agent, by signals
   bool removing_ = false;
   int64_t give_up_at_ms_ = 0;
   std::unique_ptr<HttpCall> create_, order_, remove_;
@@ -205,47 +205,54 @@ int RunAgent(const RunOptions& options) {
 
 void AddRun(Command root) {
   auto options = std::make_shared<RunOptions>();
-  Command command = root.Add("run", "Start an agent in a running daemon, follow it, exit as it did.");
+  Command command = root.Add("run", "Start an agent, follow it, and exit with its exit code.");
   command.Details(
-      "What the program prints comes out here byte for byte, stdout and stderr apart; an agent's words come "
-      "on "
-      "stdout, its tool calls and what it asks on stderr. With --prompt it ends when that is answered, and "
-      "the "
-      "agent stays. Ctrl-C interrupts the run, a second one stops the agent, a third leaves it running: 130. "
-      "TERM and HUP stop the agent.");
+      "The daemon starts the agent. The output of a program is printed byte for byte, on stdout and stderr "
+      "as "
+      "it was; the messages of an agent are printed on stdout, its tool calls and questions on stderr. With "
+      "--prompt the command ends when the prompt is answered, and the agent stays. Ctrl-C interrupts the "
+      "run, "
+      "a second one stops the agent, a third leaves it running (exit code 130). SIGTERM and SIGHUP stop the "
+      "agent.");
   command.Option("--kind", options->kind, "KIND", "process, jsonl, claude, codex, acp, opencode, kilo, …")
       .Default("process");
-  command.Option("--id,--name", options->id, "ID", "The agent's id").Default("made up");
-  command.Option("--title", options->title, "TEXT", "What people call it");
-  command.Option("--cwd", options->cwd, "DIR", "Where it works; with --workspace a path within that")
-      .Default("here");
-  command.Option("--prompt", options->prompt, "TEXT",
-                 "Its first message; -: what stdin says. For an agent with turns, run exits when it is done");
-  command.Option("--model", options->model, "MODEL", "provider/model, for kinds that know models");
+  command.Option("--id,--name", options->id, "ID", "The agent's id").Default("generated");
+  command.Option("--title", options->title, "TEXT", "A name for people");
+  command.Option("--cwd", options->cwd, "DIR", "Its working directory; with --workspace, a path in the clone")
+      .Default("the current directory");
+  command.Option(
+      "--prompt", options->prompt, "TEXT",
+      "Its first message; -: read it from stdin. With an agent that has turns, run exits after the answer");
+  command.Option("--model", options->model, "MODEL", "provider/model, for kinds that have models");
   command.Option("-e,--env", options->env, "NAME[=VALUE]",
-                 "A variable of its environment; without a value: as it is here");
-  command.Option("--env-file", options->env_files, "FILE", "Lines of NAME=VALUE, # for comments");
+                 "A variable for its environment; without a value, the one of this environment");
+  command.Option("--env-file", options->env_files, "FILE",
+                 "A file with lines of NAME[=VALUE]; # begins a comment");
   command.Option("-l,--label", options->labels, "KEY=VALUE", "A label");
   command.Option("--workspace", options->workspace, "GIT[#BRANCH]",
-                 "It works in a clone of its own of this repository");
-  command.Option("--restart", options->restart, "never|on_failure|always", "Start it again when it ends")
+                 "Let it work in its own clone of this repository");
+  command.Option("--restart", options->restart, "never|on_failure|always", "Start it again when it exits")
       .Default("never");
   command
-      .Option("--permission", options->permission, "ask|allow|deny", "What becomes of what no rule decides")
+      .Option("--permission", options->permission, "ask|allow|deny",
+              "Default for requests that match no rule")
       .Default("ask");
   command.Option("--spec", options->spec_file, "FILE",
-                 "A spec in JSON, as the API has it; the options win over it");
-  OptionRef detach = command.Flag("-d,--detach", options->detach, "Print its id, and leave it to the daemon");
-  command.Flag("--rm", options->remove, "Remove it and its log when it has ended, also by a signal")
+                 "A JSON file with a spec as in the API; options take precedence");
+  OptionRef detach = command.Flag("-d,--detach", options->detach, "Print its id, and do not follow it");
+  command
+      .Flag("--rm", options->remove,
+            "Delete it and its log when it has exited, or a signal ends this command")
       .Excludes(detach);
   command.Argument("COMMAND", options->command, "The program and its arguments, after --");
   AddCommonOptions(command, *options);
-  command.Example("reeve run -- make -j4", "as if it were called here: its output, its exit code");
+  command.Example("reeve run -- make -j4", "like the program itself: its output, its exit code");
   command.Example("reeve run --rm -e CI=1 -- sh -c 'make && make test'",
-                  "nothing is left of it but the exit code");
+                  "leaves nothing but the output and the exit code");
   command.Example("reeve run -d --name web --restart always -- ./server",
-                  "one that the daemon keeps running");
-  command.Example("git diff | reeve run --kind claude --prompt - --permission deny", "an answer on stdout");
+                  "a server that the daemon keeps running");
+  command.Example("git diff | reeve run --kind claude --prompt - --permission deny",
+                  "prints the answer on stdout");
   command.Action([options] { return RunAgent(*options); });
 }
 

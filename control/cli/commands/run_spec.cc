@@ -6,15 +6,13 @@
 #include <map>
 #include <utility>
 
+#include "control/cli/commands/input.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {
 
 namespace {
-
-// A spec holds no more: the daemon's limit for a body.
-constexpr size_t kMaxPromptBytes = size_t{1} << 20;
 
 using Variables = std::map<std::string, std::string>;
 
@@ -25,22 +23,22 @@ bool IsVariableName(const std::string& name) {
   });
 }
 
-// "NAME=value"; "NAME": its value here.
+// `entry`: "NAME=value", or "NAME" for the value in this process's environment.
 Status AddVariable(Variables& variables, const std::string& entry) {
   const size_t equals = entry.find('=');
   const std::string name = entry.substr(0, equals);
-  if (!IsVariableName(name)) return Error{"invalid_request", "--env: not NAME=value, nor a NAME"};
+  if (!IsVariableName(name)) return Error{"invalid_request", "--env: neither NAME=value nor a NAME"};
   if (equals != std::string::npos) {
     variables[name] = entry.substr(equals + 1);
     return {};
   }
   const char* value = std::getenv(name.c_str());
-  if (!value) return Error{"invalid_request", "--env: " + name + " is not set here"};
+  if (!value) return Error{"invalid_request", "--env: " + name + " is not set"};
   variables[name] = value;
   return {};
 }
 
-// Lines of the same; values stand as they are, "#" begins a comment.
+// Reads such entries from the lines of a file. Values are not unquoted; "#" begins a comment.
 Status AddVariables(Variables& variables, const std::string& path) {
   auto text = ReadConfigFile(path);
   if (!text) return Error{"file_not_found", "--env-file " + text.error().message};
@@ -53,10 +51,10 @@ Status AddVariables(Variables& variables, const std::string& path) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     line.erase(0, line.find_first_not_of(" \t"));
     if (line.empty() || line[0] == '#') continue;
-    // The line itself is not repeated: it may be a part of a secret, such as a further line of a key.
+    // The error does not repeat the line: it may be part of a secret, such as the second line of a key.
     if (AddVariable(variables, line)) continue;
     return Error{"invalid_request", "--env-file " + path + ", line " + std::to_string(number) +
-                                        ": not NAME=value, nor a NAME that is set here"};
+                                        ": neither NAME=value nor a NAME that is set"};
   }
   return {};
 }
@@ -66,24 +64,12 @@ Result<std::string> Pairs(const std::vector<std::string>& entries, const char* o
   for (const std::string& entry : entries) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0)
-      return Error{"invalid_request", std::string(option) + " " + entry + ": key=value"};
+      return Error{"invalid_request", std::string(option) + " " + entry + ": not key=value"};
     pairs[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   JsonObject object;
   for (const auto& [key, value] : pairs) object.Set(key, value);
   return object.Take();
-}
-
-Result<std::string> ReadPrompt() {
-  std::string text;
-  char piece[65536];
-  while (const size_t got = std::fread(piece, 1, sizeof piece, stdin)) {
-    text.append(piece, got);
-    if (text.size() > kMaxPromptBytes)
-      return Error{"invalid_request", "--prompt -: more than 1 MiB on stdin"};
-  }
-  if (text.empty()) return Error{"invalid_request", "--prompt -: nothing on stdin"};
-  return text;
 }
 
 Result<JsonDocument> ReadSpec(const std::string& path) {
@@ -97,7 +83,7 @@ Result<JsonDocument> ReadSpec(const std::string& path) {
   return spec;
 }
 
-// In a workspace a path is one within it; elsewhere one from here.
+// Relative to the workspace if there is one, else to the current directory.
 std::string FolderOf(const RunOptions& options) {
   if (!options.workspace.empty()) return options.cwd;
   std::error_code error;
@@ -120,13 +106,11 @@ Result<std::string> RunSpec(const RunOptions& options) {
   set("model", options.model);
   const bool elsewhere = (*base)["cwd"] || (*base)["workspace"];
   if (!options.cwd.empty() || !elsewhere) set("cwd", FolderOf(options));
-  if (options.prompt == "-") {
-    auto prompt = ReadPrompt();
-    if (!prompt) return prompt;
-    spec.Set("prompt", *prompt);
-  } else {
-    set("prompt", options.prompt);
-  }
+  auto prompt = ReadText("--prompt -", options.prompt);
+  if (!prompt) return prompt;
+  if (prompt->empty() && !options.prompt.empty())
+    return Error{"invalid_request", "--prompt -: stdin is empty"};
+  set("prompt", *prompt);
   if (!options.command.empty()) {
     JsonArray command;
     for (const std::string& word : options.command) command.Add(word);
@@ -157,9 +141,9 @@ Result<std::string> RunSpec(const RunOptions& options) {
     if (hash != std::string::npos) workspace.Set("branch", options.workspace.substr(hash + 1));
     spec.SetRaw("workspace", workspace.Take());
   }
-  auto told = JsonDocument::Parse(spec.Take());
-  if (!told) return told.error();
-  return MergePatch(base->root(), told->root());
+  auto given = JsonDocument::Parse(spec.Take());
+  if (!given) return given.error();
+  return MergePatch(base->root(), given->root());
 }
 
 }  // namespace reeve

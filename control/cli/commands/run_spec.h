@@ -1,4 +1,4 @@
-// What `reeve run` was told, and the spec (control/api/API.md) that comes of it.
+// The options of `reeve run`, and the agent's spec (control/api/API.md) that follows from them.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 namespace reeve {
 
 struct RunOptions : CommonOptions {
-  std::string spec_file;  // JSON; the rest wins over it
+  std::string spec_file;  // JSON; the other options take precedence
   std::string kind;
   std::string id;
   std::string title;
@@ -20,15 +20,15 @@ struct RunOptions : CommonOptions {
   std::string permission;
   std::string workspace;            // GIT[#BRANCH]
   std::vector<std::string> labels;  // key=value
-  std::vector<std::string> env;     // NAME=value, or NAME: as it is here
+  std::vector<std::string> env;     // NAME=value; or NAME, from this environment
   std::vector<std::string> env_files;
   std::vector<std::string> command;
   bool remove = false;
   bool detach = false;
 };
 
-// JSON. Errors "invalid_request", "file_not_found": which option, and why. Reads stdin where that is asked
-// for.
+// The spec as JSON. Errors: "invalid_request", "file_not_found"; they name the option. Reads stdin for a
+// prompt of "-".
 Result<std::string> RunSpec(const RunOptions& options);
 
 }  // namespace reeve

@@ -1,5 +1,5 @@
-// `reeve serve`: reads the configuration and runs the daemon; or only checks the configuration, or, as the
-// trial of a handover, only the state of another daemon.
+// `reeve serve`: reads the configuration and runs the daemon. With --check-config it only checks the
+// configuration; with --handover-trial it only checks the saved state of another daemon.
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -32,7 +32,7 @@ struct Options {
   bool check_config = false;
   std::map<std::string, std::vector<std::string>> flags;  // by the setting's key
   // Between two images of this process (HANDOVER.md).
-  int handover = -1;  // a descriptor: the state that the earlier one left
+  int handover = -1;  // the descriptor of the earlier image's state
   bool handover_trial = false;
 };
 
@@ -42,7 +42,7 @@ int Refuse(const Error& error) {
   return error.code == "invalid_request" ? kUsage : kFailed;
 }
 
-// --check-config: what serve would go by, and where each setting came from. Nothing is made.
+// --check-config: prints the settings that serve would use, and their sources. Creates nothing.
 int CheckConfig(const LoadedConfig& loaded) {
   const Tokens::Source source = TokenSourceOf(loaded.config);
   const bool chosen = !source.file.empty() || !source.variable.empty();
@@ -55,7 +55,7 @@ int CheckConfig(const LoadedConfig& loaded) {
   return kOk;
 }
 
-// --handover-trial: could this binary go on with the state on stdin? The answer is one line.
+// --handover-trial: checks that this binary could continue with the state on stdin. Prints one line.
 int Try(const Config& config) {
   auto tokens = Tokens::Load(TokenSourceOf(config));
   if (!tokens) return Refuse(tokens.error());
@@ -68,15 +68,15 @@ int Try(const Config& config) {
   return ready ? kOk : kFailed;
 }
 
-// Nobody else of this user may read our memory, where tokens pass through; children are not affected.
-// LeakSanitizer needs to, at exit.
+// Tokens pass through our memory: other processes of this user must not read it. Children are not affected.
+// LeakSanitizer needs to read it at exit.
 void MakeUndumpable() {
 #if !defined(REEVE_SANITIZED)
   (void)prctl(PR_SET_DUMPABLE, 0);
 #endif
 }
 
-// The arguments of `serve` for another image of this process: without those of a handover.
+// The arguments of `serve` for the next image of this process, without those of a handover.
 std::vector<std::string> LastingArguments(const std::vector<std::string>& words) {
   std::vector<std::string> lasting;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -110,7 +110,7 @@ int Serve(const Options& options, const Invocation& invocation) {
   return kOk;
 }
 
-// What its values are called: by the setting's own word for one of them, else by their type.
+// The setting's own name for its value, else one for its type.
 std::string TypeName(const Setting& setting) {
   if (setting.value_name) return setting.value_name;
   switch (setting.type) {
@@ -129,7 +129,7 @@ std::string TypeName(const Setting& setting) {
   return choices;
 }
 
-// The default as one would type it, without the quotes and brackets of the file.
+// The default as a user would type it, without the quotes and brackets of the file.
 std::string DefaultWords(const Setting& setting) {
   if (setting.default_words) return setting.default_words;
   std::string words;
@@ -145,19 +145,20 @@ void AddServe(Command root, const Invocation& invocation) {
   auto options = std::make_shared<Options>();
   Command serve = root.Add("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
   serve.Details(
-      "Each setting is also a key of the file and, but for token_file, a variable REEVE_<KEY>: "
-      "--drain-timeout "
-      "is drain_timeout and REEVE_DRAIN_TIMEOUT. Flags win over the environment, which wins over the file.");
-  serve.Option("--config", options->config_file, "FILE", "A TOML file of these settings")
+      "Each option below is also a key of the file and, except token_file, a variable REEVE_<KEY>: "
+      "--drain-timeout is drain_timeout and REEVE_DRAIN_TIMEOUT. Options take precedence over the "
+      "environment, and the environment over the file.");
+  serve.Option("--config", options->config_file, "FILE", "A TOML file with these settings")
       .Default(kDefaultConfigWords);
-  serve.Variable("REEVE_TOKEN", "The one token, for all that may be done, where --token-file is not given.");
+  serve.Variable("REEVE_TOKEN", "The only token, with all scopes; --token-file takes precedence.");
   serve.File("/etc/reeve/config.toml", "The settings of root's daemon.");
-  serve.File("~/.config/reeve/config.toml", "Those of anybody else's: XDG_CONFIG_HOME is honoured.");
-  serve.File("DATA/token", "Made at the first start, where no token is configured.");
-  serve.File("DATA/runtime.json", "Where it listens, and its process: for the commands that ask it.");
-  serve.File("DATA/reeve.db, DATA/events", "The agents, and their event logs.");
+  serve.File("~/.config/reeve/config.toml",
+             "The settings of any other user's daemon; XDG_CONFIG_HOME applies.");
+  serve.File("DATA/token", "The token, generated at the first start unless one is configured.");
+  serve.File("DATA/runtime.json", "The addresses and process of the daemon, for the other commands.");
+  serve.File("DATA/reeve.db, DATA/events", "The agents and their event logs.");
   serve.Flag("--check-config", options->check_config,
-             "Print what it would go by and where each setting came from, and exit: 0, or 78");
+             "Print the settings and their sources, and exit with 0, or with 78 if one is wrong");
   for (const Setting& setting : Settings()) {
     serve
         .Option(setting.flag, options->flags[setting.key], TypeName(setting), setting.help,
@@ -167,8 +168,8 @@ void AddServe(Command root, const Invocation& invocation) {
   }
   serve.Option("--handover", options->handover, 0, std::numeric_limits<int>::max(), "").Hidden();
   serve.Flag("--handover-trial", options->handover_trial, "").Hidden();
-  serve.Example("reeve serve", "on http://127.0.0.1:8080; its token is in DATA/token");
-  serve.Example("reeve serve --listen unix:///run/reeve.sock --town prod", "on a socket of its own");
+  serve.Example("reeve serve", "on http://127.0.0.1:8080, with its token in DATA/token");
+  serve.Example("reeve serve --listen unix:///run/reeve.sock --town prod", "on a Unix socket");
   serve.Action([options, &invocation] { return Serve(*options, invocation); });
 }
 

@@ -1,4 +1,4 @@
-// `reeve ticket`: a URL that opens a live stream once, for whoever has no token: a browser, a colleague.
+// `reeve ticket`: a URL that opens a live stream once, for a browser or a colleague without a token.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -7,8 +7,8 @@
 
 #include "control/cli/client/agent_names.h"
 #include "control/cli/commands/commands.h"
+#include "control/cli/commands/input.h"
 #include "control/cli/terminal/console.h"
-#include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {
@@ -23,14 +23,14 @@ struct Options : CommonOptions {
   std::string after;
 };
 
-Error Usage(const char* what) { return {"invalid_request", what}; }
+Error UsageError(const char* message) { return {"invalid_request", message}; }
 
 Result<std::string> BodyOf(const Options& options, const std::vector<std::string>& ids) {
   JsonObject body;
   if (!options.mode.empty()) body.Set("mode", options.mode);
   if (!options.ttl.empty()) {
-    auto ttl = ParseDuration(options.ttl);
-    if (!ttl) return Error{"invalid_request", "--ttl: " + ttl.error().message};
+    auto ttl = ReadDuration("--ttl", options.ttl);
+    if (!ttl) return ttl.error();
     body.Set("ttl_ms", *ttl);
   }
   if (ids.size() == 1) {
@@ -54,15 +54,16 @@ Result<std::string> BodyOf(const Options& options, const std::vector<std::string
 
 int Issue(const Options& options) {
   Console console("ticket", options);
-  if (options.all == !options.agents.empty()) return console.Fail(Usage("name agents, or --all of them"));
+  if (options.all == !options.agents.empty()) return console.Fail(UsageError("name agents, or give --all"));
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
   std::string about;
   auto ids = FindAgents(*client, options.agents, about);
   if (!ids) return console.Fail(ids.error(), about);
-  // A cursor is a place in one agent's log.
+  // A cursor is a position in the log of one agent.
   if (ids->size() != 1 && !options.after.empty() && (options.all || options.after != "0"))
-    return console.Fail(Usage("--after: a cursor is of one agent; for several, only 0: from the oldest"));
+    return console.Fail(
+        UsageError("--after: a cursor belongs to one agent; several agents only accept 0, the oldest event"));
   auto body = BodyOf(options, *ids);
   if (!body) return console.Fail(body.error());
   const std::string path = ids->size() == 1 ? AgentPath(ids->front()) + "/stream" : "/stream";
@@ -74,9 +75,9 @@ int Issue(const Options& options) {
     console.Line(answer->root().Raw());
   } else if (client->web_address().empty()) {
     console.Line(url);
-    console.Note("the daemon listens on a Unix socket: open this at the address of what serves it");
+    console.Note("the daemon listens on a Unix socket only: open this path at the address of its proxy");
   } else {
-    // As we reach the API: url begins with the daemon's base_path, which only its proxy knows.
+    // The URL begins with the daemon's base_path, which only its proxy serves: use the address of the client.
     console.Line(client->web_address() + path + url.substr(std::min(url.find('?'), url.size())));
   }
   return kOk;
@@ -86,20 +87,20 @@ int Issue(const Options& options) {
 
 void AddTicket(Command root) {
   auto options = std::make_shared<Options>();
-  Command command = root.Add("ticket", "Print a URL that opens agents' live stream, once.");
+  Command command = root.Add("ticket", "Print a URL that opens the live stream of agents once.");
   command.Details(
-      "For a browser or a program that is to have no token. Good for a minute at most; once opened, the "
-      "stream stays. It is bound to these agents and ends with the token that it was asked for with.");
-  command.Argument("AGENT", options->agents, "An id, a title, or key=value: all with that label");
-  command.Flag("--all", options->all, "The whole town, agents that come later too");
-  command.Option("--mode", options->mode, "view|operate", "What may be done with it").Default("view");
-  command.Option("--ttl", options->ttl, "DURATION", "Until when it must be opened; a minute at most")
+      "For a browser or a program that must not get a token. The URL must be opened within a minute; the "
+      "stream then stays open. It shows only these agents, and ends when the token of this command does.");
+  command.Argument("AGENT", options->agents, kAgentsHelp);
+  command.Flag("--all", options->all, "All agents of the town, later ones included");
+  command.Option("--mode", options->mode, "view|operate", "What the holder may do").Default("view");
+  command.Option("--ttl", options->ttl, "DURATION", "Time within which it must be opened; at most 1m")
       .Default("1m");
-  command.Option("--after", options->after, "CURSOR", "Where the stream begins; 0: with the oldest event")
+  command.Option("--after", options->after, "CURSOR", "Begin after this cursor; 0: with the oldest event")
       .Default("now");
   AddCommonOptions(command, *options);
-  command.Example("curl -N $(reeve ticket a1 --after 0)", "all that it did, and what it does");
-  command.Example("reeve ticket --all --ttl 10s --json", "for a program that opens it at once");
+  command.Example("curl -N $(reeve ticket a1 --after 0)", "its past events, and new ones");
+  command.Example("reeve ticket --all --ttl 10s --json", "for a program");
   command.Action([options] { return Issue(*options); });
 }
 

@@ -1,115 +1,71 @@
-// `reeve upgrade [BINARY]`: has a running daemon go on as another binary, and waits until that answers.
+// `reeve upgrade [BINARY]`: replaces the binary of a running daemon, and waits until the new one answers.
+#include <chrono>
 #include <filesystem>
 #include <memory>
-#include <utility>
+#include <thread>
 
 #include "control/cli/commands/commands.h"
 #include "control/cli/terminal/console.h"
 #include "orchestrator/json/json.h"
-#include "process/http_client.h"
-#include "process/loop.h"
-#include "process/timer.h"
+#include "process/clock.h"
 
 namespace reeve {
 
 namespace {
 
-// The trial takes 10 s at most, the rest seconds.
-constexpr int64_t kTrialMs = 20'000;
-constexpr int64_t kGiveUpMs = 30'000;
-constexpr int64_t kLookMs = 100;
+constexpr int64_t kTrialMs = 20'000;   // the daemon's trial of the binary takes at most 10 s
+constexpr int64_t kGiveUpMs = 30'000;  // the handover itself takes seconds
+constexpr std::chrono::milliseconds kPause{100};
 
 struct Options : CommonOptions {
-  std::string binary;  // empty: the file the daemon was started from
+  std::string binary;  // empty: the file that the daemon was started from
 };
 
-class Upgrader {
- public:
-  Upgrader(Loop& loop, Client client, Console& console)
-      : loop_(loop), http_(loop), client_(std::move(client)), console_(console), again_(loop, [this] {
-          Look();
-        }) {}
-
-  int Run(const std::string& binary) {
-    const std::string body = binary.empty() ? "{}" : JsonObject().Set("binary", binary).Take();
-    HttpRequest request = client_.Request("POST", "/upgrade", body);
-    request.timeout_ms = kTrialMs;
-    call_ = http_.Send(std::move(request), [this](const Result<HttpResponse>& answer) {
-      if (!answer) return Fail(answer.error());
-      if (answer->status != 202) return Fail(Client::ErrorOf(*answer));
-      auto json = JsonDocument::Parse(answer->body);
-      if (!json) return Fail(json.error());
-      before_ = (*json)["handovers"].AsInt().value_or(0);
-      from_ = (*json)["version_from"].StringOr("");
-      give_up_at_ms_ = loop_.NowMs() + kGiveUpMs;
-      Look();
-    });
-    loop_.Run();
-    return code_;
+// Waits until a daemon answers that has been handed over more than `handovers` times; returns its version.
+Result<std::string> WaitForHandover(const Client& client, int64_t handovers) {
+  const SystemClock clock;
+  const int64_t give_up_at_ms = clock.MonotonicMs() + kGiveUpMs;
+  for (;; std::this_thread::sleep_for(kPause)) {
+    auto answer = client.Call(client.Request("GET", "/health"));
+    auto health = JsonDocument::Parse(answer ? answer->body : "");
+    if (health && (*health)["handovers"].AsInt().value_or(0) > handovers)
+      return std::string((*health)["version"].StringOr(""));
+    if (health && (*health)["upgrade_failure"].AsString())
+      return Error{"upgrade_failed", std::string((*health)["upgrade_failure"].StringOr(""))};
+    if (clock.MonotonicMs() > give_up_at_ms)
+      return answer ? Error{"timed_out", "the daemon did not hand over"} : answer.error();
   }
-
- private:
-  // Whoever answers says how often it was handed over.
-  void Look() {
-    call_ = http_.Send(client_.Request("GET", "/health"), [this](const Result<HttpResponse>& answer) {
-      auto json = JsonDocument::Parse(answer ? answer->body : "");
-      if (json && (*json)["handovers"].AsInt().value_or(0) > before_) {
-        const std::string to((*json)["version"].StringOr(""));
-        console_.Line(console_.json() ? JsonObject().Set("version_from", from_).Set("version_to", to).Take()
-                                      : "reeve: upgraded from " + from_ + " to " + to);
-        return Finish(kOk);
-      }
-      if (json && (*json)["upgrade_failure"].AsString()) {
-        return Fail({"upgrade_failed", std::string((*json)["upgrade_failure"].StringOr(""))});
-      }
-      if (loop_.NowMs() > give_up_at_ms_) {
-        return Fail(answer ? Error{"timed_out", "the daemon did not hand over"} : answer.error());
-      }
-      again_.Start(kLookMs);
-    });
-  }
-
-  void Fail(const Error& error) { Finish(console_.Fail(error)); }
-
-  void Finish(int code) {
-    code_ = code;
-    loop_.Stop();
-  }
-
-  Loop& loop_;
-  HttpClient http_;
-  const Client client_;
-  Console& console_;
-  std::unique_ptr<HttpCall> call_;
-  Timer again_;
-  int64_t before_ = 0;
-  int64_t give_up_at_ms_ = 0;
-  std::string from_;
-  int code_ = kOk;
-};
+}
 
 int Upgrade(const Options& options) {
   Console console("upgrade", options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
+  JsonObject body;
   std::error_code error;
-  const std::string binary =
-      options.binary.empty() ? ""
-                             : std::filesystem::absolute(options.binary, error).lexically_normal().string();
-  Loop loop;
-  return Upgrader(loop, std::move(*client), console).Run(binary);
+  if (!options.binary.empty())
+    body.Set("binary", std::filesystem::absolute(options.binary, error).lexically_normal().string());
+  HttpRequest request = client->Request("POST", "/upgrade", body.Take());
+  request.timeout_ms = kTrialMs;
+  auto accepted = client->AskJson(std::move(request));
+  if (!accepted) return console.Fail(accepted.error());
+  const std::string from((*accepted)["version_from"].StringOr(""));
+  auto to = WaitForHandover(*client, (*accepted)["handovers"].AsInt().value_or(0));
+  if (!to) return console.Fail(to.error());
+  console.Line(console.json() ? JsonObject().Set("version_from", from).Set("version_to", *to).Take()
+                              : "reeve: upgraded from " + from + " to " + *to);
+  return kOk;
 }
 
 }  // namespace
 
 void AddUpgrade(Command root) {
   auto options = std::make_shared<Options>();
-  Command command =
-      root.Add("upgrade", "Let a running daemon go on as another binary; its agents notice nothing.");
+  Command command = root.Add("upgrade", "Replace the binary of a running daemon; its agents keep running.");
   command.Argument("BINARY", options->binary, "The new reeve")
       .Default("the file that the daemon was started from");
   AddCommonOptions(command, *options);
-  command.Example("reeve upgrade", "after the installed reeve was replaced");
+  command.Example("reeve upgrade", "after a new reeve was installed");
   command.Action([options] { return Upgrade(*options); });
 }
 

@@ -11,7 +11,7 @@ void AddVersion(Command root) {
   auto json = std::make_shared<bool>(false);
   Command version = root.Add("version", "Print the version.");
   version.Flag("--json", *json, "As a JSON object");
-  version.Example("reeve version --json", "for scripts; `reeve doctor` also tells the daemon's");
+  version.Example("reeve version --json", "for scripts; `reeve doctor` also prints the daemon's version");
   version.Action([json] {
     const std::string text =
         *json ? JsonObject().Set("version", REEVE_VERSION).Take() : "reeve " REEVE_VERSION;

@@ -1,5 +1,5 @@
-// What `reeve doctor` looks at and finds. It changes nothing: what it makes to see whether it can, it takes
-// away again.
+// The findings of `reeve doctor`, and the checks of the machine. Checks change nothing: a file that a check
+// creates in order to try the disk is removed again.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +18,19 @@ struct Finding {
   Grade grade = Grade::kOk;
   std::string about;  // "token"
   std::string found;  // a sentence; never a secret
-  std::string mend;   // what to do; empty: nothing
+  std::string fix;    // empty: there is nothing to do
 };
-const char* NameOf(Finding::Grade grade);
 
 class Findings {
  public:
   void Ok(std::string about, std::string found) {
     all_.push_back({Finding::Grade::kOk, std::move(about), std::move(found), {}});
   }
-  void Warn(std::string about, std::string found, std::string mend) {
-    all_.push_back({Finding::Grade::kWarn, std::move(about), std::move(found), std::move(mend)});
+  void Warn(std::string about, std::string found, std::string fix) {
+    all_.push_back({Finding::Grade::kWarn, std::move(about), std::move(found), std::move(fix)});
   }
-  void Fail(std::string about, std::string found, std::string mend) {
-    all_.push_back({Finding::Grade::kFail, std::move(about), std::move(found), std::move(mend)});
+  void Fail(std::string about, std::string found, std::string fix) {
+    all_.push_back({Finding::Grade::kFail, std::move(about), std::move(found), std::move(fix)});
   }
   [[nodiscard]] const std::vector<Finding>& all() const { return all_; }
 
@@ -39,21 +38,21 @@ class Findings {
   std::vector<Finding> all_;
 };
 
-// What a daemon here goes by.
-struct Patient {
+// The installation that is checked.
+struct Target {
   Config config;
-  std::optional<RuntimeFile> daemon;  // one that lives on config.data
-  int64_t began_ms = 0;               // monotonic: when doctor began to look
+  std::optional<RuntimeFile> daemon;  // the running daemon of config.data
+  int64_t began_ms = 0;               // monotonic: when doctor started
   int64_t began_wall_ms = 0;
 };
 
-// The machine's part (doctor_machine.cc), each of one matter.
-void CheckDataFolder(const Patient& patient, Findings& findings);
-void CheckListeners(const Patient& patient, Findings& findings);
-void CheckCgroups(const Patient& patient, Findings& findings);
-void CheckLimits(const Patient& patient, Findings& findings);
+// The checks of the machine (doctor_machine.cc).
+void CheckDataFolder(const Target& target, Findings& findings);
+void CheckListeners(const Target& target, Findings& findings);
+void CheckCgroups(const Target& target, Findings& findings);
+void CheckLimits(const Target& target, Findings& findings);
 void CheckGit(Findings& findings);
-void CheckClock(const Patient& patient, Findings& findings);
+void CheckClock(const Target& target, Findings& findings);
 void CheckTerminal(Findings& findings);
 void CheckTemporary(Findings& findings);
 

@@ -1,4 +1,4 @@
-// What --help prints.
+// The text of --help.
 #include <algorithm>
 #include <cctype>
 #include <sstream>
@@ -10,20 +10,20 @@ namespace reeve {
 namespace {
 
 constexpr size_t kWidth = 80;
-// Where what stands on the left is explained: right of the longest, unless that leaves too little.
+// The right column begins behind the longest entry of the left one, within these limits.
 constexpr size_t kLeastIndent = 12;
 constexpr size_t kMostIndent = 32;
-// More of them are told of on the right.
+// The right column lists the choices if there are more.
 constexpr size_t kMostChoices = 5;
 
-// Help is written by us: no character of it is wide, and none combines.
+// The help texts are our own: they have no wide and no combining characters.
 size_t Width(const std::string& text) {
   return static_cast<size_t>(std::count_if(
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-// Appends the lines of `text`, from column `at` on, broken at spaces; each goes on at `indent`. A line that
-// begins with a space stays as it is.
+// Appends `text`, from column `at` on. Lines are broken at spaces and continue at `indent`; a line that
+// begins with a space is copied as it is.
 void Wrap(std::string& out, const std::string& text, size_t indent, size_t at) {
   std::istringstream lines(text);
   bool first = true;
@@ -61,14 +61,14 @@ std::string Left(const OptionDoc& option) {
   if (option.argument) return "  " + option.names + (option.many ? "..." : "");
   std::string names;
   for (const std::string& name : option.Names()) names += (names.empty() ? "" : ", ") + name;
-  // Short names stand before, so that the long ones are below each other.
+  // Without a short name, a long one is indented, so that the long names are aligned.
   std::string left = (names.rfind("--", 0) == 0 ? "      " : "  ") + names;
   const std::string type = ShownType(option);
   if (type.empty()) return left;
-  return left + (option.optional_value ? "[=" + type + "]" : " " + type);
+  return left + (!option.implied.empty() ? "[=" + type + "]" : " " + type);
 }
 
-// Two columns. What is too long on the left has a line of its own.
+// Two columns. An entry that is too long for the left one gets a line of its own.
 using Rows = std::vector<std::pair<std::string, std::string>>;
 
 size_t IndentOf(const Rows& rows) {
@@ -176,7 +176,7 @@ std::string HelpText(const CommandDoc& command) {
     out += '\n';
     Wrap(out, command.details, 0, 0);
   }
-  // All below one another, whatever they are.
+  // All sections share one indent.
   std::vector<std::pair<std::string, Rows>> sections;
   if (!command.commands.empty()) sections.push_back({"Commands", {}});
   for (const auto& one : command.commands) {
@@ -201,8 +201,7 @@ std::string HelpText(const CommandDoc& command) {
     out += "  " + typed + "\n      ";
     Wrap(out, what, 6, 6);
   }
-  if (!command.commands.empty())
-    out += "\n`" + command.Path() + " COMMAND --help` tells more of a command.\n";
+  if (!command.commands.empty()) out += "\n`" + command.Path() + " COMMAND --help` describes a command.\n";
   return out;
 }
 

@@ -1,4 +1,4 @@
-// What the shells complete: the scripts of `reeve completion SHELL` ask `reeve complete -- WORD…`.
+// Shell completion: the scripts of `reeve completion SHELL` ask `reeve complete -- WORD…` for candidates.
 #pragma once
 
 #include <string>
@@ -9,11 +9,14 @@
 namespace reeve {
 
 struct Candidate {
-  std::string value;  // the whole word; empty: what the shell itself knows, of the kind that `about` names
+  std::string value;  // the whole word; empty: the shell completes it itself, as `about` says
   std::string about;  // a few words; or FILE, DIR, COMMAND
 };
-// For the last of `words`, those after "reeve"; it may be empty. Asks the daemon that the words name for what
-// only that knows, and is content without one.
+// Candidates for the last of `words`, those after "reeve"; it may be empty. Asks the daemon that the words
+// name about agents and approvals, for at most a second; without a daemon there are no such candidates.
 std::vector<Candidate> Complete(const CommandDoc& root, const std::vector<std::string>& words);
+
+// The text of `reeve completion`. `shell`: bash, zsh or fish.
+const char* CompletionScript(const std::string& shell);
 
 }  // namespace reeve

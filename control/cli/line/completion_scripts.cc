@@ -1,11 +1,11 @@
-#include "control/cli/line/completion_scripts.h"
+#include "control/cli/line/completion.h"
 
 namespace reeve {
 
 namespace {
 
-// Bash parts words at "=" and ":", too, and hands them over as they were typed: quotes and all. What stands
-// before the last such character stays on the line, and is no part of what we answer.
+// Bash also splits words at "=" and ":", and passes them as typed, with their quotes. The part before the
+// last such character stays on the line, so a reply must not repeat it.
 constexpr const char* kBash = R"(# Completion of reeve for bash: reeve completion bash
 _reeve() {
   local line=${COMP_LINE:0:COMP_POINT} words=() raw last= i
@@ -21,7 +21,7 @@ _reeve() {
     line=${line#"$raw"}
     last=$raw
   done
-  # Quotes and backslashes off. Nothing is expanded.
+  # Remove quotes and backslashes; expand nothing.
   local unquoted=() word out char quote
   for word in "${words[@]:1}"; do
     out= quote=
@@ -59,7 +59,7 @@ _reeve() {
     COMPREPLY+=("$value")
     listed+=("$value${about:+  ($about)}")
   done < <("${1/#\~/$HOME}" complete -- "${unquoted[@]}" 2>/dev/null)
-  # Only shown, not inserted: with what they are.
+  # A list that is only shown, not inserted, includes the descriptions.
   if [[ $COMP_TYPE == 63 && ${#listed[@]} -gt 1 ]]; then COMPREPLY=("${listed[@]}"); fi
 }
 complete -o nosort -F _reeve reeve
@@ -93,7 +93,7 @@ constexpr const char* kFish = R"(# Completion of reeve for fish: reeve completio
 function __reeve_complete
     set -l words (commandline -opc)
     set -l raw (commandline -ct)
-    # A quote that is still open is no part of the word.
+    # An open quote does not belong to the word.
     set -l word (string unescape -- $raw; or string replace -r '^[\'"]' '' -- $raw)
     for line in (command $words[1] complete -- $words[2..] "$word" 2>/dev/null)
         set -l parts (string split -m 1 \t -- $line)

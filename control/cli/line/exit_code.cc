@@ -14,20 +14,20 @@ bool EndsWith(std::string_view text, std::string_view end) {
 
 const std::vector<std::pair<int, const char*>>& ExitCodes() {
   static const std::vector<std::pair<int, const char*>> codes = {
-      {kOk, "It is done; what was waited for ended well."},
+      {kOk, "Success."},
       {kFailed,
-       "It failed, for a reason that has no code of its own. What follows an agent (`reeve run`) exits with "
-       "the code of the agent's program instead, where that had one."},
-      {kUsage, "The words are not understood."},
-      {kDataError, "A file does not hold what it should."},
-      {kNoSuchAgent, "There is no such agent, approval, message or file."},
-      {kUnreachable, "The daemon cannot be reached, or takes nothing any more as it ends."},
-      {kIoError, "What was to be said could not be written."},
-      {kTryLater, "There is too much of it already: a queue is full."},
-      {kRefused, "The token is missing or wrong, or may not do that."},
+       "Failure, for a reason that has no code of its own. A command that follows an agent, such as `reeve "
+       "run`, exits with the code of the agent's program instead if it had one."},
+      {kUsage, "The command line is wrong."},
+      {kDataError, "The content of a file is wrong."},
+      {kNoSuchAgent, "The agent, approval, message or file does not exist."},
+      {kUnreachable, "The daemon cannot be reached, or is about to exit."},
+      {kIoError, "Writing output failed."},
+      {kTryLater, "A queue is full; try again later."},
+      {kRefused, "The token is missing, wrong, or has too little scope."},
       {kBadConfig, "A setting of `reeve serve` is wrong."},
-      {kTimedOut, "What was waited for did not happen in time."},
-      {kCancelled, "What was waited for was cancelled, or waiting was."},
+      {kTimedOut, "The time limit of --timeout passed."},
+      {kCancelled, "The run was cancelled, or the command was."},
   };
   return codes;
 }
@@ -47,13 +47,14 @@ int ExitCodeOf(const Error& error) {
 
 const char* HintFor(const Error& error) {
   const std::string_view code = error.code;
-  if (code == "agent_not_found") return "`reeve agents list` shows those there are";
-  if (code == "approval_not_found") return "`reeve approvals list` shows what waits";
+  if (code == "agent_not_found") return "`reeve agents list` lists all agents";
+  if (code == "approval_not_found") return "`reeve approvals list` lists those that wait";
   if (code == "already_resolved") return "that decision stands";
   if (code == "agent_deleted") return "`reeve agents rm --purge` frees its id";
   if (code == "unauthorized") return "give the daemon's token by --token-file or REEVE_TOKEN";
-  if (code == "forbidden") return "another token may";
-  if (code == "unreachable") return "is the daemon running? `reeve serve` starts one, `reeve doctor` looks";
+  if (code == "forbidden") return "use a token with more scope";
+  if (code == "unreachable")
+    return "is the daemon running? `reeve serve` starts it, `reeve doctor` checks it";
   if (code == "queue_full" || code.rfind("too_many_", 0) == 0) return "try again later";
   return "";
 }

@@ -1,5 +1,6 @@
-// The exit codes of the command line: control/api/API.md, "Command line"; 64 and up from sysexits(3), 124 and
-// 130 as timeout(1) and the shells have them. A run's own code is passed on as it is.
+// The exit codes of the command line: control/api/API.md, "Command line". Codes from 64 on are those of
+// sysexits(3); 124 is that of timeout(1), 130 that of the shells. A run's own exit code is passed on
+// unchanged.
 #pragma once
 
 #include <utility>
@@ -14,9 +15,9 @@ enum ExitCode {
   kFailed = 1,
   kUsage = 64,
   kDataError = 65,
-  kNoSuchAgent = 66,  // and no such approval, message or file
+  kNoSuchAgent = 66,  // or no such approval, message or file
   kUnreachable = 69,
-  kIoError = 74,  // what was said could not be written
+  kIoError = 74,
   kTryLater = 75,
   kRefused = 77,
   kBadConfig = 78,
@@ -24,13 +25,12 @@ enum ExitCode {
   kCancelled = 130
 };
 
-// What they say, for the manual.
+// Each code with its meaning, for the manual.
 const std::vector<std::pair<int, const char*>>& ExitCodes();
 
-// By the error's code: the daemon's own, and those of Client.
+// For the code of an error of the daemon, or of Client.
 int ExitCodeOf(const Error& error);
-// What to do about it, as the end of the line that tells of it: "is the daemon running? …". Empty: nobody
-// knows.
+// A hint for the end of the error's line: "is the daemon running? …". Empty: there is none.
 const char* HintFor(const Error& error);
 
 }  // namespace reeve

@@ -26,7 +26,7 @@ namespace {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-// One character of UTF-8, taken off the front.
+// Removes the first UTF-8 character of `text`, and returns it.
 uint32_t TakeCharacter(std::string_view& text) {
   const auto first = static_cast<unsigned char>(text.front());
   const size_t bytes = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
@@ -46,7 +46,7 @@ constexpr std::array<std::pair<char, const char*>, 7> kSpecial = {{{'\\', "\\(rs
                                                                    {'~', "\\(ti"},
                                                                    {'"', "\\(dq"}}};
 
-// What roff takes for itself, or for typography, as the character that was meant.
+// Escapes the characters that roff would interpret, or replace by typographic ones.
 std::string Escape(std::string_view text) {
   std::string out;
   while (!text.empty()) {
@@ -64,21 +64,21 @@ std::string Escape(std::string_view text) {
       out += code;
     }
   }
-  // A control line it is not. ("'" is escaped anyway.)
+  // A leading "." would begin a control line; so would "'", which is always escaped.
   return out.rfind('.', 0) == 0 ? "\\&" + out : out;
 }
 
 std::string Bold(std::string_view text) { return "\\fB" + Escape(text) + "\\fR"; }
 std::string Italic(std::string_view text) { return "\\fI" + Escape(text) + "\\fR"; }
 
-// Prose: what stands `so` is bold.
+// Words in `backquotes` become bold.
 std::string Prose(std::string_view text) {
   std::string out;
   bool bold = false;
   for (size_t at = 0; at <= text.size(); bold = !bold) {
     const size_t end = std::min(text.find('`', at), text.size());
     const std::string_view piece = text.substr(at, end - at);
-    // A quote that nothing ends is a character.
+    // A backquote without a partner is an ordinary character.
     if (bold && end == text.size()) return out + Escape("`") + Escape(piece);
     if (!piece.empty()) out += bold ? Bold(piece) : Escape(piece);
     at = end + 1;
@@ -86,7 +86,7 @@ std::string Prose(std::string_view text) {
   return out;
 }
 
-// Paragraphs, as CommandDoc::details has them: a line each, those that begin with a space as they are.
+// The paragraphs of CommandDoc::details, one a line; lines that begin with a space are copied as they are.
 void Paragraphs(std::string& out, const std::string& text) {
   std::istringstream lines(text);
   bool kept = false;
@@ -116,14 +116,14 @@ std::string Head(const OptionDoc& option) {
   for (const std::string& name : option.Names()) head += (head.empty() ? "" : ", ") + Bold(name);
   if (option.type.empty()) return head;
   std::string type = Italic(ShownType(option));
-  // A line may end between choices.
+  // Allow a line break between choices.
   for (size_t at = type.find('|'); at != std::string::npos; at = type.find('|', at + 1)) {
     type.insert(at + 1, "\\:");
   }
-  return head + (option.optional_value ? "[=" + type + "]" : " " + type);
+  return head + (!option.implied.empty() ? "[=" + type + "]" : " " + type);
 }
 
-// The words of UsageLine: what is typed as it is, and what stands for something.
+// UsageLine with fonts: literal words bold, placeholders italic.
 std::string Synopsis(const CommandDoc& command) {
   const std::string path = command.Path();
   std::string out = Bold(path);
@@ -141,7 +141,7 @@ std::string Synopsis(const CommandDoc& command) {
   return out;
 }
 
-// "list agents, a line each": a summary's first sentence, as NAME has it.
+// The summary's first sentence in the form of a NAME section: "list agents, one a line".
 std::string Phrase(const std::string& summary) {
   std::string phrase = summary.substr(0, summary.find(". "));
   if (!phrase.empty() && phrase.back() == '.') phrase.pop_back();
@@ -150,7 +150,7 @@ std::string Phrase(const std::string& summary) {
   return phrase;
 }
 
-// Of a command that has others: all of theirs, each once.
+// Entries of the command and of its subcommands, without repetitions.
 Pairs Collected(const CommandDoc& command, Pairs CommandDoc::*what) {
   Pairs all = command.*what;
   for (const auto& one : command.commands) {
@@ -182,7 +182,7 @@ void Walk(const CommandDoc& command, const std::function<void(const CommandDoc&)
   for (const auto& one : command.commands) Walk(*one, visit);
 }
 
-// What is declared, for tests and for what else reads it: one object a command.
+// The declaration of a command as one JSON object, for tests and tools.
 std::string DeclarationJson(const CommandDoc& command) {
   JsonArray options;
   for (const OptionGroup& group : OptionGroups(command)) {
@@ -239,12 +239,12 @@ int Manual(CommandLine& line, const Options& options, const std::string& version
          [](const CommandDoc& command) { std::printf("%s\n", DeclarationJson(command).c_str()); });
     return kOk;
   }
-  const Way way = FindWay(line.doc(), options.words);
-  if (!way.unknown.empty() || !way.words.empty()) {
+  const ResolvedCommand resolved = Resolve(line.doc(), options.words);
+  if (!resolved.unknown.empty() || !resolved.words.empty()) {
     std::fprintf(stderr, "reeve: man: no such command\n");
     return kNoSuchAgent;
   }
-  std::fputs(ManualPage(*way.command, version).c_str(), stdout);
+  std::fputs(ManualPage(*resolved.command, version).c_str(), stdout);
   return kOk;
 }
 
@@ -260,7 +260,7 @@ std::string ManualPage(const CommandDoc& command, const std::string& version) {
   const std::string name = PageName(command);
   std::string title = name;
   for (char& c : title) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  // No date: the same source is the same page.
+  // No date, so that the same source makes the same page.
   std::string out = ".TH " + Escape(title) + " 1 \"\" \"" + Escape(version) + "\" \"Reeve Manual\"\n";
   out += ".nh\n.ad l\n";
   out += ".SH NAME\n" + Escape(name) + " \\- " + Prose(Phrase(command.summary)) + "\n";
@@ -277,12 +277,9 @@ std::string ManualPage(const CommandDoc& command, const std::string& version) {
     if (groups.size() > 1) out += ".SS " + Escape(group.name) + "\n";
     for (const OptionDoc& option : group.options) Entry(out, Head(option), Prose(HelpOf(option)) + ".");
   }
-  Pairs commands;
+  if (!command.commands.empty()) out += ".SH COMMANDS\n";
   for (const auto& one : command.commands) {
-    if (one->hidden) continue;
-    if (commands.empty()) out += ".SH COMMANDS\n";
-    commands.emplace_back(PageName(*one), one->summary);
-    Entry(out, Bold(PageName(*one)) + "(1)", Prose(one->summary));
+    if (!one->hidden) Entry(out, Bold(PageName(*one)) + "(1)", Prose(one->summary));
   }
   Pairs codes;
   for (const auto& [code, what] : ExitCodes()) codes.emplace_back(std::to_string(code), what);
@@ -299,12 +296,13 @@ std::string ManualPage(const CommandDoc& command, const std::string& version) {
 
 void AddManual(CommandLine& line, const std::string& version) {
   auto options = std::make_shared<Options>();
-  Command command = line.root().Add("man", "Print a command's manual page.").Hidden();
-  command.Argument("WORD", options->words, "The command; none: reeve's own page");
-  command.Option("--output", options->output, "DIR", "All pages, into this folder");
-  command.Flag("--json", options->json, "What is declared of every command, one object a line");
-  command.Flag("--check", options->check, "Would the words be taken? Runs nothing");
-  command.Example("reeve man agents wake | man -l -", "as it looks");
+  Command command = line.root().Add("man", "Print a command's manual page.");
+  command.Hide();
+  command.Argument("WORD", options->words, "The command; default: reeve itself");
+  command.Option("--output", options->output, "DIR", "Write all pages into this folder");
+  command.Flag("--json", options->json, "Print the declarations of all commands, one object a line");
+  command.Flag("--check", options->check, "Check that the words are a valid command line; run nothing");
+  command.Example("reeve man agents wake | man -l -", "show a page as man does");
   command.Action([options, &line, version] { return Manual(line, *options, version); });
 }
 

@@ -1,4 +1,4 @@
-// The words of the command line (control/cli/line/command_line.h): what is taken, and what is said of the
+// The command line (control/cli/line/command_line.h): the words that are accepted, and the errors for the
 // rest.
 #include "control/cli/line/command_line.h"
 
@@ -29,7 +29,7 @@ class CommandLineTest : public testing::Test {
     feed.Option("--size", size_, "small|large", "Of a helping");
     OptionRef hot = feed.Flag("--hot", hot_, "Warm it");
     feed.Flag("-q,--quiet", quiet_, "Say nothing").Excludes(hot);
-    feed.OptionalValue("--tail", tail_, "20", "N", "The last ones");
+    feed.OptionalValue("--tail", tail_, 20, 1, 99, "The last ones");
     feed.Flag("--json", json_, "Objects");
     feed.Action([this] { return ran_ = 3; });
     Command one = animals.Add("one", "Give one of them a treat.");
@@ -59,8 +59,8 @@ class CommandLineTest : public testing::Test {
 
   CommandLine line_{"For tests.", "reeve 9.9"};
   std::vector<std::string> animals_, tags_;
-  std::string food_, size_, tail_;
-  int count_ = 1;
+  std::string food_, size_;
+  int count_ = 1, tail_ = 0;
   double weight_ = 1;
   bool hot_ = false, quiet_ = false, json_ = false;
   int ran_ = 0;
@@ -78,7 +78,7 @@ TEST_F(CommandLineTest, TakesOptionsAndArgumentsAsTheyCome) {
   EXPECT_EQ(weight_, 1.5);
   EXPECT_THAT(tags_, ElementsAre("a=b", "c=d"));
   EXPECT_EQ(size_, "large");
-  EXPECT_EQ(tail_, "5");
+  EXPECT_EQ(tail_, 5);
   EXPECT_FALSE(hot_);
 }
 
@@ -91,16 +91,22 @@ TEST_F(CommandLineTest, TakesWordsAsTheyAre) {
   EXPECT_EQ(food_, "--tag=");
   EXPECT_THAT(tags_, ElementsAre("[x]"));
   EXPECT_THAT(animals_, ElementsAre("one"));  // also the name of a command
+  EXPECT_EQ(Run({"run", "-", "-1"}), 5);
+  EXPECT_THAT(animals_, ElementsAre("-", "-1"));
   EXPECT_EQ(Run({"animals", "one", "run"}), 4);
   EXPECT_EQ(food_, "run");
 }
 
-// Not the next word.
+// An empty value does not take the next word.
 TEST_F(CommandLineTest, AnEmptyValueIsAValue) {
+  EXPECT_EQ(Run({"animals", "feed", "--food=x", "--tail", "--hot=", "5"}), 3);
+  EXPECT_EQ(tail_, 20);
+  EXPECT_TRUE(hot_);
+  EXPECT_THAT(animals_, ElementsAre("5"));
   EXPECT_EQ(Run({"animals", "feed", "--food=", "cat"}), 3);
   EXPECT_EQ(food_, "");
   EXPECT_THAT(animals_, ElementsAre("cat"));
-  EXPECT_THAT(Why({"animals", "feed", "--food=x", "--size=", "cat"}), HasSubstr("'' is none of"));
+  EXPECT_THAT(Why({"animals", "feed", "--food=x", "--size=", "cat"}), HasSubstr("'' is not one of"));
 }
 
 TEST_F(CommandLineTest, OptionsMayStandBeforeTheCommand) {
@@ -108,11 +114,12 @@ TEST_F(CommandLineTest, OptionsMayStandBeforeTheCommand) {
   EXPECT_EQ(food_, "animals");
   EXPECT_TRUE(quiet_);
   EXPECT_THAT(animals_, ElementsAre("cat"));
-  const Way way = FindWay(line_.doc(), {"--food", "hay", "beasts", "--count=2", "feed", "cat", "--", "feed"});
-  EXPECT_EQ(way.command->Path(), "reeve animals feed");
-  EXPECT_THAT(way.words, ElementsAre("--food", "hay", "--count=2", "cat", "--", "feed"));
-  EXPECT_THAT(Why({"--cold", "animals", "feed", "cat"}), HasSubstr("animals feed: no option --cold"));
-  EXPECT_THAT(Why({"--cold", "animals"}), HasSubstr("animals: no option --cold"));
+  const ResolvedCommand resolved =
+      Resolve(line_.doc(), {"--food", "hay", "beasts", "--count=2", "feed", "cat", "--", "feed"});
+  EXPECT_EQ(resolved.command->Path(), "reeve animals feed");
+  EXPECT_THAT(resolved.words, ElementsAre("--food", "hay", "--count=2", "cat", "--", "feed"));
+  EXPECT_THAT(Why({"--cold", "animals", "feed", "cat"}), HasSubstr("animals feed: unknown option --cold"));
+  EXPECT_THAT(Why({"--cold", "animals"}), HasSubstr("animals: unknown option --cold"));
 }
 
 TEST_F(CommandLineTest, HelpsWhereItIsAsked) {
@@ -131,7 +138,7 @@ TEST_F(CommandLineTest, HelpsWhereItIsAsked) {
   EXPECT_THAT(out_, StartsWith("Usage: reeve COMMAND"));
   EXPECT_EQ(Run({"animals", "-h"}), 0);
   EXPECT_THAT(out_, StartsWith("Usage: reeve animals COMMAND"));
-  EXPECT_THAT(Why({"help", "plants"}), HasSubstr("no command 'plants'"));
+  EXPECT_THAT(Why({"help", "plants"}), HasSubstr("unknown command 'plants'"));
   EXPECT_EQ(Run({"--version"}), 0);
   EXPECT_EQ(out_, "reeve 9.9\n");
 }
@@ -157,26 +164,27 @@ TEST_F(CommandLineTest, SaysWhatIsWrongInOneLine) {
   };
   EXPECT_EQ(why({}), "ANIMAL is missing");
   EXPECT_EQ(why({"cat"}), "--food TEXT is missing");
-  EXPECT_EQ(why({"cat", "--fod", "hay"}), "no option --fod, did you mean '--food'?");
-  EXPECT_EQ(why({"cat", "--food=hay", "--colour=red"}), "no option --colour");
-  EXPECT_EQ(why({"cat", "--food=hay", "-xq"}), "no option -x");
-  EXPECT_EQ(why({"cat", "--food"}), "--food: its TEXT is missing");
+  EXPECT_EQ(why({"cat", "--fod", "hay"}), "unknown option --fod, did you mean '--food'?");
+  EXPECT_EQ(why({"cat", "--food=hay", "--colour=red"}), "unknown option --colour");
+  EXPECT_EQ(why({"cat", "--food=hay", "-xq"}), "unknown option -x");
+  EXPECT_EQ(why({"cat", "--food"}), "--food: TEXT is missing");
   EXPECT_EQ(why({"cat", "--food", "a", "--food", "b"}), "--food is given more than once");
-  EXPECT_EQ(why({"cat", "--meal"}), "--food: its TEXT is missing");
-  EXPECT_EQ(why({"cat", "--food", "a", "-n", "x"}), "--count: 'x' is no whole number from 1 to 9");
-  EXPECT_EQ(why({"cat", "--food", "a", "-n", "10"}), "--count: '10' is no whole number from 1 to 9");
-  EXPECT_EQ(why({"cat", "--food", "a", "-n", "1.5"}), "--count: '1.5' is no whole number from 1 to 9");
-  EXPECT_EQ(why({"cat", "--food", "a", "--weight="}), "--weight: '' is no number from 0.5 to 2000");
-  EXPECT_EQ(why({"cat", "--food", "a", "--size", "huge"}), "--size: 'huge' is none of small, large");
-  EXPECT_EQ(why({"cat", "--food", "a", "--hot", "-q"}), "--hot and --quiet exclude each other");
+  EXPECT_EQ(why({"cat", "--meal"}), "--food: TEXT is missing");
+  EXPECT_EQ(why({"cat", "--food", "a", "-n", "x"}), "--count: 'x' is not a whole number from 1 to 9");
+  EXPECT_EQ(why({"cat", "--food", "a", "-n", "10"}), "--count: '10' is not a whole number from 1 to 9");
+  EXPECT_EQ(why({"cat", "--food", "a", "-n", "1.5"}), "--count: '1.5' is not a whole number from 1 to 9");
+  EXPECT_EQ(why({"cat", "--food", "a", "--weight="}), "--weight: '' is not a number from 0.5 to 2000");
+  EXPECT_EQ(why({"cat", "--food", "a", "--tail=x"}), "--tail: 'x' is not a whole number from 1 to 99");
+  EXPECT_EQ(why({"cat", "--food", "a", "--size", "huge"}), "--size: 'huge' is not one of small, large");
+  EXPECT_EQ(why({"cat", "--food", "a", "--hot", "-q"}), "--hot and --quiet cannot be combined");
   EXPECT_EQ(why({"cat", "--food", "a", "--hot=very"}), "--hot takes no value");
   EXPECT_EQ(Why({"animals", "one", "cat", "dog"}),
-            "reeve: animals one: 'dog' is one argument too many; see `reeve animals one --help`\n");
+            "reeve: animals one: unexpected argument 'dog'; see `reeve animals one --help`\n");
   EXPECT_EQ(Why({"animals", "one", "cat", "--", "--dog"}),
-            "reeve: animals one: '--dog' is one argument too many; see `reeve animals one --help`\n");
+            "reeve: animals one: unexpected argument '--dog'; see `reeve animals one --help`\n");
   EXPECT_EQ(Why({"animals", "fed"}),
-            "reeve: animals: no command 'fed', did you mean 'feed'?; see `reeve animals --help`\n");
-  EXPECT_EQ(Why({"--", "animals"}), "reeve: no command '--'; see `reeve --help`\n");
+            "reeve: animals: unknown command 'fed', did you mean 'feed'?; see `reeve animals --help`\n");
+  EXPECT_EQ(Why({"--", "animals"}), "reeve: unknown command '--'; see `reeve --help`\n");
 }
 
 TEST_F(CommandLineTest, ChecksWithoutRunning) {

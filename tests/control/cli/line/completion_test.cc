@@ -38,7 +38,7 @@ class CompletionTest : public testing::Test {
     run.Argument("COMMAND", list_, "What");
     Command replay = line_.root().Add("replay", "Again.");
     replay.Argument("FILE", text_, "Of what");
-    line_.root().Add("hidden", "Not shown.").Hidden();
+    line_.root().Add("hidden", "Not shown.").Hide();
     AddCompletion(line_.root());
   }
 

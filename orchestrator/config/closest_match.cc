@@ -1,4 +1,4 @@
-#include "orchestrator/config/nearest.h"
+#include "orchestrator/config/closest_match.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@ namespace reeve {
 
 namespace {
 
-// Edits that make `a` of `b`: Levenshtein's distance.
+// The number of edits that turn `b` into `a` (Levenshtein distance).
 size_t Distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -24,7 +24,7 @@ size_t Distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string Nearest(std::string_view name, const std::vector<std::string>& known, size_t most) {
+std::string ClosestMatch(std::string_view name, const std::vector<std::string>& known, size_t most) {
   const std::string* best = nullptr;
   size_t least = most + 1;
   for (const std::string& one : known) {

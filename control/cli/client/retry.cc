@@ -1,0 +1,32 @@
+#include "control/cli/client/retry.h"
+
+#include <utility>
+
+#include "process/loop.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr int64_t kPauseMs = 500;
+constexpr int64_t kGiveUpMs = 60'000;
+
+}  // namespace
+
+Retry::Retry(Loop& loop, std::function<void()> again) : loop_(loop), timer_(loop, std::move(again)) {}
+
+bool Retry::After(const Error& error) {
+  const bool there =
+      error.code == "draining" || error.code == "queue_full" || error.code == "request_under_way";
+  if (there) {
+    Answered();
+  } else if (away_since_ms_ == 0) {
+    away_since_ms_ = loop_.NowMs();
+  } else if (loop_.NowMs() - away_since_ms_ > kGiveUpMs) {
+    return false;
+  }
+  timer_.Start(kPauseMs);
+  return true;
+}
+
+}  // namespace reeve
