@@ -89,7 +89,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       server_(*base_.loop, Server::Limits{}, Guard(gate_, router_, idempotency_)),
       handover_(HandoverParts()),
       last_step_(*base_.loop, [this] { base_.loop->Stop(); }) {
-  exports_.SetPatience(config.stall_timeout_ms);
+  exports_.SetTimeouts(config.stall_timeout_ms);
   town_.OnChange([this](Agent& agent, Town::Change change) {
     switch (change) {
       case Town::Change::kMade:

@@ -119,8 +119,8 @@ Result<ConfigChange> LiveConfig::Take() {
   ConfigChange change = TakeReloadable(loaded->config, running_);
   log::SetLevel(LogLevelOf(running_));
   parts_.town.SetLogging(LogLimitsOf(running_), running_.fsync == "interval");
-  parts_.viewers.SetPatience(running_.heartbeat_ms, running_.stall_timeout_ms);
-  parts_.exports.SetPatience(running_.stall_timeout_ms);
+  parts_.viewers.SetTimeouts(running_.heartbeat_ms, running_.stall_timeout_ms);
+  parts_.exports.SetTimeouts(running_.stall_timeout_ms);
   parts_.gate.SetNames(NamesOf(running_));
   return change;
 }

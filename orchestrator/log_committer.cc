@@ -34,7 +34,7 @@ LogCommitter::LogCommitter(Loop& loop, const Clock& clock, const Agents& agents,
                dirty_.insert(dirty_.end(), blocked_.begin(), blocked_.end());
                blocked_.clear();
              }),
-      upkeep_(loop, [this] { LookAfterLogs(); }) {
+      upkeep_(loop, [this] { MaintainLogs(); }) {
   upkeep_.Start(kUpkeepMs, kUpkeepMs);
 }
 
@@ -79,7 +79,7 @@ Status LogCommitter::Settle() {
   return {};
 }
 
-void LogCommitter::LookAfterLogs() {
+void LogCommitter::MaintainLogs() {
   const bool trim = ++upkeep_round_ % kTrimEvery == 0;
   std::vector<Fd> written;
   for (const auto& [id, agent] : agents_) {

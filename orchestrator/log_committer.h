@@ -61,7 +61,7 @@ class LogCommitter {
   [[nodiscard]] Stats stats() const;
 
  private:
-  void LookAfterLogs();
+  void MaintainLogs();
   void SyncInBackground(std::vector<Fd> written);
 
   Loop& loop_;

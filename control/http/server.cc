@@ -213,21 +213,21 @@ struct Server::State {
   Status Add(std::unique_ptr<Listener> listener, Fd socket);
   void Accept(Listener& listener);
   void Welcome(Fd socket, bool unix_socket);
-  void Bury(Connection& connection);
+  void Retire(Connection& connection);
   void Scan();
   void StartScan();
-  void EmptyGraves();
+  void DestroyRetired();
   void EndIdle(std::function<void()> then);
 
   Connection::Shared shared;
   std::list<std::unique_ptr<Listener>> listeners;
   std::list<std::unique_ptr<Connection>> connections;
-  std::list<std::unique_ptr<Connection>> graves;  // closed in this turn; may still be on the stack
-  size_t accept_paused = 0;                       // listeners that wait for descriptors to become free
+  std::list<std::unique_ptr<Connection>> retired;  // closed in this turn; may still be on the stack
+  size_t accept_paused = 0;                        // listeners that wait for descriptors to become free
   std::function<void()> drained;
   bool held = false;  // by Hold
   Timer scan;         // one for all connections' time-outs
-  Timer bury;
+  Timer retire;
 };
 
 Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
@@ -235,14 +235,14 @@ Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
              limits,
              {limits.body_bytes, limits.header_bytes, limits.target_bytes},
              std::move(dispatch),
-             [this](Connection& connection) { Bury(connection); },
+             [this](Connection& connection) { Retire(connection); },
              std::vector<char>(kReadBytes),
              {},
              0,
              false,
              {}},
       scan(loop, [this] { Scan(); }),
-      bury(loop, [this] { EmptyGraves(); }) {
+      retire(loop, [this] { DestroyRetired(); }) {
   shared.id_prefix = "req-" + RandomHex(4) + '-';  // ids of different runs must differ
 }
 
@@ -281,13 +281,13 @@ void Server::State::Welcome(Fd socket, bool unix_socket) {
   if (full) connection.Refuse({"too_many_connections", "too many connections: try again later"});
 }
 
-void Server::State::Bury(Connection& connection) {
-  graves.splice(graves.end(), connections, connection.place);
-  bury.Start(0);
+void Server::State::Retire(Connection& connection) {
+  retired.splice(retired.end(), connections, connection.place);
+  retire.Start(0);
 }
 
-void Server::State::EmptyGraves() {
-  graves.clear();
+void Server::State::DestroyRetired() {
+  retired.clear();
   if (!connections.empty() || !drained) return;
   auto call = std::exchange(drained, {});
   call();
@@ -321,7 +321,7 @@ void Server::State::EndIdle(std::function<void()> then) {
     Connection& connection = **next++;
     connection.Drain();
   }
-  bury.Start(0);
+  retire.Start(0);
 }
 
 Server::Server(Loop& loop, Limits limits, Dispatch dispatch)

@@ -151,7 +151,7 @@ class Exports::Download {
 };
 
 Exports::Exports(Loop& loop, Town& town, Store& store, Limits limits)
-    : loop_(loop), town_(town), store_(store), limits_(limits), scan_(loop, [this] { LookAfter(); }) {}
+    : loop_(loop), town_(town), store_(store), limits_(limits), scan_(loop, [this] { CheckTimeouts(); }) {}
 
 Exports::~Exports() = default;
 
@@ -189,7 +189,7 @@ void Exports::CloseByToken(uint64_t token) {
   for (Download* download : theirs) Remove(*download);
 }
 
-void Exports::LookAfter() {
+void Exports::CheckTimeouts() {
   gone_.clear();
   std::vector<Download*> overdue;
   for (auto& download : all_) {

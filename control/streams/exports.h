@@ -39,13 +39,13 @@ class Exports {
   Status Open(Reply& reply, std::vector<std::string> ids, const Headers& headers,
               const std::string& request_id, uint64_t token);
   void CloseByToken(uint64_t token);
-  void SetPatience(int64_t stall_ms) { limits_.stall_ms = stall_ms; }
+  void SetTimeouts(int64_t stall_ms) { limits_.stall_ms = stall_ms; }
   [[nodiscard]] size_t open() const { return all_.size(); }
 
  private:
   class Download;
   void Remove(Download& download);
-  void LookAfter();  // those that stall, and those that were closed
+  void CheckTimeouts();  // those that stall, and those that were closed
 
   Loop& loop_;
   Town& town_;

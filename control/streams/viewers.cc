@@ -102,7 +102,7 @@ class Viewers::Viewer {
   void Leave(Agent& agent);
   void Drop() { hub_.Remove(*this); }
   void Close();
-  void LookAfter(int64_t now_ms);
+  void CheckTimeouts(int64_t now_ms);
 
   [[nodiscard]] bool Shows(const Agent& agent) const {
     return std::any_of(sources_.begin(), sources_.end(),
@@ -339,7 +339,7 @@ const char* Viewers::Viewer::EndReason() const {
   return follow_ ? nullptr : "agent_exited";
 }
 
-// The goodbye has been sent. The client closes now, or LookAfter does.
+// The goodbye has been sent. The client closes now, or CheckTimeouts does.
 void Viewers::Viewer::Shut() {
   shut_ = true;
   shutdown(socket_->fd(), SHUT_WR);
@@ -507,7 +507,7 @@ void Viewers::Viewer::Leave(Agent& agent) {
                  sources_.end());
 }
 
-void Viewers::Viewer::LookAfter(int64_t now_ms) {
+void Viewers::Viewer::CheckTimeouts(int64_t now_ms) {
   if (bye_ms_ != 0) {
     if (now_ms - bye_ms_ > kCloseMs) Drop();
     return;
@@ -536,7 +536,9 @@ void Viewers::Viewer::LookAfter(int64_t now_ms) {
 // them
 
 Viewers::Viewers(Loop& loop, Town& town, TicketStore& tickets, Limits limits)
-    : loop_(loop), town_(town), tickets_(tickets), limits_(limits), scan_(loop, [this] { LookAfter(); }) {}
+    : loop_(loop), town_(town), tickets_(tickets), limits_(limits), scan_(loop, [this] {
+        CheckTimeouts();
+      }) {}
 
 Viewers::~Viewers() = default;
 
@@ -612,14 +614,14 @@ Viewers::Viewer* Viewers::FindStream(uint64_t stream) const {
   return stream == 0 || found == all_.end() ? nullptr : found->get();
 }
 
-void Viewers::LookAfter() {
+void Viewers::CheckTimeouts() {
   const int64_t begin = NowUs();
   const int64_t now_ms = loop_.NowMs();
   size_t share = all_.size() / kScanParts + 1;
   for (; share > 0 && !all_.empty(); --share) {
     if (looked_at_ >= all_.size()) looked_at_ = 0;
     // A viewer that leaves is replaced by the last one, which is then looked at in the next round.
-    all_[looked_at_++]->LookAfter(now_ms);
+    all_[looked_at_++]->CheckTimeouts(now_ms);
     if (NowUs() - begin > kScanSliceUs) break;
   }
   if (closed_ && (all_.empty() || now_ms > close_deadline_ms_)) {

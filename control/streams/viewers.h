@@ -77,7 +77,7 @@ class Viewers {
   // Says goodbye to everyone and calls `closed` when all have gone or `timeout_ms` has passed.
   void Shutdown(int64_t timeout_ms, std::function<void()> closed);
   // From now on, for those that are here too.
-  void SetPatience(int64_t heartbeat_ms, int64_t stall_ms) {
+  void SetTimeouts(int64_t heartbeat_ms, int64_t stall_ms) {
     limits_.heartbeat_ms = heartbeat_ms;
     limits_.stall_ms = stall_ms;
   }
@@ -108,7 +108,7 @@ class Viewers {
   void Enqueue(Viewer& viewer);
   void Remove(Viewer& viewer);
   [[nodiscard]] Viewer* FindStream(uint64_t stream) const;
-  void LookAfter();  // heartbeats, stalled ones, closing ones
+  void CheckTimeouts();  // heartbeats, stalled ones, closing ones
 
   Loop& loop_;
   Town& town_;

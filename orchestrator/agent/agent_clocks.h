@@ -38,7 +38,7 @@ class AgentClocks {
   void BeginRun();
   // Cheap when nothing changes. Leaving a run, or waiting for a person, ends a stall.
   void Set(Doing doing);
-  void Heard();
+  void Received();
   void Progressed();
   // The limits have changed.
   void LookAgain() { Look(); }

@@ -10,7 +10,8 @@ namespace reeve {
 
 AgentWorkspace::AgentWorkspace(AgentContext& context, const AgentSpec& spec, Append append)
     : context_(context), spec_(spec), append_(std::move(append)) {
-  if (spec.workspace) clone_ = std::make_unique<Workspace>(*context.shop, spec.id, spec.workspace);
+  if (spec.workspace)
+    clone_ = std::make_unique<Workspace>(*context.workspace_context, spec.id, spec.workspace);
 }
 
 std::string AgentWorkspace::Folder() const {
@@ -42,7 +43,8 @@ void AgentWorkspace::OnProcessStarted() { unsaved_ = clone_ != nullptr; }
 
 AgentWorkspace::Saving AgentWorkspace::SaveWork(bool begin, int64_t timeout_ms) {
   if (saving_) return clone_->pushing() ? Saving::kPushes : Saving::kSaves;
-  if (!unsaved_ || context_.shop->git.options().wip == Git::Options::Wip::kOff) return Saving::kNothing;
+  if (!unsaved_ || context_.workspace_context->git.options().wip == Git::Options::Wip::kOff)
+    return Saving::kNothing;
   if (!begin) return Saving::kWaits;
   saving_ = true;
   clone_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {
@@ -53,7 +55,7 @@ AgentWorkspace::Saving AgentWorkspace::SaveWork(bool begin, int64_t timeout_ms) 
       append_("agent.error",
               JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
     } else if (!commit->empty()) {
-      const bool pushed = context_.shop->git.options().wip == Git::Options::Wip::kPush;
+      const bool pushed = context_.workspace_context->git.options().wip == Git::Options::Wip::kPush;
       append_("workspace.saved", JsonObject()
                                      .Set("branch", "reeve/" + spec_.id + "/wip")
                                      .Set("commit", *commit)
