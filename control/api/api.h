@@ -58,8 +58,7 @@ Result<Agent*> FindAgent(const ApiContext& api, const Request& request);
 Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request);
 
 // The body as an object with no members but `allowed`; an empty body is {}. The error names what is wrong.
-Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed,
-                              const std::vector<std::string_view>& later = {});
+Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed);
 // A whole number of the query, within bounds; `otherwise` where it is not given.
 Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_t otherwise, int64_t least,
                            int64_t most);

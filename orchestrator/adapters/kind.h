@@ -24,7 +24,6 @@ struct Kind {
     bool resume = false;         // a later process can continue the session of an earlier one
     bool model = false;          // the model can be chosen, and changed from turn to turn
     bool system_prompt = false;  // takes the spec's system prompt
-    bool terminal = false;       // a screen to look at and to type into
   } can;
   const char* program =
       nullptr;  // looked up on PATH when the spec has no command; null: a command is demanded

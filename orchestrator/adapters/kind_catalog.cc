@@ -40,7 +40,6 @@ std::string CanJson(const Kind::Can& can) {
       .Set("resume", can.resume)
       .Set("model", can.model)
       .Set("system_prompt", can.system_prompt)
-      .Set("terminal", can.terminal)
       .Take();
 }
 
