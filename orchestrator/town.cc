@@ -82,12 +82,12 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
       git_({loop, reaper, cgroups}, options_.git),
       mirrors_(loop, git_, Absolute(options_.data_dir) + "/mirrors"),
       disk_(loop, {Absolute(options_.data_dir) + "/mirrors", Absolute(options_.data_dir) + "/workspaces"}),
-      shop_{loop,
-            git_,
-            mirrors_,
-            disk_,
-            Absolute(options_.data_dir) + "/workspaces",
-            [this](const std::string& path) { trash_.Take(path); }},
+      workspace_context_{loop,
+                         git_,
+                         mirrors_,
+                         disk_,
+                         Absolute(options_.data_dir) + "/workspaces",
+                         [this](const std::string& path) { trash_.Take(path); }},
       context_{loop,
                clock,
                http,
@@ -99,7 +99,7 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                options_.data_dir + "/agents",
                options_.api,
                "",
-               &shop_,
+               &workspace_context_,
                "",
                options_.log,
                [this] { return NextEpoch(); },
@@ -123,8 +123,8 @@ Status Town::Load() {
 
 // Makes the folders, the town's id, and the first epochs.
 Status Town::Open() {
-  for (const std::string& folder :
-       {context_.events_dir, context_.transcripts_dir, context_.private_dir, shop_.folder, MirrorsFolder()}) {
+  for (const std::string& folder : {context_.events_dir, context_.transcripts_dir, context_.private_dir,
+                                    workspace_context_.folder, MirrorsFolder()}) {
     if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
   }
   if (Status opened = trash_.Open(); !opened) return opened;
@@ -161,7 +161,7 @@ Status Town::LoadRecords() {
   }
   std::sort(repositories.begin(), repositories.end());
   trash_.TakeUnknown(context_.private_dir, known);
-  trash_.TakeUnknown(shop_.folder, known);
+  trash_.TakeUnknown(workspace_context_.folder, known);
   trash_.TakeUnknown(MirrorsFolder(), repositories);
   return {};
 }
@@ -318,7 +318,7 @@ void Town::FinishDeletion(Agent& agent) {
   });
   Transcript::Remove(context_.transcripts_dir + "/" + id);
   trash_.Take(context_.private_dir + "/" + id);
-  trash_.Take(shop_.folder + "/" + id);
+  trash_.Take(workspace_context_.folder + "/" + id);
   if (auto log = agent.log(); !log) {
     log::Failure("purge agent {}: {}", id, log.error().message);
   } else if (Status removed = (*log)->Remove(); !removed) {

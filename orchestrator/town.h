@@ -115,7 +115,7 @@ class Town {
   Git git_;
   Mirrors mirrors_;
   DiskSync disk_;
-  Workspace::Shop shop_;
+  Workspace::WorkspaceContext workspace_context_;
   AgentContext context_;
 
   uint64_t epoch_ = 0;      // the last one that was used

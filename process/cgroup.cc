@@ -24,11 +24,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A killed process leaves its cgroup when the kernel gets to it, which takes a few milliseconds. Waited for
-// in steps of 1 ms; what takes longer is left to the root's destructor or to the next daemon's sweep.
+// A killed process leaves its cgroup when the kernel gets to it, which takes a few milliseconds. We wait for
+// it in steps of 1 ms. If it takes longer, the root's destructor or the next daemon's sweep removes the
+// folder.
 constexpr int kRemoveAttempts = 50;
 
-// Folders below `path`, deepest first; `path` itself last.
+// The folders below `path`, deepest first, then `path` itself.
 std::vector<std::string> FoldersOf(const std::string& path) {
   std::vector<std::string> folders;
   std::error_code error;
@@ -45,7 +46,7 @@ std::vector<pid_t> PidsIn(const std::string& path) {
   std::vector<pid_t> pids;
   for (const std::string& folder : FoldersOf(path)) {
     for (pid_t pid : ParsePids(ReadSmallFile(folder + "/cgroup.procs"))) {
-      if (pid > 0) pids.push_back(pid);  // 0: of another PID namespace
+      if (pid > 0) pids.push_back(pid);  // 0: a process of another PID namespace
     }
   }
   return pids;
@@ -69,7 +70,7 @@ void KillAll(const std::string& path) {
   }
 }
 
-// Kills what is in `path` and removes it; says in the log when that fails.
+// Kills the processes in `path` and removes it. Logs a failure.
 void KillAndRemove(const std::string& path) {
   if (rmdir(path.c_str()) == 0) return;  // nearly always
   for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
@@ -80,7 +81,7 @@ void KillAndRemove(const std::string& path) {
     if (error == 0 || error == ENOENT) return;
     if (error != EBUSY) return log::Warning("cannot remove cgroup {}: {}", path, std::strerror(error));
   }
-  log::Warning("cannot remove cgroup {}: what is in it does not die", path);
+  log::Warning("cannot remove cgroup {}: a process in it does not die", path);
 }
 
 // mountinfo writes space, tab, newline and backslash as \ooo (proc(5)).
@@ -97,7 +98,7 @@ std::string Unescape(std::string_view text) {
   return plain;
 }
 
-// Where the cgroup2 hierarchy is mounted, and which part of it that is: "/" or a subtree.
+// The place where the cgroup2 hierarchy is mounted, and the part of it that is mounted: "/" or a subtree.
 struct Mount {
   std::string root;
   std::string point;
@@ -115,7 +116,7 @@ Result<Mount> FindMount(const std::string& mounts) {
   return Error{"not_supported", "no cgroup v2 is mounted"};
 }
 
-// The folder of the cgroup that we are in.
+// The folder of our own cgroup.
 Result<std::string> OwnFolder(const std::string& mounts, const std::string& self) {
   auto mount = FindMount(mounts);
   if (!mount) return mount.error();
@@ -124,7 +125,7 @@ Result<std::string> OwnFolder(const std::string& mounts, const std::string& self
     if (line.rfind("0::", 0) != 0) continue;
     std::string path = line.substr(3);
     if (path.find("/..") != std::string::npos) {
-      return Error{"not_supported", "the daemon's cgroup lies outside of its cgroup namespace"};
+      return Error{"not_supported", "the daemon's cgroup is outside its cgroup namespace"};
     }
     if (mount->root != "/") {
       if (path.rfind(mount->root, 0) != 0) {
@@ -134,7 +135,7 @@ Result<std::string> OwnFolder(const std::string& mounts, const std::string& self
     }
     return path == "/" ? mount->point : mount->point + path;
   }
-  return Error{"not_supported", "the daemon is in no cgroup v2"};
+  return Error{"not_supported", "the daemon is not in a cgroup v2"};
 }
 
 unsigned long long PidNamespace() {
@@ -164,7 +165,7 @@ Result<std::unique_ptr<CgroupRoot>> CgroupRoot::OpenAt(const std::string& mounts
   auto own = OwnFolder(mounts, self);
   if (!own) return own.error();
   std::string path = fmt::format("{}/reeve-{}-{}-{}", *own, PidNamespace(), getpid(), StartTime(getpid()));
-  // One that is there already is ours: it was made before a handover to a new binary.
+  // An existing folder is ours: an earlier image made it before a handover to this binary.
   if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     return Error{"not_supported", OsError("cannot make cgroup " + path, errno).message};
   }
@@ -185,7 +186,7 @@ Result<std::unique_ptr<Cgroup>> CgroupRoot::Make(std::string_view label) {
     std::string path = fmt::format("{}/{}-{}", path_, name, ++made_);
     if (mkdir(path.c_str(), 0755) == 0) return std::make_unique<Cgroup>(std::move(path));
     if (errno != EEXIST)
-      return OsError("cannot make cgroup " + path, errno);  // EEXIST: from before a handover
+      return OsError("cannot make cgroup " + path, errno);  // EEXIST: made before a handover
   }
 }
 
@@ -200,7 +201,7 @@ void CgroupRoot::SweepDead() {
     std::string name = entry->path().filename();
     if (std::sscanf(name.c_str(), "reeve-%llu-%d-%llu", &of_space, &pid, &start_time) != 3) continue;
     if (of_space != space || StartTime(pid) == start_time) continue;
-    log::Info("removing the cgroup of a daemon that is gone: {}", entry->path().string());
+    log::Info("removing the cgroup of a dead daemon: {}", entry->path().string());
     KillAndRemove(entry->path());
   }
 }

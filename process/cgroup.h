@@ -1,6 +1,6 @@
-// Cgroup: one cgroup v2 of an agent, where the machine lets us make one: it knows and kills exactly the
-// processes of its tree, wherever they went. Owned by a ProcessTree; outlived by nothing it needs. No
-// controllers are enabled: limits are not its business yet.
+// Cgroup: one cgroup v2 of an agent, on machines that let the daemon make one. Through it the daemon sees and
+// kills exactly the processes of the agent's tree, wherever they went. Owned by a ProcessTree. It enables no
+// controllers, so it sets no limits.
 #pragma once
 
 #include <sys/types.h>
@@ -19,31 +19,34 @@ namespace reeve {
 class Cgroup {
  public:
   explicit Cgroup(std::string path) : path_(std::move(path)) {}
-  // Kills what is left and removes the folder.
+  // Kills the processes that are left and removes the folder.
   ~Cgroup();
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  // Leaves the folder alone: it is another's now.
+  // Leaves the folder alone, because another owner has it now.
   void Release() { path_.clear(); }
-  // Its processes, those in cgroups that they made below it included.
+  // The processes in it, including those in cgroups that they made below it.
   [[nodiscard]] std::vector<pid_t> Pids() const;
-  [[nodiscard]] bool Populated() const;  // the cheap question
-  void Kill();                           // cgroup.kill, or KILL to each
-  [[nodiscard]] bool OomKilled() const;  // by memory.events, where that controller is on
+  [[nodiscard]] bool Populated() const;  // cheaper than Pids()
+  void Kill();                           // by cgroup.kill, or by KILL to each process
+  [[nodiscard]] bool OomKilled() const;  // from memory.events, where the memory controller is on
 
  private:
   std::string path_;
 };
 
-// The place below which this daemon makes its cgroups: one folder per daemon, below the cgroup it runs in,
-// named for pid and start time. Made once at start; removed, with what is left in it, at the end.
+// The folder below which this daemon makes its cgroups. Each daemon has one, below the cgroup it runs in,
+// named after its pid and start time. The daemon makes it once at start, and removes it at the end with all
+// that is left in it.
 class CgroupRoot {
  public:
-  // Error "not_supported" says why no cgroup can be made here: no cgroup v2, read-only, not ours.
+  // Error "not_supported" says why the daemon can make no cgroup here: there is no cgroup v2, or it is
+  // read-only, or it belongs to someone else.
   static Result<std::unique_ptr<CgroupRoot>> Open();
-  // The same from the text of /proc/self/mountinfo and of /proc/self/cgroup, so that a test can give its own.
+  // The same, from the text of /proc/self/mountinfo and of /proc/self/cgroup, so that a test can supply its
+  // own.
   static Result<std::unique_ptr<CgroupRoot>> OpenAt(const std::string& mounts, const std::string& self);
   ~CgroupRoot();
   CgroupRoot(const CgroupRoot&) = delete;
@@ -51,11 +54,12 @@ class CgroupRoot {
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  // A new cgroup, named "<label>-<number>"; what is not a letter, digit, '-' or '_' in `label` becomes '_'.
+  // A new cgroup, named "<label>-<number>". In `label`, each character other than a letter, digit, '-' or '_'
+  // becomes '_'.
   Result<std::unique_ptr<Cgroup>> Make(std::string_view label);
 
-  // Removes what daemons that no longer live left beside us, killing what is still in it. Daemons in other
-  // PID namespaces are left alone: from here nobody can tell whether they live.
+  // Removes the folders that dead daemons left beside ours, and kills the processes in them. It leaves
+  // daemons in other PID namespaces alone, because we cannot tell from here whether they live.
   void SweepDead();
 
  private:

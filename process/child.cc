@@ -25,29 +25,30 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kReadBytes = size_t{64} << 10;   // as much as a pipe holds
-constexpr size_t kTurnBytes = size_t{256} << 10;  // of one pipe in one turn: no child holds the loop
-// Waiting for a child that does not read. A protocol's message may be 16 MiB, and an answer may repeat it
-// quoted.
+constexpr size_t kReadBytes = size_t{64} << 10;  // a pipe holds as much
+constexpr size_t kTurnBytes = size_t{256}
+                              << 10;  // read from one pipe in one turn, so that no child holds up the loop
+// Bytes that may wait for a child that does not read. A protocol's message may be 16 MiB, and an answer may
+// repeat it quoted.
 constexpr size_t kMaxInputBytes = size_t{32} << 20;
-constexpr int64_t kOrphanGraceMs = 2'000;  // between TERM and KILL for what a child left behind
-constexpr int64_t kLookMs = 20;            // between two looks whether the tree is empty
-constexpr int64_t kEndNowMs = 1'000;       // the same in the destructor, which blocks
+constexpr int64_t kOrphanGraceMs = 2'000;  // between TERM and KILL for the processes a child left behind
+constexpr int64_t kLookMs = 20;            // between two checks whether the tree is empty
+constexpr int64_t kEndNowMs = 1'000;       // how long the destructor kills at most, as it blocks
 
 int SendSignal(int pidfd, int signum) {
   return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signum, nullptr, 0));
 }
 
-// Where none can be made a child goes without: the tree is then found by /proc.
+// A child runs without a cgroup where none can be made: /proc then shows its tree.
 std::unique_ptr<Cgroup> MakeCgroup(const ChildContext& context, std::string_view marker) {
   if (!context.cgroups) return {};
   auto cgroup = context.cgroups->Make(marker.substr(marker.find('=') + 1));
   if (cgroup) return std::move(*cgroup);
-  log::Warning("going on without a cgroup: {}", cgroup.error().message);
+  log::Warning("running a child without a cgroup: {}", cgroup.error().message);
   return {};
 }
 
-// A descriptor of the old image; exec left it open, which our own children's must not.
+// Takes a descriptor of the old image. Exec left it open, but our own children must not inherit it.
 Fd Inherit(int number) {
   if (number >= 0) fcntl(number, F_SETFD, FD_CLOEXEC);
   return Fd(number);
@@ -64,7 +65,7 @@ struct Child::State {
   using Stage = ChildState::Stage;
 
   struct Pipe {
-    std::unique_ptr<Watch> watch;        // none: it has ended
+    std::unique_ptr<Watch> watch;        // none: the pipe has ended
     uint64_t left = ChildState::kNoEnd;  // see ChildState
   };
 
@@ -79,7 +80,7 @@ struct Child::State {
   Status Open(Spawned spawned);
   Status Restore(ChildState saved, Spawned inherited);
   [[nodiscard]] ChildState Save() const;
-  void Release();
+  void Abandon();
   void Read(Output which);
   void WantOutput();
   void Flush();
@@ -94,11 +95,11 @@ struct Child::State {
   Loop& loop;
   Reaper& reaper;
   pid_t pid;
-  uint64_t start_time = 0;  // once asked for
+  uint64_t start_time = 0;  // 0: not read yet
   ProcessTree tree;
   Handlers handlers;
   Timer timer;        // fires Advance
-  SystemClock clock;  // not the loop's: after a long turn that would cut the grace short
+  SystemClock clock;  // the loop's clock is late after a long turn, which would cut the grace short
   Stage stage = Stage::kRunning;
   ExitStatus status;
   bool exited = false;
@@ -106,8 +107,8 @@ struct Child::State {
   std::unique_ptr<Watch> exit_watch;  // the pidfd, until the child is reaped
   std::array<Pipe, 2> pipes;          // by Output
   std::unique_ptr<Watch> input;
-  std::string input_bytes;   // what stdin has not taken yet
-  bool close_input = false;  // once it has
+  std::string input_bytes;   // bytes that stdin has not taken yet
+  bool close_input = false;  // close stdin once input_bytes is written
   int64_t kill_at = 0;
   int64_t give_up_at = 0;
 };
@@ -117,12 +118,12 @@ Result<std::unique_ptr<Child>> Child::Start(const ChildContext& context, SpawnSp
   std::unique_ptr<Cgroup> cgroup = MakeCgroup(context, marker);
   if (cgroup) spec.cgroup = cgroup->path();
   auto spawned = Spawn(spec);
-  if (!spawned && cgroup) {  // perhaps it may be made but not entered
+  if (!spawned && cgroup) {  // the machine may let us make a cgroup but not enter it
     cgroup.reset();
     spec.cgroup.clear();
     std::string reason = spawned.error().message;
     spawned = Spawn(spec);
-    if (spawned) log::Warning("going on without a cgroup: {}", reason);
+    if (spawned) log::Warning("running a child without a cgroup: {}", reason);
   }
   if (!spawned) return spawned.error();
   context.reaper.Own(spawned->pid);
@@ -147,7 +148,7 @@ Result<std::unique_ptr<Child>> Child::Adopt(const ChildContext& context, ChildSt
   std::unique_ptr<Cgroup> cgroup;
   if (!saved.cgroup.empty()) cgroup = std::make_unique<Cgroup>(std::move(saved.cgroup));
   ProcessTree tree(context.reaper, saved.pid, std::move(saved.marker), std::move(cgroup),
-                   std::move(saved.told));
+                   std::move(saved.terminated));
   auto state = std::make_unique<State>(context, saved.pid, std::move(tree), std::move(handlers));
   Status restored = state->Restore(std::move(saved), std::move(inherited));
   std::unique_ptr<Child> child(new Child(std::move(state)));
@@ -169,13 +170,13 @@ uint64_t Child::start_time() const {
 }
 
 Status Child::WriteStdin(std::string_view bytes) {
-  if (!state_->input || state_->close_input) return Error{"not_running", "its stdin is closed"};
+  if (!state_->input || state_->close_input) return Error{"not_running", "the process's stdin is closed"};
   if (state_->input_bytes.size() + bytes.size() > kMaxInputBytes) {
-    return Error{"queue_full", "it does not read its stdin: 32 MiB are waiting"};
+    return Error{"queue_full", "the process does not read its stdin: 32 MiB are waiting"};
   }
   state_->input_bytes.append(bytes);
   state_->Flush();
-  if (!state_->input) return Error{"not_running", "its stdin is closed"};
+  if (!state_->input) return Error{"not_running", "the process's stdin is closed"};
   return {};
 }
 
@@ -230,7 +231,7 @@ ChildState Child::Save(std::vector<int>& keep) const {
   return saved;
 }
 
-void Child::Release() { state_->Release(); }
+void Child::Abandon() { state_->Abandon(); }
 
 Status Child::State::Open(Spawned spawned) {
   auto open = [this](std::unique_ptr<Watch>& place, Fd fd, Watch::Ready ready) -> Status {
@@ -264,7 +265,8 @@ Status Child::State::Restore(ChildState saved, Spawned inherited) {
   for (size_t i = 0; i < pipes.size(); ++i) pipes[i].left = saved.outputs[i].left;
   Status opened = Open(std::move(inherited));
   if (!opened) return Error{"handover_state", "child " + std::to_string(pid) + ": " + opened.error().message};
-  if (!exit_watch && stage < Stage::kDraining) return Error{"handover_state", "a child without a pidfd"};
+  if (!exit_watch && stage < Stage::kDraining)
+    return Error{"handover_state", "the state of child " + std::to_string(pid) + " has no pidfd"};
   if (input && !input_bytes.empty()) input->Want(Watch::kWrite);
   if (exited || stage != Stage::kRunning) timer.Start(0);
   return {};
@@ -277,7 +279,7 @@ ChildState Child::State::Save() const {
   saved.start_time = start_time;
   saved.marker = tree.marker();
   if (tree.cgroup()) saved.cgroup = tree.cgroup()->path();
-  saved.told = tree.told();
+  saved.terminated = tree.terminated();
   saved.pidfd = number(exit_watch);
   saved.stdin_fd = number(input);
   for (size_t i = 0; i < pipes.size(); ++i) saved.outputs[i] = {number(pipes[i].watch), pipes[i].left};
@@ -292,7 +294,7 @@ ChildState Child::State::Save() const {
   return saved;
 }
 
-void Child::State::Release() {
+void Child::State::Abandon() {
   for (auto* watch : {&exit_watch, &pipes[0].watch, &pipes[1].watch, &input}) {
     if (*watch) (*watch)->Release();
     watch->reset();
@@ -303,7 +305,7 @@ void Child::State::Release() {
 }
 
 void Child::State::WantOutput() {
-  if (stage >= Stage::kDraining) return;  // the timer reads what is left
+  if (stage >= Stage::kDraining) return;  // the timer reads the rest
   for (Pipe& pipe : pipes) {
     if (pipe.watch) pipe.watch->Want(paused ? 0 : Watch::kRead);
   }
@@ -322,9 +324,10 @@ void Child::State::Read(Output which) {
     }
     auto bytes = static_cast<size_t>(got);
     budget -= std::min(budget, bytes);
-    if (pipe.left != ChildState::kNoEnd) pipe.left -= bytes;  // at 0 the next read gets 0: the end
+    if (pipe.left != ChildState::kNoEnd)
+      pipe.left -= bytes;  // at 0 the next read returns 0, which means the end
     handlers.on_output(which, std::string_view(buffer, bytes));
-    if (bytes < kReadBytes && stage < Stage::kDraining) return;  // the pipe is empty, or nearly
+    if (bytes < kReadBytes && stage < Stage::kDraining) return;  // the pipe is empty, or nearly so
   }
 }
 
@@ -339,7 +342,7 @@ void Child::State::Flush() {
   }
   input_bytes.erase(0, written);
   if (!input_bytes.empty()) return input->Want(Watch::kWrite);
-  std::string().swap(input_bytes);  // it may have been megabytes
+  std::string().swap(input_bytes);  // frees what may have been megabytes
   if (close_input) return CloseInput();
   input->Want(0);
 }
@@ -351,10 +354,11 @@ void Child::State::CloseInput() {
 
 void Child::State::OnExit() {
   siginfo_t info{};
-  // WNOWAIT: unreaped, its pid keeps naming its process group while the rest of the tree is looked for.
+  // WNOWAIT leaves the child unreaped, so that its pid keeps naming its process group while we look for the
+  // rest of its tree.
   int result = waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
   if (result == 0 && info.si_pid == 0) return;
-  if (result != 0) log::Warning("child {}: someone else took its exit status", pid);
+  if (result != 0) log::Warning("the exit status of child {} was taken by other code", pid);
   if (info.si_code == CLD_EXITED) {
     status.code = info.si_status;
   } else {
@@ -364,7 +368,7 @@ void Child::State::OnExit() {
   exit_watch->Want(0);
   CloseInput();
   reaper.Forget();
-  timer.Start(0);  // children that exit in one turn share one look at what they left
+  timer.Start(0);  // children that exit in one turn share one look at the processes they left
 }
 
 void Child::State::Advance() {
@@ -388,8 +392,9 @@ void Child::State::Advance() {
   timer.Start(stage == Stage::kStopping ? kill_at - now : kLookMs);
 }
 
-// All who could write are dead, or beyond our reach: what is in the pipes now is the last of the output. A
-// process that slipped out of the tree may hold a pipe open, and even write on: it is not waited for.
+// Every process that could write is dead, or out of our reach, so the bytes in the pipes now are the last
+// output. A process that slipped out of the tree may hold a pipe open, and even keep writing; we do not wait
+// for it.
 void Child::State::Settle(bool empty) {
   status.tree_empty = empty;
   if (!exited) status.signal = SIGKILL;
@@ -418,10 +423,10 @@ void Child::State::Drain() {
   for (Output which : {Output::kStdout, Output::kStderr}) {
     while (pipes[static_cast<size_t>(which)].watch && !paused) Read(which);
   }
-  if (pipes[0].watch || pipes[1].watch) return;  // until PauseReading(false)
+  if (pipes[0].watch || pipes[1].watch) return;  // wait for PauseReading(false)
   stage = Stage::kDone;
   auto on_done = std::move(handlers.on_done);
-  on_done(ExitStatus(status));  // may destroy us
+  on_done(ExitStatus(status));  // may destroy this object
 }
 
 void Child::State::Reap() {
@@ -432,7 +437,7 @@ void Child::State::Reap() {
   tree.RemoveCgroup();
 }
 
-// Blocks, as nobody is there to be told later: for as long as the kernel takes to end what was killed.
+// Blocks until the kernel has ended the killed processes, because nobody will be there to notice it later.
 void Child::State::EndNow() {
   if (stage >= Stage::kDraining) return;
   for (int64_t deadline = clock.MonotonicMs() + kEndNowMs; clock.MonotonicMs() < deadline;) {
@@ -441,7 +446,7 @@ void Child::State::EndNow() {
     waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
     reaper.Forget();
     if (info.si_pid == pid && tree.Members().empty()) {
-      reaper.Look();  // those that were members a moment ago are zombies now
+      reaper.Look();  // the members of a moment ago are zombies now
       return Reap();
     }
     usleep(500);

@@ -1,9 +1,10 @@
 // Child: one child process on the loop, with its pipes. Owned by an agent (or a test); must be destroyed on
-// the loop's thread. Destroying one that lives kills its tree at once.
+// the loop's thread. Destroying a Child that still runs kills its tree at once.
 //
-// Done means exited *and* drained: on_done comes once, after the last output. A grandchild that holds the
-// pipes open cannot delay it for ever: once the child has exited, what is in the pipes is read to the end,
-// the rest of the tree is killed (TERM, grace, KILL), and on_done reports whether the tree is empty.
+// A child is done when it has exited *and* its output is read: on_done comes once, after the last output. A
+// grandchild that holds the pipes open cannot delay on_done for ever: once the child has exited, the Child
+// reads its pipes to the end, kills the rest of the tree (TERM, grace, KILL), and on_done reports whether the
+// tree is empty.
 #pragma once
 
 #include <sys/types.h>
@@ -26,33 +27,34 @@ class CgroupRoot;
 class Loop;
 class Reaper;
 
-// What every child of a daemon shares. All of it outlives the children.
+// The objects that all children of a daemon share. They outlive the children.
 struct ChildContext {
   Loop& loop;
   Reaper& reaper;
-  CgroupRoot* cgroups = nullptr;  // where cgroups can be made: each child gets one
+  CgroupRoot* cgroups = nullptr;  // where cgroups can be made; each child then gets one
 };
 
 class Child {
  public:
   enum class Output { kStdout, kStderr };
-  // After a KILL, how long on_done waits at most for the tree to be empty: what still lives cannot be killed.
+  // on_done waits at most this long after a KILL for the tree to be empty. A process that lives longer cannot
+  // be killed.
   static constexpr int64_t kKillForMs = 5'000;
 
   struct Handlers {
-    // Bytes as they were read; the view is good during the call only. Must not destroy the Child.
+    // Bytes as they were read. The view is valid during the call only. Must not destroy the Child.
     std::function<void(Output, std::string_view)> on_output;
     // The last call. The Child may be destroyed in it.
     std::function<void(const ExitStatus&)> on_done;
   };
 
-  // `marker` is an environment entry ("REEVE_AGENT_ID=…" and friends) of spec.env that is this child's alone:
-  // a process that left the tree (its own session, reparented to us) is recognised by it.
+  // `marker` is an entry of spec.env ("REEVE_AGENT_ID=…" and friends) that only this child has. It identifies
+  // a process that left the tree (one with its own session that was reparented to us).
   static Result<std::unique_ptr<Child>> Start(const ChildContext& context, SpawnSpec spec, std::string marker,
                                               Handlers handlers);
-  // Takes up again a child of ours that Save() told of: reads what it said since, notices if it has exited
-  // since. Error "handover_state" when there is no such child or descriptor; what could be opened is closed
-  // then, and the child killed if it is ours.
+  // Makes a Child again from the state that Save() returned. It reads the output that has arrived since, and
+  // notices when the child has exited since. Error "handover_state" when there is no such child or
+  // descriptor; then Adopt closes the descriptors it could open, and kills the child if it is ours.
   static Result<std::unique_ptr<Child>> Adopt(const ChildContext& context, ChildState state,
                                               Handlers handlers);
   ~Child();
@@ -60,37 +62,39 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   [[nodiscard]] pid_t pid() const;
-  // Field 22 of /proc/<pid>/stat: with the pid it names the process for good. Read when first asked for, as
-  // that costs a fifth of a start; 0 if that is after on_done.
+  // Field 22 of /proc/<pid>/stat: together with the pid it identifies the process for good. Read at the first
+  // call, because reading it costs a fifth of a start; 0 when the first call comes after on_done.
   [[nodiscard]] uint64_t start_time() const;
   [[nodiscard]] bool exited() const;
 
-  // Writes to the child's stdin, in order, buffering what the pipe does not take. Error "queue_full" (nothing
-  // taken) when more than 32 MiB would wait, "not_running" when stdin is closed.
+  // Writes to the child's stdin, in order, and buffers the bytes that the pipe does not take. Error
+  // "queue_full" when more than 32 MiB would wait (it takes nothing then), "not_running" when stdin is
+  // closed.
   Status WriteStdin(std::string_view bytes);
-  // Closes stdin after what is buffered has been written.
+  // Closes stdin after the buffered bytes have been written.
   void CloseStdin();
 
-  // Stops or goes on reading its output: back-pressure. Reading goes on all the same once the child has
-  // exited only when not paused: on_done waits for a paused reader.
+  // Pauses or resumes reading the child's output: back-pressure. A paused reader stays paused when the child
+  // exits, so on_done waits until reading resumes.
   void PauseReading(bool paused);
 
   // Sends a signal to the child alone, through its pidfd.
   void Signal(int signum);
 
-  // TERM to the whole tree, after `grace_ms` KILL, again until it is empty. May be called again with a
-  // shorter grace. on_done follows.
+  // Sends TERM to the whole tree, after `grace_ms` KILL, and repeats KILL until the tree is empty. May be
+  // called again with a shorter grace. on_done follows.
   void Stop(int64_t grace_ms);
 
   // The live processes of its tree, the child first. Reads /proc.
   [[nodiscard]] std::vector<ProcessId> Tree() const;
 
-  // For a handover: all that Adopt() needs, as of now. The descriptors that must stay open until then are
-  // added to `keep`. Changes nothing: the child goes on here if the handover is given up.
+  // For a handover: everything that Adopt() needs, as of now. Adds to `keep` the descriptors that must stay
+  // open until then. Save changes nothing: this Child continues if the handover is abandoned.
   [[nodiscard]] ChildState Save(std::vector<int>& keep) const;
-  // Lets go of it, touching neither process nor descriptors, which belong to whoever adopted what Save()
-  // told. Nothing comes any more. Only for an adopter in this very process: exec needs no such call.
-  void Release();
+  // Gives up the process and its descriptors without touching them, because they belong to the Child that
+  // Adopt() made from Save()'s state. No handler is called any more. Only for an adopter in this same
+  // process: exec does not need it.
+  void Abandon();
 
  private:
   struct State;

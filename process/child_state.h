@@ -1,7 +1,7 @@
 // ChildState: a Child as plain values, for a handover (orchestrator/handover/saved_state.h): its process, its
-// pipes and the bytes that wait for them. Child::Save makes it; Child::Adopt makes a Child of it again, in
-// this process or in another image that the same process has become by exec. Descriptors are named by number,
-// as exec keeps the numbers.
+// pipes and the bytes that wait for them. Child::Save makes it. Child::Adopt makes a Child of it again, in
+// this process or in the image that this process becomes by exec. It names descriptors by number, because
+// exec keeps the numbers.
 #pragma once
 
 #include <sys/types.h>
@@ -18,9 +18,9 @@ namespace reeve {
 struct ExitStatus {
   int code = -1;           // exit code, or -1 when a signal ended it
   int signal = 0;          // that signal, or 0
-  bool oom = false;        // the kernel's out-of-memory killer took it (where a cgroup can tell)
-  bool tree_empty = true;  // false: some process of the tree could not be killed; it is in the log. If that
-                           // is the child itself, code is -1 and signal what it was sent: KILL
+  bool oom = false;        // the kernel's out-of-memory killer ended it (known only with a cgroup)
+  bool tree_empty = true;  // false: some process of the tree could not be killed, and the log names it. If
+                           // that is the child itself, code is -1 and signal is the one it was sent: KILL
 
   static void Members(auto& self, auto& state) {
     state("code", self.code);
@@ -35,18 +35,18 @@ struct ChildState {
   enum class Stage {
     kRunning,   // nobody asked it to end
     kStopping,  // TERM was sent to it and its tree
-    kOrphans,   // it has exited; TERM was sent to the processes that it left
-    kKilling,   // KILL is sent, repeatedly
-    kDraining,  // the tree is gone (or was given up); the rest of the pipes is read
+    kOrphans,   // it has exited; TERM was sent to the processes it left behind
+    kKilling,   // KILL is sent again and again
+    kDraining,  // the tree is gone (or we gave up); the rest of the pipes is read
     kDone,      // on_done was called
   };
-  // A binary may read the state that an older one wrote, so these names never change.
+  // A newer binary may read the state that an older one wrote, so these names never change.
   static constexpr const char* kStages[] = {"running", "stopping", "orphans", "killing", "draining", "done"};
   static constexpr uint64_t kNoEnd = UINT64_MAX;
 
   struct Output {
-    int fd = -1;             // -1: it has ended
-    uint64_t left = kNoEnd;  // bytes that still count, once all who could write are gone
+    int fd = -1;             // -1: the pipe has ended
+    uint64_t left = kNoEnd;  // bytes that still count, once every writer is gone
 
     static void Members(auto& self, auto& state) {
       state("fd", self.fd);
@@ -55,20 +55,20 @@ struct ChildState {
   };
 
   pid_t pid = 0;
-  uint64_t start_time = 0;        // 0: nobody asked for it yet
-  std::string marker;             // see Child::Start
-  std::string cgroup;             // its folder, or empty
-  std::vector<ProcessId> told;    // of the tree, those that were told TERM
-  int pidfd = -1;                 // -1 once reaped
-  int stdin_fd = -1;              // -1: closed, or never there
-  std::array<Output, 2> outputs;  // stdout, stderr
-  std::string input;              // what stdin has not taken yet; any bytes
-  bool close_input = false;       // once it has
+  uint64_t start_time = 0;            // 0: not read yet
+  std::string marker;                 // see Child::Start
+  std::string cgroup;                 // path of its folder, or empty
+  std::vector<ProcessId> terminated;  // processes of the tree that TERM was sent to
+  int pidfd = -1;                     // -1 once the child is reaped
+  int stdin_fd = -1;                  // -1: closed, or there never was one
+  std::array<Output, 2> outputs;      // stdout, stderr
+  std::string input;                  // bytes that stdin has not taken yet
+  bool close_input = false;           // close stdin once `input` is written
   bool paused = false;
   bool exited = false;
   Stage stage = Stage::kRunning;
   int64_t kill_at = 0;     // CLOCK_MONOTONIC
-  int64_t give_up_at = 0;  // the same
+  int64_t give_up_at = 0;  // CLOCK_MONOTONIC
   ExitStatus status;
 
   static void Members(auto& self, auto& state) {
@@ -76,7 +76,7 @@ struct ChildState {
     state("start_time", self.start_time);
     state("marker", self.marker);
     state("cgroup", self.cgroup);
-    state("told", self.told);
+    state("told", self.terminated);
     state("pidfd", self.pidfd);
     state("stdin", self.stdin_fd);
     state("outputs", self.outputs);

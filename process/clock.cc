@@ -51,7 +51,7 @@ std::optional<int64_t> ParseTime(const std::string& text) {
   parts.tm_year -= 1900;
   parts.tm_mon -= 1;
   int64_t wall_ms = int64_t{timegm(&parts)} * 1000;
-  // What does not print as it came (a month 13, a missing digit) is not a time.
+  // A text that FormatTime does not reproduce (a month 13, a missing digit) is no time.
   if (FormatTime(wall_ms).compare(0, kDateTime, text, 0, kDateTime) != 0) return std::nullopt;
 
   size_t at = kDateTime;

@@ -1,4 +1,5 @@
-// Clock: the time, from outside, so that tests can set it. No libuv in here: tickets/ uses it too.
+// Clock: a source of the time, passed in so that tests can set it. It does not use libuv, because tickets/
+// uses it too.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,9 @@ namespace reeve {
 class Clock {
  public:
   virtual ~Clock() = default;
-  // CLOCK_MONOTONIC, milliseconds: for deadlines and durations.
+  // CLOCK_MONOTONIC in milliseconds: for deadlines and durations.
   [[nodiscard]] virtual int64_t MonotonicMs() const = 0;
-  // Milliseconds since the Unix epoch: for people, and for what must survive a restart.
+  // Milliseconds since the Unix epoch: for people, and for times that must survive a restart.
   [[nodiscard]] virtual int64_t WallMs() const = 0;
 };
 
@@ -24,8 +25,8 @@ class SystemClock : public Clock {
 
 // RFC 3339 in UTC with milliseconds: "2026-11-20T15:36:54.123Z".
 std::string FormatTime(int64_t wall_ms);
-// Any time of RFC 3339, section 5.6, its inverse too; nothing for any other text. What is finer than a
-// millisecond is dropped.
+// The inverse of FormatTime. Accepts every time of RFC 3339, section 5.6, and drops digits finer than a
+// millisecond. Returns nothing for any other text.
 std::optional<int64_t> ParseTime(const std::string& text);
 
 }  // namespace reeve

@@ -19,7 +19,8 @@ namespace reeve {
 
 namespace {
 
-// `path` as seen from `folder`; empty when it is not below it. The folder may be spelled in two ways.
+// `path` relative to `folder`; empty when it is not below it. Accepts two spellings of the folder: as given,
+// and its real path.
 std::string Below(const std::string& folder, const std::string& path) {
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(folder.c_str(), nullptr), &std::free);
   for (std::string prefix : {folder, std::string(real ? real.get() : "")}) {
@@ -38,7 +39,7 @@ Result<Fd> OpenWithin(const std::string& folder, const std::string& path, int fl
   if (!directory.valid()) return OsError(folder, errno);
   struct open_how how = {};
   how.flags =
-      static_cast<unsigned>(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);  // no waiting for a pipe's other end
+      static_cast<unsigned>(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);  // do not wait for a pipe's other end
   how.mode = (flags & O_CREAT) != 0 ? 0666 : 0;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   Fd file(static_cast<int>(::syscall(SYS_openat2, directory.get(), below.c_str(), &how, sizeof(how))));
@@ -85,7 +86,7 @@ Result<std::string> ReadFileWithin(const std::string& folder, const std::string&
 Status WriteFileWithin(const std::string& folder, const std::string& path, std::string_view content) {
   auto file = OpenWithin(folder, path, O_WRONLY | O_CREAT);
   if (!file) return file.error();
-  // Not O_TRUNC: what is opened is looked at first.
+  // Opened without O_TRUNC, because the file's type is checked before anything changes.
   if (::ftruncate(file->get(), 0) != 0) return OsError(path, errno);
   return WriteAll(file->get(), path, content);
 }

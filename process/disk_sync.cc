@@ -19,7 +19,8 @@ void DiskSync::Sync(Done done) {
 void DiskSync::Begin() {
   busy_ = true;
   auto synced = std::make_shared<Status>();
-  // Its loss would matter: a thread in the middle of it holds up the exec that is to end it.
+  // Its loss matters (the default): a thread that is in the middle of a sync would hold up the exec that ends
+  // it.
   loop_.Offload(
       [synced, folders = folders_] {
         for (const std::string& folder : folders) {

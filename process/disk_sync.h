@@ -1,8 +1,8 @@
-// DiskSync: has all that was written to some folders on their disks, for whoever asks: syncfs(2), one at a
-// time. Those who ask while one is under way share the next. It takes as long as the disk likes and cannot be
-// stopped, so it takes one thread of the pool, never more.
+// DiskSync: writes everything that is in some folders to their disks, by syncfs(2). One sync runs at a time;
+// callers that ask during one share the next. A sync can take arbitrarily long and cannot be stopped, so
+// DiskSync uses one thread of the pool and never more.
 //
-// On the loop's thread. Ending it calls nobody any more.
+// On the loop's thread. Destroying it cancels pending callbacks.
 #pragma once
 
 #include <functional>
@@ -20,12 +20,12 @@ class DiskSync {
  public:
   using Done = std::function<void(const Status&)>;
 
-  // The filesystems that these folders are on, which are there when somebody asks.
+  // Syncs the filesystems that hold `folders`, which must exist when Sync() is called.
   DiskSync(Loop& loop, std::vector<std::string> folders) : loop_(loop), folders_(std::move(folders)) {}
   DiskSync(const DiskSync&) = delete;
   DiskSync& operator=(const DiskSync&) = delete;
 
-  // `done` never comes within the call. Error "os_error".
+  // `done` is never called from within Sync(). Error "os_error".
   void Sync(Done done);
 
  private:

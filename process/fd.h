@@ -32,7 +32,7 @@ class Fd {
   int fd_ = -1;
 };
 
-// This process may from now on have as many as it is allowed to allow itself.
+// Raises the limit of open descriptors of this process (RLIMIT_NOFILE) to its hard limit.
 void RaiseDescriptorLimit();
 
 }  // namespace reeve

@@ -1,7 +1,7 @@
 // UvHandle<T>: owns one libuv handle, which lives in a heap block of its own because libuv closes
 // asynchronously. Destroying the UvHandle clears the handle's `data`, so that a late callback finds no owner,
-// and closes it; the block is freed by libuv's close callback. Every callback begins with Owner<>() and
-// returns if there is none. The only casts from void* of the project are here.
+// and closes the handle; libuv's close callback frees the block. Every callback begins with OwnerOf<>() and
+// returns if there is no owner. This header holds the only casts from void* in the project.
 #pragma once
 
 #include <uv.h>
@@ -23,8 +23,8 @@ struct UvCloser {
 template <typename T>
 using UvHandle = std::unique_ptr<T, UvCloser>;
 
-// Allocates a T, calls `init(T*)`, which returns 0 or a negative libuv error, and gives it `owner`, which its
-// callbacks get back from Owner<>(). Empty when init failed; `*error` then holds libuv's code.
+// Allocates a T, calls `init(T*)`, which returns 0 or a negative libuv error, and stores `owner` in it for
+// OwnerOf<>(). Returns an empty handle when init failed; `*error` then holds libuv's code.
 template <typename T, typename Owner, typename Init>
 UvHandle<T> MakeUvHandle(Owner* owner, Init init, int* error = nullptr) {
   auto block = std::make_unique<T>();

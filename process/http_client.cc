@@ -16,7 +16,7 @@ namespace reeve {
 
 namespace {
 
-// More than the head of any server that was met; the limit exists so that an endless one ends.
+// More than the head of any server we have met. The limit exists so that an endless head ends.
 constexpr size_t kMaxHeadBytes = size_t{64} << 10;
 // Idle connections kept for reuse.
 constexpr long kMaxIdleConnections = 32;
@@ -32,7 +32,7 @@ using Easy = std::unique_ptr<CURL, Frees<curl_easy_cleanup>>;
 using Multi = std::unique_ptr<CURLM, Frees<curl_multi_cleanup>>;
 using Headers = std::unique_ptr<curl_slist, Frees<curl_slist_free_all>>;
 
-// Failures here are a machine without memory: nothing can go on.
+// A failure here means that the machine has no memory, so nothing can continue.
 template <typename T>
 T* Check(T* made) {
   if (!made) std::abort();
@@ -53,7 +53,7 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
-// "host" or "host:port" of a URL, without the user and password that may stand before it.
+// The "host" or "host:port" of a URL, without the user and password that may precede it.
 std::string HostOf(const std::string& url) {
   size_t begin = url.find("://");
   begin = begin == std::string::npos ? 0 : begin + 3;
@@ -92,8 +92,8 @@ struct HttpClient::State {
   Loop& loop;
   Timer timer;
   std::map<curl_socket_t, std::unique_ptr<Poll>> polls;
-  // Transfers with something to tell. curl must not be called back from within its callbacks, so they only
-  // record; the user's functions run when curl has returned.
+  // Transfers that have something to report. curl must not be called from within its callbacks, so the
+  // callbacks only record; the user's functions run when curl has returned.
   std::vector<Transfer*> ready;
   Multi multi;
 };
@@ -101,10 +101,11 @@ struct HttpClient::State {
 // One call. curl's callbacks fill it, Deliver empties it.
 class HttpClient::State::Transfer : public HttpCall {
  public:
-  // What the caller gave us; shared so that a function which destroys the call can run to its end.
+  // The caller's functions. They are shared so that a function that destroys the call can still run to its
+  // end.
   struct Sink {
     Stream stream;
-    std::function<void(Result<HttpResponse>)> done;  // set: collect the body, tell once
+    std::function<void(Result<HttpResponse>)> done;  // set: collect the body and report once
     bool cancelled = false;
   };
 
@@ -130,13 +131,13 @@ class HttpClient::State::Transfer : public HttpCall {
   Easy easy_;
   char reason_[CURL_ERROR_SIZE] = "";
 
-  bool ready_ = false;  // in state_.ready
+  bool ready_ = false;  // this transfer is in state_.ready
   bool too_large_ = false;
   size_t head_bytes_ = 0;
   HttpResponse response_;
   bool head_whole_ = false;
   bool head_told_ = false;
-  std::string body_;  // collected, or not yet told
+  std::string body_;  // collected, or not yet delivered
   std::optional<Status> end_;
 };
 
@@ -161,7 +162,8 @@ void HttpClient::State::Deliver() {
   }
 }
 
-// curl says what it wants of a socket it owns. It tells us to forget a socket before it closes it.
+// curl reports which events it wants of a socket that it owns. It asks us to forget a socket before it closes
+// it.
 void HttpClient::State::WatchSocket(curl_socket_t socket, int what) {
   if (what == CURL_POLL_REMOVE) {
     polls.erase(socket);
@@ -175,7 +177,7 @@ void HttpClient::State::WatchSocket(curl_socket_t socket, int what) {
     poll->handle = MakeUvHandle<uv_poll_t>(poll.get(), [this, socket](uv_poll_t* handle) {
       return uv_poll_init_socket(loop.uv(), handle, socket);
     });
-    if (!poll->handle) {  // the call ends by its time-out
+    if (!poll->handle) {  // the call will end by its timeout
       polls.erase(socket);
       return;
     }
@@ -187,7 +189,7 @@ void HttpClient::State::WatchSocket(curl_socket_t socket, int what) {
     int action = status < 0 ? CURL_CSELECT_ERR : 0;
     if (ready_events & UV_READABLE) action |= CURL_CSELECT_IN;
     if (ready_events & UV_WRITABLE) action |= CURL_CSELECT_OUT;
-    owner->state->Act(owner->socket, action);  // may end the owner
+    owner->state->Act(owner->socket, action);  // may destroy `owner`
   });
 }
 
@@ -199,7 +201,7 @@ HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink si
   if (auto error = Invalid()) {
     end_ = std::move(*error);
     Ready();
-    state_.timer.Start(0);  // told from the loop, like any other end
+    state_.timer.Start(0);  // reported from the loop, like any other end
     return;
   }
   SetUp();
@@ -212,12 +214,12 @@ HttpClient::State::Transfer::~Transfer() {
   curl_multi_remove_handle(state_.multi.get(), easy_.get());
 }
 
-// curl writes headers as they are: a line end in one would start another.
+// curl writes headers unchanged, so a line end in one would start another header.
 std::optional<Error> HttpClient::State::Transfer::Invalid() const {
   for (const auto& [name, value] : request_.headers) {
     if (HasLineEnd(name) || HasLineEnd(value)) {
       return Error{"invalid_request",
-                   "header " + name.substr(0, name.find_first_of("\r\n")) + " has a line end"};
+                   "header " + name.substr(0, name.find_first_of("\r\n")) + " contains a line end"};
     }
   }
   return std::nullopt;
@@ -257,13 +259,14 @@ void HttpClient::State::Transfer::SetUp() {
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.c_str());
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
-    // What curl would add by itself: a form's type, and a second's wait for "100 Continue".
+    // Suppresses the headers that curl would add by itself: a form's type, and "Expect", which waits a second
+    // for "100 Continue".
     if (!has_type) AddHeader("Content-Type:");
     AddHeader("Expect:");
   }
   if (method != "HEAD") curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method.c_str());
-  // On a reused connection that turns out to be dead curl sends the request again, though the server may have
-  // taken the first: never for what must not happen twice.
+  // When a reused connection turns out to be dead, curl sends the request again, although the server may have
+  // taken the first one. So requests that must not happen twice never reuse a connection.
   if (method == "POST" || method == "PATCH") curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers_.get());
 
@@ -288,7 +291,7 @@ void HttpClient::State::Transfer::Ready() {
   ready_ = true;
 }
 
-// Anything but line.size() ends the transfer.
+// A return value other than line.size() ends the transfer.
 size_t HttpClient::State::Transfer::TakeHeader(std::string_view line) {
   head_bytes_ += line.size();
   if (head_bytes_ > kMaxHeadBytes) {
@@ -303,7 +306,7 @@ size_t HttpClient::State::Transfer::TakeHeader(std::string_view line) {
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
     response_.status = static_cast<int>(status);
   } else if (text.empty()) {
-    if (response_.status < 200) return line.size();  // 1xx: the real head follows
+    if (response_.status < 200) return line.size();  // 1xx: the final head follows
     head_whole_ = true;
     Ready();
   } else if (size_t colon = text.find(':'); colon != std::string_view::npos) {
@@ -330,7 +333,7 @@ void HttpClient::State::Transfer::End(CURLcode code) {
 Error HttpClient::State::Transfer::Explain(CURLcode code) const {
   std::string who = HostOf(request_.url);
   if (!request_.unix_socket.empty()) who = request_.unix_socket;
-  if (too_large_) return {"too_large", who + ": the answer is larger than its limit"};
+  if (too_large_) return {"too_large", who + ": the answer exceeds its size limit"};
   if (code == CURLE_OPERATION_TIMEDOUT) return {"timeout", who + ": no answer in time"};
   long system_error = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &system_error);
@@ -342,7 +345,7 @@ Error HttpClient::State::Transfer::Explain(CURLcode code) const {
 
 void HttpClient::State::Transfer::Deliver() {
   ready_ = false;
-  auto sink = sink_;  // any of the functions may destroy us
+  auto sink = sink_;  // any of the functions may destroy this transfer
   if (sink->done) {
     if (!end_) return;
     if (!end_->ok()) return sink->done(end_->error());

@@ -1,7 +1,8 @@
-// HttpClient: all outbound HTTP, by libcurl's multi interface on the loop. One per user of it; outlives its
-// calls. Cancelling is destroying the HttpCall; after that none of its functions is called.
+// HttpClient: all outbound HTTP, by libcurl's multi interface on the loop. Each user of HTTP has its own
+// client, which must outlive its calls. Destroying an HttpCall cancels it; none of its functions is called
+// after that.
 //
-// No proxy is taken from the environment, no redirect is followed, no cookie kept.
+// It ignores proxies in the environment, follows no redirect and keeps no cookie.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +22,14 @@ class Loop;
 struct HttpRequest {
   std::string method = "GET";
   std::string url;          // http:// or https://
-  std::string unix_socket;  // path: connect there instead of to the URL's host
+  std::string unix_socket;  // path of a socket to connect to instead of the URL's host
   std::vector<std::pair<std::string, std::string>> headers;
   std::string user;  // with `password`: HTTP Basic
   std::string password;
   std::string body;
   int64_t connect_timeout_ms = 5'000;
-  int64_t timeout_ms = 30'000;               // whole call; 0: none (streams)
-  size_t max_body_bytes = size_t{16} << 20;  // of the answer, when it is collected
+  int64_t timeout_ms = 30'000;               // of the whole call; 0: no limit (streams)
+  size_t max_body_bytes = size_t{16} << 20;  // of the answer, when Send collects it
 };
 
 struct HttpResponse {
@@ -39,7 +40,8 @@ struct HttpResponse {
   [[nodiscard]] std::string_view Header(std::string_view name) const;
 };
 
-// For a path's segment or a query's value: all but unreserved characters (RFC 3986 section 2.3) as %XX.
+// Encodes a segment of a path or a value of a query: all but unreserved characters (RFC 3986 section 2.3)
+// become %XX.
 std::string PercentEncode(std::string_view text);
 
 class HttpCall {
@@ -50,9 +52,9 @@ class HttpCall {
 class HttpClient {
  public:
   struct Stream {
-    std::function<void(const HttpResponse& head)> on_head;  // body empty
+    std::function<void(const HttpResponse& head)> on_head;  // with an empty body
     std::function<void(std::string_view bytes)> on_body;
-    std::function<void(const Status& how)> on_end;  // ok: the body ended as it should
+    std::function<void(const Status& how)> on_end;  // ok: the body is complete
   };
 
   explicit HttpClient(Loop& loop);
@@ -60,8 +62,9 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // Any HTTP status is a response; an Error ("unreachable", "timeout", "too_large") is the lack of one. The
-  // functions are called from the loop, never from within Send or Open; they may destroy the call.
+  // Any HTTP status is a response; an Error ("unreachable", "timeout", "too_large") means that no response
+  // came. The functions are called from the loop, never from within Send or Open, and they may destroy the
+  // call.
   [[nodiscard]] std::unique_ptr<HttpCall> Send(HttpRequest request,
                                                std::function<void(Result<HttpResponse>)> done);
   [[nodiscard]] std::unique_ptr<HttpCall> Open(HttpRequest request, Stream stream);

@@ -1,8 +1,8 @@
-// Lines: cuts a byte stream into lines, bounded. A value; owned by whoever reads the stream.
+// Lines: cuts a byte stream into lines of bounded length. A value; owned by the reader of the stream.
 //
-// A line ends at '\n'; one '\r' before it is dropped. Bytes are kept as bytes until the line is whole, so
-// UTF-8 is never cut at a read. A line beyond `max_bytes` is delivered once, cut to max_bytes with
-// truncated=true, and the rest of it is skipped.
+// A line ends at '\n'; one '\r' before it is dropped. Bytes stay bytes until the line is complete, so a read
+// never cuts a UTF-8 character. A line longer than `max_bytes` is delivered once, cut to max_bytes, with
+// truncated=true; the rest of it is skipped.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,13 @@ namespace reeve {
 
 class Lines {
  public:
-  // Reason for the default: control/api/API.md, agent.output carries at most 1 MiB of a line.
+  // The default comes from control/api/API.md: agent.output carries at most 1 MiB of a line.
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
 
   explicit Lines(size_t max_bytes = kMaxLineBytes) : max_bytes_(max_bytes) {}
 
   // Calls on_line(std::string_view line, bool truncated) for every line that `bytes` completes. The view is
-  // good during the call only. A line that lies whole within `bytes` is not copied.
+  // valid during the call only. A line that lies entirely within `bytes` is not copied.
   template <typename OnLine>
   void Feed(std::string_view bytes, OnLine&& on_line) {
     while (!bytes.empty()) {
@@ -39,13 +39,13 @@ class Lines {
     }
   }
 
-  // The stream has ended: delivers what is left as a last line, if anything is.
+  // The stream has ended: delivers the rest as a last line, if there is a rest.
   template <typename OnLine>
   void Finish(OnLine&& on_line) {
     if (!partial_.empty() || skipping_) Deliver(on_line);
   }
 
-  // For a handover (orchestrator/handover/saved_state.h): the line that is not whole yet.
+  // For a handover (orchestrator/handover/saved_state.h): the line that is not complete yet.
   static void Members(auto& self, auto& state) {
     state.Bytes("partial", self.partial_);
     state("skipping", self.skipping_);

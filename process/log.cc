@@ -8,7 +8,7 @@ namespace reeve::log {
 namespace {
 
 spdlog::logger& Logger() {
-  // Never destroyed: threads may log until the process has gone.
+  // Never destroyed, because threads may log until the process is gone.
   static spdlog::logger* const logger = [] {
     auto* made = new spdlog::logger("reeve", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);

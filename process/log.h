@@ -1,7 +1,7 @@
-// The daemon's own log: one line an entry on stderr, "time level message". Not the agents' event log.
+// The daemon's own log: one line per entry on stderr, "time level message". It is not the agents' event log.
 //
-// spdlog stays behind this header. Never pass a token, a ticket, a request target with a query or an
-// environment value to it. Messages end in `key=value` pairs where there is something to grep for.
+// This header hides spdlog. Never log a token, a ticket, a request target with a query, or an environment
+// value. Messages end in `key=value` pairs where a reader may want to grep for them.
 #pragma once
 
 #include <fmt/core.h>

@@ -11,7 +11,7 @@ namespace reeve {
 
 namespace {
 
-// Failures here are our own bugs or a machine without memory or descriptors at start: nothing can go on.
+// A failure here is our own bug, or at start a machine without memory or descriptors. Nothing can continue.
 void Check(int result, const char* what) {
   if (result == 0) return;
   std::fprintf(stderr, "reeve: %s: %s\n", what, uv_strerror(result));
@@ -36,7 +36,7 @@ struct Loop::State {
   uv_loop_t uv{};
   UvHandle<uv_async_t> wake;
   UvHandle<uv_prepare_t> prepare;
-  UvHandle<uv_idle_t> busy;  // running: the next poll does not sleep
+  UvHandle<uv_idle_t> busy;  // while it runs, the next poll does not sleep
   std::vector<std::function<bool()>> steps;
   std::vector<std::unique_ptr<Signal>> signals;
   size_t offloaded = 0;
@@ -44,7 +44,7 @@ struct Loop::State {
   std::mutex mutex;
   std::vector<std::function<void()>> posted;  // guarded by mutex
 
-  // Sends coalesce: one wake-up drains everything that was posted before it.
+  // Sends coalesce: one wake-up runs every task that was posted before it.
   bool RunPosted() {
     std::vector<std::function<void()>> tasks;
     {
@@ -91,7 +91,7 @@ Loop::~Loop() {
   state_->busy.reset();
   state_->RunPosted();
   state_->wake.reset();
-  uv_run(&state_->uv, UV_RUN_DEFAULT);  // offloaded work finishes, closing handles close
+  uv_run(&state_->uv, UV_RUN_DEFAULT);  // lets offloaded work finish and closing handles close
   state_->RunPosted();
   Check(uv_loop_close(&state_->uv), "a handle outlived its loop");
 }
@@ -127,7 +127,7 @@ void Loop::Offload(std::function<void()> work, std::function<void()> done, Loss 
         finished->done();
       });
   Check(result, "uv_queue_work");
-  (void)task.release();  // the callback above takes it back
+  (void)task.release();  // the callback above takes ownership back
 }
 
 size_t Loop::offloaded() const { return state_->offloaded; }

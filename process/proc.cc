@@ -18,7 +18,7 @@ namespace reeve {
 
 namespace {
 
-// Calls on_number(pid_t) for the entries of `folder` that are numbers: processes, or threads.
+// Calls on_number(pid_t) for each entry of `folder` that is a number: a process, or a thread.
 template <typename OnNumber>
 void EachNumber(const std::string& folder, OnNumber on_number) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(folder.c_str()), closedir);
@@ -30,8 +30,9 @@ void EachNumber(const std::string& folder, OnNumber on_number) {
   }
 }
 
-// In the midst of an exec a process has neither arguments nor environment for some microseconds: one without
-// arguments is looked at again. One that has them wiped its environment, or has got both just now.
+// During an exec a process has neither arguments nor environment for some microseconds, so we look again at a
+// process without arguments. A process that has arguments now either wiped its environment, or has just got
+// both.
 std::string Environment(pid_t pid) {
   std::string path = fmt::format("/proc/{}/environ", pid);
   for (int look = 0; look < 10; ++look) {
@@ -43,7 +44,7 @@ std::string Environment(pid_t pid) {
   return ReadSmallFile(path);
 }
 
-// Whether an environment, entries that end in NUL, holds `marker`.
+// Whether `environment`, whose entries end in NUL, holds `marker`.
 bool Holds(std::string_view environment, std::string_view marker) {
   while (!environment.empty() && !marker.empty()) {
     size_t end = environment.find('\0');
@@ -60,7 +61,7 @@ std::string ReadSmallFile(const std::string& path) {
   std::string text;
   Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return text;
-  char buffer[4096];  // the kernel makes these files a page at a time
+  char buffer[4096];  // the kernel fills these files a page at a time
   for (;;) {
     ssize_t got = read(file.get(), buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
@@ -72,7 +73,7 @@ std::string ReadSmallFile(const std::string& path) {
 std::optional<ProcessStat> StatProcess(pid_t pid) {
   std::string text = ReadSmallFile(fmt::format("/proc/{}/stat", pid));
   size_t open_paren = text.find('(');
-  size_t close_paren = text.rfind(')');  // a name may hold parentheses
+  size_t close_paren = text.rfind(')');  // a name may contain parentheses
   if (open_paren == std::string::npos || close_paren == std::string::npos) return {};
   ProcessStat stat;
   char state = 0;
@@ -147,7 +148,8 @@ std::vector<ProcessId> AllWithMarker(const std::string& marker) {
 
 bool SignalProcess(const ProcessId& process, int signum) {
   Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0)));
-  // In this order: if the pid's holder has our start time now, the pidfd, taken before, names it too.
+  // The order matters: the pidfd was taken first, so if the pid has our start time now, the pidfd names that
+  // process too.
   if (!pidfd.valid() || StartTime(process.pid) != process.start_time) return false;
   return syscall(SYS_pidfd_send_signal, pidfd.get(), signum, nullptr, 0) == 0;
 }

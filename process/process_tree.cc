@@ -15,7 +15,7 @@ bool Contains(const std::vector<ProcessId>& list, const ProcessId& one) {
 }  // namespace
 
 bool ProcessTree::Claims(const ProcessStat& orphan) const {
-  return orphan.group == root_ || Contains(told_, orphan.id) || HasMarker(orphan.id.pid, marker_);
+  return orphan.group == root_ || Contains(terminated_, orphan.id) || HasMarker(orphan.id.pid, marker_);
 }
 
 std::vector<ProcessId> ProcessTree::Members() const {
@@ -37,9 +37,9 @@ std::vector<ProcessId> ProcessTree::Members() const {
   return members;
 }
 
-// That our own list of children, read after the root's exit, holds none of the tree is proof enough, for
-// good: the list is exact, and whatever still has a living parent in the tree has an ancestor that we
-// adopted.
+// Our own list of children is proof enough if we read it after the root's exit and it holds no process of the
+// tree. That list is exact, and every process that still has a living parent in the tree has an ancestor that
+// we adopted. An empty tree stays empty.
 bool ProcessTree::Empty() const {
   if (cgroup_ && !cgroup_->Populated()) return true;
   if (cgroup_) return Members().empty();
@@ -50,10 +50,10 @@ bool ProcessTree::Empty() const {
 
 void ProcessTree::Terminate() {
   for (const ProcessId& member : Members()) {
-    if (Contains(told_, member)) continue;
+    if (Contains(terminated_, member)) continue;
     SignalProcess(member, SIGTERM);
     SignalProcess(member, SIGCONT);
-    told_.push_back(member);
+    terminated_.push_back(member);
   }
 }
 

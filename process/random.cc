@@ -11,7 +11,7 @@ std::string RandomBytes(size_t bytes) {
   size_t got = 0;
   while (got < bytes) {
     ssize_t n = getrandom(raw.data() + got, bytes - got, 0);
-    if (n > 0) got += static_cast<size_t>(n);  // otherwise EINTR: nothing else can happen here
+    if (n > 0) got += static_cast<size_t>(n);  // otherwise EINTR: no other error is possible here
   }
   return raw;
 }

@@ -1,5 +1,5 @@
-// Random bytes from the system's generator (getrandom(2)). Blocks only before the machine's generator is
-// seeded.
+// Random bytes from the system's generator (getrandom(2)). Blocks only while the machine's generator is not
+// seeded yet.
 #pragma once
 
 #include <cstddef>

@@ -15,25 +15,28 @@ namespace reeve {
 
 namespace {
 
-// SIGCHLDs of this long are answered by one look: nobody waits for an orphan's burial.
+// One look serves all SIGCHLDs of this long. Nobody waits for an orphan to be reaped.
 constexpr int64_t kReapDelayMs = 50;
 constexpr int64_t kShareLookMs = 5;
-// Children are made on the loop's thread, and orphans are given to the main one, which is the same.
+// Children are made on the loop's thread, which is the main thread, and the kernel gives orphans to the main
+// thread.
 constexpr char kOwnChildren[] = "/proc/thread-self/children";
 
 }  // namespace
 
 Reaper::Reaper(Loop& loop) : soon_(loop, [this] { Look(); }) {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
-    log::Warning("cannot adopt orphans: {}; what leaves its parent escapes its agent", std::strerror(errno));
+    log::Warning("cannot adopt orphans: {}; a process that loses its parent escapes its agent",
+                 std::strerror(errno));
   }
   if (access(kOwnChildren, R_OK) != 0) {
     log::Warning(
-        "this kernel does not list children (CONFIG_PROC_CHILDREN): only cgroups know the tree of an agent");
+        "this kernel does not list children (CONFIG_PROC_CHILDREN): only cgroups show the processes of an "
+        "agent");
   }
   signal_ = MakeUvHandle<uv_signal_t>(
       this, [&loop](uv_signal_t* handle) { return uv_signal_init(loop.uv(), handle); });
-  if (!signal_) return;  // no memory: a loop could not have been made either
+  if (!signal_) return;  // no memory: the loop could not have been made either
   uv_signal_start(
       signal_.get(),
       [](uv_signal_t* arrived, int) {

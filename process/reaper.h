@@ -1,8 +1,9 @@
-// Reaper: the foster parent. Makes this process the subreaper of its descendants (PID 1 is one already), so
-// that what loses its parent becomes our child, and reaps on SIGCHLD every child that nobody owns. Made once,
-// by the Daemon (or a test), before the first spawn; outlives every Child; on the loop's thread.
+// Reaper: makes this process the subreaper of its descendants (PID 1 is one already), so that descendants
+// that lose their parent become our children, and reaps on SIGCHLD every child that nobody owns. Made once,
+// by the Daemon (or a test), before the first spawn. It outlives every Child. On the loop's thread.
 //
-// While it lives, no other code may wait for a child of its own: its exit status would be taken.
+// While it lives, no other code may wait for a child that it does not own: the Reaper would take the exit
+// status.
 #pragma once
 
 #include <sys/types.h>
@@ -26,22 +27,23 @@ class Reaper {
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
-  // Between these two calls `pid` is left alone: its owner waits for it.
+  // Between these two calls the Reaper leaves `pid` alone, because its owner waits for it.
   void Own(pid_t pid) { owned_.insert(pid); }
   void Disown(pid_t pid) { owned_.erase(pid); }
 
-  // Our living children that nobody owns: what lost its parent. One look at /proc serves all who ask within
-  // some milliseconds or until Forget(), as a thousand children may exit or be stopped in one turn.
+  // Our living children that nobody owns: the processes that lost their parent. One scan of /proc serves all
+  // callers for some milliseconds or until Forget(), because a thousand children may exit or be stopped in
+  // one turn.
   const std::vector<ProcessStat>& Adopted();
-  // Something has exited, so what Adopted() knew is out of date.
+  // Drops the cached answer of Adopted(), because a process has exited.
   void Forget() { look_again_at_ = 0; }
-  // Looks now, and reaps what has exited.
+  // Looks now, and reaps the children that have exited.
   void Look();
 
  private:
   std::unordered_set<pid_t> owned_;
   std::vector<ProcessStat> adopted_;
-  SystemClock clock_;  // not the loop's, which stands still during a turn
+  SystemClock clock_;  // not the loop's clock, which stands still during a turn
   int64_t look_again_at_ = 0;
   Timer soon_;
   UvHandle<uv_signal_t> signal_;

@@ -6,7 +6,7 @@ namespace reeve {
 
 Error OsError(std::string what, int err) {
   char buffer[128];
-  // The GNU strerror_r: returns the text, which need not be in `buffer`.
+  // This is the GNU strerror_r: it returns the text, which need not be in `buffer`.
   return Error{"os_error", std::move(what) + ": " + strerror_r(err, buffer, sizeof buffer)};
 }
 

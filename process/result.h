@@ -1,8 +1,8 @@
 // Error and Result<T>: errors as values.
 //
 // An Error carries a stable snake_case code, which the HTTP layer maps to a status (control/http/problem.h),
-// and a message that names the thing and the reason: "spawn agent-7: claude: no such file". A message may be
-// shown to a user as it is, so it never holds a secret.
+// and a message that names the thing and the reason: "spawn agent-7: claude: no such file". Clients may be
+// shown a message unchanged, so it never holds a secret.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ struct Error {
 // An error from a failed system call: code "os_error", message "<what>: <strerror(err)>".
 Error OsError(std::string what, int err);
 
-// Either a T or an Error. Check ok() before value(); value() of an error is a bug and aborts.
+// Either a T or an Error. Check ok() before value(); calling value() on an error is a bug and aborts.
 template <typename T>
 class [[nodiscard]] Result {
  public:

@@ -22,9 +22,9 @@ namespace reeve {
 
 namespace {
 
-// What execvp takes when there is no PATH, without the current folder.
+// The path that execvp uses when there is no PATH, without the current folder.
 constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
-constexpr uint64_t kDefaultOpenFiles = 1024;  // what programs that use select() can bear
+constexpr uint64_t kDefaultOpenFiles = 1024;  // programs that use select() break with more
 
 enum class Step : int {
   kNone,
@@ -39,13 +39,13 @@ enum class Step : int {
   kExec
 };
 
-// Everything the child needs, made before it exists: it shares our memory, so it must not allocate, lock or
-// change anything but `failed` and `error`.
+// Everything that the child needs, prepared before the child exists. The child shares our memory, so it must
+// not allocate, lock or change anything but `failed` and `error`.
 struct Plan {
   char* const* argv;
   char* const* env;
-  const char* const* programs;  // what to try to execute, in order; ends in null
-  const char* folder;           // null: ours
+  const char* const* programs;  // the paths to try to execute, in order; ends in null
+  const char* folder;           // null: our own folder
   int fds[3];                   // all above 2
   int cgroup;                   // folder to enter, or -1
   rlim_t open_files;
@@ -60,7 +60,7 @@ struct Plan {
   volatile int error;
 };
 
-// The child's frames live on our stack and are never left: AddressSanitizer would keep them marked.
+// The child's frames lie on our stack and never return, so AddressSanitizer would keep them marked.
 #define IN_CHILD __attribute__((noinline, no_sanitize("address")))
 
 [[noreturn]] IN_CHILD void Fail(Plan& plan, Step step, int error) {
@@ -69,7 +69,7 @@ struct Plan {
   _exit(127);
 }
 
-// Handlers must be gone before signals are let in: they would run on our memory.
+// Our signal handlers must be removed before signals are let in, because they would run on our memory.
 IN_CHILD void ResetSignals() {
   struct sigaction old;
   struct sigaction fresh;
@@ -81,7 +81,7 @@ IN_CHILD void ResetSignals() {
   }
 }
 
-// By raw system calls: glibc's functions would tell the daemon's threads to change their user too.
+// Uses raw system calls, because glibc's functions would change the user of the daemon's threads too.
 IN_CHILD void BecomeUser(Plan& plan) {
   const SpawnSpec::User& user = *plan.user;
   if (syscall(SYS_setgroups, plan.group_count, plan.groups) != 0 ||
@@ -91,7 +91,7 @@ IN_CHILD void BecomeUser(Plan& plan) {
   }
 }
 
-// As execvp: a candidate that is not there is passed over, one that we may not execute is remembered.
+// Works as execvp does: skips a candidate that does not exist, and remembers one that we may not execute.
 [[noreturn]] IN_CHILD void Execute(Plan& plan) {
   int error = ENOENT;
   for (const char* const* program = plan.programs; *program; ++program) {
@@ -105,8 +105,8 @@ IN_CHILD void BecomeUser(Plan& plan) {
   Fail(plan, Step::kExec, error);
 }
 
-// The order matters: the cgroup and the limits before the user loses the right to them; pdeathsig after the
-// user, as changing it clears pdeathsig; signals last.
+// The order matters. The cgroup and the limits come before the user, who may lose the right to set them.
+// pdeathsig comes after the user, because changing the user clears pdeathsig. Signals come last.
 [[noreturn]] IN_CHILD void RunChild(Plan& plan) {
   ResetSignals();
   if (setpgid(0, 0) != 0) Fail(plan, Step::kGroup, errno);
@@ -122,13 +122,14 @@ IN_CHILD void BecomeUser(Plan& plan) {
   if (plan.no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail(plan, Step::kPrivileges, errno);
   if (plan.die_with_parent) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(plan, Step::kParentDeath, errno);
-    if (getppid() != plan.parent) _exit(127);  // it died before: nobody would tell us
+    if (getppid() != plan.parent) _exit(127);  // the parent died first, so pdeathsig will never come
   }
   if (plan.folder && chdir(plan.folder) != 0) Fail(plan, Step::kFolder, errno);
   for (int target = 0; target < 3; ++target) {
     if (dup2(plan.fds[target], target) < 0) Fail(plan, Step::kPipes, errno);
   }
-  // All of ours are close-on-exec; a library's might not be. Before Linux 5.11 this fails, and that is all.
+  // All our descriptors are close-on-exec; a library's might not be. Before Linux 5.11 this call fails, which
+  // is harmless.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   sigset_t none;
   sigemptyset(&none);
@@ -136,9 +137,9 @@ IN_CHILD void BecomeUser(Plan& plan) {
   Execute(plan);
 }
 
-// vfork with two things that glibc's does not do: a pidfd from the start, and birth in a cgroup (moving there
-// later waits for all CPUs: 20 ms at worst). Returns the pid, or a negative errno. No stack of its own, so
-// the child must start within this very frame, and only by a call that does not return.
+// vfork with two things that glibc's does not do: a pidfd from the start, and birth in a cgroup (moving a
+// process there later waits for all CPUs: 20 ms at worst). Returns the pid, or a negative errno. The child
+// has no stack of its own, so it must start within this very frame, and only by a call that does not return.
 __attribute__((noinline)) long CloneChild(Plan& plan, clone_args& args) {
   long pid = -ENOSYS;
 #if defined(__x86_64__)
@@ -157,14 +158,14 @@ __attribute__((noinline)) long CloneChild(Plan& plan, clone_args& args) {
   return pid;
 }
 
-// Where clone3 is not: other processors, old container runtimes' seccomp filters, valgrind.
+// For systems without clone3: other processors, seccomp filters of old container runtimes, valgrind.
 __attribute__((noinline)) long VforkChild(Plan& plan) {
   pid_t pid = vfork();           // NOLINT: that is the point of this file
   if (pid == 0) RunChild(plan);  // NOLINT
   return pid < 0 ? -errno : pid;
 }
 
-// All signals wait while the child runs on our memory.
+// Blocks all signals while the child runs on our memory.
 class BlockSignals {
  public:
   BlockSignals() {
@@ -180,7 +181,7 @@ class BlockSignals {
   sigset_t old_;
 };
 
-// The pid, or a negative errno. `pidfd` is set with it.
+// Returns the pid, or a negative errno. Sets `pidfd` together with the pid.
 long Launch(Plan& plan, Fd& pidfd) {
   BlockSignals blocked;
   int raw_pidfd = -1;
@@ -204,8 +205,8 @@ long Launch(Plan& plan, Fd& pidfd) {
   return pid;
 }
 
-// Waits for one that has ended or is about to.
-void Bury(pid_t pid) {
+// Waits for a process that has ended or is about to.
+void Reap(pid_t pid) {
   siginfo_t info{};
   while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) != 0 && errno == EINTR) continue;
 }
@@ -218,7 +219,7 @@ Error Failed(const std::string& what, int error) {
   return Error{"spawn_failed", what + ": " + reason};
 }
 
-// Which step failed, on what.
+// Names the step that failed, and its subject.
 Error FailedStep(const SpawnSpec& spec, const Plan& plan) {
   switch (plan.failed) {
     case Step::kNone:
@@ -242,14 +243,14 @@ Error FailedStep(const SpawnSpec& spec, const Plan& plan) {
     case Step::kExec:
       break;
   }
-  // The kernel says ENOENT for a script whose interpreter is missing, too.
+  // The kernel also says ENOENT for a script whose interpreter is missing.
   bool there = spec.argv[0].find('/') != std::string::npos && access(plan.programs[0], F_OK) == 0;
   if (plan.error == ENOENT && there)
     return Error{"spawn_failed", spec.argv[0] + ": its interpreter is missing"};
   return Failed(spec.argv[0], plan.error);
 }
 
-// A pipe whose ends are above 2, so that the child's dup2 cannot overwrite one that it needs later.
+// A pipe whose ends are above 2, so that the child's dup2 cannot overwrite a descriptor that it needs later.
 struct Pipe {
   Fd read_end;
   Fd write_end;
@@ -272,7 +273,7 @@ Result<Pipe> MakePipe() {
   return Pipe{std::move(*read_end), std::move(*write_end)};
 }
 
-// What stands for the pipe where the child gets no input.
+// Stands in for the pipe when the child gets no input.
 Result<Pipe> NullInput() {
   Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!null.valid()) return Failed("/dev/null", errno);
@@ -295,7 +296,7 @@ std::string_view Value(const std::vector<std::string>& env, std::string_view nam
   return {};
 }
 
-// Where `program` may be, in the order of `path`. An empty entry is the current folder (POSIX).
+// The places where `program` may be, in the order of `path`. An empty entry is the current folder (POSIX).
 std::vector<std::string> Candidates(const std::string& program, std::string_view path) {
   if (program.find('/') != std::string::npos) return {program};
   std::vector<std::string> candidates;
@@ -399,13 +400,13 @@ Result<Spawned> Spawn(const SpawnSpec& spec) {
     return Failed(spec.cgroup.empty() ? "clone" : "clone into cgroup " + spec.cgroup, static_cast<int>(-pid));
   child.pid = static_cast<pid_t>(pid);
   if (plan.failed != Step::kNone) {
-    Bury(child.pid);
+    Reap(child.pid);
     return FailedStep(spec, plan);
   }
   if (!child.pidfd.valid()) {
     int error = errno;
     kill(child.pid, SIGKILL);
-    Bury(child.pid);
+    Reap(child.pid);
     return Failed("pidfd_open", error);
   }
   child.stdin_fd = std::move(input->write_end);

@@ -1,5 +1,6 @@
 // Spawn: makes one child process by vfork and exec, as glibc's posix_spawn and Go's runtime do, so that its
-// cost does not grow with the daemon's memory. Main thread only: PR_SET_PDEATHSIG is bound to the thread.
+// cost does not grow with the daemon's memory. Main thread only, because PR_SET_PDEATHSIG is bound to the
+// thread.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +20,7 @@ struct SpawnSpec {
   std::vector<std::string> env;            // "NAME=value", complete: nothing is inherited
   std::string cwd;                         // empty: the daemon's own
   bool stdin_pipe = false;                 // otherwise stdin is /dev/null
-  int stdin_from = -1;                     // a descriptor of ours that becomes stdin instead
+  int stdin_from = -1;                     // a descriptor of ours that becomes stdin instead of a pipe
   bool die_with_parent = true;             // PR_SET_PDEATHSIG: KILL when the daemon dies
   bool no_new_privs = true;                // prctl(PR_SET_NO_NEW_PRIVS)
   std::string cgroup;                      // a cgroup v2 folder the child enters before exec; empty for none
@@ -31,13 +32,13 @@ struct SpawnSpec {
   };
   std::optional<User> user;  // run as another user (needs root)
 
-  // Sets NAME=value in `env`; one that is there is kept or replaced.
+  // Sets NAME=value in `env`. `if_set` says whether an existing entry is kept or replaced.
   enum class IfSet { kKeep, kReplace };
   void SetEnv(const std::string& name, const std::string& value, IfSet if_set);
 };
 
-// What Spawn made. The child leads a process group of its own (pgid == pid). All descriptors are ours,
-// close-on-exec and non-blocking; stdin is empty unless it was asked for.
+// The result of Spawn. The child leads a process group of its own (pgid == pid). All descriptors are ours,
+// close-on-exec and non-blocking; stdin_fd is empty unless the spec asked for a pipe.
 struct Spawned {
   pid_t pid = -1;
   Fd pidfd;
@@ -46,11 +47,11 @@ struct Spawned {
   Fd stderr_fd;
 };
 
-// Errors: "spawn_failed", "<argv[0]>: no such file or directory", "<cwd>: …" and so on: which step failed, on
-// what, and why. Nothing is left behind then.
+// Errors: "spawn_failed", with a message that names the failed step, its subject and the reason: "<argv[0]>:
+// no such file or directory", "<cwd>: …" and so on. A failed Spawn leaves nothing behind.
 Result<Spawned> Spawn(const SpawnSpec& spec);
 
-// Where `program` is found on `path` (a PATH value), or empty. One with a slash is checked as it is.
+// The path of `program` on `path` (a PATH value), or empty. A program with a slash is checked as it is.
 std::string FindProgram(const std::string& program, const std::string& path);
 
 }  // namespace reeve

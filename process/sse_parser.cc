@@ -3,7 +3,7 @@
 namespace reeve {
 
 namespace {
-// What a long line's memory shrinks to; ordinary lines are shorter and reuse it.
+// The memory of a long line shrinks to this; ordinary lines are shorter and reuse it.
 constexpr size_t kKeptBytes = size_t{64} << 10;
 }  // namespace
 
@@ -50,7 +50,7 @@ bool SseParser::TakeLine(const OnEvent& on_event) {
     line_too_long_ = false;
   } else if (line.empty()) {
     Dispatch(on_event);
-  } else if (size_t colon = line.find(':'); colon != 0) {  // one at the start makes it a comment
+  } else if (size_t colon = line.find(':'); colon != 0) {  // a colon at the start makes the line a comment
     std::string_view value = colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
     if (value.starts_with(' ')) value.remove_prefix(1);
     fits = TakeField(line.substr(0, colon), value);
@@ -77,7 +77,7 @@ bool SseParser::TakeField(std::string_view name, std::string_view value) {
     event_.id = value;
     event_.has_id = true;
   }
-  return true;  // "retry" and unknown fields say nothing to us
+  return true;  // "retry" and unknown fields do not concern us
 }
 
 void SseParser::Dispatch(const OnEvent& on_event) {

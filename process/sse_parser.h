@@ -1,5 +1,6 @@
 // SseParser: cuts a server-sent event stream into events (WHATWG HTML, section 9.2.6 "Interpreting an event
-// stream"). A value. Bounded: a line or an event beyond max_bytes is dropped, and Feed says so once.
+// stream"). A value. Its memory is bounded: it drops a line or an event longer than max_bytes, and Feed
+// reports that once.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +11,10 @@
 namespace reeve {
 
 struct SseEvent {
-  std::string event;    // "message" when the stream named none
+  std::string event;    // "message" when the stream named no type
   std::string data;     // lines joined by '\n'
   std::string id;       // the stream's last id so far
-  bool has_id = false;  // this block set it
+  bool has_id = false;  // this event's block set the id
 };
 
 class SseParser {
@@ -22,9 +23,9 @@ class SseParser {
 
   explicit SseParser(size_t max_bytes = size_t{16} << 20) : max_bytes_(max_bytes) {}
 
-  // Calls on_event for each event dispatched; also for a block that only sets an id (data empty). What
-  // follows the last blank line waits for more. on_event must not destroy the parser. False when this piece
-  // of the stream made an event too large.
+  // Calls on_event for each dispatched event, and for a block that only sets an id (data is empty then).
+  // Bytes after the last blank line wait for more. on_event must not destroy the parser. Returns false when
+  // these bytes made an event too large.
   bool Feed(std::string_view bytes, const OnEvent& on_event);
 
  private:
@@ -35,10 +36,10 @@ class SseParser {
 
   size_t max_bytes_;
   std::string line_;
-  bool line_too_long_ = false;    // the rest of it is skipped, and all of it ignored
+  bool line_too_long_ = false;    // this line is ignored, and the rest of it is skipped
   bool last_was_return_ = false;  // a '\n' that follows belongs to the same line end
-  bool at_start_ = true;          // one byte order mark is skipped
-  bool too_large_ = false;        // the event being read is dropped at its end
+  bool at_start_ = true;          // one byte order mark may follow, and is skipped
+  bool too_large_ = false;        // the event being read will be dropped at its end
   bool has_data_ = false;
   SseEvent event_;
 };

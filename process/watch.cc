@@ -8,7 +8,7 @@ namespace reeve {
 
 Watch::Watch(Fd fd, Ready ready) : fd_(std::move(fd)), ready_(std::move(ready)) {}
 
-// handle_ is destroyed first: uv_close takes the descriptor out of the poll set before fd_ closes it.
+// handle_ is destroyed first: uv_close removes the descriptor from the poll set before fd_ closes it.
 Watch::~Watch() = default;
 
 Result<std::unique_ptr<Watch>> Watch::Make(Loop& loop, Fd fd, Ready ready) {
@@ -38,8 +38,8 @@ void Watch::Want(int events) {
   uv_poll_start(handle_.get(), events, [](uv_poll_t* polled, int status, int ready) {
     auto* watch = OwnerOf<Watch>(polled);
     if (!watch) return;
-    // On an error (EBADF from epoll) the wanted call is made all the same: its system call says what is
-    // wrong.
+    // After an error (EBADF from epoll) the function is called all the same: its own system call returns the
+    // reason.
     watch->ready_(status < 0 ? watch->wanted_ : ready & watch->wanted_);
   });
 }

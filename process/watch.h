@@ -1,8 +1,9 @@
 // Watch: owns one pollable descriptor (socket, pipe, pidfd, PTY) and calls a function when it is ready. The
-// owner reads and writes the descriptor itself, with plain system calls: libuv's streams would queue and pin
-// what a viewer has not taken yet.
+// owner reads and writes the descriptor itself, with plain system calls, because libuv's streams would queue
+// and pin the bytes that a viewer has not taken yet.
 //
-// Owned by one object, which the function may call back into; it may destroy the Watch as its last act.
+// Owned by one object, which the function may call back into. The function may destroy the Watch as its last
+// act.
 #pragma once
 
 #include <functional>
@@ -18,32 +19,32 @@ class Loop;
 
 class Watch {
  public:
-  // Bits for Want() and for the function's argument. Hang-ups and errors arrive as whatever is wanted: the
-  // read or write that follows tells.
+  // Bits for Want() and for the function's argument. A hang-up or an error is reported as the wanted events;
+  // the read or write that follows returns the error.
   static constexpr int kRead = 1;
   static constexpr int kWrite = 2;
 
   using Ready = std::function<void(int events)>;
 
-  // Takes `fd` and makes it non-blocking. Nothing is watched before Want().
+  // Takes `fd` and makes it non-blocking. Watches nothing before Want().
   static Result<std::unique_ptr<Watch>> Make(Loop& loop, Fd fd, Ready ready);
   ~Watch();
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  // Watches for `events`, a sum of bits, 0 for none. Level-triggered. Cheap when nothing changes.
+  // Watches for `events`, a sum of bits; 0 for nothing. Level-triggered. Cheap when nothing changes.
   void Want(int events);
   [[nodiscard]] int wanted() const { return wanted_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
-  // Watches no more, and leaves the descriptor open: it is another's now.
+  // Stops watching and leaves the descriptor open, because it has another owner now.
   void Release();
-  // Replaces the function: how a connection hands its socket to a viewer.
+  // Replaces the function. A connection uses this to hand its socket to a viewer.
   void SetReady(Ready ready) { ready_ = std::move(ready); }
 
  private:
   Watch(Fd fd, Ready ready);
 
-  Fd fd_;  // after handle_ in life: polling ends before the descriptor closes
+  Fd fd_;  // declared before handle_, so that polling ends before the descriptor closes
   Ready ready_;
   int wanted_ = 0;
   UvHandle<uv_poll_t> handle_;

@@ -1,4 +1,5 @@
-// SHA-256 (FIPS 180-4): what is kept of a secret in its place, and names what is too long to be a name.
+// SHA-256 (FIPS 180-4). We store the digest in place of a secret, and use it as a name where the original is
+// too long to be one.
 #pragma once
 
 #include <array>

@@ -15,11 +15,12 @@ namespace reeve {
 namespace {
 
 constexpr size_t kSecretBytes = 32;
-constexpr size_t kTicketSize = 43;  // of 32 bytes in base64url, unpadded
+constexpr size_t kTicketSize = 43;  // 32 bytes in base64url, unpadded
 
 using Hash = Digest;
 
-// Of what a client presents. Something of another size cannot be a ticket; it costs the same as one.
+// The hash of the ticket that a client presents. A text of another size cannot be a ticket; hashing it takes
+// the same time.
 Hash HashOfPresented(std::string_view ticket) {
   static constexpr std::string_view kNone = "-------------------------------------------";
   static_assert(kNone.size() == kTicketSize);
@@ -55,9 +56,9 @@ bool Allows(const Grant& grant, const Redemption& claim) {
 }
 
 enum class Kind {
-  kFirst,     // of the 1000: opens a new stream
-  kStanding,  // continues a stream that is open
-  kClosed,    // continues one that has closed, for kResumeMs
+  kFirst,     // one of the 1000; opens a new stream
+  kStanding,  // continues an open stream
+  kClosed,    // continues a stream that has closed, for kResumeMs
 };
 
 struct Entry {
@@ -65,7 +66,7 @@ struct Entry {
   Kind kind;
   uint64_t key;             // its place in State::by_kind
   int64_t expires_at;       // monotonic; kNever for kStanding
-  std::optional<Hash> url;  // of a resume ticket: what the cookie must come with
+  std::optional<Hash> url;  // of a resume ticket: the hash of the ticket that must come with the cookie
 };
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
@@ -79,7 +80,7 @@ struct TicketStore::State {
 
   const Clock& clock;
   Entries entries;
-  // Of each kind the hashes, by age (kFirst, kClosed) or by stream (kStanding).
+  // The hashes of each kind, by age (kFirst, kClosed) or by stream (kStanding).
   std::array<std::map<uint64_t, Hash>, 3> by_kind;
   std::set<std::pair<int64_t, Hash>> by_expiry;
   uint64_t last_age = 0;
@@ -111,7 +112,7 @@ struct TicketStore::State {
     while (Of(kind).size() >= limit) Take(entries.find(Of(kind).begin()->second));
   }
 
-  // `url`: the entry must be the resume ticket of a chain that began with it.
+  // If `url` is given, the entry must be the resume ticket of a chain that began with it.
   std::optional<Redeemed> Redeem(std::string_view ticket, const Redemption& claim,
                                  const std::optional<Hash>& url) {
     auto at = entries.find(HashOfPresented(ticket));

@@ -1,11 +1,12 @@
-// TicketStore: one-use stream tickets (control/api/API.md). Owned by the Daemon; used on the loop's thread;
-// forgets everything at exit, on purpose, but for a handover. No I/O, no libuv.
+// TicketStore: one-use stream tickets (control/api/API.md). Owned by the Daemon; used on the loop's thread.
+// By design it forgets all tickets when the daemon exits, except in a handover. No I/O, no libuv.
 //
-// A ticket is 256 bits from the system's generator, in base64url. Only its SHA-256 is kept. Redeeming is one
-// step: found, bound as asked, not expired → gone. Everything else is one refusal, in the same time, that
-// does not say which.
+// A ticket is 256 bits from the system's generator, in base64url. The store keeps only its SHA-256. Redeeming
+// is one step: a ticket that is found, bound as the claim says and not expired is used up. Every other case
+// gets the same refusal, in the same time, so the refusal does not reveal which case it was.
 //
-// A *resume ticket* continues one stream: same grant, one use, good while that stream stands and 60 s after.
+// A *resume ticket* continues one stream: it has the same grant, works once, and is valid while that stream
+// is open and for 60 s after.
 #pragma once
 
 #include <cstddef>
@@ -24,15 +25,15 @@ class Clock;
 enum class TicketMode { kView, kOperate, kTerminal };
 inline constexpr const char* kTicketModes[] = {"view", "operate", "terminal"};  // by TicketMode
 
-// What a ticket opens. A value.
+// The streams that a ticket opens. A value.
 struct Grant {
   bool all_agents = false;
   bool several = false;             // for GET /stream and /ws; otherwise exactly one agent's stream
   std::vector<std::string> agents;  // empty with all_agents
   TicketMode mode = TicketMode::kView;
-  std::string origin;                        // of the issuing request; empty: not bound to one
-  std::map<std::string, std::string> after;  // agent → cursor: where the stream begins
-  uint64_t token = 0;                        // which bearer token issued it; RevokeToken(token) ends it
+  std::string origin;                        // of the request that issued it; empty: bound to no origin
+  std::map<std::string, std::string> after;  // agent → cursor at which the stream begins
+  uint64_t token = 0;  // the bearer token that issued it; RevokeToken(token) ends the ticket
 
   // For a handover (orchestrator/handover/saved_state.h).
   static void Members(auto& self, auto& state) {
@@ -46,19 +47,19 @@ struct Grant {
   }
 };
 
-// What the redeemer claims.
+// The claim of the client that redeems a ticket.
 struct Redemption {
-  std::string agent;   // of GET /agents/{id}/stream; empty for /stream and /ws
-  std::string origin;  // empty: the request had none, which passes
+  std::string agent;   // from GET /agents/{id}/stream; empty for /stream and /ws
+  std::string origin;  // empty: the request had none, which is allowed
 };
 
 class TicketStore {
  public:
   static constexpr int64_t kMaxTtlMs = 60'000;
-  static constexpr size_t kMaxTickets = 1000;  // unredeemed; the oldest goes first
+  static constexpr size_t kMaxTickets = 1000;  // unredeemed; beyond this the oldest is dropped first
   static constexpr int64_t kResumeMs = 60'000;
-  // Resume tickets of closed streams, the oldest goes first: room for all viewers of a proxy that restarts,
-  // and an end to those of a client that connects in a loop.
+  // Resume tickets of closed streams; beyond this the oldest is dropped first. This leaves room for all
+  // viewers of a proxy that restarts, and bounds those of a client that connects in a loop.
   static constexpr size_t kMaxClosed = 16'384;
 
   explicit TicketStore(const Clock& clock);
@@ -66,38 +67,38 @@ class TicketStore {
   TicketStore(const TicketStore&) = delete;
   TicketStore& operator=(const TicketStore&) = delete;
 
-  // A ticket that lives ttl_ms (clamped to 1…kMaxTtlMs).
+  // Issues a ticket that lives for ttl_ms (clamped to 1…kMaxTtlMs).
   std::string Issue(Grant grant, int64_t ttl_ms);
 
-  // What a redeemed ticket gives: the grant, and the stream that it continues, if it was a resume ticket.
+  // The result of a redeemed ticket: its grant, and the stream that it continues if it was a resume ticket.
   struct Redeemed {
     Grant grant;
-    uint64_t replaces = 0;  // stream id to close with "replaced"; 0: none, or already gone
+    uint64_t replaces = 0;  // id of the stream to close with "replaced"; 0: none, or already gone
   };
-  // Nothing for a ticket that is malformed, unknown, expired, used, or bound to something else; the last is
-  // not consumed.
+  // Returns nothing for a ticket that is malformed, unknown, expired, used, or bound to something else. A
+  // ticket of the last kind is not consumed.
   std::optional<Redeemed> Redeem(std::string_view ticket, const Redemption& claim);
-  // The way of a native EventSource, which comes back with the spent ticket in its URL and the resume ticket
-  // in a cookie: `spent` must be the ticket that stream's chain began with.
+  // For a native EventSource, which comes back with the spent ticket in its URL and the resume ticket in a
+  // cookie: `spent` must be the ticket with which the chain of that stream began.
   std::optional<Redeemed> RedeemWithCookie(std::string_view spent, std::string_view resume,
                                            const Redemption& claim);
 
-  // A stream opens: its resume ticket. `url_ticket` is the ticket in its URL, or empty (bearer token);
-  // `stream` is a number of the caller's own, not 0, unique for ever.
+  // Records that a stream opens, and returns its resume ticket. `url_ticket` is the ticket in its URL, or
+  // empty (bearer token). The caller chooses `stream`: a number that is not 0 and never used again.
   std::string OpenStream(uint64_t stream, Grant grant, std::string_view url_ticket);
-  // It has closed: its resume ticket, if still unused, lives on for kResumeMs.
+  // Records that the stream has closed. Its resume ticket, if still unused, lives on for kResumeMs.
   void CloseStream(uint64_t stream);
 
-  // Everything that this bearer token issued is void.
+  // Voids every ticket that this bearer token issued.
   void RevokeToken(uint64_t token);
 
-  // For a handover: all tickets, the oldest first, as if every stream had closed now. Times are monotonic.
+  // For a handover: all tickets, the oldest first, as if every stream closed now. Times are monotonic.
   struct Saved {
     std::string hash;  // SHA-256, raw
     Grant grant;
     bool resume = false;
     int64_t expires_at = 0;
-    std::string url;  // of a resume ticket that needs one: the hash of what its chain began with
+    std::string url;  // of a resume ticket that needs one: the hash of the ticket with which its chain began
 
     static void Members(auto& self, auto& state) {
       state.Bytes("hash", self.hash);
@@ -108,12 +109,12 @@ class TicketStore {
     }
   };
   [[nodiscard]] std::vector<Saved> Save() const;
-  // Into an empty one. What is no ticket is left out.
+  // Fills an empty store. Skips entries that are no tickets.
   void Restore(std::vector<Saved> tickets);
 
   [[nodiscard]] size_t unredeemed() const;
 
-  // The cookie's name for a stream whose URL carries `url_ticket`: "reeve_resume_" and the first 16 hex
+  // The name of the cookie for a stream whose URL carries `url_ticket`: "reeve_resume_" and the first 16 hex
   // digits of its SHA-256.
   static std::string CookieName(std::string_view url_ticket);
 

@@ -20,17 +20,14 @@ Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request) {
   return agent;
 }
 
-Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed,
-                              const std::vector<std::string_view>& later) {
+Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed) {
   auto json =
       JsonDocument::Parse(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
   if (!json) return json.error();
   if (!json->root().Is(JsonType::kObject)) return Error{"invalid_request", "the body is not a JSON object"};
   for (const auto& [key, value] : json->root().Members()) {
     if (std::find(allowed.begin(), allowed.end(), key) != allowed.end()) continue;
-    const bool known = std::find(later.begin(), later.end(), key) != later.end();
-    return Error{"invalid_request", known ? std::string(key) + ": not supported in this version"
-                                          : "unknown field " + std::string(key.substr(0, 64))};
+    return Error{"invalid_request", "unknown field " + std::string(key.substr(0, 64))};
   }
   return json;
 }

@@ -58,10 +58,9 @@ Result<Agent*> FindAgent(const ApiContext& api, const Request& request);
 // As FindAgent, but a deleted agent is an error (410).
 Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request);
 
-// Reads the body as an object whose members are all in `allowed`. An empty body is {}. Members in `later` are
-// refused as not yet supported. The error names the member and the reason.
-Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed,
-                              const std::vector<std::string_view>& later = {});
+// Reads the body as an object whose members are all in `allowed`. An empty body is {}. The error names the
+// member and the reason.
+Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed);
 // A whole number in the query, between `least` and `most`; `otherwise` if the query has none.
 Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_t otherwise, int64_t least,
                            int64_t most);

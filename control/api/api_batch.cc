@@ -37,10 +37,10 @@ class Batch {
  private:
   void End(size_t i, Status status) {
     ends_[i] = std::move(status);
-    if (--waits_ == 0) Tell();
+    if (--waits_ == 0) SendAnswer();
   }
 
-  void Tell() {
+  void SendAnswer() {
     JsonArray done;
     JsonArray failed;
     for (size_t i = 0; i < ids_.size(); ++i) {

@@ -35,7 +35,7 @@ Result<int64_t> ReadDue(const ApiContext& api, const JsonValue& body) {
 }
 
 Result<Message> ReadMessage(const ApiContext& api, const Request& request) {
-  auto body = ReadBody(request, {"text", "mode", "model", "delay_ms", "run_at"}, {"attachments", "meta"});
+  auto body = ReadBody(request, {"text", "mode", "model", "delay_ms", "run_at"});
   if (!body) return body.error();
   Message message;
   message.text = (*body)["text"].StringOr("");

@@ -1,5 +1,5 @@
-// AgentHost: what an adapter reports to the agent that it serves, and asks of it. Implemented by
-// AgentProcess, and by a recorder in tests.
+// AgentHost: the functions that an adapter calls to report to its agent and to ask it for things. Implemented
+// by AgentProcess, and by a recorder in tests.
 #pragma once
 
 #include <memory>
@@ -21,24 +21,25 @@ class AgentHost : public AgentEvents {
   virtual Loop& loop() = 0;
   virtual HttpClient& http() = 0;
   [[nodiscard]] virtual const AgentSpec& spec() const = 0;
-  // What the next turn shall use: the spec's, or what a later message asked for. Empty: the program's own.
+  // The model for the next turn: the spec's, or the one that a later message asked for. Empty: the program's
+  // default.
   [[nodiscard]] virtual const std::string& model() const = 0;
 
-  // What passed between daemon and agent other than by the child's pipes (one line's worth each): for the
-  // transcript, and what was heard also as a sign of life. Not for heartbeats.
-  virtual void OnHeard(std::string_view text) = 0;
-  virtual void OnTold(std::string_view text) = 0;
+  // Report messages that passed between daemon and agent other than through the child's pipes, one line's
+  // worth each. They go to the transcript; a received one also counts as a sign of life. Not for heartbeats.
+  virtual void OnReceived(std::string_view text) = 0;
+  virtual void OnSent(std::string_view text) = 0;
 
-  // What PrepareStop waited for is done.
+  // The end of the work that PrepareStop announced.
   virtual void OnStopPrepared() = 0;
 
-  // Starts another process of this agent's tree, in its environment with `spawn.env` over it; the caller owns
-  // it.
-  virtual Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) = 0;
-  // After a handover, in Resume: takes up one of them again.
-  virtual Result<std::unique_ptr<Child>> AdoptBeside(ChildState state, Child::Handlers handlers) = 0;
+  // Starts another process in this agent's tree, with the agent's environment and `spawn.env` over it. The
+  // caller owns it.
+  virtual Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) = 0;
+  // Takes over such a process after a handover, in Resume.
+  virtual Result<std::unique_ptr<Child>> AdoptHelper(ChildState state, Child::Handlers handlers) = 0;
 
-  // To the child's stdin. Error "not_running", "queue_full": nothing of it was taken.
+  // Writes to the child's stdin. Error "not_running", "queue_full": nothing was written.
   virtual Status WriteStdin(std::string_view bytes) = 0;
   virtual void CloseStdin() = 0;
   virtual void Signal(int signum) = 0;

@@ -10,10 +10,10 @@ namespace reeve {
 
 namespace {
 
-// More of a diff than a person reads; beyond it the counts must do.
+// More of a diff than a person reads. A longer diff is left out, and only its counts are reported.
 constexpr size_t kMaxDiffBytes = size_t{64} << 10;
 
-// Calls `line` for each, without its end.
+// Calls `line` for each line, without its end.
 template <typename Each>
 void ForEachLine(std::string_view text, Each line) {
   while (!text.empty()) {
@@ -30,7 +30,7 @@ std::vector<std::string_view> LinesOf(std::string_view text) {
   return lines;
 }
 
-// A hunk's range, as diff -u writes it.
+// A hunk's range, in the form that diff -u uses.
 std::string Range(size_t begin, size_t count) {
   return std::to_string(count == 0 ? begin : begin + 1) + "," + std::to_string(count);
 }
@@ -60,10 +60,10 @@ std::string DiffOf(std::string_view before, std::string_view after) {
   return diff;
 }
 
-void TellEdit(AgentHost& host, std::string_view path, std::string_view diff) {
+void EmitEdit(AgentHost& host, std::string_view path, std::string_view diff) {
   if (path.empty()) return;
   int64_t additions = 0, deletions = 0;
-  bool in_hunk = false;  // before the first there are the files' names
+  bool in_hunk = false;  // before the first hunk come the file names
   ForEachLine(diff, [&](std::string_view line) {
     if (line.substr(0, 2) == "@@") {
       in_hunk = true;

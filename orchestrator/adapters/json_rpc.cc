@@ -19,7 +19,7 @@ Status JsonRpc::Send(JsonObject& message) { return handlers_.write(message.Take(
 Status JsonRpc::Call(std::string_view method, std::string_view params, std::string about) {
   if (open_.size() >= kMaxOpen) return Error{"queue_full", "too many calls wait for an answer"};
   const int64_t id = next_id_++;
-  // Known before it is sent: nobody says that the answer cannot come from within.
+  // Recorded before it is sent, because the answer may come from within Send.
   open_.emplace(id, Request{std::string(method), std::move(about)});
   Status sent = Send(Message().Set("id", id).Set("method", method).SetRaw("params", params));
   if (!sent) open_.erase(id);
@@ -40,7 +40,7 @@ void JsonRpc::Refuse(const std::string& id, int code, std::string_view message) 
 }
 
 void JsonRpc::Take(std::string_view line) {
-  // Whatever is taken out of it fits into an event: ScanJsonObject sees to the depth.
+  // ScanJsonObject limits the depth, so that every value of the message fits into an event.
   if (!ScanJsonObject(line)) return handlers_.on_stray(line);
   auto message = JsonDocument::Parse(line);
   if (!message) return handlers_.on_stray(line);
@@ -65,7 +65,7 @@ bool JsonRpc::TakeAnswer(const JsonDocument& message) {
   JsonRpcAnswer answer;
   if (error && !error.Is(JsonType::kNull)) {
     answer.error = Error{std::to_string(error["code"].AsInt().value_or(0)),
-                         std::string(error["message"].StringOr("an error without words"))};
+                         std::string(error["message"].StringOr("an error without a message"))};
     answer.data = error["data"];
   } else {
     answer.result = message["result"];

@@ -1,11 +1,11 @@
-// JsonRpc: our end of JSON-RPC 2.0 (jsonrpc.org/specification) with an agent, a message a line. A value of
-// its adapter; what it is given may call back into it. No I/O in here: lines come by Take, and leave by
-// `write`.
+// JsonRpc: our end of JSON-RPC 2.0 (jsonrpc.org/specification) with an agent, one message per line. A value
+// of its adapter; the handlers may call back into it. It does no I/O: lines arrive through Take, and leave
+// through `write`.
 //
-// Both sides ask: our ids are whole numbers of our own, theirs are a space of their own, may be strings, and
-// are handed back as they came. `jsonrpc` is written and not demanded (codex leaves it out). An answer comes
-// once to each call: what is unknown, said twice or no JSON-RPC at all is the owner's to tell. What a call
-// was for is data, so that a handover takes it along.
+// Both sides make requests. Our ids are whole numbers; the other side numbers its own requests, its ids may
+// be strings, and we return them unchanged. We write the `jsonrpc` member but do not demand it (codex leaves
+// it out). Each call gets one answer. A line that is unknown, a repeated answer or no JSON-RPC at all goes to
+// the owner's on_stray. The purpose of a call is stored as data, so that a handover can save it.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,11 @@
 
 namespace reeve {
 
-// What a call got. The values are good during on_answer only.
+// The answer to a call. The values are valid during on_answer only.
 struct JsonRpcAnswer {
   JsonValue result;
-  std::optional<Error> error;  // code: theirs, as text; or "closed", when the end came first
-  JsonValue data;              // of an error, where it carries some
+  std::optional<Error> error;  // code: the other side's, as text; or "closed" when the connection ended first
+  JsonValue data;              // data of an error, where it has some
   [[nodiscard]] bool ok() const { return !error; }
 };
 
@@ -34,7 +34,7 @@ class JsonRpc {
   // A call of ours that waits for its answer.
   struct Request {
     std::string method;
-    std::string about;  // as it was given to Call
+    std::string about;  // the text that was given to Call
 
     static void Members(auto& self, auto& state) {
       state("method", self.method);
@@ -44,28 +44,28 @@ class JsonRpc {
   struct Handlers {
     std::function<Status(std::string_view line)> write;  // with its line end
     std::function<void(std::string_view method, const JsonValue& params)> on_notification;
-    // `id` is its JSON text, for Answer and Refuse: once, now or later.
+    // `id` is the JSON text of the request's id. Pass it to Answer or Refuse once, now or later.
     std::function<void(const std::string& id, std::string_view method, const JsonValue& params)> on_request;
     std::function<void(const Request& request, const JsonRpcAnswer& answer)> on_answer;
     std::function<void(std::string_view line)> on_stray;
   };
 
   static constexpr int kMethodNotFound = -32601;
-  // Calls that wait for an answer at a time: more is an agent that answers none.
+  // The largest number of calls that may wait for an answer. An agent with more answers none.
   static constexpr size_t kMaxOpen = 1'000;
 
   explicit JsonRpc(Handlers handlers) : handlers_(std::move(handlers)) {}
 
-  // `params` is JSON; `about` is for whoever takes the answer. Error: it was not sent, and gets none.
-  // Otherwise it gets one, at the latest by Close.
+  // `params` is JSON; `about` is kept for on_answer. Error: the call was not sent and gets no answer.
+  // Otherwise it gets one, at the latest from Close.
   Status Call(std::string_view method, std::string_view params, std::string about = {});
   Status Notify(std::string_view method, std::string_view params);
   void Answer(const std::string& id, std::string_view result);
   void Refuse(const std::string& id, int code, std::string_view message);
 
-  // One line of theirs.
+  // Takes one line of the other side.
   void Take(std::string_view line);
-  // Nothing more will come: what is open gets the error "closed".
+  // No more lines will come: every open call gets the error "closed".
   void Close();
 
   static void Members(auto& self, auto& state) {

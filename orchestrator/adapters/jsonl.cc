@@ -13,7 +13,8 @@ namespace reeve {
 
 namespace {
 
-// What a child may say in its own words. The rest only the daemon knows: a child cannot forge it.
+// The types that a child may use for its own events. Only the daemon emits the others, so that a child cannot
+// forge them.
 bool IsContent(std::string_view type) {
   static constexpr std::string_view kContent[] = {"assistant.", "reasoning.", "tool.", "file.",
                                                   "plan.",      "usage.",     "title."};
@@ -21,7 +22,7 @@ bool IsContent(std::string_view type) {
                      [type](std::string_view prefix) { return type.substr(0, prefix.size()) == prefix; });
 }
 
-// A type goes into the frame unescaped.
+// The type goes into the frame unescaped.
 bool IsPlain(std::string_view type) {
   return type.size() <= 64 && std::all_of(type.begin(), type.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_';
@@ -54,7 +55,7 @@ class JsonlAdapter : public Adapter {
  private:
   void TakeLine(std::string_view line) {
     auto object = ScanJsonObject(line);
-    if (!object) return lines_.TellOutput(line);
+    if (!object) return lines_.EmitOutput(line);
     const std::string_view type = object->type;
     if (turns_ && type.substr(0, 4) == "run.") return TakeRun(type, line);
     if (!IsContent(type) || !IsPlain(type)) {
@@ -92,7 +93,7 @@ class JsonlAdapter : public Adapter {
   AgentHost& host_;
   const bool turns_;
   OutputLines lines_;
-  std::string data_;  // scratch: one event's data
+  std::string data_;  // scratch space for one event's data
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
-// Kind `jsonl`: a program that prints JSON objects, one a line. Those whose `type` is one of content become
-// events of that type, the rest of the object being `data`; any other line is agent.output
-// (control/api/API.md). With kind_options.turns it reports its own runs: run.started, run.completed,
-// run.failed, run.cancelled.
+// Kind `jsonl`: a program that prints JSON objects, one per line. An object whose `type` is a content type
+// becomes an event of that type, and the rest of the object becomes its `data`; any other line becomes
+// agent.output (control/api/API.md). With kind_options.turns the program reports its own runs: run.started,
+// run.completed, run.failed, run.cancelled.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Kind: what a kind of agent is called and what it can do (GET /kinds; KINDS.md). A value in the table of
+// Kind: the name of a kind of agent and what it can do (GET /kinds; KINDS.md). A value in the table of
 // kinds.cc.
 #pragma once
 
@@ -15,24 +15,23 @@ class AgentHost;
 struct Kind {
   const char* name;
   struct Can {
-    bool turns = false;          // false: the process's life is the run
+    bool turns = false;          // false: one run lasts as long as the process
     bool interrupt = false;      // a run can be ended without ending the process
-    bool steer = false;          // Steer
-    bool approve = false;        // it asks before it acts: Decide
+    bool steer = false;          // has Steer
+    bool approve = false;        // asks before it acts: has Decide
     bool change_input = false;   // an approval may change the tool's input
-    bool elicit = false;         // it asks what it wants to know: Answer
-    bool resume = false;         // a later process goes on with an earlier one's session
-    bool model = false;          // the model can be chosen, and another from turn to turn
-    bool system_prompt = false;  // takes the spec's
-    bool terminal = false;       // a screen to look at and to type into
+    bool elicit = false;         // asks a person questions: has Answer
+    bool resume = false;         // a later process can continue the session of an earlier one
+    bool model = false;          // the model can be chosen, and changed from turn to turn
+    bool system_prompt = false;  // takes the spec's system prompt
   } can;
   const char* program =
       nullptr;  // looked up on PATH when the spec has no command; null: a command is demanded
-  const char* install = nullptr;  // what to install when it is not there
+  const char* install = nullptr;  // the package to install when the program is missing
   std::unique_ptr<Adapter> (*make)(AgentHost& host, const std::string& session) = nullptr;
-  std::vector<std::string_view> options = {};  // kind_options that it knows: true or false, each
+  std::vector<std::string_view> options = {};  // kind_options that it accepts; each is true or false
 };
-// All kinds; nullptr for an unknown name.
+// All kinds. FindKind returns nullptr for an unknown name.
 const std::vector<Kind>& Kinds();
 const Kind* FindKind(std::string_view name);
 

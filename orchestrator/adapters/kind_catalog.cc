@@ -40,7 +40,6 @@ std::string CanJson(const Kind::Can& can) {
       .Set("resume", can.resume)
       .Set("model", can.model)
       .Set("system_prompt", can.system_prompt)
-      .Set("terminal", can.terminal)
       .Take();
 }
 
@@ -67,7 +66,7 @@ KindCatalog::~KindCatalog() = default;
 void KindCatalog::Describe(std::function<void(std::string)> done) {
   waiting_.push_back(std::move(done));
   if (waiting_.size() > 1) return;
-  asking_ = 1;  // ours, until every program has been looked at
+  asking_ = 1;  // our own share, until we have looked at every program
   for (const Kind& kind : Kinds()) {
     if (std::string path = PathOf(kind); !path.empty()) Ask(path);
   }

@@ -1,7 +1,7 @@
-// KindCatalog: what GET /kinds tells: every kind, what it can do, and whether its program is here, in which
-// version. A program is asked once, by --version, and again when its file has changed.
+// KindCatalog: the answer of GET /kinds: every kind, what it can do, whether its program is installed, and in
+// which version. It runs a program once with --version, and again when the program's file has changed.
 //
-// Owned by the Daemon; on the loop's thread. What it is given outlives it.
+// Owned by the Daemon; on the loop's thread. The constructor's arguments outlive it.
 #pragma once
 
 #include <cstdint>
@@ -27,18 +27,18 @@ class KindCatalog {
   KindCatalog(const KindCatalog&) = delete;
   KindCatalog& operator=(const KindCatalog&) = delete;
 
-  // {kinds: [{name, can, options, program, install, found, path, version}]}. `done` once every version is
-  // known, or could not be learned within kAskMs.
+  // Reports {kinds: [{name, can, options, program, install, found, path, version}]}. Calls `done` once every
+  // version is known, or could not be learned within kAskMs.
   void Describe(std::function<void(std::string)> done);
 
  private:
-  static constexpr int64_t kAskMs = 10'000;  // a cold kilo takes 3 s to say its version
+  static constexpr int64_t kAskMs = 10'000;  // a cold kilo takes 3 s to print its version
 
-  // A program's file, as it was when it was asked.
+  // A program's file, as it was when the program was asked.
   struct Program {
     std::string stamp;  // inode, size, time of change
     std::string version;
-    std::string output;  // while it is asked
+    std::string output;  // while the program runs
     std::unique_ptr<Child> child;
     std::unique_ptr<Timer> deadline;
   };
@@ -52,7 +52,7 @@ class KindCatalog {
   std::vector<std::function<void(std::string)>> waiting_;
 };
 
-// The version in what a program says to --version ("codex-cli 0.169.0", "2.1.328 (Claude Code)"), or empty.
+// The version in a program's output for --version ("codex-cli 0.169.0", "2.1.328 (Claude Code)"), or empty.
 std::string VersionIn(std::string_view output);
 
 }  // namespace reeve

@@ -1,4 +1,4 @@
-// The kinds there are. Adding one is a file beside this one and a line here.
+// The table of all kinds. To add one, add a file beside this one and a line here.
 #include <algorithm>
 
 #include "orchestrator/adapters/acp/acp.h"

@@ -1,5 +1,5 @@
-// OutputLines: what a child prints, as lines. Its adapter gets those of stdout; those of stderr become
-// agent.output events here, as no kind speaks its protocol there. A value of its adapter.
+// OutputLines: cuts a child's output into lines. The adapter gets the lines of stdout; the lines of stderr
+// become agent.output events here, because no kind uses stderr for its protocol. A value of its adapter.
 #pragma once
 
 #include <functional>
@@ -14,12 +14,12 @@
 
 namespace reeve {
 
-// The longest message of a protocol that is taken: more than any agent was seen to send. What is longer is
-// told as agent.output, cut to what an event may hold.
+// The longest protocol message that is accepted: more than any agent was seen to send. A longer one becomes
+// agent.output, cut to the size that an event may hold.
 inline constexpr size_t kMaxProtocolLine = size_t{16} << 20;
 
-// A message of a protocol to the child's stdin. One that it does not take is not forgotten: an agent that
-// waits for it would wait for ever.
+// Writes a protocol message to the child's stdin. If the child does not take it, the agent is broken: an
+// agent that waits for a lost message would wait for ever.
 inline Status WriteOrBreak(AgentHost& host, std::string_view line) {
   Status written = host.WriteStdin(line);
   if (!written && written.error().code == "queue_full") host.OnBroken(written.error());
@@ -28,7 +28,8 @@ inline Status WriteOrBreak(AgentHost& host, std::string_view line) {
 
 class OutputLines {
  public:
-  // `on_line` gets each whole line of stdout; one beyond `max_bytes` is told as truncated output instead.
+  // `on_line` gets each complete line of stdout. A line longer than `max_bytes` becomes truncated output
+  // instead.
   OutputLines(AgentHost& host, size_t max_bytes, std::function<void(std::string_view)> on_line)
       : host_(host), out_(max_bytes), on_line_(std::move(on_line)) {}
 
@@ -36,19 +37,19 @@ class OutputLines {
     if (from == Child::Output::kStdout) {
       out_.Feed(bytes, [this](std::string_view line, bool truncated) { TakeLine(line, truncated); });
     } else {
-      err_.Feed(bytes, [this](std::string_view line, bool truncated) { Tell("stderr", line, truncated); });
+      err_.Feed(bytes, [this](std::string_view line, bool truncated) { Emit("stderr", line, truncated); });
     }
   }
-  // The child has exited: what is left is the last line of each.
+  // The child has exited: the rest of each stream is its last line.
   void Finish() {
     out_.Finish([this](std::string_view line, bool truncated) { TakeLine(line, truncated); });
-    err_.Finish([this](std::string_view line, bool truncated) { Tell("stderr", line, truncated); });
+    err_.Finish([this](std::string_view line, bool truncated) { Emit("stderr", line, truncated); });
   }
-  // A line of stdout that is none of the protocol.
-  void TellOutput(std::string_view line) { Tell("stdout", line, false); }
-  // The same of one that may be JSON all the same.
-  void TellStray(std::string_view line) {
-    if (!ScanJsonObject(line)) return TellOutput(line);
+  // Emits a line of stdout that does not belong to the protocol.
+  void EmitOutput(std::string_view line) { Emit("stdout", line, false); }
+  // The same for a line that may still be JSON.
+  void EmitStray(std::string_view line) {
+    if (!ScanJsonObject(line)) return EmitOutput(line);
     host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
   }
 
@@ -59,10 +60,10 @@ class OutputLines {
 
  private:
   void TakeLine(std::string_view line, bool truncated) {
-    if (truncated) return Tell("stdout", line, true);
+    if (truncated) return Emit("stdout", line, true);
     on_line_(line);
   }
-  void Tell(const char* stream, std::string_view line, bool truncated) {
+  void Emit(const char* stream, std::string_view line, bool truncated) {
     if (line.size() > Lines::kMaxLineBytes) {
       line = line.substr(0, Lines::kMaxLineBytes);
       truncated = true;

@@ -11,7 +11,7 @@ namespace reeve {
 
 namespace {
 
-// A cut at 1 MiB may fall into a character: what is left of it goes too.
+// A cut at 1 MiB may split a character; this removes the rest of it.
 std::string_view WithoutCutCharacter(std::string_view text) {
   size_t at = text.size();
   for (int back = 0; back < 3 && at > 0; ++back) {
@@ -26,7 +26,7 @@ class ProcessAdapter : public Adapter {
  public:
   explicit ProcessAdapter(AgentHost& host)
       : host_(host),
-        lines_(host, Lines::kMaxLineBytes, [this](std::string_view line) { lines_.TellOutput(line); }) {}
+        lines_(host, Lines::kMaxLineBytes, [this](std::string_view line) { lines_.EmitOutput(line); }) {}
 
   Status Prepare(SpawnSpec& spawn) override {
     auto option = host_.spec().kind_options.find("stdin");

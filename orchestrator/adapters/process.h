@@ -1,5 +1,5 @@
-// Kind `process`: any program. Its life is the run; lines of stdout and stderr are agent.output; a prompt is
-// a line on its stdin; interrupt is INT.
+// Kind `process`: any program. Its run lasts as long as the process; lines of stdout and stderr become
+// agent.output; a prompt is a line on its stdin; an interrupt is INT.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
-// What agents ask a person in their own way, `[{question, header?, options?: [{label, description?}],
-// multiple?}]` (Claude Code's AskUserQuestion, opencode's and kilo's question tool), as an elicitation in the
-// terms of MCP (specification 2025-06-18, "Elicitation"): one property a question, named by the question's
-// own words.
+// Translates the questions that agents ask a person in their own form, `[{question, header?, options?:
+// [{label, description?}], multiple?}]` (Claude Code's AskUserQuestion, the question tool of opencode and
+// kilo), into an elicitation of MCP (specification 2025-06-18, "Elicitation"). Each question becomes one
+// property, named by the question's own text.
 #pragma once
 
 #include <string>
@@ -12,14 +12,15 @@
 
 namespace reeve {
 
-// What to ask: the one question, or all of them a line each.
+// The message of the elicitation: the one question, or all of them, one per line.
 std::string QuestionMessage(const JsonValue& questions);
 
-// A JSON Schema object. A question of several answers (its member `multiple` is true) is an array of strings,
-// which MCP has no form for. What is chosen from are suggestions: words of one's own are an answer too.
+// The elicitation's JSON Schema object. A question that takes several answers (its member `multiple` is true)
+// becomes an array of strings, which has no form in MCP. The options are suggestions: the person may answer
+// in their own words.
 std::string QuestionSchema(const JsonValue& questions, std::string_view multiple);
 
-// What `content` (the answer to the elicitation) says to one of the questions.
+// The answers to one question in `content`, which answers the elicitation.
 std::vector<std::string> QuestionAnswers(const JsonValue& question, const JsonValue& content);
 
 }  // namespace reeve

@@ -31,7 +31,7 @@ Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
   if (spec.turns && !knows("turns")) return wrong("turns", unknown);
   for (const auto& [name, value] : spec.kind_options) {
     if (!knows(name)) return wrong(name, unknown);
-    if (value != "true" && value != "false") return wrong(name, "true or false");
+    if (value != "true" && value != "false") return wrong(name, "must be true or false");
   }
   return {};
 }
@@ -50,7 +50,8 @@ Status CheckWorkspace(const AgentSpec& spec, const Git& git) {
 }
 
 bool ProgramFound(const AgentSpec& spec, std::string program) {
-  // A relative path starts at the agent's folder. A workspace does not exist yet: its start will tell.
+  // A relative path starts at the agent's folder. A workspace does not exist yet, so its start will report a
+  // missing program.
   if (program.find('/') != std::string::npos && program.front() != '/') {
     if (spec.workspace) return true;
     if (!spec.cwd.empty()) program.insert(0, spec.cwd + "/");
@@ -73,11 +74,11 @@ Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
   auto cannot = [&kind](const char* field, const char* why) {
     return Refusal(field, std::string("kind ") + kind.name + " " + why);
   };
-  if (!spec.model.empty() && !kind.can.model) return cannot("model", "has no choice of models");
+  if (!spec.model.empty() && !kind.can.model) return cannot("model", "does not offer a choice of models");
   if (!spec.system_prompt.empty() && !kind.can.system_prompt) {
     return cannot("system_prompt", "takes no system prompt");
   }
-  if (spec.permissions.any() && !kind.can.approve) return cannot("permissions", "asks for nothing");
+  if (spec.permissions.any() && !kind.can.approve) return cannot("permissions", "asks for no approvals");
   if (!spec.resume.empty() && !kind.can.resume) return cannot("resume", "has no sessions to resume");
   return {};
 }
@@ -85,7 +86,8 @@ Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
 Status CheckNewAgent(const AgentSpec& spec, const Git& git) {
   const Kind* kind = FindKind(spec.kind);
   if (!kind) return Refusal("kind", "there is no kind " + spec.kind);
-  if (spec.command.empty() && !kind->program) return Refusal("command", "kind " + spec.kind + " needs one");
+  if (spec.command.empty() && !kind->program)
+    return Refusal("command", "kind " + spec.kind + " needs a command");
   if (Status checked = CheckKindCan(*kind, spec); !checked) return checked;
   if (Status checked = CheckKindOptions(*kind, spec); !checked) return checked;
   if (Status checked = CheckWorkspace(spec, git); !checked) return checked;

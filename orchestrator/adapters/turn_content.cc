@@ -9,14 +9,16 @@ namespace reeve {
 
 namespace {
 
-// Open at a time; one more ends the oldest. Agents were seen with a handful.
+// The largest number of texts, or of calls, that are open at a time; one more ends the oldest. Agents were
+// seen with a handful.
 constexpr size_t kMaxOpen = 256;
-// Remembered as told to their end, in one turn.
+// The largest number of ended ids that are remembered in one turn.
 constexpr size_t kMaxDone = 10'000;
-// Of a text or an output that is kept to be told again as a whole: its deltas go on beyond.
+// The part of a text or an output that is kept, to be reported again as a whole. Its deltas continue beyond
+// this.
 constexpr size_t kMaxKept = size_t{4} << 20;
 
-// The beginning, without a hole, and not cut within a character.
+// Appends to the beginning that is kept, without a hole and without cutting a character.
 void Keep(std::string& kept, std::string_view more) {
   constexpr size_t kLongestCharacter = 4;
   if (kept.size() + kLongestCharacter > kMaxKept) return;
@@ -46,7 +48,7 @@ void TurnContent::Delta(Text kind, std::string_view id, std::string_view text) {
   auto open = std::find_if(texts_.begin(), texts_.end(), [id](const OpenText& one) { return one.id == id; });
   if (open == texts_.end()) {
     if (texts_.size() >= kMaxOpen) {
-      Tell(texts_.front());
+      Emit(texts_.front());
       texts_.erase(texts_.begin());
     }
     open = texts_.insert(texts_.end(), OpenText{kind, std::string(id), {}});
@@ -64,18 +66,18 @@ void TurnContent::Message(Text kind, std::string_view id, std::string_view text)
     if (text.empty()) whole.text = std::move(open->text);
     texts_.erase(open);
   }
-  Tell(whole);
+  Emit(whole);
 }
 
 void TurnContent::EndTexts(std::optional<std::string_view> still_open) {
   std::erase_if(texts_, [this, still_open](const OpenText& one) {
     if (one.id == still_open) return false;
-    Tell(one);
+    Emit(one);
     return true;
   });
 }
 
-void TurnContent::Tell(const OpenText& text) {
+void TurnContent::Emit(const OpenText& text) {
   Finished(text.id);
   if (text.text.empty()) return;
   host_.Emit(MessageOf(text.kind), JsonObject().Set("message_id", text.id).Set("text", text.text).Take());
@@ -86,7 +88,7 @@ void TurnContent::Tell(const OpenText& text) {
 bool TurnContent::Start(Call call) {
   if (Done(call.id) || Find(call.id)) return false;
   if (calls_.size() >= kMaxOpen)
-    End(std::string(calls_.front().call.id), Outcome::kFailed, "no end was told");
+    End(std::string(calls_.front().call.id), Outcome::kFailed, "the agent never reported its end");
   JsonObject data;
   data.Set("call_id", call.id);
   if (!call.session.empty()) data.Set("session", call.session);
@@ -150,7 +152,7 @@ void TurnContent::EndTurn() {
   while (!calls_.empty()) {
     const std::string id = calls_.front().call.id;
     const std::string output = calls_.front().output;
-    End(id, Outcome::kFailed, output.empty() ? "the turn ended before it did" : output);
+    End(id, Outcome::kFailed, output.empty() ? "the turn ended before the tool did" : output);
   }
 }
 

@@ -1,6 +1,6 @@
-// TurnContent: what has begun in a turn and not ended, its texts and tool calls, told to an AgentHost so that
-// each is told once and to its end, however the agent repeats itself or breaks off. A value of what
-// translates a protocol; no I/O in here.
+// TurnContent: the texts and tool calls of a turn that have begun and not ended. It emits them through an
+// AgentHost so that each is reported once and has an end, even if the agent repeats itself or breaks off. A
+// value of the class that translates a protocol; it does no I/O.
 #pragma once
 
 #include <cstdint>
@@ -19,18 +19,18 @@ class TurnContent {
   explicit TurnContent(AgentHost& host) : host_(host) {}
 
   enum class Text { kAssistant, kReasoning };
-  // A piece of a text; nothing of one that was told whole.
+  // Adds a piece of a text. Ignored when the whole text was reported already.
   void Delta(Text kind, std::string_view id, std::string_view text);
-  // The whole of it, where the agent says it.
+  // Reports a whole text, where the agent sends it.
   void Message(Text kind, std::string_view id, std::string_view text);
-  // All texts that are open are whole as they are; but for the one `still_open`.
+  // Ends all open texts with what they have so far, except `still_open`.
   void EndTexts(std::optional<std::string_view> still_open = {});
 
   struct Call {
     std::string id;
-    std::string name;          // the common one
+    std::string name;          // common name (tool_names.h)
     std::string input = "{}";  // JSON object
-    std::string session;       // of a sub-agent's
+    std::string session;       // of a sub-agent, if it made the call
 
     static void Members(auto& self, auto& state) {
       state("id", self.id);
@@ -39,21 +39,22 @@ class TurnContent {
       state("session", self.session);
     }
   };
-  // False: it has begun before.
+  // False: this call has begun before.
   bool Start(Call call);
-  // Of a call that runs; else nullptr.
+  // A call that runs; nullptr for any other.
   [[nodiscard]] const Call* Find(std::string_view call_id) const;
-  // The newest that runs with this name and input.
+  // The newest running call with this name and input.
   [[nodiscard]] const Call* FindSame(std::string_view name, std::string_view input) const;
   [[nodiscard]] bool Done(std::string_view id) const { return done_.find(id) != done_.end(); }
   void Output(std::string_view call_id, std::string_view more);
-  // What was told of its output so far.
+  // The part of the call's output that was reported so far.
   [[nodiscard]] std::string_view OutputOf(std::string_view call_id) const;
   enum class Outcome { kCompleted, kFailed };
   void End(std::string_view call_id, Outcome outcome, std::string_view output,
            std::optional<int64_t> duration_ms = {});
 
-  // The turn ends: what is open ends now. Of what the agent still says of that, nothing is told any more.
+  // The turn ends, and with it everything that is open. Later messages of the agent about it are not
+  // reported.
   void EndTurn();
 
   static void Members(auto& self, auto& state) {
@@ -84,13 +85,13 @@ class TurnContent {
       state("output", self.output);
     }
   };
-  void Tell(const OpenText& text);
+  void Emit(const OpenText& text);
   void Finished(std::string_view id);
 
   AgentHost& host_;
   std::vector<OpenText> texts_;  // in the order in which they began, as the calls
   std::vector<OpenCall> calls_;
-  std::set<std::string, std::less<>> done_;  // ids told to their end
+  std::set<std::string, std::less<>> done_;  // ids whose end was reported
 };
 
 }  // namespace reeve

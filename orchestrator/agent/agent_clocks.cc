@@ -31,7 +31,7 @@ void AgentClocks::Set(Doing doing) {
   Look();
 }
 
-void AgentClocks::Heard() {
+void AgentClocks::Received() {
   const int64_t silent = silent_ms();
   last_output_ms_ = loop_.NowMs();
   if (!std::exchange(stalled_, false)) return;

@@ -38,7 +38,7 @@ class AgentClocks {
   void BeginRun();
   // Cheap when nothing changes. A stall ends when the run ends or waits for a person.
   void Set(Doing doing);
-  void Heard();
+  void Received();
   void Progressed();
   // The limits have changed.
   void LookAgain() { Look(); }

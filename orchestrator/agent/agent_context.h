@@ -39,9 +39,9 @@ struct AgentContext {
   std::string transcripts_dir;    // holds the transcripts of recorded agents
   std::string private_dir;        // holds the agents' private folders
   ApiAccess api;
-  std::string server;               // where a child reaches this daemon; empty: it does not listen yet
-  Workspace::Shop* shop = nullptr;  // where workspaces are made
-  std::string town_id;              // random, of this data folder: marks the environments of all children
+  std::string server;  // where a child reaches this daemon; empty: it does not listen yet
+  Workspace::WorkspaceContext* workspace_context = nullptr;  // where workspaces are made
+  std::string town_id;  // random, of this data folder: marks the environments of all children
   EventLog::Limits log_limits;
   std::function<uint64_t()> next_epoch;
   std::function<void(Agent&)> want_spawn;  // the town calls Spawn() when it is this agent's turn

@@ -26,7 +26,7 @@ class Agent::Facts final : public AgentProcess::Owner {
   void OnSteered(const std::string& message_id, const Status& taken) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
-  void OnHeard() override { agent_.clocks_.Heard(); }
+  void OnReceived() override { agent_.clocks_.Received(); }
   void OnInterruptIgnored() override;
   void OnExited(const AgentProcess::End& end) override;
   [[nodiscard]] SpawnSpec BaseSpawn() const override;

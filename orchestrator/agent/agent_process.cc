@@ -173,10 +173,10 @@ void AgentProcess::Signal(int signum) {
 // --------------------------------------------------------------------------------------------- forwarding
 
 void AgentProcess::OnOutput(Child::Output from, std::string_view bytes) {
-  if (transcript_) transcript_->Heard(from, bytes);
+  if (transcript_) transcript_->Received(from, bytes);
   last_words_.append(bytes.substr(bytes.size() - std::min(bytes.size(), kLastWords)));
   if (last_words_.size() > 2 * kLastWords) last_words_.erase(0, last_words_.size() - kLastWords);
-  owner_.OnHeard();
+  owner_.OnReceived();
   adapter_->OnOutput(from, bytes);
 }
 
@@ -193,13 +193,13 @@ void AgentProcess::OnSession(std::string id) {
   owner_.OnSession(session_);
 }
 
-void AgentProcess::OnHeard(std::string_view text) {
-  owner_.OnHeard();
-  if (transcript_) transcript_->HeardMessage(text);
+void AgentProcess::OnReceived(std::string_view text) {
+  owner_.OnReceived();
+  if (transcript_) transcript_->ReceivedMessage(text);
 }
 
-void AgentProcess::OnTold(std::string_view text) {
-  if (transcript_) transcript_->Told(text);
+void AgentProcess::OnSent(std::string_view text) {
+  if (transcript_) transcript_->Sent(text);
 }
 
 void AgentProcess::Hide(const std::string& secret) {
@@ -209,7 +209,7 @@ void AgentProcess::Hide(const std::string& secret) {
 Status AgentProcess::WriteStdin(std::string_view bytes) {
   if (!child_) return Error{"not_running", "agent " + spec_.id + " has no process"};
   Status written = child_->WriteStdin(bytes);
-  if (written && transcript_) transcript_->Told(bytes);
+  if (written && transcript_) transcript_->Sent(bytes);
   return written;
 }
 
@@ -231,7 +231,7 @@ void AgentProcess::Answer(const std::string& id, const ElicitationAnswer& answer
 
 // The helper is found by the agent's own marker when the agent's tree is killed. Its second marker allows
 // killing it alone.
-Result<std::unique_ptr<Child>> AgentProcess::SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) {
+Result<std::unique_ptr<Child>> AgentProcess::SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) {
   if (!running()) return Error{"not_running", "agent " + spec_.id + " is not running"};
   SpawnSpec base = owner_.BaseSpawn();
   base.env.push_back(Marker());
@@ -246,7 +246,7 @@ Result<std::unique_ptr<Child>> AgentProcess::SpawnBeside(SpawnSpec spawn, Child:
                       std::move(handlers));
 }
 
-Result<std::unique_ptr<Child>> AgentProcess::AdoptBeside(ChildState state, Child::Handlers handlers) {
+Result<std::unique_ptr<Child>> AgentProcess::AdoptHelper(ChildState state, Child::Handlers handlers) {
   return Child::Adopt({context_.loop, context_.reaper, context_.cgroups}, std::move(state),
                       std::move(handlers));
 }

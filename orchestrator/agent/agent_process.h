@@ -60,7 +60,7 @@ class AgentProcess final : private AgentHost {
     // The program, folder and environment of the agent's processes.
     [[nodiscard]] virtual SpawnSpec BaseSpawn() const = 0;
     // The process produced output: a sign of life.
-    virtual void OnHeard() = 0;
+    virtual void OnReceived() = 0;
     // The turn still continues kInterruptMs after AwaitTurnEnd.
     virtual void OnInterruptIgnored() = 0;
     // It has exited and its output is read. The phase is already kNone.
@@ -188,13 +188,13 @@ class AgentProcess final : private AgentHost {
   void OnSteered(const std::string& id, const Status& taken) override { owner_.OnSteered(id, taken); }
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
-  void OnHeard(std::string_view text) override;
-  void OnTold(std::string_view text) override;
+  void OnReceived(std::string_view text) override;
+  void OnSent(std::string_view text) override;
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
   void OnStopPrepared() override;
-  Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
-  Result<std::unique_ptr<Child>> AdoptBeside(ChildState state, Child::Handlers handlers) override;
+  Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) override;
+  Result<std::unique_ptr<Child>> AdoptHelper(ChildState state, Child::Handlers handlers) override;
 
   [[nodiscard]] Child::Handlers ChildHandlers();
   [[nodiscard]] std::string Marker() const;

@@ -32,11 +32,11 @@ class NoHost final : public AgentHost {
   void OnSteered(const std::string&, const Status&) override {}
   void OnSession(std::string) override {}
   void OnBroken(Error) override {}
-  void OnHeard(std::string_view) override {}
-  void OnTold(std::string_view) override {}
+  void OnReceived(std::string_view) override {}
+  void OnSent(std::string_view) override {}
   void OnStopPrepared() override {}
-  Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec, Child::Handlers) override { return Refusal(); }
-  Result<std::unique_ptr<Child>> AdoptBeside(ChildState, Child::Handlers) override { return Refusal(); }
+  Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec, Child::Handlers) override { return Refusal(); }
+  Result<std::unique_ptr<Child>> AdoptHelper(ChildState, Child::Handlers) override { return Refusal(); }
   Status WriteStdin(std::string_view) override { return Refusal(); }
   void CloseStdin() override {}
   void Signal(int) override {}
@@ -97,7 +97,7 @@ void AgentProcess::Activate() {
 }
 
 void AgentProcess::Abandon() {
-  if (child_) child_->Release();
+  if (child_) child_->Abandon();
 }
 
 }  // namespace reeve

@@ -11,7 +11,8 @@ namespace reeve {
 
 AgentWorkspace::AgentWorkspace(AgentContext& context, const AgentSpec& spec, Append append)
     : context_(context), spec_(spec), append_(std::move(append)) {
-  if (spec.workspace) clone_ = std::make_unique<Workspace>(*context.shop, spec.id, spec.workspace);
+  if (spec.workspace)
+    clone_ = std::make_unique<Workspace>(*context.workspace_context, spec.id, spec.workspace);
 }
 
 std::string AgentWorkspace::Folder() const {
@@ -43,7 +44,8 @@ void AgentWorkspace::OnProcessStarted() { unsaved_ = clone_ != nullptr; }
 
 AgentWorkspace::WipState AgentWorkspace::SaveWip(bool begin, int64_t timeout_ms) {
   if (saving_) return clone_->pushing() ? WipState::kPushes : WipState::kSaves;
-  if (!unsaved_ || context_.shop->git.options().wip == Git::Options::Wip::kOff) return WipState::kNothing;
+  if (!unsaved_ || context_.workspace_context->git.options().wip == Git::Options::Wip::kOff)
+    return WipState::kNothing;
   if (!begin) return WipState::kWaits;
   saving_ = true;
   clone_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {
@@ -54,7 +56,7 @@ AgentWorkspace::WipState AgentWorkspace::SaveWip(bool begin, int64_t timeout_ms)
       append_(event_type::kAgentError,
               JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
     } else if (!commit->empty()) {
-      const bool pushed = context_.shop->git.options().wip == Git::Options::Wip::kPush;
+      const bool pushed = context_.workspace_context->git.options().wip == Git::Options::Wip::kPush;
       append_(event_type::kWorkspaceSaved, JsonObject()
                                                .Set("branch", "reeve/" + spec_.id + "/wip")
                                                .Set("commit", *commit)

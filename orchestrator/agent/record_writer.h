@@ -78,8 +78,8 @@ class RecordWriter {
   std::string stored_state_;  // on disk, or being written; empty: unknown
   bool alive_on_disk_ = false;
   bool writing_ = false;
-  size_t eventual_ = 0;  // writes of WriteEventually that have not succeeded yet
-  std::vector<Done> next_;                                  // want a write after the present one
+  size_t eventual_ = 0;     // writes of WriteEventually that have not succeeded yet
+  std::vector<Done> next_;  // want a write after the present one
   std::deque<std::function<void(Store::Done)>> unwritten_;  // refused, to be repeated
   Timer retry_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -49,13 +49,13 @@ std::string WhyNotNumber(const Setting& setting, const std::string& word, int64_
 
 std::string WhyNotWord(const Setting& setting, const std::string& word) {
   if (std::any_of(word.begin(), word.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
-    return "there is a control character in it";
+    return "contains a control character";
   }
   const char* wrong = setting.check ? setting.check(word) : nullptr;
   return wrong ? Quoted(word) + " " + wrong : "";
 }
 
-// Puts `words` into the setting's field; or says what is wrong with them.
+// Puts `words` into the setting's field. Returns what is wrong with them, or an empty text.
 std::string Assign(const Setting& setting, const Words& words, Config& config) {
   if (IsNumber(setting)) {
     int64_t number = 0;
@@ -131,7 +131,7 @@ Status TakeFile(const ConfigFile& file, LoadedConfig& loaded) {
   return {};
 }
 
-// Of a list, what stands between the commas.
+// The words of a setting; those of a list are separated by commas.
 Words Split(const Setting& setting, const std::string& text) {
   if (setting.type != Type::kList) return {text};
   Words words;
@@ -147,7 +147,7 @@ Words Split(const Setting& setting, const std::string& text) {
 }
 
 Status TakeEnvironment(const std::map<std::string, std::string>& environment, LoadedConfig& loaded) {
-  // Other commands' variables, and the marks of an agent's processes.
+  // The variables of other commands, and those that mark an agent's processes.
   const Words others = {"REEVE_TOKEN",   "REEVE_TOKEN_FILE", "REEVE_SERVER", "REEVE_AGENT_ID",
                         "REEVE_TOWN_ID", "REEVE_TREE",       "REEVE_BESIDE", "REEVE_FILES"};
   Words known;
@@ -168,7 +168,7 @@ Status TakeEnvironment(const std::map<std::string, std::string>& environment, Lo
     const std::string meant = ClosestMatch(name, known, 2);
     if (meant.empty()) continue;
     loaded.warnings.push_back(
-        std::string(name).append(" is no setting's variable; ").append(meant).append(" is one"));
+        std::string(name).append(" is not the variable of a setting; ").append(meant).append(" is"));
   }
   return {};
 }
@@ -243,7 +243,7 @@ ConfigChange TakeReloadable(const Config& loaded, Config& running) {
 }
 
 std::string ConfiguredDataDir() {
-  // A file that is wrong is the daemon's to complain of.
+  // If the file is wrong, the daemon reports it, not this function.
   auto loaded = LoadConfig({"", ReeveEnvironment(), {}});
   return loaded ? loaded->config.data : DefaultDataDir();
 }

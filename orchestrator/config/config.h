@@ -1,10 +1,10 @@
 // Room config/: the settings of the daemon, where they come from, and the units they are written in.
 //
-// Config: what `reeve serve` is told. A setting comes from the strongest place that names it: its flag, else
-// the environment (REEVE_<KEY>), else the file, else its default. Settings() is the one table of them: flags,
-// variables, keys, --help, --check-config and CONFIG.md come of it.
+// Config: the settings of `reeve serve`. A setting comes from the strongest source that names it: its flag,
+// else the environment (REEVE_<KEY>), else the file, else its default. Settings() is the one table of them;
+// flags, variables, keys, --help, --check-config and CONFIG.md are made from it.
 //
-// All values.
+// All types here are values.
 #pragma once
 
 #include <cstdint>
@@ -46,58 +46,58 @@ struct Setting {
   using Field = std::variant<std::string Config::*, std::vector<std::string> Config::*, int64_t Config::*>;
 
   const char* key;   // in the file
-  const char* flag;  // of a list: once for each element
+  const char* flag;  // of a list: given once for each element
   Type type;
   Field field;
   int64_t least, most;  // milliseconds, bytes, elements or characters
-  bool reloads;         // else it takes a new start
+  bool reloads;         // false: a change needs a restart
   const char* help;
-  std::string variable = {};                         // empty: not from the environment
+  std::string variable = {};                         // empty: there is no variable
   std::vector<const char*> choices = {};             // of kChoice
-  const char* (*check)(std::string_view) = nullptr;  // what is wrong with a word, or null
-  const char* default_words = nullptr;               // where the default depends
-  const char* value_name = nullptr;                  // what --help calls a value; null: as the type says
+  const char* (*check)(std::string_view) = nullptr;  // returns the error in a word, or null
+  const char* default_words = nullptr;               // describes a default that depends on the machine
+  const char* value_name = nullptr;  // name of the value in --help; null: named after the type
 };
 const std::vector<Setting>& Settings();
 
-// The value as it stands in a file: "15s" in quotes, ["a", "b"].
+// The value as it is written in a file: "15s" in quotes, ["a", "b"].
 std::string ShowSetting(const Setting& setting, const Config& config);
 
 // /etc/reeve/config.toml for root, else $XDG_CONFIG_HOME/reeve/config.toml, else ~/.config/reeve/config.toml.
 std::string DefaultConfigFile();
-// Which that is, for whoever reads it.
+// Describes that path to a person.
 inline constexpr const char* kDefaultConfigWords =
     "/etc/reeve/config.toml for root, else ~/.config/reeve/config.toml, if it is there";
 
 struct ConfigSources {
-  std::string file;                                       // must be there; empty: the default one, if it is
-  std::map<std::string, std::string> environment;         // those that begin with REEVE_
+  std::string file;                                       // must exist; empty: the default file, if it exists
+  std::map<std::string, std::string> environment;         // the variables that begin with REEVE_
   std::map<std::string, std::vector<std::string>> flags;  // by key
   std::string default_file = DefaultConfigFile();
 };
 
 struct LoadedConfig {
   Config config;
-  std::string file;                            // that was read; empty: none was there
+  std::string file;                            // the file that was read; empty: there was none
   std::map<std::string, std::string> origins;  // by key: "default", "FILE:3", "REEVE_TOWN", "--town"
-  std::vector<std::string> warnings;           // variables that are nearly ours
+  std::vector<std::string> warnings;           // about variables with nearly the name of one of ours
 };
-// Errors name the place (file, line and column), the key and the reason: "invalid_config", of a flag
-// "invalid_request".
+// Errors name the place (file, line and column), the key and the reason. Their code is "invalid_config", or
+// "invalid_request" for a flag.
 Result<LoadedConfig> LoadConfig(const ConfigSources& sources);
 
-// As a file that says the same, each line with where it came from.
+// The settings as a file that sets the same, each line with the source of the setting.
 std::string DescribeConfig(const LoadedConfig& loaded);
 
-// Takes over into `running` what may change while it runs. Names the keys that differed.
+// Copies into `running` the settings that may change in a running daemon. Returns the keys that differed.
 struct ConfigChange {
   std::vector<std::string> applied;
   std::vector<std::string> needs_restart;
 };
 ConfigChange TakeReloadable(const Config& loaded, Config& running);
 
-// Where the daemon of this machine and user keeps its data, as REEVE_DATA or the default file say: for the
-// commands that look for it.
+// The folder where the daemon of this machine and user keeps its data, according to REEVE_DATA or the default
+// file. For the commands that look for it.
 std::string ConfiguredDataDir();
 
 // All variables of this process that begin with REEVE_.

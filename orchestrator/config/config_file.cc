@@ -89,10 +89,10 @@ Result<ConfigFile> ConfigFile::Parse(const std::string& text, const std::string&
 
 Result<ConfigFile> ConfigFile::Read(const std::string& path) {
   std::error_code none;
-  // At a reload it would be empty, or hold us up.
+  // A reload would find the pipe empty, or block on it.
   if (std::filesystem::is_fifo(path, none))
     return Error{"invalid_config",
-                 "read " + path + ": a pipe can be read only once, a reload reads it again"};
+                 "read " + path + ": a pipe can be read only once, but a reload reads it again"};
   auto text = ReadConfigFile(path);
   if (!text) return Error{"invalid_config", text.error().message};
   return Parse(*text, path);

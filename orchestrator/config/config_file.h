@@ -1,5 +1,5 @@
-// ConfigFile: the keys of a TOML file, each with its place, for messages that say where. The only door to
-// toml++.
+// ConfigFile: the keys of a TOML file, each with its place, for messages that name it. The only code that
+// includes toml++.
 #pragma once
 
 #include <string>
@@ -18,15 +18,16 @@ struct ConfigFile {
     enum class Type { kString, kStrings, kInteger, kOther };
     std::string key;  // at the top level
     Type type = Type::kOther;
-    std::string type_name;           // "a boolean", for messages
-    std::vector<std::string> words;  // of kString one, of kInteger its digits, of kStrings its elements
+    std::string type_name;  // "a boolean", for messages
+    std::vector<std::string>
+        words;  // for kString one word, for kInteger its digits, for kStrings its elements
     Place key_place;
     Place value_place;
   };
   std::string path;
   std::vector<Entry> entries;  // in the order of the file
 
-  // Errors name the file, and the line and column where it is no TOML or has a key twice: "invalid_config".
+  // Error "invalid_config" names the file, and the line and column of a syntax error or a repeated key.
   static Result<ConfigFile> Read(const std::string& path);
   static Result<ConfigFile> Parse(const std::string& text, const std::string& path);
 

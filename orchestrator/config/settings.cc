@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 constexpr int64_t kDay = 86'400'000;
-constexpr int64_t kMaxPath = 4'095;  // PATH_MAX, less its end
+constexpr int64_t kMaxPath = 4'095;  // PATH_MAX without the final NUL
 
 bool StartsWith(std::string_view word, std::string_view prefix) {
   return word.substr(0, prefix.size()) == prefix;
@@ -22,7 +22,8 @@ bool IsDecimal(std::string_view word) {
 
 const char* CheckListen(std::string_view url) {
   if (StartsWith(url, "unix:///")) return nullptr;
-  if (StartsWith(url, "fd://")) return IsDecimal(url.substr(5)) ? nullptr : "is not fd:// and a number";
+  if (StartsWith(url, "fd://"))
+    return IsDecimal(url.substr(5)) ? nullptr : "is not fd:// followed by a number";
   const size_t colon = url.rfind(':');
   if (StartsWith(url, "tcp://") && colon > 6 && IsDecimal(url.substr(colon + 1))) return nullptr;
   return "is not tcp://HOST:PORT, unix:///PATH or fd://N";
@@ -30,7 +31,7 @@ const char* CheckListen(std::string_view url) {
 
 const char* CheckBasePath(std::string_view path) {
   const bool good = path.empty() || (path.size() > 1 && path.front() == '/' && path.back() != '/');
-  return good ? nullptr : "is not like /reeve: a slash before it, none after it";
+  return good ? nullptr : "is not like /reeve: it must begin with a slash and not end with one";
 }
 
 const char* CheckProtocol(std::string_view name) {
@@ -44,15 +45,16 @@ const char* CheckAbsolute(std::string_view path) {
 
 const char* CheckHost(std::string_view host) {
   const bool good = !host.empty() && host.find_first_of("/:@ ") == std::string_view::npos;
-  return good ? nullptr : "is not a host's name, without scheme and port";
+  return good ? nullptr : "is not a host name without scheme and port";
 }
 
 const char* CheckOrigin(std::string_view origin) {
   const size_t slashes = origin.find("://");
-  const bool good =
-      (StartsWith(origin, "http://") || StartsWith(origin, "https://")) && origin.size() > slashes + 3 &&
-      origin.find_first_of("/* ", slashes + 3) >= origin.find_last_not_of('/');  // copied with its slash
-  return good ? nullptr : "is not an origin, as https://app.example.com";
+  const bool good = (StartsWith(origin, "http://") || StartsWith(origin, "https://")) &&
+                    origin.size() > slashes + 3 &&
+                    origin.find_first_of("/* ", slashes + 3) >=
+                        origin.find_last_not_of('/');  // may be copied with its final slash
+  return good ? nullptr : "is not an origin such as https://app.example.com";
 }
 
 Setting Make(const char* key, const char* flag, Setting::Type type, Setting::Field field, int64_t least,
@@ -69,23 +71,24 @@ std::vector<Setting> MakeSettings() {
   constexpr bool kRestart = false;
   std::vector<Setting> settings = {
       Make("listen", "--listen", Type::kList, &Config::listen, 1, 64, kRestart,
-           "Where to listen: tcp://HOST:PORT (port 0 picks one), unix:///PATH, fd://N"),
+           "Addresses to listen on: tcp://HOST:PORT (port 0 picks one), unix:///PATH, fd://N"),
       Make("data", "--data", Type::kText, &Config::data, 1, kMaxPath, kRestart,
-           "The folder that holds everything it keeps"),
+           "Folder for all data of the daemon"),
       Make("token_file", "--token-file", Type::kText, &Config::token_file, 0, kMaxPath, kRestart,
-           "Lines `[view|operate|admin] TOKEN`; a reload reads them again"),
+           "File with lines `[view|operate|admin] TOKEN`; a reload reads it again"),
       Make("town", "--town", Type::kText, &Config::town, 1, 128, kRestart,
-           "This daemon's name, as /health shows it"),
+           "Name of this daemon, shown by /health"),
       Make("base_path", "--base-path", Type::kText, &Config::base_path, 0, 1'024, kRestart,
-           "The prefix under which a proxy serves this daemon, as /reeve"),
+           "Path prefix under which a proxy serves this daemon, such as /reeve"),
       Make("allowed_hosts", "--allowed-host", Type::kList, &Config::allowed_hosts, 0, 1'000, kReloads,
-           "A name that Host may carry besides IP addresses and localhost"),
+           "Name allowed in the Host header, besides IP addresses and localhost"),
       Make("allowed_origins", "--allowed-origin", Type::kList, &Config::allowed_origins, 0, 1'000, kReloads,
-           "An origin whose pages may use the API, as https://app.example.com"),
+           "Origin whose pages may use the API, such as https://app.example.com"),
       Make("log_level", "--log-level", Type::kChoice, &Config::log_level, 1, 16, kReloads,
-           "The least that the daemon's own log tells"),
-      Make("fsync", "--fsync", Type::kChoice, &Config::fsync, 1, 16, kReloads,
-           "When event logs are synced to the disk: each commit, every second, or as the system likes"),
+           "Minimum level of the daemon's log"),
+      Make(
+          "fsync", "--fsync", Type::kChoice, &Config::fsync, 1, 16, kReloads,
+          "When event logs are synced to the disk: at each commit, every second, or when the system chooses"),
       Make("segment_bytes", "--segment-bytes", Type::kSize, &Config::segment_bytes, 4'096, int64_t{1} << 40,
            kReloads, "Size at which a segment of an event log is closed"),
       Make("retain_bytes", "--retain-bytes", Type::kSize, &Config::retain_bytes, 0, kNoLimit, kReloads,
@@ -93,20 +96,20 @@ std::vector<Setting> MakeSettings() {
       Make("retain_age", "--retain-age", Type::kDuration, &Config::retain_age_ms, 0, 36'500 * kDay, kReloads,
            "Age at which segments of event logs are deleted; 0: never"),
       Make("heartbeat", "--heartbeat", Type::kDuration, &Config::heartbeat_ms, 50, kDay / 24, kReloads,
-           "Silence after which a live stream gets a heartbeat"),
+           "A live stream gets a heartbeat after this long without an event"),
       Make("stall_timeout", "--stall-timeout", Type::kDuration, &Config::stall_timeout_ms, 100, kDay,
-           kReloads, "A viewer, or a download, that takes nothing for so long is closed"),
+           kReloads, "A viewer or download that reads nothing for this long is closed"),
       Make("drain_timeout", "--drain-timeout", Type::kDuration, &Config::drain_timeout_ms, 1'000, kDay,
-           kReloads, "On TERM, agents get this long to end"),
+           kReloads, "Time that agents get to end after TERM"),
       Make("workspace_protocols", "--workspace-protocol", Type::kList, &Config::workspace_protocols, 0, 4,
-           kRestart, "How repositories may be reached: https, ssh, http, file"),
+           kRestart, "Protocol allowed for repositories: https, ssh, http, file"),
       Make("workspace_timeout", "--workspace-timeout", Type::kDuration, &Config::workspace_timeout_ms, 100,
-           kDay, kRestart, "A git command that takes longer is ended: a clone, a fetch, a push"),
-      Make(
-          "workspace_wip", "--workspace-wip", Type::kChoice, &Config::workspace_wip, 1, 16, kRestart,
-          "What a drain does with uncommitted work in workspaces: nothing, commit it to a branch, push that"),
+           kDay, kRestart, "Time limit of a git command: a clone, a fetch, a push"),
+      Make("workspace_wip", "--workspace-wip", Type::kChoice, &Config::workspace_wip, 1, 16, kRestart,
+           "How a drain treats uncommitted work in workspaces: leave it, commit it to a branch, or also push "
+           "that"),
       Make("git_credentials", "--git-credentials", Type::kText, &Config::git_credentials, 0, kMaxPath,
-           kRestart, "A file as git-credential-store has it, for repositories that want credentials"),
+           kRestart, "File in git-credential-store format, for repositories that need credentials"),
   };
   auto named = [&settings](std::string_view key) -> Setting& {
     return *std::find_if(settings.begin(), settings.end(),
@@ -132,8 +135,8 @@ std::vector<Setting> MakeSettings() {
   named("allowed_origins").value_name = "ORIGIN";
   named("workspace_protocols").value_name = "PROTOCOL";
   named("git_credentials").value_name = "FILE";
-  // REEVE_TOKEN_FILE is what the commands that talk to a daemon go by, and stands in an agent's environment:
-  // a daemon that an agent starts must not take that agent's token for an admin's.
+  // REEVE_TOKEN_FILE belongs to the commands that talk to a daemon, and is in an agent's environment. A
+  // daemon that an agent starts must not use that agent's token as an admin token.
   named("token_file").variable.clear();
   return settings;
 }

@@ -18,7 +18,7 @@ constexpr std::array kTimes = {Unit{"d", 86'400'000}, Unit{"h", 3'600'000}, Unit
 constexpr std::array kSizes = {Unit{"TiB", int64_t{1} << 40}, Unit{"GiB", int64_t{1} << 30},
                                Unit{"MiB", int64_t{1} << 20}, Unit{"KiB", int64_t{1} << 10}, Unit{"B", 1}};
 
-// Takes a number and the letters after it off the front of `text`; nothing if they are not there.
+// Takes a number and the letters after it off the front of `text`; returns nothing if they are not there.
 struct Part {
   int64_t number = 0;
   std::string_view unit;

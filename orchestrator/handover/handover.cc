@@ -29,7 +29,7 @@ namespace {
 
 constexpr size_t kMaxSaid = size_t{64} << 10;  // of a trial's output
 constexpr int64_t kLookMs = 2;
-// Arrive at the next image, which lets them in once it can handle them.
+// The signals that the next image will get once it can handle them.
 sigset_t HeldSignals() {
   sigset_t held;
   sigemptyset(&held);
@@ -53,7 +53,7 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
-// Descriptors go through exec with it or not.
+// Decides whether exec keeps these descriptors.
 Status SetCloseOnExec(const std::vector<int>& descriptors, bool close) {
   for (int fd : descriptors) {
     if (fcntl(fd, F_SETFD, close ? FD_CLOEXEC : 0) != 0) {
@@ -137,13 +137,13 @@ void Handover::OnTrialDone(const ExitStatus& exit) {
   }
   std::string reason;
   if (trial->late) {
-    reason = "did not say that it is ready within " + std::to_string(kTrialMs / 1000) + " s";
+    reason = "did not report that it is ready within " + std::to_string(kTrialMs / 1000) + " s";
   } else if (said && (*said)["error"].AsString()) {
     reason = (*said)["error"].StringOr("");
   } else {
     reason = exit.signal != 0 ? "ended by signal " + std::to_string(exit.signal)
                               : "ended with code " + std::to_string(exit.code);
-    reason += " without saying that it is ready";
+    reason += " without reporting that it is ready";
     const std::string_view last = LastLine(trial->said[1]);
     if (!last.empty()) (reason += ": ") += last;
   }
@@ -153,14 +153,14 @@ void Handover::OnTrialDone(const ExitStatus& exit) {
 }
 
 void Handover::HoldAndGo() {
-  parts_.hold([this] { deadline_.Start(0); });  // in a turn of its own: nothing else is on the stack
+  parts_.hold([this] { deadline_.Start(0); });  // in a turn of its own, so that nothing else is on the stack
   deadline_.Start(kRequestsMs);
   settle_until_ms_ = parts_.loop.NowMs() + kRequestsMs + kSettleMs;
 }
 
 void Handover::Go() {
   Status status = parts_.town.draining() ? Error{"draining", "the daemon is shutting down"} : Settle();
-  // What is being done on the pool tells its end in a later turn.
+  // Work on the pool reports its end in a later turn.
   if (status && parts_.loop.offloaded() != 0 && parts_.loop.NowMs() < settle_until_ms_) {
     return deadline_.Start(kLookMs);
   }
@@ -170,7 +170,7 @@ void Handover::Go() {
   GiveUp(status.error().message);
 }
 
-// Until what the store answers hands nothing more to it, and nothing is left to be written to a log.
+// Repeats until the store's answers cause no more writes, and no log has anything left to write.
 Status Handover::Settle() {
   do {
     if (Status settled = parts_.store.Settle(kSettleMs); !settled) return settled;
@@ -179,7 +179,7 @@ Status Handover::Settle() {
   return parts_.store.Settle(kSettleMs);
 }
 
-// Returns only if it fails; nothing has changed then.
+// Returns only if it fails; then nothing has changed.
 Status Handover::Become() {
   std::vector<int> keep;
   HandoverState state = parts_.save(keep);
@@ -194,12 +194,13 @@ Status Handover::Become() {
   words.push_back(std::to_string(memory->get()));
   const std::vector<char*> argv = Pointers(words);
   parts_.flush();
-  log::Info("handover: going on as {}", binary_);
+  log::Info("handover: becoming {}", binary_);
   (void)std::fflush(nullptr);
   const sigset_t held = HeldSignals();
   sigset_t before;
   pthread_sigmask(SIG_BLOCK, &held, &before);
-  // A library's descriptors may be without it. Before Linux 5.11 this fails, and they add up.
+  // A library's descriptors may lack the flag. Before Linux 5.11 this call fails, and such descriptors
+  // accumulate.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   Status kept = SetCloseOnExec(keep, false);
   if (kept) {
@@ -212,7 +213,7 @@ Status Handover::Become() {
 }
 
 void Handover::GiveUp(const std::string& reason) {
-  log::Failure("handover: given up, this binary goes on: {}", reason);
+  log::Failure("handover: failed, this binary continues: {}", reason);
   failure_ = reason;
   binary_.clear();
 }
@@ -225,7 +226,7 @@ Status TryHandover(int fd, const std::string& data_dir) {
   HttpClient http(loop);
   for (const std::string& line : state->agents) {
     auto agent = JsonDocument::Parse(line);
-    if (!agent) return Error{"handover_state", "an agent: " + agent.error().message};
+    if (!agent) return Error{"handover_state", "the state of an agent: " + agent.error().message};
     if (Status tried = Agent::TryAdopt(loop, http, agent->root()); !tried) return tried;
   }
   return {};

@@ -1,10 +1,11 @@
-// Room handover/: the state that one image of the daemon leaves to the next, and how it is carried.
+// Room handover/: the state that one image of the daemon passes to the next, and how it does that.
 //
-// Handover: this process becomes another binary, and no agent notices (HANDOVER.md). First a child of the
-// new binary, the trial, reads the state and says that it could go on; then requests in flight are answered,
-// store and logs come to rest, and exec follows. Whatever fails before exec is said, and this image goes on.
+// Handover: turns this process into another binary without any agent noticing (HANDOVER.md). First a child of
+// the new binary, the trial, reads the state and reports whether it could continue. Then requests in flight
+// are answered, the store and the logs finish their writes, and exec follows. Any failure before exec is
+// reported, and this image continues.
 //
-// Owned by the Daemon, which gives the functions that reach what lies above; on the loop's thread.
+// Owned by the Daemon, which passes functions that reach the layers above; on the loop's thread.
 #pragma once
 
 #include <functional>
@@ -25,8 +26,8 @@ class Town;
 class Handover {
  public:
   static constexpr int64_t kTrialMs = 10'000;
-  static constexpr int64_t kRequestsMs = 1'000;  // what requests in flight get to be answered
-  static constexpr int64_t kSettleMs = 5'000;    // what the store and the disk get to come to rest
+  static constexpr int64_t kRequestsMs = 1'000;  // time for requests in flight to be answered
+  static constexpr int64_t kSettleMs = 5'000;    // time for the store and the disk to finish
 
   struct Parts {
     Loop& loop;
@@ -34,13 +35,14 @@ class Handover {
     Town& town;
     Store& store;
     std::function<std::vector<std::string>()>
-        arguments;       // of this daemon, without the program and what a handover added
-    std::string binary;  // what it was started from: a replaced file is the new one
-    // All that the next image gets but the agents; descriptors are added to `keep`.
+        arguments;       // of this daemon, without the program and the arguments that a handover added
+    std::string binary;  // the path that it was started from; a replaced file there is the new binary
+    // The state that the next image gets, without the agents. Adds descriptors to `keep`.
     std::function<HandoverState(std::vector<int>& keep)> save;
-    std::function<void(std::function<void()> quiet)> hold;  // take no connection; none is left: quiet
-    std::function<void()> release;                          // the handover was given up
-    std::function<void()> flush;  // the last before exec: viewers get what they take
+    std::function<void(std::function<void()> quiet)>
+        hold;                       // accepts no connections; calls `quiet` when none is left
+    std::function<void()> release;  // accepts connections again, after a failed handover
+    std::function<void()> flush;  // the last step before exec: viewers get the bytes that their sockets take
   };
   explicit Handover(Parts parts);
   ~Handover();
@@ -48,9 +50,9 @@ class Handover {
   Handover& operator=(const Handover&) = delete;
 
   using Tried = std::function<void(Result<std::string> version)>;
-  // Tries `binary` (empty: Parts::binary) and tells its version or why not: "conflict" (one is under way),
-  // "draining", "upgrade_failed". After the version comes the handover; where it fails after all failure()
-  // says why.
+  // Tries `binary` (empty: Parts::binary) and reports its version, or Error "conflict" (a handover is
+  // running), "draining" or "upgrade_failed". After a version the handover follows; if that fails, failure()
+  // gives the reason.
   void Begin(const std::string& binary, Tried tried);
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
@@ -65,7 +67,7 @@ class Handover {
   void GiveUp(const std::string& reason);
 
   Parts parts_;
-  std::string binary_;  // of the one under way; empty: none is
+  std::string binary_;  // of the running handover; empty: none is running
   Tried tried_;
   std::unique_ptr<Trial> trial_;
   std::string failure_;
@@ -73,16 +75,16 @@ class Handover {
   int64_t settle_until_ms_ = 0;
 };
 
-// What a trial does with the state that it reads from `fd`: all that the next image would, touching nothing.
-// The data folder's store is opened for reading. Error "handover_state", or the store's.
+// Runs the trial: reads the state from `fd` and does all that the next image would do with it, without
+// touching anything. Opens the data folder's store for reading. Error "handover_state", or the store's.
 Status TryHandover(int fd, const std::string& data_dir);
 
-// Between these two the daemon's signals wait, rather than end a process that cannot handle them yet; those
-// that came meanwhile, between two images too, arrive in LetSignalsIn.
+// Between these two calls the daemon's signals are held back, so that they do not end a process that cannot
+// handle them yet. Signals that came meanwhile, even between two images, arrive in LetSignalsIn.
 void HoldSignals();
 void LetSignalsIn();
 
-// The path by which a program was started: argv[0], looked up as a shell does; a link stays one.
+// The path by which a program was started: argv[0], looked up as a shell does. A link is not resolved.
 std::string ProgramPath(const char* argv0);
 
 }  // namespace reeve

@@ -45,7 +45,7 @@ Result<HandoverState> HandoverState::Parse(std::string_view text) {
   if (!head.status()) return head.status().error();
   while (!text.empty()) state.agents.emplace_back(next_line());
   if (state.agents.size() != count) {
-    return Error{"handover_state", "the state names " + std::to_string(count) + " agents and holds " +
+    return Error{"handover_state", "the state names " + std::to_string(count) + " agents and contains " +
                                        std::to_string(state.agents.size())};
   }
   return state;

@@ -1,5 +1,5 @@
-// HandoverState: the state that one image of the daemon passes to the next, beside the files on disk
-// (HANDOVER.md). A value; its text is JSON Lines: the daemon's own line first, then one for each agent.
+// HandoverState: the state that one image of the daemon passes to the next, besides the files on disk
+// (HANDOVER.md). A value. Its text is JSON Lines: first the daemon's own line, then one line for each agent.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ namespace reeve {
 // A listening socket.
 struct ListenerState {
   int fd = -1;
-  std::string url;      // as it was asked for
-  std::string address;  // what a client would use
-  std::string path;     // a socket file of ours, to be removed at the end if it is still this one
+  std::string url;      // the URL from the configuration
+  std::string address;  // the address for clients
+  std::string path;     // our socket file, to be removed at the end if it is still this one
   uint64_t device = 0;
   uint64_t inode = 0;
 
@@ -33,19 +33,19 @@ struct ListenerState {
 };
 
 struct HandoverState {
-  // Rises when another version would misread the text; no other format is read. An added member does not
-  // raise it: readers ignore unknown members, and missing ones keep their defaults.
+  // Rises when another version would misread the text; no other format is read. A new member does not raise
+  // it: readers ignore unknown members, and missing members keep their defaults.
   static constexpr int64_t kFormat = 2;
 
   std::string version;     // of the image that wrote it
-  uint64_t handovers = 0;  // of this process, the coming one included
+  uint64_t handovers = 0;  // of this process, including the coming one
   int64_t started_ms = 0;  // monotonic: when the first image began to serve
   int lock_fd = -1;        // of the data folder's lock
   std::vector<ListenerState> listeners;
   std::vector<TicketStore::Saved> tickets;
   std::vector<std::string> agents;  // Agent::HandOver
 
-  // The daemon's own line, but for the format and the number of agents.
+  // The daemon's own line, without the format and the number of agents.
   static void Members(auto& self, auto& state) {
     state("version", self.version);
     state("handovers", self.handovers);
@@ -55,15 +55,15 @@ struct HandoverState {
     state("tickets", self.tickets);
   }
   [[nodiscard]] std::string ToText() const;
-  // Error "handover_state": not such a text, or of another format.
+  // Error "handover_state": the text is not such a state, or has another format.
   static Result<HandoverState> Parse(std::string_view text);
 };
 
-// `text` in memory that looks like a file: what exec can carry. Close-on-exec.
+// Puts `text` into memory that looks like a file, which exec can carry. Close-on-exec.
 Result<Fd> PutInMemory(const std::string& text);
-// The state that is in `fd`, which is closed.
+// Reads the state from `fd`, and closes it.
 Result<HandoverState> ReadState(int fd);
-// A descriptor that exec carried, close-on-exec again.
+// Takes over a descriptor that exec carried, and makes it close-on-exec again.
 Result<Fd> Inherit(int fd);
 
 }  // namespace reeve

@@ -4,14 +4,14 @@
 
 namespace reeve {
 
-// "name: reason", "outer.name: reason".
+// Prefixes an error with its member: "name: reason", "outer.name: reason".
 Status StateReader::In(std::string_view name, Status status) {
   if (status) return status;
   const bool reason = status.error().message.find(": ") == std::string::npos;
   return Error{status.error().code, std::string(name) + (reason ? ": " : ".") + status.error().message};
 }
 
-// The text goes into events unchanged, so it must be JSON and on one line.
+// The text goes into events unchanged, so it must be JSON on one line.
 void StateReader::Json(std::string_view name, std::string& into) {
   (*this)(name, into);
   if (!object_[name] || !status_.ok() || into.empty()) return;

@@ -1,13 +1,14 @@
-// The members that an object carries over a handover to a new binary, as JSON. One function of its class
-// names them, for writing and for reading, so that no member can be written and then not read:
+// The members that an object carries over a handover to a new binary, as JSON. One function of the object's
+// class lists them, for writing and for reading, so that no member can be written and then not read:
 //
 //   static void Members(auto& self, auto& state) {
 //     state("id", self.id_);
 //     state.Json("input", self.input_);  // a string that holds JSON
 //   }
 //
-// Members is a template and needs no include: a class in process/ or tickets/ can have one too. A class whose
-// other members follow from these has `void Restored()`, which RestoreState calls after reading.
+// Members is a template and needs no include, so a class in process/ or tickets/ can have one too. If other
+// members of a class follow from these, the class has `void Restored()`, which RestoreState calls after
+// reading.
 //
 // Missing members keep their defaults; unknown ones are ignored. A member of another type is an Error
 // "handover_state" that names its path; an object into which reading failed must not be used. Whole numbers
@@ -80,7 +81,7 @@ concept Timer = requires(T& timer, int64_t at_ms) {
   timer.Stop();
 };
 
-// No real count comes near these, so arithmetic on a number that was read cannot overflow.
+// No real count comes near these limits, so arithmetic on a number that was read cannot overflow.
 inline constexpr int64_t kMaxWhole = int64_t{1} << 53;
 inline constexpr int64_t kMaxInt = 1'000'000'000;
 
@@ -97,16 +98,16 @@ class StateWriter {
     object_.SetRaw(name, Text(value));
   }
   void Json(std::string_view name, const std::string& json) { object_.Set(name, json); }
-  // JSON that its reader takes from the object itself.
+  // Writes JSON that the reader takes from the object itself.
   void Raw(std::string_view name, const std::string& json) { object_.SetRaw(name, json); }
-  // A value with a JSON form of its own, T::ToJson and T::FromJson; absent when there is none.
+  // A value with its own JSON form, T::ToJson and T::FromJson; an empty one is left out.
   template <typename T>
   void Value(std::string_view name, const std::optional<T>& value) {
     if (value) object_.SetRaw(name, value->ToJson());
   }
-  // All 64 bits, as decimal text: JSON numbers beyond 2^53 are not safe (RFC 8259 section 6).
+  // Writes all 64 bits as decimal text, because JSON numbers beyond 2^53 are not safe (RFC 8259 section 6).
   void Number(std::string_view name, uint64_t value) { object_.Set(name, std::to_string(value)); }
-  // Any bytes, as Base64; one string or a list of them.
+  // Writes any bytes as Base64: one string or a list of them.
   void Bytes(std::string_view name, const std::string& bytes) { object_.Set(name, Base64(bytes)); }
   template <saved_state::StringList T>
   void Bytes(std::string_view name, const T& list) {
@@ -114,15 +115,15 @@ class StateWriter {
     for (const std::string& bytes : list) array.Add(Base64(bytes));
     object_.SetRaw(name, array.Take());
   }
-  // A process: writing saves `child` (Child::Save) if there is one, reading gives `left`, which is to be
-  // adopted (Child::Adopt).
+  // A process. Writing saves `child` (Child::Save) if there is one; reading fills `left`, from which
+  // Child::Adopt makes the child.
   template <typename Process, typename State>
   void Child(std::string_view name, const std::unique_ptr<Process>& child, const std::optional<State>& left) {
     (void)left;
     std::vector<int> ignored;
     if (child) (*this)(name, child->Save(keep_ ? *keep_ : ignored));
   }
-  // `names` by the values of the enumeration, from 0.
+  // `names` are indexed by the values of the enumeration, from 0.
   template <typename E, size_t N>
   void Enum(std::string_view name, E value, const char* const (&names)[N]) {
     object_.Set(name, names[static_cast<size_t>(value)]);
@@ -141,7 +142,7 @@ class StateWriter {
 
 class StateReader {
  public:
-  // Good as long as `object`'s document.
+  // Valid as long as the document of `object`.
   explicit StateReader(const JsonValue& object) : object_(object) {
     if (!object.Is(JsonType::kObject)) status_ = Wrong("not an object");
   }
@@ -206,7 +207,7 @@ std::string SaveState(const T& object) {
   T::Members(object, state);
   return state.Take();
 }
-// For an object with processes: `keep` collects the descriptors that exec must leave open.
+// For an object with processes. `keep` collects the descriptors that exec must leave open.
 template <typename T>
 std::string SaveState(const T& object, std::vector<int>& keep) {
   StateWriter state(keep);
@@ -310,7 +311,7 @@ Status StateReader::Read(const JsonValue& value, T& into) {
       return {};
     }
     if constexpr (std::default_initializable<Owned>) into = std::make_unique<Owned>();
-    if (!into) return Wrong("not expected");  // its owner makes it, and did not
+    if (!into) return Wrong("not expected");  // the owner should have made it, and did not
     return Read(value, *into);
   } else if constexpr (saved_state::Pair<T>) {
     if (value.size() != 2 || !value.Is(JsonType::kArray)) return Wrong("not a pair");

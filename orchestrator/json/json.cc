@@ -14,9 +14,9 @@
 
 namespace reeve {
 
-// The nodes of a document in the order of the text: a container is followed by all that it holds.
+// The nodes of a document in the order of the text: a container is followed by everything in it.
 struct JsonTree {
-  // A string of the document: bytes of `text`, or, counted on beyond its end, of `decoded`.
+  // A string of the document: bytes of `text` or, if `at` is beyond its end, of `decoded`.
   struct Slice {
     uint32_t at = 0;
     uint32_t size = 0;
@@ -27,8 +27,8 @@ struct JsonTree {
     uint32_t end;
     uint32_t next = 0;  // sibling; 0: the last
     uint32_t size = 0;  // members or elements; the first is the node after this one
-    Slice key;          // of a member
-    Slice string;       // of a kString
+    Slice key;          // the key, for a member
+    Slice string;       // the value of a kString
   };
 
   [[nodiscard]] std::string_view View(Slice slice) const {
@@ -38,13 +38,13 @@ struct JsonTree {
   }
 
   std::string text;
-  std::string decoded;  // strings that the text holds with escapes
+  std::string decoded;  // strings that have escapes in the text
   std::vector<Node> nodes;
 };
 
 namespace {
 
-// Offsets are 32 bits here and string lengths are in RapidJSON; what is read is far smaller.
+// Offsets are 32 bits here, and string lengths are 32 bits in RapidJSON. Real input is far smaller.
 constexpr size_t kMaxJsonBytes = size_t{1} << 30;
 
 bool IsPlain(char c) {
@@ -52,11 +52,12 @@ bool IsPlain(char c) {
   return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
 }
 
-// The end of the run of bytes from `at` that stand in a JSON string as they are: printable ASCII but " and \.
+// The end of the plain bytes from `at`: those that a JSON string contains unescaped, which are printable
+// ASCII except " and \.
 const char* SkipPlain(const char* at, const char* end) {
   constexpr uint64_t kOnes = 0x0101010101010101;
-  // Eight at a time: a byte that is not plain leaves its high bit in one of the terms. (A borrow may mark the
-  // bytes above it too, never those below: "none" is exact.)
+  // Checks eight bytes at a time: a byte that is not plain sets its high bit in one of the terms. (A borrow
+  // may also mark the bytes above it, but never those below, so "none" is exact.)
   for (; end - at >= 8; at += 8) {
     uint64_t word;
     std::memcpy(&word, at, sizeof word);
@@ -69,8 +70,8 @@ const char* SkipPlain(const char* at, const char* end) {
   return at;
 }
 
-// The character at `at`, which is not ASCII: whole and valid, or the longest part of it that could have
-// become one (Unicode 15, table 3-7 and "maximal subpart"), which one U+FFFD stands for.
+// The non-ASCII character at `at`. It is either complete and valid, or the longest part that could have
+// become a valid one (Unicode 15, table 3-7 and "maximal subpart"); one U+FFFD replaces that part.
 struct Utf8Character {
   bool valid;
   int size;
@@ -80,7 +81,7 @@ Utf8Character ReadUtf8(const char* at, const char* end) {
   auto lead = static_cast<unsigned char>(*at);
   if (lead < 0xC2 || lead > 0xF4) return {false, 1};
   const int size = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  // The second byte's range keeps out overlong forms, surrogates and what is beyond U+10FFFF.
+  // The range of the second byte excludes overlong forms, surrogates and characters beyond U+10FFFF.
   unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
   unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
   for (int i = 1; i < size; ++i) {
@@ -93,7 +94,8 @@ Utf8Character ReadUtf8(const char* at, const char* end) {
   return {true, size};
 }
 
-// RapidJSON hands each character of a string to its encoding; this one takes a whole run at once.
+// RapidJSON passes each character of a string to its encoding; this encoding takes a whole run of them at
+// once.
 struct Utf8Runs : rapidjson::UTF8<> {
   template <typename Output>
   static bool Validate(rapidjson::MemoryStream& in, Output& out) {
@@ -106,7 +108,7 @@ struct Utf8Runs : rapidjson::UTF8<> {
       at += character.size;
     }
     const auto size = static_cast<rapidjson::SizeType>(at - begin);
-    // The parsing in place that has no Push is instantiated too, but never called.
+    // RapidJSON also instantiates the in-place parser, which has no Push, but never calls it.
     if constexpr (!std::is_same_v<Output, rapidjson::MemoryStream>) std::memcpy(out.Push(size), begin, size);
     in.src_ = at;
     return true;
@@ -123,10 +125,10 @@ Error InvalidJson(std::string_view reason, size_t offset) {
   return Error{"invalid_json", std::string(reason) + " at offset " + std::to_string(offset)};
 }
 
-// The parse proper: `handler` sees the tokens of `in`, which must be all of it.
+// Parses: `handler` sees the tokens of `in`, which must contain nothing else.
 template <typename Handler>
 rapidjson::ParseResult Read(Stream& in, Handler& handler) {
-  char memory[4096];  // for the reader's stack: most texts cost no allocation
+  char memory[4096];  // memory for the reader's stack, so that most texts cost no allocation
   Allocator allocator(memory, sizeof memory);
   Reader reader(&allocator, 1024);
   return reader.Parse<kFlags>(in, handler);
@@ -141,12 +143,12 @@ Status Explain(const rapidjson::ParseResult& result, const Stream& in, int max_d
     if (reason.ends_with('.')) reason.remove_suffix(1);
     return InvalidJson(reason, result.Offset());
   }
-  if (in.Tell() != in.size_) return InvalidJson("a NUL byte", in.Tell());  // RapidJSON takes it for the end
+  if (in.Tell() != in.size_) return InvalidJson("a NUL byte", in.Tell());  // RapidJSON takes NUL for the end
   return {};
 }
 
-// Half a UTF-16 pair, as an escape, becomes \ufffd, in place. Programs that cut strings at UTF-16 units write
-// such halves (JavaScript's JSON.stringify does); no UTF-8 can hold them.
+// Replaces each half of a UTF-16 pair that is written as an escape by \ufffd, in place. Programs that cut
+// strings at UTF-16 units write such halves (JavaScript's JSON.stringify does); UTF-8 cannot represent them.
 void ReplaceLoneSurrogates(std::string& text) {
   auto unit = [&text](size_t at) -> int {  // of the escape "\uXXXX" at `at`; -1: none
     unsigned value = 0;
@@ -168,7 +170,7 @@ void ReplaceLoneSurrogates(std::string& text) {
   }
 }
 
-// What RapidJSON demands of a handler and never calls here, as numbers come as text.
+// Functions that RapidJSON demands of a handler. They are never called here, because numbers arrive as text.
 struct NoNumbers {
   static bool Int(int) { return false; }
   static bool Uint(unsigned) { return false; }
@@ -207,7 +209,8 @@ class TreeBuilder : public NoNumbers {
   };
 
   [[nodiscard]] uint32_t Here() const { return static_cast<uint32_t>(in_.Tell()); }
-  // RapidJSON tells where a token ends. It began after what can stand between it and the one before.
+  // RapidJSON reports where a token ends. The token begins after the characters that may separate it from the
+  // one before.
   [[nodiscard]] uint32_t TokenBegin() const {
     return static_cast<uint32_t>(tree_.text.find_first_not_of(" \t\r\n,:", last_end_));
   }
@@ -228,7 +231,7 @@ class TreeBuilder : public NoNumbers {
     const auto index = static_cast<uint32_t>(tree_.nodes.size());
     Add(type);
     levels_[depth_++] = {index, 0};
-    last_end_ = Here() + 1;  // RapidJSON has not taken the bracket yet
+    last_end_ = Here() + 1;  // RapidJSON has not consumed the bracket yet
     return true;
   }
   bool Close(uint32_t size) {
@@ -238,7 +241,8 @@ class TreeBuilder : public NoNumbers {
     return true;
   }
 
-  // The content of the string whose opening quote is at `begin`: in the text itself where it has no escapes.
+  // Returns the content of the string whose opening quote is at `begin`; a string without escapes stays in
+  // the text.
   JsonTree::Slice Keep(uint32_t begin, std::string_view content) {
     const auto size = static_cast<uint32_t>(content.size());
     if (Here() - begin == size + 2) return {begin + 1, size};
@@ -249,13 +253,13 @@ class TreeBuilder : public NoNumbers {
 
   JsonTree& tree_;
   const Stream& in_;
-  uint32_t last_end_ = 0;  // of the token before
+  uint32_t last_end_ = 0;  // end of the token before
   JsonTree::Slice key_;
   std::array<Level, kMaxJsonDepth> levels_;
   size_t depth_ = 0;
 };
 
-// Checks, and remembers where the top-level member "type" lies.
+// Checks the line, and finds the top-level member "type".
 class Scanner : public NoNumbers {
  public:
   Scanner(std::string_view line, const Stream& in) : line_(line), in_(in) {}
@@ -298,7 +302,7 @@ class Scanner : public NoNumbers {
   static constexpr std::string_view kKey = "\"type\"";
   static constexpr std::string_view kSpace = " \t";
 
-  // Only what is spelt without escapes can be a view, and the decoded size tells.
+  // Only a type that is written without escapes can be a view; its decoded size shows that.
   void TakeType(size_t size) {
     const size_t begin = line_.find_first_not_of(" \t\r\n:", key_end_);
     if (in_.Tell() - begin != size + 2 || !line_.substr(0, key_end_).ends_with(kKey)) return;
@@ -309,9 +313,9 @@ class Scanner : public NoNumbers {
   std::string_view line_;
   const Stream& in_;
   int depth_ = 0;
-  bool at_type_ = false;  // the present top-level member is called "type"
+  bool at_type_ = false;  // the present top-level member is "type"
   int types_ = 0;
-  size_t key_end_ = 0;  // of the present top-level member
+  size_t key_end_ = 0;  // end of the key of the present top-level member
   std::string_view type_;
   size_t key_end_of_type_ = 0;
 };
@@ -402,7 +406,7 @@ std::optional<int64_t> JsonValue::AsInt() const {
   auto read = std::from_chars(tree_->text.data() + node.begin, end, whole);
   if (read.ec != std::errc()) return std::nullopt;
   if (read.ptr == end) return whole;
-  // "2.0" and "1e3" are whole too. Up to 2^53 a double is exact.
+  // "2.0" and "1e3" are whole numbers too. A double is exact up to 2^53.
   std::optional<double> number = AsDouble();
   if (!number || std::abs(*number) > 9007199254740992.0 || std::trunc(*number) != *number)
     return std::nullopt;
@@ -418,7 +422,7 @@ std::string JsonValue::Raw() const {
   if (!present()) return "null";
   const JsonTree::Node& node = tree_->nodes[node_];
   std::string text = tree_->text.substr(node.begin, node.end - node.begin);
-  // Strings hold no line ends but escaped ones: these stand between tokens.
+  // Line ends within strings are escaped, so these are between tokens.
   std::replace_if(
       text.begin(), text.end(), [](char c) { return c == '\r' || c == '\n'; }, ' ');
   return text;
@@ -437,7 +441,7 @@ Result<JsonLine> ScanJsonObject(std::string_view line) {
   rapidjson::ParseResult result = Read(in, scanner);
   if (result.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid) {
     std::string repaired(line);
-    ReplaceLoneSurrogates(repaired);  // moves nothing
+    ReplaceLoneSurrogates(repaired);  // keeps all offsets
     Result<JsonLine> found = ScanJsonObject(repaired);
     if (!found.ok() || found->type.empty()) return found;
     found->type = line.substr(static_cast<size_t>(found->type.data() - repaired.data()), found->type.size());
@@ -512,8 +516,8 @@ bool IsUtf8(std::string_view text) {
 void AppendJsonString(std::string& out, std::string_view text) {
   const char* at = text.data();
   const char* end = at + text.size();
-  const char* copied = at;  // up to here `out` has it
-  // Appends what stands as it is, and then `instead` of the `size` bytes at `at`.
+  const char* copied = at;  // `out` has everything up to here
+  // Appends the text up to `at` unchanged, and then `instead` in place of the `size` bytes at `at`.
   auto replace = [&](std::string_view instead, int size) {
     out.append(copied, at);
     out.append(instead);
@@ -575,7 +579,7 @@ JsonObject& JsonObject::Set(std::string_view key, std::string_view value) {
 }
 
 JsonObject& JsonObject::Set(std::string_view key, double value) {
-  if (!std::isfinite(value)) return SetRaw(key, "null");  // JSON has no other word for it
+  if (!std::isfinite(value)) return SetRaw(key, "null");  // JSON has no infinity and no NaN
   char digits[32];
   auto written = std::to_chars(digits, digits + sizeof digits, value);
   return SetRaw(key, {digits, static_cast<size_t>(written.ptr - digits)});
@@ -612,7 +616,7 @@ std::string JsonArray::Take() {
   return std::move(text_);
 }
 
-// As deep as the patch, which is no deeper than kMaxJsonDepth.
+// Recurses as deep as the patch, which is no deeper than kMaxJsonDepth.
 std::string MergePatch(const JsonValue& target, const JsonValue& patch) {
   if (!patch.Is(JsonType::kObject)) return patch.Raw();
   JsonObject merged;

@@ -1,9 +1,10 @@
 // Room json/: reading and writing JSON.
 //
-// JSON: the only door to RapidJSON, and safe for what comes from outside: NUL bytes refused, iterative
-// parsing (deep input cannot overflow the stack), valid UTF-8 demanded, numbers kept as their text, depth
-// limited. Half a UTF-16 pair written as an escape, which programs that cut strings in JavaScript produce,
-// reads as U+FFFD. A number beyond the range of a double is refused, as RFC 8259 section 6 allows.
+// JSON: the only code that includes RapidJSON. It is safe for input from outside: it refuses NUL bytes,
+// parses iteratively (deep input cannot overflow the stack), demands valid UTF-8, keeps numbers as text, and
+// limits the depth. Half a UTF-16 pair written as an escape reads as U+FFFD; programs that cut strings in
+// JavaScript produce such halves. A number beyond the range of a double is refused, as RFC 8259 section 6
+// allows.
 //
 //   JsonDocument::Parse  →  reads: JsonValue, a cheap view into the document
 //   JsonObject, JsonArray →  writes: text, appended to as you go
@@ -20,18 +21,18 @@
 
 namespace reeve {
 
-// Deeper than any agent's output seen; the limit exists so that nobody downstream recurses for ever.
+// Deeper than any agent's output that was seen. The limit exists so that no later code recurses too deeply.
 inline constexpr int kMaxJsonDepth = 64;
-// Of a line that becomes an event: the envelope around it is to be readable too.
+// The depth limit of a line that becomes an event; the envelope around it must be readable too.
 inline constexpr int kMaxLineDepth = kMaxJsonDepth - 4;
 
 enum class JsonType : uint8_t { kNull, kBool, kNumber, kString, kArray, kObject };
 
 class JsonDocument;
-struct JsonTree;  // what a document holds; its address stays when the document moves
+struct JsonTree;  // the content of a document; its address stays the same when the document moves
 
-// A value of a document, or "absent", which every read of a missing member gives: chains need no checks. Good
-// as long as the document (and the text it was parsed from, for Raw).
+// A value of a document, or "absent". Reading a missing member returns "absent", so chains of reads need no
+// checks. Valid as long as the document (and, for Raw, the text it was parsed from).
 class JsonValue {
  public:
   JsonValue() = default;
@@ -40,22 +41,22 @@ class JsonValue {
   explicit operator bool() const { return present(); }
   [[nodiscard]] bool Is(JsonType type) const;
 
-  // Member `key` of an object, element `index` of an array; absent when it is not there or not one. Of
-  // repeated members the last.
+  // Member `key` of an object, or element `index` of an array; absent if there is none, or if this is no
+  // object or array. If a member is repeated, the last one counts.
   [[nodiscard]] JsonValue operator[](std::string_view key) const;
   [[nodiscard]] JsonValue operator[](const char* key) const { return (*this)[std::string_view(key)]; }
   [[nodiscard]] JsonValue At(size_t index) const;
-  [[nodiscard]] size_t size() const;  // members or elements; 0 for the rest
+  [[nodiscard]] size_t size() const;  // members or elements; 0 for other types
 
-  // The value where it has that type and fits, else nothing / the default.
+  // The value if it has that type and fits; otherwise nothing, or the default.
   [[nodiscard]] std::optional<std::string_view> AsString() const;
   [[nodiscard]] std::optional<int64_t> AsInt() const;  // whole numbers only; 2.0 is one
   [[nodiscard]] std::optional<double> AsDouble() const;
   [[nodiscard]] std::optional<bool> AsBool() const;
   [[nodiscard]] std::string_view StringOr(std::string_view otherwise) const;
 
-  // The value's own text, as it stood in the input, "null" when absent. Whitespace between tokens is kept,
-  // but for line ends, which become spaces: the text always fits one line.
+  // The value's own text as in the input; "null" when absent. Whitespace between tokens is kept, except that
+  // line ends become spaces: the text always fits one line.
   [[nodiscard]] std::string Raw() const;
 
   // Object members in order.
@@ -77,7 +78,7 @@ struct JsonValue::Member {
 
 class JsonDocument {
  public:
-  // Error "invalid_json": the reason and the offset. `text` is copied.
+  // Error "invalid_json" gives the reason and the offset. `text` is copied.
   static Result<JsonDocument> Parse(std::string_view text);
   JsonDocument(JsonDocument&&) noexcept;
   JsonDocument& operator=(JsonDocument&&) noexcept;
@@ -91,15 +92,15 @@ class JsonDocument {
   std::unique_ptr<JsonTree> tree_;
 };
 
-// One JSON object of a line, looked at without building a document: the fast way for a `jsonl` child.
+// The result of scanning a line without building a document: the fast path for a `jsonl` child.
 struct JsonLine {
-  std::string_view type;  // its top-level string member "type", if that has no escapes; else empty
-  size_t type_begin = 0;  // the bytes of the member `"type":"…"` with one comma: cut them and the rest is
+  std::string_view type;  // the top-level string member "type" if it has no escapes; else empty
+  size_t type_begin = 0;  // the bytes of the member `"type":"…"` with one comma: without them, the rest is
   size_t type_end = 0;    // still an object. Both 0 without a type.
 };
-// Error "invalid_json" unless `line` is one valid JSON object without line ends, no deeper than
-// kMaxLineDepth: what passes can go into a frame as it is. A "type" that is there twice, in whatever
-// spelling, is none.
+// Succeeds if `line` is one valid JSON object without line ends, no deeper than kMaxLineDepth; otherwise
+// Error "invalid_json". An accepted line can go into a frame unchanged. A "type" that occurs twice, in any
+// spelling, counts as none.
 Result<JsonLine> ScanJsonObject(std::string_view line);
 
 // Appends `text` quoted and escaped (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
@@ -109,11 +110,11 @@ bool IsUtf8(std::string_view text);
 std::string Base64(std::string_view bytes);
 std::optional<std::string> FromBase64(std::string_view text);
 
-// What `patch` makes of `target` by RFC 7396 (JSON Merge Patch).
+// Applies `patch` to `target` by RFC 7396 (JSON Merge Patch) and returns the result.
 std::string MergePatch(const JsonValue& target, const JsonValue& patch);
 
-// Writes an object: JsonObject().Set("a", 1).Set("b", "x").Take(). Set with an optional that is empty, and
-// SetRaw with an empty text, write nothing.
+// Writes an object: JsonObject().Set("a", 1).Set("b", "x").Take(). Set with an empty optional writes nothing,
+// and neither does SetRaw with an empty text.
 class JsonObject {
  public:
   JsonObject& Set(std::string_view key, std::string_view value);
@@ -132,7 +133,7 @@ class JsonObject {
   }
   JsonObject& SetRaw(std::string_view key, std::string_view json);
   [[nodiscard]] bool empty() const { return text_.size() == 1; }
-  // The text, closed. The object is spent.
+  // Returns the complete text. The object must not be used afterwards.
   [[nodiscard]] std::string Take();
 
  private:

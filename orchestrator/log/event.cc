@@ -13,7 +13,8 @@ void AppendNumber(std::string& out, uint64_t number) {
   out.append(digits, end);
 }
 
-// A number as ToString writes it: digits only, no leading zero, within 64 bits. False otherwise.
+// Takes a number off the front of `text`, in the form that ToString writes: digits only, no leading zero,
+// within 64 bits. Returns false for any other text.
 bool TakeNumber(std::string_view& text, uint64_t& number) {
   if (text.empty() || text[0] < '0' || text[0] > '9') return false;
   if (text[0] == '0' && text.size() > 1 && text[1] >= '0' && text[1] <= '9') return false;
@@ -71,8 +72,8 @@ void AppendFrame(std::string& out, const EventHead& head, std::string_view data)
   out += "\",\"data\":";
   const size_t data_begin = out.size();
   out += data;
-  // In JSON a line break can only be space between two tokens. Left there it would end the frame's line, and
-  // the log with it: what follows a frame that is none is cut at the next start.
+  // In JSON, a line break can only be space between two tokens. Left in place it would end the frame's line.
+  // The next start would then cut the log there, because it cuts everything after a malformed frame.
   for (char line_break : {'\n', '\r'}) {
     if (data.find(line_break) == std::string_view::npos) continue;
     std::replace(out.begin() + static_cast<std::ptrdiff_t>(data_begin), out.end(), line_break, ' ');

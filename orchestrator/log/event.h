@@ -1,4 +1,4 @@
-// The envelope of an event, and its frame: encoded once, in Append, and from then on only bytes
+// The envelope of an event, and its frame. Append encodes an event once; after that it is only bytes
 // (control/api/API.md).
 //
 //   id: 3-1042\n
@@ -6,7 +6,8 @@
 //   data: {"agent":"a1","epoch":3,"seq":1042,"time":"…","type":"tool.started","run":"r3","data":{…}}\n
 //   \n
 //
-// The data line is one line: a frame holds no other blank line, so its end can be found from anywhere.
+// The data is one line, and a frame contains no blank line except its last, so the end of a frame can be
+// found from any byte.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@
 
 namespace reeve {
 
-// A position in an agent's log: "after event <seq>, which was written in <epoch>". Written "<epoch>-<seq>";
-// {0, 0}, which is also read from "0", is before everything.
+// A position in an agent's log: "after event <seq>, which was written in <epoch>". Its text is
+// "<epoch>-<seq>". {0, 0} is the position before all events; its text may also be "0".
 struct Cursor {
   uint64_t epoch = 0;
   uint64_t seq = 0;
@@ -25,11 +26,12 @@ struct Cursor {
   auto operator<=>(const Cursor&) const = default;
 
   [[nodiscard]] std::string ToString() const;
-  // "3-1042" or "0"; nothing for anything else (no signs, no spaces, no leading zeros, no overflow).
+  // Reads "3-1042" or "0". Returns nothing for any other text (with signs, spaces, leading zeros, or an
+  // overflow).
   static std::optional<Cursor> Parse(std::string_view text);
 };
 
-// What varies between the events of one log.
+// The parts of the envelope that differ between the events of one log.
 struct EventHead {
   std::string_view agent;
   Cursor id;
@@ -38,20 +40,22 @@ struct EventHead {
   std::string_view run;  // empty: none
 };
 
-// Appends the frame to `out`. `data` is one JSON object, trusted to be so; its line breaks become spaces.
+// Appends the frame to `out`. `data` must be one JSON object, which is not checked; its line breaks become
+// spaces.
 void AppendFrame(std::string& out, const EventHead& head, std::string_view data);
 
-// What a frame says of itself, for readers that filter or page. Views into the frame.
+// A frame's id, type and envelope, for readers that filter or page. The views point into the frame.
 struct FrameView {
   Cursor id;
   std::string_view type;
   std::string_view envelope;  // the JSON after "data: "
 };
-// `frame` begins at a frame's first byte. Nothing if it is not a whole, well-formed frame; `*size` is set to
-// the frame's length otherwise.
+// `bytes` starts at a frame's first byte. Returns nothing if that is not a complete, well-formed frame;
+// otherwise sets `*size` to the frame's length.
 std::optional<FrameView> ParseFrame(std::string_view bytes, size_t* size);
 
-// Filters of `types=`: "tool.started", "assistant.*", "*", comma-separated; empty lets all through.
+// The filter of `types=`: "tool.started", "assistant.*", "*", separated by commas. An empty filter matches
+// every type.
 class TypeFilter {
  public:
   TypeFilter() = default;

@@ -23,12 +23,12 @@ namespace {
 constexpr std::string_view kSuffix = ".sse";
 constexpr const char* kDamaged = ".damaged";
 constexpr std::string_view kFrameEnd = "\n\n";
-// "id: <20 digits>-<20 digits>\n" fits.
+// Large enough for "id: <20 digits>-<20 digits>\n".
 constexpr size_t kIdBytes = 48;
-// Bisection ends, and a linear scan begins, in a stretch this long.
+// In a stretch of this length, a linear scan replaces the bisection.
 constexpr uint64_t kScanBytes = uint64_t{64} << 10;
-// Beyond this there is no frame's end to be looked for: what a child says is cut at 1 MiB a line, and the
-// largest message is 1 MiB too.
+// No frame is longer than this, so we stop looking for a frame's end. A child's output is cut at 1 MiB per
+// line, and the largest message is 1 MiB too.
 constexpr size_t kMaxFrameBytes = size_t{64} << 20;
 
 std::string SegmentName(uint64_t first_seq) {
@@ -36,7 +36,7 @@ std::string SegmentName(uint64_t first_seq) {
   return std::string(digits.size() < 16 ? 16 - digits.size() : 0, '0') + digits + std::string(kSuffix);
 }
 
-// The first sequence number in a segment's name, or nothing for another file.
+// The first sequence number in a segment's file name, or nothing for another file.
 std::optional<uint64_t> ParseSegmentName(std::string_view name) {
   uint64_t seq = 0;
   std::from_chars(name.data(), name.data() + name.size(), seq);
@@ -69,7 +69,7 @@ Result<std::vector<uint64_t>> ListSegments(const std::string& dir) {
   return found;
 }
 
-// `size` bytes of a file, all of which it has.
+// Reads `size` bytes of a file, which must contain all of them.
 Result<std::string> ReadPart(const std::string& path, uint64_t offset, uint64_t size) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return OsError("read " + path, errno);
@@ -83,18 +83,19 @@ Result<std::string> ReadPart(const std::string& path, uint64_t offset, uint64_t 
   return bytes;
 }
 
-// As well as it can be done: a full disk must not keep the log from being opened.
+// Saves `bytes` to `path` if possible. A failure, such as a full disk, must not prevent the log from being
+// opened.
 void KeepAside(const std::string& path, std::string_view bytes) {
   Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (fd.valid() && write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())) {
-    log::Failure("{}: {} bytes of damaged events are kept here", path, bytes.size());
+    log::Failure("{}: kept {} bytes of damaged events in this file", path, bytes.size());
   } else {
     log::Failure("{}", OsError("keep damaged events in " + path, errno).message);
   }
 }
 
-// How many of `bytes`, which begin with a frame, are whole frames, well-formed, of one epoch and in order.
-// *last is the last one's id. What follows is torn or damaged.
+// The length of the longest prefix of `bytes` that consists of complete, well-formed frames of one epoch, in
+// order. *last is the id of the last one. The bytes after the prefix are torn or damaged.
 size_t WholeFrames(std::string_view bytes, Cursor* last) {
   size_t whole = 0;
   size_t size = 0;
@@ -106,7 +107,7 @@ size_t WholeFrames(std::string_view bytes, Cursor* last) {
   return whole;
 }
 
-// The id of the last event of a segment that was closed, or nothing if it does not end with a frame's end.
+// The id of the last event of a closed segment, or nothing if the segment does not end with a frame's end.
 Result<std::optional<Cursor>> LastId(const std::string& path, uint64_t file_size) {
   for (uint64_t size = std::min(file_size, kScanBytes);; size = std::min(file_size, size * 4)) {
     auto bytes = ReadPart(path, file_size - size, size);
@@ -142,10 +143,10 @@ Result<std::unique_ptr<EventLog>> EventLog::Open(const Clock& clock, std::string
   return log;
 }
 
-// Finds the segments, from the last back. The last one's torn tail is cut. An earlier one that does not lead
-// up to the next without a hole (a machine that lost power may keep a later segment and lose the end of an
-// earlier one) is set aside with all before it: the log is the newest stretch that is whole, and cursors into
-// the rest are told "expired".
+// Finds the segments, from the last one back. Cuts the torn tail of the last one. An earlier segment that
+// does not lead up to the next one without a hole is set aside, with all segments before it. (A machine that
+// lost power may keep a later segment and lose the end of an earlier one.) The log is then the newest stretch
+// that is complete, and cursors into the rest get the gap "expired".
 Status EventLog::Recover() {
   auto names = ListSegments(dir_);
   if (!names) return names.error();
@@ -161,8 +162,8 @@ Status EventLog::Recover() {
   }
   for (uint64_t first : *names) {
     std::string path = dir_ + "/" + SegmentName(first);
-    log::Failure("{}: the events in it are damaged or not followed by the next; set aside as *.damaged",
-                 path);
+    log::Failure(
+        "{}: its events are damaged, or the next segment does not follow them; set aside as *.damaged", path);
     if (rename(path.c_str(), (path + kDamaged).c_str()) != 0) return OsError("rename " + path, errno);
   }
   for (Segment& segment : segments_) {
@@ -172,12 +173,13 @@ Status EventLog::Recover() {
   written_ = committed_ = tail_begin_ = end_;
   committed_head_ = head_;
   if (!segments_.empty() && segments_.back().epoch >= epoch_) {
-    return Error{"internal", dir_ + ": epoch " + std::to_string(epoch_) + " is not new to this log"};
+    return Error{"internal", dir_ + ": epoch " + std::to_string(epoch_) + " was already used in this log"};
   }
   return {};
 }
 
-// One segment, not yet placed in the stream; nothing if it holds no event that the later ones follow.
+// Reads one segment, without its place in the stream. Returns nothing if it holds no event that the later
+// segments follow.
 Result<std::optional<EventLog::Segment>> EventLog::RecoverSegment(uint64_t first_seq) {
   Segment segment;
   segment.first_seq = first_seq;
@@ -206,7 +208,8 @@ Result<std::optional<EventLog::Segment>> EventLog::RecoverSegment(uint64_t first
   if (auto first = ParseId(*bytes); whole > 0 && first->seq != first_seq) whole = 0;
   if (whole < bytes->size()) {
     std::string_view cut = std::string_view(*bytes).substr(whole);
-    // A crash tears one frame. Ends of frames behind the tear mean damage: somebody may want what is there.
+    // A crash tears one frame. If complete frames follow the tear, something else damaged the file, and
+    // somebody may want these bytes.
     if (cut.find(kFrameEnd) != std::string_view::npos) KeepAside(path + kDamaged, cut);
     log::Warning("{}: cutting a torn tail of {} bytes", path, cut.size());
     if (truncate(path.c_str(), static_cast<off_t>(whole)) != 0) return OsError("truncate " + path, errno);
@@ -265,8 +268,8 @@ Result<Cursor> EventLog::AppendNow(const std::vector<NewEvent>& events) {
   return head_;
 }
 
-// Forgets everything after `head`, the last committed event. Nobody has seen it. Where the file cannot be
-// cut, the events stay to be written by the next Commit.
+// Removes everything after `head`, the last committed event. Nobody has seen it. If the file cannot be cut,
+// the events stay, and the next Commit writes them.
 Status EventLog::TakeBack(Cursor head) {
   if (written_ != committed_ &&
       ftruncate(fd_.get(), static_cast<off_t>(committed_ - segments_.back().position)) != 0) {
@@ -294,7 +297,7 @@ Status EventLog::OpenSegment() {
   return {};
 }
 
-// After ReleaseTail: the segment of this epoch, where there is one, is written on.
+// After ReleaseTail: opens the segment of this epoch again, if there is one.
 Status EventLog::ReopenSegment() {
   if (fd_.valid() || segments_.empty() || segments_.back().epoch != epoch_) return {};
   const std::string path = PathOf(segments_.back());
@@ -342,7 +345,7 @@ Status EventLog::Commit() {
   return {};
 }
 
-// Lets go of the chunks that readers near the head no longer need. Only what is committed.
+// Frees the chunks that readers near the head no longer need. Only committed bytes are freed.
 void EventLog::DropTail() {
   while (chunks_.size() > 1 && end_ - tail_begin_ > limits_.tail_bytes + kChunkBytes &&
          tail_begin_ + kChunkBytes <= committed_) {
@@ -375,14 +378,14 @@ std::vector<Fd> EventLog::TakeForSync() {
 void EventLog::Trim() {
   uint64_t total = committed_ - begin_position();
   const int64_t now = clock_.WallMs();
-  // One with events always stays: the number of the next event is known from the one before it.
+  // The newest segment with events always stays, because the number of the next event follows from it.
   while (segments_.size() > 1 && segments_[1].bytes > 0) {
     const Segment& oldest = segments_.front();
     const bool too_much = limits_.retain_bytes != 0 && total > limits_.retain_bytes;
     const bool too_old = limits_.retain_ms != 0 && now - oldest.last_write_ms > limits_.retain_ms;
     if (!too_much && !too_old) return;
     const uint64_t kept_from = EndOf(oldest);
-    // A reader may leave while it is told.
+    // A reader may leave while it is notified.
     const std::vector<Reader*> told = readers_;
     for (Reader* reader : told) {
       if (std::find(readers_.begin(), readers_.end(), reader) != readers_.end()) reader->OnTrim(kept_from);
@@ -431,14 +434,16 @@ Cursor EventLog::oldest() const {
   return {segments_.front().epoch, segments_.front().first_seq - 1};
 }
 
-// The segment that holds the byte at `position`, which lies within the log.
+// The segment that holds the byte at `position`, which must lie within the log.
 const EventLog::Segment& EventLog::SegmentAt(uint64_t position) const {
   auto after = std::upper_bound(segments_.begin(), segments_.end(), position,
                                 [](uint64_t at, const Segment& segment) { return at < segment.position; });
   return *(after - 1);
 }
 
-Error EventLog::Expired() const { return {"expired", "these events of agent " + agent_ + " are gone"}; }
+Error EventLog::Expired() const {
+  return {"expired", "these events of agent " + agent_ + " have been deleted"};
+}
 
 Result<int> EventLog::ReadableFd(const Segment& segment) const {
   if (fd_.valid() && &segment == &segments_.back()) return fd_.get();
@@ -452,7 +457,8 @@ Result<int> EventLog::ReadableFd(const Segment& segment) const {
   return read_fd_.get();
 }
 
-// Copies committed bytes: `size` of them, or fewer where the log or, read from disk, a segment ends.
+// Copies `size` committed bytes, or fewer if the log ends before that or, for a read from disk, the segment
+// does.
 Result<size_t> EventLog::ReadAt(uint64_t position, char* out, size_t size) const {
   if (position < begin_position()) return Expired();
   if (position >= committed_) return size_t{0};
@@ -499,7 +505,7 @@ Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::
   ssize_t n = preadv2(*fd, &into, 1, offset, RWF_NOWAIT);
   if (n < 0 && errno == EAGAIN) return Error{"cold", ""};
   if (n < 0 && errno == EOPNOTSUPP)
-    n = preadv(*fd, &into, 1, offset);  // not every file system knows RWF_NOWAIT
+    n = preadv(*fd, &into, 1, offset);  // not every file system supports RWF_NOWAIT
   if (n <= 0) return OsError("read " + PathOf(segment), n < 0 ? errno : EIO);
   view.pieces[0] = {scratch.data(), static_cast<size_t>(n)};
   view.count = 1;
@@ -512,17 +518,17 @@ std::function<void()> EventLog::Warm(uint64_t position) const {
   const Segment& segment = SegmentAt(position);
   return [path = PathOf(segment), offset = static_cast<off_t>(position - segment.position)] {
     Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) return;  // trimmed meanwhile: the reader finds out when it reads again
+    if (!fd.valid()) return;  // it was trimmed meanwhile: the reader learns that when it reads again
     std::string bytes(size_t{1} << 20, '\0');
     (void)!pread(fd.get(), bytes.data(), bytes.size(), offset);
   };
 }
 
-// The first frame that begins at or after `from`, which is a frame's first byte or lies within one; nothing
-// if there is none before `end`, which is a segment's.
+// The first frame that begins at or after `from`, which is a frame's first byte or lies within a frame.
+// Returns nothing if no frame begins before `end`, which is a segment's end.
 Result<std::optional<uint64_t>> EventLog::FrameStart(uint64_t from, uint64_t end) const {
   if (from == SegmentAt(from).position) return std::optional<uint64_t>(from);
-  // One byte back, or two: the blank line may lie just before `from`.
+  // Starts one or two bytes earlier, because the blank line may lie just before `from`.
   uint64_t at = from - SegmentAt(from).position >= 2 ? from - 2 : from - 1;
   char buffer[4096];
   while (at < end) {
@@ -570,8 +576,8 @@ Result<Cursor> EventLog::CursorAt(uint64_t position) const {
   return Cursor{epoch_begins ? SegmentAt(position - 1).epoch : id->epoch, id->seq - 1};
 }
 
-// A segment is its own index: frames say their number and can be found from any byte, so the place of an
-// event is found by bisection, then a scan of at most kScanBytes.
+// A segment is its own index: frames carry their number and can be found from any byte. So an event is found
+// by bisection, followed by a scan of at most kScanBytes.
 Result<uint64_t> EventLog::PositionAfter(uint64_t seq) const {
   if (seq >= committed_head_.seq) return committed_;
   if (seq <= oldest().seq) return begin_position();
@@ -580,7 +586,7 @@ Result<uint64_t> EventLog::PositionAfter(uint64_t seq) const {
       std::upper_bound(segments_.begin(), segments_.end(), wanted,
                        [](uint64_t number, const Segment& segment) { return number < segment.first_seq; });
   const Segment& segment = *(after - 1);
-  uint64_t low = segment.position;  // a frame's start, of an event not after the wanted one
+  uint64_t low = segment.position;  // start of a frame whose event is not after the wanted one
   uint64_t high = EndOf(segment);
   while (high - low > kScanBytes) {
     uint64_t middle = low + (high - low) / 2;
@@ -613,26 +619,28 @@ Result<EventLog::Start> EventLog::Find(Cursor cursor) const {
   auto gap = [&start, cursor](Cursor to, const char* reason) { start.gap = {cursor, to, reason}; };
   const Cursor oldest_kept = oldest();
   start.position = begin_position();
-  if (cursor == Cursor{}) return start;  // "from the oldest" asks for no more than there is
-  if (cursor.epoch > epoch_) {           // from the future: of a log that was lost, or made up
+  if (cursor == Cursor{}) return start;  // a reader that asks for the oldest event misses nothing
+  if (cursor.epoch > epoch_) {           // from the future: of a log that was lost, or invented
     gap(oldest_kept, "lost");
     return start;
   }
   if (cursor.seq <= oldest_kept.seq) {
-    // At the very edge nothing is missing, if what this reader saw last is what came last before the oldest,
-    // or if there was nothing to be seen. After a reopening that is not known of an epoch that is all gone.
+    // At the edge nothing is missing if the last event that this reader saw is the one just before the
+    // oldest, or if there was nothing to see. After the log was reopened, we do not know that about an epoch
+    // that is gone entirely.
     const bool complete =
         cursor.seq == oldest_kept.seq &&
         (cursor.seq == 0 || cursor.epoch == oldest_kept.epoch || cursor.epoch == trimmed_epoch_);
     if (!complete) gap(oldest_kept, "expired");
     return start;
   }
-  // The segments of its epoch, and the first of a later one: there its last event is known.
+  // Finds the segments of the cursor's epoch, and the first segment of a later epoch, which tells where the
+  // cursor's epoch ended.
   auto first = std::lower_bound(segments_.begin(), segments_.end(), cursor.epoch,
                                 [](const Segment& segment, uint64_t epoch) { return segment.epoch < epoch; });
   auto next = std::upper_bound(first, segments_.end(), cursor.epoch,
                                [](uint64_t epoch, const Segment& segment) { return epoch < segment.epoch; });
-  if (first == next || cursor.seq < first->first_seq) {  // an epoch never known, or not that event in it
+  if (first == next || cursor.seq < first->first_seq) {  // we never knew this epoch, or that event in it
     gap(oldest_kept, "lost");
     return start;
   }
@@ -673,7 +681,7 @@ Result<uint64_t> EventLog::Scan(uint64_t position,
                                    std::to_string(position - SegmentAt(position).position) + " of " +
                                    PathOf(SegmentAt(position))};
     }
-    if (buffer.size() >= want) want *= 2;  // a frame longer than that
+    if (buffer.size() >= want) want *= 2;  // the frame is longer than that
   }
   return position;
 }

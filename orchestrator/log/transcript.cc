@@ -19,8 +19,8 @@ namespace {
 
 constexpr size_t kLeastSecret = 8;
 
-// Each secret in the forms in which it may be said: as it is, within a JSON string; of several lines, each of
-// them.
+// Each secret in the forms in which it may appear: unchanged, within a JSON string, and for a secret of
+// several lines each line by itself.
 std::vector<std::string> FormsOf(const std::vector<std::string>& secrets) {
   std::vector<std::string> forms;
   auto add = [&forms](std::string_view secret) {
@@ -39,7 +39,7 @@ std::vector<std::string> FormsOf(const std::vector<std::string>& secrets) {
       if (secret.find('\n') == std::string_view::npos) add(secret);
     }
   }
-  // The longer first: one may hold another.
+  // The longer ones come first, because one secret may contain another.
   std::sort(forms.begin(), forms.end(), [](const std::string& a, const std::string& b) {
     return a.size() != b.size() ? a.size() > b.size() : a < b;
   });
@@ -66,7 +66,7 @@ void Transcript::AddSecret(const std::string& secret) {
 }
 
 void Transcript::Restored() {
-  // The process may still have secrets that have been replaced since.
+  // Includes the secrets that were replaced by newer ones meanwhile: the process may still have them.
   for (const std::string& secret : std::exchange(hidden_, given_)) AddSecret(secret);
 }
 
@@ -82,7 +82,7 @@ void Transcript::Remove(const std::string& base) {
   for (const std::string& file : Files(base)) (void)unlink(file.c_str());
 }
 
-void Transcript::Heard(Child::Output from, std::string_view bytes) {
+void Transcript::Received(Child::Output from, std::string_view bytes) {
   const bool out = from == Child::Output::kStdout;
   TakeBytes(out ? "in" : "err", out ? out_ : err_, bytes);
 }
@@ -96,7 +96,7 @@ void Transcript::TakeBytes(const char* dir, std::string& held, std::string_view 
       bytes.remove_prefix(end + 1);
       continue;
     }
-    // What is let go must not end within a secret: as much as the longest is kept back.
+    // The written part must not end within a secret, so we keep back as many bytes as the longest secret has.
     const size_t kept = secrets_.empty() ? 0 : secrets_.front().size();
     if (held.size() <= kMaxLineBytes + kept) return;
     Hide(held);
@@ -108,7 +108,7 @@ void Transcript::TakeBytes(const char* dir, std::string& held, std::string_view 
   }
 }
 
-void Transcript::Told(std::string_view bytes) {
+void Transcript::Sent(std::string_view bytes) {
   while (!bytes.empty()) {
     const size_t end = bytes.find('\n');
     Write("out", std::string(bytes.substr(0, end)), end == std::string_view::npos);
@@ -151,7 +151,7 @@ void Transcript::Write(const char* dir, std::string text, bool partial) {
     struct stat there {};
     size_ = file_.valid() && fstat(file_.get(), &there) == 0 ? static_cast<uint64_t>(there.st_size) : 0;
   }
-  // What a full disk took of a line is a line of its own, which readers skip.
+  // A full disk may have taken part of a line. That part becomes a line of its own, which readers skip.
   if (torn_) bytes.insert(0, "\n");
   const ssize_t written = file_.valid() ? write(file_.get(), bytes.data(), bytes.size()) : -1;
   if (written == static_cast<ssize_t>(bytes.size())) {
@@ -161,7 +161,7 @@ void Transcript::Write(const char* dir, std::string text, bool partial) {
   }
   if (written > 0) torn_ = true;
   if (!std::exchange(failed_, true)) {
-    log::Warning("{}: cannot be written: {}", path_, OsError("write", errno).message);
+    log::Warning("{}: cannot write the transcript: {}", path_, OsError("write", errno).message);
   }
 }
 

@@ -1,13 +1,16 @@
-// Transcript: what passed between the daemon and one agent, both ways, as it was said: JSON Lines
+// Transcript: a record of everything that passed between the daemon and one agent, in both directions, as
+// JSON Lines:
 //
-//   {"time":"…","dir":"in"|"out"|"err","text":"…"}
+//     {"time":"…","dir":"in"|"out"|"err","text":"…"}
 //
-// in: the agent's stdout (or event stream), err: its stderr, out: what we told it. A line of the agent's is a
-// line here; one beyond 1 MiB, or one that was not ended, goes on in the next with "partial":true; what is
-// not UTF-8 is Base64 with "encoding":"base64". The exact values of secrets are replaced by "***".
+// "in" is the agent's stdout (or event stream), "err" its stderr, and "out" is everything we sent to it. Each
+// line of the agent becomes a line here. A line that is longer than 1 MiB, or that was not ended, continues
+// in the next one, with "partial":true. Text that is not UTF-8 is Base64, with "encoding":"base64". The exact
+// values of secrets are replaced by "***".
 //
-// Kept in `<base>.jsonl`; past 16 MiB that becomes `<base>.1.jsonl`, and what was there goes. Owned by its
-// Agent. A line is with the kernel when it was taken: it survives the daemon, not the machine.
+// The transcript is in `<base>.jsonl`. Past 16 MiB that file becomes `<base>.1.jsonl` and replaces the one
+// before. Owned by its Agent. Each line is handed to the kernel at once: it survives the end of the daemon,
+// but not of the machine.
 #pragma once
 
 #include <cstdint>
@@ -27,24 +30,24 @@ class Transcript {
  public:
   static constexpr uint64_t kMaxFileBytes = uint64_t{16} << 20;
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
-  static constexpr size_t kMaxAdded = 256;  // each costs a search of every line
+  static constexpr size_t kMaxAdded = 256;  // each one costs a search of every line
 
-  // `base` is a path whose folder exists. `secrets`: those of 8 bytes and more are replaced; shorter ones are
-  // too likely to be a part of something else.
+  // `base` is a path whose folder exists. Of `secrets`, those of 8 bytes and more are replaced; shorter ones
+  // are too likely to be part of other text.
   Transcript(const Clock& clock, const std::string& base, const std::vector<std::string>& secrets);
   Transcript(const Transcript&) = delete;
   Transcript& operator=(const Transcript&) = delete;
 
-  // From here on this one is replaced too. The latest kMaxAdded are known.
+  // From now on this secret is replaced too. Only the latest kMaxAdded are remembered.
   void AddSecret(const std::string& secret);
 
-  // Bytes of the child's output, as they were read.
-  void Heard(Child::Output from, std::string_view bytes);
-  // One message, whole.
-  void HeardMessage(std::string_view text) { Write("in", std::string(text), false); }
-  // Bytes for the child's stdin, whole lines.
-  void Told(std::string_view bytes);
-  // The process has gone: what it did not end is a line.
+  // Takes bytes of the child's output, as they were read.
+  void Received(Child::Output from, std::string_view bytes);
+  // Takes one whole message from the agent.
+  void ReceivedMessage(std::string_view text) { Write("in", std::string(text), false); }
+  // Takes bytes for the child's stdin, as whole lines.
+  void Sent(std::string_view bytes);
+  // The process is gone: writes its unfinished lines.
   void EndProcess();
 
   // For a handover (orchestrator/handover/saved_state.h): unfinished lines and the secrets to replace.
@@ -56,7 +59,7 @@ class Transcript {
   }
   void Restored();
 
-  // The files of a transcript, oldest first; those that there are.
+  // The files of a transcript that exist, oldest first.
   static std::vector<std::string> Files(const std::string& base);
   static void Remove(const std::string& base);
 
@@ -69,13 +72,13 @@ class Transcript {
   const std::string path_;
   const std::string older_path_;
   const std::vector<std::string> given_;
-  std::vector<std::string> hidden_;   // those given, then those added, the oldest first
-  std::vector<std::string> secrets_;  // the same in all their forms, the longest first
+  std::vector<std::string> hidden_;   // the given ones, then the added ones, oldest first
+  std::vector<std::string> secrets_;  // all forms of hidden_, the longest first
   Fd file_;
   uint64_t size_ = 0;
-  bool failed_ = false;  // told once
+  bool failed_ = false;  // a failure is logged once
   bool torn_ = false;    // the file ends within a line
-  // Of lines that are not whole yet.
+  // Lines that are not complete yet.
   std::string out_;
   std::string err_;
 };

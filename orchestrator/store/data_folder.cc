@@ -20,7 +20,7 @@ namespace {
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
-// An address that stands for all of the machine's is also its loopback's.
+// An address that covers all interfaces also covers loopback.
 std::string AsLoopback(const std::string& url) {
   for (const char* any : {"http://0.0.0.0:", "http://[::]:"}) {
     if (StartsWith(url, any)) return "http://127.0.0.1:" + url.substr(std::strlen(any));
@@ -47,7 +47,7 @@ Result<Fd> LockDataDir(const std::string& path) {
   Fd lock(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock.valid()) return OsError("open " + file, errno);
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return Error{"busy", "another reeve runs on " + path};
+    if (errno == EWOULDBLOCK) return Error{"busy", "another reeve uses the data folder " + path};
     return OsError("lock " + file, errno);
   }
   return lock;

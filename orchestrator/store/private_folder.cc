@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kTokenBytes = 32;
 
-// A process has a folder of its own: what it is given is an absolute path.
+// The agent's process runs in another folder, so it must get an absolute path.
 std::string Absolute(const std::string& path) {
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
@@ -114,7 +114,8 @@ void PrivateFolder::Write(std::map<std::string, std::string> files, const std::s
   auto opened = Open();
   if (!opened) return done(opened.error());
   writing_ += added;
-  // By descriptors: an agent that is purged meanwhile, and made anew under its id, gets nothing of this.
+  // Works by descriptors, so that nothing of this reaches an agent that was purged meanwhile and made again
+  // under the same id.
   struct Work {
     Folders folders;
     std::map<std::string, std::string> files;

@@ -21,10 +21,10 @@ namespace reeve {
 
 namespace {
 
-constexpr int kApplicationId = 0x72656576;  // "reev"; what file(1) and we know the file by
+constexpr int kApplicationId = 0x72656576;  // "reev"; file(1) and we recognise the file by it
 
-// Each step upgrades the schema by one version; a new file takes them all. `made` keeps the order of making,
-// which a plain rowid does not over a VACUUM.
+// Each step upgrades the schema by one version; a new file takes all steps. `made` keeps the order of
+// creation, which a plain rowid does not keep through a VACUUM.
 constexpr const char* kSchema[] = {
     "CREATE TABLE agents (made INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,"
     "                     state TEXT NOT NULL, deleted INTEGER NOT NULL);"
@@ -37,7 +37,7 @@ constexpr const char* kSchema[] = {
     "UPDATE messages SET state = 'running' WHERE state = 'starting';"
     "DROP INDEX messages_agent;"
     "CREATE INDEX messages_agent ON messages (agent, made);"
-    // What is looked for at a start must not be searched for among what has ended.
+    // An index over unfinished messages only, so that a start need not search among the ended ones.
     "CREATE INDEX messages_open ON messages (made) WHERE state IN ('queued', 'running');"
     "CREATE TABLE runs (agent TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL,"
     "                   PRIMARY KEY (agent, number));"
@@ -47,15 +47,15 @@ constexpr const char* kSchema[] = {
 };
 constexpr int kVersion = static_cast<int>(std::size(kSchema));
 
-// secure_delete: the values of an agent's env go when it goes. The limit keeps a WAL that one burst made
-// large from staying so.
+// secure_delete: the values of an agent's env are erased when the agent is deleted. The limit keeps a WAL
+// from staying large after one burst.
 constexpr const char* kSettings =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA "
     "journal_size_limit=4194304;";
-// Of so many writes of a kind that is bounded, one looks after the bound. A prime: where agents take turns
-// each has its own looked after.
+// One in this many writes of a bounded kind enforces the bound. The number is prime, so that agents that take
+// turns all get their share.
 constexpr uint64_t kTrimEvery = 61;
-constexpr int kBusyMs = 5000;  // for somebody who looks at the file with sqlite3(1)
+constexpr int kBusyMs = 5000;  // for a person who looks at the file with sqlite3(1)
 
 struct CloseDatabase {
   void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
@@ -85,7 +85,7 @@ class Database {
     return {};
   }
 
-  // Runs one statement with `values` for its question marks; on_row(sqlite3_stmt*) sees each row.
+  // Runs one statement with `values` for its question marks, and calls on_row(sqlite3_stmt*) for each row.
   template <typename OnRow, typename... Values>
   Status Query(const char* sql, OnRow on_row, const Values&... values) {
     sqlite3_stmt* raw = nullptr;
@@ -114,7 +114,7 @@ class Database {
     const int result = sqlite3_extended_errcode(handle_.get());
     const int reason = sqlite3_system_errno(handle_.get());
     const bool io = (result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_CANTOPEN;
-    // SQLite says "full" of a write, but "I/O error" where it was the shared memory that did not fit.
+    // SQLite reports a failed write as "full", but reports "I/O error" when the shared memory did not fit.
     const bool full = (result & 0xff) == SQLITE_FULL || (io && (reason == ENOSPC || reason == EDQUOT));
     std::string message = path_ + ": " + sqlite3_errmsg(handle_.get());
     if (io && reason != 0) message = OsError(std::move(message), reason).message;
@@ -168,12 +168,13 @@ Status SyncFolder(const std::string& path) {
   return {};
 }
 
-// A new file gets its name only once it is whole: an empty or half-made one under this name is damage, and
-// never taken for a town without agents.
+// A new file gets its name only once it is complete. An empty or half-made file under this name is therefore
+// damage, and never taken for a town without agents.
 Status Make(const std::string& path) {
-  // SQLite would replay it into the new file.
+  // SQLite would replay the -wal into the new file.
   if (::access((path + "-wal").c_str(), F_OK) == 0) {
-    return Error{"store_failed", path + ": missing, but its -wal is there: half a store"};
+    return Error{"store_failed",
+                 path + ": the file is missing, but its -wal exists, so the store is damaged"};
   }
   const std::string draft = path + ".new";
   ::unlink(draft.c_str());
@@ -191,7 +192,7 @@ Status Make(const std::string& path) {
   return SyncFolder(path);
 }
 
-// The schema's version, if it is a store of reeve's that this one knows.
+// The schema's version, if the file is a store of reeve that this binary knows.
 Result<int64_t> KnownVersion(Database& database) {
   Result<int64_t> owner = database.Number("PRAGMA application_id");
   if (!owner.ok()) return owner.error();
@@ -200,7 +201,7 @@ Result<int64_t> KnownVersion(Database& database) {
   if (*owner != kApplicationId || *version < 1) return database.Refusal("not a store of reeve");
   if (*version > kVersion) {
     return database.Refusal("made by a newer reeve (schema " + std::to_string(*version) +
-                            ", this one knows " + std::to_string(kVersion) + ")");
+                            "; this one knows " + std::to_string(kVersion) + ")");
   }
   return version;
 }
@@ -243,12 +244,12 @@ struct Store::State {
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable idle;
-  // Guarded by mutex. What bounds it is that each caller waits for its answer.
+  // Guarded by mutex. It is bounded because each caller waits for its answer.
   std::vector<Operation> queue;
   bool stopping = false;
-  // Counted by the worker: when to trim.
+  // Counted by the worker, to know when to trim.
   uint64_t messages_ended = 0, runs_put = 0, answers_put = 0;
-  bool working = false;  // a batch is under way
+  bool working = false;  // a batch is being committed
 
   std::thread worker;
 
@@ -260,7 +261,8 @@ struct Store::State {
     wake.notify_one();
   }
 
-  // Now and then, after this message of an agent has ended: the newest kMaxEnded of its are kept.
+  // Called after a message of an agent has ended. Now and then deletes all but the newest kMaxEnded ended
+  // ones of that agent.
   Status TrimMessages(Database& in, const std::string& id) {
     if (++messages_ended % kTrimEvery != 0) return {};
     return in.Run(
@@ -271,7 +273,7 @@ struct Store::State {
         id, static_cast<int64_t>(kMaxEnded));
   }
 
-  // One transaction, so one fsync, for all of them: they succeed or fail together.
+  // Commits all of them in one transaction, so with one fsync: they succeed or fail together.
   Status Commit(const std::vector<Operation>& batch) {
     std::lock_guard<std::mutex> lock(database_mutex);
     Status status = database.Execute("BEGIN IMMEDIATE");
@@ -279,7 +281,7 @@ struct Store::State {
       if (status.ok()) status = operation.act(database);
     }
     if (status.ok()) status = database.Execute("COMMIT");
-    if (!status.ok()) (void)database.Execute("ROLLBACK");  // which may have happened already
+    if (!status.ok()) (void)database.Execute("ROLLBACK");  // SQLite may have rolled back already
     return status;
   }
 
@@ -294,11 +296,12 @@ struct Store::State {
         working = true;
       }
       Status status = Commit(batch);
-      // A `done` is the loop's: it goes there whole, so that even its end is on the loop's thread.
+      // A `done` belongs to the loop. We move it there as a whole, so that it is also destroyed on the loop's
+      // thread.
       auto finished = std::make_shared<std::vector<Operation>>(std::move(batch));
       loop.Post([still = alive, finished = std::move(finished), status = std::move(status)] {
         for (Operation& operation : *finished) {
-          if (!*still) return;  // the one before may have ended the store
+          if (!*still) return;  // an earlier callback may have destroyed the store
           if (operation.done) operation.done(status);
         }
       });
@@ -329,7 +332,7 @@ Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) 
     if (errno != ENOENT) return FileError(path, errno);
     if (Status made = Make(path); !made.ok()) return made.error();
   } else if (info.st_size == 0) {
-    return Error{"store_failed", path + ": empty, so not a store of reeve"};
+    return Error{"store_failed", path + ": the file is empty, so it is not a store of reeve"};
   }
   if (::chmod(path.c_str(), 0600) != 0) return FileError("chmod " + path, errno);
   Result<Database> database = Database::Open(path);
@@ -352,7 +355,8 @@ Status Store::Settle(int64_t timeout_ms) {
       std::unique_lock<std::mutex> lock(state_->mutex);
       auto at_rest = [this] { return state_->queue.empty() && !state_->working; };
       if (!state_->idle.wait_until(lock, deadline, at_rest)) {
-        return Error{"busy", "the store did not come to rest within " + std::to_string(timeout_ms) + " ms"};
+        return Error{"busy",
+                     "the store did not finish its writes within " + std::to_string(timeout_ms) + " ms"};
       }
     }
     if (!state_->loop.RunPosted()) return {};

@@ -19,7 +19,7 @@ namespace reeve {
 
 namespace {
 
-constexpr const char* kAside = ".gone-";  // no agent's id, no repository's name
+constexpr const char* kAside = ".gone-";  // cannot be the id of an agent or the name of a repository
 
 std::vector<std::string> NamesIn(const std::string& folder) {
   std::vector<std::string> names;
@@ -40,9 +40,9 @@ Status RemoveTree(const std::string& path, const std::atomic<bool>& stop) {
   if (!walk) return OsError("remove " + path, errno);
   Status status;
   while (const FTSENT* entry = ::fts_read(walk.get())) {
-    if (stop) break;  // after a first read: without one, fts_close leaks what glibc made of the roots
+    if (stop) break;  // only after a first read: otherwise fts_close leaks what glibc allocated for the roots
     if (entry->fts_info == FTS_D) {
-      // Module caches are read-only, so that nobody removes from them by mistake.
+      // Module caches are read-only, so that nobody removes their files by mistake.
       if ((entry->fts_statp->st_mode & S_IRWXU) != S_IRWXU) (void)::chmod(entry->fts_accpath, 0700);
       continue;
     }
@@ -64,11 +64,12 @@ void Trash::Take(const std::string& path) {
   std::string gone = folder_ + "/" + RandomHex(8);
   if (std::rename(path.c_str(), gone.c_str()) != 0) {
     if (errno == ENOENT) return;
-    // On a disk of its own: aside, so that its name is free. TakeUnknown finds what is left of it.
+    // The folder is on a disk of its own. We rename it in place, so that its name is free; TakeUnknown finds
+    // the rest of it.
     const int why = errno;
     gone = path.substr(0, path.rfind('/') + 1) + kAside + RandomHex(8);
     if (std::rename(path.c_str(), gone.c_str()) != 0) {
-      log::Warning("{}; removed where it is", OsError("throw away " + path, why).message);
+      log::Warning("{}; removing it in its place", OsError("throw away " + path, why).message);
       gone = path;
     }
   }

@@ -1,7 +1,7 @@
-// Trash: folders that are to go, trees that an agent filled as it liked among them. Their name is free at
-// once, by a rename; what they hold is removed on the pool, without following a link, one tree at a time: a
-// clone has a hundred thousand files, and others need the pool's few threads. The removal stops when the
-// Trash ends: what a daemon did not get to, the next one does.
+// Trash: removes folders, including trees that an agent filled as it liked. It renames a folder first, so
+// that its name is free at once. It then removes the contents on the pool, without following links, one tree
+// at a time: a clone has a hundred thousand files, and others need the pool's few threads. The removal stops
+// when the Trash is destroyed; the next daemon removes the rest.
 //
 // Owned by the Town; on the loop's thread.
 #pragma once
@@ -20,16 +20,17 @@ class Loop;
 
 class Trash {
  public:
-  // `folder` is to be on the same filesystem as what is thrown away; it is made by Open.
+  // `folder` must be on the same filesystem as the folders to remove. Open makes it.
   Trash(Loop& loop, std::string folder) : loop_(loop), folder_(std::move(folder)) {}
   ~Trash() { *ended_ = true; }
   Trash(const Trash&) = delete;
   Trash& operator=(const Trash&) = delete;
 
   Status Open();
-  // The folder is gone when this returns; one that is not there is no matter. A failure is in the log.
+  // The folder is gone when this returns; it need not exist. A failure is logged.
   void Take(const std::string& path);
-  // Every entry of `folder` that is not in `known` (sorted names): what was made for an agent that never was.
+  // Takes every entry of `folder` that is not in `known` (sorted names). Such an entry belongs to an agent
+  // that does not exist.
   void TakeUnknown(const std::string& folder, const std::vector<std::string>& known);
 
  private:
@@ -42,8 +43,8 @@ class Trash {
   const std::shared_ptr<std::atomic<bool>> ended_ = std::make_shared<std::atomic<bool>>(false);
 };
 
-// Removes a tree: links are not followed, folders that may not be written are made so. Blocks as long as the
-// tree is large, or until `stop`. Error "os_error": the first of what could not be removed.
+// Removes a tree. It follows no links, and makes folders writable where necessary. Blocks for as long as the
+// tree is large, or until `stop`. Error "os_error": the first entry that could not be removed.
 Status RemoveTree(const std::string& path, const std::atomic<bool>& stop);
 
 }  // namespace reeve

@@ -15,20 +15,20 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxLineBytes = 400;  // of its stderr: for people
+constexpr size_t kMaxLineBytes = 400;  // of its stderr, which people read
 constexpr size_t kLastLines = 6;
 constexpr int64_t kProgressMs = 1'000;
-constexpr int64_t kPhaseMs = 100;    // phases are the server's words: it may change them in each line
-constexpr int64_t kGraceMs = 2'000;  // on TERM git removes its locks and drafts
+constexpr int64_t kPhaseMs = 100;    // the phases come from the server, which may change them with each line
+constexpr int64_t kGraceMs = 2'000;  // git removes its locks and drafts after TERM
 constexpr size_t kLeastSecret = 4;
 
-// What git and its ssh need of the daemon's own environment.
+// The variables that git and its ssh need from the daemon's own environment.
 constexpr const char* kInherited[] = {"PATH",        "HOME",         "USER",          "LOGNAME",
                                       "TMPDIR",      "TZ",           "http_proxy",    "https_proxy",
                                       "HTTPS_PROXY", "no_proxy",     "NO_PROXY",      "all_proxy",
                                       "ALL_PROXY",   "SSL_CERT_DIR", "SSL_CERT_FILE", "SSH_AUTH_SOCK"};
 
-// githooks(5), git-config(1). Also for the git processes that git starts.
+// From githooks(5) and git-config(1). They also apply to the git processes that git starts.
 constexpr const char* kSettings[] = {"core.hooksPath=/dev/null",
                                      "core.fsmonitor=false",
                                      "core.untrackedCache=false",
@@ -47,7 +47,8 @@ std::string Quoted(const std::string& text) {
   return quoted + "'";
 }
 
-// Only "get": git would erase from the file what a server refused once, and write to it what it took.
+// Handles "get" only: otherwise git would erase an entry that a server refused once, and store one that a
+// server accepted.
 std::string CredentialHelper(const std::string& file) {
   return "credential.helper=!f() { test \"$1\" = get || return 0; git credential-store --file=" +
          Quoted(file) + " get; }; f";
@@ -82,7 +83,7 @@ struct Git::Running {
 
   void TakeStderr(std::string_view bytes, int64_t now_ms) {
     std::string text(bytes);
-    std::replace(text.begin(), text.end(), '\r', '\n');  // progress writes over itself
+    std::replace(text.begin(), text.end(), '\r', '\n');  // a progress line overwrites itself
     lines.Feed(text, [this, now_ms](std::string_view line, bool) {
       if (auto progress = ParseProgress(line)) return TakeProgress(*progress, now_ms);
       if (line.empty()) return;
@@ -101,7 +102,7 @@ struct Git::Running {
   [[nodiscard]] std::string what() const { return "git " + command.arguments[0]; }
 
   Command command;
-  std::unique_ptr<Child> child;  // null: it waits for its turn
+  std::unique_ptr<Child> child;  // null: the command waits for its turn
   Timer deadline;
   int64_t timeout_ms = 0;
   std::string out;
@@ -140,7 +141,7 @@ SpawnSpec Git::Spawn(const Command& command) const {
     if (const char* value = std::getenv(name))
       spawn.env.push_back(std::string(name).append("=").append(value));
   }
-  // What agents may write must not be found on the way: nothing of the user's or the machine's is read.
+  // Files that agents may write must not be found, so git reads no configuration of the user or the machine.
   for (const char* entry :
        {"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1",
         "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=", "GIT_OPTIONAL_LOCKS=0",
@@ -148,7 +149,7 @@ SpawnSpec Git::Spawn(const Command& command) const {
         "GIT_SSH_COMMAND=ssh -o BatchMode=yes -o StrictHostKeyChecking=yes", "GIT_SSH_VARIANT=ssh"}) {
     spawn.env.emplace_back(entry);
   }
-  std::string allowed = "none";  // of that name there is no protocol
+  std::string allowed = "none";  // no protocol has that name
   if (command.reach == Reach::kLocal) allowed = "file";
   if (command.reach == Reach::kRemote && !options_.protocols.empty()) allowed = options_.protocols;
   spawn.env.push_back("GIT_ALLOW_PROTOCOL=" + allowed);
@@ -192,7 +193,7 @@ Status Git::Start(uint64_t run, Running& running) {
                             {[&running, this](Child::Output from, std::string_view bytes) {
                                if (from == Child::Output::kStderr)
                                  return running.TakeStderr(bytes, context_.loop.NowMs());
-                               // One byte too many tells of all the others.
+                               // One byte beyond the limit is enough to know that there are more.
                                running.out +=
                                    bytes.substr(0, running.command.max_output + 1 - running.out.size());
                              },
@@ -219,7 +220,7 @@ void Git::OnDeadline(uint64_t run) {
   if (!late.child) {
     std::deque<uint64_t>& waiting = LaneOf(late.command.reach).waiting;
     waiting.erase(std::find(waiting.begin(), waiting.end(), run));
-    return EndUnstarted(run, {"workspace_timeout", late.what() + ": too many others ran before it"});
+    return EndUnstarted(run, {"workspace_timeout", late.what() + ": too many other commands ran before it"});
   }
   late.timed_out = true;
   late.child->Stop(kGraceMs);
@@ -238,7 +239,7 @@ void Git::Cancel(uint64_t run) {
   EndUnstarted(run, {"cancelled", unwanted.what() + ": cancelled"});
 }
 
-// Later: whoever asked may be in the middle of it.
+// Reports the error in a later turn, because the caller may be in the middle of a call.
 void Git::EndUnstarted(uint64_t run, Error error) {
   context_.loop.Post([alive = std::weak_ptr<bool>(alive_), done = std::move(running_.at(run)->command.done),
                       error = std::move(error)] {
@@ -260,15 +261,16 @@ void Git::OnDone(uint64_t run, const ExitStatus& exit) {
   if (ended->cancelled) return done(Error{"cancelled", what + ": cancelled"});
   if (ended->out.size() > ended->command.max_output) {
     return done(Error{"workspace_failed",
-                      what + ": said more than " + std::to_string(ended->command.max_output) + " bytes"});
+                      what + ": printed more than " + std::to_string(ended->command.max_output) + " bytes"});
   }
   if (!ended->timed_out && exit.code == 0) return done(std::move(ended->out));
   std::string words;
   for (const std::string& line : ended->last_words) words += (words.empty() ? "" : "\n") + line;
   words = WithoutSecrets(std::move(words));
   if (ended->timed_out) {
-    return done(Error{"workspace_timeout", what + ": not done within " + std::to_string(ended->timeout_ms) +
-                                               " ms" + (words.empty() ? "" : ": " + words)});
+    return done(Error{"workspace_timeout", what + ": did not finish within " +
+                                               std::to_string(ended->timeout_ms) + " ms" +
+                                               (words.empty() ? "" : ": " + words)});
   }
   if (words.empty()) {
     words = exit.signal != 0 ? "ended by signal " + std::to_string(exit.signal)
@@ -281,7 +283,7 @@ Git::Stats Git::stats() const {
   return {local_.running + remote_.running, local_.waiting.size() + remote_.waiting.size()};
 }
 
-// A server may say back what it was told.
+// Removes secrets, because a server may repeat what it was sent.
 std::string Git::WithoutSecrets(std::string text) const {
   std::ifstream file(options_.credentials);
   for (std::string line; !options_.credentials.empty() && std::getline(file, line);) {
@@ -290,7 +292,8 @@ std::string Git::WithoutSecrets(std::string text) const {
     if (scheme == std::string::npos || at == std::string::npos || at < scheme + 3) continue;
     const size_t colon = std::min(line.find(':', scheme + 3), at);
     const std::string password = line.substr(std::min(colon + 1, at), at - std::min(colon + 1, at));
-    const std::string user = line.substr(scheme + 3, colon - scheme - 3);  // some tokens stand there
+    const std::string user =
+        line.substr(scheme + 3, colon - scheme - 3);  // some tokens are sent as the user name
     for (const std::string& secret : {password, user}) {
       if (secret.size() < kLeastSecret || secret == "git") continue;
       for (size_t found = text.find(secret); found != std::string::npos; found = text.find(secret, found + 3))

@@ -1,12 +1,11 @@
-// Git: runs the real git for the daemon, as a child process, a command at a time for whoever asks. What a
-// repository or an agent wrote does not run in it: no hooks, no fsmonitor, no configuration but ours and that
-// of the repository it is told to work in, only the protocols that were configured, nobody asked for a
-// password.
+// Git: runs the real git for the daemon, one child process per command. It runs nothing that a repository or
+// an agent wrote: no hooks, no fsmonitor. It reads no configuration except ours and that of the repository it
+// works in, allows only the configured protocols, and asks nobody for a password.
 //
-// So many run at once, whoever asked: of those that work on this machine kMostLocal, as they want processors
-// and disk; of those that talk to another kMostRemote, as they mostly wait. The others wait in their order.
+// At most kMostLocal commands that work on this machine run at once, because they need processors and disk,
+// and at most kMostRemote that talk to another machine, because they mostly wait. The others queue in order.
 //
-// Owned by the Town; on the loop's thread. Ending it kills what runs.
+// Owned by the Town; on the loop's thread. Destroying it kills the running commands.
 #pragma once
 
 #include <cstdint>
@@ -27,29 +26,30 @@ namespace reeve {
 class Git {
  public:
   struct Options {
-    std::string protocols = "https:ssh";  // as GIT_ALLOW_PROTOCOL, git(1)
-    std::string credentials;              // a file as git-credential-store(1) has it; empty: none
+    std::string protocols = "https:ssh";  // in the form of GIT_ALLOW_PROTOCOL, git(1)
+    std::string credentials;              // a file in the format of git-credential-store(1); empty: none
     int64_t timeout_ms = 300'000;         // of one command
     enum class Wip { kOff, kCommit, kPush };
-    Wip wip = Wip::kOff;  // what becomes of work that an agent has not committed, at a drain
+    Wip wip = Wip::kOff;  // what a drain does with an agent's uncommitted work
   };
   static constexpr size_t kMostLocal = 8;
   static constexpr size_t kMostRemote = 32;
-  // A command may name repositories elsewhere, on this machine only (our mirrors), or not at all.
+  // Whether a command uses repositories on other machines, only those on this machine (our mirrors), or none.
   enum class Reach { kNone, kLocal, kRemote };
   struct Command {
-    std::vector<std::string> arguments;  // what comes after our own settings; "--" is the caller's to put
-    std::string folder;                  // where it runs
-    std::vector<std::string> env;        // "GIT_DIR=…" and such
-    std::string input;                   // for its stdin
+    std::vector<std::string>
+        arguments;       // the arguments after our own settings; the caller writes "--" where it is needed
+    std::string folder;  // the folder to run in
+    std::vector<std::string> env;  // "GIT_DIR=…" and such
+    std::string input;             // for its stdin
     Reach reach = Reach::kNone;
-    int64_t timeout_ms = 0;               // from its beginning; 0: Options::timeout_ms
-    int64_t until_ms = 0;                 // Loop::NowMs(), its waiting included; 0: however long that takes
+    int64_t timeout_ms = 0;               // from the command's beginning; 0: Options::timeout_ms
+    int64_t until_ms = 0;                 // on the clock of Loop::NowMs(), including the wait; 0: no limit
     size_t max_output = size_t{1} << 20;  // of stdout; more is an error
-    // At most once a second while the phase stays the same.
+    // Called at most once a second while the phase stays the same.
     std::function<void(const std::string& phase, int percent)> on_progress;
-    // Once, never within Run(): what it said on stdout, or Error "workspace_timeout",
-    // "workspace_failed" with its last words, "cancelled".
+    // Called once, never within Run(), with the command's stdout, or with Error "workspace_timeout",
+    // "workspace_failed" (with the last lines of stderr), "cancelled".
     std::function<void(Result<std::string>)> done;
   };
 
@@ -58,17 +58,17 @@ class Git {
   Git(const Git&) = delete;
   Git& operator=(const Git&) = delete;
 
-  // Marks its children: a later daemon of this town finds those that were left.
+  // Marks its children, so that a later daemon of this town finds those that were left behind.
   void SetTown(const std::string& town_id) { town_id_ = town_id; }
-  // What all of them have in their environment, and no other process: an entry, "NAME=value".
+  // The environment entry ("NAME=value") that all children of this town's Git have, and no other process.
   static std::string Marker(const std::string& town_id) { return "REEVE_GIT_OF=" + town_id; }
-  // Where git is; empty: it is not installed.
+  // The path of git; empty: it is not installed.
   [[nodiscard]] static std::string Program();
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] bool Allows(std::string_view protocol) const;
 
   uint64_t Run(Command command);
-  // Ends it, with all it started. `done` comes once it has gone.
+  // Ends the command and everything it started. `done` is called once it is gone.
   void Cancel(uint64_t run);
 
   struct Stats {
@@ -99,7 +99,7 @@ class Git {
   uint64_t last_ = 0;
   Lane local_{kMostLocal};
   Lane remote_{kMostRemote};
-  std::map<uint64_t, std::unique_ptr<Running>> running_;  // or waiting: without a child
+  std::map<uint64_t, std::unique_ptr<Running>> running_;  // also the waiting ones: these have no child
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -22,8 +22,8 @@ constexpr const char* kConfig =
     "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
     "[gc]\n\tauto = 0\n\tpruneExpire = never\n\treflogExpire = never\n[maintenance]\n\tauto = false\n";
 
-// What a git that was killed left there: its locks would stop the next one, its drafts would stay for ever.
-// Nobody else writes to a mirror.
+// Removes what a killed git left behind: its locks would stop the next git, and its drafts would stay for
+// ever. No other program writes to a mirror.
 void RemoveLeftOvers(const std::string& path) {
   std::string root = path;
   char* const roots[] = {root.data(), nullptr};
@@ -32,14 +32,15 @@ void RemoveLeftOvers(const std::string& path) {
   if (!walk) return;
   while (FTSENT* entry = ::fts_read(walk.get())) {
     const std::string_view name(entry->fts_name, entry->fts_namelen);
-    // Loose objects are many, and none of them is a draft.
+    // There are many loose objects, and none of them is a draft.
     const bool loose = entry->fts_level == 2 && name.size() == 2 && entry->fts_info == FTS_D;
     if (loose && std::string_view(entry->fts_path).ends_with("/objects/" + std::string(name)))
       (void)::fts_set(walk.get(), entry, FTS_SKIP);
     if (entry->fts_info != FTS_F) continue;
     const bool object = std::string_view(entry->fts_path).starts_with(path + "/objects/");
     const bool ours = entry->fts_level == 1 && name.starts_with(kHalfWritten);
-    const bool gits = entry->fts_level == 1 && name == "packed-refs.new";  // refs may be named so, below
+    const bool gits =
+        entry->fts_level == 1 && name == "packed-refs.new";  // below that level a ref may have this name
     if (ours || gits || (object ? name.starts_with("tmp_") : name.ends_with(".lock")))
       (void)::unlink(entry->fts_accpath);
   }
@@ -141,9 +142,10 @@ void Mirrors::Fetch(const std::string& url) {
 void Mirrors::Step(const std::string& url, Git::Command command,
                    std::function<void(const std::string& out)> next) {
   Repository& repository = repositories_[url];
-  if (repository.served.empty()) return End(url, Error{"cancelled", "nobody waits for it"});
+  if (repository.served.empty()) return End(url, Error{"cancelled", "no agent waits for it"});
   command.folder = repository.path;
-  // What a power cut leaves empty, a ref or an object, no later fetch would mend: git says that it is there.
+  // A power cut may leave a ref or an object empty, and no later fetch would repair it, because git believes
+  // that it exists. So these are synced.
   command.env = {"GIT_DIR=" + repository.path, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=core.fsync",
                  "GIT_CONFIG_VALUE_0=loose-object,reference"};
   command.reach = Git::Reach::kRemote;
@@ -159,7 +161,7 @@ void Mirrors::End(const std::string& url, const Result<Mirror>& result) {
   repository.busy = false;
   repository.run = 0;
   const std::vector<Waiter> served = std::exchange(repository.served, {});
-  // Before anybody is told: one who is may ask again.
+  // Starts the next fetch before anybody is notified, because a notified caller may ask again.
   if (!repository.waiting.empty()) {
     Begin(url);
   } else {

@@ -1,8 +1,8 @@
-// Mirrors: one bare repository for each that agents work on, DATA/mirrors/<hash of its address>. Workspaces
-// borrow its objects, so that it never throws any away (gc is off).
+// Mirrors: one bare repository for each repository that agents work on, DATA/mirrors/<hash of its address>.
+// Workspaces borrow its objects, so a mirror never deletes any (gc is off).
 //
-// It is brought up to date for whoever asks, one fetch at a time: those who come while one is under way share
-// the next. Other repositories wait for nobody. Owned by the Town; on the loop's thread.
+// A mirror is updated on request, by one fetch at a time: requests that come during a fetch share the next
+// one. Different repositories do not wait for each other. Owned by the Town; on the loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -28,18 +28,18 @@ class Mirrors {
   using Progress = std::function<void(const std::string& phase, int percent)>;
   using Done = std::function<void(Result<Mirror>)>;
 
-  // `folder` exists.
+  // `folder` must exist.
   Mirrors(Loop& loop, Git& git, std::string folder);
   Mirrors(const Mirrors&) = delete;
   Mirrors& operator=(const Mirrors&) = delete;
 
-  // A mirror that has what the repository had when this was asked, or later. Never within the call. Errors:
-  // Git's.
+  // Reports a mirror that has at least what the repository had at the time of this call. Never calls `done`
+  // within the call. Errors: Git's.
   uint64_t Update(const std::string& url, Progress progress, Done done);
-  // Nobody waits any more: `done` does not come. A fetch that nobody waits for is ended.
+  // Withdraws a request: its `done` is not called. A fetch that no request waits for is ended.
   void Leave(uint64_t waiter);
 
-  // The folder's name for an address.
+  // The name of the folder for an address.
   static std::string NameOf(const std::string& url);
 
  private:
@@ -50,10 +50,10 @@ class Mirrors {
   };
   struct Repository {
     std::string path;
-    std::vector<Waiter> served;   // by the fetch that is under way
-    std::vector<Waiter> waiting;  // for the next
+    std::vector<Waiter> served;   // requests that the running fetch will satisfy
+    std::vector<Waiter> waiting;  // requests for the next fetch
     bool busy = false;
-    uint64_t run = 0;  // of git
+    uint64_t run = 0;  // id of the git command
     std::string head;
   };
   void Begin(const std::string& url);
@@ -70,8 +70,8 @@ class Mirrors {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// A bare repository as gitrepository-layout(5) has it, and nothing else: no hooks, our configuration, which
-// is written anew where somebody has changed it. Blocks.
+// Makes a bare repository in the form of gitrepository-layout(5), with nothing else: no hooks, and our
+// configuration, which is written again if somebody has changed it. Blocks.
 Status MakeBareRepository(const std::string& path);
 
 }  // namespace reeve

@@ -7,7 +7,8 @@ namespace reeve {
 namespace {
 
 constexpr size_t kMaxUrlBytes = 2048;
-constexpr size_t kMaxRefBytes = 200;  // a file's name, with refs/remotes/origin/ before it and .lock behind
+constexpr size_t kMaxRefBytes =
+    200;  // as a file name, with refs/remotes/origin/ before it and .lock after it
 
 bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
@@ -35,7 +36,8 @@ bool IsAddress(std::string_view address) {
 
 constexpr const char* kShape =
     "must be https://HOST/PATH, ssh://[USER@]HOST/PATH, [USER@]HOST:PATH or file:///PATH";
-constexpr const char* kCredentials = "must not hold credentials: they are given to the daemon in a file";
+constexpr const char* kCredentials =
+    "must not contain credentials: put them into the daemon's git_credentials file";
 
 const char* WhyNotUrl(std::string_view scheme, std::string_view rest) {
   if (scheme == "file") return rest.size() > 1 && rest[0] == '/' ? nullptr : kShape;
@@ -43,7 +45,7 @@ const char* WhyNotUrl(std::string_view scheme, std::string_view rest) {
   const size_t slash = rest.find('/');
   std::string_view address = rest.substr(0, slash);
   if (slash == std::string_view::npos || slash + 1 == rest.size()) return kShape;
-  // git takes the last one for the end of it.
+  // git takes the last '@' as the end of the user.
   if (const size_t at = address.rfind('@'); at != std::string_view::npos) {
     const std::string_view user = address.substr(0, at);
     if (scheme != "ssh" || user.find(':') != std::string_view::npos) return kCredentials;
@@ -59,8 +61,8 @@ const char* WhyNotRepository(std::string_view url) {
   if (url.empty() || url.size() > kMaxUrlBytes) return "must be an address of 1 to 2048 bytes";
   if (url.front() == '-' ||
       std::any_of(url.begin(), url.end(), [](char c) { return IsControl(c) || c == ' '; }))
-    return "must not begin with '-' or hold spaces or control characters";
-  // A query is where tokens would be; no repository needs one.
+    return "must not begin with '-' or contain spaces or control characters";
+  // A query may contain tokens, and no repository needs one.
   if (url.find_first_of("?#") != std::string_view::npos) return "must not have a query or fragment";
   if (const size_t scheme = url.find("://"); scheme != std::string_view::npos)
     return WhyNotUrl(url.substr(0, scheme), url.substr(scheme + 3));

@@ -1,5 +1,5 @@
-// What may be said to git about somebody's repository: addresses and names of refs that hold nothing but what
-// they seem to. Free functions over text.
+// Checks what git may be told about a repository: addresses and names of refs must contain nothing that git
+// could take for something else. Free functions over text.
 #pragma once
 
 #include <string>
@@ -7,22 +7,23 @@
 
 namespace reeve {
 
-// A spec's `workspace`. Empty `git`: none is asked for.
+// A spec's `workspace`. Empty `git`: the spec asks for none.
 struct WorkspaceSpec {
   std::string git;     // https://host/path, ssh://user@host/path, user@host:path, file:///path
-  std::string branch;  // empty: the repository's own
-  std::string base;    // where a branch that is new begins: a branch, a tag, a commit; empty: the default
+  std::string branch;  // empty: the repository's own branch
+  std::string base;    // where a new branch begins: a branch, a tag, a commit; empty: the default
   [[nodiscard]] explicit operator bool() const { return !git.empty(); }
 };
 
-// What is wrong with it; nullptr: nothing. No credentials (gitcredentials(7) has places for them), nothing
-// that git or ssh could take for an option, no transport helper ("ext::…", gitremote-helpers(7)).
+// The reason why `url` is refused; nullptr: it is good. An address may contain no credentials
+// (gitcredentials(7) has places for them), nothing that git or ssh could take for an option, and no transport
+// helper ("ext::…", gitremote-helpers(7)).
 const char* WhyNotRepository(std::string_view url);
-// "https", "ssh", "file", …: as GIT_ALLOW_PROTOCOL names it (git(1)). Of a good one.
+// The protocol of a good address, as GIT_ALLOW_PROTOCOL names it (git(1)): "https", "ssh", "file", …
 std::string_view ProtocolOf(std::string_view url);
-// As git-check-ref-format(1) has it, and no leading '-'.
+// Whether `name` is valid by git-check-ref-format(1), and has no leading '-'.
 bool IsRefName(std::string_view name);
-// Relative, and none of its parts leads up.
+// Whether `path` is relative, and none of its parts leads up.
 bool IsPathBelow(std::string_view path);
 
 }  // namespace reeve

@@ -16,22 +16,25 @@
 
 namespace reeve {
 
-// One try to make it. What is late for it finds it gone.
+// One attempt to make the workspace. A late callback finds that its attempt is gone.
 struct Workspace::Attempt {
   Mirrors::Progress progress;
   std::function<void(Result<Made>)> done;
-  uint64_t waiting = 0;  // for the mirror
-  uint64_t run = 0;      // of git
-  std::string draft;     // the folder that is being made
+  uint64_t waiting = 0;  // id of the request to the mirrors
+  uint64_t run = 0;      // id of the git command
+  std::string draft;     // the folder that is being filled
   std::string mirror;
   std::string head;     // the repository's own branch; empty: none
-  std::string start;    // what is checked out; empty: there is no commit
-  bool tracks = false;  // start is the branch's own, upstream
+  std::string start;    // the commit to check out; empty: there is no commit
+  bool tracks = false;  // start is the upstream of the branch
   Made made;
 };
 
-Workspace::Workspace(Shop& shop, std::string agent, WorkspaceSpec spec)
-    : shop_(shop), agent_(std::move(agent)), spec_(std::move(spec)), path_(shop.folder + "/" + agent_) {}
+Workspace::Workspace(WorkspaceContext& context, std::string agent, WorkspaceSpec spec)
+    : context_(context),
+      agent_(std::move(agent)),
+      spec_(std::move(spec)),
+      path_(context.folder + "/" + agent_) {}
 
 Workspace::~Workspace() {
   Cancel();
@@ -53,7 +56,7 @@ void Workspace::Prepare(Mirrors::Progress progress, std::function<void(Result<Ma
   attempt_->progress = std::move(progress);
   attempt_->done = std::move(done);
   std::weak_ptr<Attempt> mine = attempt_;
-  attempt_->waiting = shop_.mirrors.Update(
+  attempt_->waiting = context_.mirrors.Update(
       spec_.git,
       [mine](const std::string& phase, int percent) {
         if (auto attempt = mine.lock()) attempt->progress(phase, percent);
@@ -69,18 +72,18 @@ void Workspace::Prepare(Mirrors::Progress progress, std::function<void(Result<Ma
 void Workspace::Cancel() {
   const std::shared_ptr<Attempt> attempt = std::exchange(attempt_, nullptr);
   if (!attempt) return;
-  if (attempt->waiting != 0) shop_.mirrors.Leave(attempt->waiting);
+  if (attempt->waiting != 0) context_.mirrors.Leave(attempt->waiting);
   if (attempt->run != 0) {
-    shop_.git.Cancel(attempt->run);  // its end throws the draft away: until then git writes there
+    context_.git.Cancel(attempt->run);  // git writes to the draft until it ends; then the draft is discarded
   } else if (!attempt->draft.empty()) {
-    shop_.discard(attempt->draft);
+    context_.discard(attempt->draft);
   }
 }
 
-// git's part of it, one command after the other. Of one that was cancelled only the draft is left to see to.
+// Runs one git command, then `next`. After a cancelled command only the draft is discarded.
 void Workspace::Step(Git::Command command, std::function<void(const std::string& out)> next) {
   command.done = [this, mine = std::weak_ptr<Attempt>(attempt_), draft = attempt_->draft,
-                  discard = shop_.discard, next = std::move(next)](const Result<std::string>& out) {
+                  discard = context_.discard, next = std::move(next)](const Result<std::string>& out) {
     if (mine.expired()) {
       if (!draft.empty()) discard(draft);
       return;
@@ -92,10 +95,10 @@ void Workspace::Step(Git::Command command, std::function<void(const std::string&
   command.on_progress = [mine = std::weak_ptr<Attempt>(attempt_)](const std::string& phase, int percent) {
     if (auto attempt = mine.lock()) attempt->progress(phase, percent);
   };
-  attempt_->run = shop_.git.Run(std::move(command));
+  attempt_->run = context_.git.Run(std::move(command));
 }
 
-// Which commit it begins with: names are looked up in the mirror, where nobody else writes.
+// Chooses the first commit. Names are looked up in the mirror, because nobody else writes there.
 void Workspace::Choose(const Mirrors::Mirror& mirror) {
   attempt_->mirror = mirror.path;
   attempt_->head = mirror.head;
@@ -132,14 +135,15 @@ void Workspace::Choose(const Mirrors::Mirror& mirror) {
 }
 
 void Workspace::Clone() {
-  attempt_->draft = shop_.folder + "/" + std::string(kHalfWritten) + RandomHex(8);
+  attempt_->draft = context_.folder + "/" + std::string(kHalfWritten) + RandomHex(8);
   Git::Command command;
   command.arguments = {"clone",      "--shared", "--no-checkout",  "--template=",  "--origin=origin",
                        "--progress", "--",       attempt_->mirror, attempt_->draft};
-  command.folder = shop_.folder;
+  command.folder = context_.folder;
   command.reach = Git::Reach::kLocal;
   Step(std::move(command), [this](const std::string&) {
-    // Of git's template this alone is missed: programs put into info/exclude what they leave in a work tree.
+    // The only part of git's template that we need: programs add to info/exclude the files that they leave in
+    // a work tree.
     (void)::mkdir((attempt_->draft + "/.git/info").c_str(), 0755);
     Git::Command origin;
     origin.arguments = {"config", "--", "remote.origin.url", spec_.git};
@@ -178,11 +182,11 @@ void Workspace::CheckOut() {
   });
 }
 
-// Its name says that it is whole. So it is on the disk first, with the objects that it borrows: after a power
-// cut nobody would look.
+// The final name means that the clone is complete. So the clone is synced to the disk before it gets that
+// name, together with the objects that it borrows: after a power cut nobody would check.
 void Workspace::Finish() {
-  shop_.disk.Sync([this, mine = std::weak_ptr<Attempt>(attempt_)](const Status& synced) {
-    if (mine.expired()) return;  // Cancel saw to the draft
+  context_.disk.Sync([this, mine = std::weak_ptr<Attempt>(attempt_)](const Status& synced) {
+    if (mine.expired()) return;  // Cancel has discarded the draft
     if (!synced) return Fail({"workspace_failed", synced.error().message});
     if (::rename(attempt_->draft.c_str(), path_.c_str()) != 0)
       return Fail({"workspace_failed", OsError("make " + path_, errno).message});
@@ -193,7 +197,7 @@ void Workspace::Finish() {
 
 void Workspace::Fail(const Error& error) {
   const std::shared_ptr<Attempt> attempt = std::exchange(attempt_, nullptr);
-  if (!attempt->draft.empty()) shop_.discard(attempt->draft);
+  if (!attempt->draft.empty()) context_.discard(attempt->draft);
   attempt->done(Error{error.code == "workspace_timeout" ? error.code : "workspace_failed",
                       "workspace: " + error.message});
 }

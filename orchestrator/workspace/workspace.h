@@ -1,10 +1,10 @@
 // Room workspace/: clones of repositories for agents to work in, and the git that makes them.
 //
-// Workspace: the folder an agent works in, a clone of its own that borrows its objects from a mirror
-// (orchestrator/workspace/WORKSPACES.md). It is made under another name and renamed when it is whole, on the
-// disk too: what has its name is used as it is, for as long as the agent is not purged.
+// Workspace: the folder an agent works in: a clone of its own that borrows its objects from a mirror
+// (orchestrator/workspace/WORKSPACES.md). A clone is made under another name, and renamed once it is complete
+// and on the disk. A clone under the final name is used as it is, until the agent is purged.
 //
-// Owned by its Agent; on the loop's thread. What is under way ends with it, and calls nobody any more.
+// Owned by its Agent; on the loop's thread. Destroying it cancels pending work and callbacks.
 #pragma once
 
 #include <cstdint>
@@ -25,21 +25,21 @@ class Loop;
 
 class Workspace {
  public:
-  // What they share. Outlives them.
-  struct Shop {
+  // The objects that all workspaces share. They outlive the workspaces.
+  struct WorkspaceContext {
     Loop& loop;
     Git& git;
     Mirrors& mirrors;
-    DiskSync& disk;                                        // of `folder` and the mirrors
-    std::string folder;                                    // exists, absolute
-    std::function<void(const std::string& path)> discard;  // a folder is to go
+    DiskSync& disk;                                        // syncs `folder` and the mirrors
+    std::string folder;                                    // an existing folder, absolute
+    std::function<void(const std::string& path)> discard;  // removes a folder
   };
   struct Made {
     std::string branch;
-    std::string commit;  // empty: the repository has none yet
+    std::string commit;  // empty: the repository has no commit yet
   };
 
-  Workspace(Shop& shop, std::string agent, WorkspaceSpec spec);
+  Workspace(WorkspaceContext& context, std::string agent, WorkspaceSpec spec);
   ~Workspace();
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
@@ -47,21 +47,21 @@ class Workspace {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] bool there() const;
   [[nodiscard]] bool preparing() const { return attempt_ != nullptr; }
-  // Whether `cwd`, relative or empty, is a folder in it. Error "workspace_failed" where there is none, or a
-  // link leads out of the workspace.
+  // Checks that `cwd`, relative or empty, is a folder in the workspace. Error "workspace_failed" if there is
+  // no such folder, or if a link leads out of the workspace.
   [[nodiscard]] Status CheckFolder(const std::string& cwd) const;
 
-  // Makes it; not while it is there or being made. `done` comes later, unless Cancel() does first. Errors:
-  // "workspace_failed", "workspace_timeout".
+  // Makes the workspace. Must not be called while it exists or is being made. `done` is called later, unless
+  // Cancel() is called first. Errors: "workspace_failed", "workspace_timeout".
   void Prepare(Mirrors::Progress progress, std::function<void(Result<Made>)> done);
   void Cancel();
 
-  // Commits what is uncommitted to the branch reeve/<agent>/wip, and pushes that where it is configured;
-  // neither the agent's index nor its HEAD is touched. `done` gives the commit, empty where there was nothing
-  // to keep. All of it within `timeout_ms`, or Error "workspace_timeout"; the push has half of what is left
-  // for it, so that one that hangs leaves a turn to others.
+  // Commits uncommitted work to the branch reeve/<agent>/wip, and pushes that branch if configured. The
+  // agent's index and its HEAD stay untouched. `done` gets the commit, or an empty text if there was nothing
+  // to save. All of it takes at most `timeout_ms`; otherwise Error "workspace_timeout". A push gets half of
+  // the time that is left, so that a push that hangs leaves time for others.
   void SaveWork(int64_t timeout_ms, std::function<void(Result<std::string>)> done);
-  // It is committed, and is being pushed.
+  // The work is committed, and is being pushed.
   [[nodiscard]] bool pushing() const;
 
  private:
@@ -81,11 +81,11 @@ class Workspace {
   void CancelSaving();
   void EndSaving(const Result<std::string>& result);
 
-  Shop& shop_;
+  WorkspaceContext& context_;
   const std::string agent_;
   const WorkspaceSpec spec_;
   const std::string path_;
-  std::shared_ptr<Attempt> attempt_;  // null: none is under way
+  std::shared_ptr<Attempt> attempt_;  // null: none is running
   std::shared_ptr<Saving> saving_;
 };
 

@@ -1,7 +1,7 @@
-// Keeping work that an agent has not committed. The agent may have written anything into its clone's .git:
-// filters, fsmonitor, submodules with filters of their own. So the work is read with a repository of ours,
-// made for it, that only puts its objects where the clone has them; and by plumbing that starts no other
-// program.
+// Saves an agent's uncommitted work. The agent may have written anything into its clone's .git: filters,
+// fsmonitor, submodules with filters of their own. So we read the work with a repository of our own, which is
+// made for this purpose and only puts its objects where the clone has them, and with plumbing commands that
+// start no other program.
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -15,9 +15,9 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxChangesBytes = size_t{16} << 20;  // names of changed files
+constexpr size_t kMaxChangesBytes = size_t{16} << 20;  // for the names of changed files
 
-// A repository within the work is not ours to commit: git lists it with a slash behind its name.
+// Removes repositories within the work, which we must not commit. git lists them with a slash after the name.
 std::string WithoutFolders(const std::string& names) {
   std::string kept;
   for (size_t at = 0; at < names.size();) {
@@ -34,7 +34,7 @@ struct Workspace::Saving {
   std::function<void(Result<std::string>)> done;
   int64_t deadline_ms = 0;
   uint64_t run = 0;
-  std::string repository;  // ours
+  std::string repository;  // our own repository
   std::string head;        // empty: no commit yet
   bool pushing = false;
 };
@@ -44,25 +44,25 @@ bool Workspace::pushing() const { return saving_ && saving_->pushing; }
 void Workspace::SaveWork(int64_t timeout_ms, std::function<void(Result<std::string>)> done) {
   saving_ = std::make_shared<Saving>();
   saving_->done = std::move(done);
-  saving_->deadline_ms = shop_.loop.NowMs() + timeout_ms;
-  saving_->repository = shop_.folder + "/" + std::string(kHalfWritten) + RandomHex(8);
+  saving_->deadline_ms = context_.loop.NowMs() + timeout_ms;
+  saving_->repository = context_.folder + "/" + std::string(kHalfWritten) + RandomHex(8);
   auto made = std::make_shared<Status>();
-  shop_.loop.Offload([made, path = saving_->repository] { *made = MakeBareRepository(path); },
-                     [this, made, mine = std::weak_ptr<Saving>(saving_)] {
-                       if (mine.expired()) return;
-                       if (!*made) return EndSaving(made->error());
-                       // Nothing where there is no commit yet.
-                       SaveStep(
-                           {"rev-parse", "--revs-only", "HEAD"},
-                           [this](const std::string& head) {
-                             saving_->head = head.substr(0, head.find('\n'));
-                             FindChanges();
-                           },
-                           {}, true);
-                     });
+  context_.loop.Offload([made, path = saving_->repository] { *made = MakeBareRepository(path); },
+                        [this, made, mine = std::weak_ptr<Saving>(saving_)] {
+                          if (mine.expired()) return;
+                          if (!*made) return EndSaving(made->error());
+                          // Prints nothing if there is no commit yet.
+                          SaveStep(
+                              {"rev-parse", "--revs-only", "HEAD"},
+                              [this](const std::string& head) {
+                                saving_->head = head.substr(0, head.find('\n'));
+                                FindChanges();
+                              },
+                              {}, true);
+                        });
 }
 
-// Against HEAD, whatever the agent's index holds: what counts is what is in its files.
+// Compares with HEAD and ignores the agent's index: only the contents of its files count.
 void Workspace::FindChanges() {
   auto list = [this](const std::string&) {
     SaveStep({"-c", "core.excludesFile=" + path_ + "/.git/info/exclude", "ls-files", "-z", "--others",
@@ -97,7 +97,7 @@ void Workspace::KeepCommit(const std::string& commit) {
   SaveStep(
       {"update-ref", "--no-deref", "-m", "reeve: uncommitted work", "--", ref, commit},
       [this, commit, ref](const std::string&) {
-        if (shop_.git.options().wip != Git::Options::Wip::kPush) return EndSaving(commit);
+        if (context_.git.options().wip != Git::Options::Wip::kPush) return EndSaving(commit);
         std::string refspec = "+";
         refspec.append(commit).append(":").append(ref);
         saving_->pushing = true;
@@ -109,19 +109,19 @@ void Workspace::KeepCommit(const std::string& commit) {
 
 void Workspace::EndSaving(const Result<std::string>& result) {
   const std::shared_ptr<Saving> saving = std::exchange(saving_, nullptr);
-  shop_.discard(saving->repository);
+  context_.discard(saving->repository);
   saving->done(result);
 }
 
 void Workspace::CancelSaving() {
   const std::shared_ptr<Saving> saving = std::exchange(saving_, nullptr);
-  if (saving && saving->run != 0) shop_.git.Cancel(saving->run);
+  if (saving && saving->run != 0) context_.git.Cancel(saving->run);
 }
 
-// `theirs`: in the clone itself, by commands that do no more than read or write a ref.
+// `theirs`: run in the clone itself, for commands that only read or write a ref.
 void Workspace::SaveStep(std::vector<std::string> arguments, Then next, std::string input, bool theirs) {
-  const int64_t left_ms = saving_->deadline_ms - shop_.loop.NowMs();
-  if (left_ms <= 0) return EndSaving(Error{"workspace_timeout", "not done in time"});
+  const int64_t left_ms = saving_->deadline_ms - context_.loop.NowMs();
+  if (left_ms <= 0) return EndSaving(Error{"workspace_timeout", "saving the work took too long"});
   Git::Command command;
   command.arguments = std::move(arguments);
   command.folder = path_;
@@ -144,13 +144,13 @@ void Workspace::SaveStep(std::vector<std::string> arguments, Then next, std::str
     command.env.push_back(std::string("GIT_") + who + "_EMAIL=reeve@localhost");
   }
   command.done = [this, mine = std::weak_ptr<Saving>(saving_), repository = saving_->repository,
-                  discard = shop_.discard, next = std::move(next)](const Result<std::string>& out) {
+                  discard = context_.discard, next = std::move(next)](const Result<std::string>& out) {
     if (mine.expired()) return discard(repository);
     saving_->run = 0;
     if (!out) return EndSaving(out.error());
     next(*out);
   };
-  saving_->run = shop_.git.Run(std::move(command));
+  saving_->run = context_.git.Run(std::move(command));
 }
 
 }  // namespace reeve

@@ -147,7 +147,7 @@ void Files(Bytes bytes) {
   constexpr uint64_t kEpoch = uint64_t{1} << 40;
   auto opened = EventLog::Open(clock, folder, "a1", kEpoch, limits);
   if (!opened) {
-    Demand(opened.error().message.find("is not new") != std::string::npos);
+    Demand(opened.error().message.find("was already used") != std::string::npos);
     return;
   }
   EventLog& log = **opened;

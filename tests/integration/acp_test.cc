@@ -77,8 +77,8 @@ TEST(AcpTerminals, RunCommandsInTheAgentsEnvironmentWhereItIsGranted) {
   EXPECT_EQ(answers[6], "{}");
   EXPECT_EQ(answers[7], "refused: there is no terminal term-2");
   EXPECT_NE(answers[8].find("no-such-program"), std::string::npos);
-  EXPECT_EQ(answers[9], "refused: command: a string that is not empty");
-  EXPECT_EQ(answers[10], "refused: reeve does not do this");
+  EXPECT_EQ(answers[9], "refused: command: must be a string that is not empty");
+  EXPECT_EQ(answers[10], "refused: reeve does not support this method");
 }
 
 TEST(AcpTerminals, KeepTheEndOfTheOutputFromAWholeCharacterOn) {
@@ -114,7 +114,8 @@ TEST(AcpTerminals, AreRefusedWhereTheyAreNotGranted) {
           R"("method":"fs/read_text_file","params":{"sessionId":"s","path":"/etc/passwd"})"},
          "");
   ASSERT_TRUE(UntilEnded(daemon));
-  EXPECT_EQ(Answers(daemon), (Strings{"refused: reeve does not do this", "refused: reeve does not do this"}));
+  EXPECT_EQ(Answers(daemon), (Strings{"refused: reeve does not support this method",
+                                      "refused: reeve does not support this method"}));
 }
 
 TEST(AcpFiles, AreThoseOfTheFolderWhereItIsGranted) {

@@ -405,7 +405,7 @@ TEST(DataFolder, ASecondDaemonOnItIsRefused) {
   options.fails = true;
   Daemon second(options);
   EXPECT_FALSE(second.listening());
-  EXPECT_NE(second.log().find("another reeve runs on " + daemon.data_dir()), std::string::npos)
+  EXPECT_NE(second.log().find("another reeve uses the data folder " + daemon.data_dir()), std::string::npos)
       << second.log();
   EXPECT_EQ(daemon.Get("/agents").status, 200);
 }

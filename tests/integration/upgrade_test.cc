@@ -63,20 +63,20 @@ TEST_F(Upgrades, ABinaryThatCannotBeRunIsRefused) {
 }
 
 TEST_F(Upgrades, OneThatEndsWithoutSayingThatItIsReadyIsRefused) {
-  ExpectRefused(Program("exit 0"), "ended with code 0 without saying that it is ready");
+  ExpectRefused(Program("exit 0"), "ended with code 0 without reporting that it is ready");
   ExpectRefused(Program("kill -SEGV $$"), "ended by signal 11");
   ExpectRefused(Program("echo no such option: --handover-trial >&2; exit 64"),
-                "ended with code 64 without saying that it is ready: no such option: --handover-trial");
-  ExpectRefused(Program("cat /dev/urandom | head -c 300000"), "without saying that it is ready");
-  ExpectRefused(Program("echo '{\"ready\":true}'"), "without saying that it is ready");
+                "ended with code 64 without reporting that it is ready: no such option: --handover-trial");
+  ExpectRefused(Program("cat /dev/urandom | head -c 300000"), "without reporting that it is ready");
+  ExpectRefused(Program("echo '{\"ready\":true}'"), "without reporting that it is ready");
   ExpectRefused(Program("echo '{\"ready\":true,\"version\":\"9\"}'; exit 1"),
-                "without saying that it is ready");
+                "without reporting that it is ready");
 }
 
 TEST_F(Upgrades, OneThatHangsIsEnded) {
   const std::string pid = folder_.path() + "/pid";
   ExpectRefused(Program("echo $$ > " + pid + "; sleep 1000; sleep 1000"),
-                "did not say that it is ready within 10 s");
+                "did not report that it is ready within 10 s");
   EXPECT_NE(kill(std::atoi(ReadFile(pid).c_str()), 0), 0);
 }
 
@@ -88,7 +88,7 @@ TEST_F(Upgrades, AStateThatIsNotUnderstoodIsRefused) {
                   std::string("the state has format ") + other + "; this reeve reads format 2 only");
   }
   ExpectRefused(Program("head -c 20 | " + real), "the state's first line");
-  ExpectRefused(Program("head -n 1 | " + real), "names 1 agents and holds 0");
+  ExpectRefused(Program("head -n 1 | " + real), "names 1 agents and contains 0");
   ExpectRefused(Program("sed '2s/\\\\\"kind\\\\\":\\\\\"process/\\\\\"kind\\\\\":\\\\\"later/' | " + real),
                 "there is no kind later");
   EXPECT_EQ(Ask(Program(real)).status, 202);  // and with ours it is understood

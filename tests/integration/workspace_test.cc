@@ -226,7 +226,7 @@ TEST_F(WorkspaceTest, DraftsInAMirrorDoNotStopTheNextFetch) {
 TEST_F(WorkspaceTest, RefusalsNameTheFieldAndKeepNoSecret) {
   Daemon daemon(Options());
   const std::pair<const char*, const char*> cases[] = {
-      {R"({"git":"https://user:hunter2secret@host/x"})", "workspace.git: must not hold credentials"},
+      {R"({"git":"https://user:hunter2secret@host/x"})", "workspace.git: must not contain credentials"},
       {R"({"git":"ext::sh -c touch% /tmp/x"})", "workspace.git: must"},
       {R"({"git":"--upload-pack=touch /tmp/x"})", "workspace.git: must not begin with '-'"},
       {R"({"git":"ssh://-oProxyCommand=x/y"})", "workspace.git: must be"},

@@ -54,7 +54,7 @@ TEST(FakeCgroup, SaysWhyThereIsNone) {
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().code, "not_supported");
   EXPECT_EQ(none.error().message, "no cgroup v2 is mounted");
-  EXPECT_THAT(CgroupRoot::OpenAt(mount, "4:memory:/x\n").error().message, HasSubstr("in no cgroup v2"));
+  EXPECT_THAT(CgroupRoot::OpenAt(mount, "4:memory:/x\n").error().message, HasSubstr("not in a cgroup v2"));
   EXPECT_THAT(CgroupRoot::OpenAt(mount, "0::/../other\n").error().message, HasSubstr("outside"));
   EXPECT_THAT(CgroupRoot::OpenAt(MountOf(folder.path(), "/docker/17"), "0::/user\n").error().message,
               HasSubstr("not below"));

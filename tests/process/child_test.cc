@@ -77,7 +77,7 @@ class ChildTest : public ::testing::TestWithParam<bool> {
       Recorded& recorded, const std::function<void()>& meanwhile = [] {}) {
     std::vector<int> keep;
     ChildState saved = recorded.child->Save(keep);
-    recorded.child->Release();
+    recorded.child->Abandon();
     recorded.child.reset();
     for (int fd : keep) EXPECT_EQ(fcntl(fd, F_SETFD, 0), 0);
     meanwhile();
@@ -674,7 +674,7 @@ TEST_P(ChildTest, AChildWhoseDescriptorsAreGoneIsEnded) {
   std::vector<int> keep;
   ChildState saved = child->child->Save(keep);
   ProcessId id{saved.pid, StartTime(saved.pid)};
-  child->child->Release();
+  child->child->Abandon();
   for (int fd : keep) close(fd);
   auto adopted = Child::Adopt(context_, saved, {});
   ASSERT_FALSE(adopted.ok());

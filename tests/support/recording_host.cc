@@ -59,12 +59,12 @@ void RecordingHost::CloseStdin() { lines_.emplace_back("> stdin closed"); }
 
 void RecordingHost::OnStopPrepared() { lines_.emplace_back("> stop prepared"); }
 
-Result<std::unique_ptr<Child>> RecordingHost::SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) {
+Result<std::unique_ptr<Child>> RecordingHost::SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) {
   if (spawn_beside) return spawn_beside(std::move(spawn), std::move(handlers));
   return Error{"not_running", "nothing can be run here"};
 }
 
-Result<std::unique_ptr<Child>> RecordingHost::AdoptBeside(ChildState state, Child::Handlers handlers) {
+Result<std::unique_ptr<Child>> RecordingHost::AdoptHelper(ChildState state, Child::Handlers handlers) {
   if (adopt_beside) return adopt_beside(std::move(state), std::move(handlers));
   return Error{"handover_state", "nothing ran here"};
 }

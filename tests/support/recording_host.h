@@ -36,15 +36,15 @@ class RecordingHost : public AgentHost {
   void OnSteered(const std::string& id, const Status& taken) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
-  void OnHeard(std::string_view text) override { heard.emplace_back(text); }
-  void OnTold(std::string_view text) override { told.emplace_back(text); }
+  void OnReceived(std::string_view text) override { heard.emplace_back(text); }
+  void OnSent(std::string_view text) override { told.emplace_back(text); }
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
   void OnStopPrepared() override;
   // Refused unless a test gives what does it.
-  Result<std::unique_ptr<Child>> SpawnBeside(SpawnSpec spawn, Child::Handlers handlers) override;
+  Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) override;
   std::function<Result<std::unique_ptr<Child>>(SpawnSpec, Child::Handlers)> spawn_beside;
-  Result<std::unique_ptr<Child>> AdoptBeside(ChildState state, Child::Handlers handlers) override;
+  Result<std::unique_ptr<Child>> AdoptHelper(ChildState state, Child::Handlers handlers) override;
   std::function<Result<std::unique_ptr<Child>>(ChildState, Child::Handlers)> adopt_beside;
   void Signal(int signum) override;
 

@@ -24,10 +24,10 @@ constexpr const char* kAuthRequired = "-32000";  // the protocol's error
 constexpr int kRefused = -32603;
 constexpr size_t kMaxFileBytes = size_t{4} << 20;
 
-// The models that a session offers, in one of the two ways that the protocol has had.
+// The models that a session offers, in one of the two forms that the protocol has had.
 struct Models {
   std::string option;   // the id of a configuration option; empty: session/set_model
-  std::string current;  // empty: none are offered
+  std::string current;  // empty: the session offers none
   std::string list = "[]";
 
   static void Members(auto& self, auto& state) {
@@ -37,7 +37,7 @@ struct Models {
   }
 };
 
-// Options may be in groups.
+// The options may be in groups.
 void AddChoices(JsonArray& list, const JsonValue& options) {
   for (const JsonValue& option : options.Elements()) {
     if (option["options"].Is(JsonType::kArray)) {
@@ -88,7 +88,7 @@ class AcpAdapter final : public Adapter {
               [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
                 TakeAnswer(request, answer);
               },
-              [this](std::string_view line) { lines_.TellStray(line); }}),
+              [this](std::string_view line) { lines_.EmitStray(line); }}),
         events_(host, std::move(text_prefix)) {}
 
   Status Prepare(SpawnSpec& spawn) override;
@@ -130,7 +130,7 @@ class AcpAdapter final : public Adapter {
   }
 
  private:
-  // A prompt that waits while the model is set.
+  // A prompt that waits until the model is set.
   struct Held {
     std::string model;
     std::string text;
@@ -158,21 +158,21 @@ class AcpAdapter final : public Adapter {
   void TakeRequest(const std::string& id, std::string_view method, const JsonValue& params);
   void ReadFile(const std::string& id, const JsonValue& params);
   void WriteFile(const std::string& id, const JsonValue& params);
-  void TellOther(std::string_view method, const JsonValue& params);
+  void EmitOther(std::string_view method, const JsonValue& params);
   void Advance();
   void EmitError(const char* code, const std::string& message);
 
   AgentHost& host_;
   std::string resume_;
   std::string cwd_;
-  bool files_ = false;                       // it may ask us to read and write those of its folder
-  std::unique_ptr<AcpTerminals> terminals_;  // where it may have us run commands
+  bool files_ = false;                       // the agent may ask us to read and write files of its folder
+  std::unique_ptr<AcpTerminals> terminals_;  // if the agent may have us run commands
   OutputLines lines_;
   JsonRpc rpc_;
   AcpEvents events_;
 
   bool can_load_ = false;
-  std::string login_;  // the ways to log in, for a person to read
+  std::string login_;  // the ways to log in, as text for a person
   bool loading_ = false;
   std::string session_;
   bool session_told_ = false;
@@ -180,7 +180,7 @@ class AcpAdapter final : public Adapter {
 
   std::optional<Held> held_;
   bool prompted_ = false;     // session/prompt was sent and not answered
-  bool interrupted_ = false;  // before it was sent
+  bool interrupted_ = false;  // before the prompt was sent
   bool stopping_ = false;
 };
 
@@ -193,7 +193,7 @@ Status AcpAdapter::Prepare(SpawnSpec& spawn) {
   };
   files_ = granted("fs");
   cwd_ = spawn.cwd;
-  if (cwd_.empty()) {  // the protocol demands an absolute one
+  if (cwd_.empty()) {  // the protocol demands an absolute path
     std::error_code error;
     cwd_ = std::filesystem::current_path(error).string();
   }
@@ -221,7 +221,7 @@ void AcpAdapter::OnSpawned() {
   Demand("initialize", params);
 }
 
-// A call without which nothing goes on.
+// Makes a call that the handshake cannot do without.
 void AcpAdapter::Demand(std::string_view method, const std::string& params) {
   if (Status sent = rpc_.Call(method, params); !sent) host_.OnBroken(sent.error());
 }
@@ -235,7 +235,7 @@ void AcpAdapter::TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer
   if (method == "initialize") return Initialized(answer.result);
   if (method != "session/new") return;
   std::string id(answer.result["sessionId"].StringOr(""));
-  if (id.empty()) return host_.OnBroken({"handshake_failed", "session/new: its session has no id"});
+  if (id.empty()) return host_.OnBroken({"handshake_failed", "session/new: the session has no id"});
   Adopt(std::move(id), answer.result);
 }
 
@@ -255,7 +255,7 @@ void AcpAdapter::Initialized(const JsonValue& result) {
   OpenSession();
 }
 
-// The handshake cannot go on.
+// The agent refused a call of the handshake, so the handshake cannot continue.
 void AcpAdapter::Refused(const std::string& what, const JsonRpcAnswer& answer) {
   if (answer.error->code == "closed") return;
   const bool login = answer.error->code == kAuthRequired;
@@ -266,7 +266,7 @@ void AcpAdapter::Refused(const std::string& what, const JsonRpcAnswer& answer) {
 void AcpAdapter::OpenSession() {
   if (resume_.empty()) return NewSession();
   if (!can_load_) {
-    EmitError("session_lost", "this agent cannot go on with session " + resume_ + ", a new one is begun");
+    EmitError("session_lost", "this agent cannot load session " + resume_ + "; a new session begins");
     return NewSession();
   }
   loading_ = true;
@@ -284,7 +284,7 @@ void AcpAdapter::Loaded(const JsonRpcAnswer& answer) {
     return Refused("session/load", answer);
   }
   EmitError("session_lost",
-            "session " + resume_ + " cannot be resumed, a new one is begun: " + answer.error->message);
+            "session " + resume_ + " cannot be resumed; a new session begins: " + answer.error->message);
   NewSession();
 }
 
@@ -310,7 +310,7 @@ void AcpAdapter::OnExited() {
 Status AcpAdapter::Prompt(const std::string& text) {
   const std::string& model = host_.model();
   if (!model.empty() && models_.current.empty()) {
-    return Error{"not_supported", "this agent offers no choice of models"};
+    return Error{"not_supported", "this agent does not offer a choice of models"};
   }
   interrupted_ = false;
   events_.BeginTurn();
@@ -354,7 +354,7 @@ void AcpAdapter::SendPrompt(const std::string& text) {
   const std::string prompt =
       JsonArray().AddRaw(JsonObject().Set("type", "text").Set("text", text).Take()).Take();
   prompted_ = true;
-  // Not before: a session that was never spoken to need not be there to be resumed.
+  // Reported only now, because an agent need not keep a session that never had a prompt.
   if (!std::exchange(session_told_, true)) host_.OnSession(session_);
   Status sent =
       rpc_.Call("session/prompt", JsonObject().Set("sessionId", session_).SetRaw("prompt", prompt).Take());
@@ -375,10 +375,10 @@ void AcpAdapter::PromptAnswered(const JsonRpcAnswer& answer) {
 void AcpAdapter::Interrupt() {
   if (!events_.in_turn()) return;
   interrupted_ = true;
-  if (!prompted_) return;  // the model is being set: the prompt will not be sent
+  if (!prompted_) return;  // the model is being set, so the prompt will not be sent
   events_.Interrupted();
   (void)rpc_.Notify("session/cancel", JsonObject().Set("sessionId", session_).Take());
-  // The protocol demands an answer to each, after the cancel.
+  // The protocol demands an answer to each permission after the cancel.
   for (const AcpEvents::Reply& reply : events_.Withdraw()) rpc_.Answer(reply.rpc_id, reply.result);
 }
 
@@ -386,11 +386,11 @@ bool AcpAdapter::PrepareStop() {
   stopping_ = true;
   Interrupt();
   Advance();
-  return false;  // until it has exited
+  return false;  // wait until it has exited
 }
 
 void AcpAdapter::Advance() {
-  // At the end of their input most leave by themselves.
+  // Most agents exit by themselves when their input ends.
   if (!stopping_ || events_.in_turn()) return;
   stopping_ = false;
   host_.CloseStdin();
@@ -403,30 +403,29 @@ void AcpAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& an
 void AcpAdapter::ListModels(std::function<void(Result<std::string>)> done) {
   if (models_.current.empty()) {
     return done(Error{"not_supported", session_.empty() ? "the agent is not ready yet"
-                                                        : "this agent offers no choice of models"});
+                                                        : "this agent does not offer a choice of models"});
   }
   done(models_.list);
 }
 
-// --- what it tells and asks
+// --- notifications and requests
 
 void AcpAdapter::TakeNotification(std::string_view method, const JsonValue& params) {
-  if (method != "session/update") return TellOther(method, params);
-  // A session that is being loaded says its past again. Nothing is of a session that is not there yet, but
-  // its menus.
+  if (method != "session/update") return EmitOther(method, params);
+  // A session that is being loaded repeats its past. Before a session exists, only its menus may come.
   if (loading_) return;
   if (params["sessionId"].StringOr(session_) == session_ || session_.empty()) {
     return events_.TakeUpdate(params["update"]);
   }
-  TellOther(method, params);
+  EmitOther(method, params);
 }
 
 void AcpAdapter::TakeRequest(const std::string& id, std::string_view method, const JsonValue& params) {
   if (method == "session/request_permission") {
-    if (interrupted_ && events_.in_turn()) {  // it crossed our cancel on the way
+    if (interrupted_ && events_.in_turn()) {  // the request and our cancel crossed
       rpc_.Answer(id, R"({"outcome":{"outcome":"cancelled"}})");
     } else if (!events_.TakePermission(id, params)) {
-      rpc_.Refuse(id, kRefused, "too many requests wait");
+      rpc_.Refuse(id, kRefused, "too many requests are waiting");
     }
   } else if (files_ && method == "fs/read_text_file") {
     ReadFile(id, params);
@@ -435,18 +434,18 @@ void AcpAdapter::TakeRequest(const std::string& id, std::string_view method, con
   } else if (terminals_ && method.substr(0, 9) == "terminal/") {
     terminals_->Take(id, method, params);
   } else {
-    // kilo asks to write every file that it edits, granted or not, and does it itself when refused.
-    if (method.substr(0, 3) != "fs/") TellOther(method, params);
-    rpc_.Refuse(id, JsonRpc::kMethodNotFound, "reeve does not do this");
+    // kilo asks to write every file that it edits, granted or not, and writes it itself when we refuse.
+    if (method.substr(0, 3) != "fs/") EmitOther(method, params);
+    rpc_.Refuse(id, JsonRpc::kMethodNotFound, "reeve does not support this method");
   }
 }
 
-void AcpAdapter::TellOther(std::string_view method, const JsonValue& params) {
+void AcpAdapter::EmitOther(std::string_view method, const JsonValue& params) {
   const std::string json = JsonObject().Set("method", method).SetRaw("params", params.Raw()).Take();
   host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
 }
 
-// From `line` (the first is 1), at most `limit` of them.
+// Answers with at most `limit` lines, from `line` (the first is 1).
 void AcpAdapter::ReadFile(const std::string& id, const JsonValue& params) {
   auto content = ReadFileWithin(cwd_, std::string(params["path"].StringOr("")), kMaxFileBytes);
   if (!content) return rpc_.Refuse(id, kRefused, content.error().message);

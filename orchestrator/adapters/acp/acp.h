@@ -10,8 +10,8 @@
 namespace reeve {
 
 std::unique_ptr<Adapter> MakeAcpAdapter(AgentHost& host, const std::string& session);
-// The same, with what begins the ids of texts that the agent gives none: otherwise it is random, so that the
-// texts of two processes of one agent are not taken for one.
+// The same, with the prefix of the ids that texts get when the agent gives none. Otherwise the prefix is
+// random, so that texts of two processes of one agent cannot be confused.
 std::unique_ptr<Adapter> MakeAcpAdapter(AgentHost& host, const std::string& session,
                                         const std::string& text_prefix);
 

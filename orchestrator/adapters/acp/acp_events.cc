@@ -12,17 +12,17 @@ namespace reeve {
 
 namespace {
 
-// Of one turn; agents were seen with dozens.
+// Limits of one turn; agents were seen with dozens.
 constexpr size_t kMaxCalls = 1'000;
 constexpr size_t kMaxPending = 256;
-constexpr size_t kMaxName = 100;  // bytes of a title that has to do as a name
+constexpr size_t kMaxName = 100;  // bytes of a title that serves as a name
 
-// What a viewer has no use for: menus, settings, the size of the context, what a person said.
+// Updates that a viewer has no use for: menus, settings, the size of the context, the person's own words.
 constexpr std::string_view kHousekeeping[] = {"available_commands_update", "config_option_update",
                                               "usage_update", "user_message_chunk"};
 
-// The name of a call. Its kind says what it does; the title, which may be anything, the model's own words
-// too, only which of the tools of that kind it is.
+// The common name of a call. Its kind says what it does. The title may be any text, also the model's own
+// words, so it only tells apart the tools of that kind.
 std::string NameOf(const JsonValue& call) {
   struct Family {
     std::string_view kind, name;
@@ -57,7 +57,7 @@ std::string InputOf(const JsonValue& call) {
   return input.Take();
 }
 
-// The texts of a call's content.
+// The texts in a call's content.
 std::string TextOf(const JsonValue& content) {
   std::string text;
   for (const JsonValue& part : content.Elements()) {
@@ -73,7 +73,7 @@ std::string TextOf(const JsonValue& content) {
   return text;
 }
 
-// What the tool itself gave, where the agent shows nothing of it.
+// The tool's own output, for a call without any content to show.
 std::string RawOutput(const JsonValue& output) {
   if (!output || output.Is(JsonType::kNull)) return {};
   for (const JsonValue& text : {output, output["output"], output["error"]}) {
@@ -95,12 +95,12 @@ void AcpEvents::BeginTurn() {
 void AcpEvents::EndTurn(const JsonValue& result) {
   content_.EndTexts();
   const JsonValue usage = result["usage"];
-  auto count = [&usage](const char* member) {  // beyond what anybody has used: nonsense
+  auto count = [&usage](const char* member) {  // a count beyond any real use is nonsense
     return std::clamp<int64_t>(usage[member].AsInt().value_or(0), 0, 1'000'000'000'000);
   };
   const int64_t input = count("inputTokens") + count("cachedReadTokens") + count("cachedWriteTokens");
   const int64_t output = count("outputTokens") + count("thoughtTokens");
-  if (input + output > 0) {  // kilo counts nothing of a turn that was cancelled
+  if (input + output > 0) {  // kilo counts nothing for a cancelled turn
     JsonObject data;
     data.Set("input_tokens", input).Set("output_tokens", output);
     if (has_cost_) data.Set("cost_usd", cost_ - cost_before_);
@@ -118,16 +118,16 @@ void AcpEvents::EndTurn(const TurnEnd& end) {
   open_.reset();
   content_.EndTurn();
   calls_.clear();
-  // What was asked outside the turn still waits.
+  // Permissions that were asked for outside the turn still wait.
   std::erase_if(pending_, [](const auto& one) { return one.second.of_turn; });
-  // The protocol demands `cancelled` of it; some say that it failed, kilo that it ended (in the wait for a
-  // retry).
+  // The protocol demands `cancelled` here, but some agents say that the turn failed, and kilo says that it
+  // ended (while it waited to retry).
   const bool cancelled = std::exchange(interrupted_, false);
   host_.OnTurnEnded(cancelled ? TurnEnd{TurnEnd::Outcome::kCancelled, {}}
                               : end);  // may bring the next prompt
 }
 
-// --- what is said and done
+// --- content
 
 void AcpEvents::TakeUpdate(const JsonValue& update) {
   const std::string_view kind = update["sessionUpdate"].StringOr("");
@@ -140,31 +140,31 @@ void AcpEvents::TakeUpdate(const JsonValue& update) {
   if (kind == "agent_message_chunk") return TakeChunk(TurnContent::Text::kAssistant, update);
   if (kind == "agent_thought_chunk") return TakeChunk(TurnContent::Text::kReasoning, update);
   if (kind == "tool_call" || kind == "tool_call_update") return TakeCall(update, false);
-  if (kind == "plan" && update["entries"].Is(JsonType::kArray)) return TellPlan(update["entries"].Raw());
+  if (kind == "plan" && update["entries"].Is(JsonType::kArray)) return EmitPlan(update["entries"].Raw());
   if (kind == "session_info_update") {
     const std::string_view title = update["title"].StringOr("");
     if (title.empty() || title == title_) return;
     title_ = title;
     return host_.Emit(event_type::kTitleUpdated, JsonObject().Set("title", title).Take());
   }
-  TellOther(update);
+  EmitOther(update);
 }
 
-void AcpEvents::TellPlan(std::string entries) {
+void AcpEvents::EmitPlan(std::string entries) {
   if (entries == plan_) return;
   plan_ = std::move(entries);
   host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", plan_).Take());
 }
 
-void AcpEvents::TellOther(const JsonValue& update) {
+void AcpEvents::EmitOther(const JsonValue& update) {
   host_.Emit(event_type::kAgentOutput,
              JsonObject().Set("stream", "stdout").SetRaw("json", update.Raw()).Take());
 }
 
-// Nobody says where a text ends: it does where something else begins.
+// The protocol does not mark the end of a text: it ends where something else begins.
 void AcpEvents::TakeChunk(TurnContent::Text kind, const JsonValue& update) {
   const auto text = update["content"]["text"].AsString();
-  if (!text) return TellOther(update);  // an image, a resource
+  if (!text) return EmitOther(update);  // an image, a resource
   if (text->empty()) return;
   const std::string theirs(update["messageId"].StringOr(""));
   if (!open_ || open_->kind != kind || open_->theirs != theirs) {
@@ -176,11 +176,11 @@ void AcpEvents::TakeChunk(TurnContent::Text kind, const JsonValue& update) {
   }
   content_.Delta(kind, open_->id, *text);
   if (in_turn_) return;
-  content_.EndTexts();  // said out of turn: nothing else will end it
+  content_.EndTexts();  // it came outside a turn, so nothing else will end it
   open_.reset();
 }
 
-// What is known of a call: each update says what has changed.
+// Adds to what is known of a call: each update holds only what has changed.
 void AcpEvents::Learn(Call& known, const JsonValue& call) {
   if (known.name.empty()) known.name = NameOf(call);
   if (call["rawInput"].Is(JsonType::kObject) || known.input == "{}") known.input = InputOf(call);
@@ -197,18 +197,18 @@ void AcpEvents::Learn(Call& known, const JsonValue& call) {
 
 void AcpEvents::TakeCall(const JsonValue& call, bool asked) {
   const std::string id(call["toolCallId"].StringOr(""));
-  if (id.empty()) return TellOther(call);
+  if (id.empty()) return EmitOther(call);
   if (content_.Done(id)) return;
   auto found = calls_.find(id);
   if (found == calls_.end()) {
-    if (calls_.size() >= kMaxCalls) return TellOther(call);
+    if (calls_.size() >= kMaxCalls) return EmitOther(call);
     found = calls_.try_emplace(id).first;
     content_.EndTexts();
     open_.reset();
   }
   Call& known = found->second;
   Learn(known, call);
-  // While it is pending, its input may be on its way still.
+  // While a call is pending, its input may still be incomplete.
   const std::string_view status = call["status"].StringOr("");
   const bool ends = !asked && (status == "completed" || status == "failed");
   if (!asked && !ends && status != "in_progress" && !content_.Find(id)) return;
@@ -227,11 +227,11 @@ void AcpEvents::TakeCall(const JsonValue& call, bool asked) {
   content_.End(id, completed ? TurnContent::Outcome::kCompleted : TurnContent::Outcome::kFailed,
                ended.output.empty() ? RawOutput(call["rawOutput"]) : ended.output);
   if (!completed) return;
-  if (ended.name == "plan") {  // kilo makes one by a tool, and says no more of it
+  if (ended.name == "plan") {  // kilo makes a plan by a tool, and does not report it otherwise
     auto input = JsonDocument::Parse(ended.input);
-    if (input && (*input)["todos"].Is(JsonType::kArray)) TellPlan((*input)["todos"].Raw());
+    if (input && (*input)["todos"].Is(JsonType::kArray)) EmitPlan((*input)["todos"].Raw());
   }
-  for (const auto& [path, diff] : ended.edits) TellEdit(host_, path, diff);
+  for (const auto& [path, diff] : ended.edits) EmitEdit(host_, path, diff);
 }
 
 // --- approvals
@@ -240,9 +240,9 @@ bool AcpEvents::TakePermission(const std::string& rpc_id, const JsonValue& param
   const JsonValue call = params["toolCall"];
   const std::string id(call["toolCallId"].StringOr(""));
   if (pending_.size() >= kMaxPending) return false;
-  if (!content_.Find(id)) TakeCall(call, true);  // asked before it was announced
+  if (!content_.Find(id)) TakeCall(call, true);  // asked before the call was announced
   Pending pending{rpc_id, {}, {}, in_turn_};
-  // For this once, where there is the choice: what a person looked at was one call.
+  // Prefers the options for this one call: the person looked at one call only.
   for (const char* kind : {"allow_always", "allow_once", "reject_always", "reject_once"}) {
     for (const JsonValue& option : params["options"].Elements()) {
       if (option["kind"].StringOr("") != kind) continue;
@@ -256,7 +256,7 @@ bool AcpEvents::TakePermission(const std::string& rpc_id, const JsonValue& param
   }
   request.call_id = id;
   const TurnContent::Call* open = content_.Find(id);
-  // It is judged by what it says itself, where that is not just the call again.
+  // The permission is judged by its own content, unless that only repeats the call.
   const bool same = open && (!call["kind"] || NameOf(call) == open->name) &&
                     (!call["rawInput"].Is(JsonType::kObject) || SaysNoOther(open->input, InputOf(call)));
   request.tool = same ? open->name : NameOf(call);

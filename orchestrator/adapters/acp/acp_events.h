@@ -1,6 +1,6 @@
-// AcpEvents: what an agent says about one session by the Agent Client Protocol (agentclientprotocol.com,
-// version 1), told to an AgentHost in reeve's vocabulary. No I/O and no time in here: acp.cc feeds it. Owned
-// by that adapter; the host outlives it and may call back from within a call.
+// AcpEvents: translates what an agent says about one session by the Agent Client Protocol
+// (agentclientprotocol.com, version 1) into reeve's vocabulary, for an AgentHost. It does no I/O and reads no
+// clock: acp.cc feeds it. Owned by that adapter; the host outlives it and may call back from within a call.
 #pragma once
 
 #include <cstdint>
@@ -19,34 +19,33 @@ namespace reeve {
 
 class AcpEvents {
  public:
-  // `prefix` begins the ids of texts that the agent gives none.
+  // `prefix` begins the ids of texts that have none from the agent.
   AcpEvents(AgentHost& host, std::string prefix) : host_(host), content_(host), prefix_(std::move(prefix)) {}
 
-  // A turn begins with a prompt and ends with what the prompt got.
+  // A turn begins with a prompt and ends with the prompt's result.
   void BeginTurn();
   void EndTurn(const JsonValue& result);
   void EndTurn(const TurnEnd& end);
   void Interrupted() { interrupted_ = true; }
-  // The session was there before this process: what it has cost until now is not this turn's.
+  // The session existed before this process, so its cost until now does not belong to this turn.
   void Resumed() { cost_unknown_ = true; }
   [[nodiscard]] bool in_turn() const { return in_turn_; }
 
-  // The `update` of a session/update.
+  // Takes the `update` of a session/update.
   void TakeUpdate(const JsonValue& update);
-  // A session/request_permission, by its id as it came. False: too many wait already.
+  // Takes a session/request_permission with its unchanged id. False: too many are waiting already.
   bool TakePermission(const std::string& rpc_id, const JsonValue& params);
 
-  // What to say to the request that became this approval. Nothing: it does not wait any more.
+  // The answer to the request that became this approval. Nothing: the request does not wait any more.
   struct Reply {
     std::string rpc_id;
     std::string result;  // JSON
   };
   std::optional<Reply> Decide(const std::string& approval_id, bool allow);
-  // All that wait, taken back.
+  // Withdraws all waiting permissions.
   std::vector<Reply> Withdraw();
 
-  // The process has ended: so does what is open of the turn's content. How the turn ended is the agent's to
-  // say.
+  // The process has ended: ends the open content of the turn. The agent reports how the turn ended.
   void Exited() { content_.EndTurn(); }
 
   static void Members(auto& self, auto& state) {
@@ -70,8 +69,8 @@ class AcpEvents {
   struct Call {
     std::string name;
     std::string input = "{}";
-    std::string output;                                      // as it was last said
-    size_t told = 0;                                         // bytes of it
+    std::string output;                                      // the newest state of it
+    size_t told = 0;                                         // how many bytes of it were reported
     std::vector<std::pair<std::string, std::string>> edits;  // path and diff
 
     static void Members(auto& self, auto& state) {
@@ -85,7 +84,7 @@ class AcpEvents {
   struct Pending {
     std::string rpc_id;
     std::string allow, reject;  // ids of options; empty: none
-    bool of_turn = true;        // asked within a turn, which takes it along
+    bool of_turn = true;        // asked within a turn, and ends with it
 
     static void Members(auto& self, auto& state) {
       state.Json("rpc_id", self.rpc_id);
@@ -98,17 +97,17 @@ class AcpEvents {
   void TakeChunk(TurnContent::Text kind, const JsonValue& update);
   void TakeCall(const JsonValue& call, bool asked);
   void Learn(Call& known, const JsonValue& call);
-  void TellPlan(std::string entries);
-  void TellOther(const JsonValue& update);
+  void EmitPlan(std::string entries);
+  void EmitOther(const JsonValue& update);
 
   AgentHost& host_;
   TurnContent content_;
   std::string prefix_;
-  int texts_ = 0;  // that began in this process
+  int texts_ = 0;  // number of texts that began in this process
   struct OpenText {
     TurnContent::Text kind = TurnContent::Text::kAssistant;
-    std::string theirs;  // their id, or empty
-    std::string id;      // ours
+    std::string theirs;  // the agent's id, or empty
+    std::string id;      // our id
 
     static void Members(auto& self, auto& state) {
       state.Enum("kind", self.kind, TurnContent::kTexts);
@@ -117,13 +116,13 @@ class AcpEvents {
     }
   };
   std::optional<OpenText> open_;
-  std::map<std::string, Call, std::less<>> calls_;       // of the turn, by their ids
+  std::map<std::string, Call, std::less<>> calls_;       // of the turn, by the agent's ids
   std::map<std::string, Pending, std::less<>> pending_;  // by the approval's id
   std::string title_;
-  std::string plan_;                   // its entries, as last told
+  std::string plan_;                   // its entries, as reported last
   double cost_ = 0, cost_before_ = 0;  // of the session: now, and when the turn began
   bool has_cost_ = false;
-  bool cost_unknown_ = false;  // until it is first told
+  bool cost_unknown_ = false;  // until the agent first reports it
   bool in_turn_ = false;
   bool interrupted_ = false;
 };

@@ -11,7 +11,7 @@ namespace reeve {
 
 namespace {
 
-// What a shell would show: bytes that are no UTF-8 become U+FFFD, and the first character is whole.
+// The text as a shell would show it: invalid UTF-8 becomes U+FFFD, and it starts with a whole character.
 std::string_view FromWholeCharacter(std::string_view text) {
   size_t at = 0;
   while (at < text.size() && at < 4 && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U) ++at;
@@ -41,21 +41,21 @@ void AcpTerminals::Take(const std::string& id, std::string_view method, const Js
     if (terminal.child) terminal.child->Stop(0);
     on_done_(id, std::string("{}"));
   } else if (method == "terminal/release") {
-    const auto gone = terminals_.extract(found);  // its command is killed when this goes
+    const auto gone = terminals_.extract(found);  // destroying it kills its command
     for (const std::string& waiting : gone.mapped().waiting) {
       on_done_(waiting, Error{"released", "the terminal was released"});
     }
     on_done_(id, std::string("{}"));
   } else {
-    on_done_(id, Error{"not_supported", "reeve does not do this"});
+    on_done_(id, Error{"not_supported", "reeve does not support this method"});
   }
 }
 
 Result<std::string> AcpTerminals::Create(const JsonValue& params) {
   const std::string command(params["command"].StringOr(""));
-  if (command.empty()) return Error{"invalid_request", "command: a string that is not empty"};
+  if (command.empty()) return Error{"invalid_request", "command: must be a string that is not empty"};
   if (terminals_.size() >= kMax) {
-    return Error{"too_many", std::to_string(kMax) + " terminals are not released yet"};
+    return Error{"too_many", std::to_string(kMax) + " terminals are open and not released yet"};
   }
   SpawnSpec spawn;
   spawn.argv.push_back(command);
@@ -68,13 +68,13 @@ Result<std::string> AcpTerminals::Create(const JsonValue& params) {
   }
   for (const std::string& word : spawn.argv) {
     if (word.find('\0') != std::string::npos)
-      return Error{"invalid_request", "command: holds a NUL character"};
+      return Error{"invalid_request", "command: contains a NUL character"};
   }
   const std::string id = "term-" + std::to_string(made_ + 1);
   Terminal& terminal = terminals_[id];
   terminal.limit = static_cast<size_t>(
       std::clamp<int64_t>(params["outputByteLimit"].AsInt().value_or(kMaxOutput), 0, kMaxOutput));
-  auto child = host_.SpawnBeside(std::move(spawn), HandlersOf(terminal));
+  auto child = host_.SpawnHelper(std::move(spawn), HandlersOf(terminal));
   if (!child) {
     terminals_.erase(id);
     return child.error();
@@ -120,14 +120,14 @@ void AcpTerminals::Resume() {
   for (auto& [name, terminal] : terminals_) {
     if (!terminal.exit.empty()) continue;
     if (auto left = std::exchange(terminal.left, std::nullopt)) {
-      auto child = host_.AdoptBeside(std::move(*left), HandlersOf(terminal));
+      auto child = host_.AdoptHelper(std::move(*left), HandlersOf(terminal));
       if (child) {
         terminal.child = std::move(*child);
         continue;
       }
-      log::Warning("terminal {} is lost: {}", name, child.error().message);
+      log::Warning("terminal {} was lost in a handover: {}", name, child.error().message);
     }
-    Ended(terminal, {.signal = SIGKILL});  // so that nobody waits for it
+    Ended(terminal, {.signal = SIGKILL});  // so that no request waits for it
   }
 }
 

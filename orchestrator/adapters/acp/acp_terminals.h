@@ -1,9 +1,10 @@
-// AcpTerminals: the commands that an agent of the Agent Client Protocol has us run (its terminal/* methods,
-// version 1): processes of the agent's own tree, in its environment. A value of its adapter, and only where
-// the spec grants it.
+// AcpTerminals: the commands that an agent of the Agent Client Protocol asks us to run (its terminal/*
+// methods, version 1). They are processes of the agent's own tree, in its environment. A value of its
+// adapter, made only where the spec grants it.
 //
-// Output is both streams as they came, the last `outputByteLimit` bytes of it. A command lives until it ends,
-// is killed or released, or the adapter goes; with the agent's own process its whole tree goes.
+// The output of a command is both its streams in the order of arrival; only the last `outputByteLimit` bytes
+// are kept. A command lives until it ends, is killed or released, or the adapter is destroyed. When the
+// agent's own process ends, its whole tree ends.
 #pragma once
 
 #include <cstdint>
@@ -24,22 +25,22 @@ namespace reeve {
 
 class AcpTerminals {
  public:
-  static constexpr size_t kMax = 64;  // not released yet
+  static constexpr size_t kMax = 64;  // terminals that are not released yet
   static constexpr int64_t kMaxOutput = int64_t{1} << 20;
 
-  // To a request, by its id: a JSON result, or why not.
+  // Answers a request, by its id, with a JSON result or an error.
   using OnDone = std::function<void(const std::string& id, const Result<std::string>& result)>;
 
-  // `cwd` is where commands run that name no folder.
+  // Commands that name no folder run in `cwd`.
   AcpTerminals(AgentHost& host, std::string cwd, OnDone on_done)
       : host_(host), cwd_(std::move(cwd)), on_done_(std::move(on_done)) {}
 
-  // One terminal/METHOD by this id. It is done once: at once, but for wait_for_exit.
+  // Takes one terminal/METHOD with this id. Answers it once: at once, except for wait_for_exit.
   void Take(const std::string& id, std::string_view method, const JsonValue& params);
-  // The agent's process has gone: no answer reaches it, and what runs ends.
+  // The agent's process is gone: answers can no longer reach it, and the running commands end.
   void Close();
 
-  // For a handover (orchestrator/handover/saved_state.h); Resume as an Adapter's.
+  // For a handover (orchestrator/handover/saved_state.h). Resume works like an Adapter's.
   static void Members(auto& self, auto& state) {
     state("cwd", self.cwd_);
     state("made", self.made_);
@@ -49,13 +50,13 @@ class AcpTerminals {
 
  private:
   struct Terminal {
-    std::string output;  // the newest of it
+    std::string output;  // only the newest bytes
     bool truncated = false;
     size_t limit = kMaxOutput;
     std::unique_ptr<Child> child;      // while it runs
-    std::optional<ChildState> left;    // the same by an earlier image, until Resume
-    std::string exit;                  // how it ended, JSON; empty while it runs
-    std::vector<std::string> waiting;  // requests, by their ids
+    std::optional<ChildState> left;    // the child of an earlier image, until Resume
+    std::string exit;                  // JSON exit status; empty while it runs
+    std::vector<std::string> waiting;  // ids of requests that wait for the exit
 
     static void Members(auto& self, auto& state) {
       state.Bytes("output", self.output);
@@ -77,7 +78,7 @@ class AcpTerminals {
   std::string cwd_;
   const OnDone on_done_;
   uint64_t made_ = 0;
-  std::map<std::string, Terminal, std::less<>> terminals_;  // handlers refer to them
+  std::map<std::string, Terminal, std::less<>> terminals_;  // handlers hold references to the entries
 };
 
 }  // namespace reeve

@@ -20,25 +20,25 @@ namespace reeve {
 
 namespace {
 
-// That wait for a person at a time. More are refused.
+// The largest number of requests that may wait for a person. More are refused.
 constexpr size_t kMaxPending = 1'000;
 constexpr std::string_view kQuestionTool = "AskUserQuestion";
 
 struct Flag {
   std::string_view name;  // also in the form name=value
-  std::string_view must;  // its value, where another would break the protocol
-  const char* why;        // refused altogether, and why
+  std::string_view must;  // the required value, where another would break the protocol
+  const char* why;        // set: the flag is refused, for this reason
 };
 constexpr Flag kTheirs[] = {
     {"--output-format", "stream-json", nullptr},
     {"--input-format", "stream-json", nullptr},
     {"--permission-prompt-tool", "stdio", nullptr},
-    {"--resume", "", "use `resume`: an agent goes on with its own session"},
-    {"--continue", "", "use `resume`: an agent goes on with its own session"},
-    {"--fork-session", "", "use `resume`: an agent goes on with its own session"},
-    {"--session-id", "", "claude chooses it"},
-    {"--bg", "", "the process must stay"},
-    {"--background", "", "the process must stay"},
+    {"--resume", "", "use `resume`: an agent continues its own session"},
+    {"--continue", "", "use `resume`: an agent continues its own session"},
+    {"--fork-session", "", "use `resume`: an agent continues its own session"},
+    {"--session-id", "", "claude chooses the id"},
+    {"--bg", "", "the process must stay in the foreground"},
+    {"--background", "", "the process must stay in the foreground"},
 };
 
 // The position of a flag in a command, or 0.
@@ -81,8 +81,8 @@ std::string Deny(std::string_view reason) {
   return JsonObject().Set("behavior", "deny").Set("message", reason).Take();
 }
 
-// Its tool AskUserQuestion comes as a call to be permitted; the answers go into the input it is permitted
-// with.
+// The program asks through its tool AskUserQuestion, as a call to be permitted. The answers go into the input
+// with which the call is permitted.
 void AskQuestions(const JsonValue& questions, ApprovalRequest& request) {
   if (questions.size() == 0) return;
   request.elicitation = true;
@@ -110,12 +110,12 @@ std::string WithAnswers(std::string_view input, std::string_view content) {
   return answered.SetRaw("answers", answers.Take()).Take();
 }
 
-// What an MCP server asks, passed on.
+// Passes on a question of an MCP server.
 void AskElicitation(const JsonValue& asked, ApprovalRequest& request) {
   request.elicitation = true;
   request.tool = asked["mcp_server_name"].StringOr("");
   request.message = asked["message"].StringOr("");
-  const std::string_view url = asked["url"].StringOr("");  // to be answered there
+  const std::string_view url = asked["url"].StringOr("");  // where the question is to be answered
   if (!url.empty()) request.message.append(" ").append(url);
   request.input = "{}";
   const JsonValue schema = asked["requested_schema"];
@@ -160,15 +160,15 @@ class ClaudeAdapter final : public Adapter {
 
  private:
   enum class State {
-    kStarting,  // it has not answered the handshake
+    kStarting,  // it has not answered the handshake yet
     kReady,
     kStopping,  // its turn is being ended
-    kClosed,    // its stdin is closed: it ends by itself
+    kClosed,    // its stdin is closed, so it will end by itself
   };
   static constexpr const char* kStates[] = {"starting", "ready", "stopping", "closed"};
-  // What waits for a person.
+  // A request that waits for a person.
   struct Pending {
-    bool call = false;  // a tool call; otherwise an MCP server's elicitation
+    bool call = false;  // a tool call; false: an elicitation of an MCP server
     std::string call_id;
     std::string input;
 
@@ -188,9 +188,9 @@ class ClaudeAdapter final : public Adapter {
       state("model", self.model);
     }
   };
-  // A prompt that waits while the model changes.
+  // A prompt that waits until the model has changed.
   struct Held {
-    std::string request;  // that changes it
+    std::string request;  // the request that changes the model
     std::string uuid;
     std::string text;
 
@@ -223,14 +223,14 @@ class ClaudeAdapter final : public Adapter {
   OutputLines lines_;
 
   State state_ = State::kStarting;
-  std::string model_;   // what it was told
-  std::string models_;  // what it can be told, a JSON array
+  std::string model_;   // the model that the program was set to
+  std::string models_;  // the models that the program offers, a JSON array
   std::optional<Held> held_;
   int requests_ = 0;
   std::map<std::string, Awaited, std::less<>> awaited_;  // by the request's id
   bool interrupting_ = false;
   std::map<std::string, Pending> pending_;
-  uint64_t turns_ = 0;  // that have ended and been seen to
+  uint64_t turns_ = 0;  // turns that have ended and were handled
 };
 
 // --- process
@@ -247,7 +247,7 @@ Status ClaudeAdapter::Prepare(SpawnSpec& spawn) {
     if (flag.why || value != flag.must) {
       return Error{"invalid_request",
                    "command: " + argv[at] + ": " +
-                       (flag.why ? flag.why : "reeve speaks " + std::string(flag.must) + " with claude")};
+                       (flag.why ? flag.why : "reeve needs the value " + std::string(flag.must))};
     }
   }
   auto add = [&argv](std::string_view flag, std::string_view value) {
@@ -262,7 +262,7 @@ Status ClaudeAdapter::Prepare(SpawnSpec& spawn) {
   add("--include-partial-messages", "");
   add("--permission-prompt-tool", "stdio");
   if (Find(argv, "--dangerously-skip-permissions") == 0) add("--permission-mode", "default");
-  // With =, as a value may begin with a dash.
+  // In the form with =, because a value may begin with a dash.
   if (!host_.model().empty() && Find(argv, "--model") == 0) {
     model_ = host_.model();
     argv.push_back("--model=" + model_);
@@ -295,11 +295,11 @@ void ClaudeAdapter::OnExited() {
 void ClaudeAdapter::TakeLine(std::string_view text) {
   ForgetEnded();
   auto line = JsonDocument::Parse(text);
-  if (!line || !line->root().Is(JsonType::kObject)) return lines_.TellOutput(text);
+  if (!line || !line->root().Is(JsonType::kObject)) return lines_.EmitOutput(text);
   const JsonValue root = line->root();
   const std::string_view type = root["type"].StringOr("");
   if (type == "control_response") {
-    if (!TakeResponse(root["response"])) TellClaudeOutput(host_, root);
+    if (!TakeResponse(root["response"])) EmitClaudeOutput(host_, root);
   } else if (type == "control_request") {
     TakeRequest(root);
   } else if (type == "control_cancel_request") {
@@ -350,20 +350,21 @@ void ClaudeAdapter::TakeReady(const JsonValue& response) {
   host_.OnReady();
 }
 
-// It says why and exits. A session that is gone is forgotten, so that the next process begins a new one.
+// The program prints the reason and exits. If its session is gone, the session is forgotten, so that the next
+// process begins a new one.
 void ClaudeAdapter::TakeFailedStart(const JsonValue& result) {
   const Error error = ClaudeTurnEnd(result).error;
   const bool lost = !resume_.empty() && (error.message.find("No conversation found") != std::string::npos ||
                                          error.message.find("--resume requires") != std::string::npos);
   if (!lost) return host_.OnBroken({"start_failed", "claude: " + error.message});
   const std::string message =
-      "session " + resume_ + " cannot be resumed, the next start begins a new one: " + error.message;
+      "session " + resume_ + " cannot be resumed; the next start begins a new session: " + error.message;
   host_.Emit(event_type::kAgentError,
              JsonObject().Set("code", "session_lost").Set("message", message).Set("fatal", false).Take());
   host_.OnSession("");
 }
 
-// Its id.
+// Returns the request's id.
 Result<std::string> ClaudeAdapter::Request(const char* name, JsonObject request, std::string model) {
   std::string id = std::string(name) + "-" + std::to_string(++requests_);
   Status sent = Send(JsonObject()
@@ -395,7 +396,8 @@ Status ClaudeAdapter::Prompt(const std::string& text) {
   if (host_.model() == model_) return SendPrompt(uuid, text);
   JsonObject request;
   const std::string model = host_.model();
-  model.empty() ? request.SetRaw("model", "null") : request.Set("model", model);  // null: its own default
+  model.empty() ? request.SetRaw("model", "null")
+                : request.Set("model", model);  // null: the program's default
   auto sent = Request("set_model", std::move(request), model);
   if (!sent) return sent.error();
   held_ = Held{*sent, uuid, text};
@@ -422,7 +424,7 @@ Status ClaudeAdapter::SendPrompt(const std::string& uuid, const std::string& tex
   return sent;
 }
 
-// It withdraws what waits for a person itself, and ends its sub-agents.
+// The program itself withdraws the requests that wait for a person, and ends its sub-agents.
 void ClaudeAdapter::Interrupt() {
   if (held_) {
     held_.reset();
@@ -430,12 +432,12 @@ void ClaudeAdapter::Interrupt() {
     return;
   }
   if (interrupting_ || state_ == State::kClosed) return;
-  // A prompt that it has not begun goes too.
+  // This also cancels a prompt that the program has not begun.
   interrupting_ = Request("interrupt", std::move(JsonObject().Set("cancel_queued", true))).ok();
 }
 
-// Idle, it exits as soon as its stdin is closed; a tool that runs would keep it. The TERM is asked for only
-// where it would not exit by itself.
+// An idle program exits as soon as its stdin is closed, but a running tool would keep it alive. Asks for TERM
+// only when the program would not exit by itself.
 bool ClaudeAdapter::PrepareStop() {
   if (state_ != State::kReady) {
     Close();
@@ -454,7 +456,7 @@ void ClaudeAdapter::Close() {
   if (events_.has_background()) host_.OnStopPrepared();
 }
 
-// --- what waits for a person
+// --- requests that wait for a person
 
 void ClaudeAdapter::TakeRequest(const JsonValue& line) {
   const std::string id(line["request_id"].StringOr(""));
@@ -462,7 +464,7 @@ void ClaudeAdapter::TakeRequest(const JsonValue& line) {
   const std::string_view subtype = request["subtype"].StringOr("");
   const bool call = subtype == "can_use_tool";
   if (id.empty() || (!call && subtype != "elicitation")) {
-    TellClaudeOutput(host_, line);
+    EmitClaudeOutput(host_, line);
     if (!id.empty()) Refuse(id, "not supported: " + std::string(subtype));
     return;
   }
@@ -486,7 +488,7 @@ void ClaudeAdapter::TakeRequest(const JsonValue& line) {
   host_.OnApproval(std::move(asked));  // may be decided at once
 }
 
-// What waited for a person is over with its turn.
+// The requests that waited for a person end with their turn.
 void ClaudeAdapter::ForgetEnded() {
   if (std::exchange(turns_, events_.ended()) != events_.ended()) pending_.clear();
 }
@@ -526,7 +528,7 @@ void ClaudeAdapter::Answer(const std::string& elicitation_id, const ElicitationA
 }
 
 void ClaudeAdapter::ListModels(std::function<void(Result<std::string>)> done) {
-  if (models_.empty()) return done(Error{"not_ready", "claude has not told its models yet"});
+  if (models_.empty()) return done(Error{"not_ready", "claude has not reported its models yet"});
   done(models_);
 }
 

@@ -1,5 +1,5 @@
-// Kind `claude`: Claude Code, by its stream-json on stdin and stdout; one process and one session an agent.
-// KINDS.md in this folder tells how it is driven and what is reliable.
+// Kind `claude`: Claude Code, driven by its stream-json on stdin and stdout, with one process and one session
+// per agent. KINDS.md in the folder above describes how, and what can be relied on.
 #pragma once
 
 #include <memory>

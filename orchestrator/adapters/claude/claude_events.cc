@@ -12,29 +12,29 @@ namespace reeve {
 
 namespace {
 
-// At work at a time: more than the program allows.
+// The largest number of sub-agents at work: more than the program allows.
 constexpr size_t kMaxTasks = 1'000;
 
-// Said about the program, or said elsewhere too: not told. Everything else that has no type of its own
-// becomes agent.output. KINDS.md has the same list.
+// Lines about the program itself, or repeated elsewhere; they are not reported. Every other line without an
+// event type of its own becomes agent.output. KINDS.md has the same list.
 constexpr std::string_view kHousekeeping[] = {
     "keep_alive",     // signs of life
-    "tool_progress",  // that a tool still runs
+    "tool_progress",  // a tool is still running
 };
 constexpr std::string_view kSystemHousekeeping[] = {
-    "status",                    // it asks the model, it compacts
+    "status",                    // it is asking the model, or compacting
     "thinking_tokens",           // an estimate, for a spinner
-    "background_tasks_changed",  // the list of what task_started and task_notification tell
+    "background_tasks_changed",  // the list that task_started and task_notification report one by one
     "task_progress",
     "task_summary",
-    "permission_denied",  // the call's failure tells it
+    "permission_denied",  // the failure of the call reports it
     "hook_started",
     "hook_progress",
     "commands_changed",
     "files_persisted",
     "control_request_progress",
 };
-// Notices with a text of their own.
+// Notices that carry a text.
 constexpr std::string_view kNotices[] = {
     "model_fallback",
     "model_refusal_fallback",
@@ -76,7 +76,7 @@ ClaudeEvents::ClaudeEvents(AgentHost& host, std::string session)
 void ClaudeEvents::Take(const JsonValue& line) {
   const std::string_view type = line["type"].StringOr("");
   if (IsAmong(kHousekeeping, type)) return;
-  if (!TakeKnown(type, line)) TellClaudeOutput(host_, line);
+  if (!TakeKnown(type, line)) EmitClaudeOutput(host_, line);
 }
 
 bool ClaudeEvents::TakeKnown(std::string_view type, const JsonValue& line) {
@@ -107,7 +107,7 @@ bool ClaudeEvents::TakeSystem(const JsonValue& line) {
   } else if (subtype == "session_title_changed") {
     host_.Emit(event_type::kTitleUpdated, JsonObject().Set("title", line["title"].StringOr("")).Take());
   } else if (subtype == "local_command_output") {
-    messages_.TellText(true, line["uuid"].StringOr(""), line["content"].StringOr(""));
+    messages_.EmitText(true, line["uuid"].StringOr(""), line["content"].StringOr(""));
   } else if (subtype == "informational" && line["level"].StringOr("") == "warning") {
     host_.Emit(event_type::kAgentError, ErrorJson("warning", line["content"].StringOr("")));
   } else if (IsAmong(kNotices, subtype)) {
@@ -148,8 +148,8 @@ void ClaudeEvents::TakeRateLimit(const JsonValue& info) {
 
 // --- sub-agents
 
-// A task is a sub-agent, or a shell in the background: that it began is its tool call's business, that it
-// ended is news.
+// A task is a sub-agent, or a shell in the background. A shell's tool call reported its beginning already;
+// its end is news.
 bool ClaudeEvents::TakeTask(std::string_view subtype, const JsonValue& line) {
   const std::string id(line["task_id"].StringOr(""));
   if (subtype == "task_started") {
@@ -183,7 +183,7 @@ bool ClaudeEvents::TakeTask(std::string_view subtype, const JsonValue& line) {
 }
 
 void ClaudeEvents::EndSubAgent(const std::string& session) {
-  const auto ended = sub_agents_.extract(session);  // `session` may be the entry's own
+  const auto ended = sub_agents_.extract(session);  // `session` may refer into the entry itself
   host_.Emit(event_type::kSubagentCompleted,
              JsonObject().Set("session", ended.key()).Set("title", ended.mapped().title).Take());
 }
@@ -197,7 +197,7 @@ bool ClaudeEvents::has_background() const { return !shells_.empty() || has_backg
 
 // --- turns
 
-// Comes once a turn. One that nobody asked for begins when a sub-agent in the background reports.
+// This line comes once per turn. A turn without a prompt begins when a sub-agent in the background reports.
 void ClaudeEvents::TakeInit(const JsonValue& line) {
   const std::string_view session = line["session_id"].StringOr("");
   if (!session.empty() && session != session_) {
@@ -217,7 +217,7 @@ void ClaudeEvents::Open() {
 
 std::string ClaudeEvents::BeginCall(const std::string& call_id, const ClaudeMessages::Call& call) {
   if (!call_id.empty()) messages_.BeginCall(call_id, call);
-  return messages_.InputAsTold(call_id, call.input);
+  return messages_.ReportedInput(call_id, call.input);
 }
 
 void ClaudeEvents::PromptSent(std::string uuid) {
@@ -231,26 +231,26 @@ void ClaudeEvents::PromptEnded(const TurnEnd& end) {
   if (!prompt_.empty()) End(end);
 }
 
-// What became of a prompt, by its uuid: queued, started, completed, cancelled.
+// Takes the state of a prompt, by its uuid: queued, started, completed, cancelled.
 void ClaudeEvents::TakeLifecycle(const JsonValue& line) {
   if (prompt_.empty() || line["command_uuid"].StringOr("") != prompt_) return;
   const std::string_view state = line["state"].StringOr("");
   if (state == "queued") {
     queued_ = true;
   } else if (state == "cancelled") {
-    End({TurnEnd::Outcome::kCancelled, {}});  // by an interrupt, before it had begun
+    End({TurnEnd::Outcome::kCancelled, {}});  // an interrupt cancelled it before it began
   } else {
     working_ = true;
     prompt_.clear();
   }
 }
 
-// A turn lasts until the sub-agents that it left in the background are done: they report in turns that begin
+// A turn lasts until the sub-agents that it left in the background are done. They report in turns that begin
 // by themselves.
 void ClaudeEvents::TakeResult(const JsonValue& result) {
   working_ = false;
   if (open_) messages_.TakeUsage(result);
-  // A turn that began by itself has ended while our prompt waited: ours is still to come.
+  // A turn that began by itself has ended while our prompt waited, so the prompt's turn is still to come.
   if (!prompt_.empty() && (queued_ || result["origin"].Is(JsonType::kObject))) return;
   TurnEnd end = ClaudeTurnEnd(result);
   if (held_ && held_->outcome == TurnEnd::Outcome::kFailed) end = *held_;
@@ -258,7 +258,7 @@ void ClaudeEvents::TakeResult(const JsonValue& result) {
   if (open_) held_ = std::move(end);
 }
 
-// It is idle, or was told to be: no result will come.
+// The program is idle, or was told to be, so no result will come.
 void ClaudeEvents::EndIdle(const TurnEnd& end) {
   if (open_ && !working_ && prompt_.empty()) End(end);
 }

@@ -1,7 +1,7 @@
-// ClaudeEvents: what Claude Code prints about its session, told to an AgentHost in reeve's vocabulary. It
-// sees to turns, sub-agents and the program's own notices; ClaudeMessages to what is said and done in them.
-// No I/O and no time in here: claude.cc feeds it. Owned by that adapter; the host outlives it and may call
-// back from within a call.
+// ClaudeEvents: translates what Claude Code prints about its session into reeve's vocabulary, for an
+// AgentHost. It handles turns, sub-agents and the program's own notices; ClaudeMessages handles what is said
+// and done in them. It does no I/O and reads no clock: claude.cc feeds it. Owned by that adapter; the host
+// outlives it and may call back from within a call.
 #pragma once
 
 #include <map>
@@ -18,31 +18,31 @@ namespace reeve {
 
 class ClaudeEvents {
  public:
-  // `session`: the one that is resumed, or empty.
+  // `session`: the session to resume, or empty.
   ClaudeEvents(AgentHost& host, std::string session);
 
-  // One line, as it came, but those of the control protocol.
+  // Takes one line, unchanged; every line except those of the control protocol.
   void Take(const JsonValue& line);
 
-  // A prompt by this uuid begins a turn, or is over without one.
+  // PromptSent: the prompt with this uuid will begin a turn. PromptEnded: it ended without one.
   void PromptSent(std::string uuid);
   void PromptEnded(const TurnEnd& end);
-  // Something waits for a person, which may be outside of any turn.
+  // The program waits for a person's answer, perhaps outside of any turn.
   void Asked() { Open(); }
-  // The call that it is about. Its input, as it was told.
+  // Begins the call that the question is about. Returns its input as it was reported.
   std::string BeginCall(const std::string& call_id, const ClaudeMessages::Call& call);
   void ChangeInput(const std::string& call_id, const std::string& input) {
     messages_.ChangeInput(call_id, input);
   }
-  // The process has gone: what it had begun is closed. Its turn is the host's to end.
+  // The process is gone: ends everything it had begun. The host ends its turn.
   void Exited();
-  // An interrupt has been taken: what a turn was opened for without a prompt is over.
+  // The program has accepted an interrupt: ends a turn that was opened without a prompt.
   void InterruptTaken();
 
   [[nodiscard]] bool in_turn() const { return open_; }
-  // How many turns have ended.
+  // The number of turns that have ended.
   [[nodiscard]] uint64_t ended() const { return ended_; }
-  // Whether anything works in the background: the program stays for it.
+  // Whether anything works in the background. The program stays alive for it.
   [[nodiscard]] bool has_background() const;
 
   static void Members(auto& self, auto& state) {
@@ -87,18 +87,18 @@ class ClaudeEvents {
   AgentHost& host_;
   ClaudeMessages messages_;
   std::string session_;
-  std::map<std::string, SubAgent, std::less<>> sub_agents_;  // at work
+  std::map<std::string, SubAgent, std::less<>> sub_agents_;  // that are working
   std::set<std::string> shells_;                             // in the background
-  bool open_ = false;                                        // a turn, for the host
-  bool working_ = false;         // a turn, for the program: from its beginning to its result
-  std::optional<TurnEnd> held_;  // how its turn ended, while sub-agents work on
-  std::string prompt_;           // uuid of ours that no turn has taken up yet
-  bool queued_ = false;          // the program said that it waits
+  bool open_ = false;                                        // a turn, as the host sees it
+  bool working_ = false;         // a turn, as the program sees it: from its beginning to its result
+  std::optional<TurnEnd> held_;  // how our turn ended, while sub-agents continue
+  std::string prompt_;           // our uuid of a prompt that no turn has taken up yet
+  bool queued_ = false;          // the program said that this prompt waits
   uint64_t ended_ = 0;
 };
 
-// How a result says that its turn ended. By is_error and terminal_reason: the subtype says "success" of a
-// failed request.
+// How a turn ended, according to its result: by is_error and terminal_reason, because the subtype says
+// "success" even for a failed request.
 TurnEnd ClaudeTurnEnd(const JsonValue& result);
 
 }  // namespace reeve

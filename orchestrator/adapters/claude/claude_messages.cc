@@ -12,13 +12,13 @@ namespace reeve {
 
 namespace {
 
-// More of a diff than a person reads; beyond it the counts must do.
+// More of a diff than a person reads. A longer diff is left out, and only its counts are reported.
 constexpr size_t kMaxDiffBytes = size_t{64} << 10;
-// Of one text, and of calls that run at a time: more than any model says or does. What is beyond is told as
-// it comes and not remembered.
+// Limits of one text, and of the calls that run at a time: more than any model produces. Anything beyond them
+// is reported as it comes and not remembered.
 constexpr size_t kMaxTextBytes = size_t{16} << 20;
 constexpr size_t kMaxCalls = 1'000;
-// Its own notes about an interrupt, which the turn's end tells.
+// The program's own note about an interrupt; the end of the turn reports it.
 constexpr std::string_view kInterruptNote = "[Request interrupted by user";
 
 bool OfSubAgent(const JsonValue& line) { return !line["parent_tool_use_id"].StringOr("").empty(); }
@@ -27,7 +27,7 @@ std::string_view SessionOf(const JsonValue& line) {
   return line["agent_id"].StringOr(line["parent_tool_use_id"].StringOr(""));
 }
 
-// The text of a tool's result: a string, or blocks.
+// The text of a tool's result, which is a string or a list of blocks.
 std::string TextOf(const JsonValue& content) {
   if (auto text = content.AsString()) return std::string(*text);
   std::string all;
@@ -37,7 +37,7 @@ std::string TextOf(const JsonValue& content) {
     if (type == "text") {
       all += block["text"].StringOr("");
     } else {
-      all.append("[").append(type).append("]");  // an image: not for a log
+      all.append("[").append(type).append("]");  // an image does not belong in a log
     }
   }
   return all;
@@ -83,7 +83,7 @@ Edit Patched(std::string_view path, const JsonValue& hunks) {
 
 }  // namespace
 
-void TellClaudeOutput(AgentHost& host, const JsonValue& value) {
+void EmitClaudeOutput(AgentHost& host, const JsonValue& value) {
   const std::string text = value.Raw();
   if (text.size() > Lines::kMaxLineBytes || !ScanJsonObject(text)) {
     return host.Emit(event_type::kAgentOutput,
@@ -100,8 +100,8 @@ int64_t ClaudeCount(const JsonValue& value) {
 
 // --- texts
 
-// A message may have several texts and thoughts: each is a message of ours, the first by the message's own
-// id.
+// A message may have several texts and thoughts. Each becomes a message of ours; the first has the message's
+// own id.
 std::string ClaudeMessages::NextId(std::string_view message_id) {
   if (numbered_ != message_id) {
     numbered_ = message_id;
@@ -111,14 +111,14 @@ std::string ClaudeMessages::NextId(std::string_view message_id) {
   return texts_ == 1 ? numbered_ : numbered_ + "-" + std::to_string(texts_);
 }
 
-void ClaudeMessages::TellDelta(Text& text, std::string_view more) {
+void ClaudeMessages::EmitDelta(Text& text, std::string_view more) {
   if (more.empty()) return;
   if (text.said.size() + more.size() <= kMaxTextBytes) text.said += more;
   host_.Emit(text.spoken ? event_type::kAssistantDelta : event_type::kReasoningDelta,
              JsonObject().Set("message_id", text.id).Set("text", more).Take());
 }
 
-// Its whole never came: the request was cut and is being tried again, or the turn has ended.
+// The whole text never came: the request was cut and is being tried again, or the turn has ended.
 void ClaudeMessages::CloseText() {
   if (!open_) return;
   const Text text = std::move(*std::exchange(open_, std::nullopt));
@@ -127,14 +127,14 @@ void ClaudeMessages::CloseText() {
              JsonObject().Set("message_id", text.id).Set("text", text.said).Take());
 }
 
-void ClaudeMessages::TellText(bool spoken, std::string_view message_id, std::string_view whole) {
+void ClaudeMessages::EmitText(bool spoken, std::string_view message_id, std::string_view whole) {
   if (!open_ || open_->message != message_id || open_->spoken != spoken) {
     CloseText();
     if (whole.empty()) return;
     open_ = Text{std::string(message_id), NextId(message_id), spoken, {}};
   }
-  if (whole.substr(0, open_->said.size()) == open_->said) TellDelta(*open_, whole.substr(open_->said.size()));
-  if (!whole.empty()) open_->said = whole;  // its own word on it wins over its deltas
+  if (whole.substr(0, open_->said.size()) == open_->said) EmitDelta(*open_, whole.substr(open_->said.size()));
+  if (!whole.empty()) open_->said = whole;  // the whole text wins over its deltas
   CloseText();
 }
 
@@ -154,21 +154,21 @@ bool ClaudeMessages::TakeStream(const JsonValue& line) {
     const std::string_view block = event["content_block"]["type"].StringOr("");
     if (block == "text" || block == "thinking") {
       open_ = Text{message_, NextId(message_), block == "text", {}};
-      TellDelta(*open_, event["content_block"][block].StringOr(""));
+      EmitDelta(*open_, event["content_block"][block].StringOr(""));
     }
   } else if (type == "content_block_delta") {
     const JsonValue delta = event["delta"];
     const std::string_view kind = delta["type"].StringOr("");
-    if (open_ && kind == "text_delta" && open_->spoken) TellDelta(*open_, delta["text"].StringOr(""));
+    if (open_ && kind == "text_delta" && open_->spoken) EmitDelta(*open_, delta["text"].StringOr(""));
     if (open_ && kind == "thinking_delta" && !open_->spoken)
-      TellDelta(*open_, delta["thinking"].StringOr(""));
+      EmitDelta(*open_, delta["thinking"].StringOr(""));
   } else if (type == "message_delta") {
     running_.input_tokens += std::exchange(prompt_tokens_, 0);
     running_.output_tokens += ClaudeCount(event["usage"]["output_tokens"]);
     Usage so_far = turn_;
     so_far.input_tokens += running_.input_tokens;
     so_far.output_tokens += running_.output_tokens;
-    if (so_far.input_tokens + so_far.output_tokens > 0) TellUsage(so_far);
+    if (so_far.input_tokens + so_far.output_tokens > 0) EmitUsage(so_far);
   } else {
     return type == "content_block_stop" || type == "message_stop" || type == "ping";
   }
@@ -179,19 +179,19 @@ bool ClaudeMessages::TakeAssistant(const JsonValue& line) {
   const JsonValue message = line["message"];
   const JsonValue content = message["content"];
   if (!content.Is(JsonType::kArray)) return false;
-  // The program's own word on a request that failed; it has the form of an answer.
+  // The program's report of a failed request; it has the form of an answer.
   if (line["is_api_error_message"].AsBool().value_or(false)) {
     Error error{std::string(line["api_error_type"].StringOr("api_error")), TextOf(content)};
     if (OfSubAgent(line)) {
-      TellApiError(error, SessionOf(line));
+      EmitApiError(error, SessionOf(line));
     } else {
-      if (api_error_) TellApiError(*api_error_, "");
+      if (api_error_) EmitApiError(*api_error_, "");
       api_error_ = std::move(error);
     }
     return true;
   }
   for (const JsonValue& block : content.Elements()) {
-    if (!TakeBlock(line, block)) TellClaudeOutput(host_, block);
+    if (!TakeBlock(line, block)) EmitClaudeOutput(host_, block);
   }
   return true;
 }
@@ -199,9 +199,9 @@ bool ClaudeMessages::TakeAssistant(const JsonValue& line) {
 bool ClaudeMessages::TakeBlock(const JsonValue& line, const JsonValue& block) {
   const std::string_view type = block["type"].StringOr("");
   if (type == "text" || type == "thinking") {
-    // A sub-agent's words are its report: the output of the call that asked for it.
+    // A sub-agent's texts are its report: they are the output of the call that asked for it.
     if (!OfSubAgent(line)) {
-      TellText(type == "text", line["message"]["id"].StringOr(""), block[type].StringOr(""));
+      EmitText(type == "text", line["message"]["id"].StringOr(""), block[type].StringOr(""));
     }
     return true;
   }
@@ -229,14 +229,14 @@ void ClaudeMessages::BeginCall(const std::string& call_id, Call call) {
   if (calls_.size() < kMaxCalls) calls_.emplace(call_id, std::move(call));
 }
 
-std::string ClaudeMessages::InputAsTold(const std::string& call_id, std::string input) const {
+std::string ClaudeMessages::ReportedInput(const std::string& call_id, std::string input) const {
   auto call = calls_.find(call_id);
   if (call == calls_.end()) return input;
   auto told = JsonDocument::Parse(call->second.input);
   auto asked = JsonDocument::Parse(input);
   if (!told || !asked || told->root().size() != asked->root().size()) return input;
   for (const auto& [key, value] : told->root().Members()) {
-    if ((*asked)[key].Raw() != value.Raw()) return input;  // a hook of the program's changed it
+    if ((*asked)[key].Raw() != value.Raw()) return input;  // a hook of the program changed the input
   }
   return call->second.input;
 }
@@ -276,7 +276,7 @@ bool ClaudeMessages::FinishCall(const JsonValue& result, const JsonValue& struct
   data.Set("name", call.name).SetRaw("input", call.input).Set("output", TextOf(result["content"]));
   host_.Emit(failed ? event_type::kToolFailed : event_type::kToolCompleted, data.Take());
   if (failed) return true;
-  if (call.name == "edit" || call.name == "write") TellEdit(call, structured);
+  if (call.name == "edit" || call.name == "write") EmitEdit(call, structured);
   if (call.name == "plan" && call.session.empty()) {
     JsonArray entries;
     if (auto input = JsonDocument::Parse(call.input)) {
@@ -292,8 +292,8 @@ bool ClaudeMessages::FinishCall(const JsonValue& result, const JsonValue& struct
   return true;
 }
 
-// Of a sub-agent's edits only the path is known.
-void ClaudeMessages::TellEdit(const Call& call, const JsonValue& result) {
+// Only the path is known of a sub-agent's edits.
+void ClaudeMessages::EmitEdit(const Call& call, const JsonValue& result) {
   auto input = JsonDocument::Parse(call.input);
   std::string path(result["filePath"].StringOr(""));
   if (path.empty() && input) path = (*input)["file_path"].StringOr((*input)["notebook_path"].StringOr(""));
@@ -317,7 +317,7 @@ void ClaudeMessages::BeginTurn() {
   running_ = {};
 }
 
-void ClaudeMessages::TellApiError(const Error& error, std::string_view session) {
+void ClaudeMessages::EmitApiError(const Error& error, std::string_view session) {
   JsonObject data;
   data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
   if (!session.empty()) data.Set("session", session);
@@ -326,7 +326,7 @@ void ClaudeMessages::TellApiError(const Error& error, std::string_view session) 
 
 void ClaudeMessages::EndTurn(std::string_view error) {
   CloseText();
-  if (api_error_ && api_error_->message != error) TellApiError(*api_error_, "");
+  if (api_error_ && api_error_->message != error) EmitApiError(*api_error_, "");
   api_error_.reset();
   closed_.clear();
   for (const auto& [call_id, call] : std::exchange(calls_, {})) {
@@ -361,10 +361,10 @@ void ClaudeMessages::TakeUsage(const JsonValue& result) {
     if (turn_.has_cost) turn_.cost_usd += std::max(0.0, *total - *total_cost_usd_);
   }
   if (total) total_cost_usd_ = total;
-  TellUsage(turn_);
+  EmitUsage(turn_);
 }
 
-void ClaudeMessages::TellUsage(const Usage& usage) {
+void ClaudeMessages::EmitUsage(const Usage& usage) {
   JsonObject data;
   data.Set("input_tokens", usage.input_tokens).Set("output_tokens", usage.output_tokens);
   if (usage.has_cost) data.Set("cost_usd", usage.cost_usd);

@@ -1,6 +1,6 @@
-// ClaudeMessages: what is said and done in a Claude Code session, told to an AgentHost in reeve's vocabulary:
-// texts, thoughts, tool calls, edits, plans and usage. Turns and sub-agents are ClaudeEvents' business, which
-// owns it and feeds it. No I/O and no time in here.
+// ClaudeMessages: reports what is said and done in a Claude Code session to an AgentHost, in reeve's
+// vocabulary: texts, thoughts, tool calls, edits, plans and usage. ClaudeEvents, which handles turns and
+// sub-agents, owns it and feeds it. It does no I/O and reads no clock.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +19,17 @@ class ClaudeMessages {
  public:
   explicit ClaudeMessages(AgentHost& host) : host_(host) {}
 
-  // Lines of these types, as they came. False: nothing in it is known.
+  // Take lines of these types, unchanged. False: nothing in the line is known.
   bool TakeStream(const JsonValue& line);
   bool TakeAssistant(const JsonValue& line);
   bool TakeUser(const JsonValue& line);
-  // The tokens and the cost of a turn, of its result.
+  // Takes the tokens and the cost of a turn from its result.
   void TakeUsage(const JsonValue& result);
-  // A text that was not streamed.
-  void TellText(bool spoken, std::string_view message_id, std::string_view text);
+  // Reports a text that was not streamed.
+  void EmitText(bool spoken, std::string_view message_id, std::string_view text);
 
   struct Call {
-    std::string name;     // common
+    std::string name;     // common name (tool_names.h)
     std::string input;    // JSON object
     std::string session;  // of the sub-agent that called, or empty
 
@@ -39,18 +39,19 @@ class ClaudeMessages {
       state("session", self.session);
     }
   };
-  // A call is known to have begun; the first word on it is told.
+  // A call is known to have begun. The first report of it counts.
   void BeginCall(const std::string& call_id, Call call);
-  // The input of a call as it was told, where `input` is the same with its members in another order.
-  [[nodiscard]] std::string InputAsTold(const std::string& call_id, std::string input) const;
-  // A person changed what it shall do.
+  // Returns the input of the call as it was reported, if `input` is the same with its members in another
+  // order.
+  [[nodiscard]] std::string ReportedInput(const std::string& call_id, std::string input) const;
+  // A person changed the input of the call.
   void ChangeInput(const std::string& call_id, const std::string& input);
 
   void BeginTurn();
-  // What is open is closed: texts as far as they were said, calls as failed. `error`: what the turn's end
-  // says went wrong, which needs no second word.
+  // Ends everything that is open: texts with what was said so far, calls as failed. `error`: the turn's own
+  // error, which is not reported a second time.
   void EndTurn(std::string_view error = {});
-  // The process resumed a session: what it says the whole of it cost includes an unknown part.
+  // The process resumed a session, so the total cost it reports includes an unknown part.
   void ForgetCost() { total_cost_usd_.reset(); }
 
   static void Members(auto& self, auto& state) {
@@ -71,7 +72,7 @@ class ClaudeMessages {
   struct Text {
     std::string message;  // upstream id
     std::string id;
-    bool spoken = true;  // otherwise thought
+    bool spoken = true;  // false: a thought
     std::string said;
 
     static void Members(auto& self, auto& state) {
@@ -96,31 +97,31 @@ class ClaudeMessages {
   };
 
   std::string NextId(std::string_view message_id);
-  void TellDelta(Text& text, std::string_view more);
+  void EmitDelta(Text& text, std::string_view more);
   void CloseText();
   bool TakeBlock(const JsonValue& line, const JsonValue& block);
   bool FinishCall(const JsonValue& result, const JsonValue& structured);
-  void TellEdit(const Call& call, const JsonValue& result);
-  void TellUsage(const Usage& usage);
-  void TellApiError(const Error& error, std::string_view session);
+  void EmitEdit(const Call& call, const JsonValue& result);
+  void EmitUsage(const Usage& usage);
+  void EmitApiError(const Error& error, std::string_view session);
 
   AgentHost& host_;
-  std::optional<Text> open_;  // being streamed
-  std::string message_;       // being streamed
+  std::optional<Text> open_;  // the text being streamed
+  std::string message_;       // the message being streamed
   std::string numbered_;      // the message whose texts are being counted
-  int texts_ = 0;             // of it
+  int texts_ = 0;             // the number of its texts
   std::map<std::string, Call, std::less<>> calls_;
-  std::set<std::string> closed_;    // calls that the turn's end closed: their results may still come
-  std::optional<Error> api_error_;  // the last request's; mostly the turn's end says the same
-  Usage turn_;                      // by results
-  Usage running_;                   // since the last result, by the messages themselves
+  std::set<std::string> closed_;    // calls that ended with the turn: their results may still come
+  std::optional<Error> api_error_;  // of the last request; usually the turn ends with the same error
+  Usage turn_;                      // from results
+  Usage running_;                   // since the last result, from the messages themselves
   int64_t prompt_tokens_ = 0;       // of the message being streamed
   std::optional<double> total_cost_usd_ = 0;
 };
 
-// What fits nothing else.
-void TellClaudeOutput(AgentHost& host, const JsonValue& value);
-// 0 for what is no number, or beyond what a counter may hold.
+// Emits a line that fits no other event type.
+void EmitClaudeOutput(AgentHost& host, const JsonValue& value);
+// A counter; 0 for a value that is no number or too large for a counter.
 int64_t ClaudeCount(const JsonValue& value);
 
 }  // namespace reeve

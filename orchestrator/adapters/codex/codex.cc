@@ -32,13 +32,13 @@ class CodexAdapter final : public Adapter {
               [this](std::string_view method, const JsonValue& params) { events_.Take(method, params); },
               [this](const std::string& id, std::string_view method, const JsonValue& params) {
                 if (!events_.TakeRequest(id, method, params)) {
-                  rpc_.Refuse(id, JsonRpc::kMethodNotFound, "reeve does not do this");
+                  rpc_.Refuse(id, JsonRpc::kMethodNotFound, "reeve does not support this method");
                 }
               },
               [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
                 TakeAnswer(request, answer);
               },
-              [this](std::string_view line) { lines_.TellStray(line); }}),
+              [this](std::string_view line) { lines_.EmitStray(line); }}),
         events_(host) {}
 
   Status Prepare(SpawnSpec& spawn) override;
@@ -77,21 +77,21 @@ class CodexAdapter final : public Adapter {
   void Demand(std::string_view method, std::string_view params);
   void AskForModels(const std::string& cursor);
   void TakeModels(const JsonRpcAnswer& answer);
-  void TellModels(const Result<std::string>& models);
+  void AnswerModels(const Result<std::string>& models);
   void Advance();
   void EmitError(const char* code, const std::string& message);
 
   AgentHost& host_;
   std::string resume_;
   std::string cwd_;
-  bool policy_configured_ = false;  // by the command line: then we leave it alone
+  bool policy_configured_ = false;  // the command line sets the policy, so we leave it alone
   OutputLines lines_;
   JsonRpc rpc_;
   CodexEvents events_;
 
-  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
+  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one request answers them all
   bool models_asked_ = false;
-  std::vector<std::string> models_;  // JSON, of the pages that came
+  std::vector<std::string> models_;  // JSON, from the pages received so far
 
   bool interrupt_wanted_ = false;
   bool stopping_ = false;
@@ -122,12 +122,12 @@ Status CodexAdapter::Prepare(SpawnSpec& spawn) {
 void CodexAdapter::OnSpawned() {
   const std::string client =
       JsonObject().Set("name", "reeve").Set("title", "reeve").Set("version", "1").Take();
-  // Without it, codex does not ask a person (item/tool/requestUserInput).
+  // Without experimentalApi, codex does not ask a person (item/tool/requestUserInput).
   const std::string capabilities = JsonObject().Set("experimentalApi", true).Take();
   Demand("initialize", JsonObject().SetRaw("clientInfo", client).SetRaw("capabilities", capabilities).Take());
 }
 
-// A call without which nothing goes on.
+// Makes a call that the handshake cannot do without.
 void CodexAdapter::Demand(std::string_view method, std::string_view params) {
   if (Status sent = rpc_.Call(method, params); !sent) host_.OnBroken(sent.error());
 }
@@ -146,7 +146,7 @@ void CodexAdapter::TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnsw
     if (!answer.ok() && events_.in_turn()) EmitError("interrupt_failed", why);
   } else if (method == "thread/resume" && !answer.ok()) {
     EmitError("session_lost",
-              "thread " + resume_ + " cannot be resumed, a new one is begun: " + answer.error->message);
+              "thread " + resume_ + " cannot be resumed; a new thread begins: " + answer.error->message);
     StartThread();
   } else if (!answer.ok()) {
     host_.OnBroken({"handshake_failed", "codex: " + method + ": " + answer.error->message});
@@ -177,7 +177,7 @@ void CodexAdapter::StartThread() { Demand("thread/start", ThreadParams().Take())
 
 void CodexAdapter::AdoptThread(const JsonValue& thread) {
   const std::string id(thread["id"].StringOr(""));
-  if (id.empty()) return host_.OnBroken({"handshake_failed", "codex: its thread has no id"});
+  if (id.empty()) return host_.OnBroken({"handshake_failed", "codex: the thread has no id"});
   events_.SetThread(id);
   host_.OnReady();
 }
@@ -207,7 +207,7 @@ void CodexAdapter::Interrupt() {
 }
 
 void CodexAdapter::Steer(const std::string& id, const std::string& text) {
-  if (events_.turn().empty()) return host_.OnSteered(id, Error{"no_turn", "codex: no turn runs"});
+  if (events_.turn().empty()) return host_.OnSteered(id, Error{"no_turn", "codex: no turn is running"});
   const std::string params = JsonObject()
                                  .Set("threadId", events_.thread())
                                  .Set("expectedTurnId", events_.turn())
@@ -220,20 +220,20 @@ bool CodexAdapter::PrepareStop() {
   stopping_ = true;
   Interrupt();
   Advance();
-  return false;  // until it has exited
+  return false;  // wait until it has exited
 }
 
-// What follows from what is now so.
+// Does whatever the present state allows.
 void CodexAdapter::Advance() {
-  // Between a prompt's acceptance and its turn there is nothing to interrupt: codex refuses it.
+  // Between the acceptance of a prompt and its turn there is nothing to interrupt, and codex refuses it.
   if (!events_.awaiting_turn() && std::exchange(interrupt_wanted_, false)) {
-    // The sub-agents too: they would go on.
+    // Interrupts the sub-agents too, because they would continue.
     for (const auto& [thread, turn] : events_.Running()) {
       const std::string params = JsonObject().Set("threadId", thread).Set("turnId", turn).Take();
       (void)rpc_.Call("turn/interrupt", params);
     }
   }
-  // At the end of its input codex leaves by itself, at once.
+  // codex exits by itself, at once, when its input ends.
   if (stopping_ && !events_.awaiting_turn() && !events_.in_turn()) {
     stopping_ = false;
     host_.CloseStdin();
@@ -260,11 +260,11 @@ void CodexAdapter::ListModels(std::function<void(Result<std::string>)> done) {
 void CodexAdapter::AskForModels(const std::string& cursor) {
   JsonObject params;
   if (!cursor.empty()) params.Set("cursor", cursor);
-  if (Status sent = rpc_.Call("model/list", params.Take()); !sent) TellModels(sent.error());
+  if (Status sent = rpc_.Call("model/list", params.Take()); !sent) AnswerModels(sent.error());
 }
 
 void CodexAdapter::TakeModels(const JsonRpcAnswer& answer) {
-  if (!answer.ok()) return TellModels(Error{"models_unknown", "codex: " + answer.error->message});
+  if (!answer.ok()) return AnswerModels(Error{"models_unknown", "codex: " + answer.error->message});
   for (const JsonValue& model : answer.result["data"].Elements()) {
     const std::string_view id = model["model"].StringOr(model["id"].StringOr(""));
     models_.push_back(JsonObject().Set("id", id).Set("name", model["displayName"].AsString()).Take());
@@ -274,10 +274,10 @@ void CodexAdapter::TakeModels(const JsonRpcAnswer& answer) {
   if (page && !next.empty() && models_.size() < kMaxModels) return AskForModels(next);
   JsonArray all;
   for (const std::string& model : models_) all.AddRaw(model);
-  TellModels(all.Take());
+  AnswerModels(all.Take());
 }
 
-void CodexAdapter::TellModels(const Result<std::string>& models) {
+void CodexAdapter::AnswerModels(const Result<std::string>& models) {
   models_asked_ = false;
   models_.clear();
   for (const auto& done : std::exchange(models_wanted_, {})) done(models);

@@ -15,12 +15,12 @@ namespace {
 constexpr size_t kMaxThreads = 256;
 constexpr size_t kMaxPending = 256;
 constexpr size_t kMaxWarned = 100;
-constexpr size_t kMaxTitle = 200;  // bytes of a sub-agent's task
+constexpr size_t kMaxTitle = 200;  // bytes of a sub-agent's title, taken from its task
 
-// Said about the program, or said elsewhere too: not told. Everything else that has no type of its own
-// becomes agent.output.
+// Notifications about the program itself, or repeated elsewhere; they are not reported. Every other one
+// without an event type of its own becomes agent.output.
 constexpr std::string_view kHousekeeping[] = {
-    // the thread's: its turns tell
+    // state of the thread: its turns report it
     "thread/started",
     "thread/status/changed",
     "thread/readState/changed",
@@ -29,15 +29,15 @@ constexpr std::string_view kHousekeeping[] = {
     "thread/queue/changed",
     "thread/section/changed",
     "thread/prediction/updated",
-    "thread/goal/cleared",  // said of every thread that is resumed
+    "thread/goal/cleared",  // sent for every thread that is resumed
     "thread/environment/connected",
     "thread/environment/disconnected",
-    // copies: of the edits that items tell one by one, of a file change on its way
+    // copies: of the edits that items report one by one, and of a file change in progress
     "turn/diff/updated",
     "item/fileChange/patchUpdated",
     "item/reasoning/summaryPartAdded",
     "turn/moderationMetadata",
-    // furniture of the program
+    // other state of the program
     "account/updated",
     "account/rateLimits/updated",
     "app/list/updated",
@@ -51,7 +51,7 @@ bool IsHousekeeping(std::string_view method) {
   return std::find(std::begin(kHousekeeping), std::end(kHousekeeping), method) != std::end(kHousekeeping);
 }
 
-// The text of one word of a shell, quoted as a shell's join does it; nothing if it is not just one word.
+// The text of a single shell word, quoted as a shell's join does it; nothing if `text` is more than one word.
 std::optional<std::string> UnquotedWord(std::string_view text) {
   std::string word;
   for (size_t at = 0; at < text.size();) {
@@ -82,12 +82,12 @@ std::optional<std::string> UnquotedWord(std::string_view text) {
   return word;
 }
 
-// codex wraps what the model wants run: /bin/bash -lc 'mkdir a'. That is mkdir a.
+// codex wraps the model's command in a shell: /bin/bash -lc 'mkdir a'. This returns mkdir a.
 std::string PlainCommand(std::string_view command) {
   const size_t first = command.find(' ');
   if (first == std::string_view::npos) return std::string(command);
   std::string_view shell = command.substr(0, first);
-  // The system's own: a program of the workspace may be called like one.
+  // Only the system's own shells count: a program in the workspace may have the same name.
   for (std::string_view folder : {"/bin/", "/usr/bin/", "/usr/local/bin/"}) {
     if (shell.substr(0, folder.size()) == folder) shell.remove_prefix(folder.size());
   }
@@ -106,7 +106,7 @@ std::string CommandInput(const JsonValue& item) {
   return input.Take();
 }
 
-// {"changes":[…]}, and the file as "path" where it is just one: what a rule's pattern is held against.
+// {"changes":[…]}, and "path" if there is only one file: the pattern of a rule is matched against it.
 std::string ChangesInput(const JsonValue& changes) {
   JsonObject input;
   if (changes.size() == 1) input.Set("path", changes.At(0)["path"].StringOr(""));
@@ -117,7 +117,7 @@ std::string ObjectOr(const JsonValue& value, const char* otherwise) {
   return value.Is(JsonType::kObject) ? value.Raw() : otherwise;
 }
 
-// The texts of MCP content blocks; any other block as its JSON.
+// The texts of MCP content blocks, and the JSON of all other blocks.
 std::string ContentText(const JsonValue& content) {
   std::string text;
   for (const JsonValue& block : content.Elements()) {
@@ -140,8 +140,8 @@ std::string Joined(const JsonValue& texts) {
   return joined;
 }
 
-// {"message":…,"codexErrorInfo":"other" or {"httpConnectionFailed":{…}}}; the message of a provider's error
-// is its whole JSON.
+// Reads {"message":…,"codexErrorInfo":"other" or {"httpConnectionFailed":{…}}}. For a provider's error, the
+// message is the error's whole JSON.
 Error ErrorOf(const JsonValue& error) {
   const JsonValue info = error["codexErrorInfo"];
   std::string code(info.StringOr("other"));
@@ -153,11 +153,11 @@ Error ErrorOf(const JsonValue& error) {
 }
 
 struct Tool {
-  std::string name;  // empty: no tool call
+  std::string name;  // empty: the item is no tool call
   std::string input;
 };
 
-// The tool call that an item is.
+// The tool call that an item stands for.
 Tool ToolOf(const JsonValue& item) {
   const std::string_view type = item["type"].StringOr("");
   if (type == "commandExecution") return {ToolName(type), CommandInput(item)};
@@ -188,7 +188,7 @@ Tool ToolOf(const JsonValue& item) {
   return {};
 }
 
-// What a finished call gave.
+// The output of a finished call.
 std::string OutputOf(const JsonValue& item, std::string_view told) {
   const std::string_view type = item["type"].StringOr("");
   const std::string_view status = item["status"].StringOr("");
@@ -273,10 +273,10 @@ void CodexEvents::Take(std::string_view method, const JsonValue& params) {
     if (!name.empty()) host_.Emit(event_type::kTitleUpdated, JsonObject().Set("title", name).Take());
     return;
   }
-  TellOther(method, params);
+  EmitOther(method, params);
 }
 
-void CodexEvents::TellOther(std::string_view method, const JsonValue& params) {
+void CodexEvents::EmitOther(std::string_view method, const JsonValue& params) {
   const std::string json = JsonObject().Set("method", method).SetRaw("params", params.Raw()).Take();
   host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
 }
@@ -308,7 +308,7 @@ void CodexEvents::TurnStarted(std::string_view thread, std::string_view turn) {
   if (Ours(thread)) {
     awaiting_turn_ = false;
     end_.reset();
-    // Not before: a thread that never had a turn cannot be resumed.
+    // Reported only now, because a thread that never had a turn cannot be resumed.
     if (!std::exchange(session_told_, true)) host_.OnSession(thread_);
   } else if (begins) {
     host_.Emit(event_type::kSubagentStarted,
@@ -342,23 +342,23 @@ void CodexEvents::TurnCompleted(std::string_view thread, const JsonValue& turn) 
 void CodexEvents::EndIfDone() {
   if (!in_turn_ || awaiting_turn_ || !Running().empty()) return;
   content_.EndTurn();
-  // What was asked outside the turn still waits.
+  // Requests that were made outside the turn still wait.
   std::erase_if(pending_, [](const auto& one) { return one.second.of_turn; });
   in_turn_ = false;
   const TurnEnd end = std::exchange(end_, std::nullopt).value_or(TurnEnd{});
   host_.OnTurnEnded(end);  // may bring the next prompt
 }
 
-// --- what is said and done
+// --- content
 
 void CodexEvents::TakeItem(std::string_view thread, const JsonValue& item, bool completed) {
   const std::string_view type = item["type"].StringOr("");
   const std::string_view id = item["id"].StringOr("");
-  if (type == "userMessage") return;  // the daemon tells what a person said
+  if (type == "userMessage") return;  // the daemon itself reports what a person said
   if (type == "agentMessage" || type == "plan" || type == "reasoning") {
-    // A sub-agent's words are its report to ours: what waiting for it gives.
+    // A sub-agent's texts are its report to our thread: the result of waiting for it.
     if (!Ours(thread)) return;
-    if (!completed) return content_.EndTexts(id);  // one that was broken off is never completed
+    if (!completed) return content_.EndTexts(id);  // a text that was broken off is never completed
     if (type == "reasoning") return TakeReasoning(item);
     return content_.Message(TurnContent::Text::kAssistant, id, item["text"].StringOr(""));
   }
@@ -370,10 +370,10 @@ void CodexEvents::TakeItem(std::string_view thread, const JsonValue& item, bool 
     }
   }
   if (ToolOf(item).name.empty()) {
-    if (completed) TellOther("item/completed", item);
+    if (completed) EmitOther("item/completed", item);
     return;
   }
-  // What it searches for is known only when it has found it.
+  // The subject of a web search is known only when the search is done.
   if (completed || type != "webSearch") StartCall(thread, item);
   if (completed) EndCall(item);
 }
@@ -391,10 +391,10 @@ void CodexEvents::EndCall(const JsonValue& item) {
   const bool completed = status == "completed";
   content_.End(id, completed ? TurnContent::Outcome::kCompleted : TurnContent::Outcome::kFailed,
                OutputOf(item, content_.OutputOf(id)), item["durationMs"].AsInt());
-  if (completed && item["type"].StringOr("") == "fileChange") TellEdits(item["changes"]);
+  if (completed && item["type"].StringOr("") == "fileChange") EmitEdits(item["changes"]);
 }
 
-// Its summary, and its own words where codex was configured to show them: as two texts.
+// Reports the summary, and the raw reasoning if codex was configured to show it, as two texts.
 void CodexEvents::TakeReasoning(const JsonValue& item) {
   const std::string id(item["id"].StringOr(""));
   content_.Message(TurnContent::Text::kReasoning, id, Joined(item["summary"]));
@@ -420,18 +420,18 @@ bool CodexEvents::TakeDelta(std::string_view thread, std::string_view method, co
   return true;
 }
 
-void CodexEvents::TellEdits(const JsonValue& changes) {
+void CodexEvents::EmitEdits(const JsonValue& changes) {
   for (const JsonValue& change : changes.Elements()) {
     const std::string_view kind = change["kind"]["type"].StringOr("");
     const std::string_view path = change["kind"]["move_path"].StringOr(change["path"].StringOr(""));
     const std::string_view diff = change["diff"].StringOr("");
-    // Of a file that is made or deleted, codex gives the content.
+    // For a created or deleted file, codex gives the content instead of a diff.
     if (kind == "add") {
-      TellEdit(host_, path, WholeFileDiff(diff, '+'));
+      EmitEdit(host_, path, WholeFileDiff(diff, '+'));
     } else if (kind == "delete") {
-      TellEdit(host_, path, WholeFileDiff(diff, '-'));
+      EmitEdit(host_, path, WholeFileDiff(diff, '-'));
     } else {
-      TellEdit(host_, path, diff);
+      EmitEdit(host_, path, diff);
     }
   }
 }
@@ -440,14 +440,14 @@ void CodexEvents::TakeUsage(std::string_view thread, const JsonValue& usage) {
   auto known = threads_.find(thread);
   if (known == threads_.end()) return;
   auto read = [&usage](const char* which) {
-    auto count = [tokens = usage[which]](const char* member) {  // beyond what anybody has used: nonsense
+    auto count = [tokens = usage[which]](const char* member) {  // a count beyond any real use is nonsense
       return std::clamp<int64_t>(tokens[member].AsInt().value_or(0), 0, 1'000'000'000'000);
     };
     return Usage{count("inputTokens"), count("outputTokens")};
   };
   Thread& it = known->second;
   const Usage total = read("total"), last = read("last");
-  if (it.total == Usage{}) {  // what was before, in a thread that was resumed, is no part of this turn
+  if (it.total == Usage{}) {  // usage from before a resumed thread does not belong to this turn
     it.base = {total.input_tokens - last.input_tokens, total.output_tokens - last.output_tokens};
   }
   it.total = total;
@@ -464,7 +464,7 @@ void CodexEvents::TakeUsage(std::string_view thread, const JsonValue& usage) {
       JsonObject().Set("input_tokens", sum.input_tokens).Set("output_tokens", sum.output_tokens).Take());
 }
 
-// One that it does not get over is what the turn's end tells.
+// The end of the turn reports an error that codex does not recover from.
 void CodexEvents::TakeError(std::string_view thread, const JsonValue& params) {
   if (!params["willRetry"].AsBool().value_or(false) && Ours(thread)) return;
   const Error error = ErrorOf(params["error"]);
@@ -495,14 +495,14 @@ bool CodexEvents::TakeRequest(const std::string& rpc_id, std::string_view method
   } else if (method == "mcpServer/elicitation/request") {
     OfferForm(rpc_id, params);
   } else {
-    TellOther(method, params);
+    EmitOther(method, params);
     return false;
   }
   return true;
 }
 
-// An item may ask more than once, and the ids of requests begin anew with each process: together they are one
-// of a kind.
+// An item may ask more than once, and the ids of requests begin again with each process. The id of the item
+// and the id of the request are unique only together.
 void CodexEvents::Offer(ApprovalRequest request, Pending pending, std::string_view about) {
   request.id = about;
   for (char c : "-" + pending.rpc_id) {
@@ -513,9 +513,9 @@ void CodexEvents::Offer(ApprovalRequest request, Pending pending, std::string_vi
   host_.OnApproval(std::move(request));
 }
 
-// What is asked is what the request says; the call only says it with more words. What goes beyond one command
-// or edit (a folder to write to from now on, the network) is a tool of its own: rules for the shell do not
-// cover it.
+// A rule judges what the request says; the call only says the same at greater length. A request for more than
+// one command or edit (a folder to write to from now on, the network) gets a tool name of its own, so that
+// rules for the shell do not cover it.
 void CodexEvents::OfferCommand(const std::string& rpc_id, std::string_view method, const JsonValue& params) {
   const std::string_view id = params["itemId"].StringOr("");
   const bool edits = method == "item/fileChange/requestApproval";
@@ -528,7 +528,7 @@ void CodexEvents::OfferCommand(const std::string& rpc_id, std::string_view metho
                   : params["command"].Is(JsonType::kString) ? CommandInput(params)
                                                             : "{}";
   const TurnContent::Call* call = content_.Find(id);
-  if (!call && !beyond) {  // asked before it was announced
+  if (!call && !beyond) {  // asked before the call was announced
     content_.Start(
         {std::string(id), request.tool, request.input, SessionOf(params["threadId"].StringOr(thread_))});
   } else if (call && !beyond && call->name == request.tool && SaysNoOther(call->input, request.input)) {
@@ -562,7 +562,7 @@ void CodexEvents::OfferQuestions(const std::string& rpc_id, const JsonValue& par
   Offer(std::move(request), {rpc_id, Wants::kAnswers, questions.Raw(), call_id}, call_id);
 }
 
-// An MCP server's question; or codex's own, whether one of its tools may be used.
+// Offers a question of an MCP server, or codex's own question whether one of the server's tools may be used.
 void CodexEvents::OfferForm(const std::string& rpc_id, const JsonValue& params) {
   const std::string_view server = params["serverName"].StringOr("");
   const JsonValue meta = params["_meta"];
@@ -613,7 +613,7 @@ std::optional<CodexEvents::Reply> CodexEvents::Answer(const std::string& elicita
   JsonObject result;
   if (pending.wants == Wants::kAnswers) {
     JsonObject answers;
-    JsonObject shown;  // to viewers: not what was asked in secret
+    JsonObject shown;  // for viewers: without the answers to secret questions
     auto asked = JsonDocument::Parse(pending.asked), content = JsonDocument::Parse(answer.content);
     if (accepted && asked && content) {
       for (const JsonValue& question : asked->root().Elements()) {
@@ -635,7 +635,7 @@ std::optional<CodexEvents::Reply> CodexEvents::Answer(const std::string& elicita
   return Reply{pending.rpc_id, result.Take()};
 }
 
-// It waits no more: answered by us, which is why it is not pending, or taken back.
+// The request does not wait any more. If we answered it, it is not pending; otherwise codex withdrew it.
 void CodexEvents::Resolved(const std::string& rpc_id) {
   auto gone = std::find_if(pending_.begin(), pending_.end(),
                            [&rpc_id](const auto& one) { return one.second.rpc_id == rpc_id; });

@@ -1,9 +1,9 @@
-// CodexEvents: what `codex app-server` says about one thread and its sub-agents, told to an AgentHost in
-// reeve's vocabulary. No I/O and no time in here: codex.cc feeds it. Owned by that adapter; the host outlives
-// it and may call back from within a call.
+// CodexEvents: translates what `codex app-server` says about one thread and its sub-agents into reeve's
+// vocabulary, for an AgentHost. It does no I/O and reads no clock: codex.cc feeds it. Owned by that adapter;
+// the host outlives it and may call back from within a call.
 //
-// A sub-agent is a thread of its own, and may go on when the turn that asked for it has ended: the turn that
-// is told lasts until all are done.
+// A sub-agent is a thread of its own, and may continue when the turn that asked for it has ended. The turn
+// that we report lasts until all of them are done.
 #pragma once
 
 #include <cstdint>
@@ -27,22 +27,23 @@ class CodexEvents {
 
   void SetThread(std::string id);
   [[nodiscard]] const std::string& thread() const { return thread_; }
-  // A prompt was handed over: its turn is there when codex says so, not before. It was not taken.
+  // PromptSent: a prompt was handed over; its turn begins when codex says so, not before. PromptRefused:
+  // codex did not take it.
   void PromptSent() { awaiting_turn_ = true; }
   void PromptRefused(Error error);
   [[nodiscard]] bool awaiting_turn() const { return awaiting_turn_; }
   [[nodiscard]] bool in_turn() const { return in_turn_; }
-  // Our thread's turn, to be steered; empty: none.
+  // The running turn of our thread, for steering; empty: none.
   [[nodiscard]] std::string turn() const;
-  // What runs, as thread and turn: ours and the sub-agents'.
+  // The running turns, each as thread and turn: ours and the sub-agents'.
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> Running() const;
 
-  // A notification.
+  // Takes a notification.
   void Take(std::string_view method, const JsonValue& params);
-  // A request of the server's, by its id as it came. False: nothing that a person can answer.
+  // Takes a request of the server, with its unchanged id. False: a person cannot answer it.
   bool TakeRequest(const std::string& rpc_id, std::string_view method, const JsonValue& params);
 
-  // What to say to the request that became this approval or elicitation. Nothing: it does not wait any more.
+  // The answer to the request that became this approval or elicitation. Nothing: it does not wait any more.
   struct Reply {
     std::string rpc_id;
     std::string result;  // JSON
@@ -50,8 +51,7 @@ class CodexEvents {
   std::optional<Reply> Decide(const std::string& approval_id, const ApprovalAnswer& answer);
   std::optional<Reply> Answer(const std::string& elicitation_id, const ElicitationAnswer& answer);
 
-  // The process has ended: so does what is open of the turn's content. How the turn ended is the agent's to
-  // say.
+  // The process has ended: ends the open content of the turn. The agent reports how the turn ended.
   void Exited() { content_.EndTurn(); }
 
   static void Members(auto& self, auto& state) {
@@ -80,8 +80,8 @@ class CodexEvents {
   };
   struct Thread {
     std::string title;
-    std::string turn;   // the one that runs
-    Usage total, base;  // of the thread, as last told and when our turn began
+    std::string turn;   // the turn that runs
+    Usage total, base;  // of the thread: as reported last, and when our turn began
 
     static void Members(auto& self, auto& state) {
       state("title", self.title);
@@ -90,15 +90,15 @@ class CodexEvents {
       state("base", self.base);
     }
   };
-  // What a request of the server's wants to hear.
+  // The kind of answer that a request of the server expects.
   enum class Wants { kDecision, kPermissions, kToolConsent, kAnswers, kForm };
   static constexpr const char* kWants[] = {"decision", "permissions", "tool_consent", "answers", "form"};
   struct Pending {
     std::string rpc_id;
     Wants wants = Wants::kDecision;
-    std::string asked;    // the permissions, the questions: JSON
-    std::string call_id;  // of kAnswers: codex tells nothing of this call itself
-    bool of_turn = true;  // asked within a turn, which takes it along
+    std::string asked;    // the permissions or the questions, as JSON
+    std::string call_id;  // of kAnswers: codex itself does not report this call
+    bool of_turn = true;  // asked within a turn, and ends with it
 
     static void Members(auto& self, auto& state) {
       state.Json("rpc_id", self.rpc_id);
@@ -110,7 +110,7 @@ class CodexEvents {
   };
 
   [[nodiscard]] bool Ours(std::string_view thread) const { return thread == thread_; }
-  // A sub-agent's thread for `session`, nothing for ours.
+  // The sub-agent's thread for `session`; nothing for our own thread.
   [[nodiscard]] std::string SessionOf(std::string_view thread) const;
 
   void TurnStarted(std::string_view thread, std::string_view turn);
@@ -124,8 +124,8 @@ class CodexEvents {
   void TakeUsage(std::string_view thread, const JsonValue& usage);
   void TakeError(std::string_view thread, const JsonValue& params);
   void TakeWarning(const std::string& code, std::string_view message);
-  void TellOther(std::string_view method, const JsonValue& params);
-  void TellEdits(const JsonValue& changes);
+  void EmitOther(std::string_view method, const JsonValue& params);
+  void EmitEdits(const JsonValue& changes);
   void Offer(ApprovalRequest request, Pending pending, std::string_view about);
   void OfferCommand(const std::string& rpc_id, std::string_view method, const JsonValue& params);
   void OfferPermissions(const std::string& rpc_id, const JsonValue& params);
@@ -139,12 +139,12 @@ class CodexEvents {
   bool session_told_ = false;
   std::map<std::string, Thread, std::less<>> threads_ = {{"", {}}};  // ours and the sub-agents'
   std::map<std::string, Pending, std::less<>> pending_;              // by the approval's id
-  std::set<std::string, std::less<>> warned_;  // a warning is told once, not at every turn
+  std::set<std::string, std::less<>> warned_;  // warnings that were reported: each once, not at every turn
 
   bool awaiting_turn_ = false;
   bool in_turn_ = false;
-  std::optional<TurnEnd> end_;  // how ours ended, while sub-agents go on
-  std::optional<Usage> told_;   // of the turn
+  std::optional<TurnEnd> end_;  // how our turn ended, while sub-agents continue
+  std::optional<Usage> told_;   // the turn's usage, as reported last
 };
 
 }  // namespace reeve

@@ -24,18 +24,19 @@ namespace reeve {
 
 namespace {
 
-constexpr int kMaxFailures = 10;  // of the event stream, one after the other: the server is of no more use
-// Events that wait until a snapshot has been taken: more than a server says in the seconds that may take.
+constexpr int kMaxFailures =
+    10;  // consecutive failures of the event stream; after these the server is given up
+// Events that are held until a snapshot has been taken: more than a server sends in those few seconds.
 constexpr size_t kMaxHeld = 10'000;
 constexpr size_t kMaxHeldBytes = size_t{32} << 20;
 constexpr size_t kMaxMessagesBytes = size_t{32} << 20;
-constexpr size_t kMaxModelsBytes = size_t{16} << 20;  // a few hundred providers with all they have to say
-constexpr int kLooks = 3;  // for the turn of an accepted prompt that the stream never told of
-// The same where it is not known whether the server has the prompt: it is not to have it twice.
+constexpr size_t kMaxModelsBytes = size_t{16} << 20;  // a few hundred providers with all their details
+constexpr int kLooks = 3;  // for the turn of an accepted prompt that the stream never reported
+// The same when the server may or may not have the prompt: it must not get the prompt twice.
 constexpr int kDoubtfulLooks = 30;
 
-// The port in "kilo server listening on http://127.0.0.1:4096", 0 for any other line. Only the port is taken:
-// what a process prints must not send our password elsewhere.
+// The port in "kilo server listening on http://127.0.0.1:4096", 0 for any other line. We take only the port,
+// because a process's output must not make us send our password elsewhere.
 int PortIn(std::string_view line) {
   constexpr std::string_view kListening = "server listening on http://";
   const size_t at = line.find(kListening);
@@ -53,7 +54,7 @@ bool Good(const Result<HttpResponse>& response) {
   return response.ok() && response->status >= 200 && response->status < 300;
 }
 
-// Why a call failed, in the server's words where it has any.
+// The reason why a call failed, in the server's words if it gave any.
 std::string WhyNot(const Result<HttpResponse>& response) {
   if (!response.ok()) return response.error().message;
   std::string why = "HTTP " + std::to_string(response->status);
@@ -91,11 +92,11 @@ class OpencodeAdapter final : public Adapter {
         password_(RandomHex(32)),
         events_(host, flavour.closes_turns),
         again_(host.loop(), [this] { state_ == State::kProbing ? Probe() : OpenStream(); }),
-        silence_(host.loop(), [this] { Broke("nothing came, not even a heartbeat"); }),
+        silence_(host.loop(), [this] { Broke("nothing arrived, not even a heartbeat"); }),
         settle_(host.loop(), [this] { Settle(); }) {}
 
   Status Prepare(SpawnSpec& spawn) override;
-  void OnSpawned() override {}  // its port comes on its output
+  void OnSpawned() override {}  // its output will announce the port
   void OnOutput(Child::Output from, std::string_view bytes) override;
   void OnExited() override;
   Status Prompt(const std::string& text) override;
@@ -108,8 +109,8 @@ class OpencodeAdapter final : public Adapter {
   [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
   void Resume() override;
-  // Connections end with a handover, and what they were in the middle of is begun again. So are the failures
-  // counted anew; and the timers follow from the rest.
+  // Connections end with a handover, and whatever they were doing is begun again. For that reason failures
+  // are counted from zero, and timers follow from the other members.
   static void Members(auto& self, auto& state) {
     state("resume", self.resume_);
     state("password", self.password_);
@@ -133,20 +134,20 @@ class OpencodeAdapter final : public Adapter {
 
  private:
   enum class State {
-    kLaunching,   // its port is not known
+    kLaunching,   // its port is not known yet
     kProbing,     // it does not answer yet
-    kOpening,     // the event stream was asked for
-    kAdopting,    // the stream is open, the session is being found or made
-    kCatchingUp,  // the stream is open again; what was missed is being asked for
+    kOpening,     // we have asked for the event stream
+    kAdopting,    // the stream is open; we are finding or making the session
+    kCatchingUp,  // the stream is open again; we are asking for what we missed
     kLive,
-    kWaiting,  // to open the stream again
-    kEnded,    // exited, or given up
+    kWaiting,  // before we open the stream again
+    kEnded,    // it has exited, or was given up
   };
   static constexpr const char* kStates[] = {"launching",   "probing", "opening", "adopting",
                                             "catching_up", "live",    "waiting", "ended"};
-  // What a person decided, on its way to the server.
+  // A person's decision on its way to the server.
   struct Decided {
-    std::string what;  // for a person to read
+    std::string what;  // text for a person
     std::string body;
 
     static void Members(auto& self, auto& state) {
@@ -186,7 +187,7 @@ class OpencodeAdapter final : public Adapter {
   [[nodiscard]] int64_t WaitMs() const;
   void Advance();
   void EmitError(const char* code, const std::string& message);
-  void TellModels(const Result<std::string>& models);
+  void AnswerModels(const Result<std::string>& models);
 
   AgentHost& host_;
   const OpencodeFlavour flavour_;
@@ -201,30 +202,31 @@ class OpencodeAdapter final : public Adapter {
   State state_ = State::kLaunching;
   OpencodeEvents events_;
   bool ready_ = false;
-  int failures_ = 0;       // of the stream, one after the other
-  int64_t opened_ms_ = 0;  // when the present stream said its first word
+  int failures_ = 0;       // consecutive failures of the stream
+  int64_t opened_ms_ = 0;  // when the first event came on the present stream
   std::unique_ptr<SseParser> parser_;
-  std::vector<std::string> held_;  // events that wait for the session or the snapshot
+  std::vector<std::string> held_;  // events that are held until the session is set or the snapshot taken
   size_t held_bytes_ = 0;
   std::unique_ptr<OpencodeCatchUp> catch_up_;
   bool unheard_ = false;  // the turn of an accepted prompt may have passed while the stream was broken
-  int looks_ = 0;         // for it
+  int looks_ = 0;         // how often we looked for that turn
 
-  std::optional<std::string> prompt_;    // accepted while the stream is down
-  std::optional<std::string> posting_;   // the server was given it and has not answered
-  std::optional<std::string> doubtful_;  // the same before a handover: the server may or may not have it
+  std::optional<std::string> prompt_;    // accepted while the stream was down
+  std::optional<std::string> posting_;   // sent to the server, which has not answered
+  std::optional<std::string> doubtful_;  // the same from before a handover: the server may or may not have it
   bool abort_wanted_ = false;
   int aborting_ = 0;
-  std::map<std::string, Decided> replies_;  // not answered by the server yet, by path
+  std::map<std::string, Decided> replies_;  // by path; the server has not answered them yet
   bool stopping_ = false;
   bool stop_told_ = false;
-  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one question answers them all
+  std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one request answers them all
 
-  OpencodeEvents::Wait waiting_for_ = OpencodeEvents::Wait::kNone;  // what settle_ runs for
+  OpencodeEvents::Wait waiting_for_ = OpencodeEvents::Wait::kNone;  // the reason why settle_ runs
   Timer again_;
   Timer silence_;
   Timer settle_;
-  // Owned here, so that nothing reaches an adapter that has gone. fetches_ belong to the present stream.
+  // The adapter owns these calls, so that no answer reaches a destroyed adapter. fetches_ belong to the
+  // present stream.
   uint64_t next_call_ = 0;
   Calls commands_;
   Calls fetches_;
@@ -237,7 +239,7 @@ Status OpencodeAdapter::CheckModel() const {
   const std::string& model = host_.model();
   if (model.empty() || (model.find('/') != 0 && model.find('/') < model.size() - 1)) return {};
   return Error{"invalid_request",
-               "model: " + std::string(flavour_.name) + " wants provider/model, not " + model};
+               "model: " + std::string(flavour_.name) + " needs provider/model, not " + model};
 }
 
 Status OpencodeAdapter::Prepare(SpawnSpec& spawn) {
@@ -246,7 +248,8 @@ Status OpencodeAdapter::Prepare(SpawnSpec& spawn) {
   for (const std::string& argument : spawn.argv) {
     for (std::string_view ours : {"--port", "--hostname"}) {
       if (argument.substr(0, ours.size()) == ours) {
-        return Error{"invalid_request", "command: " + argument + ": reeve chooses where its servers listen"};
+        return Error{"invalid_request",
+                     "command: " + argument + ": reeve chooses the address its servers listen on"};
       }
     }
   }
@@ -285,7 +288,7 @@ void OpencodeAdapter::OnExited() {
   stream_.reset();
   fetches_.clear();
   commands_.clear();
-  TellModels(Error{"not_running", std::string(flavour_.name) + " has exited"});
+  AnswerModels(Error{"not_running", std::string(flavour_.name) + " has exited"});
   for (Timer* timer : {&again_, &silence_, &settle_}) timer->Stop();
   out_.Finish([this](std::string_view line, bool truncated) { TakeLine("stdout", line, truncated); });
   err_.Finish([this](std::string_view line, bool truncated) { TakeLine("stderr", line, truncated); });
@@ -298,7 +301,7 @@ HttpRequest OpencodeAdapter::Request(const char* method, const std::string& path
   HttpRequest request;
   request.method = method;
   request.url = "http://127.0.0.1:" + std::to_string(port_) + path;
-  // Events, states and approvals are kept by directory, as it is spelled here.
+  // The server keeps events, states and approvals by directory, exactly as it is spelled here.
   if (!directory_.empty()) {
     request.url += path.find('?') == std::string::npos ? '?' : '&';
     request.url += "directory=" + PercentEncode(directory_);
@@ -318,12 +321,12 @@ void OpencodeAdapter::Call(Calls& calls, HttpRequest request, OnAnswer done) {
                                 });
 }
 
-// POST of what a person wants, for the transcript too.
+// Sends a person's command by POST, and records it in the transcript.
 void OpencodeAdapter::Command(const std::string& path, std::string body, OnAnswer done) {
   HttpRequest request = Request("POST", path);
   request.timeout_ms = 60'000;  // the first prompt may wait for a snapshot of the folder
   request.body = std::move(body);
-  host_.OnTold("POST " + path + (request.body.empty() ? "" : " " + request.body));
+  host_.OnSent("POST " + path + (request.body.empty() ? "" : " " + request.body));
   Call(commands_, std::move(request), std::move(done));
 }
 
@@ -351,15 +354,17 @@ void OpencodeAdapter::OpenStream() {
     if (head.status != 200) Broke("HTTP " + std::to_string(head.status));
   };
   stream.on_body = [this](std::string_view bytes) { OnStreamBytes(bytes); };
-  stream.on_end = [this](const Status& how) { Broke(how.ok() ? "it was closed" : how.error().message); };
+  stream.on_end = [this](const Status& how) {
+    Broke(how.ok() ? "the server closed it" : how.error().message);
+  };
   stream_ = host_.http().Open(std::move(request), std::move(stream));
 }
 
 void OpencodeAdapter::OnStreamBytes(std::string_view bytes) {
   if (state_ != State::kOpening) silence_.Start(timing_.silence_ms);
   const bool fits = parser_->Feed(bytes, [this](const SseEvent& event) {
-    if (!stream_ || event.data.empty()) return;  // an event before this one may have broken it
-    if (event.data.find(R"("type":"server.heartbeat")") == std::string::npos) host_.OnHeard(event.data);
+    if (!stream_ || event.data.empty()) return;  // an earlier event may have broken the stream
+    if (event.data.find(R"("type":"server.heartbeat")") == std::string::npos) host_.OnReceived(event.data);
     TakeEvent(event.data);
   });
   if (!fits && stream_) Broke("an event larger than 16 MiB");
@@ -401,12 +406,13 @@ void OpencodeAdapter::Broke(const std::string& reason) {
   if (failures_ >= kMaxFailures) {
     state_ = State::kEnded;
     host_.OnBroken(
-        {"stream_lost", std::string(flavour_.name) + ": its event stream cannot be kept open: " + reason});
+        {"stream_lost", std::string(flavour_.name) + ": the event stream keeps breaking: " + reason});
     return Advance();
   }
   const int64_t full = std::min(timing_.backoff_max_ms, timing_.backoff_min_ms << (failures_ - 1));
   const int64_t delay = full / 2 + full / 2 * static_cast<unsigned char>(RandomBytes(1)[0]) / 255;
-  log::Info("agent {}: event stream broke: {}; again in {} ms", host_.spec().id, reason, delay);
+  log::Info("agent {}: the event stream broke: {}; opening it again in {} ms", host_.spec().id, reason,
+            delay);
   again_.Start(delay);
   Advance();
 }
@@ -421,7 +427,7 @@ void OpencodeAdapter::Adopt() {
          if (Good(answer)) return FindHistory(answer->body);
          if (!answer.ok()) return Broke("resume session " + resume_ + ": " + WhyNot(answer));
          EmitError("session_lost",
-                   "session " + resume_ + " cannot be resumed, a new one is begun: " + WhyNot(answer));
+                   "session " + resume_ + " cannot be resumed; a new session begins: " + WhyNot(answer));
          MakeSession();
        });
 }
@@ -431,7 +437,8 @@ void OpencodeAdapter::MakeSession() {
   request.timeout_ms = 60'000;  // the first call for a folder loads its configuration and plugins
   JsonObject body;
   if (!host_.spec().title.empty()) body.Set("title", host_.spec().title);
-  // What only a person at its own screen could answer would keep a turn waiting for ever.
+  // Denied, because only a person at the program's own screen could answer these. The turn would wait for
+  // ever.
   JsonArray denied;
   for (const char* what : {"suggest", "plan_enter", "plan_exit"}) {
     denied.AddRaw(JsonObject().Set("permission", what).Set("pattern", "*").Set("action", "deny").Take());
@@ -443,7 +450,7 @@ void OpencodeAdapter::MakeSession() {
   });
 }
 
-// A resumed session's past is not told again.
+// Finds the end of a resumed session's past, which is not reported again.
 void OpencodeAdapter::FindHistory(const std::string& session_json) {
   HttpRequest request = Request("GET", "/session/" + PercentEncode(resume_) + "/message?limit=1");
   request.max_body_bytes = kMaxMessagesBytes;
@@ -491,7 +498,7 @@ void OpencodeAdapter::FinishCatchUp() {
   Advance();
 }
 
-// The stream is open and nothing before it is unheard.
+// The stream is open, and we have missed nothing before it.
 void OpencodeAdapter::Live() {
   state_ = State::kLive;
   held_bytes_ = 0;
@@ -508,17 +515,17 @@ Status OpencodeAdapter::Prompt(const std::string& text) {
   if (state_ == State::kEnded)
     return Error{"not_running", std::string(flavour_.name) + " takes no more prompts"};
   if (prompt_ || posting_)
-    return Error{"busy", std::string(flavour_.name) + " has not taken the last prompt yet"};
+    return Error{"busy", std::string(flavour_.name) + " has not accepted the last prompt yet"};
   if (Status model = CheckModel(); !model.ok()) return model;
   events_.PromptSent();
   doubtful_.reset();
-  abort_wanted_ = false;  // of a turn before
+  abort_wanted_ = false;  // it was meant for an earlier turn
   unheard_ = false;
   looks_ = 0;
   if (state_ == State::kLive) {
     SendPrompt(text);
   } else {
-    prompt_ = text;  // a turn begun now would be unheard: it waits for the stream
+    prompt_ = text;  // we would miss a turn that begins now, so the prompt waits for the stream
   }
   return {};
 }
@@ -582,7 +589,7 @@ bool OpencodeAdapter::PrepareStop() {
 
 void OpencodeAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
   if (!events_.Answer(approval_id)) return;
-  // Never its "always", which would allow more than the one call that was looked at.
+  // Never answers "always", which would allow more than the one call that the person looked at.
   JsonObject body;
   body.Set("reply", answer.allow ? "once" : "reject");
   if (!answer.allow && !answer.reason.empty()) body.Set("message", answer.reason);
@@ -601,7 +608,8 @@ void OpencodeAdapter::Reply(const std::string& what, const std::string& path, co
   replies_[path] = {what, body};
   Command(path, body, [this, what, path](const Result<HttpResponse>& answer) {
     replies_.erase(path);
-    if (Good(answer) || (answer.ok() && answer->status == 404)) return;  // 404: it waits for nobody any more
+    if (Good(answer) || (answer.ok() && answer->status == 404))
+      return;  // 404: the server no longer waits for this answer
     EmitError("approval_failed", std::string(flavour_.name) + ": " + what + ": " + WhyNot(answer));
   });
 }
@@ -616,13 +624,13 @@ void OpencodeAdapter::ListModels(std::function<void(Result<std::string>)> done) 
   request.max_body_bytes = kMaxModelsBytes;
   Call(commands_, std::move(request), [this](const Result<HttpResponse>& answer) {
     if (!Good(answer)) {
-      return TellModels(Error{"models_failed", std::string(flavour_.name) + ": " + WhyNot(answer)});
+      return AnswerModels(Error{"models_failed", std::string(flavour_.name) + ": " + WhyNot(answer)});
     }
-    TellModels(ModelsIn(answer->body));
+    AnswerModels(ModelsIn(answer->body));
   });
 }
 
-void OpencodeAdapter::TellModels(const Result<std::string>& models) {
+void OpencodeAdapter::AnswerModels(const Result<std::string>& models) {
   for (const auto& done : std::exchange(models_wanted_, {})) done(models);
 }
 
@@ -640,7 +648,7 @@ void OpencodeAdapter::Settle() {
   Advance();
 }
 
-// The server begins no turn with what it was given; unless the handover cut the prompt off on its way.
+// The server begins no turn for its prompt. If a handover cut the prompt off on its way, it is sent again.
 void OpencodeAdapter::NoTurn() {
   const std::optional<std::string> doubtful = std::exchange(doubtful_, std::nullopt);
   if (!doubtful || events_.HasPrompt()) {
@@ -655,8 +663,8 @@ void OpencodeAdapter::NoTurn() {
   }
 }
 
-// How long to wait for the rest of a turn that seems over, for a call that asks for leave, or for a turn that
-// should have begun; 0: nothing to wait for.
+// How long to wait for the rest of a turn that seems to be over, for the call of an approval, or for a turn
+// that should have begun; 0: nothing to wait for.
 int64_t OpencodeAdapter::WaitMs() const {
   if (state_ != State::kLive) return 0;
   switch (events_.wait()) {
@@ -671,11 +679,11 @@ int64_t OpencodeAdapter::WaitMs() const {
   return unheard_ && !posting_ && !events_.in_turn() && events_.awaiting_turn() ? timing_.rest_ms : 0;
 }
 
-// What follows from what is now so.
+// Does whatever the present state allows.
 void OpencodeAdapter::Advance() {
   if (abort_wanted_ && !posting_) {
-    // Between a prompt's acceptance and its turn there is nothing to abort yet: the turn's first word is
-    // awaited.
+    // Between the acceptance of a prompt and its turn there is nothing to abort yet, so we wait for the
+    // turn's first event.
     if (events_.in_turn()) SendAbort();
     if (!events_.in_turn() && !events_.awaiting_turn()) abort_wanted_ = false;
   }
@@ -692,8 +700,8 @@ void OpencodeAdapter::Advance() {
 
 // --- handover
 
-// As after a break of the stream, but that of what was on its way nobody knows whether it has arrived. An
-// abort and a reply may be given twice: the server passes over the second.
+// Works as after a break of the stream, except that we do not know whether the messages on their way have
+// arrived. We may send an abort or a reply twice: the server ignores the second one.
 void OpencodeAdapter::Resume() {
   if (state_ == State::kLaunching || state_ == State::kEnded) return;
   if (posting_) doubtful_ = std::exchange(posting_, std::nullopt);

@@ -1,5 +1,5 @@
-// Kinds `opencode` and `kilo`: the agent's own HTTP server, one process and one session an agent. OPENCODE.md
-// in this folder tells how it is driven and what is reliable.
+// Kinds `opencode` and `kilo`: driven through the agent's own HTTP server, with one process and one session
+// per agent. OPENCODE.md in this folder describes how, and what can be relied on.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace reeve {
 
-// `session`: the upstream session to resume; a new one is made when it is empty or gone.
+// `session`: the upstream session to resume. A new one is made when it is empty or the session is gone.
 std::unique_ptr<Adapter> MakeOpencodeAdapter(AgentHost& host, const std::string& session);
 std::unique_ptr<Adapter> MakeKiloAdapter(AgentHost& host, const std::string& session);
 
@@ -31,17 +31,17 @@ struct OpencodeFlavour {
 inline constexpr OpencodeFlavour kOpencode = {"opencode", "OPENCODE", false, false};
 inline constexpr OpencodeFlavour kKilo = {"kilo", "KILO", true, true};
 
-// How long it waits for what; shorter in tests.
+// How long the adapter waits for each thing; shorter in tests.
 struct OpencodeTiming {
-  int64_t probe_ms = 1'000;      // for a health probe: it may accept a connection and never answer it
+  int64_t probe_ms = 1'000;      // for a health probe: the server may accept a connection and never answer it
   int64_t probe_again_ms = 200;  // between probes
   int64_t open_ms = 10'000;      // for the event stream's first event
-  int64_t silence_ms = 30'000;   // without a byte on it: heartbeats come every 10 s
+  int64_t silence_ms = 30'000;   // on the stream without a byte: heartbeats come every 10 s
   int64_t backoff_min_ms = 100;  // between attempts to open it again, doubled each time
   int64_t backoff_max_ms = 5'000;
-  int64_t sound_ms = 10'000;  // a stream that lived this long was no failure
-  int64_t close_ms = 5'000;   // for a turn's close after the server is idle
-  int64_t rest_ms = 1'000;    // for the last of a turn after an error
+  int64_t sound_ms = 10'000;  // a stream that lived this long does not count as a failure
+  int64_t close_ms = 5'000;   // for a turn to close after the server is idle
+  int64_t rest_ms = 1'000;    // for the rest of a turn after an error
 };
 std::unique_ptr<Adapter> MakeServerAdapter(AgentHost& host, const std::string& session,
                                            const OpencodeFlavour& flavour, const OpencodeTiming& timing);

@@ -4,14 +4,15 @@ namespace reeve {
 
 namespace {
 
-// Messages asked for: a few, then four times as many, until they reach back to what is known, and at most.
+// The number of messages to ask for: a few, then four times as many, until they reach back to the known ones,
+// up to the largest number.
 constexpr size_t kFewMessages = 20;
 constexpr size_t kManyMessages = 1'280;
 constexpr int kMaxSessions = 64;  // sub-agents included
 
 }  // namespace
 
-// Session ids need no escaping: the server made them, or knew them when they were escaped.
+// Session ids need no escaping: the server made them, or recognised them when they were escaped.
 void OpencodeCatchUp::Begin() {
   const std::string session = "/session/" + events_.session();
   Get("/permission", [this](JsonDocument json) { permissions_ = std::move(json); });
@@ -27,12 +28,12 @@ void OpencodeCatchUp::Get(const std::string& path, Keep keep) {
     keep(std::move(json));  // may ask for more
     if (--outstanding_ != 0) return;
     if (!statuses_) return GetStatuses();
-    const auto done = done_;  // the call may end us
+    const auto done = done_;  // the call may destroy this object
     done();
   });
 }
 
-// Last: what is idle then has said all that was asked for before.
+// Asked for last: everything that a session said before it was idle then is in the earlier answers.
 void OpencodeCatchUp::GetStatuses() {
   Get("/session/status", [this](JsonDocument json) { statuses_ = std::move(json); });
 }

@@ -1,5 +1,5 @@
-// OpencodeCatchUp: asks an opencode or kilo server for all that may have been missed while its event stream
-// was broken, and hands it over at once. Made for one break, by the adapter, which owns it and the calls.
+// OpencodeCatchUp: asks an opencode or kilo server for everything that may have been missed while its event
+// stream was broken, and delivers it at once. Made for one break by the adapter, which owns it and its calls.
 #pragma once
 
 #include <functional>
@@ -16,14 +16,14 @@ namespace reeve {
 class OpencodeCatchUp {
  public:
   using Keep = std::function<void(JsonDocument)>;
-  // GETs `path` and calls `keep` with the answer, later; when it fails this object is of no more use.
+  // GETs `path` and calls `keep` with the answer later. If the call fails, this object is of no more use.
   using Ask = std::function<void(const std::string& path, Keep keep)>;
 
   OpencodeCatchUp(const OpencodeEvents& events, Ask ask, std::function<void()> done)
       : events_(events), ask_(std::move(ask)), done_(std::move(done)) {}
 
   void Begin();
-  // Once it is done; good as long as this object.
+  // Valid once it is done, as long as this object lives.
   [[nodiscard]] OpencodeEvents::Snapshot snapshot() const;
   [[nodiscard]] JsonValue statuses() const { return statuses_->root(); }
 

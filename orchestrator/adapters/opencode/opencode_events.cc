@@ -12,28 +12,28 @@ namespace reeve {
 
 namespace {
 
-// Approvals that wait, and those that are remembered as not to be offered.
+// Limits of the approvals that wait, and of those that are remembered because they must not be offered again.
 constexpr size_t kMaxPending = 1'000;
 constexpr size_t kMaxClosed = 1'000;
 
-// Said about the server, not by the agent, or said elsewhere too: not told. Everything else that has no type
-// of its own becomes agent.output.
+// Events about the server rather than the agent, or repeated elsewhere; they are not reported. Every other
+// one without an event type of its own becomes agent.output.
 constexpr std::string_view kHousekeeping[] = {
     // signs of life
     "server.connected",
     "server.heartbeat",
     "server.instance.disposed",
-    // copies: of persistent events, of the edits that tools tell with their counts, of a turn's end
+    // copies: of persistent events, of edits that tools report with their counts, of a turn's end
     "sync",
     "session.diff",
     "file.watcher.updated",
     "session.queue.changed",
     "session.drained",
     "session.drain.interrupted",
-    // bookkeeping: what was said has been said
+    // bookkeeping: text that was sent cannot be unsent
     "message.part.removed",
     "message.removed",
-    // furniture of the program
+    // other state of the program
     "catalog.updated",
     "global.config.updated",
     "indexing.status",
@@ -52,7 +52,7 @@ constexpr std::string_view kHousekeeping[] = {
     "reference.updated",
     "sandbox.status.changed",
 };
-// The same turn once more, in the form of the next interface.
+// Events that repeat the same turn in the form of the next interface.
 constexpr std::string_view kNextForm = "session.next.";
 
 bool IsHousekeeping(std::string_view type) {
@@ -60,14 +60,15 @@ bool IsHousekeeping(std::string_view type) {
          std::find(std::begin(kHousekeeping), std::end(kHousekeeping), type) != std::end(kHousekeeping);
 }
 
-// The session an event is about, wherever its id can occur; empty when it is about none.
+// The session that an event is about, from any place where its id can be; empty if there is none.
 std::string_view SessionOf(const JsonValue& properties) {
   for (const JsonValue& id :
        {properties["sessionID"], properties["info"]["sessionID"], properties["part"]["sessionID"],
         properties["session"]["id"], properties["session"]}) {
     if (auto text = id.AsString()) return *text;
   }
-  const std::string_view info = properties["info"]["id"].StringOr("");  // of a message, a process, a session
+  const std::string_view info =
+      properties["info"]["id"].StringOr("");  // the id of a message, a process or a session
   return info.substr(0, 4) == "ses_" ? info : std::string_view();
 }
 
@@ -83,7 +84,7 @@ bool IsAbort(const Error& error) { return error.code == "MessageAbortedError"; }
 void OpencodeEvents::SetSession(const JsonValue& info, int64_t horizon_ms) {
   session_ = info["id"].StringOr("");
   title_ = info["title"].StringOr("");
-  catching_up_ = false;  // of the stream's breaks before, nothing was missed
+  catching_up_ = false;  // nothing was missed in breaks of the stream before now
   messages_.SetSession(session_, horizon_ms);
 }
 
@@ -112,7 +113,7 @@ void OpencodeEvents::Take(const JsonValue& event) {
     return TakeReply(properties);
   }
   if (type == "file.edited") {
-    // After a break the snapshot may have told it already.
+    // After a break the snapshot may have reported it already.
     if (!catching_up_) messages_.FileEdited(properties["file"].StringOr(""));
     return;
   }
@@ -128,7 +129,7 @@ void OpencodeEvents::Take(const JsonValue& event) {
       return;
     }
   }
-  TellOther(host_, event);
+  EmitOther(host_, event);
 }
 
 // --- sessions
@@ -151,7 +152,7 @@ void OpencodeEvents::TakeSession(std::string_view type, const JsonValue& info) {
   ChildRuns(child->first, child->second, true);
 }
 
-// What else is said of a sub-agent that we know how to take.
+// Takes the other events about a known sub-agent. False: not one of those.
 bool OpencodeEvents::TakeChilds(std::string_view type, std::string_view session) {
   auto child = children_.find(session);
   if (child == children_.end()) return false;
@@ -180,7 +181,7 @@ void OpencodeEvents::TakeStatus(std::string_view session, const JsonValue& statu
   if (type == "idle") return Idle();
   Busy();
   if (type == "busy") return;
-  // It waits: for a retry, or for a network to come back.
+  // The session waits: for a retry, or for the network to come back.
   JsonObject data;
   data.Set("code", type).Set("message", status["message"].StringOr(""));
   if (status["attempt"]) data.Set("attempt", WholeNumber(status["attempt"]));
@@ -188,17 +189,18 @@ void OpencodeEvents::TakeStatus(std::string_view session, const JsonValue& statu
   host_.Emit(event_type::kAgentError, data.Set("fatal", false).Take());
 }
 
-// What ends a turn is told by its end: of the first error it is not known yet whether it does.
+// The end of the turn reports the error that ended it. We do not know yet whether the first error is that
+// one.
 void OpencodeEvents::TakeError(std::string_view session, const JsonValue& json) {
   Error error = ErrorOf(json);
   if (session == session_ && turn_ != Turn::kNone && !error_) {
     error_ = std::move(error);
   } else {
-    TellError(error, session == session_ ? "" : session);
+    EmitError(error, session == session_ ? "" : session);
   }
 }
 
-void OpencodeEvents::TellError(const Error& error, std::string_view child) {
+void OpencodeEvents::EmitError(const Error& error, std::string_view child) {
   if (IsAbort(error)) return;
   JsonObject data;
   data.Set("code", error.code).Set("message", error.message).Set("fatal", false);
@@ -227,13 +229,13 @@ void OpencodeEvents::TakeTodos(std::string entries) {
 void OpencodeEvents::TakeRequest(const JsonValue& request) {
   const std::string id(request["id"].StringOr(""));
   if (id.empty() || closed_.count(id) != 0 || pending_.count(id) != 0) return;
-  if (pending_.size() >= kMaxPending) return TellOther(host_, request);
+  if (pending_.size() >= kMaxPending) return EmitOther(host_, request);
   pending_[id].json = request.Raw();
   Offer(id, true);
 }
 
-// The call that asks is told before: by its own part, which may come a little later than the request, or else
-// by what the request says of it.
+// The call that asks is reported before its approval: from its own part, which may come a little later than
+// the request, or else from the content of the request.
 void OpencodeEvents::Offer(const std::string& id, bool call_may_come) {
   Request& pending = pending_.at(id);
   const auto json = JsonDocument::Parse(pending.json);
@@ -266,14 +268,14 @@ void OpencodeEvents::Offer(const std::string& id, bool call_may_come) {
     }
     approval.call_id = call->id;
     if (approval.tool == "edit" || approval.tool == call->name) {
-      // What lets it run, not something else that it needs (such as a folder outside); of all tools that
-      // change files the permission is `edit`.
+      // The approval names the call, unless the request asks for something else that the call needs (such as
+      // a folder outside). For all tools that change files the permission is `edit`.
       approval.tool = call->name;
       approval.input = call->input;
     }
   }
   pending.offered = true;
-  host_.OnApproval(std::move(approval));  // may answer it
+  host_.OnApproval(std::move(approval));  // may answer it at once
 }
 
 void OpencodeEvents::OfferHeld(bool call_may_come) {
@@ -289,7 +291,7 @@ void OpencodeEvents::OfferHeld(bool call_may_come) {
 void OpencodeEvents::TakeReply(const JsonValue& reply) {
   const std::string id(reply["requestID"].StringOr(""));
   closed_.erase(id);
-  Withdraw(id);  // not our answer: what we answer is not pending
+  Withdraw(id);  // someone else's answer: a request that we answer is not pending
 }
 
 void OpencodeEvents::Withdraw(const std::string& id) {
@@ -320,10 +322,11 @@ std::string OpencodeEvents::ReplyTo(const std::string& question_id, std::string_
 
 void OpencodeEvents::Close(const std::string& id) {
   closed_.insert(id);
-  if (closed_.size() > kMaxClosed) closed_.erase(closed_.begin());  // ids ascend: the oldest
+  if (closed_.size() > kMaxClosed) closed_.erase(closed_.begin());  // ids ascend, so this is the oldest
 }
 
-// All that wait, in a snapshot: what is new is offered, what has gone was answered elsewhere.
+// Takes the requests that wait according to a snapshot: offers the new ones, and withdraws the missing ones,
+// which were answered elsewhere.
 void OpencodeEvents::TakeRequests(const Snapshot& snapshot) {
   std::set<std::string, std::less<>> listed;
   for (const JsonValue& list : {snapshot.permissions, snapshot.questions}) {
@@ -344,7 +347,7 @@ void OpencodeEvents::TakeRequests(const Snapshot& snapshot) {
 
 void OpencodeEvents::TakeTurn(std::string_view type, const JsonValue& properties) {
   if (type == "session.idle") {
-    if (turn_ == Turn::kOpen) Idle();  // session.status has said it before, where there is one
+    if (turn_ == Turn::kOpen) Idle();  // session.status has reported it before, where there is one
     return;
   }
   edge_seen_ = true;
@@ -352,7 +355,7 @@ void OpencodeEvents::TakeTurn(std::string_view type, const JsonValue& properties
     if (turn_ != Turn::kNone) End(properties["reason"].StringOr(""));
     return;
   }
-  if (turn_ != Turn::kNone && opened_) End(std::nullopt);  // its close was missed
+  if (turn_ != Turn::kNone && opened_) End(std::nullopt);  // we missed its close
   if (turn_ == Turn::kNone) Start();
   opened_ = true;
 }
@@ -360,7 +363,7 @@ void OpencodeEvents::TakeTurn(std::string_view type, const JsonValue& properties
 void OpencodeEvents::Busy() {
   if (turn_ == Turn::kIdle) {
     if (closes_turns_ || idle_assumed_) {
-      turn_ = Turn::kOpen;  // not closed, or not idle yet: still the same turn
+      turn_ = Turn::kOpen;  // still the same turn: it was not closed, or is not idle yet
       return;
     }
     End(std::nullopt);
@@ -368,7 +371,7 @@ void OpencodeEvents::Busy() {
   if (turn_ == Turn::kNone) Start();
 }
 
-// The server is idle. It says so twice after an error or an abort, and writes the last of the turn in
+// The server is idle. After an error or an abort it says so twice, and writes the rest of the turn in
 // between.
 void OpencodeEvents::Idle() {
   if (turn_ == Turn::kNone) return;
@@ -408,8 +411,8 @@ TurnEnd OpencodeEvents::Outcome(std::optional<std::string_view> reason) const {
   if (reason == "interrupted" || (error_ && IsAbort(*error_))) return {Outcome::kCancelled, {}};
   if (error_) return {Outcome::kFailed, *error_};
   if (reason == "error")
-    return {Outcome::kFailed, {"UnknownError", "the turn ended in an error it did not name"}};
-  // An abort during the wait for a retry leaves no error behind.
+    return {Outcome::kFailed, {"UnknownError", "the turn ended with an error that has no name"}};
+  // An abort while the server waits to retry leaves no error behind.
   if (interrupted_ && !finished_) return {Outcome::kCancelled, {}};
   return {Outcome::kCompleted, {}};
 }
@@ -417,7 +420,7 @@ TurnEnd OpencodeEvents::Outcome(std::optional<std::string_view> reason) const {
 void OpencodeEvents::End(std::optional<std::string_view> reason) {
   const TurnEnd end = Outcome(reason);
   messages_.EndTurn();
-  if (error_ && end.outcome != TurnEnd::Outcome::kFailed) TellError(*error_, "");
+  if (error_ && end.outcome != TurnEnd::Outcome::kFailed) EmitError(*error_, "");
   for (auto& [id, child] : children_) {
     if (child.idle_assumed) ChildRuns(id, child, false);
   }
@@ -454,8 +457,8 @@ bool OpencodeEvents::Follows(const JsonValue& child) const {
 
 void OpencodeEvents::TakeSnapshot(const Snapshot& snapshot) {
   for (const auto& [session, messages] : snapshot.messages) {
-    // A turn began, and perhaps ended, while nobody listened.
-    if (session == session_ && turn_ == Turn::kNone && messages_.HasUnheard(messages)) Start();
+    // A turn began, and perhaps ended, while the stream was broken.
+    if (session == session_ && turn_ == Turn::kNone && messages_.HasNewAnswer(messages)) Start();
   }
   TakeSession("session.updated", snapshot.session);
   for (const JsonValue& child : snapshot.children) {
@@ -473,8 +476,8 @@ void OpencodeEvents::TakeSnapshot(const Snapshot& snapshot) {
   OfferHeld(true);
 }
 
-// The stream knows better than the snapshot, where it has said anything of a turn since it is open again.
-// Where it has not, what it has to say of an end may still be on its way.
+// If the stream has reported anything about a turn since it is open again, it knows better than the snapshot.
+// If not, its report of an end may still be on its way.
 void OpencodeEvents::Reconcile(const JsonValue& statuses) {
   auto idle = [&statuses](const std::string& session) {
     return statuses[session]["type"].StringOr("idle") == "idle";
@@ -492,7 +495,7 @@ void OpencodeEvents::Reconcile(const JsonValue& statuses) {
     if (turn_ == Turn::kNone) {
       ChildRuns(id, child, false);
     } else {
-      child.idle_assumed = true;  // told at the end of the turn, unless the stream does before
+      child.idle_assumed = true;  // reported at the end of the turn, unless the stream reports it earlier
     }
   }
 }

@@ -1,8 +1,8 @@
-// OpencodeEvents: what an opencode or kilo server says about one session and its sub-agents, told to an
-// AgentHost in reeve's vocabulary: each thing once, however often and in whatever order the server says it,
-// also across a break of its event stream. It sees to sessions, approvals and turns; OpencodeMessages to what
-// is said in them. No I/O and no time in here: opencode.cc feeds it. Owned by that adapter; the host outlives
-// it and may call back from within a call.
+// OpencodeEvents: translates the events of an opencode or kilo server about one session and its sub-agents
+// into reeve's vocabulary, for an AgentHost. It reports each thing once, however often and in whatever order
+// the server says it, also across a break of the event stream. It handles sessions, approvals and turns;
+// OpencodeMessages handles what is said in them. It does no I/O and reads no clock: opencode.cc feeds it.
+// Owned by that adapter; the host outlives it and may call back from within a call.
 #pragma once
 
 #include <cstdint>
@@ -26,37 +26,37 @@ class OpencodeEvents {
   OpencodeEvents(AgentHost& host, bool closes_turns)
       : host_(host), closes_turns_(closes_turns), messages_(host) {}
 
-  // The session that this is about, before anything else. What was said in it before `horizon_ms` (of the
-  // server's clock) is history and is not told.
+  // Sets the session, before anything else. Everything said in it before `horizon_ms` (of the server's clock)
+  // is history and is not reported.
   void SetSession(const JsonValue& info, int64_t horizon_ms);
   [[nodiscard]] const std::string& session() const { return session_; }
 
-  // One event of the stream, as it came.
+  // Takes one event of the stream, unchanged.
   void Take(const JsonValue& event);
 
-  // A prompt was handed over; it ended without a turn: refused, taken back, or never begun.
+  // PromptSent: a prompt was handed over. PromptEnded: it ended without a turn, because it was refused,
+  // withdrawn, or never begun.
   void PromptSent() { awaiting_turn_ = true; }
   void PromptEnded(const TurnEnd& end);
-  // The server is no more: what it told is told to its end. The turn's own end is the agent's business.
+  // The server is gone: ends all open content. The agent ends the turn itself.
   void ServerGone() { messages_.EndTurn(); }
-  // A person wants the present turn, or the one awaited, to end.
+  // A person wants the present or the awaited turn to end.
   void Interrupted() { interrupted_ = true; }
-  // We answer this approval or question. False: it is not pending (any more).
+  // We answer this approval or question. False: it is not pending, or no longer.
   bool Answer(const std::string& id);
-  // What a pending question's answer is to the server, by what a person's is: the body of POST
-  // /question/ID/reply.
+  // Translates a person's answer to a pending question into the body of POST /question/ID/reply.
   [[nodiscard]] std::string ReplyTo(const std::string& question_id, std::string_view content) const;
 
   [[nodiscard]] bool in_turn() const { return turn_ != Turn::kNone; }
   [[nodiscard]] bool awaiting_turn() const { return awaiting_turn_; }
-  // The turn seems over, but its end may still come with more to tell: wait a while, then call Settle().
-  // kForCall: an approval is held until its call is known, which mostly comes soon after.
+  // The turn seems to be over, but more of it may still come: wait a while, then call Settle(). kForCall: an
+  // approval is held until its call is known, which usually comes soon after.
   enum class Wait { kNone, kForCall, kForClose, kForRest };
   [[nodiscard]] Wait wait() const;
   void Settle();
 
-  // --- after the stream broke: StreamBroke; when it is open again, TakeSnapshot; then Take of what the new
-  // stream said meanwhile; then Reconcile.
+  // --- After the stream broke, call StreamBroke. When it is open again, call TakeSnapshot, then Take for the
+  // events that came on the new stream meanwhile, then Reconcile.
   void StreamBroke();
   struct Snapshot {
     JsonValue session;                // GET /session/ID
@@ -69,11 +69,11 @@ class OpencodeEvents {
   };
   void TakeSnapshot(const Snapshot& snapshot);
   void Reconcile(const JsonValue& statuses);  // GET /session/status
-  // Whether a snapshot's messages reach back to what is known: if not, more of them are needed.
+  // Whether a snapshot's messages reach back to the known ones. If not, more of them are needed.
   [[nodiscard]] bool ReachesBack(const JsonValue& messages) const { return messages_.ReachesBack(messages); }
-  // Whether this child session may have said something unheard.
+  // Whether this child session may have said something that we missed.
   [[nodiscard]] bool Follows(const JsonValue& child) const;
-  // Whether the server has a prompt whose turn has not been heard of.
+  // Whether the server has a prompt whose turn we have not heard of.
   [[nodiscard]] bool HasPrompt() const { return messages_.HasPrompt(); }
 
   static void Members(auto& self, auto& state) {
@@ -101,7 +101,7 @@ class OpencodeEvents {
   struct Child {
     std::string title;
     bool running = false;
-    bool heard = false;         // the stream told whether it runs since it broke
+    bool heard = false;         // the stream reported since it broke whether it runs
     bool idle_assumed = false;  // by a snapshot, not by the stream
 
     static void Members(auto& self, auto& state) {
@@ -114,7 +114,7 @@ class OpencodeEvents {
   enum class Turn {
     kNone,
     kOpen,
-    kIdle,  // the server is idle, its last word on the turn may be to come
+    kIdle,  // the server is idle; its last event about the turn may still come
   };
   static constexpr const char* kTurns[] = {"none", "open", "idle"};
 
@@ -124,7 +124,7 @@ class OpencodeEvents {
   void TakeSession(std::string_view type, const JsonValue& info);
   void TakeStatus(std::string_view session, const JsonValue& status);
   void TakeError(std::string_view session, const JsonValue& error);
-  void TellError(const Error& error, std::string_view child);
+  void EmitError(const Error& error, std::string_view child);
   bool TakeMessage(const JsonValue& info);
   void TakeRequest(const JsonValue& request);
   void Offer(const std::string& id, bool call_may_come);
@@ -153,8 +153,8 @@ class OpencodeEvents {
   std::map<std::string, Child, std::less<>> children_;  // all sessions below ours
   // Permissions and questions that wait for an answer.
   struct Request {
-    std::string json;      // as it was asked
-    bool offered = false;  // to the host; before that its call is awaited
+    std::string json;      // the request itself, unchanged
+    bool offered = false;  // to the host; until then we wait for its call
 
     static void Members(auto& self, auto& state) {
       state.Json("json", self.json);
@@ -162,18 +162,18 @@ class OpencodeEvents {
     }
   };
   std::map<std::string, Request, std::less<>> pending_;
-  // Those that we answered or that ended with their turn, though the server may still list them: those
-  // that an abort caught it lists for good.
+  // The requests that we answered, or that ended with their turn, although the server may still list them.
+  // The server lists a request that an abort ended for good.
   std::set<std::string, std::less<>> closed_;
 
   Turn turn_ = Turn::kNone;
   bool opened_ = false;         // by session.turn.open
   bool awaiting_turn_ = false;  // a prompt was sent, its turn has not begun
   bool interrupted_ = false;
-  bool finished_ = false;       // the last answer came to its own end
+  bool finished_ = false;       // the last answer ended normally
   std::optional<Error> error_;  // of the present turn
   bool catching_up_ = false;    // between StreamBroke and Reconcile
-  bool edge_seen_ = false;      // the stream told of a turn's beginning or end since it broke
+  bool edge_seen_ = false;      // the stream reported the beginning or end of a turn since it broke
   bool idle_assumed_ = false;   // kIdle by a snapshot, not by the stream
 };
 

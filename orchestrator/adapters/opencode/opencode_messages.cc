@@ -11,10 +11,10 @@ namespace reeve {
 
 namespace {
 
-// More of a diff than a person reads; beyond it the counts must do.
+// More of a diff than a person reads. A longer diff is left out, and only its counts are reported.
 constexpr size_t kMaxDiffBytes = size_t{64} << 10;
-// Messages of one turn that are remembered, so that a turn without end stays small: one per step of the
-// model.
+// Messages of one turn that are remembered: one per step of the model. The limit keeps a turn without end
+// small.
 constexpr size_t kMaxMessages = 2'000;
 constexpr size_t kMaxCallIds = 10'000;  // of one turn that are remembered
 
@@ -22,14 +22,14 @@ std::string CallKey(std::string_view message_id, std::string_view call_id) {
   return std::string(message_id).append("/").append(call_id);
 }
 
-// A command that was aborted or failed is "completed" too, and so is a question that a person refused.
+// A command that was aborted or failed is "completed" too, and so is a question that a person dismissed.
 bool Failed(const JsonValue& state) {
   const JsonValue exit = state["metadata"]["exit"];
   return state["status"].StringOr("") == "error" || (exit && exit.AsInt() != 0) ||
          state["metadata"]["dismissed"].AsBool().value_or(false);
 }
 
-// A text is one message, by its part's id; what is said in it after a call of a tool is another.
+// A text is one message, with its part's id. Text in the same part after a tool call is another message.
 std::string TextId(const std::string& part_id, int messages) {
   return messages == 0 ? part_id : part_id + "." + std::to_string(messages);
 }
@@ -48,7 +48,7 @@ int64_t WholeNumber(const JsonValue& value) {
   return static_cast<int64_t>(std::clamp(value.AsDouble().value_or(0), 0.0, 1e15));
 }
 
-void TellOther(AgentHost& host, const JsonValue& value) {
+void EmitOther(AgentHost& host, const JsonValue& value) {
   host.Emit(event_type::kAgentOutput,
             JsonObject().Set("stream", "events").SetRaw("json", value.Raw()).Take());
 }
@@ -62,13 +62,13 @@ void OpencodeMessages::BeginTurn() {
   EndWhatIsOpen();
   usage_ = {};
   call_ids_.clear();
-  // Those that have become history were kept for what came late.
+  // Messages that have become history were kept for events that come late.
   std::erase_if(messages_, [this](const auto& entry) { return entry.second.created_ms <= horizon_ms_; });
 }
 
 void OpencodeMessages::EndTurn() {
   EndWhatIsOpen();
-  TellHeldEdits();
+  EmitHeldEdits();
   for (const auto& [id, message] : messages_) {
     if (message.assistant) horizon_ms_ = std::max(horizon_ms_, message.created_ms);
   }
@@ -80,14 +80,14 @@ void OpencodeMessages::EndWhatIsOpen() {
       if (part.done) continue;
       if (!part.call.empty()) {
         part.done = true;
-        if (auto call = calls_.extract(part.call)) TellCutShort(call.mapped());
+        if (auto call = calls_.extract(part.call)) EmitCutShort(call.mapped());
       } else if (!part.sent.empty()) {
         part.done = true;
-        TellWhole(part_id, part, part.sent);
+        EmitWhole(part_id, part, part.sent);
       }
     }
   }
-  for (const auto& [key, call] : std::exchange(calls_, {})) TellCutShort(call);
+  for (const auto& [key, call] : std::exchange(calls_, {})) EmitCutShort(call);
 }
 
 void OpencodeMessages::StreamBroke() {
@@ -103,7 +103,7 @@ bool OpencodeMessages::ReachesBack(const JsonValue& messages) const {
          messages_.find(oldest["id"].StringOr("")) != messages_.end();
 }
 
-bool OpencodeMessages::HasUnheard(const JsonValue& messages) const {
+bool OpencodeMessages::HasNewAnswer(const JsonValue& messages) const {
   const auto all = messages.Elements();
   return std::any_of(all.begin(), all.end(), [this](const JsonValue& message) {
     const JsonValue info = message["info"];
@@ -138,18 +138,19 @@ bool OpencodeMessages::TakeInfo(const JsonValue& info) {
 
 void OpencodeMessages::TakePart(const JsonValue& part, bool live) {
   auto message = messages_.find(part["messageID"].StringOr(""));
-  if (message == messages_.end() || !message->second.assistant) return;  // the daemon tells what a user said
+  if (message == messages_.end() || !message->second.assistant)
+    return;  // the daemon itself reports what a user said
   const bool sub_agent = message->second.sub_agent;
   auto [entry, fresh] = message->second.parts.try_emplace(std::string(part["id"].StringOr("")));
   Part& known = entry->second;
   if (fresh) {
     known.type = part["type"].StringOr("");
     known.gapped = !live;
-    known.done = part["synthetic"].AsBool().value_or(false);  // the program's own: progress, spinners
+    known.done = part["synthetic"].AsBool().value_or(false);  // the program's own text: progress, spinners
   }
   if (known.done) return;
   if (known.type == "text" || known.type == "reasoning") {
-    // A sub-agent's words are its report to us: the output of the tool call that asked for it.
+    // A sub-agent's texts are its report to our session: the output of the tool call that asked for it.
     if (!sub_agent) TakeText(part, known, live);
     return;
   }
@@ -158,13 +159,13 @@ void OpencodeMessages::TakePart(const JsonValue& part, bool live) {
   if (known.type == "step-start") {
     reported_.clear();
   } else if (known.type == "step-finish") {
-    TellHeldEdits();
+    EmitHeldEdits();
     TakeUsage(part);
-  } else if (known.type == "patch") {  // all that changed in the step, by whichever tool
+  } else if (known.type == "patch") {  // all files changed in the step, by any tool
     for (const JsonValue& file : part["files"].Elements()) edited_.emplace(file.StringOr(""));
-    TellHeldEdits();
-  } else if (known.type != "snapshot" && known.type != "retry") {  // session.status tells of retries
-    TellOther(host_, part);
+    EmitHeldEdits();
+  } else if (known.type != "snapshot" && known.type != "retry") {  // session.status reports retries
+    EmitOther(host_, part);
   }
 }
 
@@ -176,33 +177,33 @@ void OpencodeMessages::TakeDelta(const JsonValue& delta) {
   if (part == message->second.parts.end()) return;
   Part& known = part->second;
   if (known.done || known.gapped || (known.type != "text" && known.type != "reasoning")) return;
-  TellDelta(part->first, known, delta["delta"].StringOr(""));
+  EmitDelta(part->first, known, delta["delta"].StringOr(""));
 }
 
-void OpencodeMessages::TellDelta(const std::string& id, Part& known, std::string_view more) {
+void OpencodeMessages::EmitDelta(const std::string& id, Part& known, std::string_view more) {
   if (more.empty()) return;
   known.sent += more;
   host_.Emit(known.type == "text" ? event_type::kAssistantDelta : event_type::kReasoningDelta,
              JsonObject().Set("message_id", TextId(id, known.messages)).Set("text", more).Take());
 }
 
-// The part has all of its text so far. A message may have several texts, with tool calls between them: each
-// is a message of ours.
+// Takes a part that holds all of its text so far. A message may have several texts, with tool calls between
+// them; each becomes a message of ours.
 void OpencodeMessages::TakeText(const JsonValue& part, Part& known, bool live) {
   const std::string id(part["id"].StringOr(""));
   const std::string_view text = part["text"].StringOr("");
   if (text.substr(0, known.sent.size()) == known.sent) {
     if (live) known.gapped = false;
-    TellDelta(id, known, text.substr(known.sent.size()));
+    EmitDelta(id, known, text.substr(known.sent.size()));
   }
   if (part["time"] && !part["time"]["end"]) return;
-  TellWhole(id, known, text);
+  EmitWhole(id, known, text);
   known.done = true;
   known.sent = {};
 }
 
-// `text`: all of the part's, in the server's own words, or all that there is of it.
-void OpencodeMessages::TellWhole(const std::string& id, Part& known, std::string_view text) {
+// `text`: the whole text of the part in the server's words, or as much of it as there is.
+void OpencodeMessages::EmitWhole(const std::string& id, Part& known, std::string_view text) {
   const size_t before = std::exchange(known.whole, known.sent.size());
   std::string_view rest = text.substr(std::min(before, text.size()));
   if (rest.empty()) rest = std::string_view(known.sent).substr(std::min(before, known.sent.size()));
@@ -239,17 +240,17 @@ const OpencodeMessages::Call& OpencodeMessages::Announce(std::string_view messag
   return begun;
 }
 
-// The server ends a text with its step. What was said before a call ends here; but not what was half heard.
+// The server ends a text only with its step. The text before a call ends here, unless we missed some of it.
 void OpencodeMessages::EndTexts(std::string_view message_id) {
   auto message = messages_.find(message_id);
   if (message == messages_.end()) return;
   for (auto& [id, part] : message->second.parts) {
     const bool text = part.type == "text" || part.type == "reasoning";
-    if (text && !part.done && !part.gapped) TellWhole(id, part, part.sent);
+    if (text && !part.done && !part.gapped) EmitWhole(id, part, part.sent);
   }
 }
 
-void OpencodeMessages::TellCutShort(const Call& call) {
+void OpencodeMessages::EmitCutShort(const Call& call) {
   host_.Emit(event_type::kToolFailed, CallData(call)
                                           .Set("name", call.name)
                                           .SetRaw("input", call.input)
@@ -260,7 +261,8 @@ void OpencodeMessages::TellCutShort(const Call& call) {
 void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Message& message) {
   const JsonValue state = part["state"];
   const std::string_view status = state["status"].StringOr("");
-  if (status != "running" && status != "completed" && status != "error") return;  // pending: not all is known
+  if (status != "running" && status != "completed" && status != "error")
+    return;  // pending: the input may be incomplete
   const std::string_view message_id = part["messageID"].StringOr("");
   Call now;
   now.id = part["callID"].StringOr("");
@@ -296,7 +298,7 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
   const JsonValue time = state["time"];
   if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
   host_.Emit(failed ? event_type::kToolFailed : event_type::kToolCompleted, end.Take());
-  if (status == "completed") TellEdits(state["metadata"]);
+  if (status == "completed") EmitEdits(state["metadata"]);
 }
 
 void OpencodeMessages::TakeUsage(const JsonValue& part) {
@@ -313,13 +315,13 @@ void OpencodeMessages::TakeUsage(const JsonValue& part) {
                                             .Take());
 }
 
-// What a tool says it edited: one file (`filediff`) or several (`files`), with counts.
-void OpencodeMessages::TellEdits(const JsonValue& metadata) {
-  if (metadata["filediff"]) TellEdit(metadata["filediff"], metadata["diff"].StringOr(""));
-  for (const JsonValue& file : metadata["files"].Elements()) TellEdit(file, file["diff"].StringOr(""));
+// Reports the files that a tool says it edited: one (`filediff`) or several (`files`), with counts.
+void OpencodeMessages::EmitEdits(const JsonValue& metadata) {
+  if (metadata["filediff"]) EmitEdit(metadata["filediff"], metadata["diff"].StringOr(""));
+  for (const JsonValue& file : metadata["files"].Elements()) EmitEdit(file, file["diff"].StringOr(""));
 }
 
-void OpencodeMessages::TellEdit(const JsonValue& file, std::string_view diff) {
+void OpencodeMessages::EmitEdit(const JsonValue& file, std::string_view diff) {
   const std::string_view path = file["file"].StringOr(file["filePath"].StringOr(""));
   if (path.empty()) return;
   if (auto held = edited_.find(path); held != edited_.end()) edited_.erase(held);
@@ -332,7 +334,7 @@ void OpencodeMessages::TellEdit(const JsonValue& file, std::string_view diff) {
   host_.Emit(event_type::kFileEdited, data.Take());
 }
 
-void OpencodeMessages::TellHeldEdits() {
+void OpencodeMessages::EmitHeldEdits() {
   const auto held = std::exchange(edited_, {});
   for (const std::string& path : held) {
     if (path.empty() || !reported_.insert(path).second) continue;

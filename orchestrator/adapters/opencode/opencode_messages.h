@@ -1,6 +1,7 @@
-// OpencodeMessages: the messages of an opencode or kilo session and of its sub-agents, told to an AgentHost
-// part by part: texts, thoughts, tool calls, edits, usage. Each thing once, however often the server says it,
-// and without a hole where its event stream had one. Owned by OpencodeEvents; no I/O and no time in here.
+// OpencodeMessages: reports the messages of an opencode or kilo session and of its sub-agents to an
+// AgentHost, part by part: texts, thoughts, tool calls, edits, usage. It reports each part once, however
+// often the server says it, and without a hole where the event stream had one. Owned by OpencodeEvents; does
+// no I/O and reads no clock.
 #pragma once
 
 #include <cstdint>
@@ -18,24 +19,26 @@ class OpencodeMessages {
  public:
   explicit OpencodeMessages(AgentHost& host) : host_(host) {}
 
-  // Whose words these are. What was said before `horizon_ms` (of the server's clock) is history, not told.
+  // Sets the session whose messages these are. Everything said before `horizon_ms` (of the server's clock) is
+  // history and is not reported.
   void SetSession(std::string session, int64_t horizon_ms);
 
-  // A turn began: its usage counts from zero. It ended: what is left to tell of it is told now, texts and
-  // calls that were cut short included, and everything said so far is history.
+  // BeginTurn: a turn began, and its usage counts from zero. EndTurn: it ended; the rest of it is reported
+  // now, including texts and calls that were cut short, and everything said so far becomes history.
   void BeginTurn();
   void EndTurn();
 
-  // A message's `info`, one of our sessions' (the caller sees to that). False when it is history.
+  // Takes a message's `info`. The caller makes sure that it belongs to one of our sessions. False when it is
+  // history.
   bool TakeInfo(const JsonValue& info);
-  // A part as it is now. `live`: it stands in the stream, so that the deltas after it join on to it.
+  // Takes a part in its present state. `live`: it came on the stream, so the deltas after it continue it.
   void TakePart(const JsonValue& part, bool live);
   void TakeDelta(const JsonValue& delta);
 
   // A tool call that runs.
   struct Call {
     std::string id;       // unique in its turn, though some models count theirs from 0 in each answer
-    std::string session;  // of a sub-agent's
+    std::string session;  // the sub-agent's, if it made the call
     std::string name;     // normalised
     std::string input;    // JSON object
 
@@ -46,24 +49,24 @@ class OpencodeMessages {
       state.Json("input", self.input);
     }
   };
-  // By the ids of its message and of its own in there. Null before its tool.started was told. Good until the
-  // next call of a method.
+  // Finds a call by the id of its message and its own id in that message. Null until its tool.started was
+  // emitted. Valid until the next call of a method.
   [[nodiscard]] const Call* FindCall(std::string_view message_id, std::string_view call_id) const;
   [[nodiscard]] bool HasEnded(std::string_view message_id, std::string_view call_id) const;
-  // Tells that it began, by what is known of it elsewhere: its part has not come.
+  // Emits the beginning of a call whose part has not come, from what is known of it elsewhere.
   const Call& Announce(std::string_view message_id, const Call& call);
 
-  // The server says that this file was edited. The tool that did it tells more: it is held until then, at the
-  // longest until the end of the step.
+  // The server says that this file was edited. The tool that edited it reports more, so the edit is held
+  // until the tool does, or until the end of the step.
   void FileEdited(std::string_view path) { edited_.emplace(path); }
   void StreamBroke();
 
-  // Of a list of messages (GET /session/ID/message): whether it reaches back to what is known; whether it has
-  // an answer in it that is not known.
+  // Both take a list of messages (GET /session/ID/message). ReachesBack: it reaches back to the known
+  // messages. HasNewAnswer: it contains an answer that is not known.
   [[nodiscard]] bool ReachesBack(const JsonValue& messages) const;
-  [[nodiscard]] bool HasUnheard(const JsonValue& messages) const;
+  [[nodiscard]] bool HasNewAnswer(const JsonValue& messages) const;
   [[nodiscard]] int64_t horizon_ms() const { return horizon_ms_; }
-  // Whether the server has a prompt that no turn is known to have answered.
+  // Whether the server has a prompt that no known turn has answered.
   [[nodiscard]] bool HasPrompt() const;
 
   static void Members(auto& self, auto& state) {
@@ -81,12 +84,12 @@ class OpencodeMessages {
   // One text, thought or tool call of a message.
   struct Part {
     std::string type;
-    std::string sent;      // of a text, a thought or a tool's output: what was told so far
-    size_t whole = 0;      // of a text: how much of that was told as whole messages,
-    int messages = 0;      // and as how many: a call of a tool ends one
-    bool gapped = false;   // deltas were missed: those that follow do not join on
-    bool started = false;  // tool.started was told
-    bool done = false;     // all was told
+    std::string sent;      // of a text, a thought or a tool's output: the part reported so far
+    size_t whole = 0;      // of a text: how many bytes were reported as whole messages,
+    int messages = 0;      // and the number of those messages: a tool call ends one
+    bool gapped = false;   // deltas were missed, so the following ones do not continue the text
+    bool started = false;  // tool.started was emitted
+    bool done = false;     // everything was reported
     std::string call;      // of a tool call that was started: its key in calls_
 
     static void Members(auto& self, auto& state) {
@@ -115,25 +118,25 @@ class OpencodeMessages {
   };
 
   void TakeText(const JsonValue& part, Part& known, bool live);
-  void TellDelta(const std::string& id, Part& known, std::string_view more);
-  void TellWhole(const std::string& id, Part& known, std::string_view text);
-  void TellCutShort(const Call& call);
+  void EmitDelta(const std::string& id, Part& known, std::string_view more);
+  void EmitWhole(const std::string& id, Part& known, std::string_view text);
+  void EmitCutShort(const Call& call);
   void EndTexts(std::string_view message_id);
   void EndWhatIsOpen();
   void TakeTool(const JsonValue& part, Part& known, const Message& message);
   void TakeUsage(const JsonValue& part);
-  void TellEdits(const JsonValue& metadata);
-  void TellEdit(const JsonValue& file, std::string_view diff);
-  void TellHeldEdits();
+  void EmitEdits(const JsonValue& metadata);
+  void EmitEdit(const JsonValue& file, std::string_view diff);
+  void EmitHeldEdits();
 
   AgentHost& host_;
   std::string session_;
-  std::map<std::string, Message, std::less<>> messages_;  // those of the present turn and the last
-  std::map<std::string, Call> calls_;                     // those that run, by message and id
-  std::set<std::string> call_ids_;                        // that were told in this turn
-  int64_t horizon_ms_ = 0;                                // the last message that is history was made then
-  std::set<std::string, std::less<>> edited_;             // files edited, not yet told
-  std::set<std::string, std::less<>> reported_;           // files told since the last step began
+  std::map<std::string, Message, std::less<>> messages_;  // of the present turn and the one before
+  std::map<std::string, Call> calls_;                     // running calls, by message and id
+  std::set<std::string> call_ids_;                        // reported in this turn
+  int64_t horizon_ms_ = 0;                                // creation time of the last message that is history
+  std::set<std::string, std::less<>> edited_;             // edited files that are not reported yet
+  std::set<std::string, std::less<>> reported_;           // files reported since the last step began
   struct Usage {
     int64_t input_tokens = 0;
     int64_t output_tokens = 0;
@@ -147,9 +150,9 @@ class OpencodeMessages {
   } usage_;  // of the present turn, sub-agents included
 };
 
-// What JavaScript calls a number, as a whole one.
+// A JavaScript number as a whole number.
 int64_t WholeNumber(const JsonValue& value);
-// What has no type of its own: agent.output {stream: "events", json}.
-void TellOther(AgentHost& host, const JsonValue& value);
+// Emits a value that has no event type of its own: agent.output {stream: "events", json}.
+void EmitOther(AgentHost& host, const JsonValue& value);
 
 }  // namespace reeve

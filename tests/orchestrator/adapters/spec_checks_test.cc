@@ -43,16 +43,16 @@ TEST_F(SpecChecks, AKindIsRefusedThatDoesNotExist) {
 }
 
 TEST_F(SpecChecks, AKindWithoutAProgramOfItsOwnNeedsACommand) {
-  EXPECT_EQ(Check(R"({"kind":"acp"})"), "command: kind acp needs one");
+  EXPECT_EQ(Check(R"({"kind":"acp"})"), "command: kind acp needs a command");
 }
 
 TEST_F(SpecChecks, FieldsThatTheKindWouldIgnoreAreRefused) {
   const std::string process = R"({"kind":"process","command":["true"],)";
-  EXPECT_EQ(Check(process + R"("model":"m"})"), "model: kind process has no choice of models");
+  EXPECT_EQ(Check(process + R"("model":"m"})"), "model: kind process does not offer a choice of models");
   EXPECT_EQ(Check(process + R"("system_prompt":"be brief"})"),
             "system_prompt: kind process takes no system prompt");
   EXPECT_EQ(Check(process + R"("permissions":{"default":"allow"}})"),
-            "permissions: kind process asks for nothing");
+            "permissions: kind process asks for no approvals");
   EXPECT_EQ(Check(process + R"("resume":"s1"})"), "resume: kind process has no sessions to resume");
   EXPECT_EQ(Check(R"({"kind":"acp","command":["true"],"model":"m","resume":"s1"})"), "");
 }
@@ -66,7 +66,7 @@ TEST_F(SpecChecks, OptionsAreThoseOfTheKindAndTrueOrFalse) {
   const std::string acp = R"({"kind":"acp","command":["true"],"kind_options":)";
   EXPECT_EQ(Check(acp + R"({"fs":true,"terminal":false}})"), "");
   EXPECT_EQ(Check(acp + R"({"stdin":true}})"), "kind_options.stdin: kind acp has no such option");
-  EXPECT_EQ(Check(acp + R"({"fs":1}})"), "kind_options.fs: true or false");
+  EXPECT_EQ(Check(acp + R"({"fs":1}})"), "kind_options.fs: must be true or false");
   EXPECT_EQ(Check(R"({"kind":"process","command":["true"],"kind_options":{"turns":true}})"),
             "kind_options.turns: kind process has no such option");
 }

@@ -27,7 +27,7 @@ TEST_F(Clocks, AHandoverKeepsTheirTimesAndTheTimer) {
   AgentClocks first(loop, limits, Count());
   first.BeginRun();
   first.Set(AgentClocks::Doing::kRunning);
-  first.Heard();
+  first.Received();
   first.Progressed();
   const std::string text = SaveState(first);
   auto json = JsonDocument::Parse(text);
@@ -39,7 +39,7 @@ TEST_F(Clocks, AHandoverKeepsTheirTimesAndTheTimer) {
   EXPECT_EQ(SaveState(second), text);
   ASSERT_TRUE(RunUntil(loop, [this] { return stalled == 1; }));
   EXPECT_TRUE(second.stalled());
-  second.Heard();
+  second.Received();
   EXPECT_EQ(resumed, 1);
   EXPECT_EQ(too_long, 0);
   EXPECT_EQ(idle, 0);

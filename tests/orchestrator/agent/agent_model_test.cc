@@ -218,7 +218,8 @@ class AgentModelWalk : public AgentWalk {
           });
     }
     Try(
-        pair, "speaks", [](AgentModel& changed) { changed.stalled = false; }, [&host] { host.OnHeard("x"); });
+        pair, "speaks", [](AgentModel& changed) { changed.stalled = false; },
+        [&host] { host.OnReceived("x"); });
   }
 
   // A limit of one millisecond passes by itself, so nothing waits for a clock.

@@ -153,7 +153,7 @@ TEST_F(ConfigTest, AnErrorNamesPlaceKeyAndReason) {
   EXPECT_EQ(Complaint("fsync = \"often\""), "1:9: fsync: must be one of always, interval, never");
   EXPECT_EQ(Complaint("listen = []"), "1:10: listen: must name at least one");
   EXPECT_EQ(Complaint("data = \"\""), "1:8: data: must not be empty");
-  EXPECT_EQ(Complaint("town = \"a\\nb\""), "1:8: town: there is a control character in it");
+  EXPECT_EQ(Complaint("town = \"a\\nb\""), "1:8: town: contains a control character");
   EXPECT_THAT(Complaint("town = \"a\"\ntown = \"b\""), HasSubstr("cannot redefine existing string 'town'"));
   EXPECT_THAT(Complaint("town = \"a\"\ntown = \"b\""), testing::StartsWith("2:"));
   EXPECT_THAT(Complaint("town = \"a\nlisten"), testing::StartsWith("1:"));
@@ -170,7 +170,7 @@ TEST_F(ConfigTest, AnErrorOfTheEnvironmentOrOfAFlagNamesIt) {
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, "invalid_request");
   EXPECT_EQ(loaded.error().message,
-            "--allowed-origin: \"b.example\" is not an origin, as https://app.example.com");
+            "--allowed-origin: \"b.example\" is not an origin such as https://app.example.com");
 }
 
 TEST_F(ConfigTest, AFileThatIsNamedMustBeThere) {
@@ -223,7 +223,7 @@ TEST_F(ConfigTest, AVariableThatIsNearlyOursIsTold) {
   sources_.environment = {{"REEVE_LISTN", "fd://3"}, {"REEVE_PORT_OF_MINE", "3"}};
   auto loaded = Load("");
   ASSERT_TRUE(loaded);
-  EXPECT_THAT(loaded->warnings, ElementsAre("REEVE_LISTN is no setting's variable; REEVE_LISTEN is one"));
+  EXPECT_THAT(loaded->warnings, ElementsAre("REEVE_LISTN is not the variable of a setting; REEVE_LISTEN is"));
 }
 
 TEST_F(ConfigTest, WhatIsDescribedIsAFileThatSaysTheSame) {

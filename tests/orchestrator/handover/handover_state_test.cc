@@ -74,7 +74,7 @@ TEST(HandoverStateText, SaysWhatItDoesNotUnderstand) {
   EXPECT_EQ(reason(R"({"format":2,"tickets":[{"grant":{"mode":"all"}}]})"),
             "handover_state: tickets.0.grant.mode: out of bounds");
   EXPECT_EQ(reason("{\"format\":2,\"agents\":2}\n{}\n"),
-            "handover_state: the state names 2 agents and holds 1");
+            "handover_state: the state names 2 agents and contains 1");
   // Cut anywhere, it is an error and nothing worse.
   const std::string text = Full().ToText();
   for (size_t size = 0; size + 12 < text.size(); ++size) {

@@ -46,11 +46,11 @@ using Expected = std::vector<std::string>;
 
 TEST_F(TranscriptTest, KeepsBothWaysLineByLine) {
   Transcript transcript(clock, base, {});
-  transcript.Told("{\"prompt\":1}\n{\"b\":2}\n");
-  transcript.Heard(Child::Output::kStdout, "one\r\ntw");
-  transcript.Heard(Child::Output::kStderr, "warn\n");
-  transcript.Heard(Child::Output::kStdout, "o\n\xff\xfe\nrest");
-  transcript.HeardMessage("{\"type\":\"x\"}");
+  transcript.Sent("{\"prompt\":1}\n{\"b\":2}\n");
+  transcript.Received(Child::Output::kStdout, "one\r\ntw");
+  transcript.Received(Child::Output::kStderr, "warn\n");
+  transcript.Received(Child::Output::kStdout, "o\n\xff\xfe\nrest");
+  transcript.ReceivedMessage("{\"type\":\"x\"}");
   transcript.EndProcess();
   EXPECT_EQ(Lines(), (Expected{"out {\"prompt\":1}", "out {\"b\":2}", "in one\r", "err warn", "in two",
                                "in base64 //4=", "in {\"type\":\"x\"}", "in rest…"}));
@@ -61,15 +61,15 @@ TEST_F(TranscriptTest, KeepsBothWaysLineByLine) {
 
 TEST_F(TranscriptTest, HidesSecretsAlsoInsideJsonAndAcrossReads) {
   Transcript transcript(clock, base, {"sk-12345678", "with\"quote-and-more", "short", "sk-12345678-longer"});
-  transcript.Told("key sk-12345678 and sk-12345678-longer and short\n");
-  transcript.Heard(Child::Output::kStdout, "{\"k\":\"with\\\"quote-and-more\"} sk-1234");
-  transcript.Heard(Child::Output::kStdout, "5678\n");
+  transcript.Sent("key sk-12345678 and sk-12345678-longer and short\n");
+  transcript.Received(Child::Output::kStdout, "{\"k\":\"with\\\"quote-and-more\"} sk-1234");
+  transcript.Received(Child::Output::kStdout, "5678\n");
   EXPECT_EQ(Lines(), (Expected{"out key *** and *** and short", "in {\"k\":\"***\"} ***"}));
 }
 
 TEST_F(TranscriptTest, HidesTheLinesOfASecretOfSeveral) {
   Transcript transcript(clock, base, {"-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n"});
-  transcript.Heard(Child::Output::kStdout, "-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n");
+  transcript.Received(Child::Output::kStdout, "-----BEGIN KEY-----\nMIIEvQIBADAN\n-----END KEY-----\n");
   EXPECT_EQ(Lines(), (Expected{"in ***", "in ***", "in ***"}));
 }
 
@@ -81,9 +81,9 @@ TEST_F(TranscriptTest, ALongLineGoesOnAndCutsNoSecret) {
     Transcript transcript(clock, base, {secret});
     const std::string line = std::string(before, 'x') + secret + std::string(100, 'y');
     for (size_t at = 0; at < line.size(); at += 65'536) {
-      transcript.Heard(Child::Output::kStdout, std::string_view(line).substr(at, 65'536));
+      transcript.Received(Child::Output::kStdout, std::string_view(line).substr(at, 65'536));
     }
-    transcript.Heard(Child::Output::kStdout, "\n");
+    transcript.Received(Child::Output::kStdout, "\n");
     std::string joined;
     for (const std::string& part : Lines())
       joined += part.substr(3, part.ends_with("…") ? part.size() - 6 : part.size());
@@ -94,7 +94,7 @@ TEST_F(TranscriptTest, ALongLineGoesOnAndCutsNoSecret) {
 TEST_F(TranscriptTest, IsBounded) {
   Transcript transcript(clock, base, {});
   const std::string line(Transcript::kMaxLineBytes / 2, 'x');
-  for (int i = 0; i < 80; ++i) transcript.HeardMessage(line);
+  for (int i = 0; i < 80; ++i) transcript.ReceivedMessage(line);
   uint64_t bytes = 0;
   for (const std::string& file : Transcript::Files(base)) {
     struct stat there {};
@@ -107,24 +107,24 @@ TEST_F(TranscriptTest, IsBounded) {
 }
 
 TEST_F(TranscriptTest, GoesOnInTheFileOfAnEarlierDaemon) {
-  { Transcript(clock, base, {}).HeardMessage("first"); }
-  { Transcript(clock, base, {}).HeardMessage("second"); }
+  { Transcript(clock, base, {}).ReceivedMessage("first"); }
+  { Transcript(clock, base, {}).ReceivedMessage("second"); }
   EXPECT_EQ(Lines(), (Expected{"in first", "in second"}));
 }
 
 TEST_F(TranscriptTest, AFolderThatIsGoneCostsTheRecordOnly) {
   Transcript transcript(clock, dir.path() + "/none/a1", {});
-  transcript.HeardMessage("lost");
+  transcript.ReceivedMessage("lost");
   EXPECT_TRUE(Transcript::Files(dir.path() + "/none/a1").empty());
 }
 
 TEST_F(TranscriptTest, LearnsSecretsOnTheWay) {
   Transcript transcript(clock, base, {"first-secret"});
-  transcript.Told("second-secret\n");
+  transcript.Sent("second-secret\n");
   transcript.AddSecret("second-secret\n");
-  transcript.Told("first-secret second-secret\n");
+  transcript.Sent("first-secret second-secret\n");
   for (size_t i = 0; i < Transcript::kMaxAdded; ++i) transcript.AddSecret("another " + std::to_string(i));
-  transcript.Told("first-secret second-secret another 0\n");
+  transcript.Sent("first-secret second-secret another 0\n");
   EXPECT_EQ(Lines(), (Expected{"out second-secret", "out *** ***", "out *** second-secret ***"}));
 }
 
@@ -136,7 +136,7 @@ TEST_F(TranscriptTest, WhatItHidesIsHiddenAfterAHandoverToo) {
   ASSERT_TRUE(saved);
   Transcript next(clock, base, {"key-of-today"});
   ASSERT_TRUE(RestoreState(saved->root(), next).ok());
-  next.HeardMessage("key-of-yesterday file-of-yesterday key-of-today");
+  next.ReceivedMessage("key-of-yesterday file-of-yesterday key-of-today");
   EXPECT_EQ(Lines(), Expected{"in *** *** ***"});
 }
 

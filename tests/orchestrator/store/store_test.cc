@@ -347,7 +347,7 @@ TEST_F(StoreTest, AFirstStartThatWasCutShortIsBegunAgain) {
 
 TEST_F(StoreTest, ALeftoverLogWithoutItsFileIsNotReplayedIntoANewOne) {
   WriteFile(path_ + "-wal", "of a store that is gone");
-  EXPECT_THAT(Refusal(), HasSubstr("its -wal is there"));
+  EXPECT_THAT(Refusal(), HasSubstr("its -wal exists"));
 }
 
 // --- failures

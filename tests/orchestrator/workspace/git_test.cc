@@ -167,8 +167,9 @@ TEST_F(GitsAtOnce, OneThatWaitsCanBeCancelledAndCanBeTooLate) {
   git.Cancel(runs.back());
   EXPECT_TRUE(ended.empty()) << "not within the call";
   ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == 2; }));
-  EXPECT_THAT(ended, testing::ElementsAre("cancelled: git -c: cancelled",
-                                          "workspace_timeout: git -c: too many others ran before it"));
+  EXPECT_THAT(ended,
+              testing::ElementsAre("cancelled: git -c: cancelled",
+                                   "workspace_timeout: git -c: too many other commands ran before it"));
   WriteFile(dir.path() + "/go", "");
   ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == runs.size(); }));
   EXPECT_FALSE(Began("late"));
@@ -181,7 +182,7 @@ TEST_F(GitsAtOnce, ALastMomentHoldsForOneThatRunsToo) {
   command.until_ms = loop.NowMs() + 300;
   Ask(std::move(command));
   ASSERT_TRUE(RunUntil(loop, [&] { return !ended.empty(); }));
-  EXPECT_THAT(ended[0], HasSubstr("workspace_timeout: git -c: not done within "));
+  EXPECT_THAT(ended[0], HasSubstr("workspace_timeout: git -c: did not finish within "));
 }
 
 TEST_F(GitTest, WhatItSaysIsBounded) {
@@ -191,7 +192,7 @@ TEST_F(GitTest, WhatItSaysIsBounded) {
   EXPECT_EQ(Outcome(git, std::move(fits)), "12345");
   Git::Command much = Script("head -c 10000000 /dev/zero");
   much.max_output = 5;
-  EXPECT_THAT(Outcome(git, std::move(much)), HasSubstr("said more than 5 bytes"));
+  EXPECT_THAT(Outcome(git, std::move(much)), HasSubstr("printed more than 5 bytes"));
 }
 
 }  // namespace

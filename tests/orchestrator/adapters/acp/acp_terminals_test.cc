@@ -50,7 +50,7 @@ class Terminals : public ::testing::Test {
     auto state = JsonDocument::Parse(SaveState(*terminals, keep));
     auto next = Make();
     if (Status restored = RestoreState(state->root(), *next); !restored) return restored;
-    for (Child* child : std::exchange(running, {})) child->Release();
+    for (Child* child : std::exchange(running, {})) child->Abandon();
     terminals = std::move(next);
     terminals->Resume();
     return {};

@@ -289,7 +289,7 @@ TEST_F(AcpTest, ACancelAnswersWhatWaits) {
   EXPECT_THAT(
       Lines(),
       ElementsAre(
-          R"(tool.failed {"call_id":"c","name":"bash","input":{"command":"ls"},"output":"the turn ended before it did"})",
+          R"(tool.failed {"call_id":"c","name":"bash","input":{"command":"ls"},"output":"the turn ended before the tool did"})",
           "> turn cancelled"));
 }
 
@@ -373,7 +373,7 @@ TEST_F(AcpTest, EndsATextWhereSomethingElseBegins) {
           R"(assistant.message {"message_id":"m-3","text":"c"})",
           R"(assistant.delta {"message_id":"n","text":"d"})",
           R"(assistant.message {"message_id":"n","text":"d"})",
-          R"(tool.failed {"call_id":"c","name":"read","input":{"title":"t"},"output":"the turn ended before it did"})",
+          R"(tool.failed {"call_id":"c","name":"read","input":{"title":"t"},"output":"the turn ended before the tool did"})",
           "> turn completed"));
 }
 
@@ -508,7 +508,7 @@ TEST_F(AcpTest, DoesWithFilesOnlyWhatItWasGranted) {
   EXPECT_THAT(
       Lines(),
       ElementsAre(
-          R"(> stdin {"jsonrpc":"2.0","id":9,"error":{"code":-32601,"message":"reeve does not do this"}})"));
+          R"(> stdin {"jsonrpc":"2.0","id":9,"error":{"code":-32601,"message":"reeve does not support this method"}})"));
   Say(R"({"id":9,"method":"terminal/create","params":{"sessionId":"s","command":"ls"}})");
   EXPECT_THAT(Lines().back(), HasSubstr("-32601"));
   EXPECT_TRUE(acp.host.Has(R"(agent.output {"stream":"stdout","json":{"method":"terminal/create")"));

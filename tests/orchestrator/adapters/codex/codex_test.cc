@@ -209,7 +209,7 @@ TEST_F(CodexTest, SaysWhyThereIsNoThread) {
   EXPECT_TRUE(refused.host.Has("> broken handshake_failed: codex: initialize: log in first"));
   Codex nameless;
   nameless.Say("{\"id\":1,\"result\":{}}\n{\"id\":2,\"result\":{}}\n");
-  EXPECT_TRUE(nameless.host.Has("> broken handshake_failed: codex: its thread has no id"));
+  EXPECT_TRUE(nameless.host.Has("> broken handshake_failed: codex: the thread has no id"));
   EXPECT_FALSE(nameless.host.Has("> ready"));
 }
 
@@ -370,7 +370,7 @@ TEST_F(CodexTest, RefusesWhatNobodyCanAnswerAndTellsOfIt) {
       Lines(),
       ElementsAre(
           R"(agent.output {"stream":"stdout","json":{"method":"item/tool/call","params":{"threadId":"t"}}})",
-          R"(> stdin {"jsonrpc":"2.0","id":5,"error":{"code":-32601,"message":"reeve does not do this"}})"));
+          R"(> stdin {"jsonrpc":"2.0","id":5,"error":{"code":-32601,"message":"reeve does not support this method"}})"));
 }
 
 TEST_F(CodexTest, ShowsTheCommandThatTheShellIsGiven) {
