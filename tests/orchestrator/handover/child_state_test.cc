@@ -15,7 +15,7 @@ TEST(ChildStateMembers, RestoreEveryMember) {
   state.start_time = 2'427'682;
   state.marker = "REEVE_TREE=town/a\"b";
   state.cgroup = "/sys/fs/cgroup/reeve-1/x-2";
-  state.told = {{18, 5}, {19, 6}};
+  state.terminated = {{18, 5}, {19, 6}};
   state.pidfd = 7;
   state.stdin_fd = 8;
   state.outputs = {ChildState::Output{9, 0}, ChildState::Output{10, ChildState::kNoEnd - 1}};
@@ -33,7 +33,7 @@ TEST(ChildStateMembers, RestoreEveryMember) {
   ASSERT_TRUE(restored.ok()) << restored.error().message;
   EXPECT_EQ(SaveState(read), text);
   EXPECT_EQ(read.input, state.input);
-  EXPECT_EQ(read.told, state.told);
+  EXPECT_EQ(read.terminated, state.terminated);
   EXPECT_EQ(read.outputs[1].left, ChildState::kNoEnd - 1);
   EXPECT_EQ(read.stage, state.stage);
 }
