@@ -1,5 +1,5 @@
 # Fails on an include that points up, on <uv.h> outside process/, and on the use of a library outside its one file.
-#   cmake -DROOT=. -P tests/layers.cmake
+#   cmake -DROOT=$PWD -P tests/layers.cmake
 
 set(layers process tickets orchestrator control)
 set(failed FALSE)
