@@ -202,7 +202,7 @@ void Approvals::CheckDeadlines() {
       }
     }
   }
-  // Of those that are pending now: the agent may have asked again as soon as it was told.
+  // Looks at the approvals that are pending now: the agent may have asked again while it was answered.
   int64_t next = 0;
   for (const PendingApproval& one : pending_) {
     if (one.deadline_ms != 0) next = next == 0 ? one.deadline_ms : std::min(next, one.deadline_ms);

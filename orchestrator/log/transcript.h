@@ -32,8 +32,8 @@ class Transcript {
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
   static constexpr size_t kMaxAdded = 256;  // each one costs a search of every line
 
-  // `base` is a path whose folder exists. Of `secrets`, those of 8 bytes and more are replaced; shorter ones
-  // are too likely to be part of other text.
+  // `base` is a path whose folder exists. Secrets of 8 bytes and more are replaced; shorter ones are
+  // too likely to be part of other text.
   Transcript(const Clock& clock, const std::string& base, const std::vector<std::string>& secrets);
   Transcript(const Transcript&) = delete;
   Transcript& operator=(const Transcript&) = delete;

@@ -145,7 +145,7 @@ class Command {
   OptionRef Argument(const char* name, std::string& target, std::string help);
   OptionRef Argument(const char* name, std::vector<std::string>& target, std::string help);
 
-  // What has been declared so far; valid as long as the command line.
+  // The declarations so far; valid as long as the command line.
   [[nodiscard]] const CommandDoc& doc() const { return *doc_; }
 
  private:

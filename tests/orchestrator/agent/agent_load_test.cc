@@ -1,4 +1,4 @@
-// What 0.1.0 wrote into its store before the parts of an agent kept their state themselves is still read.
+// Records that 0.1.0 wrote before the parts of an agent kept their state themselves are still read.
 #include <gtest/gtest.h>
 
 #include <algorithm>

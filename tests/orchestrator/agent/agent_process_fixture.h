@@ -70,7 +70,7 @@ inline const Kind& Shell() {
   return kind;
 }
 
-// What its process told the agent, a line each.
+// Records the reports of an agent's process, one line for each.
 class RecordingOwner : public AgentProcess::Owner {
  public:
   void Emit(std::string_view type, std::string_view) override { Add("emit " + std::string(type)); }
@@ -88,7 +88,7 @@ class RecordingOwner : public AgentProcess::Owner {
     spawn.env = {"PATH=/usr/bin:/bin"};
     return spawn;
   }
-  void OnHeard() override { ++heard; }
+  void OnReceived() override { ++heard; }
   void OnInterruptIgnored() override { Add("interrupt ignored"); }
   void OnExited(const AgentProcess::End& end) override {
     last_end = end;

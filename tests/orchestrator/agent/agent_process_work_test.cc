@@ -50,7 +50,7 @@ TEST_F(AgentProcessWork, TheAgentHearsWhatTheAdapterReports) {
   host.OnTurnEnded({});
   EXPECT_EQ(owner.told, "emit tool.started; turn started; asked p1; gone p1; steered m1; turn ended;");
   const int heard = owner.heard;
-  host.OnHeard("{}");
+  host.OnReceived("{}");
   EXPECT_EQ(owner.heard, heard + 1);
 }
 
@@ -167,7 +167,7 @@ TEST_F(AgentProcessWork, AnotherProcessOfItsTreeHasItsEnvironment) {
   SpawnSpec spawn;
   spawn.argv = {"/bin/sh", "-c", "echo $OWN $PATH; env | grep -o '^REEVE_[A-Z]*' | sort"};
   spawn.env = {"OWN=mine"};
-  auto child = adapter().host.SpawnBeside(
+  auto child = adapter().host.SpawnHelper(
       std::move(spawn), {[&printed](Child::Output, std::string_view bytes) { printed.append(bytes); },
                          [&done](const ExitStatus&) { done = true; }});
   ASSERT_TRUE(child.ok()) << child.error().message;
@@ -179,7 +179,7 @@ TEST_F(AgentProcessWork, AnotherProcessOfItsTreeHasItsEnvironment) {
 TEST_F(AgentProcessWork, NoOtherProcessIsStartedOnceItStops) {
   StartReady(kSleeps);
   process->Stop(2'000);
-  auto child = adapter().host.SpawnBeside({}, {});
+  auto child = adapter().host.SpawnHelper({}, {});
   ASSERT_FALSE(child.ok());
   EXPECT_EQ(child.error().code, "not_running");
   ASSERT_TRUE(UntilExited());

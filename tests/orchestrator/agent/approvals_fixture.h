@@ -69,7 +69,7 @@ class ApprovalsFixture : public ::testing::Test {
   void Rule(std::vector<PermissionRule>& into, const char* text) {
     into.push_back(*PermissionRule::Parse(text));
   }
-  // What was recorded and told since the last call, a line each.
+  // The records and answers since the last call, one line for each.
   std::string Take() {
     std::string all;
     for (const std::string& line : std::exchange(lines, {})) all += line + "\n";

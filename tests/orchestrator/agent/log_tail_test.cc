@@ -73,7 +73,8 @@ std::string MemberOf(const std::string& data, const std::string& name) {
   return std::string((*json)[name].StringOr(""));
 }
 
-// What is under way after the first `count` lines, told the plain way: each line's effect, one by one.
+// The expected tail after the first `count` lines, computed in the plain way: the effect of each line in
+// turn.
 struct Expected {
   bool alive = false;
   std::string run, message, usage;
