@@ -40,9 +40,9 @@ std::string Gated(const Daemon& daemon, const std::string& more = "") {
 trap 'stop=1' INT
 while read -r line; do
   echo '{"type":"run.started"}'
-  stop=
   until [ -e )" + daemon.data_dir() + R"(/gate ] || [ "$stop" ]; do sleep 0.02; done
   if [ "$stop" ]; then echo '{"type":"run.cancelled"}'; else echo '{"type":"run.completed"}'; fi
+  stop=
 done
 )");
   return R"({"id":"a1","kind":"jsonl","kind_options":{"turns":true},"command":["/bin/bash",")" +

@@ -104,7 +104,7 @@ TEST_F(TokensTest, ErrorsNameFileAndLineButNeverAToken) {
       {"view sekrit-0123456789abcdef x", "line 1: expected a token, or view"},
       {"sekrit-0123456789\xc3\xa9"
        "abcdef",
-       "line 1: a token is of printable"},
+       "line 1: a token must consist of printable"},
       {kAdmin + "\nview " + kAdmin, "line 2: repeats the token of an earlier line"},
       {"# nothing\n", "it holds no token"},
       {"", "it holds no token"},

@@ -108,7 +108,7 @@ TEST_F(AgentProcessTest, OneThatIsNotReadyInTimeIsBroken) {
   spec.readiness_timeout_ms = 20;
   Start("exec sleep 600");
   ASSERT_TRUE(RunUntil(loop_, [this] { return owner.Has("broken not_ready"); }));
-  EXPECT_EQ(process->failure()->error.message, "not ready within 20 ms");
+  EXPECT_EQ(process->failure()->error.message, "the process was not ready within 20 ms");
   EXPECT_EQ(process->phase(), Phase::kStarting) << "to be stopped by its agent";
   process->Stop(2'000);
   ASSERT_TRUE(UntilExited());

@@ -203,7 +203,7 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
       {R"("workspace":"https://host/x")", "workspace: must be an object"},
       {R"("workspace":{})", "workspace.git: must be an address"},
       {R"("workspace":{"git":"https://u:p@host/x"})", "workspace.git: must not contain credentials"},
-      {R"("workspace":{"git":"https://host/x","branch":"-f"})", "workspace.branch: not a ref's name"},
+      {R"("workspace":{"git":"https://host/x","branch":"-f"})", "workspace.branch: is not a ref's name"},
       {R"("workspace":{"git":"https://host/x"},"cwd":"/tmp")", "cwd: must be a path below the workspace"},
       {R"("env":["A"])", "env: must be an object"},
       {R"("env":{"A":1})", "env.A: must be a string"},

@@ -222,7 +222,7 @@ TEST_F(MailboxTest, SoManyWait) {
   auto refused = box.Accept(Make("x"));
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, "queue_full");
-  EXPECT_EQ(refused.error().message, "100 messages wait already");
+  EXPECT_EQ(refused.error().message, "100 messages already wait");
   EXPECT_EQ(box.Find("x"), nullptr);
   EXPECT_TRUE(box.Accept(Make("later", Mode::kFollowUp, 1)).ok()) << "scheduled ones do not wait";
   (void)box.Claim(1);
@@ -237,7 +237,7 @@ TEST_F(MailboxTest, SoManyAreScheduled) {
   auto refused = box.Accept(Make("x", Mode::kFollowUp, 100));
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, "queue_full");
-  EXPECT_EQ(refused.error().message, "10000 messages are scheduled already");
+  EXPECT_EQ(refused.error().message, "10000 messages are already scheduled");
   EXPECT_TRUE(box.Accept(Make("now")).ok());
 }
 
@@ -250,7 +250,7 @@ TEST_F(MailboxTest, SoManyWaitToSteerBy) {
   auto refused = box.Accept(Make("x", Mode::kSteer));
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, "queue_full");
-  EXPECT_EQ(refused.error().message, "5 messages to steer by wait already");
+  EXPECT_EQ(refused.error().message, "5 steering messages already wait");
   EXPECT_TRUE(box.Accept(Make("m")).ok());
   box.Remove("s0");
   EXPECT_TRUE(box.Accept(Make("y", Mode::kSteer)).ok());
@@ -267,7 +267,7 @@ TEST_F(MailboxTest, TheirTextsAreInMemoryAndLimited) {
   auto refused = box.Accept(Make("x"));
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, "queue_full");
-  EXPECT_EQ(refused.error().message, "with this one, more than 64MiB of messages would wait");
+  EXPECT_EQ(refused.error().message, "with this message, more than 64MiB would wait");
   box.Remove("m1");
   EXPECT_TRUE(box.Accept(Make("x")).ok());
 }

@@ -250,19 +250,19 @@ TEST_F(RecordWriterOnAFullDisk, ThoseWhoAskedForTheNextWriteHaveTheirOwnOutcome)
 
 TEST_F(RecordWriterOnAFullDisk, WritesThatMustComeToPassAreRepeatedInTheirOrder) {
   for (uint64_t number : {1, 2, 3}) writer->WriteEventually(PutRun(number));
-  ASSERT_TRUE(RunUntil(loop, [this] { return !writer->settled(); }));
+  EXPECT_FALSE(writer->settled());
+  ASSERT_TRUE(RunUntil(loop, [this] { return writer->waits_for_room(); }));
   EXPECT_EQ(tries, "1 2 3 ");
-  EXPECT_TRUE(writer->waits_for_room());
   ASSERT_TRUE(RunUntil(loop, [this] { return tries.size() >= 12; })) << "there is no room yet";
   disk.MakeRoom();
-  ASSERT_TRUE(RunUntil(loop, [this] { return Runs() == 3; }));
-  EXPECT_TRUE(writer->settled());
+  ASSERT_TRUE(RunUntil(loop, [this] { return writer->settled(); }));
+  EXPECT_EQ(Runs(), 3U);
   EXPECT_EQ(tries.substr(0, 12), "1 2 3 1 2 3 ");
 }
 
 TEST_F(RecordWriterOnAFullDisk, DestroyedItRepeatsNothing) {
   writer->WriteEventually(PutRun(1));
-  ASSERT_TRUE(RunUntil(loop, [this] { return !writer->settled(); }));
+  ASSERT_TRUE(RunUntil(loop, [this] { return writer->waits_for_room(); }));
   writer.reset();
   disk.MakeRoom();
   EXPECT_EQ(Runs(), 0U);
