@@ -1,3 +1,5 @@
+// Room client/: the requests of commands to a daemon, and how they go on while it is away.
+//
 // Client: the command line's access to a daemon's API. It finds the server and the token as
 // control/api/API.md describes. A value.
 #pragma once

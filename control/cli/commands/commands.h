@@ -1,3 +1,5 @@
+// Room commands/: one file for each command or group of commands.
+//
 // The commands of `reeve`. Each adds itself to the command line with its options, examples and action.
 #pragma once
 

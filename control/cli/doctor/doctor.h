@@ -1,3 +1,5 @@
+// Room doctor/: the checks of `reeve doctor`.
+//
 // The findings of `reeve doctor`, and the checks of the machine. Checks change nothing: a file that a check
 // creates in order to try the disk is removed again.
 #pragma once

@@ -1,3 +1,6 @@
+// Room line/: the declaration of commands, and everything that follows from it: parsing, help, manual,
+// completion.
+//
 // The command line, declared once: parsing, --help, the manual pages and shell completion all come from the
 // declaration of a Command.
 //

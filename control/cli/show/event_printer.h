@@ -1,3 +1,5 @@
+// Room show/: how events, states and times read for a person.
+//
 // EventPrinter: events as a person reads them on a terminal. It joins deltas into messages, folds a tool call
 // to a line or two, and makes requests stand out; with `json` it prints each envelope as it is, one per line.
 // Nothing an agent says can control the terminal. Owned by a command; knows neither server nor loop.

@@ -1,3 +1,5 @@
+// Room terminal/: reading keys from a terminal and drawing on it.
+//
 // TerminalMode: the terminal on stdin and stdout in raw mode. Keys arrive one by one and without an echo, and
 // the terminal marks a paste (xterm, "Bracketed Paste Mode"). At most one per process. The destructor
 // restores the terminal; a handler of fatal signals restores it when the process crashes.

@@ -1,3 +1,5 @@
+// Room top/: `reeve top`: its model of the town, its views and its keys.
+//
 // TopApp: `reeve top` on a terminal: the screen, its keys, and the questions before an action. Owned by the
 // command, on its loop.
 #pragma once
