@@ -132,6 +132,9 @@ uint64_t Digest(std::string_view bytes);
 
 // --- the daemon
 
+// In a namespace of its own, because the product has a class of this name (control/daemon.h).
+inline namespace support {
+
 class Daemon {
  public:
   struct Options {
@@ -211,5 +214,7 @@ class Daemon {
   pid_t pid_ = -1;
   int failed_with_ = -1000;
 };
+
+}  // namespace support
 
 }  // namespace reeve
