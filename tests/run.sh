@@ -30,7 +30,7 @@ step() {
   failed=$((failed + 1))
   echo "FAIL  $name  ($((SECONDS - begin)) s)" | tee -a "$times"
   echo "      $log:"
-  grep -nE '^FAILED: |error: |ERROR: |[Kk]illed|Terminated|ninja: |No space left' "$log" | cut -c -400 | head -n 40 | sed 's/^/      /'
+  grep -nE '^FAILED: |error: |ERROR: |Killed signal|^Killed|Terminated|ninja: |No space left|\*\*\*Failed|\*\*\*Timeout' "$log" | cut -c -400 | head -n 40 | sed 's/^/      /'
   echo "      ... and the end of the log:"
   tail -n 60 "$log" | sed 's/^/      /'
   return 1
