@@ -1,6 +1,6 @@
 // Advance(), the one place that examines the whole agent, and the begin and end of its process and runs.
 // Commands are in agent_commands.cc, the rules of messages in agent_messages.cc, the rules of the process's
-// reports in agent_facts.cc, the saved state in agent_state.cc, the recovery after a daemon's death in
+// reports in agent_facts.cc, the saved state in agent_saved.cc, the recovery after a daemon's death in
 // agent_recovery.cc, and the API's view in agent_json.cc.
 #include "orchestrator/agent/agent.h"
 

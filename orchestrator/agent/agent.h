@@ -24,9 +24,11 @@
 #include "orchestrator/agent/agent_process.h"
 #include "orchestrator/agent/agent_secrets.h"
 #include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/agent/agent_state.h"
 #include "orchestrator/agent/agent_workspace.h"
 #include "orchestrator/agent/approvals.h"
 #include "orchestrator/agent/journal.h"
+#include "orchestrator/agent/lifetime.h"
 #include "orchestrator/agent/listeners.h"
 #include "orchestrator/agent/mailbox.h"
 #include "orchestrator/agent/record_writer.h"
@@ -37,21 +39,9 @@
 
 namespace reeve {
 
-struct LogTail;
-
 class Agent {
  public:
-  enum class State {
-    kStarting,    // its process is being started, or is not ready yet
-    kIdle,        // ready, no run
-    kRunning,     // a run is open
-    kNeedsInput,  // waits for a person, usually within a run
-    kStalled,     // a run is open, and there was no output for limits.stall_ms
-    kStopping,    // the process is being ended
-    kBackoff,     // the process has ended and is started again after a while
-    kExited,      // no process, none wanted
-    kFailed,      // no process: it could not be started, never became ready, or crashed too often
-  };
+  using State = AgentState;
   // The intended future of the agent. Deleted: it never starts again; its log stays. Purged: its log and its
   // id are deleted too, once it has ended.
   enum class Wish { kAlive, kStopped, kDeleted, kPurged };
@@ -175,10 +165,10 @@ class Agent {
  private:
   class Facts;
   class Messages;
+  class Recovery;
 
   Agent(AgentContext& context, AgentSpec spec);
 
-  // agent.cc
   void Advance();
   [[nodiscard]] State Derive() const;
   [[nodiscard]] bool draining() const { return drain_grace_ms_.has_value(); }
@@ -200,23 +190,11 @@ class Agent {
   [[nodiscard]] Result<AgentSpec> MakeSpec(const SpecUpdates::Change& change);
   Result<bool> ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields);
 
-  // agent_recovery.cc, agent_json.cc
-  void ApplyLogTail(LogTail& tail, const Cursor& recorded);
-  void RestoreMessage(const MessageRecord& record, std::optional<Message> message, const LogTail& tail);
-  void CloseOpenEnds(const LogTail& tail);
   void LoadSecrets();
   [[nodiscard]] std::string StateJson() const;
   Status LoadState(const JsonValue& state);
   static void Record(auto& self, auto& state);
   static void Members(auto& self, auto& state);
-
-  // Wraps a callback from outside (store, pool): it runs only if the agent still exists.
-  template <typename Call>
-  auto Guarded(Call call) {
-    return [alive = std::weak_ptr<bool>(alive_), call = std::move(call)](auto&&... args) mutable {
-      if (!alive.expired()) call(std::forward<decltype(args)>(args)...);
-    };
-  }
 
   AgentContext& context_;
   AgentSpec spec_;
@@ -245,14 +223,11 @@ class Agent {
   SpecUpdates updates_;
   enum class Advancing { kNo, kYes, kAgain } advancing_ = Advancing::kNo;
   Listeners listeners_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifetime alive_;
   std::unique_ptr<Messages> messages_;
   std::unique_ptr<Facts> facts_;
   // The last member: it reports to the others while it is destroyed, so they must outlive it.
   AgentProcess process_;
 };
-
-const char* NameOf(Agent::State state);
-std::optional<Agent::State> ParseAgentState(std::string_view name);
 
 }  // namespace reeve

@@ -190,7 +190,7 @@ void Agent::Facts::OnUsage(std::string_view data) {
   }
   if (!limit) return;
   // Runs in a turn of its own, because the adapter is in the middle of its report.
-  agent_.context_.loop.Post(agent_.Guarded([this, limit, run = agent_.runs_.open()->id] {
+  agent_.context_.loop.Post(agent_.alive_.Guard([this, limit, run = agent_.runs_.open()->id] {
     if (agent_.runs_.open() && agent_.runs_.open()->id == run) {
       OnOverLimit(limit, {"limit_exceeded", std::string("the run used more than limits.") + limit});
     }

@@ -52,8 +52,8 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
   if (named && agent_.mailbox_.Find(message.id)) {
     const std::string message_id = message.id;
     return agent_.context_.store.FindMessage(
-        message_id, agent_.Guarded([this, message = std::move(message), done = std::move(done)](
-                                       Result<std::optional<MessageRecord>> there) mutable {
+        message_id, agent_.alive_.Guard([this, message = std::move(message), done = std::move(done)](
+                                            Result<std::optional<MessageRecord>> there) mutable {
           if (!there) return done(there.error());
           if (*there) return SentBefore(**there, std::move(message), std::move(done));
           done(Error{"request_under_way", "message " + message.id + " is still being accepted"});
@@ -64,11 +64,12 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
     return done(Error{accepted.error().code, "agent " + agent_.id() + ": " + accepted.error().message});
   }
   const Message& arriving = **accepted;
-  agent_.context_.store.AddMessage({arriving.id, agent_.id(), arriving.ToJson(), "queued"},
-                                   agent_.Guarded([this, message_id = arriving.id, done = std::move(done)](
-                                                      const Result<std::optional<MessageRecord>>& there) {
-                                     OnStored(message_id, there, done);
-                                   }));
+  agent_.context_.store.AddMessage(
+      {arriving.id, agent_.id(), arriving.ToJson(), "queued"},
+      agent_.alive_.Guard([this, message_id = arriving.id,
+                           done = std::move(done)](const Result<std::optional<MessageRecord>>& there) {
+        OnStored(message_id, there, done);
+      }));
 }
 
 // A full disk must be reported before the program gets the line, not afterwards.
@@ -81,7 +82,7 @@ void Agent::Messages::DeliverLine(Message message, std::function<void(Result<Acc
   // For requests about its run. The message was delivered, whatever the result of this write.
   const MessageRecord record{message.id, agent_.id(), message.ToJson(), "done",
                              agent_.runs_.open() ? agent_.runs_.open()->id : ""};
-  agent_.context_.store.PutMessage(record, [this, record, alive = std::weak_ptr<bool>(agent_.alive_),
+  agent_.context_.store.PutMessage(record, [this, record, alive = agent_.alive_.Watch(),
                                             accepted = Accepted{message.id, "delivered", at.seq},
                                             done = std::move(done)](const Status& status) {
     if (!status && !alive.expired()) {
@@ -205,7 +206,7 @@ void Agent::Messages::ClaimNext() {
   const Message* claimed = agent_.mailbox_.Claim(agent_.journal_.next_seq() - 1);
   if (!claimed) return;
   agent_.context_.store.PutMessage({claimed->id, agent_.id(), claimed->ToJson(), "running"},
-                                   agent_.Guarded([this](const Status& status) {
+                                   agent_.alive_.Guard([this](const Status& status) {
                                      if (status) return BeginClaimed();
                                      log::Warning("agent {}: {}", agent_.id(), status.error().message);
                                      GiveBackClaimed();

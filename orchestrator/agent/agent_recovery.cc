@@ -27,6 +27,18 @@ uint64_t LowestTakenSeq(const std::vector<std::pair<MessageRecord, std::optional
 
 }  // namespace
 
+// The steps that bring an agent of an earlier daemon up to date with its log.
+class Agent::Recovery {
+ public:
+  explicit Recovery(Agent& agent) : agent_(agent) {}
+  void ApplyLogTail(LogTail& tail, const Cursor& recorded);
+  void CloseOpenEnds(const LogTail& tail);
+  void RestoreMessage(const MessageRecord& record, std::optional<Message> message, const LogTail& tail);
+
+ private:
+  Agent& agent_;
+};
+
 Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
                                            const std::vector<MessageRecord>& messages) {
   auto failed = [&record](const std::string& what) {
@@ -73,10 +85,11 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
       }
     }
   }
-  agent->ApplyLogTail(tail, recorded);
-  agent->CloseOpenEnds(tail);
+  Recovery recovery(*agent);
+  recovery.ApplyLogTail(tail, recorded);
+  recovery.CloseOpenEnds(tail);
   for (auto& [message_record, message] : in_order) {
-    agent->RestoreMessage(message_record, std::move(message), tail);
+    recovery.RestoreMessage(message_record, std::move(message), tail);
   }
   agent->messages_->TakeDue();
   if (!agent->deleted()) {
@@ -92,78 +105,80 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
 
 // The log is written before the record, so it is right about a run or process that ended in between.
 // `recorded` is the log's end when the record was written.
-void Agent::ApplyLogTail(LogTail& tail, const Cursor& recorded) {
-  const uint64_t known = runs_.last() ? runs_.last()->number() : 0;
+void Agent::Recovery::ApplyLogTail(LogTail& tail, const Cursor& recorded) {
+  const uint64_t known = agent_.runs_.last() ? agent_.runs_.last()->number() : 0;
   for (Run& run : tail.ended) {
     // If the disk was full, the record may be newer than the log.
-    context_.store.AddRun({id(), run.number(), run.ToJson()}, [](const Status&) {});
+    agent_.context_.store.AddRun({agent_.id(), run.number(), run.ToJson()}, [](const Status&) {});
     if (run.number() <= known) continue;
-    mailbox_.OnRunEnded(run, false);
-    runs_.AddEnded(std::move(run));
+    agent_.mailbox_.OnRunEnded(run, false);
+    agent_.runs_.AddEnded(std::move(run));
   }
   auto failed = JsonDocument::Parse(tail.failed);
   if (failed && static_cast<uint64_t>((*failed)["seq"].AsInt().value_or(0)) > recorded.seq) {
     const JsonValue data = (*failed)["data"];
-    process_.Fail({std::string(data["code"].StringOr("")), std::string(data["message"].StringOr(""))},
-                  std::string(data["output"].StringOr("")));
-    if (!deleted()) wish_ = Wish::kStopped;
+    agent_.process_.Fail({std::string(data["code"].StringOr("")), std::string(data["message"].StringOr(""))},
+                         std::string(data["output"].StringOr("")));
+    if (!agent_.deleted()) agent_.wish_ = Wish::kStopped;
   }
   auto exited = JsonDocument::Parse(tail.exited);
   if (!exited) return;
   const int64_t exited_ms = ParseTime(std::string((*exited)["time"].StringOr(""))).value_or(0);
   const JsonValue data = (*exited)["data"];
-  if (exited_ms <= process_.exited_ms()) return;
+  if (exited_ms <= agent_.process_.exited_ms()) return;
   if (!data["code"] && !data["signal"]) return;  // there was no process, or its end was not recorded
   ExitStatus exit;
   exit.code = static_cast<int>(data["code"].AsInt().value_or(-1));
   exit.signal = static_cast<int>(data["signal"].AsInt().value_or(0));
   exit.oom = data["oom"].AsBool().value_or(false);
-  process_.SetEnd(exit, exited_ms);
+  agent_.process_.SetEnd(exit, exited_ms);
   const bool content = exit.signal == 0 && exit.code == 0;
-  if (content && spec_.restart.when == RestartPolicy::When::kOnFailure && wish_ == Wish::kAlive) {
-    wish_ = Wish::kStopped;
+  if (content && agent_.spec_.restart.when == RestartPolicy::When::kOnFailure &&
+      agent_.wish_ == Wish::kAlive) {
+    agent_.wish_ = Wish::kStopped;
   }
 }
 
-void Agent::CloseOpenEnds(const LogTail& tail) {
+void Agent::Recovery::CloseOpenEnds(const LogTail& tail) {
   const bool run_open = !tail.open.id.empty();
   if (run_open) {
     Run run = tail.open;
-    if (run.started_ms == 0) run.started_ms = context_.clock.WallMs();
-    journal_.SetRun(run.id);
-    runs_.Reopen(std::move(run));
+    if (run.started_ms == 0) run.started_ms = agent_.context_.clock.WallMs();
+    agent_.journal_.SetRun(run.id);
+    agent_.runs_.Reopen(std::move(run));
   }
   for (const auto& [asked, elicitation] : tail.pending) {
-    journal_.Append(elicitation ? event_type::kElicitationResolved : event_type::kApprovalResolved,
-                    JsonObject()
-                        .Set("id", asked)
-                        .Set(elicitation ? "action" : "decision", "withdrawn")
-                        .Set("by", "daemon")
-                        .Take());
+    agent_.journal_.Append(elicitation ? event_type::kElicitationResolved : event_type::kApprovalResolved,
+                           JsonObject()
+                               .Set("id", asked)
+                               .Set(elicitation ? "action" : "decision", "withdrawn")
+                               .Set("by", "daemon")
+                               .Take());
   }
   if (run_open) {
-    EndRun({RunEnding::How::kExitedFailed,
-            {kDaemonRestarted, "the daemon ended in the middle of this run"},
-            {}});
+    agent_.EndRun({RunEnding::How::kExitedFailed,
+                   {kDaemonRestarted, "the daemon ended in the middle of this run"},
+                   {}});
   }
   if (!tail.alive) return;
-  journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", kDaemonRestarted).Take());
-  process_.SetExitedMs(context_.clock.WallMs());
+  agent_.journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", kDaemonRestarted).Take());
+  agent_.process_.SetExitedMs(agent_.context_.clock.WallMs());
 }
 
 // A message that had not ended keeps waiting, unless the log shows that the process had it.
-void Agent::RestoreMessage(const MessageRecord& record, std::optional<Message> message, const LogTail& tail) {
+void Agent::Recovery::RestoreMessage(const MessageRecord& record, std::optional<Message> message,
+                                     const LogTail& tail) {
   const auto begun = tail.begun.find(record.id);
   const bool never = begun == tail.begun.end();
-  if (message && !deleted() && never && tail.cancelled.count(record.id) == 0) {
+  if (message && !agent_.deleted() && never && tail.cancelled.count(record.id) == 0) {
     message->taken_seq = 0;
-    mailbox_.Restore(std::move(*message));
+    agent_.mailbox_.Restore(std::move(*message));
     return;
   }
   const std::string run_id = never ? "" : begun->second;
-  const Run* run = runs_.Find(run_id);
+  const Run* run = agent_.runs_.Find(run_id);
   const char* state = never ? "cancelled" : run ? MessageState(run->status) : "done";
-  context_.store.EndMessage(record.id, state, run_id, [](const Status&) {});
+  agent_.context_.store.EndMessage(record.id, state, run_id, [](const Status&) {});
 }
 
 }  // namespace reeve
