@@ -72,8 +72,8 @@ class Puppet : public Adapter {
     kind.name = name;
     kind.can.turns = kind.can.interrupt = kind.can.approve = true;
     kind.can.steer = steer;
-    kind.make = [](AgentHost& host, const std::string&) -> std::unique_ptr<Adapter> {
-      return std::make_unique<Puppet>(host);
+    kind.make = [](AgentHost& its_host, const std::string&) -> std::unique_ptr<Adapter> {
+      return std::make_unique<Puppet>(its_host);
     };
     return kind;
   }

@@ -249,7 +249,7 @@ TEST_F(RecordWriterOnAFullDisk, ThoseWhoAskedForTheNextWriteHaveTheirOwnOutcome)
 }
 
 TEST_F(RecordWriterOnAFullDisk, WritesThatMustComeToPassAreRepeatedInTheirOrder) {
-  for (uint64_t number : {1, 2, 3}) writer->WriteEventually(PutRun(number));
+  for (uint64_t number : {1U, 2U, 3U}) writer->WriteEventually(PutRun(number));
   EXPECT_FALSE(writer->settled());
   ASSERT_TRUE(RunUntil(loop, [this] { return writer->waits_for_room(); }));
   EXPECT_EQ(tries, "1 2 3 ");

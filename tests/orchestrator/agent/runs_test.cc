@@ -205,7 +205,7 @@ TEST(Runs, AHandoverKeepsAllOfThem) {
 
 TEST(Runs, TheRecordKeepsTheLastOneAndTheUsage) {
   Runs runs;
-  for (uint64_t number : {1, 2}) {
+  for (uint64_t number : {1U, 2U}) {
     runs.Begin(number, "m", 10);
     runs.SetUsage(R"({"input_tokens":4})");
     runs.End({}, 20);
