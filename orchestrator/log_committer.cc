@@ -110,9 +110,8 @@ void LogCommitter::SyncInBackground(std::vector<Fd> written) {
         }
         shared->clear();
       },
-      [this] {
-        syncing_ = false;
-      });  // Settle does not wait for this; a handover waits for all offloaded work
+      // Settle does not wait for this; a handover waits for all offloaded work.
+      alive_.Guard([this] { syncing_ = false; }));
 }
 
 LogCommitter::Stats LogCommitter::stats() const {

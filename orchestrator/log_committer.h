@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "process/fd.h"
+#include "process/lifetime.h"
 #include "process/result.h"
 #include "process/timer.h"
 
@@ -75,6 +76,7 @@ class LogCommitter {
   bool syncing_ = false;
   Timer retry_;
   Timer upkeep_;
+  Lifetime alive_;
 };
 
 }  // namespace reeve

@@ -239,9 +239,9 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done don
   auto on_disk = [this, id, done = std::move(done)](const Status& status) {
     if (!status) {
       purging_.emplace(id, 0);
-      loop_.Post([this, id] {
+      loop_.Post(alive_.Guard([this, id] {
         if (Agent* unmade = Find(id)) FinishDeletion(*unmade);
-      });
+      }));
     }
     done(status);
   };
@@ -300,9 +300,9 @@ void Town::PurgeOnceEnded(const std::string& id) {
   if (!agent || purging_.count(id) != 0) return;
   auto look = [this, agent] {
     if (agent->has_process()) return;
-    loop_.Post([this, gone = agent->id()] {
+    loop_.Post(alive_.Guard([this, gone = agent->id()] {
       if (Agent* still = Find(gone)) FinishDeletion(*still);
-    });
+    }));
   };
   purging_[id] = agent->Listen(look);
   look();

@@ -17,6 +17,7 @@
 #include "orchestrator/log_committer.h"
 #include "orchestrator/store/trash.h"
 #include "process/disk_sync.h"
+#include "process/lifetime.h"
 #include "process/result.h"
 #include "process/timer.h"
 
@@ -128,6 +129,7 @@ class Town {
   Drain drain_;
   Timer spawn_;
   std::function<void(Agent&, Change)> on_change_;
+  Lifetime alive_;
 };
 
 }  // namespace reeve

@@ -28,7 +28,7 @@
 #include "orchestrator/agent/agent_workspace.h"
 #include "orchestrator/agent/approvals.h"
 #include "orchestrator/agent/journal.h"
-#include "orchestrator/agent/lifetime.h"
+#include "process/lifetime.h"
 #include "orchestrator/agent/listeners.h"
 #include "orchestrator/agent/mailbox.h"
 #include "orchestrator/agent/record_writer.h"
