@@ -41,14 +41,15 @@ class Waits::Wait {
       return Finish(Response::Problem({"agent_not_found", "agent " + agent_ + " was purged meanwhile"}));
     if (reply_.gone()) return Finish({});
     NoteFirstRun(*agent);
-    auto response = Check(*agent);
+    const auto response = Check(*agent);
     // A drain lets open turns end, so a request that waits for one still learns how it ended.
     if (!response && waits_.ended_)
       return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
     if (!response) return AskStore(*agent);
-    // The answer shows events of this turn, so they must be committed first.
+    // The answer shows events of this turn, so they must be committed first. It is made again after that: its
+    // cursor must not be older than what it shows.
     if (EventLog* log = agent->open_log()) (void)log->Commit();
-    Finish(std::move(*response));
+    Finish(*Check(*agent));
   }
 
  private:

@@ -47,7 +47,7 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
   const bool line = !agent_.has_turns_ && message.mode != Message::Mode::kInterrupt && message.run_at_ms == 0;
   if (line && !named && agent_.process_.ready() && agent_.mailbox_.depth() == 0 &&
       !agent_.mailbox_.ArrivingNow()) {
-    return DeliverLine(std::move(message), std::move(done));
+    return DeliverLine(message, std::move(done));
   }
   if (named && agent_.mailbox_.Find(message.id)) {
     const std::string message_id = message.id;
@@ -73,7 +73,7 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
 }
 
 // A full disk must be reported before the program gets the line, not afterwards.
-void Agent::Messages::DeliverLine(Message message, std::function<void(Result<Accepted>)> done) {
+void Agent::Messages::DeliverLine(const Message& message, std::function<void(Result<Accepted>)> done) {
   if (Status committed = agent_.journal_.CommitNow(); !committed) return done(committed.error());
   if (Status taken = agent_.process_.Prompt(message.text); !taken) return done(taken.error());
   const Cursor at = agent_.journal_.Append(
@@ -321,10 +321,9 @@ void Agent::Messages::Withdraw(const std::string& message_id, const Done& done) 
   auto recorded = agent_.journal_.AppendNow(
       {{event_type::kMessageCancelled, JsonObject().Set("message_id", message_id).Take()}});
   if (!recorded) return done(recorded.error());
-  const std::string withdrawn = message_id;  // it may be the mailbox's own
-  agent_.mailbox_.Remove(withdrawn);
+  agent_.mailbox_.Remove(message_id);
   WatchDue();
-  EndInStore(withdrawn, Run::Status::kCancelled, "");
+  EndInStore(message_id, Run::Status::kCancelled, "");
   done({});
   agent_.Advance();
 }

@@ -38,7 +38,7 @@ class Agent::Messages {
   void Wake();
 
  private:
-  void DeliverLine(Message message, std::function<void(Result<Accepted>)> done);
+  void DeliverLine(const Message& message, std::function<void(Result<Accepted>)> done);
   void OnStored(const std::string& message_id, const Result<std::optional<MessageRecord>>& there,
                 const std::function<void(Result<Accepted>)>& done);
   void SentBefore(const MessageRecord& there, Message message, std::function<void(Result<Accepted>)> done);

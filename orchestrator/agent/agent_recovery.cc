@@ -63,6 +63,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
 
   std::vector<std::pair<MessageRecord, std::optional<Message>>>
       in_order;  // by the time when they arrived or were due
+  in_order.reserve(messages.size());
   for (const MessageRecord& message : messages) {
     in_order.emplace_back(message, Message::FromJson(message.id, message.body));
   }

@@ -122,6 +122,7 @@ std::vector<Waiting> WaitingOf(const JsonDocument& answer) {
 
 Error Ambiguous(const std::string& name, const std::vector<Waiting>& all) {
   std::vector<std::string> words;
+  words.reserve(all.size());
   for (const Waiting& one : all)
     words.push_back(one.id + " of agent " + one.agent +
                     (one.decided.empty() ? "" : " (" + one.decided + ")"));

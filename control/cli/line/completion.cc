@@ -122,7 +122,7 @@ class Completer {
     for (const JsonValue& approval : (*answer)["approvals"].Elements()) {
       const std::string agent(approval["agent"].StringOr(""));
       const std::string about(approval["tool"].StringOr(approval["message"].StringOr("")));
-      AddName(std::string(approval["id"].StringOr("")), agent + ": " + about);
+      AddName(std::string(approval["id"].StringOr("")), std::string(agent).append(": ").append(about));
       waiting[agent].push_back(about);
     }
     // The agent's name identifies its only approval.

@@ -118,6 +118,7 @@ std::string TopView::Table(const TopModel& model, const TopTown& town, bool colo
                            int64_t now_ms) {
   reeve::Table table;
   std::vector<Table::Cell> head;
+  head.reserve(std::size(kTopColumnInfo));
   for (const TopColumnInfo& column : kTopColumnInfo) head.push_back({column.name, Colour::kBold});
   table.Add(std::move(head));
   for (const TopAgent* agent : model.Rows()) {
