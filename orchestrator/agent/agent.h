@@ -28,7 +28,6 @@
 #include "orchestrator/agent/agent_workspace.h"
 #include "orchestrator/agent/approvals.h"
 #include "orchestrator/agent/journal.h"
-#include "process/lifetime.h"
 #include "orchestrator/agent/listeners.h"
 #include "orchestrator/agent/mailbox.h"
 #include "orchestrator/agent/record_writer.h"
@@ -36,6 +35,7 @@
 #include "orchestrator/agent/run_history.h"
 #include "orchestrator/agent/runs.h"
 #include "orchestrator/agent/spec_updates.h"
+#include "process/lifetime.h"
 
 namespace reeve {
 
