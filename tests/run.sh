@@ -114,9 +114,7 @@ for name in ${*:-$all}; do
     lint)
       step format lint_format
       step prose tests/prose.sh
-      # Runs beside the following steps with lower priority, because they mostly wait for programs and timers.
-      step tidy lint_tidy &
-      tidy=$!
+      tidy=1  # last of all, because it would slow down the tests that wait for real programs
       ;;
     test) step test run_ctest dev ;;
     asan) step asan-build build asan && step asan run_ctest asan ;;
@@ -133,9 +131,7 @@ for name in ${*:-$all}; do
     *) echo "run.sh: unknown step '$name': $all" >&2; exit 64 ;;
   esac
 done
-if [ -n "$tidy" ]; then
-  wait "$tidy" && passed=$((passed + 1)) || failed=$((failed + 1))
-fi
+[ -z "$tidy" ] || step tidy lint_tidy
 grep -hE '^(100% tests passed|[0-9]+% tests passed)' build/logs/*.log 2>/dev/null
 [ -z "$skipped" ] || echo "$skipped"
 echo "Steps, in $SECONDS s:"
