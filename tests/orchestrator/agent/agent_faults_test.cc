@@ -105,5 +105,18 @@ TEST_F(AgentFaults, ADispositionIsStartedBesideMessagesThatAPauseHolds) {
   EXPECT_TRUE(UntilRuns("m3"));
 }
 
+// The agent begins a turn by itself while it is being stopped: nobody is to blame for its end.
+TEST_F(AgentFaults, ATurnThatBeginsDuringAStopIsCancelled) {
+  host().OnReady();
+  agent_->Stop(1'000, [](const Status& status) { EXPECT_TRUE(status.ok()); });
+  ASSERT_TRUE(agent_->has_process());
+  host().OnTurnStarted();
+  ASSERT_TRUE(agent_->runs().open());
+  ASSERT_TRUE(RunUntil(loop_, [this] { return !agent_->has_process() && agent_->settled(); }));
+  ASSERT_NE(agent_->runs().last(), nullptr);
+  EXPECT_EQ(agent_->runs().last()->status, Run::Status::kCancelled);
+  EXPECT_FALSE(agent_->mailbox().paused());
+}
+
 }  // namespace
 }  // namespace reeve
