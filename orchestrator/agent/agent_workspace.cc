@@ -30,6 +30,11 @@ void AgentWorkspace::Prepare(std::function<void(Status)> done) {
     ready.Set("path", clone_->path()).Set("branch", made->branch);
     if (!made->commit.empty()) ready.Set("commit", made->commit);
     append_(event_type::kWorkspaceReady, ready.Take());
+    if (const auto& continued = made->continued) {
+      append_(
+          event_type::kWorkspaceContinued,
+          JsonObject().Set("branch", "reeve/" + spec_.id + "/wip").Set("commit", continued->commit).Take());
+    }
     done({});
   });
 }
@@ -44,25 +49,26 @@ void AgentWorkspace::OnProcessStarted() { unsaved_ = clone_ != nullptr; }
 
 AgentWorkspace::WipState AgentWorkspace::SaveWip(bool begin, int64_t timeout_ms) {
   if (saving_) return clone_->pushing() ? WipState::kPushes : WipState::kSaves;
-  if (!unsaved_ || context_.workspace_context->git.options().wip == Git::Options::Wip::kOff)
+  if (!unsaved_ || tried_ || context_.workspace_context->git.options().wip == Git::Options::Wip::kOff)
     return WipState::kNothing;
+  if (!clone_->there()) return WipState::kNothing;
   if (!begin) return WipState::kWaits;
-  saving_ = true;
-  clone_->SaveWork(timeout_ms, [this](const Result<std::string>& commit) {
-    saving_ = unsaved_ = false;
-    if (!commit) {
-      const Error& error = commit.error();
+  saving_ = tried_ = true;
+  clone_->SaveWork(timeout_ms, [this](const Result<Workspace::Saved>& saved) {
+    saving_ = false;
+    if (!saved) {
+      const Error& error = saved.error();
       log::Warning("agent {}: saving its uncommitted work failed: {}", spec_.id, error.message);
       append_(event_type::kAgentError,
               JsonObject().Set("code", error.code).Set("message", error.message).Set("fatal", false).Take());
-    } else if (!commit->empty()) {
-      const bool pushed = context_.workspace_context->git.options().wip == Git::Options::Wip::kPush;
-      append_(event_type::kWorkspaceSaved, JsonObject()
-                                               .Set("branch", "reeve/" + spec_.id + "/wip")
-                                               .Set("commit", *commit)
-                                               .Set("pushed", pushed)
-                                               .Take());
+      return;
     }
+    unsaved_ = false;
+    if (saved->commit.empty()) return;
+    JsonObject data;
+    data.Set("branch", saved->branch).Set("commit", saved->commit).Set("pushed", saved->pushed);
+    if (!saved->kept.empty()) data.Set("kept", saved->kept);
+    append_(event_type::kWorkspaceSaved, data.Take());
   });
   return WipState::kSaves;
 }

@@ -22,9 +22,9 @@ struct AgentSpec;
 class AgentWorkspace {
  public:
   using Append = std::function<void(std::string_view type, const std::string& data)>;
-  // The state of uncommitted work during a drain. kNothing: all of it is saved. kWaits: saving has not begun,
-  // because the process still runs or it is not this agent's turn. kPushes: it is committed, and only the
-  // push is not finished.
+  // The state of uncommitted work during a drain. kNothing: all of it is saved, or that failed. kWaits:
+  // saving has not begun, because the process still runs or it is not this agent's turn. kPushes: it is
+  // committed, and only the push is not finished.
   enum class WipState { kNothing, kWaits, kSaves, kPushes };
 
   // `append` appends events to the agent's log.
@@ -45,6 +45,9 @@ class AgentWorkspace {
   // A drain calls this repeatedly until it returns kNothing. `begin` permits saving to begin now.
   WipState SaveWip(bool begin, int64_t timeout_ms);
 
+  // Also in the record of the store: work that a crash or a failed push left unsaved is saved by the next
+  // drain.
+  static void Record(auto& self, auto& state) { state("unsaved_work", self.unsaved_); }
   static void Members(auto& self, auto& state) { state("unsaved", self.unsaved_); }
 
  private:
@@ -52,8 +55,9 @@ class AgentWorkspace {
   const AgentSpec& spec_;
   const Append append_;
   std::unique_ptr<Workspace> clone_;  // null: the spec wants no clone
-  bool unsaved_ = false;              // a process of this daemon has worked in the clone
+  bool unsaved_ = false;              // a process has worked in the clone since its work was saved
   bool saving_ = false;
+  bool tried_ = false;  // this drain has saved its work, or could not
 };
 
 }  // namespace reeve

@@ -23,9 +23,10 @@ inline constexpr Type kAgentOutput = "agent.output";          // a line that is 
 inline constexpr Type kAgentError = "agent.error";            // something went wrong; the agent may go on
 
 // --- its workspace
-inline constexpr Type kWorkspaceProgress = "workspace.progress";  // it is being made
-inline constexpr Type kWorkspaceReady = "workspace.ready";        // it is made
-inline constexpr Type kWorkspaceSaved = "workspace.saved";        // uncommitted work in it was committed
+inline constexpr Type kWorkspaceProgress = "workspace.progress";    // it is being made
+inline constexpr Type kWorkspaceReady = "workspace.ready";          // it is made
+inline constexpr Type kWorkspaceContinued = "workspace.continued";  // it was made from saved work
+inline constexpr Type kWorkspaceSaved = "workspace.saved";          // uncommitted work in it was committed
 
 // --- messages
 inline constexpr Type kMessageQueued = "message.queued";        // it waits, or is scheduled
@@ -65,15 +66,15 @@ inline constexpr Type kElicitationRequested = "elicitation.requested";  // it wa
 inline constexpr Type kElicitationResolved = "elicitation.resolved";    // the one answer to it
 
 inline constexpr Type kAll[] = {
-    kAgentStarting,       kAgentReady,        kAgentStopping,     kAgentRestarting,  kAgentExited,
-    kAgentFailed,         kAgentStalled,      kAgentResumed,      kAgentUpdated,     kAgentOutput,
-    kAgentError,          kWorkspaceProgress, kWorkspaceReady,    kWorkspaceSaved,   kMessageQueued,
-    kMessageStarted,      kMessageDone,       kMessageCancelled,  kUserMessage,      kRunStarted,
-    kRunCompleted,        kRunFailed,         kRunCancelled,      kAssistantDelta,   kAssistantMessage,
-    kReasoningDelta,      kReasoningMessage,  kToolStarted,       kToolOutput,       kToolCompleted,
-    kToolFailed,          kFileEdited,        kPlanUpdated,       kTitleUpdated,     kUsageUpdated,
-    kSubagentStarted,     kSubagentCompleted, kApprovalRequested, kApprovalResolved, kElicitationRequested,
-    kElicitationResolved,
+    kAgentStarting,        kAgentReady,          kAgentStopping,     kAgentRestarting,    kAgentExited,
+    kAgentFailed,          kAgentStalled,        kAgentResumed,      kAgentUpdated,       kAgentOutput,
+    kAgentError,           kWorkspaceProgress,   kWorkspaceReady,    kWorkspaceContinued, kWorkspaceSaved,
+    kMessageQueued,        kMessageStarted,      kMessageDone,       kMessageCancelled,   kUserMessage,
+    kRunStarted,           kRunCompleted,        kRunFailed,         kRunCancelled,       kAssistantDelta,
+    kAssistantMessage,     kReasoningDelta,      kReasoningMessage,  kToolStarted,        kToolOutput,
+    kToolCompleted,        kToolFailed,          kFileEdited,        kPlanUpdated,        kTitleUpdated,
+    kUsageUpdated,         kSubagentStarted,     kSubagentCompleted, kApprovalRequested,  kApprovalResolved,
+    kElicitationRequested, kElicitationResolved,
 };
 
 constexpr bool EndsRun(Type type) {

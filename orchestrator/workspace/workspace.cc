@@ -24,9 +24,10 @@ struct Workspace::Attempt {
   uint64_t run = 0;      // id of the git command
   std::string draft;     // the folder that is being filled
   std::string mirror;
-  std::string head;     // the repository's own branch; empty: none
-  std::string start;    // the commit to check out; empty: there is no commit
-  bool tracks = false;  // start is the upstream of the branch
+  std::string head;                // the repository's own branch; empty: none
+  std::string start;               // the commit to check out; empty: there is no commit
+  bool tracks = false;             // start is the upstream of the branch
+  std::optional<SavedWork> saved;  // of an earlier clone of this agent
   Made made;
 };
 
@@ -65,7 +66,7 @@ void Workspace::Prepare(Mirrors::Progress progress, std::function<void(Result<Ma
         if (mine.expired()) return;
         attempt_->waiting = 0;
         if (!mirror) return Fail(mirror.error());
-        Choose(*mirror);
+        FindSaved(*mirror);
       });
 }
 
@@ -98,11 +99,45 @@ void Workspace::Step(Git::Command command, std::function<void(const std::string&
   attempt_->run = context_.git.Run(std::move(command));
 }
 
+// Work that an earlier clone of this agent saved is continued, unless upstream has all of it by now.
+void Workspace::FindSaved(const Mirrors::Mirror& mirror) {
+  if (context_.git.options().wip == Git::Options::Wip::kOff) return Choose(mirror);
+  auto in_mirror = [path = mirror.path](std::vector<std::string> arguments) {
+    Git::Command command;
+    command.arguments = std::move(arguments);
+    command.folder = path;
+    command.env = {"GIT_DIR=" + path};
+    return command;
+  };
+  auto find = in_mirror(
+      {"for-each-ref", std::string("--format=") + SavedWork::kFormat, "--", SavedWork::Ref(agent_)});
+  Step(std::move(find), [this, mirror, in_mirror](const std::string& listed) {
+    attempt_->saved = SavedWork::Parse(listed);
+    if (!attempt_->saved) return Choose(mirror);
+    const SavedWork& saved = *attempt_->saved;
+    attempt_->made.continued = saved;
+    if (saved.head.empty()) return Choose(mirror);
+    // Prints the tree of HEAD, and a commit of HEAD that no other branch has.
+    Step(in_mirror({"rev-parse", "--verify", saved.head + "^{tree}"}),
+         [this, mirror, in_mirror](const std::string& tree) {
+           if (tree != attempt_->saved->tree + "\n") return Choose(mirror);
+           Step(in_mirror({"rev-list", "--max-count=1", attempt_->saved->head, "--not",
+                           "--exclude=reeve/" + agent_ + "/*", "--branches"}),
+                [this, mirror](const std::string& missing) {
+                  if (missing.empty()) attempt_->made.continued.reset();
+                  Choose(mirror);
+                });
+         });
+  });
+}
+
 // Chooses the first commit. Names are looked up in the mirror, because nobody else writes there.
 void Workspace::Choose(const Mirrors::Mirror& mirror) {
   attempt_->mirror = mirror.path;
   attempt_->head = mirror.head;
   attempt_->made.branch = !spec_.branch.empty() ? spec_.branch : !mirror.head.empty() ? mirror.head : "main";
+  if (attempt_->made.continued && !attempt_->made.continued->branch.empty())
+    attempt_->made.branch = attempt_->made.continued->branch;
   const std::string base = !spec_.base.empty() ? spec_.base : mirror.head;
   Git::Command command;
   command.arguments = {"for-each-ref", "--format=%(refname)", "--"};
@@ -170,15 +205,51 @@ void Workspace::CheckOut() {
                          "--"};
   }
   command.folder = attempt_->draft;
-  Step(std::move(command), [this](const std::string&) {
-    if (attempt_->start.empty()) return Finish();
-    Git::Command head;
-    head.arguments = {"rev-parse", "--verify", "HEAD"};
-    head.folder = attempt_->draft;
-    Step(std::move(head), [this](const std::string& commit) {
-      attempt_->made.commit = commit.substr(0, commit.find('\n'));
-      Finish();
-    });
+  Step(std::move(command), [this](const std::string&) { attempt_->saved ? ContinueSaved() : ReadHead(); });
+}
+
+// The saved work becomes the work tree, with the agent's own HEAD and branch, so that all of its changes are
+// uncommitted as they were. The next save descends from it.
+void Workspace::ContinueSaved() {
+  const std::string& known = attempt_->saved->commit;
+  std::vector<std::vector<std::string>> steps = {
+      {"update-ref", "--no-deref", "--", SavedWork::Ref(agent_), known}};
+  if (attempt_->made.continued) {
+    const SavedWork& saved = *attempt_->made.continued;
+    if (saved.detached) steps.push_back({"checkout", "--quiet", "--detach"});
+    if (attempt_->start.empty()) {
+      steps.push_back({"read-tree", "-m", "-u", saved.tree});
+    } else {
+      steps.push_back({"read-tree", "-m", "-u", "HEAD", saved.tree});
+    }
+    if (!saved.head.empty()) {
+      steps.push_back({"reset", "--quiet", saved.head, "--"});
+    } else {
+      if (!attempt_->start.empty()) steps.push_back({"update-ref", "-d", "HEAD"});
+      steps.push_back({"read-tree", "--empty"});
+    }
+  }
+  Steps(std::move(steps), [this] { ReadHead(); });
+}
+
+void Workspace::Steps(std::vector<std::vector<std::string>> steps, std::function<void()> next) {
+  if (steps.empty()) return next();
+  Git::Command command;
+  command.arguments = steps.front();
+  command.folder = attempt_->draft;
+  steps.erase(steps.begin());
+  Step(std::move(command),
+       [this, steps = std::move(steps), next = std::move(next)](const std::string&) { Steps(steps, next); });
+}
+
+// Prints nothing if there is no commit yet.
+void Workspace::ReadHead() {
+  Git::Command head;
+  head.arguments = {"rev-parse", "--revs-only", "HEAD"};
+  head.folder = attempt_->draft;
+  Step(std::move(head), [this](const std::string& commit) {
+    attempt_->made.commit = commit.substr(0, commit.find('\n'));
+    Finish();
   });
 }
 

@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "orchestrator/workspace/git.h"
 #include "orchestrator/workspace/mirrors.h"
 #include "orchestrator/workspace/repository.h"
+#include "orchestrator/workspace/saved_work.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -36,7 +38,15 @@ class Workspace {
   };
   struct Made {
     std::string branch;
-    std::string commit;  // empty: the repository has no commit yet
+    std::string commit;                  // empty: the repository has no commit yet
+    std::optional<SavedWork> continued;  // the saved work that it continues
+  };
+  // Work that was saved. Empty `commit`: there was nothing to save.
+  struct Saved {
+    std::string branch;  // reeve/<agent>/wip
+    std::string commit;
+    bool pushed = false;
+    std::string kept;  // the branch to which somebody else's commit on `branch` has been moved; empty: none
   };
 
   Workspace(WorkspaceContext& context, std::string agent, WorkspaceSpec spec);
@@ -56,30 +66,40 @@ class Workspace {
   void Prepare(Mirrors::Progress progress, std::function<void(Result<Made>)> done);
   void Cancel();
 
-  // Commits uncommitted work to the branch reeve/<agent>/wip, and pushes that branch if configured. The
-  // agent's index and its HEAD stay untouched. `done` gets the commit, or an empty text if there was nothing
-  // to save. All of it takes at most `timeout_ms`; otherwise Error "workspace_timeout". A push gets half of
-  // the time that is left, so that a push that hangs leaves time for others.
-  void SaveWork(int64_t timeout_ms, std::function<void(Result<std::string>)> done);
+  // Commits work that upstream does not have (uncommitted changes, and commits of HEAD) to the branch
+  // reeve/<agent>/wip, and pushes that branch if configured; never by overwriting. The agent's index and its
+  // HEAD stay untouched. All of it takes at most `timeout_ms`; otherwise Error "workspace_timeout". A command
+  // of a push gets half of the time that is left, so that a push that hangs leaves time for others.
+  void SaveWork(int64_t timeout_ms, std::function<void(Result<Saved>)> done);
   // The work is committed, and is being pushed.
   [[nodiscard]] bool pushing() const;
 
  private:
   struct Attempt;
   struct Saving;
+  void FindSaved(const Mirrors::Mirror& mirror);
   void Choose(const Mirrors::Mirror& mirror);
   void Clone();
   void CheckOut();
+  void ContinueSaved();
+  void ReadHead();
   void Finish();
   void Fail(const Error& error);
   void Step(Git::Command command, std::function<void(const std::string& out)> next);
+  // Runs the commands in the draft, one after the other, then `next`.
+  void Steps(std::vector<std::vector<std::string>> steps, std::function<void()> next);
+  void ReadRefs();
   void FindChanges();
-  void CommitChanges(std::string changes);
-  void KeepCommit(const std::string& commit);
+  void FindCommits();
+  void AddChanges(std::string changes);
+  void CommitWork();
+  void PushWork();
+  void KeepForeign(const std::string& commit);
+  void Push(std::vector<std::string> options);
   using Then = std::function<void(const std::string& out)>;
   void SaveStep(std::vector<std::string> arguments, Then next, std::string input = {}, bool theirs = false);
   void CancelSaving();
-  void EndSaving(const Result<std::string>& result);
+  void EndSaving(const Result<Saved>& result);
 
   WorkspaceContext& context_;
   const std::string agent_;

@@ -579,6 +579,92 @@ TEST_F(WorkspaceTest, ADrainKeepsUncommittedWork) {
   EXPECT_EQ(NamesIn(daemon.data_dir() + "/workspaces"), (std::set<std::string>{"a1", "clean"}));
 }
 
+// A new container: an empty data folder, the same spec.
+TEST_F(WorkspaceTest, AWorkspaceThatIsMadeAnewContinuesFromItsSavedWork) {
+  const std::string work =
+      "git checkout -q -b topic; echo committed > own; git add own; git -c user.name=a -c user.email=a@a "
+      "commit -qm own; echo mine > mine; git add mine; echo changed > file; rm sub/x; echo at work; exec "
+      "sleep "
+      "600";
+  const std::string look =
+      "git symbolic-ref HEAD; git log -1 --format=%s; git status --porcelain; cat own file mine; echo more > "
+      "more; echo at work; exec sleep 600";
+  const std::string seen =
+      "refs/heads/topic\nown\n M file\n D sub/x\n?? mine\ncommitted\nchanged\nmine\nat work\n";
+  {
+    Daemon first(Options({"--workspace-wip", "push"}));
+    first.Create(Spec("a1", work));
+    ASSERT_TRUE(Eventually([&] { return Said(first) == "at work\n"; }));
+    first.Signal(SIGTERM);
+    EXPECT_EQ(first.Wait(), 0);
+  }
+  const std::string saved = Wip(dir.path() + "/repo.git", "rev-parse");
+  {
+    Daemon second(Options({"--workspace-wip", "push"}));
+    second.Create(Spec("a1", look));
+    ASSERT_TRUE(Eventually([&] { return Said(second).find("at work\n") != std::string::npos; }));
+    EXPECT_EQ(Said(second), seen);
+    EXPECT_EQ(First(second, "workspace.ready", "data.branch"), "topic");
+    EXPECT_EQ(First(second, "workspace.continued", "data.branch"), "reeve/a1/wip");
+    EXPECT_EQ(First(second, "workspace.continued", "data.commit") + "\n", saved);
+    second.Signal(SIGTERM);
+    EXPECT_EQ(second.Wait(), 0);
+  }
+  EXPECT_EQ(Wip(dir.path() + "/repo.git", "diff --name-status trunk"),
+            "M\tfile\nA\tmine\nA\tmore\nA\town\nD\tsub/x\n");
+  EXPECT_EQ(Shell(dir.path() + "/repo.git", "git branch --contains " + saved), "  reeve/a1/wip\n");
+  EXPECT_EQ(Shell(dir.path() + "/repo.git", "git branch --list 'reeve/*'"), "  reeve/a1/wip\n");
+}
+
+// Once the work is pushed where it belongs, the saved copy is out of date.
+TEST_F(WorkspaceTest, SavedWorkThatUpstreamHasIsNotContinued) {
+  const std::string git = "git -c user.name=a -c user.email=a@a ";
+  {
+    Daemon daemon(Options({"--workspace-wip", "push"}));
+    daemon.Create(Spec("a1", "echo mine > mine; echo at work; exec sleep 600"));
+    daemon.Create(
+        Spec("a2", "echo mine > two; git add two; " + git + "commit -qm two; echo at work; exec sleep 600"));
+    for (const char* id : {"a1", "a2"})
+      ASSERT_TRUE(Eventually([&] { return Said(daemon, id) == "at work\n"; })) << id;
+    daemon.Signal(SIGTERM);
+    EXPECT_EQ(daemon.Wait(), 0);
+  }
+  EXPECT_EQ(Shell(dir.path() + "/repo.git", "git show reeve/a2/wip:two || true"), "mine\n")
+      << "an unpushed commit is work, too";
+  {
+    Daemon daemon(Options({"--workspace-wip", "push"}));
+    daemon.Create(Spec("a1", "git add mine; " + git +
+                                 "commit -qm mine; git push -q origin HEAD; echo at work; exec sleep 600"));
+    ASSERT_TRUE(Eventually([&] { return Said(daemon) == "at work\n"; }));
+    daemon.Signal(SIGTERM);
+    EXPECT_EQ(daemon.Wait(), 0);
+  }
+  Shell(dir.path() + "/source",
+        "git pull -q ../repo.git trunk; echo later > later; git add later; git commit -qm later; git push -q "
+        "../repo.git trunk");
+  Daemon daemon(Options({"--workspace-wip", "push"}));
+  daemon.Create(Spec("a1", "git log -1 --format=%s; git status --porcelain"));
+  EXPECT_EQ(Output(daemon), "later\n");
+  EXPECT_EQ(First(daemon, "workspace.continued", "data.branch"), "");
+}
+
+// Two daemons with the same agent, or a person who pushes there.
+TEST_F(WorkspaceTest, SavedWorkOfSomebodyElseIsKept) {
+  Daemon daemon(Options({"--workspace-wip", "push"}));
+  daemon.Create(Spec("a1", "echo mine > mine; echo at work; exec sleep 600"));
+  ASSERT_TRUE(Eventually([&] { return Said(daemon) == "at work\n"; }));
+  const std::string other = Shell(dir.path() + "/source",
+                                  "echo theirs > theirs; git add theirs; git commit -qm theirs; "
+                                  "git push -q ../repo.git HEAD:refs/heads/reeve/a1/wip; git rev-parse HEAD");
+  daemon.Signal(SIGTERM);
+  EXPECT_EQ(daemon.Wait(), 0);
+  const std::string kept = "reeve/a1/wip-" + other.substr(0, 12);
+  EXPECT_EQ(Shell(dir.path() + "/repo.git", "git rev-parse " + kept), other);
+  EXPECT_EQ(Wip(dir.path() + "/repo.git", "show reeve/a1/wip:mine; true"), "mine\n") << daemon.log();
+  daemon.Start();
+  EXPECT_EQ(First(daemon, "workspace.saved", "data.kept"), kept);
+}
+
 // Agents that take their time to end do not hold up the work of one that has.
 TEST_F(WorkspaceTest, ADrainKeepsWorkWhileOthersStillRun) {
   Daemon daemon(Options({"--workspace-wip", "commit", "--drain-timeout", "10m"}));
@@ -634,6 +720,11 @@ TEST_F(WorkspaceTest, WorkThatCannotBePushedIsCommittedAndToldOf) {
       << "committed at least";
   daemon.Start();
   EXPECT_EQ(First(daemon, "agent.error", "data.code"), "workspace_failed");
+  // The next drain tries again, although no process has worked since.
+  Shell(dir.path(), "mv away.git repo.git");
+  daemon.Signal(SIGTERM);
+  EXPECT_EQ(daemon.Wait(), 0);
+  EXPECT_EQ(Wip(dir.path() + "/repo.git", "show reeve/a1/wip:mine; true"), "mine\n") << daemon.log();
 }
 
 // As many as are saved at once: the work of the one after them is kept and pushed all the same.

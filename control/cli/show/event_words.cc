@@ -85,8 +85,9 @@ std::string_view FormOf(std::string_view type, const JsonValue& data) {
     return data["message"] ? "agent failed{ · :message}" : "agent failed{ · :reason}";
   if (type == "agent.error")
     return flag("fatal") ? "fatal error{ · :code}{ · :message}" : "error{ · :code}{ · :message}";
+  if (type == "workspace.continued") return "continues from saved work{ · branch :branch}";
   if (type == "workspace.saved")
-    return flag("pushed") ? "work was saved and pushed{ · branch :branch}"
+    return flag("pushed") ? "work was saved and pushed{ · branch :branch}{ · kept another's work on :kept}"
                           : "work was saved{ · branch :branch}";
   if (type == "message.queued") {
     const bool followup = data["mode"].StringOr("followup") == "followup";
