@@ -123,6 +123,7 @@ Town::Options Daemon::TownOptions() {
     if (auto gone = base_.tokens.Revoke(agent)) ForgetToken(*gone);
   };
   options.git = GitOptionsOf(config_);
+  options.binary = options_.program;
   return options;
 }
 

@@ -11,6 +11,7 @@
 #include "orchestrator/adapters/spec_checks.h"
 #include "orchestrator/agent/agent.h"
 #include "orchestrator/log/transcript.h"
+#include "orchestrator/store/data_folder.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -126,6 +127,10 @@ Status Town::Open() {
   for (const std::string& folder : {context_.events_dir, context_.transcripts_dir, context_.private_dir,
                                     workspace_context_.folder, MirrorsFolder()}) {
     if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
+  }
+  if (!options_.binary.empty()) {
+    if (Status linked = LinkProgram(options_.data_dir, options_.binary); !linked) return linked;
+    context_.programs_dir = ProgramFolderIn(options_.data_dir);
   }
   if (Status opened = trash_.Open(); !opened) return opened;
   auto id = TownId(options_.data_dir + "/town-id");
@@ -254,7 +259,8 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done don
 }
 
 const std::vector<std::string_view> Town::kChangeable = {
-    "title", "starred", "labels", "model", "system_prompt", "env", "permissions", "limits", "restart"};
+    "title",   "starred", "labels",  "model",     "system_prompt", "env",    "permissions", "limits",
+    "restart", "cwd",     "command", "readiness", "api",           "record", "kind_options"};
 
 void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done) {
   auto change = [&kind = agent.kind(), patch = patch.Raw()](const AgentSpec& spec) -> Result<AgentSpec> {
@@ -265,12 +271,17 @@ void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Resul
     if (!merged) return merged.error();
     auto changed = AgentSpec::FromJson(merged->root());
     if (!changed) return changed.error();
-    if (Status checked = CheckKindCan(kind, *changed); !checked) return checked.error();
+    if (Status checked = CheckChangedAgent(kind, spec, *changed); !checked) return checked.error();
     return changed;
   };
   std::vector<std::string> fields;
   for (const JsonValue::Member& member : patch.Members()) fields.emplace_back(member.key);
-  agent.Update(std::move(change), std::move(fields), std::move(done));
+  agent.CheckModel(std::string(patch["model"].StringOr("")),
+                   [&agent, change = std::move(change), fields = std::move(fields),
+                    done = std::move(done)](const Status& known) mutable {
+                     if (!known) return done(known.error());
+                     agent.Update(std::move(change), std::move(fields), std::move(done));
+                   });
 }
 
 Agent* Town::Find(const std::string& id) const {

@@ -36,6 +36,7 @@ class Town {
     bool sync = true;  // fdatasync written logs once a second
     ApiAccess api = {};
     Git::Options git = {};
+    std::string binary = {};  // the path of this program, which agents get on their PATH; empty: they do not
   };
 
   Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper, CgroupRoot* cgroups,

@@ -123,7 +123,11 @@ void Delete(ApiContext& api, const Request& request, Reply reply) {
 
 // The fields that need scope admin: they decide what an agent may do and what runs in it.
 bool IsForAdmins(std::string_view field) {
-  return field == "permissions" || field == "limits" || field == "env";
+  for (const char* name :
+       {"permissions", "limits", "env", "cwd", "command", "api", "record", "kind_options"}) {
+    if (field == name) return true;
+  }
+  return false;
 }
 
 void Patch(ApiContext& api, const Request& request, Reply reply) {
@@ -237,7 +241,8 @@ void Decide(ApiContext& api, const Request& request, Reply reply) {
   auto decision = ParseDecision((*body)["decision"].StringOr(""));
   if (!decision) {
     return reply.Send(
-        Response::Problem({"invalid_request", "decision: must be allow_once, allow_always or deny"}));
+        Response::Problem({"invalid_request",
+                           "decision: must be allow_once, allow_tool, allow_session, allow_always or deny"}));
   }
   const JsonValue reason = (*body)["reason"];
   if (reason && !reason.AsString())

@@ -66,23 +66,37 @@ class Adapter {
   // up.
   virtual void Resume() {}
 
-  // The functions below are for some kinds only, as their Kind says. The agent calls them for no other.
+  // The functions below are for some kinds only, as their Kind says. The agent calls them for no other. A
+  // kind that claims an ability without its function ends the daemon at the first use, and fails a test
+  // before that.
   //
   // Steers the turn that runs by some text. `id` is the caller's; OnSteered reports the result under it,
   // perhaps from within this call. If OnSteered was not called before the process exited, the agent did not
   // take the text.
-  virtual void Steer(const std::string& id, const std::string& text) { (void)id, (void)text; }
+  virtual void Steer(const std::string& id, const std::string& text) {
+    (void)id, (void)text;
+    Missing("Steer");
+  }
   virtual void Decide(const std::string& approval_id, const ApprovalAnswer& answer) {
     (void)approval_id, (void)answer;
+    Missing("Decide");
   }
   virtual void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) {
     (void)elicitation_id, (void)answer;
+    Missing("Answer");
   }
   // Lists the models to choose from, as a JSON array of {id, name?}. Calls `done` once, also when the process
   // ends; but not after a handover, which ends the request that asked.
   virtual void ListModels(std::function<void(Result<std::string>)> done) {
-    std::exchange(done, nullptr)(Error{"not_supported", "this kind has no choice of models"});
+    (void)done;
+    Missing("ListModels");
   }
+  // The model that the program uses while nobody has chosen one; empty: unknown.
+  [[nodiscard]] virtual std::string OwnModel() const { return {}; }
+
+ private:
+  // A bug of the kind: its Kind::Can promises this function.
+  [[noreturn]] static void Missing(const char* function);
 };
 
 }  // namespace reeve

@@ -72,13 +72,13 @@ class JsonlAdapter : public Adapter {
   void TakeRun(std::string_view type, std::string_view line) {
     if (type == event_type::kRunStarted) return host_.OnTurnStarted();
     TurnEnd end;
+    auto json = JsonDocument::Parse(line);
     if (type == event_type::kRunCompleted) {
       end.outcome = TurnEnd::Outcome::kCompleted;
     } else if (type == event_type::kRunCancelled) {
       end.outcome = TurnEnd::Outcome::kCancelled;
     } else if (type == event_type::kRunFailed) {
       end.outcome = TurnEnd::Outcome::kFailed;
-      auto json = JsonDocument::Parse(line);
       if (json) {
         end.error.code = (*json)["error"]["code"].StringOr("failed");
         end.error.message = (*json)["error"]["message"].StringOr("");
@@ -87,6 +87,8 @@ class JsonlAdapter : public Adapter {
       return host_.Emit(event_type::kAgentOutput,
                         JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
     }
+    if (json && (*json)["usage"].Is(JsonType::kObject))
+      host_.Emit(event_type::kUsageUpdated, (*json)["usage"].Raw());
     host_.OnTurnEnded(end);
   }
 

@@ -23,6 +23,7 @@ struct Kind {
     bool elicit = false;         // asks a person questions: has Answer
     bool resume = false;         // a later process can continue the session of an earlier one
     bool model = false;          // the model can be chosen, and changed from turn to turn
+    bool list_models = false;    // ListModels names every model that can be chosen
     bool system_prompt = false;  // takes the spec's system prompt
   } can;
   const char* program =

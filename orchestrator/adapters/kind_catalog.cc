@@ -39,6 +39,7 @@ std::string CanJson(const Kind::Can& can) {
       .Set("elicit", can.elicit)
       .Set("resume", can.resume)
       .Set("model", can.model)
+      .Set("list_models", can.list_models)
       .Set("system_prompt", can.system_prompt)
       .Take();
 }

@@ -72,7 +72,7 @@ Status CheckProgram(const Kind& kind, const AgentSpec& spec) {
 
 Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
   auto cannot = [&kind](const char* field, const char* why) {
-    return Refusal(field, std::string("kind ") + kind.name + " " + why);
+    return Error{"not_supported", std::string(field) + ": kind " + kind.name + " " + why};
   };
   if (!spec.model.empty() && !kind.can.model) return cannot("model", "does not offer a choice of models");
   if (!spec.system_prompt.empty() && !kind.can.system_prompt) {
@@ -81,6 +81,17 @@ Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
   if (spec.permissions.any() && !kind.can.approve) return cannot("permissions", "asks for no approvals");
   if (!spec.resume.empty() && !kind.can.resume) return cannot("resume", "has no sessions to resume");
   return {};
+}
+
+Status CheckChangedAgent(const Kind& kind, const AgentSpec& before, const AgentSpec& after) {
+  if (Status checked = CheckKindCan(kind, after); !checked) return checked;
+  if (after.turns != before.turns)
+    return Error{"not_supported", "kind_options.turns: cannot be changed after the agent was made"};
+  if (Status checked = CheckKindOptions(kind, after); !checked) return checked;
+  if (after.command == before.command) return {};
+  if (after.command.empty() && !kind.program)
+    return Refusal("command", std::string("kind ") + kind.name + " needs a command");
+  return CheckProgram(kind, after);
 }
 
 Status CheckNewAgent(const AgentSpec& spec, const Git& git) {

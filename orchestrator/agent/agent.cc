@@ -36,10 +36,8 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                      wish_ == Wish::kAlive};
                },
                [this] { return StateJson(); }, [this] { Advance(); }}),
-      secrets_(context, id(), spec_.api,
-               {spec_.record ? [this](const std::string& secret) { process_.Hide(secret); }
-                             : std::function<void(const std::string&)>(),
-                [this] { Advance(); }}),
+      secrets_(context, spec_,
+               {[this](const std::string& secret) { process_.Hide(secret); }, [this] { Advance(); }}),
       workspace_(context, spec_,
                  [this](std::string_view type, const std::string& data) { journal_.Append(type, data); }),
       history_(context.store, id(), runs_),
@@ -176,9 +174,15 @@ void Agent::OnRunBegun(uint64_t number, const std::string& message_id) {
 
 void Agent::EndRun(RunEnding ending) {
   approvals_.WithdrawRun(runs_.open()->id);
+  calls_.Clear();
   process_.OnTurnOver();
   const Run& ended = runs_.End(std::move(ending), context_.clock.WallMs());
   journal_.Append("run." + std::string(NameOf(ended.status)), ended.EndJson());
+  if (ended.status == Run::Status::kFailed && model_.OnFailed()) {
+    JsonObject back;
+    model().empty() ? back.SetRaw("model", "null") : back.Set("model", model());
+    journal_.Append(event_type::kAgentUpdated, back.Take());
+  }
   journal_.SetRun("");
   writer_.WriteEventually([this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
     context_.store.PutRun(record, std::move(done));

@@ -30,6 +30,8 @@
 #include "orchestrator/agent/journal.h"
 #include "orchestrator/agent/listeners.h"
 #include "orchestrator/agent/mailbox.h"
+#include "orchestrator/agent/model_choice.h"
+#include "orchestrator/agent/open_calls.h"
 #include "orchestrator/agent/record_writer.h"
 #include "orchestrator/agent/restarts.h"
 #include "orchestrator/agent/run_history.h"
@@ -38,6 +40,8 @@
 #include "process/lifetime.h"
 
 namespace reeve {
+
+class JsonObject;
 
 class Agent {
  public:
@@ -125,7 +129,11 @@ class Agent {
   void PutFile(const std::string& name, std::string content, Done done);
   void RemoveFile(const std::string& name, Done done);
 
-  // {models, model}: the choices, and the current one if it is known.
+  // The model of the next turn; empty: the program's own.
+  [[nodiscard]] const std::string& model() const { return model_.Or(spec_.model); }
+  // Whether the kind can use this model, if it can know. Errors "not_supported", "invalid_request".
+  void CheckModel(const std::string& model, Done done);
+  // {models, model}: the choices, and the present one if it is known.
   void ListModels(std::function<void(Result<std::string>)> done);
 
   // --- for the town
@@ -175,6 +183,9 @@ class Agent {
   [[nodiscard]] bool turn_open() const { return has_turns_ && runs_.open(); }
   void ApplyBackPressure() { process_.PauseReading(journal_.blocked()); }
   void UpdateClocks();
+  [[nodiscard]] std::string SpecJson() const;
+  // Adds {waiting_for, waiting_since, open_call}: the thing that the open run waits for now.
+  void SetWaitingFor(JsonObject& json) const;
   void StopProcess(int64_t grace_ms, EndReason reason);
   void ReplaceProcess(const char* code, const char* why);
   void PlanRestart(bool failed, int64_t lived_ms);
@@ -214,6 +225,8 @@ class Agent {
   AgentSecrets secrets_;
   AgentWorkspace workspace_;
   Runs runs_;
+  ModelChoice model_;
+  OpenCalls calls_;
   const RunHistory history_;
   Restarts restarts_;
   Mailbox mailbox_;

@@ -9,13 +9,42 @@
 
 namespace reeve {
 
+namespace {
+
+// Fields of a spec that a process gets when it starts.
+constexpr std::string_view kAtStart[] = {"env",       "system_prompt", "cwd",         "command",
+                                         "readiness", "api",           "kind_options"};
+constexpr std::string_view kOfSecrets[] = {"api", "record"};
+
+}  // namespace
+
 Status Agent::CheckExists() const {
   if (deleted()) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
   return {};
 }
 
 void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
-  messages_->Send(std::move(message), std::move(done));
+  const std::string model = message.model;
+  CheckModel(model, [this, message = std::move(message), done = std::move(done)](const Status& good) mutable {
+    good ? messages_->Send(std::move(message), std::move(done)) : done(good.error());
+  });
+}
+
+void Agent::CheckModel(const std::string& model, Done done) {
+  if (!model.empty() && !kind_.can.model) {
+    return done(Error{"not_supported", "model: kind " + spec_.kind + " has no choice of models"});
+  }
+  // A model that cannot be checked now is on trial in its first turn (ModelChoice).
+  if (model.empty() || !kind_.can.list_models || !process_.ready()) return done({});
+  process_.ListModels(alive_.Guard([this, model, done = std::move(done)](const Result<std::string>& models) {
+    auto list = models ? JsonDocument::Parse(*models) : Result<JsonDocument>(models.error());
+    if (!list || list->root().size() == 0) return done({});
+    for (const JsonValue& one : list->root().Elements()) {
+      if (one["id"].StringOr("") == model) return done({});
+    }
+    done(Error{"invalid_request", "model: agent " + id() + " has no model " + model + "; GET /agents/" +
+                                      id() + "/models lists them"});
+  }));
 }
 
 void Agent::Withdraw(const std::string& message_id, const Done& done) {
@@ -97,10 +126,10 @@ void Agent::Delete(bool purge, Done done) {
 void Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
                    const std::string& input, Done done) {
   if (!input.empty() && !kind_.can.change_input && approvals_.Find(approval_id)) {
-    return done(Error{"invalid_request", "input: kind " + spec_.kind + " cannot change the input of a tool"});
+    return done(Error{"not_supported", "input: kind " + spec_.kind + " cannot change the input of a tool"});
   }
   const Status decided = approvals_.Decide(approval_id, decision, reason, input);
-  if (decided && decision == Decision::kAllowAlways) {
+  if (decided && decision != Decision::kAllowOnce && decision != Decision::kDeny) {
     writer_.Save(std::move(done));
   } else {
     done(decided);
@@ -128,13 +157,17 @@ void Agent::ListModels(std::function<void(Result<std::string>)> done) {
     return done(Error{"not_supported", "kind " + spec_.kind + " has no choice of models"});
   }
   if (!process_.ready()) return done(Error{"not_running", "agent " + id() + " is not running"});
-  process_.ListModels([model = spec_.model, done = std::move(done)](const Result<std::string>& models) {
-    if (!models) return done(Error{"models_unavailable", models.error().message});
+  process_.ListModels(alive_.Guard([this, done = std::move(done)](const Result<std::string>& models) {
+    if (!models) {
+      const bool never = models.error().code == "not_supported";
+      return done(Error{never ? "not_supported" : "models_unavailable", models.error().message});
+    }
+    const std::string model = this->model().empty() ? process_.OwnModel() : this->model();
     JsonObject answer;
     answer.SetRaw("models", *models);
     if (!model.empty()) answer.Set("model", model);
     done(answer.Take());
-  });
+  }));
 }
 
 void Agent::Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done) {
@@ -152,17 +185,21 @@ Result<AgentSpec> Agent::MakeSpec(const SpecUpdates::Change& change) {
 
 Result<bool> Agent::ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields) {
   if (Status exists = CheckExists(); !exists) return exists.error();
-  std::string model = std::move(spec_.model);
   spec_ = spec;
-  // A message may have chosen another model while this was being written.
-  if (std::find(fields.begin(), fields.end(), "model") == fields.end()) spec_.model = std::move(model);
+  if (std::find(fields.begin(), fields.end(), "model") != fields.end()) model_.Clear();
+  process_.SetTranscript();
+  if (std::find_first_of(fields.begin(), fields.end(), std::begin(kOfSecrets), std::end(kOfSecrets)) !=
+      fields.end())
+    secrets_.OnSpecChanged();
+  approvals_.JudgeAgain();
   clocks_.LookAgain();
   auto json = JsonDocument::Parse(spec_.ToJson(AgentSpec::Secrets::kNamesOnly));
   JsonObject data;
   bool next_start = false;
   for (const std::string& field : fields) {
     data.SetRaw(field, (*json)[field].Raw());
-    next_start = next_start || field == "env" || field == "system_prompt";
+    next_start =
+        next_start || std::find(std::begin(kAtStart), std::end(kAtStart), field) != std::end(kAtStart);
   }
   journal_.Append(event_type::kAgentUpdated, data.Take());
   return next_start && process_.alive();

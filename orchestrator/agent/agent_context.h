@@ -48,6 +48,7 @@ struct AgentContext {
   std::function<void(Agent&)> dirty;       // its log must be committed at the end of this turn
   std::function<void(const std::string& path)> discard;        // delete this folder
   const Kind* (*find_kind)(std::string_view name) = FindKind;  // tests substitute a kind
+  std::string programs_dir = {};  // holds the program `reeve`, for agents that may use the API; empty: none
 };
 
 }  // namespace reeve

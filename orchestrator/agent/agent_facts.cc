@@ -59,6 +59,9 @@ void Agent::Facts::Emit(std::string_view type, std::string_view data) {
     OnUsage(data);
   }
   if (type != event_type::kAgentOutput && type != event_type::kAgentError) agent_.clocks_.Progressed();
+  if (type.starts_with("assistant.") || type.starts_with("reasoning.") || type.starts_with("tool."))
+    agent_.model_.OnContent();
+  agent_.calls_.OnEvent(type, data, agent_.context_.clock.WallMs());
   if (agent_.journal_.blocked()) agent_.ApplyBackPressure();
 }
 
@@ -103,7 +106,8 @@ void Agent::Facts::OnApproval(ApprovalRequest request) {
     std::error_code error;
     folder = std::filesystem::current_path(error).string();
   }
-  agent_.approvals_.Ask(std::move(request), agent_.runs_.open() ? agent_.runs_.open()->id : "", folder);
+  agent_.approvals_.Ask(std::move(request), agent_.runs_.open() ? agent_.runs_.open()->id : "", folder,
+                        agent_.process_.session());
   agent_.Advance();
 }
 
@@ -216,7 +220,10 @@ void Agent::Facts::OnOverLimit(const char* limit, Error error) {
 
 void Agent::Facts::OnStalled(int64_t silent_ms) {
   using OnStall = Limits::OnStall;
-  agent_.journal_.Append(event_type::kAgentStalled, JsonObject().Set("silent_ms", silent_ms).Take());
+  JsonObject stalled;
+  stalled.Set("silent_ms", silent_ms);
+  agent_.SetWaitingFor(stalled);
+  agent_.journal_.Append(event_type::kAgentStalled, stalled.Take());
   if (agent_.spec_.limits.on_stall != OnStall::kTell) {
     const bool restart = agent_.spec_.limits.on_stall == OnStall::kRestart;
     OnOverLimit("stall_ms", {"stalled", "there was no output for " + std::to_string(silent_ms) + " ms"});

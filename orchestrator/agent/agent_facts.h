@@ -30,6 +30,7 @@ class Agent::Facts final : public AgentProcess::Owner {
   void OnInterruptIgnored() override;
   void OnExited(const AgentProcess::End& end) override;
   [[nodiscard]] SpawnSpec BaseSpawn() const override;
+  [[nodiscard]] const std::string& model() const override { return agent_.model(); }
 
   // AgentClocks::Handlers
   void OnStalled(int64_t silent_ms);

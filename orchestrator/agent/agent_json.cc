@@ -1,6 +1,7 @@
 // The agent as the API shows it.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -39,6 +40,28 @@ std::optional<Agent::State> ParseAgentState(std::string_view name) {
   return std::nullopt;
 }
 
+// A program without turns may work by itself, so it waits for nothing that is known.
+void Agent::SetWaitingFor(JsonObject& json) const {
+  if (!runs_.open() || !process_.ready() || !approvals_.pending().empty()) return;
+  if (const OpenCalls::Call* call = calls_.newest()) {
+    json.Set("waiting_for", "tool").Set("waiting_since", FormatTime(call->since_ms));
+    json.SetRaw("open_call", JsonObject().Set("call_id", call->id).Set("name", call->name).Take());
+  } else if (has_turns_) {
+    const int64_t progress_ms = clocks_.since_progress_ms();
+    const int64_t progressed_ms = progress_ms < 0 ? 0 : context_.clock.WallMs() - progress_ms;
+    json.Set("waiting_for", "model");
+    json.Set("waiting_since", FormatTime(std::max(progressed_ms, runs_.open()->started_ms)));
+  }
+}
+
+// With the model of the next turn.
+std::string Agent::SpecJson() const {
+  if (model() == spec_.model) return spec_.ToJson(AgentSpec::Secrets::kNamesOnly);
+  AgentSpec shown = spec_;
+  shown.model = model();
+  return shown.ToJson(AgentSpec::Secrets::kNamesOnly);
+}
+
 std::string Agent::ToJson() const {
   JsonObject state;
   JsonArray files;
@@ -61,6 +84,7 @@ std::string Agent::ToJson() const {
   if (process_.exit()) state.SetRaw("exit", ExitJson(*process_.exit()));
   state.Set("restarts", restarts_.total());
   if (runs_.open()) state.SetRaw("run", runs_.open()->ToJson());
+  SetWaitingFor(state);
   if (runs_.last()) state.SetRaw("last_run", runs_.last()->ToJson());
   state.SetRaw("usage", runs_.usage().ToJson());
   state.Set("queue_depth", static_cast<uint64_t>(mailbox_.depth()));
@@ -80,7 +104,7 @@ std::string Agent::ToJson() const {
   }
   if (deleted()) state.Set("deleted", true);
 
-  std::string json = spec_.ToJson(AgentSpec::Secrets::kNamesOnly);
+  std::string json = SpecJson();
   json.back() = ',';
   json += state.Take().substr(1);
   return json;

@@ -33,7 +33,7 @@ Agent::Messages::Messages(Agent& agent)
 void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)> done) {
   if (Status may = agent_.CheckMayBegin(); !may) return done(may.error());
   if (!message.model.empty() && !agent_.kind_.can.model) {
-    return done(Error{"invalid_request", "model: kind " + agent_.spec_.kind + " has no choice of models"});
+    return done(Error{"not_supported", "model: kind " + agent_.spec_.kind + " has no choice of models"});
   }
   if (auto opened = agent_.journal_.Open(); !opened) return done(opened.error());
   const int64_t now = agent_.context_.clock.WallMs();
@@ -247,7 +247,7 @@ void Agent::Messages::BeginClaimed() {
     return agent_.Advance();
   }
   agent_.mailbox_.Remove(message.id);
-  if (!message.model.empty()) agent_.spec_.model = message.model;
+  if (!message.model.empty()) agent_.model_.Choose(message.model, agent_.spec_.model);
   if (agent_.has_turns_) agent_.OnRunBegun(number, message.id);
   const Status taken = agent_.process_.Prompt(message.text);
   if (!agent_.has_turns_) {

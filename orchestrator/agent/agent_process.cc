@@ -47,10 +47,20 @@ AgentProcess::AgentProcess(AgentContext& context, const AgentSpec& spec, const K
                        if (child_) child_->Stop(grace_ms_);
                      }),
       interrupt_deadline_(context.loop, [this] { owner_.OnInterruptIgnored(); }) {
-  if (!spec.record) return;
+  SetTranscript();
+}
+
+void AgentProcess::SetTranscript() {
+  if (spec_.record == (transcript_ != nullptr)) return;
+  if (!spec_.record) {
+    transcript_->EndProcess();
+    transcript_.reset();
+    return;
+  }
   std::vector<std::string> secrets;
-  for (const auto& [name, value] : spec.env) secrets.push_back(value);
-  transcript_ = std::make_unique<Transcript>(context.clock, context.transcripts_dir + "/" + spec.id, secrets);
+  for (const auto& [name, value] : spec_.env) secrets.push_back(value);
+  transcript_ =
+      std::make_unique<Transcript>(context_.clock, context_.transcripts_dir + "/" + spec_.id, secrets);
 }
 
 AgentProcess::~AgentProcess() = default;
@@ -59,7 +69,7 @@ int AgentProcess::pid() const { return child_ ? child_->pid() : 0; }
 
 Loop& AgentProcess::loop() { return context_.loop; }
 HttpClient& AgentProcess::http() { return context_.http; }
-const std::string& AgentProcess::model() const { return spec_.model; }
+const std::string& AgentProcess::model() const { return owner_.model(); }
 
 // -------------------------------------------------------------------------------------------------- start
 
@@ -161,6 +171,8 @@ void AgentProcess::InterruptTurn() { adapter_->Interrupt(); }
 void AgentProcess::ListModels(std::function<void(Result<std::string>)> done) {
   adapter_->ListModels(std::move(done));
 }
+
+std::string AgentProcess::OwnModel() const { return adapter_ ? adapter_->OwnModel() : ""; }
 
 void AgentProcess::AwaitTurnEnd() {
   if (running() && !interrupt_deadline_.active()) interrupt_deadline_.Start(kInterruptMs);

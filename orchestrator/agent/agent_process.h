@@ -2,8 +2,7 @@
 // how it ended. It is the adapter's host and forwards reports to its owner, the agent.
 //
 // Each process has its own Child and Adapter, which own everything that could call back. So callbacks of an
-// earlier process are never delivered. Owned by its Agent; on the loop's thread. earlier process are never
-// delivered. Owned by its Agent; on the loop's thread.
+// earlier process are never delivered. Owned by its Agent; on the loop's thread.
 #pragma once
 
 #include <algorithm>
@@ -59,6 +58,8 @@ class AgentProcess final : private AgentHost {
    public:
     // The program, folder and environment of the agent's processes.
     [[nodiscard]] virtual SpawnSpec BaseSpawn() const = 0;
+    // The model of the next turn; empty: the program's own.
+    [[nodiscard]] virtual const std::string& model() const = 0;
     // The process produced output: a sign of life.
     virtual void OnReceived() = 0;
     // The turn still continues kInterruptMs after AwaitTurnEnd.
@@ -132,9 +133,13 @@ class AgentProcess final : private AgentHost {
   void Decide(const std::string& id, const ApprovalAnswer& answer);
   void Answer(const std::string& id, const ElicitationAnswer& answer);
   void ListModels(std::function<void(Result<std::string>)> done);
+  // The model that the program uses by itself; empty: unknown.
+  [[nodiscard]] std::string OwnModel() const;
 
   // Leaves its output in the pipes, or reads it again.
   void PauseReading(bool paused);
+  // Makes or ends the transcript, as the spec wants it.
+  void SetTranscript();
   // Keeps a secret out of its transcript.
   void Hide(const std::string& secret);
 

@@ -37,6 +37,8 @@ void Agent::Record(auto& self, auto& state) {
   Mailbox::Record(self.mailbox_, state);
   Runs::Record(self.runs_, state);
   Approvals::Record(self.approvals_, state);
+  AgentWorkspace::Record(self.workspace_, state);
+  state("model", self.model_);
 }
 
 std::string Agent::StateJson() const {
@@ -81,6 +83,8 @@ void Agent::Members(auto& self, auto& state) {
   state("process", self.process_);
   state("workspace", self.workspace_);
   state("runs", self.runs_);
+  state("model", self.model_);
+  state("calls", self.calls_);
   state("restarts", self.restarts_);
   state("mailbox", self.mailbox_);
   state("clocks", self.clocks_);

@@ -15,18 +15,18 @@ constexpr size_t kMaxHiddenBytes = 4096;
 
 }  // namespace
 
-AgentSecrets::AgentSecrets(AgentContext& context, std::string agent, AgentSpec::Api api, Handlers handlers)
+AgentSecrets::AgentSecrets(AgentContext& context, const AgentSpec& spec, Handlers handlers)
     : context_(context),
-      agent_(std::move(agent)),
-      api_(api),
+      agent_(spec.id),
+      spec_(spec),
       handlers_(std::move(handlers)),
       folder_(context.loop, context.private_dir, agent_) {}
 
 // Runs before the record is written, which does not contain the files: an agent that is on disk has its
 // files.
 void AgentSecrets::WriteFirst(std::map<std::string, std::string> files, Done done) {
-  if (files.empty() && api_ == AgentSpec::Api::kNone) return done({});
-  const std::string token = api_ == AgentSpec::Api::kNone ? "" : PrivateFolder::NewToken();
+  if (files.empty() && spec_.api == AgentSpec::Api::kNone) return done({});
+  const std::string token = spec_.api == AgentSpec::Api::kNone ? "" : PrivateFolder::NewToken();
   for (const auto& [name, content] : files) Hide(content);
   due_ = true;
   folder_.Write(std::move(files), token,
@@ -42,14 +42,19 @@ void AgentSecrets::WriteFirst(std::map<std::string, std::string> files, Done don
 void AgentSecrets::Load() {
   folder_.Load();
   names_ = folder_.names();
-  if (handlers_.hide) {
+  if (spec_.record) {
     for (const std::string& content : folder_.Contents(kMaxHiddenBytes)) Hide(content);
   }
-  if (api_ == AgentSpec::Api::kNone) return;
+  if (spec_.api == AgentSpec::Api::kNone) return;
   const std::string token = folder_.Token();
   if (token.empty()) return RenewToken();
   Hide(token);
-  if (context_.api.grant) context_.api.grant(agent_, token, api_);
+  if (context_.api.grant) context_.api.grant(agent_, token, spec_.api);
+}
+
+void AgentSecrets::OnSpecChanged() {
+  if (spec_.api == AgentSpec::Api::kNone && context_.api.revoke) context_.api.revoke(agent_);
+  Load();
 }
 
 // The token was lost, or the agent damaged its file.
@@ -74,14 +79,20 @@ void AgentSecrets::Forget(bool process_lives) {
 }
 
 void AgentSecrets::Hide(const std::string& secret) {
-  if (handlers_.hide && secret.size() <= kMaxHiddenBytes) handlers_.hide(secret);
+  if (spec_.record && secret.size() <= kMaxHiddenBytes) handlers_.hide(secret);
 }
 
 void AgentSecrets::AddEnvironment(SpawnSpec& spawn) const {
   spawn.env.push_back("REEVE_FILES=" + folder_.files_path());
-  if (api_ == AgentSpec::Api::kNone) return;
+  if (spec_.api == AgentSpec::Api::kNone) return;
   spawn.env.push_back("REEVE_SERVER=" + context_.server);
   spawn.env.push_back("REEVE_TOKEN_FILE=" + folder_.token_path());
+  if (context_.programs_dir.empty()) return;
+  std::string path = "/usr/local/bin:/usr/bin:/bin";
+  for (const std::string& entry : spawn.env) {
+    if (entry.starts_with("PATH=")) path = entry.substr(5);
+  }
+  spawn.SetEnv("PATH", context_.programs_dir + (path.empty() ? "" : ":" + path), SpawnSpec::IfSet::kReplace);
 }
 
 void AgentSecrets::Put(const std::string& name, std::string content, Done done) {

@@ -23,12 +23,12 @@ class AgentSecrets {
  public:
   using Done = std::function<void(Status)>;
   struct Handlers {
-    std::function<void(const std::string& secret)>
-        hide;                       // keep it out of the transcript; null: there is none
-    std::function<void()> changed;  // due() may have changed
+    std::function<void(const std::string& secret)> hide;  // keep it out of the transcript
+    std::function<void()> changed;                        // due() may have changed
   };
 
-  AgentSecrets(AgentContext& context, std::string agent, AgentSpec::Api api, Handlers handlers);
+  // `spec` outlives this object and may change.
+  AgentSecrets(AgentContext& context, const AgentSpec& spec, Handlers handlers);
 
   // Stores the files and the token of a new agent. Calls `done` once they are on disk, or at once if there
   // are none; never after this object is destroyed.
@@ -36,6 +36,8 @@ class AgentSecrets {
   // Restores the secrets of an agent of an earlier daemon. Sweep deletes half-written files of that daemon.
   void Load();
   void Sweep() { folder_.Sweep(); }
+  // The spec's `api` or `record` has changed. The next process gets the token; its scope changes at once.
+  void OnSpecChanged();
   // The agent never starts again. The token is void at once. The files are deleted once no process uses them.
   void Forget(bool process_lives);
 
@@ -57,7 +59,7 @@ class AgentSecrets {
 
   AgentContext& context_;
   const std::string agent_;
-  const AgentSpec::Api api_;
+  const AgentSpec& spec_;
   const Handlers handlers_;
   PrivateFolder folder_;
   std::set<std::string> names_;

@@ -16,8 +16,9 @@ struct ApprovalRequest {
   std::string input;    // JSON object: the input of the tool
   std::string call_id;  // id of the tool call, if known
   bool elicitation = false;
-  std::string message;  // the question; for an approval the agent's description of the call, if any
-  std::string schema;   // for an elicitation: JSON Schema of `content`
+  std::string message;       // the question; for an approval the agent's description of the call, if any
+  std::string schema;        // for an elicitation: JSON Schema of `content`
+  bool suggestions = false;  // the choices in `schema` are suggestions; a person may answer in other words
 
   static void Members(auto& self, auto& state) {
     state("id", self.id);
@@ -27,15 +28,19 @@ struct ApprovalRequest {
     state("elicitation", self.elicitation);
     state("message", self.message);
     state.Json("schema", self.schema);
+    state("suggestions", self.suggestions);
   }
 };
 
-// A person's decision on an approval. "Always" allows the exact same call from then on.
-enum class Decision { kAllowOnce, kAllowAlways, kDeny };
+// A person's decision on an approval. Three of them also allow later calls: every call of this tool, or of
+// any tool, until the agent's session ends; or the exact same call for good.
+enum class Decision { kAllowOnce, kAllowTool, kAllowSession, kAllowAlways, kDeny };
+inline constexpr Decision kDecisions[] = {Decision::kAllowOnce, Decision::kAllowTool, Decision::kAllowSession,
+                                          Decision::kAllowAlways, Decision::kDeny};
 const char* NameOf(Decision decision);
 std::optional<Decision> ParseDecision(std::string_view name);
 
-// The answer to an approval for the adapter, which does not need to know "always".
+// The answer to an approval for the adapter, which does not need to know about later calls.
 struct ApprovalAnswer {
   bool allow = false;
   std::string reason;  // for a refusal: a text for the agent

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "orchestrator/agent/content_schema.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
@@ -26,6 +27,10 @@ const char* NameOf(Decision decision) {
   switch (decision) {
     case Decision::kAllowOnce:
       return "allow_once";
+    case Decision::kAllowTool:
+      return "allow_tool";
+    case Decision::kAllowSession:
+      return "allow_session";
     case Decision::kAllowAlways:
       return "allow_always";
     case Decision::kDeny:
@@ -35,7 +40,7 @@ const char* NameOf(Decision decision) {
 }
 
 std::optional<Decision> ParseDecision(std::string_view name) {
-  for (Decision decision : {Decision::kAllowOnce, Decision::kAllowAlways, Decision::kDeny}) {
+  for (Decision decision : kDecisions) {
     if (name == NameOf(decision)) return decision;
   }
   return std::nullopt;
@@ -86,8 +91,9 @@ std::string PendingApproval::ToJson() const {
     if (!request.message.empty()) json.Set("message", request.message);
   }
   if (!request.call_id.empty()) json.Set("call_id", request.call_id);
-  json.SetRaw("options", request.elicitation ? R"(["accept","decline","cancel"])"
-                                             : R"(["allow_once","allow_always","deny"])");
+  JsonArray decisions;
+  for (Decision decision : kDecisions) decisions.Add(NameOf(decision));
+  json.SetRaw("options", request.elicitation ? R"(["accept","decline","cancel"])" : decisions.Take());
   json.Set("requested_at", FormatTime(requested_at_ms));
   if (deadline_ms != 0) json.Set("deadline", FormatTime(deadline_ms));
   return json.Take();
@@ -106,35 +112,50 @@ Approvals::Approvals(Loop& loop, const Clock& clock, std::string agent, const Pe
         handlers_.changed();
       }) {}
 
-void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::string& cwd) {
+void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::string& cwd,
+                    const std::string& session) {
   if (Find(request.id)) return;
   // It may come outside a turn, from a server or a sub-agent in the background. Then it waits without a run.
-  PendingApproval pending{std::move(request), run, clock_.WallMs(), 0};
+  PendingApproval pending{std::move(request), run, cwd, session, clock_.WallMs(), 0};
   if (permissions_.timeout_ms != 0) pending.deadline_ms = pending.requested_at_ms + permissions_.timeout_ms;
-  const std::string id = pending.request.id;
-  const Permissions::Judgement judged = Judge(pending.request, cwd);
-  const bool elicitation = pending.request.elicitation;
-  (void)handlers_.record(elicitation ? event_type::kElicitationRequested : event_type::kApprovalRequested,
-                         pending.ToJson(), false);
-  pending_.push_back(std::move(pending));
-  if (judged.verdict != Permissions::Verdict::kAsk) {
-    const bool allow = judged.verdict == Permissions::Verdict::kAllow;
-    (void)Resolve(id, NameOf(allow ? Decision::kAllowOnce : Decision::kDeny), "policy", judged.why, false);
-    handlers_.decided(id, {allow, allow ? "" : "not permitted: " + judged.why, ""});
-  }
+  (void)handlers_.record(
+      pending.request.elicitation ? event_type::kElicitationRequested : event_type::kApprovalRequested,
+      pending.ToJson(), false);
+  pending_.push_back(pending);
+  Apply(pending);
   CheckDeadlines();
 }
 
-// Deny rules beat a person's earlier "always", which beats ask rules, because it was the answer to one.
-Permissions::Judgement Approvals::Judge(const ApprovalRequest& request, const std::string& cwd) const {
+void Approvals::JudgeAgain() {
+  const std::vector<PendingApproval> pending = pending_;
+  for (const PendingApproval& one : pending) Apply(one);
+}
+
+void Approvals::Apply(const PendingApproval& pending) {
+  const Permissions::Judgement judged = Judge(pending);
+  if (judged.verdict == Permissions::Verdict::kAsk) return;
+  const bool allow = judged.verdict == Permissions::Verdict::kAllow;
+  const std::string& id = pending.request.id;
+  if (!Resolve(id, NameOf(allow ? Decision::kAllowOnce : Decision::kDeny), "policy", judged.why, false))
+    return;
+  handlers_.decided(id, {allow, allow ? "" : "not permitted: " + judged.why, ""});
+}
+
+// Deny rules beat a person's earlier decision, which beats ask rules, because it was the answer to one.
+Permissions::Judgement Approvals::Judge(const PendingApproval& pending) const {
+  const ApprovalRequest& request = pending.request;
   if (request.elicitation) return {Permissions::Verdict::kAsk, ""};  // no rule can know the answer
   auto input = JsonDocument::Parse(request.input);
-  auto judged = permissions_.Judge(
-      request.tool, input ? ToolArguments(request.tool, input->root(), cwd) : std::vector<std::string>());
+  auto judged =
+      permissions_.Judge(request.tool, input ? ToolArguments(request.tool, input->root(), pending.cwd)
+                                             : std::vector<std::string>());
+  if (judged.verdict == Permissions::Verdict::kDeny) return judged;
   const std::optional<AllowedCall> call = AllowedCall::Of(request);
-  const bool always = call && std::find(always_.begin(), always_.end(), *call) != always_.end();
-  if (judged.verdict != Permissions::Verdict::kDeny && always) {
-    return {Permissions::Verdict::kAllow, "allow_always"};
+  if (call && std::find(always_.begin(), always_.end(), *call) != always_.end())
+    return {Permissions::Verdict::kAllow, NameOf(Decision::kAllowAlways)};
+  if (!judged.unsure && grants_.Allow(pending.session, request.tool)) {
+    const Decision by = grants_.everything ? Decision::kAllowSession : Decision::kAllowTool;
+    return {Permissions::Verdict::kAllow, NameOf(by)};
   }
   return judged;
 }
@@ -154,15 +175,39 @@ Status Approvals::CheckPending(const std::string& id, bool elicitation) const {
 Status Approvals::Decide(const std::string& id, Decision decision, const std::string& reason,
                          const std::string& input) {
   if (Status known = CheckPending(id, false); !known) return known;
-  std::optional<AllowedCall> call = AllowedCall::Of(Find(id)->request);
+  const PendingApproval decided = *Find(id);
   if (Status status = Resolve(id, NameOf(decision), "person", reason, true); !status) return status;
-  if (decision == Decision::kAllowAlways && call) Allow(std::move(*call));
+  Grant(decision, decided);
   handlers_.decided(id, {decision != Decision::kDeny, reason, input});
+  if (decision != Decision::kAllowOnce && decision != Decision::kDeny) JudgeAgain();
   return {};
+}
+
+void Approvals::Grant(Decision decision, const PendingApproval& pending) {
+  if (decision == Decision::kAllowAlways) {
+    if (std::optional<AllowedCall> call = AllowedCall::Of(pending.request)) Allow(std::move(*call));
+  }
+  if (decision != Decision::kAllowTool && decision != Decision::kAllowSession) return;
+  if (grants_.session != pending.session) grants_ = {pending.session, false, {}};
+  if (decision == Decision::kAllowSession) {
+    grants_.everything = true;
+  } else if (grants_.tools.size() < kMaxAlways) {
+    grants_.tools.insert(pending.request.tool);
+  }
 }
 
 Status Approvals::Answer(const std::string& id, const ElicitationAnswer& answer) {
   if (Status known = CheckPending(id, true); !known) return known;
+  if (answer.action == ElicitationAnswer::Action::kAccept) {
+    const ApprovalRequest& request = Find(id)->request;
+    auto schema = JsonDocument::Parse(request.schema.empty() ? "{}" : request.schema);
+    auto content = JsonDocument::Parse(answer.content);
+    if (!content) return Error{"invalid_request", "content: " + content.error().message};
+    const Choices choices = request.suggestions ? Choices::kSuggestions : Choices::kBinding;
+    if (schema) {
+      if (Status fits = CheckContent(schema->root(), content->root(), choices); !fits) return fits;
+    }
+  }
   if (Status status = Resolve(id, NameOf(answer.action), "person", "", true); !status) return status;
   handlers_.answered(id, answer);
   return {};
@@ -176,6 +221,7 @@ void Approvals::WithdrawRun(const std::string& run) {
 
 void Approvals::WithdrawAll() {
   Withdraw([](const PendingApproval&) { return true; });
+  if (grants_.session.empty()) grants_ = {};  // the next process has another session, as far as we know
 }
 
 void Approvals::Withdraw(const std::function<bool(const PendingApproval&)>& which) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,8 @@ class Loop;
 struct PendingApproval {
   ApprovalRequest request;
   std::string run;
+  std::string cwd;              // the agent's folder, to which relative paths of its tools refer
+  std::string session;          // the agent's upstream session
   int64_t requested_at_ms = 0;  // wall clock
   int64_t deadline_ms = 0;      // wall clock; 0: none
 
@@ -36,6 +39,8 @@ struct PendingApproval {
   static void Members(auto& self, auto& state) {
     state("request", self.request);
     state("run", self.run);
+    state("cwd", self.cwd);
+    state("session", self.session);
     state("requested_at_ms", self.requested_at_ms);
     state("deadline_ms", self.deadline_ms);
   }
@@ -55,10 +60,26 @@ struct AllowedCall {
   }
 };
 
+// The calls that a person has allowed until the agent's session ends.
+struct SessionGrants {
+  std::string session;
+  bool everything = false;
+  std::set<std::string> tools;
+
+  [[nodiscard]] bool Allow(const std::string& in_session, const std::string& tool) const {
+    return in_session == session && (everything || tools.count(tool) != 0);
+  }
+  static void Members(auto& self, auto& state) {
+    state("session", self.session);
+    state("everything", self.everything);
+    state("tools", self.tools);
+  }
+};
+
 // How a question ended, for a second person who answers it.
 struct ResolvedApproval {
   std::string id;
-  std::string decision;  // allow_once, allow_always, deny; accept, decline, cancel; expired, withdrawn
+  std::string decision;  // a Decision; accept, decline, cancel; expired, withdrawn
   std::string by;        // person, policy, deadline, agent, daemon
 
   static void Members(auto& self, auto& state) {
@@ -93,11 +114,17 @@ class Approvals {
 
   // The agent asks. A request that is already pending has no effect, because agents repeat requests after a
   // reconnect. The policy may decide at once. Relative paths of the agent's tools are relative to `cwd`.
-  void Ask(ApprovalRequest request, const std::string& run, const std::string& cwd);
-  // A person decides. Errors "approval_not_found", "already_resolved", and those of Handlers::record, after
+  // `session`: the agent's upstream session.
+  void Ask(ApprovalRequest request, const std::string& run, const std::string& cwd,
+           const std::string& session = {});
+  // The permissions have changed. They decide what is pending if they no longer ask.
+  void JudgeAgain();
+  // A person decides. Pending calls that this decision allows are allowed with it. Errors
+  // "approval_not_found", "already_resolved", and those of Handlers::record, after
   // which the question is still pending. `input`: a JSON object that replaces the tool's input, or empty.
   Status Decide(const std::string& id, Decision decision, const std::string& reason,
                 const std::string& input);
+  // Also Error "invalid_request": the content does not fit the schema of the question, which stays open.
   Status Answer(const std::string& id, const ElicitationAnswer& answer);
   // The agent answered the question itself, or withdrew it.
   void Retract(const std::string& id);
@@ -113,6 +140,7 @@ class Approvals {
   // (Agent::Load).
   static void Record(auto& self, auto& state) {
     state("always", self.always_);
+    state("grants", self.grants_);
     std::map<std::string, bool> open = self.OpenIds();
     state("pending", open);
   }
@@ -120,12 +148,16 @@ class Approvals {
     state("pending", self.pending_);
     state("resolved", self.resolved_);
     state("always", self.always_);
+    state("grants", self.grants_);
   }
 
  private:
   // By id; true: an elicitation.
   [[nodiscard]] std::map<std::string, bool> OpenIds() const;
-  [[nodiscard]] Permissions::Judgement Judge(const ApprovalRequest& request, const std::string& cwd) const;
+  [[nodiscard]] Permissions::Judgement Judge(const PendingApproval& pending) const;
+  // Decides it by the policy unless that asks a person.
+  void Apply(const PendingApproval& pending);
+  void Grant(Decision decision, const PendingApproval& pending);
   [[nodiscard]] Status CheckPending(const std::string& id, bool elicitation) const;
   Status Resolve(const std::string& id, const char* decision, const char* by, const std::string& reason,
                  bool now);
@@ -138,7 +170,8 @@ class Approvals {
   const Handlers handlers_;
   std::vector<PendingApproval> pending_;
   std::deque<ResolvedApproval> resolved_;  // the newest last
-  std::deque<AllowedCall> always_;         // calls allowed by "allow_always", the newest last
+  SessionGrants grants_;
+  std::deque<AllowedCall> always_;  // calls allowed by "allow_always", the newest last
   Timer deadline_;
 };
 

@@ -149,7 +149,7 @@ Permissions::Judgement Permissions::Judge(std::string_view tool,
     return {Verdict::kDeny, rule->ToString()};
   if (const PermissionRule* rule = FindWide(ask, tool, arguments, &unsure))
     return {Verdict::kAsk, rule->ToString()};
-  if (unsure && fallback != Verdict::kDeny) return {Verdict::kAsk, unsure->ToString()};
+  if (unsure && fallback != Verdict::kDeny) return {Verdict::kAsk, unsure->ToString(), true};
   if (const PermissionRule* rule = FindAllowing(allow, tool, arguments))
     return {Verdict::kAllow, rule->ToString()};
   return {fallback, "permissions.default"};

@@ -51,7 +51,8 @@ struct Permissions {
 
   struct Judgement {
     Verdict verdict;
-    std::string why;  // the rule, or "permissions.default"
+    std::string why;      // the rule, or "permissions.default"
+    bool unsure = false;  // a deny rule might match: only a look at this very call can tell
   };
   [[nodiscard]] Judgement Judge(std::string_view tool, const std::vector<std::string>& arguments) const;
   [[nodiscard]] bool any() const {  // something was requested

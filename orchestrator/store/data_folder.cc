@@ -83,6 +83,19 @@ Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
 
 bool RuntimeFile::Alive() const { return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM); }
 
+std::string ProgramFolderIn(const std::string& data_dir) { return data_dir + "/bin"; }
+
+Status LinkProgram(const std::string& data_dir, const std::string& binary) {
+  const std::string folder = ProgramFolderIn(data_dir);
+  const std::string link = folder + "/reeve";
+  const std::string made = folder + "/.reeve.new";
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
+  (void)unlink(made.c_str());
+  if (symlink(binary.c_str(), made.c_str()) != 0 || rename(made.c_str(), link.c_str()) != 0)
+    return OsError("make " + link, errno);
+  return {};
+}
+
 std::string LocalAddress(const std::vector<std::string>& listening) {
   for (const std::string& url : listening) {
     if (StartsWith(url, "unix://")) return url;

@@ -30,6 +30,11 @@ struct RuntimeFile {
   [[nodiscard]] bool Alive() const;
 };
 
+// DIR/bin, which has the one program `reeve`: a link to `binary`. Agents that may use the API have this
+// folder on their PATH.
+std::string ProgramFolderIn(const std::string& data_dir);
+Status LinkProgram(const std::string& data_dir, const std::string& binary);
+
 // Picks from the addresses that a daemon listens on the one for callers on this machine: its Unix socket,
 // else loopback (also if the address covers all interfaces), else the first. Empty: the daemon listens
 // nowhere.

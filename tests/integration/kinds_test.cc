@@ -243,7 +243,7 @@ while read line; do
   echo "{\"type\":\"assistant.message\",\"text\":\"$line\"}"
   case $line in
     bad) echo '{"type":"run.failed","error":{"code":"overloaded","message":"try later"}}';;
-    *) echo '{"type":"run.completed"}'; echo '{"type":"run.completed"}';;
+    *) echo '{"type":"run.completed","usage":{"input_tokens":5,"output_tokens":2}}'; echo '{"type":"run.completed"}';;
   esac
 done
 )",
@@ -269,6 +269,8 @@ done
   EXPECT_EQ(Of(events, "assistant.message", "run"), runs);
   EXPECT_EQ(Of(events, "assistant.message", "data.text"), (Strings{"one", "two", "bad"}));
   EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "idle");
+  EXPECT_EQ(Of(events, "run.completed", "data.usage.input_tokens"), (Strings{"5", "5"}));
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("usage.input_tokens"), "10");
 }
 
 TEST(JsonlKind, AfterAFailureTheQueueWaitsForTheNextMessageOrAStart) {

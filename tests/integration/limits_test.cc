@@ -49,6 +49,33 @@ void Prompt(const Daemon& daemon, const std::string& text) {
 constexpr const char* kStart = "say '{\"type\":\"run.started\"}'";
 constexpr const char* kEnd = "say '{\"type\":\"run.completed\"}'";
 
+// A silent tool and a model that hangs are different troubles.
+TEST(Stall, SaysWhetherAToolOrTheModelIsWaitedFor) {
+  Daemon daemon;
+  daemon.Create(
+      Turns(daemon,
+            std::string(kStart) +
+                "\n[ \"$line\" = tool ] && say '{\"type\":\"tool.started\",\"call_id\":\"c1\",\"name\":"
+                "\"bash\",\"input\":{}}'\nsleep 600",
+            R"({"stall_ms":150})"));
+  Prompt(daemon, "tool");
+  ASSERT_TRUE(UntilState(daemon, "stalled"));
+  EXPECT_EQ(OfFirst(daemon, "agent.stalled", "data.waiting_for"), "tool");
+  EXPECT_EQ(OfFirst(daemon, "agent.stalled", "data.open_call.call_id"), "c1");
+  EXPECT_EQ(OfFirst(daemon, "agent.stalled", "data.waiting_since"), OfFirst(daemon, "tool.started", "time"));
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("open_call.name"), "bash");
+  EXPECT_NE(daemon.Get("/agents").body.find(R"("waiting_for":"tool")"), std::string::npos);
+  EXPECT_EQ(daemon.Post("/agents/a1/restart", R"({"grace_ms":0})").status, 202);
+  ASSERT_TRUE(UntilState(daemon, "idle"));
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("waiting_for"), "");
+  Prompt(daemon, "model");
+  ASSERT_TRUE(UntilState(daemon, "stalled"));
+  const Strings stalls = daemon.Events("a1", "after=0&types=agent.stalled");
+  ASSERT_EQ(stalls.size(), 2U);
+  EXPECT_EQ(JsonField(stalls[1], "data.waiting_for"), "model");
+  EXPECT_EQ(JsonField(stalls[1], "data.open_call"), "");
+}
+
 TEST(Stall, IsToldAndEndsWithTheNextOutput) {
   Daemon daemon;
   const std::string gate = daemon.data_dir() + "/gate";

@@ -421,16 +421,42 @@ TEST(Messages, TheSpecCanBeChanged) {
   EXPECT_EQ(events[0].find("secret"), std::string::npos);
   EXPECT_EQ(daemon.Call("PATCH", "/agents/a1", R"({"title":"Other"})").Field("applies"), "");
 
-  for (const char* wrong : {R"({"id":"b"})", R"({"limits":{"wall_ms":-1}})", R"({"model":"x"})", R"([])",
-                            R"({"labels":{"a:b":"c"}})", R"({"permissions":{"default":"maybe"}})"}) {
+  for (const char* wrong :
+       {R"({"id":"b"})", R"({"limits":{"wall_ms":-1}})", R"([])", R"({"command":["/no/such"]})",
+        R"({"labels":{"a:b":"c"}})", R"({"permissions":{"default":"maybe"}})"}) {
     EXPECT_EQ(daemon.Call("PATCH", "/agents/a1", wrong).status, 400) << wrong;
   }
+  for (const char* impossible :
+       {R"({"model":"x"})", R"({"system_prompt":"x"})", R"({"kind_options":{"turns":false}})"})
+    EXPECT_EQ(daemon.Call("PATCH", "/agents/a1", impossible).Field("code"), "not_supported") << impossible;
+  EXPECT_EQ(daemon.Post("/agents/a1/message", R"({"text":"x","model":"m"})").Field("code"), "not_supported");
   daemon.Kill();
   daemon.Start();
   HttpAnswer after = daemon.Get("/agents/a1");
   EXPECT_EQ(after.Field("title"), "Other");
   EXPECT_EQ(after.Field("labels"), R"({"team":"a","zone":"z"})");
   EXPECT_EQ(after.Field("restart.policy"), "always");
+}
+
+TEST(Messages, AnAgentWhoseFolderIsGoneStartsInAnother) {
+  Daemon daemon;
+  const TempDir dir;
+  const std::string gone = dir.path() + "/gone";
+  ASSERT_EQ(mkdir(gone.c_str(), 0700), 0);
+  daemon.Create(R"({"id":"a1","kind":"process","command":["/bin/pwd"],"cwd":")" + gone + "\"}");
+  EXPECT_EQ(daemon.WaitFor("a1", "until=exited").status, 200);
+  ASSERT_EQ(rmdir(gone.c_str()), 0);
+  EXPECT_EQ(daemon.Post("/agents/a1/start").status, 202);
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("state") == "failed"; }));
+  const HttpAnswer patched = daemon.Call("PATCH", "/agents/a1", R"({"cwd":")" + dir.path() + "\"}");
+  EXPECT_EQ(patched.status, 200) << patched.body;
+  EXPECT_EQ(patched.Field("cwd"), dir.path());
+  EXPECT_EQ(daemon.Post("/agents/a1/start").status, 202);
+  EXPECT_TRUE(Eventually([&] {
+    const Strings said = daemon.Events("a1", "after=0&types=agent.output");
+    return !said.empty() && JsonField(said.back(), "data.text").find(dir.path()) == 0 &&
+           JsonField(said.back(), "data.text").find("gone") == std::string::npos;
+  }));
 }
 
 TEST(Messages, ALimitThatIsChangedHoldsForTheRunThatIsOpen) {

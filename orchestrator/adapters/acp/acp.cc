@@ -21,6 +21,7 @@ namespace {
 
 constexpr int kProtocolVersion = 1;
 constexpr const char* kAuthRequired = "-32000";  // the protocol's error
+constexpr const char* kUnknown = "?";  // the session offers models, and does not say which one it uses
 constexpr int kRefused = -32603;
 constexpr size_t kMaxFileBytes = size_t{4} << 20;
 
@@ -28,11 +29,13 @@ constexpr size_t kMaxFileBytes = size_t{4} << 20;
 struct Models {
   std::string option;   // the id of a configuration option; empty: session/set_model
   std::string current;  // empty: the session offers none
+  std::string own;      // the agent's own choice, from the beginning of the session
   std::string list = "[]";
 
   static void Members(auto& self, auto& state) {
     state("option", self.option);
     state("current", self.current);
+    state("own", self.own);
     state.Json("list", self.list);
   }
 };
@@ -57,13 +60,13 @@ Models ModelsOf(const JsonValue& session) {
   for (const JsonValue& option : session["configOptions"].Elements()) {
     if (option["category"].StringOr("") != "model" || option["id"].StringOr("").empty()) continue;
     models.option = option["id"].StringOr("");
-    models.current = option["currentValue"].StringOr("?");
+    models.current = option["currentValue"].StringOr(kUnknown);
     AddChoices(list, option["options"]);
     models.list = list.Take();
     return models;
   }
   if (session["models"].Is(JsonType::kObject)) {
-    models.current = session["models"]["currentModelId"].StringOr("?");
+    models.current = session["models"]["currentModelId"].StringOr(kUnknown);
     AddChoices(list, session["models"]["availableModels"]);
     models.list = list.Take();
   }
@@ -100,6 +103,7 @@ class AcpAdapter final : public Adapter {
   bool PrepareStop() override;
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
+  [[nodiscard]] std::string OwnModel() const override { return models_.own == kUnknown ? "" : models_.own; }
 
   [[nodiscard]] std::string Save(std::vector<int>& keep) const override { return SaveState(*this, keep); }
   Status Restore(const JsonValue& state) override {
@@ -295,6 +299,7 @@ void AcpAdapter::NewSession() {
 void AcpAdapter::Adopt(std::string session, const JsonValue& result) {
   session_ = std::move(session);
   models_ = ModelsOf(result);
+  models_.own = models_.current;
   host_.OnReady();
 }
 
@@ -308,13 +313,13 @@ void AcpAdapter::OnExited() {
 // --- turns
 
 Status AcpAdapter::Prompt(const std::string& text) {
-  const std::string& model = host_.model();
+  const std::string model = host_.model().empty() ? models_.own : host_.model();
   if (!model.empty() && models_.current.empty()) {
     return Error{"not_supported", "this agent does not offer a choice of models"};
   }
   interrupted_ = false;
   events_.BeginTurn();
-  if (!model.empty() && model != models_.current) {
+  if (!model.empty() && model != kUnknown && model != models_.current) {
     SetModel(model, text);
   } else {
     SendPrompt(text);
@@ -402,8 +407,8 @@ void AcpAdapter::Decide(const std::string& approval_id, const ApprovalAnswer& an
 
 void AcpAdapter::ListModels(std::function<void(Result<std::string>)> done) {
   if (models_.current.empty()) {
-    return done(Error{"not_supported", session_.empty() ? "the agent is not ready yet"
-                                                        : "this agent does not offer a choice of models"});
+    if (session_.empty()) return done(Error{"not_ready", "the agent is not ready yet"});
+    return done(Error{"not_supported", "this agent does not offer a choice of models"});
   }
   done(models_.list);
 }

@@ -88,6 +88,7 @@ void AskQuestions(const JsonValue& questions, ApprovalRequest& request) {
   request.elicitation = true;
   request.message = QuestionMessage(questions);
   request.schema = QuestionSchema(questions, "multiSelect");
+  request.suggestions = true;
 }
 
 std::string WithAnswers(std::string_view input, std::string_view content) {
@@ -140,6 +141,7 @@ class ClaudeAdapter final : public Adapter {
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
+  [[nodiscard]] std::string OwnModel() const override { return events_.own_model(); }
 
   [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }

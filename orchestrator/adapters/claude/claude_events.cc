@@ -204,6 +204,7 @@ void ClaudeEvents::TakeInit(const JsonValue& line) {
     session_ = session;
     host_.OnSession(session_);
   }
+  if (host_.model().empty()) own_model_ = line["model"].StringOr("");
   working_ = true;
   Open();
 }

@@ -40,6 +40,8 @@ class ClaudeEvents {
   void InterruptTaken();
 
   [[nodiscard]] bool in_turn() const { return open_; }
+  // The model of the last turn for which nobody had chosen one; empty: unknown.
+  [[nodiscard]] const std::string& own_model() const { return own_model_; }
   // The number of turns that have ended.
   [[nodiscard]] uint64_t ended() const { return ended_; }
   // Whether anything works in the background. The program stays alive for it.
@@ -56,6 +58,7 @@ class ClaudeEvents {
     state("prompt", self.prompt_);
     state("queued", self.queued_);
     state("ended", self.ended_);
+    state("own_model", self.own_model_);
   }
 
  private:
@@ -95,6 +98,7 @@ class ClaudeEvents {
   std::string prompt_;           // our uuid of a prompt that no turn has taken up yet
   bool queued_ = false;          // the program said that this prompt waits
   uint64_t ended_ = 0;
+  std::string own_model_;
 };
 
 // How a turn ended, according to its result: by is_error and terminal_reason, because the subtype says

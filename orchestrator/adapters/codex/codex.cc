@@ -52,6 +52,7 @@ class CodexAdapter final : public Adapter {
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
+  [[nodiscard]] std::string OwnModel() const override { return own_model_; }
 
   [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
@@ -64,6 +65,8 @@ class CodexAdapter final : public Adapter {
     state("events", self.events_);
     state("models_asked", self.models_asked_);
     state("models", self.models_);
+    state("own_model", self.own_model_);
+    state("model_changed", self.model_changed_);
     state("interrupt_wanted", self.interrupt_wanted_);
     state("stopping", self.stopping_);
   }
@@ -90,6 +93,8 @@ class CodexAdapter final : public Adapter {
   CodexEvents events_;
 
   std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one request answers them all
+  std::string own_model_;                                                // that of the thread; empty: unknown
+  bool model_changed_ = false;  // the last turn had another model than own_model_
   bool models_asked_ = false;
   std::vector<std::string> models_;  // JSON, from the pages received so far
 
@@ -154,6 +159,7 @@ void CodexAdapter::TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnsw
     (void)rpc_.Notify("initialized", "{}");
     OpenThread();
   } else if (method == "thread/start" || method == "thread/resume") {
+    own_model_ = answer.result["model"].StringOr("");  // turns name every other model, the thread does not
     AdoptThread(answer.result["thread"]);
   }
 }
@@ -162,7 +168,6 @@ JsonObject CodexAdapter::ThreadParams() const {
   JsonObject params;
   if (!cwd_.empty()) params.Set("cwd", cwd_);
   if (!policy_configured_) params.Set("approvalPolicy", "untrusted");
-  if (!host_.model().empty()) params.Set("model", host_.model());
   const std::string& instructions = host_.spec().system_prompt;
   if (!instructions.empty()) params.Set("developerInstructions", instructions);
   return params;
@@ -193,7 +198,10 @@ void CodexAdapter::OnExited() {
 Status CodexAdapter::Prompt(const std::string& text) {
   JsonObject params;
   params.Set("threadId", events_.thread()).SetRaw("input", TextInput(text));
-  if (!host_.model().empty()) params.Set("model", host_.model());
+  // A turn's model stays for the next turns of the thread.
+  const std::string& model = host_.model().empty() ? own_model_ : host_.model();
+  if (!model.empty() && (!host_.model().empty() || model_changed_)) params.Set("model", model);
+  model_changed_ = !host_.model().empty();
   interrupt_wanted_ = false;
   Status sent = rpc_.Call("turn/start", params.Take());
   if (sent) events_.PromptSent();

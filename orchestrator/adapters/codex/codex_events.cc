@@ -559,6 +559,7 @@ void CodexEvents::OfferQuestions(const std::string& rpc_id, const JsonValue& par
   request.tool = "question";
   request.message = QuestionMessage(questions);
   request.schema = QuestionSchema(questions, "multiple");
+  request.suggestions = true;
   Offer(std::move(request), {rpc_id, Wants::kAnswers, questions.Raw(), call_id}, call_id);
 }
 

@@ -81,6 +81,18 @@ Result<std::string> ModelsIn(const std::string& providers_json) {
   return models.Take();
 }
 
+// The default of the first provider, which the server uses if its configuration names no model.
+std::string DefaultModelIn(const std::string& providers_json) {
+  auto json = JsonDocument::Parse(providers_json);
+  if (!json) return {};
+  for (const JsonValue& provider : (*json)["providers"].Elements()) {
+    const std::string id(provider["id"].StringOr(""));
+    const std::string_view model = (*json)["default"][id].StringOr("");
+    if (!model.empty()) return id + "/" + std::string(model);
+  }
+  return {};
+}
+
 class OpencodeAdapter final : public Adapter {
  public:
   OpencodeAdapter(AgentHost& host, std::string session, const OpencodeFlavour& flavour,
@@ -105,6 +117,7 @@ class OpencodeAdapter final : public Adapter {
   void Decide(const std::string& approval_id, const ApprovalAnswer& answer) override;
   void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer) override;
   void ListModels(std::function<void(Result<std::string>)> done) override;
+  [[nodiscard]] std::string OwnModel() const override { return own_model_; }
 
   [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
@@ -124,6 +137,8 @@ class OpencodeAdapter final : public Adapter {
     state("ready", self.ready_);
     state("prompt", self.prompt_);
     state("posting", self.posting_);
+    state("own_model", self.own_model_);
+    state("model_changed", self.model_changed_);
     state("doubtful", self.doubtful_);
     state("abort_wanted", self.abort_wanted_);
     state("aborting", self.aborting_);
@@ -181,6 +196,8 @@ class OpencodeAdapter final : public Adapter {
 
   [[nodiscard]] Status CheckModel() const;
   void SendPrompt(const std::string& text);
+  void PostPrompt(const std::string& text, const std::string& model);
+  void FindOwnModel(const std::optional<std::string>& providers, const std::function<void()>& then);
   void SendAbort();
   void Settle();
   void NoTurn();
@@ -219,6 +236,8 @@ class OpencodeAdapter final : public Adapter {
   std::map<std::string, Decided> replies_;  // by path; the server has not answered them yet
   bool stopping_ = false;
   bool stop_told_ = false;
+  std::string own_model_;       // the server's; empty: unknown
+  bool model_changed_ = false;  // the session's last prompt had another model
   std::vector<std::function<void(Result<std::string>)>> models_wanted_;  // one request answers them all
 
   OpencodeEvents::Wait waiting_for_ = OpencodeEvents::Wait::kNone;  // the reason why settle_ runs
@@ -530,11 +549,37 @@ Status OpencodeAdapter::Prompt(const std::string& text) {
   return {};
 }
 
+// A prompt without a model gets that of the session's last prompt, so a chosen model is undone by naming the
+// server's own.
 void OpencodeAdapter::SendPrompt(const std::string& text) {
   posting_ = text;
+  const bool undo = model_changed_ && host_.model().empty();
+  model_changed_ = undo || !host_.model().empty();
+  if (!undo) return PostPrompt(text, host_.model());
+  FindOwnModel({}, [this, text] { PostPrompt(text, host_.model().empty() ? own_model_ : host_.model()); });
+}
+
+// `providers`: the answer to GET /config/providers, if it is known. `then` is called in any case.
+void OpencodeAdapter::FindOwnModel(const std::optional<std::string>& providers,
+                                   const std::function<void()>& then) {
+  if (!own_model_.empty()) return then();
+  Call(commands_, Request("GET", "/config"), [this, providers, then](const Result<HttpResponse>& answer) {
+    auto config = JsonDocument::Parse(Good(answer) ? answer->body : "{}");
+    if (config) own_model_ = (*config)["model"].StringOr("");
+    if (own_model_.empty() && providers) own_model_ = DefaultModelIn(*providers);
+    if (!own_model_.empty() || providers) return then();
+    HttpRequest request = Request("GET", "/config/providers");
+    request.max_body_bytes = kMaxModelsBytes;
+    Call(commands_, std::move(request), [this, then](const Result<HttpResponse>& listed) {
+      if (Good(listed)) own_model_ = DefaultModelIn(listed->body);
+      then();
+    });
+  });
+}
+
+void OpencodeAdapter::PostPrompt(const std::string& text, const std::string& model) {
   JsonObject body;
   body.SetRaw("parts", JsonArray().AddRaw(JsonObject().Set("type", "text").Set("text", text).Take()).Take());
-  const std::string& model = host_.model();
   if (const size_t slash = model.find('/'); slash != std::string::npos) {
     body.SetRaw("model", JsonObject()
                              .Set("providerID", model.substr(0, slash))
@@ -626,7 +671,7 @@ void OpencodeAdapter::ListModels(std::function<void(Result<std::string>)> done) 
     if (!Good(answer)) {
       return AnswerModels(Error{"models_failed", std::string(flavour_.name) + ": " + WhyNot(answer)});
     }
-    AnswerModels(ModelsIn(answer->body));
+    FindOwnModel(answer->body, [this, models = ModelsIn(answer->body)] { AnswerModels(models); });
   });
 }
 

@@ -20,6 +20,7 @@ inline constexpr Kind::Can kOpencodeCan = {.turns = true,
                                            .elicit = true,
                                            .resume = true,
                                            .model = true,
+                                           .list_models = true,
                                            .system_prompt = true};
 
 struct OpencodeFlavour {

@@ -252,6 +252,7 @@ void OpencodeEvents::Offer(const std::string& id, bool call_may_come) {
     approval.input = JsonObject().SetRaw("questions", request["questions"].Raw()).Take();
     approval.message = QuestionMessage(request["questions"]);
     approval.schema = QuestionSchema(request["questions"], "multiple");
+    approval.suggestions = true;
   } else if (const JsonValue metadata = request["metadata"]; metadata.size() > 0) {
     approval.input = metadata.Is(JsonType::kObject) ? metadata.Raw() : "{}";
   } else {

@@ -25,13 +25,14 @@ class SpecChecks : public ::testing::Test {
     return spec.ok() ? *spec : AgentSpec();
   }
   // The refusal of a new agent, or "" where it may be made.
-  std::string Check(const std::string& json) const {
+  std::string Check(const std::string& json) {
     const Status checked = CheckNewAgent(Spec(json), git_);
     if (checked) return "";
-    EXPECT_EQ(checked.error().code, "invalid_request");
+    code_ = checked.error().code;
     return checked.error().message;
   }
 
+  std::string code_;  // of the last refusal
   TempDir dir_;
   Loop loop_;
   Reaper reaper_{loop_};
@@ -44,6 +45,7 @@ TEST_F(SpecChecks, AKindIsRefusedThatDoesNotExist) {
 
 TEST_F(SpecChecks, AKindWithoutAProgramOfItsOwnNeedsACommand) {
   EXPECT_EQ(Check(R"({"kind":"acp"})"), "command: kind acp needs a command");
+  EXPECT_EQ(code_, "invalid_request");
 }
 
 TEST_F(SpecChecks, FieldsThatTheKindWouldIgnoreAreRefused) {
@@ -54,12 +56,30 @@ TEST_F(SpecChecks, FieldsThatTheKindWouldIgnoreAreRefused) {
   EXPECT_EQ(Check(process + R"("permissions":{"default":"allow"}})"),
             "permissions: kind process asks for no approvals");
   EXPECT_EQ(Check(process + R"("resume":"s1"})"), "resume: kind process has no sessions to resume");
+  EXPECT_EQ(code_, "not_supported");
   EXPECT_EQ(Check(R"({"kind":"acp","command":["true"],"model":"m","resume":"s1"})"), "");
 }
 
 TEST_F(SpecChecks, AChangedSpecIsHeldAgainstTheAbilitiesOfTheKindOnly) {
   const AgentSpec gone = Spec(R"({"kind":"process","command":["/no/such/program"]})");
-  EXPECT_TRUE(CheckKindCan(*FindKind("process"), gone).ok());
+  EXPECT_TRUE(CheckChangedAgent(*FindKind("process"), gone, gone).ok());
+}
+
+TEST_F(SpecChecks, AChangedCommandMustBeThere) {
+  const Kind& process = *FindKind("process");
+  const AgentSpec before = Spec(R"({"kind":"process","command":["true"]})");
+  EXPECT_TRUE(CheckChangedAgent(process, before, Spec(R"({"kind":"process","command":["false"]})")).ok());
+  for (const char* wrong :
+       {R"({"kind":"process","command":["/no/such/program"]})", R"({"kind":"process"})"}) {
+    const Status checked = CheckChangedAgent(process, before, Spec(wrong));
+    ASSERT_FALSE(checked.ok()) << wrong;
+    EXPECT_EQ(checked.error().code, "invalid_request");
+  }
+  const AgentSpec turns = Spec(R"({"kind":"jsonl","command":["true"],"kind_options":{"turns":true}})");
+  const Status changed =
+      CheckChangedAgent(*FindKind("jsonl"), Spec(R"({"kind":"jsonl","command":["true"]})"), turns);
+  ASSERT_FALSE(changed.ok());
+  EXPECT_EQ(changed.error().code, "not_supported");
 }
 
 TEST_F(SpecChecks, OptionsAreThoseOfTheKindAndTrueOrFalse) {

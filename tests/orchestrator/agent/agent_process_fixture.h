@@ -88,6 +88,7 @@ class RecordingOwner : public AgentProcess::Owner {
     spawn.env = {"PATH=/usr/bin:/bin"};
     return spawn;
   }
+  [[nodiscard]] const std::string& model() const override { return chosen_model; }
   void OnReceived() override { ++heard; }
   void OnInterruptIgnored() override { Add("interrupt ignored"); }
   void OnExited(const AgentProcess::End& end) override {
@@ -101,6 +102,7 @@ class RecordingOwner : public AgentProcess::Owner {
   void Add(const std::string& line) { told += (told.empty() ? "" : " ") + line + ";"; }
 
   std::vector<std::string> command;
+  std::string chosen_model;
   std::string told;
   int heard = 0;
   AgentProcess::End last_end{};

@@ -1,5 +1,6 @@
 #include "orchestrator/agent/agent_secrets.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,8 +35,11 @@ class AgentSecretsTest : public PartFixture {
     };
   }
   void Make(Api api) {
+    spec.id = "a1";
+    spec.api = api;
+    spec.record = true;
     secrets = std::make_unique<AgentSecrets>(
-        *context, "a1", api,
+        *context, spec,
         AgentSecrets::Handlers{[this](const std::string& secret) { hidden.insert(secret); },
                                [this] { ++changed; }});
   }
@@ -67,6 +71,7 @@ class AgentSecretsTest : public PartFixture {
     return ReadFile(Environment("REEVE_FILES") + "/" + name);
   }
 
+  AgentSpec spec;
   std::unique_ptr<AgentSecrets> secrets;
   std::set<std::string> hidden;
   std::string calls, granted;
@@ -201,9 +206,40 @@ TEST_F(AgentSecretsTest, AFileThatIsPutDuringTheDeletionIsRefused) {
 }
 
 TEST_F(AgentSecretsTest, AnAgentWithoutATranscriptHidesNothing) {
-  AgentSecrets plain(*context, "a2", Api::kView, {nullptr, [] {}});
+  AgentSpec other;
+  other.id = "a2";
+  other.api = Api::kView;
+  AgentSecrets plain(*context, other, {[](const std::string& secret) { ADD_FAILURE() << secret; }, [] {}});
   EXPECT_EQ(Await([&](AgentSecrets::Done done) { plain.WriteFirst({{"key", "x"}}, std::move(done)); }), "");
   EXPECT_EQ(plain.names(), Names{"key"});
+}
+
+TEST_F(AgentSecretsTest, AnAgentThatMayUseTheApiFindsReeveOnItsPath) {
+  context->programs_dir = "/data/bin";
+  Make(Api::kView);
+  SpawnSpec spawn;
+  spawn.env = {"PATH=/usr/bin", "OTHER=1"};
+  secrets->AddEnvironment(spawn);
+  EXPECT_THAT(spawn.env, testing::Contains("PATH=/data/bin:/usr/bin"));
+  EXPECT_THAT(spawn.env, testing::Not(testing::Contains("PATH=/usr/bin")));
+  Make(Api::kNone);
+  SpawnSpec plain;
+  plain.env = {"PATH=/usr/bin"};
+  secrets->AddEnvironment(plain);
+  EXPECT_THAT(plain.env, testing::Contains("PATH=/usr/bin"));
+}
+
+TEST_F(AgentSecretsTest, AChangedScopeCountsAtOnce) {
+  Make(Api::kNone);
+  ASSERT_TRUE(secrets->MakeFolder().ok());
+  spec.api = Api::kOperate;
+  secrets->OnSpecChanged();
+  ASSERT_TRUE(RunUntil(loop_, [this] { return changed > 0; }));
+  EXPECT_EQ(calls, "grant a1 ");
+  calls.clear();
+  spec.api = Api::kNone;
+  secrets->OnSpecChanged();
+  EXPECT_EQ(calls, "revoke a1 ");
 }
 
 TEST_F(AgentSecretsTest, TheFolderIsMadeForAProcess) {

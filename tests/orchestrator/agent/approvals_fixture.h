@@ -24,6 +24,11 @@ inline ApprovalRequest Bash(const std::string& id, const std::string& input = R"
   request.input = input;
   return request;
 }
+inline ApprovalRequest Other(const std::string& id) {
+  ApprovalRequest request = Bash(id, R"({"url":"https://example.com"})");
+  request.tool = "fetch";
+  return request;
+}
 inline ApprovalRequest Question(const std::string& id) {
   ApprovalRequest request;
   request.id = id;
@@ -64,6 +69,9 @@ class ApprovalsFixture : public ::testing::Test {
         },
         [this] { ++changed; },
     };
+  }
+  void AskIn(const std::string& session, ApprovalRequest request) {
+    approvals.Ask(std::move(request), "r1", "/work", session);
   }
   void Ask(ApprovalRequest request) { approvals.Ask(std::move(request), "r1", "/work"); }
   void Rule(std::vector<PermissionRule>& into, const char* text) {

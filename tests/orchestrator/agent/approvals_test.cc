@@ -21,7 +21,7 @@ TEST_F(ApprovalsTest, AQuestionWaitsForAPerson) {
   Ask(Bash("p1"));
   EXPECT_EQ(Take(), "approval.requested p1\n");
   EXPECT_EQ(last_data, R"({"id":"p1","kind":"approval","tool":"bash","input":{"command":"ls"},)"
-                       R"("options":["allow_once","allow_always","deny"],)"
+                       R"("options":["allow_once","allow_tool","allow_session","allow_always","deny"],)"
                        R"("requested_at":"2026-11-20T10:26:54.684Z"})");
   ASSERT_NE(approvals.Find("p1"), nullptr);
   EXPECT_EQ(approvals.Find("p1")->run, "r1");
@@ -245,6 +245,78 @@ TEST_F(ApprovalsTest, TheNewestCallsAreAllowedForGood) {
   EXPECT_EQ(Pending(), "oldest ");
   EXPECT_EQ(approvals.FindResolved("p0"), nullptr) << "of the answered ones the newest are remembered, too";
   EXPECT_NE(approvals.FindResolved("p256"), nullptr);
+}
+
+// ---------------------------------------------------------------------------------- for the rest of a
+// session
+
+TEST_F(ApprovalsTest, AToolIsAllowedUntilTheSessionEnds) {
+  AskIn("s1", Bash("p1"));
+  AskIn("s1", Bash("p2", R"({"command":"make"})"));
+  AskIn("s1", Other("p3"));
+  Take();
+  ASSERT_TRUE(approvals.Decide("p1", Decision::kAllowTool, "", "").ok());
+  EXPECT_EQ(Take(),
+            "approval.resolved p1 allow_tool by person on disk\ntold p1 allow\n"
+            "approval.resolved p2 allow_once by policy: allow_tool\ntold p2 allow\n")
+      << "another call of the tool that waits is allowed with it";
+  EXPECT_EQ(Pending(), "p3 ");
+  AskIn("s1", Bash("p4", R"({"command":"cat x"})"));
+  EXPECT_EQ(approvals.FindResolved("p4")->decision, "allow_once");
+  AskIn("s2", Bash("p5"));
+  EXPECT_EQ(Pending(), "p3 p5 ") << "another session asks again";
+}
+
+TEST_F(ApprovalsTest, EverythingIsAllowedUntilTheSessionEndsExceptWhatIsDenied) {
+  Rule(permissions.deny, "bash(rm *)");
+  Rule(permissions.ask, "fetch");
+  AskIn("s1", Bash("p1"));
+  ASSERT_TRUE(approvals.Decide("p1", Decision::kAllowSession, "", "").ok());
+  AskIn("s1", Other("p2"));
+  EXPECT_EQ(approvals.FindResolved("p2")->decision, "allow_once");
+  AskIn("s1", Bash("p3", R"({"command":"rm x"})"));
+  EXPECT_EQ(approvals.FindResolved("p3")->decision, "deny");
+  AskIn("s1", Bash("p4", "{}"));
+  EXPECT_EQ(Pending(), "p4 ") << "the deny rule might match";
+}
+
+TEST_F(ApprovalsTest, WithoutASessionAGrantEndsWithTheProcess) {
+  Ask(Bash("p1"));
+  ASSERT_TRUE(approvals.Decide("p1", Decision::kAllowSession, "", "").ok());
+  Ask(Other("p2"));
+  EXPECT_EQ(Pending(), "");
+  approvals.WithdrawAll();
+  Ask(Other("p3"));
+  EXPECT_EQ(Pending(), "p3 ");
+}
+
+TEST_F(ApprovalsTest, ChangedPermissionsDecideWhatIsPending) {
+  Ask(Bash("p1"));
+  Ask(Other("p2"));
+  Ask(Question("e1"));
+  Take();
+  Rule(permissions.deny, "bash");
+  approvals.JudgeAgain();
+  EXPECT_EQ(Take(), "approval.resolved p1 deny by policy: bash\ntold p1 deny: not permitted: bash\n");
+  permissions.fallback = Permissions::Verdict::kAllow;
+  approvals.JudgeAgain();
+  EXPECT_EQ(Take(), "approval.resolved p2 allow_once by policy: permissions.default\ntold p2 allow\n");
+  EXPECT_EQ(Pending(), "e1 ") << "no policy knows the answer to a question";
+}
+
+TEST_F(ApprovalsTest, AnAnswerThatDoesNotFitTheSchemaLeavesTheQuestionOpen) {
+  ApprovalRequest question = Question("e1");
+  question.schema = R"({"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]})";
+  Ask(question);
+  Take();
+  const Status wrong = approvals.Answer("e1", {Action::kAccept, R"({"zzz":1})"});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_EQ(wrong.error().code, "invalid_request");
+  EXPECT_EQ(wrong.error().message, "content.n: is required");
+  EXPECT_EQ(Take(), "");
+  EXPECT_EQ(Pending(), "e1 ");
+  ASSERT_TRUE(approvals.Answer("e1", {Action::kAccept, R"({"n":1})"}).ok());
+  EXPECT_EQ(Pending(), "");
 }
 
 }  // namespace

@@ -440,6 +440,19 @@ TEST_F(AcpTest, SetsTheModelBeforeThePromptInEitherWay) {
   EXPECT_EQ(grouped.host.lines().back(), "> turn failed model_refused: no: unknown");
 }
 
+TEST_F(AcpTest, GoesBackToItsOwnModel) {
+  Adopt(R"(,"models":{"currentModelId":"a","availableModels":[{"modelId":"a"},{"modelId":"b"}]})");
+  EXPECT_EQ(acp.adapter->OwnModel(), "a");
+  acp.host.spec().model = "b";
+  ASSERT_TRUE(acp.adapter->Prompt("go").ok());
+  Say(R"({"id":3,"result":{}})");
+  Say(R"({"id":4,"result":{"stopReason":"end_turn"}})");
+  acp.host.spec().model.clear();
+  ASSERT_TRUE(acp.adapter->Prompt("again").ok());
+  EXPECT_THAT(Lines().back(), HasSubstr(R"("params":{"sessionId":"s","modelId":"a"})"));
+  EXPECT_EQ(acp.adapter->OwnModel(), "a");
+}
+
 TEST_F(AcpTest, WithoutAChoiceOfModelsNoneCanBeAskedFor) {
   Adopt();
   acp.host.spec().model = "b";

@@ -238,6 +238,30 @@ TEST_F(CodexTest, AppendsItsSubcommandAndLeavesAConfiguredPolicyAlone) {
   EXPECT_THAT(configured.host.lines().back(), ::testing::Not(HasSubstr("approvalPolicy")));
 }
 
+TEST_F(CodexTest, GoesBackToItsOwnModel) {
+  Codex one;
+  one.Say("{\"id\":1,\"result\":{}}\n");
+  one.Say("{\"id\":2,\"result\":{\"thread\":{\"id\":\"h\"},\"model\":\"own\"}}\n");
+  EXPECT_EQ(one.adapter->OwnModel(), "own");
+  ASSERT_TRUE(one.adapter->Prompt("first").ok());
+  EXPECT_EQ(one.host.lines().back().find("\"model\""), std::string::npos);
+  auto end = [&one](const std::string& call) {
+    one.Say("{\"id\":" + call + ",\"result\":{\"turn\":{\"id\":\"t\"}}}\n");
+    one.Say("{\"method\":\"turn/started\",\"params\":{\"threadId\":\"h\",\"turn\":{\"id\":\"t\"}}}\n");
+    one.Say(
+        "{\"method\":\"turn/completed\",\"params\":{\"threadId\":\"h\",\"turn\":{\"id\":\"t\","
+        "\"status\":\"completed\"}}}\n");
+  };
+  end("3");
+  one.host.spec().model = "other";
+  ASSERT_TRUE(one.adapter->Prompt("second").ok());
+  EXPECT_THAT(one.host.lines().back(), HasSubstr(R"("model":"other")"));
+  end("4");
+  one.host.spec().model.clear();
+  ASSERT_TRUE(one.adapter->Prompt("third").ok());
+  EXPECT_THAT(one.host.lines().back(), HasSubstr(R"("model":"own")"));
+}
+
 TEST_F(CodexTest, APromptThatIsRefusedIsATurnThatFailed) {
   ASSERT_TRUE(codex.adapter->Prompt("go").ok());
   Say(R"({"id":3,"error":{"code":-32600,"message":"no such model"}})");

@@ -408,6 +408,25 @@ TEST_F(OpencodeTest, TheModelMayChangeFromTurnToTurn) {
   EXPECT_FALSE(adapter->Prompt("x").ok());
 }
 
+// Without a model the server would take that of the last prompt.
+TEST_F(OpencodeTest, GoesBackToTheServersOwnModel) {
+  server.providers = R"({"providers":[{"id":"own","models":{"m":{}}}],"default":{"own":"m"}})";
+  LaunchReady();
+  host.spec().model = "mock/two";
+  EXPECT_TRUE(adapter->Prompt("x").ok());
+  EXPECT_TRUE(UntilAsked("POST /session/ses_1/prompt_async"));
+  SayTurn();
+  SayEnd();
+  EXPECT_TRUE(UntilTold("> turn completed"));
+  host.spec().model.clear();
+  EXPECT_TRUE(adapter->Prompt("again").ok());
+  EXPECT_TRUE(RunUntil(loop, [this] {
+    return server.requests().back().find(R"("model":{"providerID":"own","modelID":"m"})") !=
+           std::string::npos;
+  }));
+  EXPECT_EQ(adapter->OwnModel(), "own/m");
+}
+
 TEST_F(OpencodeTest, TheSystemPromptGoesWithEveryPrompt) {
   host.spec().system_prompt = "be \"kind\"";
   LaunchReady();
