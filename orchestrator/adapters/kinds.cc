@@ -7,6 +7,7 @@
 #include "orchestrator/adapters/jsonl.h"
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/adapters/opencode/opencode.h"
+#include "orchestrator/adapters/pi/pi.h"
 #include "orchestrator/adapters/process.h"
 
 namespace reeve {
@@ -43,9 +44,26 @@ const std::vector<Kind>& Kinds() {
        .install = "npm install -g @openai/codex",
        .make = MakeCodexAdapter},
       {.name = "acp",
-       .can = {.turns = true, .interrupt = true, .approve = true, .resume = true, .model = true},
+       .can = {.turns = true,
+               .interrupt = true,
+               .approve = true,
+               .resume = true,
+               .model = true,
+               .list_models = true},
        .make = MakeAcpAdapter,
        .options = {"fs", "terminal"}},
+      {.name = "pi",
+       .can = {.turns = true,
+               .interrupt = true,
+               .steer = true,
+               .elicit = true,
+               .resume = true,
+               .model = true,
+               .list_models = true,
+               .system_prompt = true},
+       .program = "pi",
+       .install = "npm install -g @mariozechner/pi-coding-agent",
+       .make = MakePiAdapter},
   };
   return kinds;
 }

@@ -13,6 +13,7 @@ const programs = path.join(here, 'agents/node_modules');
 const claude = path.join(programs, '@anthropic-ai/claude-code-linux-x64/claude');
 const codex = path.join(programs, '@openai/codex/vendor/x86_64-unknown-linux-musl/bin/codex');
 const kilo = path.join(programs, '@kilocode/cli-linux-x64/bin/kilo');
+const pi = path.join(programs, '@mariozechner/pi-coding-agent/dist/cli.js');
 
 // `spec`: what of an agent's is its kind's: given its home, a folder made for it, and the mock model's port. The
 // name of another model; the tool by which it asks a person, where it has one.
@@ -73,6 +74,24 @@ export const kinds = {
     program: kilo,
     otherModel: 'mock/mock-2',
     spec: (home, port) => ({ kind: 'acp', command: [kilo, 'acp'], env: kiloEnvironment(home, port) }),
+  },
+  pi: {
+    program: pi,
+    otherModel: 'mock/mock-2',
+    spec: (home, port) => {
+      const mock = {
+        baseUrl: `http://127.0.0.1:${port}/v1`,
+        api: 'openai-completions',
+        apiKey: 'dummy',
+        models: [{ id: 'mock-1' }, { id: 'mock-2' }],
+      };
+      writeFileSync(path.join(folder(home, 'pi'), 'models.json'), JSON.stringify({ providers: { mock } }));
+      return {
+        kind: 'pi',
+        command: [process.execPath, pi],
+        env: { HOME: home, PI_CODING_AGENT_DIR: folder(home, 'pi'), PI_OFFLINE: '1' },
+      };
+    },
   },
 };
 

@@ -15,6 +15,7 @@ const kSlowMs = 90_000; // a cold kilo takes a while to start
 const kBegin = ['run.started', 'message.started', 'user.message'];
 const kText = ['assistant.delta', 'assistant.message'];
 const kAsk = ['tool.started', 'approval.requested', 'approval.resolved'];
+const kPlainTool = ['tool.started'];
 
 // The expected events of a run, in order, by scenario; and the kinds that differ.
 const outlines = {
@@ -32,8 +33,13 @@ const outlines = {
   answered: [...kBegin, 'tool.started', 'elicitation.requested', 'elicitation.resolved', 'tool.completed', ...kText, 'run.completed'],
   declined: [...kBegin, 'tool.started', 'elicitation.requested', 'elicitation.resolved', 'tool.failed', ...kText, 'run.completed'],
 };
+// pi asks for nothing, so its tools just run.
 const differences = {
+  allowed: {
+    pi: [...kBegin, ...kText, ...kPlainTool, 'tool.completed', ...kText, 'run.completed'],
+  },
   failing: {
+    pi: [...kBegin, ...kPlainTool, 'tool.failed', ...kText, 'run.completed'],
     acp: [...kBegin, ...kAsk, 'tool.completed', ...kText, 'run.completed'], // the protocol has no exit code
   },
   denied: {
@@ -41,13 +47,16 @@ const differences = {
   },
   failedOnce: {
     acp: outlines.plain, // nor any word on retries
+    pi: outlines.plain, // its client tries again without a word
   },
   cutOnce: {
     kilo: [...kBegin, ...kText, 'run.failed'], // it asks a model again that refused, not one that broke off
     acp: [...kBegin, ...kText, 'run.failed'],
+    pi: [...kBegin, ...kText, 'agent.error', ...kText, 'run.completed'], // it ends the text first
   },
   stopped: {
     acp: [...kBegin, ...kAsk, 'agent.stopping', 'tool.completed', 'run.cancelled'],
+    pi: [...kBegin, ...kPlainTool, 'agent.stopping', 'tool.failed', 'run.cancelled'],
   },
   declined: {
     kilo: [...kBegin, 'tool.started', 'elicitation.requested', 'elicitation.resolved', 'tool.failed', 'run.completed'],
@@ -109,9 +118,14 @@ class Subject {
     return this.run(await this.say(text));
   }
 
-  // Says this, decides the approval that comes of it.
+  // Says this, decides the approval that comes of it, where the kind asks for one.
   async turnWithApproval(text, decision) {
     const message = await this.say(text);
+    if (!this.can.approve) {
+      const run = await this.run(message);
+      const { name, input } = of(run, 'tool.started')[0].data;
+      return { asked: { data: { tool: name, input } }, run };
+    }
     const asked = await this.seesType('approval.requested');
     await this.post(`approvals/${asked.data.id}`, decision);
     return { asked, run: await this.run(message) };
@@ -181,6 +195,7 @@ const scenarios = {
   },
 
   'a tool that is denied': async (agent) => {
+    if (!agent.can.approve) return;
     const { run } = await agent.turnWithApproval('TOOL[touch denied.txt]', { decision: 'deny', reason: 'not today' });
     assertOutline(agent, run, 'denied');
     assert.ok(!existsSync(path.join(agent.cwd, 'denied.txt')));
@@ -249,8 +264,10 @@ const scenarios = {
   'a stop in mid-tool': async (agent) => {
     const seconds = String(70_000 + (process.pid % 10_000));
     const message = await agent.say(`TOOL[sh -c 'sleep ${seconds}; touch never.txt']`);
-    const asked = await agent.seesType('approval.requested');
-    await agent.post(`approvals/${asked.data.id}`, { decision: 'allow_once' });
+    if (agent.can.approve) {
+      const asked = await agent.seesType('approval.requested');
+      await agent.post(`approvals/${asked.data.id}`, { decision: 'allow_once' });
+    }
     await until('the tool', () => processes(agent.daemon).some((command) => command.includes(`sleep ${seconds}`)), kSlowMs);
     await agent.post('stop');
     assertOutline(agent, await agent.run(message), 'stopped');
@@ -263,6 +280,7 @@ const scenarios = {
 // With an agent whose approvals have a deadline and that was told something from the start.
 const others = {
   'an approval that nobody answers': async (agent) => {
+    if (!agent.can.approve) return;
     const run = await agent.turn('TOOL[touch unanswered.txt]');
     assertOutline(agent, run, 'denied');
     const [resolved] = of(run, 'approval.resolved');
@@ -301,7 +319,7 @@ const others = {
 
   'a question that is answered': async (agent) => {
     const { question } = kinds[agent.kind];
-    assert.ok(agent.can.elicit || !question);
+    assert.ok(agent.can.elicit || !question); // pi asks only for its extensions
     if (!question) return;
     const message = await agent.say(`CALL[${question} ${asksForColour}]`);
     const { data } = await agent.seesType('elicitation.requested');

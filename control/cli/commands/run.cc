@@ -214,7 +214,7 @@ void AddRun(Command root) {
       "run, "
       "a second one stops the agent, a third leaves it running (exit code 130). SIGTERM and SIGHUP stop the "
       "agent.");
-  command.Option("--kind", options->kind, "KIND", "process, jsonl, claude, codex, acp, opencode, kilo, …")
+  command.Option("--kind", options->kind, "KIND", "process, jsonl, claude, codex, acp, opencode, kilo, pi, …")
       .Default("process");
   command.Option("--id,--name", options->id, "ID", "The agent's id").Default("generated");
   command.Option("--title", options->title, "TEXT", "A name for people");
