@@ -1,22 +1,28 @@
 #include "orchestrator/store/data_folder.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "orchestrator/json/json.h"
 
 namespace reeve {
 
 namespace {
+
+constexpr int kLockMs = 1'000;
+constexpr int kLockStepMs = 10;
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -26,6 +32,26 @@ std::string AsLoopback(const std::string& url) {
     if (StartsWith(url, any)) return "http://127.0.0.1:" + url.substr(std::strlen(any));
   }
   return url;
+}
+
+std::string UserName(uid_t user) {
+  const passwd* entry = getpwuid(user);
+  return (entry ? std::string(entry->pw_name) : "user") + " (" + std::to_string(user) + ")";
+}
+
+// Somebody else who owns the folder, or a link to it, could give the daemon a token, or take its secrets.
+Result<Fd> OpenOwnFolder(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();  // else open() would follow a link
+  Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!folder.valid() && lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode))
+    return Error{"unsafe_folder", "data folder " + path + " is a link: name the folder that it leads to"};
+  if (!folder.valid() || fstat(folder.get(), &status) != 0) return OsError("data folder " + path, errno);
+  if (status.st_uid != geteuid()) {
+    return Error{"unsafe_folder", "data folder " + path + " belongs to " + UserName(status.st_uid) +
+                                      ", but reeve runs as " + UserName(geteuid())};
+  }
+  return folder;
 }
 
 }  // namespace
@@ -42,15 +68,17 @@ Result<Fd> LockDataDir(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make data folder " + path, errno);
-  if (chmod(path.c_str(), 0700) != 0) return OsError("data folder " + path, errno);
-  const std::string file = path + "/lock";
-  Fd lock(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock.valid()) return OsError("open " + file, errno);
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return Error{"busy", "another reeve uses the data folder " + path};
-    return OsError("lock " + file, errno);
+  auto folder = OpenOwnFolder(path);
+  if (!folder) return folder.error();
+  if (fchmod(folder->get(), 0700) != 0) return OsError("data folder " + path, errno);
+  // Children that have not reached execve yet hold the lock of a daemon that was killed.
+  for (int waited_ms = 0; flock(folder->get(), LOCK_EX | LOCK_NB) != 0; waited_ms += kLockStepMs) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) return OsError("lock " + path, errno);
+    if (waited_ms >= kLockMs) return Error{"busy", "another reeve uses the data folder " + path};
+    std::this_thread::sleep_for(std::chrono::milliseconds(kLockStepMs));
   }
-  return lock;
+  return folder;
 }
 
 Status RuntimeFile::Write(const std::string& data_dir) const {

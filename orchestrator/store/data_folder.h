@@ -13,8 +13,9 @@ namespace reeve {
 // control/api/API.md: $XDG_STATE_HOME/reeve, else ~/.local/state/reeve; /var/lib/reeve for root.
 std::string DefaultDataDir();
 
-// Makes the data folder (0700) if necessary, and locks it for as long as the Fd lives. Error "busy" when
-// another daemon has locked it.
+// Makes the data folder (0700) if necessary, and locks it for as long as the Fd lives. The lock is on the
+// folder itself (flock), because a lock file can be removed. Waits for up to a second for another lock to go.
+// Errors: "busy", another daemon has locked it; "unsafe_folder", it is a link or belongs to another user.
 Result<Fd> LockDataDir(const std::string& path);
 
 // DIR/runtime.json: how to reach the daemon that runs on DIR.

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <mutex>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -338,7 +339,11 @@ Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) 
   Result<Database> database = Database::Open(path);
   if (!database.ok()) return database.error();
   if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
-  return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  try {
+    return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  } catch (const std::system_error& failure) {
+    return OsError("make the thread of " + path, failure.code().value());
+  }
 }
 
 Status Store::Check(const std::string& path) {
