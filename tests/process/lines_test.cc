@@ -11,8 +11,8 @@ namespace {
 // Pieces as text: "[a" begins with a, "a]" ends a line, "a" is between them, "[a]" is a line.
 struct Cutter {
   explicit Cutter(size_t max_bytes) : lines(max_bytes) {}
-  void Feed(std::string_view bytes) {
-    lines.Feed(bytes, [this](const Lines::Piece& piece) { Take(piece); });
+  void Feed(std::string_view more) {
+    lines.Feed(more, [this](const Lines::Piece& piece) { Take(piece); });
   }
   void Flush(bool all) {
     lines.Flush(all, [this](const Lines::Piece& piece) { Take(piece); });
