@@ -60,17 +60,31 @@ class Waits::Wait {
   }
 
   std::optional<Response> Check(const Agent& agent) const {
+    // Its start failed, or it is not started again: no run and no delivery will come.
+    const bool failed = agent.state() == Agent::State::kFailed;
     if (condition_.until == Until::kTerminal) {
       const Run* run = Candidate(agent);
       if (run && run->status != Run::Status::kRunning) return Response::Json(200, run->ToJson());
+      const bool elsewhere = !condition_.run.empty() ||
+                             (!condition_.message.empty() && !agent.mailbox().Find(condition_.message));
+      if (run || elsewhere) return std::nullopt;  // otherwise the store knows how it ended
+      if (agent.deleted() && !agent.purge() && agent.ended())
+        return Response::Problem({"agent_deleted", "agent " + agent_ + " has been deleted"});
+      if (failed)
+        return Response::Problem({"not_running", "agent " + agent_ + " has failed: " + Reason(agent)});
       return std::nullopt;
     }
     const bool ended = agent.ended();
-    const bool holds = condition_.until == Until::kReady  ? agent.ready() || ended
-                       : condition_.until == Until::kIdle ? agent.idle() && (agent.ready() || ended)
-                                                          : ended;
+    const bool holds = condition_.until == Until::kReady ? agent.ready() || ended
+                       : condition_.until == Until::kIdle
+                           ? failed || (agent.idle() && (agent.ready() || ended))
+                           : ended;
     if (!holds) return std::nullopt;
     return Response::Json(200, agent.ToJson());
+  }
+
+  static std::string Reason(const Agent& agent) {
+    return agent.failure() ? agent.failure()->error.message : "it is not started again";
   }
 
   // The run that this request waits for, if there is one yet.

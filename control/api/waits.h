@@ -32,7 +32,7 @@ class Waits {
     enum class Until {
       kReady,     // the agent is ready, or has ended
       kTerminal,  // a run has ended
-      kIdle,      // the agent has no run and no due message, or has ended
+      kIdle,      // the agent has no run and no due message, or has failed
       kExited,    // the agent has no process, and none will start
     };
     Until until = Until::kTerminal;
@@ -49,8 +49,8 @@ class Waits {
   Waits& operator=(const Waits&) = delete;
 
   // Answers `reply` now or later: 200 with the run or the agent, or 204 after `timeout_ms`. Errors:
-  // "run_not_found", "message_not_found", "agent_not_found" (purged meanwhile), "draining",
-  // "too_many_requests".
+  // "run_not_found", "message_not_found", "agent_not_found" (purged meanwhile), "agent_deleted" and
+  // "not_running" (the agent has failed: no run will come), "draining", "too_many_requests".
   void Begin(const Agent& agent, Condition condition, int64_t timeout_ms, Reply reply);
 
   // The daemon ends, and no further condition can become true: answers all waits. A later Begin is answered

@@ -75,6 +75,8 @@ class Agent {
   [[nodiscard]] bool deleted() const { return wish_ >= Wish::kDeleted; }
   [[nodiscard]] bool purge() const { return wish_ == Wish::kPurged; }
   [[nodiscard]] bool ready() const { return process_.ready(); }
+  // Why it has no process, if it could not be started or is not started again.
+  [[nodiscard]] const std::optional<AgentProcess::Failure>& failure() const { return process_.failure(); }
   [[nodiscard]] bool has_process() const { return process_.alive(); }
   // It has no process and none will start. Its streams end when everything is delivered.
   [[nodiscard]] bool ended() const { return !process_.alive() && wish_ != Wish::kAlive; }
@@ -114,6 +116,9 @@ class Agent {
   };
   // A message without an id gets one. A message whose id this agent has had is not accepted a second time.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
+  // Writes bytes to its process's stdin, as AgentProcess::WriteInput. Error "not_supported" for kinds whose
+  // stdin is their protocol.
+  Result<uint64_t> WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close);
   // Withdraws a message that has not begun. Errors "already_started", "message_not_found".
   void Withdraw(const std::string& message_id, const Done& done);
   void Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done);

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {
@@ -129,18 +130,29 @@ std::string LocalWebAddress(const std::vector<std::string>& listening) {
   return first;
 }
 
-Result<std::string> ReadConfigFile(const std::string& path) {
+std::string HomeFolder() {
+  const char* home = std::getenv("HOME");
+  if (home && *home == '/') return home;
+  const passwd* user = getpwuid(getuid());
+  return user && user->pw_dir && *user->pw_dir == '/' ? user->pw_dir : "/";
+}
+
+Result<std::string> ReadConfigFile(const std::string& path, size_t max_bytes) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return OsError("read " + path, errno);
-  constexpr size_t kMaxBytes = size_t{64} << 10;
-  std::string text(kMaxBytes + 1, '\0');
-  ssize_t size = read(fd.get(), text.data(), text.size());
-  if (size < 0) return OsError("read " + path, errno);
-  if (static_cast<size_t>(size) > kMaxBytes) {
-    return Error{"invalid_request", "read " + path + ": larger than " + std::to_string(kMaxBytes) + " bytes"};
+  std::string text(max_bytes + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {  // a pipe gives its bytes piece by piece
+    const ssize_t got = read(fd.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return OsError("read " + path, errno);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
   }
-  text.resize(static_cast<size_t>(size));
-  return text;
+  if (size > max_bytes)
+    return Error{"invalid_request",
+                 "read " + path + ": larger than " + FormatSize(static_cast<int64_t>(max_bytes))};
+  return std::string(WithoutByteOrderMark(std::string_view(text).substr(0, size)));
 }
 
 }  // namespace reeve

@@ -38,7 +38,15 @@ std::string LocalAddress(const std::vector<std::string>& listening);
 // The same for a browser, which cannot open a Unix socket.
 std::string LocalWebAddress(const std::vector<std::string>& listening);
 
-// Reads a small file, at most 64 KiB. Errors name the file.
-Result<std::string> ReadConfigFile(const std::string& path);
+// The home of this process's user: HOME, else the one in the user database; "/" if there is none. Agents
+// without a folder of their own work there.
+std::string HomeFolder();
+
+// The largest spec and environment file; the API takes no larger spec either (control/api/API.md).
+inline constexpr size_t kMaxSpecBytes = size_t{1} << 20;
+
+// Reads all of a file or pipe, without a byte order mark. Errors name the file, also if it is larger than
+// `max_bytes`.
+Result<std::string> ReadConfigFile(const std::string& path, size_t max_bytes = size_t{64} << 10);
 
 }  // namespace reeve
