@@ -6,17 +6,21 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "orchestrator/json/json.h"
 
 namespace reeve {
 
 namespace {
+
+constexpr int kLockTries = 50;
+constexpr std::chrono::milliseconds kLockPause(20);
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -46,19 +50,26 @@ Result<Fd> LockDataDir(const std::string& path) {
   const std::string file = path + "/lock";
   Fd lock(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock.valid()) return OsError("open " + file, errno);
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return Error{"busy", "another reeve uses the data folder " + path};
-    return OsError("lock " + file, errno);
+  // A command that asks for the lock, or a child of a killed daemon before its exec, has it for a moment.
+  for (int tries = 0; flock(lock.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if (errno != EWOULDBLOCK) return OsError("lock " + file, errno);
+    if (tries == kLockTries) return Error{"busy", "another reeve uses the data folder " + path};
+    std::this_thread::sleep_for(kLockPause);
   }
   return lock;
 }
 
-Status RuntimeFile::Write(const std::string& data_dir) const {
+bool DataDirLocked(const std::string& path) {
+  const Fd lock(open((path + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  return lock.valid() && flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+Status RuntimeFile::Write(const std::string& dir) const {
   JsonArray urls;
   for (const std::string& url : listen) urls.Add(url);
   const std::string text =
       JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
-  const std::string path = PathIn(data_dir);
+  const std::string path = PathIn(dir);
   const std::string made = path + ".new";
   Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
@@ -68,8 +79,8 @@ Status RuntimeFile::Write(const std::string& data_dir) const {
   return {};
 }
 
-Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
-  const std::string path = PathIn(data_dir);
+Result<RuntimeFile> RuntimeFile::Read(const std::string& dir) {
+  const std::string path = PathIn(dir);
   auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
@@ -77,11 +88,10 @@ Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
   RuntimeFile file;
   file.pid = static_cast<int>((*json)["pid"].AsInt().value_or(0));
   file.version = (*json)["version"].StringOr("");
+  file.data_dir = dir;
   for (const JsonValue& url : (*json)["listen"].Elements()) file.listen.emplace_back(url.StringOr(""));
   return file;
 }
-
-bool RuntimeFile::Alive() const { return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM); }
 
 std::string LocalAddress(const std::vector<std::string>& listening) {
   for (const std::string& url : listening) {
