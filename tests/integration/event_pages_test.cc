@@ -14,7 +14,7 @@ TEST(EventPages, OfAFilterThatFindsNothingAreBoundedAndContinue) {
   Daemon daemon;
   // Some 45 MiB of log.
   daemon.Create(
-      R"({"id":"a1","kind":"process","command":["/bin/sh","-c","yes $(printf %1000d 7) | head -n 40000"]})");
+      R"({"id":"a1","kind":"process","command":["/bin/sh","-c","yes $(printf %01000d 7) | head -n 40000"]})");
   EXPECT_EQ(daemon.WaitFor("a1").Field("exit.code"), "0");
   HttpAnswer first = daemon.Get("/agents/a1/events?after=0&types=run.completed");
   EXPECT_EQ(first.status, 200);

@@ -112,7 +112,7 @@ TEST(Http, TheResumeCookieWorksForAPageOfAnotherSiteOverTls) {
       {"--allowed-origin", "https://app.example", "--allowed-origin", "http://plain.example"}, {}, {}});
   daemon.Create(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
   auto cookie = [&daemon](const std::string& origin) {
-    Headers headers = Bearer(daemon);
+    Headers headers;
     if (!origin.empty()) headers.emplace_back("Origin", origin);
     const std::string url = daemon.Call("POST", "/agents/a1/stream-ticket", "{}", headers).Field("url");
     StreamClient::Options options;
