@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -24,6 +25,24 @@ void AppendChunkSize(std::string& out, size_t size) {
 }
 
 iovec Piece(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
+
+// One system call. For the kernel a small copy in one piece costs less than a chunk in three.
+ssize_t SendPieces(int fd, iovec* iov, int count, size_t most) {
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  char joined[2048];
+  if (most <= sizeof joined) {
+    size_t size = 0;
+    for (int i = 0; i < count; ++i) {
+      std::memcpy(joined + size, iov[i].iov_base, iov[i].iov_len);
+      size += iov[i].iov_len;
+    }
+    return send(fd, joined, size, kFlags);
+  }
+  msghdr message{};
+  message.msg_iov = iov;
+  message.msg_iovlen = static_cast<size_t>(count);
+  return sendmsg(fd, &message, kFlags);
+}
 
 }  // namespace
 
@@ -60,10 +79,7 @@ AnswerStream::Sent AnswerStream::Send(const iovec* pieces, int count) {
   if (closes) iov[used++] = Piece(kChunkEnd);
   if (used == 0) return {0, true, false};
 
-  msghdr message{};
-  message.msg_iov = iov;
-  message.msg_iovlen = static_cast<size_t>(used);
-  const ssize_t took = sendmsg(socket_->fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const ssize_t took = SendPieces(socket_->fd(), iov, used, framing + total + kChunkEnd.size());
   if (took < 0) return {0, false, errno != EAGAIN && errno != EINTR};
   auto left = static_cast<size_t>(took);
   const size_t framing_took = std::min(left, framing);

@@ -3,8 +3,8 @@
 // 7.1), and its connection continues after the last one. For any other client the end of the connection is
 // the end of the body.
 //
-// It holds no content: each Send is one chunk and one system call, straight from the caller's memory. If the
-// socket takes only a part of a chunk, the rest of it is owed, and the next Sends complete it.
+// It holds no content: each Send is one chunk and one system call, from the caller's memory. If the socket
+// takes only a part of a chunk, the rest of it is owed, and the next Sends complete it.
 //
 // Made by Reply::OpenStream. Owned by the object that makes the content; on the loop's thread.
 #pragma once
