@@ -82,12 +82,17 @@ Result<Fd> LockDataDir(const std::string& path) {
   return folder;
 }
 
-Status RuntimeFile::Write(const std::string& data_dir) const {
+bool DataDirLocked(const std::string& path) {
+  const Fd lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  return lock.valid() && flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+Status RuntimeFile::Write(const std::string& dir) const {
   JsonArray urls;
   for (const std::string& url : listen) urls.Add(url);
   const std::string text =
       JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
-  const std::string path = PathIn(data_dir);
+  const std::string path = PathIn(dir);
   const std::string made = path + ".new";
   Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
@@ -97,8 +102,8 @@ Status RuntimeFile::Write(const std::string& data_dir) const {
   return {};
 }
 
-Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
-  const std::string path = PathIn(data_dir);
+Result<RuntimeFile> RuntimeFile::Read(const std::string& dir) {
+  const std::string path = PathIn(dir);
   auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
@@ -106,11 +111,10 @@ Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
   RuntimeFile file;
   file.pid = static_cast<int>((*json)["pid"].AsInt().value_or(0));
   file.version = (*json)["version"].StringOr("");
+  file.data_dir = dir;
   for (const JsonValue& url : (*json)["listen"].Elements()) file.listen.emplace_back(url.StringOr(""));
   return file;
 }
-
-bool RuntimeFile::Alive() const { return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM); }
 
 std::string LocalAddress(const std::vector<std::string>& listening) {
   for (const std::string& url : listening) {
