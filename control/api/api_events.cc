@@ -23,7 +23,8 @@ Response EventsPage(EventLog& log, const Request& request) {
   if (!after) return Response::Problem(after.error());
   if (*after && *tail != 0)
     return Response::Problem({"invalid_request", "tail: cannot be combined with after"});
-  const TypeFilter types(request.Query("types").value_or(""));
+  const auto types = TypeFilter::Parse(request.Query("types").value_or(""));
+  if (!types) return Response::Problem(types.error());
 
   auto start = log.Find(after->value_or(Cursor{}));
   if (!start) return Response::Problem(start.error());
@@ -38,7 +39,7 @@ Response EventsPage(EventLog& log, const Request& request) {
   int64_t count = 0;
   const int64_t most = *tail != 0 ? *tail : *limit;
   auto end = log.Scan(start->position, [&](const FrameView& frame, std::string_view) {
-    if (types.Matches(frame.type)) {
+    if (types->Matches(frame.type)) {
       if (events.size() > 1) events += ',';
       events += frame.envelope;
       ++count;
@@ -92,10 +93,6 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
   condition.after_run = request.Query("after_run").value_or("");
   const int named = (condition.run.empty() ? 0 : 1) + (condition.message.empty() ? 0 : 1) +
                     (condition.after_run.empty() ? 0 : 1);
-  // A run's end can be requested after its agent was deleted.
-  auto agent = condition.run.empty() && condition.message.empty() ? FindLiveAgent(api, request)
-                                                                  : FindAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
   if (!timeout) return reply.Send(Response::Problem(timeout.error()));
   const auto until = ParseUntil(request.Query("until").value_or("terminal"));
@@ -104,6 +101,11 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
         Response::Problem({"invalid_request", "until: must be ready, terminal, idle or exited"}));
   }
   condition.until = *until;
+  // A deleted agent still ends, and so do its runs.
+  const bool of_deleted =
+      *until == Waits::Condition::Until::kExited || !condition.run.empty() || !condition.message.empty();
+  auto agent = of_deleted ? FindAgent(api, request) : FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
   if (named > 1 || (named == 1 && condition.until != Waits::Condition::Until::kTerminal)) {
     return reply.Send(
         Response::Problem({"invalid_request",
