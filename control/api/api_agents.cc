@@ -50,6 +50,10 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   const auto labels = ReadLabels(request);
   if (!labels) return reply.Send(Response::Problem(labels.error()));
   const auto title = request.Query("title");
+  const auto deleted = request.Query("deleted").value_or("false");
+  if (deleted != "true" && deleted != "false") {
+    return reply.Send(Response::Problem({"invalid_request", "deleted: must be true or false"}));
+  }
   const auto resources = request.Query("resources").value_or("false");
   if (resources != "true" && resources != "false") {
     return reply.Send(Response::Problem({"invalid_request", "resources: must be true or false"}));
@@ -61,7 +65,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   std::string last;
   for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
     const Agent& agent = *at->second;
-    if (agent.deleted() || (state && *state != agent.state())) continue;
+    if (agent.deleted() != (deleted == "true") || (state && *state != agent.state())) continue;
     if (title && agent.spec().title != *title) continue;
     const auto has = [&agent](const auto& label) {
       const auto its = agent.spec().labels.find(label.first);

@@ -23,8 +23,8 @@ namespace {
 
 std::string WindowWords(int64_t window_ms) {
   constexpr int64_t kMinuteMs = 60'000;
-  if (window_ms % kMinuteMs != 0 || window_ms == kMinuteMs) return FormatDuration(window_ms);
-  return std::to_string(window_ms / kMinuteMs) + " minutes";
+  if (window_ms % kMinuteMs != 0) return FormatDuration(window_ms);
+  return std::to_string(window_ms / kMinuteMs) + (window_ms == kMinuteMs ? " minute" : " minutes");
 }
 
 std::string LastEndWords(const std::optional<ExitStatus>& exit) {

@@ -8,8 +8,10 @@
 #include "control/cli/client/event_stream.h"
 #include "control/cli/commands/commands.h"
 #include "control/cli/commands/run_spec.h"
+#include "control/cli/show/agent_words.h"
 #include "control/cli/show/run_output.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/loop.h"
 #include "process/timer.h"
 
@@ -38,10 +40,11 @@ class Follower {
     }
     auto json = JsonDocument::Parse(spec);
     prompted_ = json && !(*json)["prompt"].StringOr("").empty();
+    if (json) wanted_id_ = (*json)["id"].StringOr("");
     create_ =
         http_.Send(client_.Request("POST", "/agents", std::move(spec)), [this](Result<HttpResponse> answer) {
           if (!answer) return Fail(answer.error());
-          if (answer->status != 201) return Fail(Client::ErrorOf(*answer));
+          if (answer->status != 201) return Fail(Refusal(Client::ErrorOf(*answer)));
           auto agent = JsonDocument::Parse(answer->body);
           if (agent) agent_ = (*agent)["id"].StringOr("");
           if (agent_.empty()) return Fail({"no_json", "the daemon's answer names no agent"});
@@ -67,6 +70,7 @@ class Follower {
       if (reason) return Finish(code_);
       Fail(reason.error());
     };
+    handlers.on_away = [this](bool away) { output_.Note(Console::AwayWords(away)); };
     stream_ = std::make_unique<EventStream>(loop_, http_, client_,
                                             EventStream::What{{agent_}, {{agent_, "0"}}, "", false, false},
                                             std::move(handlers));
@@ -78,13 +82,11 @@ class Follower {
     output_.Take(event);
     const std::string_view type = event["type"].StringOr("");
     const JsonValue data = event["data"];
-    if (type == "agent.failed" && code_ == kOk) code_ = kFailed;
-    if (type != "run.completed" && type != "run.failed" && type != "run.cancelled") return;
-    const auto exit_code = static_cast<int>(data["exit_code"].AsInt().value_or(0));
-    code_ = type == "run.completed"   ? kOk
-            : type == "run.cancelled" ? kCancelled
-            : exit_code != 0          ? exit_code
-                                      : kFailed;
+    if (type == event_type::kAgentFailed && code_ == kOk) code_ = kFailed;
+    if (!event_type::EndsRun(type)) return;
+    code_ = type == event_type::kRunCompleted   ? kOk
+            : type == event_type::kRunCancelled ? kCancelled
+                                                : CodeOfFailedRun(data);
     // An agent with turns stays alive after it has answered the prompt.
     if (prompted_ && data["message_id"]) Finish(code_);
   }
@@ -161,6 +163,12 @@ class Follower {
         });
   }
 
+  [[nodiscard]] Error Refusal(Error error) const {
+    if (error.code == "agent_exists")
+      error.message += ": choose another --id, or reeve agents rm --purge " + wanted_id_;
+    return error;
+  }
+
   void Fail(const Error& error) {
     output_.End();
     code_ = console_.Fail(error, agent_);
@@ -180,6 +188,7 @@ class Follower {
   Console& console_;
   RunOutput output_;
   Timer look_;
+  std::string wanted_id_;  // empty: the daemon chooses one
   std::string agent_;
   int code_ = kFailed;
   bool prompted_ = false;  // the command ends when the prompt is answered
@@ -214,7 +223,10 @@ void AddRun(Command root) {
       "run, "
       "a second one stops the agent, a third leaves it running (exit code 130). SIGTERM and SIGHUP stop the "
       "agent.");
-  command.Option("--kind", options->kind, "KIND", "process, jsonl, claude, codex, acp, opencode, kilo, …")
+  command
+      .Option("--kind", options->kind, "KIND",
+              "How the agent is driven: as any program (process, jsonl), or as a coding agent (claude, "
+              "codex, opencode, kilo, acp)")
       .Default("process");
   command.Option("--id,--name", options->id, "ID", "The agent's id").Default("generated");
   command.Option("--title", options->title, "TEXT", "A name for people");
@@ -230,12 +242,12 @@ void AddRun(Command root) {
                  "A file with lines of NAME[=VALUE]; # begins a comment");
   command.Option("-l,--label", options->labels, "KEY=VALUE", "A label");
   command.Option("--workspace", options->workspace, "GIT[#BRANCH]",
-                 "Let it work in its own clone of this repository");
+                 "Address of a repository: the agent works in a clone of its own");
   command.Option("--restart", options->restart, "never|on_failure|always", "Start it again when it exits")
       .Default("never");
   command
       .Option("--permission", options->permission, "ask|allow|deny",
-              "Default for requests that match no rule")
+              "The answer to an agent that wants to use a tool, if no rule of its spec decides")
       .Default("ask");
   command.Option("--spec", options->spec_file, "FILE",
                  "A JSON file with a spec as in the API; options take precedence");
@@ -244,9 +256,10 @@ void AddRun(Command root) {
       .Flag("--rm", options->remove,
             "Delete it and its log when it has exited, or a signal ends this command")
       .Excludes(detach);
-  command.Argument("COMMAND", options->command, "The program and its arguments, after --");
+  command.Argument("COMMAND", options->command,
+                   "The program and its arguments. All words after the program belong to it");
   AddCommonOptions(command, *options);
-  command.Example("reeve run -- make -j4", "like the program itself: its output, its exit code");
+  command.Example("reeve run make -j4", "like the program itself: its output, its exit code");
   command.Example("reeve run --rm -e CI=1 -- sh -c 'make && make test'",
                   "leaves nothing but the output and the exit code");
   command.Example("reeve run -d --name web --restart always -- ./server",
