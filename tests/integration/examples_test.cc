@@ -91,8 +91,8 @@ const std::map<std::string, std::vector<int>>& Codes() {
   static const std::map<std::string, std::vector<int>> codes = {
       {"reeve doctor", {0, 1}},  // this machine may lack something
       {"reeve doctor --quiet", {0, 1}},
-      {"reeve models reviewer", {64}},                   // the kind has none
-      {"reeve transcript recorded > turn.jsonl", {66}},  // there is no such agent
+      {"reeve models reviewer", {64}},           // the kind has none
+      {"reeve transcript a1 > a1.jsonl", {66}},  // nothing was recorded
       {"./build/release/reeve run -- sh -c 'echo hello; exit 3'", {3}},
   };
   return codes;

@@ -121,7 +121,7 @@ void AddTranscript(Command agents) {
   command.Details(
       "Only agents whose spec has \"record\": true are recorded. `reeve replay` plays a transcript back.");
   AddCommonOptions(command, *options);
-  command.Example("reeve transcript recorded > turn.jsonl", "{time, dir, text} on each line");
+  command.Example("reeve transcript a1 > a1.jsonl", "{time, dir, text} on each line");
   command.Action([options = options] {
     return ForEachAgentOf(*options, [](const Client& client, const std::string& id) -> Result<std::string> {
       HttpRequest request = client.Request("GET", AgentPath(id) + "/transcript");

@@ -24,14 +24,18 @@ Colour ColourOfName(std::string_view agent) {
   return kPalette[sum % kPalette.size()];
 }
 
-// Bytes of the first line of `text`: as many words as fit, or a part of a word that is longer than the line.
+// Bytes of the first line of `text`: as many words as fit. A word that is longer than a line stays whole,
+// such as an address that somebody wants to copy; the terminal breaks it.
 size_t LineBytes(std::string_view text, size_t columns) {
-  const size_t fits = FittingBytes(text, columns);
-  if (fits == text.size()) return fits;
-  const size_t begin = text.find_first_not_of(' ');
-  const size_t space = text.rfind(' ', fits);
-  if (begin != std::string_view::npos && space != std::string_view::npos && space > begin) return space + 1;
-  return std::max(fits, CharacterSize(text));
+  size_t at = std::min(text.find_first_not_of(' '), text.size());
+  for (bool first = true; at < text.size(); first = false) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    const bool longer = Columns(text.substr(at, end - at)) > columns;
+    if (!first && !longer && Columns(text.substr(0, end)) > columns) return at;
+    if (longer) return std::min(end + 1, text.size());
+    at = std::min(text.find_first_not_of(' ', end), text.size());
+  }
+  return text.size();
 }
 
 }  // namespace
@@ -55,15 +59,14 @@ void LinePrinter::Line(const Origin& origin, Colour colour, std::string_view tex
     // Broken parts are aligned with the text.
     const size_t begin = whole.find_first_not_of(' ');
     const std::string hanging(begin < room / 2 ? begin : 0, ' ');
-    std::string rest = whole;
+    std::string_view rest = whole;
+    std::string lead;
     do {
-      const size_t bytes = broken ? LineBytes(rest, room) : rest.size();
-      std::string part = rest.substr(0, bytes);
-      rest.erase(0, bytes);
-      if (!rest.empty()) {
-        rest.insert(0, hanging);
-        if (part.ends_with(' ')) part.pop_back();
-      }
+      const size_t bytes = broken ? LineBytes(rest, room - lead.size()) : rest.size();
+      std::string part = lead + std::string(rest.substr(0, bytes));
+      rest.remove_prefix(bytes);
+      lead = hanging;
+      if (!rest.empty() && part.ends_with(' ')) part.pop_back();
       out += prefix + Paint(options_.colours, colour, part) + "\n";
     } while (!rest.empty());
   }
@@ -114,7 +117,8 @@ void LinePrinter::Part(const Origin& origin, Colour colour, std::string_view tex
     if (text.substr(begin).starts_with('\n')) word = text.substr(0, begin + 1);
     text.remove_prefix(word.size());
     const size_t wide = Columns(word);
-    if (options_.columns != 0 && begin != 0 && begin < word.size() && column_ + wide > options_.columns) {
+    const bool fits = column_ + wide <= options_.columns || wide - begin > options_.columns;
+    if (options_.columns != 0 && begin != 0 && begin < word.size() && !fits) {
       broken += '\n';
       word.remove_prefix(begin);
       column_ = 0;

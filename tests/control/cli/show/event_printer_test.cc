@@ -213,7 +213,7 @@ TEST_F(EventPrinterTest, BreaksLinesBetweenWords) {
   EXPECT_EQ(Printed(events, narrow), expected);
   EXPECT_EQ(
       Printed({R"(user.message {"text":"a word that is aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa long"})"}, narrow),
-      "> a word that is\naaaaaaaaaaaaaaaaaaaaaaaa\naaaaaaaaa long\n");
+      "> a word that is aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nlong\n");
 }
 
 TEST_F(EventPrinterTest, ShowsAllOfWhatWaitsForAnAnswer) {
