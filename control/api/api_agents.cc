@@ -58,7 +58,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   std::string last;
   for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
     const Agent& agent = *at->second;
-    if (agent.deleted() && !deleted->value_or(false)) continue;
+    if (agent.deleted() != deleted->value_or(false)) continue;
     if (state && *state != agent.state()) continue;
     if (title && agent.spec().title != *title) continue;
     if (kind && agent.spec().kind != *kind) continue;

@@ -19,16 +19,16 @@ void Events(ApiContext& api, const Request& request, Reply reply) {
   auto limit = ReadNumber(request, "limit", 1'000, 1, kMaxEvents);
   auto tail = ReadNumber(request, "tail", 0, 1, kMaxEvents);
   auto after = ReadCursor("after", request.Query("after"));
-  for (const Status& read :
-       {limit ? Status() : limit.error(), tail ? Status() : tail.error(), after ? Status() : after.error()}) {
+  auto types = TypeFilter::Parse(request.Query("types").value_or(""));
+  for (const Status& read : {limit ? Status() : limit.error(), tail ? Status() : tail.error(),
+                             after ? Status() : after.error(), types ? Status() : types.error()}) {
     if (!read) return reply.Send(Response::Problem(read.error()));
   }
   if (*after && *tail != 0) {
     return reply.Send(Response::Problem({"invalid_request", "tail: cannot be combined with after"}));
   }
   api.pages.Read((*agent)->id(),
-                 {*after, static_cast<uint64_t>(*tail), static_cast<uint64_t>(*limit),
-                  TypeFilter(request.Query("types").value_or(""))},
+                 {*after, static_cast<uint64_t>(*tail), static_cast<uint64_t>(*limit), std::move(*types)},
                  std::move(reply));
 }
 

@@ -5,6 +5,7 @@
 
 #include "control/api/api.h"
 #include "orchestrator/agent/agent.h"
+#include "orchestrator/config/units.h"
 
 namespace reeve {
 
@@ -28,9 +29,8 @@ Result<int64_t> ReadDue(const ApiContext& api, const JsonValue& body) {
     return delay_ms == 0 ? 0 : now + delay_ms;
   }
   if (!at) return int64_t{0};
-  auto time = ParseTime(std::string(at.StringOr("")));
-  if (!time)
-    return Error{"invalid_request", "run_at: must be a time such as 2026-01-31T07:00:00Z (RFC 3339)"};
+  auto time = ParseMoment(at.StringOr(""), now);
+  if (!time) return Error{"invalid_request", "run_at: " + time.error().message};
   if (*time > now + kMaxDelayMs) return Error{"invalid_request", "run_at: must be at most a year from now"};
   return *time;
 }

@@ -193,6 +193,8 @@ void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   if (!after) return reply.Send(Response::Problem(after.error()));
   auto follow = ReadFollow(request);
   if (!follow) return reply.Send(Response::Problem(follow.error()));
+  auto types = TypeFilter::Parse(request.Query("types").value_or(""));
+  if (!types) return reply.Send(Response::Problem(types.error()));
   if (api.viewers.full())
     return reply.Send(
         Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
@@ -207,7 +209,7 @@ void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   }
   stream.agents = {{id, *after}};
   stream.follow = *follow;
-  stream.types = TypeFilter(request.Query("types").value_or(""));
+  stream.types = std::move(*types);
   stream.url_ticket = request.Query("ticket").value_or("");
   stream.cookie_path = api.base_path + "/agents/" + id + "/stream";
   stream.headers = api.gate.CorsHeaders(request);
@@ -237,6 +239,8 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   if (!positions) return reply.Send(Response::Problem(positions.error()));
   auto follow = ReadFollow(request);
   if (!follow) return reply.Send(Response::Problem(follow.error()));
+  auto types = TypeFilter::Parse(request.Query("types").value_or(""));
+  if (!types) return reply.Send(Response::Problem(types.error()));
   if (api.viewers.full())
     return reply.Send(
         Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
@@ -280,7 +284,7 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   stream.several = true;
   stream.all_agents = grant.all_agents;
   stream.follow = *follow;
-  stream.types = TypeFilter(request.Query("types").value_or(""));
+  stream.types = std::move(*types);
   stream.grant = std::move(grant);
   stream.headers = api.gate.CorsHeaders(request);
   stream.request_id = request.id;

@@ -13,15 +13,6 @@ namespace reeve {
 
 namespace {
 
-// The types that a child may use for its own events. Only the daemon emits the others, so that a child cannot
-// forge them.
-bool IsContent(std::string_view type) {
-  static constexpr std::string_view kContent[] = {"assistant.", "reasoning.", "tool.", "file.",
-                                                  "plan.",      "usage.",     "title."};
-  return std::any_of(std::begin(kContent), std::end(kContent),
-                     [type](std::string_view prefix) { return type.substr(0, prefix.size()) == prefix; });
-}
-
 // The type goes into the frame unescaped.
 bool IsPlain(std::string_view type) {
   return type.size() <= 64 && std::all_of(type.begin(), type.end(), [](char c) {
@@ -59,7 +50,7 @@ class JsonlAdapter : public Adapter {
     if (!object) return lines_.EmitLine();
     const std::string_view type = object->type;
     if (turns_ && type.substr(0, 4) == "run.") return TakeRun(type, line);
-    if (!IsContent(type) || !IsPlain(type)) return lines_.EmitJsonLine(true);
+    if (!event_type::IsContent(type) || !IsPlain(type)) return lines_.EmitJsonLine(true);
     data_.assign(line.substr(0, object->type_begin));
     data_ += line.substr(object->type_end);
     host_.Emit(type, data_);

@@ -4,10 +4,12 @@
 #include <cstdlib>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/config/closest_match.h"
 #include "orchestrator/store/data_folder.h"
 #include "orchestrator/workspace/git.h"
 #include "orchestrator/workspace/repository.h"
@@ -19,6 +21,13 @@ namespace {
 
 Error Refusal(const std::string& field, const std::string& reason) {
   return {"invalid_request", field + ": " + reason};
+}
+
+std::string UnknownKind(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Kind& kind : Kinds()) known.emplace_back(kind.name);
+  const std::string meant = ClosestMatch(name, known, 2);
+  return "there is no kind " + name + (meant.empty() ? "" : ": did you mean " + meant + "?");
 }
 
 Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
@@ -86,7 +95,7 @@ Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
 
 Status CheckNewAgent(const AgentSpec& spec, const Git& git) {
   const Kind* kind = FindKind(spec.kind);
-  if (!kind) return Refusal("kind", "there is no kind " + spec.kind);
+  if (!kind) return Refusal("kind", UnknownKind(spec.kind));
   if (spec.command.empty() && !kind->program)
     return Refusal("command", "kind " + spec.kind + " needs a command");
   if (Status checked = CheckKindCan(*kind, spec); !checked) return checked;

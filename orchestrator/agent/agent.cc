@@ -9,6 +9,7 @@
 
 #include "orchestrator/agent/agent_facts.h"
 #include "orchestrator/agent/agent_messages.h"
+#include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
 #include "process/clock.h"
@@ -17,6 +18,22 @@
 #include "process/random.h"
 
 namespace reeve {
+
+namespace {
+
+std::string WindowWords(int64_t window_ms) {
+  constexpr int64_t kMinuteMs = 60'000;
+  if (window_ms % kMinuteMs != 0) return FormatDuration(window_ms);
+  return std::to_string(window_ms / kMinuteMs) + (window_ms == kMinuteMs ? " minute" : " minutes");
+}
+
+std::string LastEndWords(const std::optional<ExitStatus>& exit) {
+  if (!exit) return {};
+  return exit->signal != 0 ? ", last by signal " + std::to_string(exit->signal)
+                           : ", last with code " + std::to_string(exit->code);
+}
+
+}  // namespace
 
 Agent::Agent(AgentContext& context, AgentSpec spec)
     : context_(context),
@@ -266,8 +283,8 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   }
   wish_ = Wish::kStopped;
   if (next.what == What::kGiveUp) {
-    process_.Fail({"crash_loop", "ended " + std::to_string(restarts_.recent() + 1) + " times within " +
-                                     std::to_string(spec_.restart.window_ms) + " ms"});
+    process_.Fail({"crash_loop", "gave up: ended " + std::to_string(restarts_.recent() + 1) + " times in " +
+                                     WindowWords(spec_.restart.window_ms) + LastEndWords(process_.exit())});
   }
   if (!process_.failure()) return messages_->FailNotTaken();
   process_.AddOutputToFailure();

@@ -145,13 +145,15 @@ void Agent::Facts::OnExited(const AgentProcess::End& end) {
 
 void Agent::Facts::EndRunWithProcess(const AgentProcess::End& end) {
   const std::optional<int> code = CodeOf(end.exit);
+  const std::optional<int> signal = code ? std::nullopt : std::optional<int>(end.exit.signal);
   if (agent_.process_.failure()) {
-    agent_.EndRun({RunEnding::How::kExitedFailed, agent_.process_.failure()->error, code});
+    agent_.EndRun({RunEnding::How::kExitedFailed, agent_.process_.failure()->error, code, signal});
   } else if (IsClean(end.exit) && !agent_.has_turns_) {
     agent_.EndRun({RunEnding::How::kExited, {}, code});
   } else {
     const char* error = agent_.has_turns_ ? "agent_exited" : "exit";
-    agent_.EndRun({RunEnding::How::kExitedFailed, {error, "the process ended with " + end.how}, code});
+    agent_.EndRun(
+        {RunEnding::How::kExitedFailed, {error, "the process ended with " + end.how}, code, signal});
   }
 }
 

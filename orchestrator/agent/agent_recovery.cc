@@ -161,9 +161,7 @@ void Agent::Recovery::CloseOpenEnds(const LogTail& tail) {
                                .Take());
   }
   if (run_open) {
-    agent_.EndRun({RunEnding::How::kExitedFailed,
-                   {kDaemonRestarted, "the daemon ended in the middle of this run"},
-                   {}});
+    agent_.EndRun({RunEnding::How::kExitedFailed, {kDaemonRestarted, "cut off: the daemon was killed"}, {}});
   }
   if (!tail.alive) return;
   agent_.journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", kDaemonRestarted).Take());

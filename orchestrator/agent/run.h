@@ -43,6 +43,7 @@ struct Run {
   std::string message_id;
   Status status = Status::kRunning;
   std::optional<int> exit_code;  // the exit code, if the process's life was the run
+  std::optional<int> signal;     // the signal that ended the process, in place of exit_code
   Error error{};                 // of a failed run
   std::string limit;             // the spec's limit that ended it, or empty
   int64_t started_ms = 0;        // wall clock
@@ -70,6 +71,7 @@ struct Run {
     state("message_id", self.message_id);
     state.Enum("status", self.status, kStatuses);
     state("exit_code", self.exit_code);
+    state("signal", self.signal);
     state("error", self.error);
     state("limit", self.limit);
     state("started_ms", self.started_ms);

@@ -76,6 +76,7 @@ const Run& Runs::End(RunEnding ending, int64_t now_ms) {
     run.error = end_reason_ == EndReason::kLimit ? std::exchange(limit_error_, {}) : std::move(ending.error);
   }
   run.exit_code = ending.exit_code;
+  run.signal = ending.signal;
   run.ended_ms = now_ms;
   AddEnded(std::move(run));
   end_reason_ = EndReason::kNone;

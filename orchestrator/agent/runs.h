@@ -34,6 +34,7 @@ struct RunEnding {
   How how = How::kCompleted;
   Error error{};  // for the failed ones
   std::optional<int> exit_code{};
+  std::optional<int> signal{};  // that ended the process
 };
 
 class Runs {

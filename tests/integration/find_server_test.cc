@@ -121,7 +121,7 @@ TEST(FindServer, AFileThatAKilledDaemonLeftIsNotFollowed) {
   ASSERT_EQ(access(runtime.c_str(), F_OK), 0);
   Outcome gone = List({}, {"--data", daemon.data_dir()});
   EXPECT_EQ(gone.code, 69) << gone.out;
-  EXPECT_THAT(gone.err, HasSubstr("127.0.0.1:8080: "));
+  EXPECT_THAT(gone.err, HasSubstr("no daemon runs here (" + daemon.data_dir() + "): "));
   EXPECT_THAT(gone.err, HasSubstr(runtime + " is left over from process " + pid + ", which is gone\""));
   WriteFile(runtime, "{");
   EXPECT_THAT(List({}, {"--data", daemon.data_dir()}).err, HasSubstr(runtime + ": "));
@@ -149,6 +149,35 @@ TEST(FindServer, NobodyElseGetsTheToken) {
   daemon.Start();  // it does not listen on that port, and nobody is sent there
   EXPECT_EQ(List({}, {"--data", daemon.data_dir()}).code, 0);
   EXPECT_LT(accept(stranger.get(), nullptr, nullptr), 0);
+}
+
+// On a fresh machine there is no token either; its absence is not the reason.
+TEST(FindServer, EveryCommandSaysThatNoDaemonRuns) {
+  TempDir folder;
+  const std::string data = folder.path() + "/data";
+  for (const Strings& words : {Strings{"list"},
+                               {"run", "true"},
+                               {"logs", "a1"},
+                               {"attach", "a1"},
+                               {"watch", "a1"},
+                               {"drain"},
+                               {"upgrade"},
+                               {"reload"},
+                               {"ticket", "--all"},
+                               {"top", "--once"},
+                               {"approvals", "list"},
+                               {"rm", "a1"},
+                               {"wake", "a1", "-m", "x"},
+                               {"export", "a1"}}) {
+    Command command(words, {"REEVE_DATA=" + data});
+    EXPECT_EQ(command.Wait(), 69) << words.front();
+    EXPECT_THAT(command.err(),
+                testing::EndsWith(": no daemon runs here (" + data + "); `reeve serve` starts one\n"))
+        << words.front();
+  }
+  Command json({"list", "--json"}, {"REEVE_DATA=" + data});
+  EXPECT_EQ(json.Wait(), 69);
+  EXPECT_THAT(json.err(), HasSubstr(R"("code":"no_daemon")"));
 }
 
 }  // namespace

@@ -44,7 +44,30 @@ TEST(RunCommand, ShowsTheOutputAndExitsAsTheProgramDid) {
   EXPECT_EQ(failed.out(), "last");
   EXPECT_EQ(daemon.Get("/agents/a3").Field("exit.code"), "3");
   Command killed(WordsFor(daemon, {"--", "sh", "-c", "kill -9 $$"}));
-  EXPECT_EQ(killed.Wait(), 1);
+  EXPECT_EQ(killed.Wait(), 128 + SIGKILL);
+}
+
+TEST(RunCommand, LeavesTheProgramItsOptions) {
+  Daemon daemon;
+  Command echo({"run", "--data", daemon.data_dir(), "echo", "--id", "hi", "--help"});
+  EXPECT_EQ(echo.Wait(), 0) << echo.err();
+  EXPECT_EQ(echo.out(), "--id hi --help\n");
+}
+
+TEST(RunCommand, SaysWhatToDoInstead) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["true"]})");
+  auto error = [&daemon](std::vector<std::string> words) {
+    Command command(WordsFor(daemon, words));
+    EXPECT_NE(command.Wait(), 0);
+    return command.err();
+  };
+  EXPECT_EQ(error({}), "reeve: run: say what to run: reeve run -- PROGRAM, or --kind claude --prompt TEXT\n");
+  EXPECT_EQ(error({"--kind", "cluade", "--prompt", "hi"}),
+            "reeve: run: kind: there is no kind cluade: did you mean claude?\n");
+  EXPECT_EQ(error({"--id", "a1", "true"}),
+            "reeve: run: agent a1 exists: choose another --id, or reeve agents rm --purge a1\n");
+  EXPECT_EQ(error({"--label", "foo", "true"}), "reeve: run: --label: 'foo' is not KEY=VALUE\n");
 }
 
 TEST(RunCommand, RunsWhereItIsCalledWithWhatItIsGiven) {
@@ -573,7 +596,7 @@ TEST(RunCommand, GoesOnAfterARestartOfTheDaemon) {
   daemon.Kill();
   daemon.Start();
   EXPECT_EQ(stopped.Wait(), 1);
-  EXPECT_NE(stopped.err().find("the daemon ended"), std::string::npos) << stopped.err();
+  EXPECT_NE(stopped.err().find("cut off: the daemon was killed"), std::string::npos) << stopped.err();
   EXPECT_EQ(stopped.out(), "up\n");  // not once more
   Command again(WordsFor(daemon, {"-i", "--id", "a2", "--restart", "on_failure", "--", "sh", "-c",
                                   "echo up; read line; echo got $line"}));

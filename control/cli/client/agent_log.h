@@ -13,6 +13,7 @@
 
 #include "control/cli/client/client.h"
 #include "control/cli/show/event_printer.h"
+#include "control/cli/terminal/console.h"
 
 namespace reeve {
 
@@ -65,10 +66,11 @@ class AgentLog {
 };
 
 // Prints the past events of these agents, merged by time; the events of each agent keep their order. Returns
-// the cursors behind them, by agent.
-Result<std::map<std::string, std::string>> PrintPast(const Client& client,
-                                                     const std::vector<std::string>& agents,
-                                                     const AgentLog::Range& range, EventPrinter& printer);
+// the cursors behind them, by agent. An agent whose log cannot be read has no cursor; `console` reports it,
+// and the others are printed.
+std::map<std::string, std::string> PrintPast(const Client& client, const std::vector<std::string>& agents,
+                                             const AgentLog::Range& range, EventPrinter& printer,
+                                             Console& console);
 // For Range::counts: false for the parts of messages, which a person does not see as events.
 bool CountsForPeople(std::string_view type);
 

@@ -14,8 +14,10 @@
 #include "control/cli/commands/commands.h"
 #include "control/cli/commands/run_input.h"
 #include "control/cli/commands/run_spec.h"
+#include "control/cli/show/agent_words.h"
 #include "control/cli/show/run_output.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 #include "process/loop.h"
 #include "process/spawn.h"
 #include "process/timer.h"
@@ -50,10 +52,11 @@ class Follower {
     }
     auto json = JsonDocument::Parse(spec);
     prompted_ = json && !(*json)["prompt"].StringOr("").empty();
+    if (json) wanted_id_ = (*json)["id"].StringOr("");
     create_ =
         http_.Send(client_.Request("POST", "/agents", std::move(spec)), [this](Result<HttpResponse> answer) {
           if (!answer) return Fail(answer.error());
-          if (answer->status != 201) return Fail(WithHint(Client::ErrorOf(*answer)));
+          if (answer->status != 201) return Fail(Refusal(Client::ErrorOf(*answer)));
           auto agent = JsonDocument::Parse(answer->body);
           if (agent) agent_ = (*agent)["id"].StringOr("");
           if (agent_.empty()) return Fail({"no_json", "the daemon's answer names no agent"});
@@ -64,17 +67,6 @@ class Follower {
   }
 
  private:
-  // The daemon's PATH is not ours.
-  [[nodiscard]] Error WithHint(Error error) const {
-    const char* path = std::getenv("PATH");
-    if (options_.command.empty() || !path || !error.message.ends_with("was not found")) return error;
-    if (options_.command[0].find('/') != std::string::npos) return error;
-    const std::string here = FindProgram(options_.command[0], path);
-    if (!here.empty())
-      error.message += " on the daemon's PATH; here it is " + here + ": give that path, or -e PATH";
-    return error;
-  }
-
   void Created(const JsonDocument& agent) {
     if (options_.detach) {
       console_.Line(console_.json() ? agent.root().Raw() : agent_);
@@ -91,6 +83,7 @@ class Follower {
       if (reason) return Finish(code_);
       Fail(reason.error());
     };
+    handlers.on_away = [this](bool away) { output_.Note(Console::AwayWords(away)); };
     stream_ = std::make_unique<EventStream>(loop_, http_, client_,
                                             EventStream::What{{agent_}, {{agent_, "0"}}, "", false, false},
                                             std::move(handlers));
@@ -102,16 +95,14 @@ class Follower {
     output_.Take(event);
     const std::string_view type = event["type"].StringOr("");
     const JsonValue data = event["data"];
-    if (input_ && type == "agent.ready") input_->OnReady();
-    if (input_ && type == "agent.exited") input_->OnExited();
+    if (input_ && type == event_type::kAgentReady) input_->OnReady();
+    if (input_ && type == event_type::kAgentExited) input_->OnExited();
     if (hung_up_) return;
-    if (type == "agent.failed" && code_ == kOk) code_ = kFailed;
-    if (type != "run.completed" && type != "run.failed" && type != "run.cancelled") return;
-    const auto exit_code = static_cast<int>(data["exit_code"].AsInt().value_or(0));
-    code_ = type == "run.completed"   ? kOk
-            : type == "run.cancelled" ? kCancelled
-            : exit_code != 0          ? exit_code
-                                      : kFailed;
+    if (type == event_type::kAgentFailed && code_ == kOk) code_ = kFailed;
+    if (!event_type::EndsRun(type)) return;
+    code_ = type == event_type::kRunCompleted   ? kOk
+            : type == event_type::kRunCancelled ? kCancelled
+                                                : CodeOfFailedRun(data);
     // An agent with turns stays alive after it has answered the prompt.
     if (prompted_ && data["message_id"]) Finish(code_);
   }
@@ -208,6 +199,19 @@ class Follower {
         });
   }
 
+  // Says how to go on.
+  [[nodiscard]] Error Refusal(Error error) const {
+    if (error.code == "agent_exists")
+      error.message += ": choose another --id, or reeve agents rm --purge " + wanted_id_;
+    const char* path = std::getenv("PATH");  // the daemon's PATH is not ours
+    if (options_.command.empty() || !path || !error.message.ends_with("was not found")) return error;
+    if (options_.command[0].find('/') != std::string::npos) return error;
+    const std::string here = FindProgram(options_.command[0], path);
+    if (!here.empty())
+      error.message += " on the daemon's PATH; here it is " + here + ": give that path, or -e PATH";
+    return error;
+  }
+
   void Fail(const Error& error) {
     output_.End();
     code_ = console_.Fail(error, agent_);
@@ -227,7 +231,8 @@ class Follower {
   Console& console_;
   RunOutput output_;
   Timer look_;
-  Timer give_up_;  // after a hang-up
+  Timer give_up_;          // after a hang-up
+  std::string wanted_id_;  // empty: the daemon chooses one
   std::string agent_;
   int code_ = kFailed;
   bool prompted_ = false;  // the command ends when the prompt is answered
@@ -269,12 +274,15 @@ void AddRun(Command root) {
       "With --prompt the command ends when the prompt is answered, and the agent stays.\n\n"
       "A program reads our stdin, to its end, if that is a pipe or a file; if it is a terminal, the "
       "program's "
-      "stdin is empty. With -i, -d or --prompt the program's stdin stays open for messages (`reeve agents "
+      "stdin is empty. With -i, -d or --prompt the program's stdin stays open for messages (`reeve "
       "wake`), and with -d or --prompt ours is not read. Other kinds of agents never read our stdin.\n\n"
       "Ctrl-C interrupts the run, a second one stops the agent, a third leaves it running (exit code 130). "
       "SIGTERM and SIGHUP stop the agent. If the reader of the output goes away (`| head`), the run is "
       "interrupted (141); if the output cannot be written, it is too (74).");
-  command.Option("--kind", options->kind, "KIND", "process, jsonl, claude, codex, acp, opencode, kilo, …")
+  command
+      .Option("--kind", options->kind, "KIND",
+              "How the agent is driven: as any program (process, jsonl), or as a coding agent (claude, "
+              "codex, opencode, kilo, acp)")
       .Default("process");
   command.Option("--id,--name", options->id, "ID", "The agent's id").Default("generated");
   command.Option("--title", options->title, "TEXT", "A name for people");
@@ -290,12 +298,12 @@ void AddRun(Command root) {
                  "A file with lines of NAME[=VALUE]; # begins a comment");
   command.Option("-l,--label", options->labels, "KEY=VALUE", "A label");
   command.Option("--workspace", options->workspace, "GIT[#BRANCH]",
-                 "Let it work in its own clone of this repository");
+                 "Address of a repository: the agent works in a clone of its own");
   command.Option("--restart", options->restart, "never|on_failure|always", "Start it again when it exits")
       .Default("never");
   command
       .Option("--permission", options->permission, "ask|allow|deny",
-              "Default for requests that match no rule")
+              "The answer to an agent that wants to use a tool, if no rule of its spec decides")
       .Default("ask");
   command.Option("--spec", options->spec_file, "FILE",
                  "A JSON file with a spec as in the API; options take precedence");
@@ -307,9 +315,10 @@ void AddRun(Command root) {
       .Flag("--rm", options->remove,
             "Delete it and its log when it has exited, or a signal ends this command")
       .Excludes(detach);
-  command.Argument("COMMAND", options->command, "The program and its arguments, after --");
+  command.Argument("COMMAND", options->command,
+                   "The program and its arguments. All words after the program belong to it");
   AddCommonOptions(command, *options);
-  command.Example("reeve run -- make -j4", "like the program itself: its output, its exit code");
+  command.Example("reeve run make -j4", "like the program itself: its output, its exit code");
   command.Example("reeve run --rm -e CI=1 -- sh -c 'make && make test'",
                   "leaves nothing but the output and the exit code");
   command.Example("git diff | reeve run -- wc -l", "the program reads our stdin, to its end");

@@ -8,6 +8,7 @@
 
 #include "control/cli/commands/input.h"
 #include "control/cli/show/text.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/json/json.h"
 
@@ -81,7 +82,7 @@ Result<std::string> Pairs(const std::vector<std::string>& entries, const char* o
   for (const std::string& entry : entries) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0)
-      return Error{"invalid_request", std::string(option) + " " + entry + ": not key=value"};
+      return Error{"invalid_request", std::string(option) + ": '" + entry + "' is not KEY=VALUE"};
     pairs[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   JsonObject object;
@@ -195,6 +196,9 @@ Result<RunRequest> MakeRunRequest(const RunOptions& options, bool terminal) {
   ChooseInput(options, terminal, base->root(), spec, request);
   auto given = JsonDocument::Parse(spec.Take());
   if (!given) return given.error();
+  const Kind* kind = FindKind((*given)["kind"].StringOr((*base)["kind"].StringOr("")));
+  if (kind && !kind->program && !(*given)["command"] && !(*base)["command"])
+    return Error{"invalid_request", "say what to run: reeve run -- PROGRAM, or --kind claude --prompt TEXT"};
   request.spec = MergePatch(base->root(), given->root());
   return request;
 }

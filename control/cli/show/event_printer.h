@@ -52,8 +52,9 @@ class EventPrinter {
     uint64_t position = 0;  // of the printer, after the last part
   };
   struct Call {
-    std::string name, gist;
-    std::optional<int64_t> started_ms;
+    std::string agent, name, gist;
+    std::optional<int64_t> started_ms{};
+    int64_t waited_ms = 0;  // for a person, since its start
     uint64_t position = 0;  // of the printer, after the line of its start
   };
   struct Held {
@@ -79,6 +80,9 @@ class EventPrinter {
   void TakeToolEnd(const JsonValue& event, bool failed);
   void TakeRequest(const JsonValue& event);
   void TakeResolution(const JsonValue& event);
+  void TakeEdit(const JsonValue& event);
+  // The time that a person took for the answer does not count as work.
+  void NoteWaiting(const JsonValue& event);
   void TakePlan(const JsonValue& event);
   void TakeUser(const JsonValue& event);
   void TakeProgress(const JsonValue& event);
@@ -92,11 +96,14 @@ class EventPrinter {
 
   const bool json_;
   const bool live_;
+  const bool marks_stderr_;
   const Write write_;
   LinePrinter lines_;
   std::map<std::string, Message> messages_;  // by agent, kind and message id
   std::map<std::string, Call> calls_;        // by agent and call id
   std::deque<std::string> call_order_;
+  std::map<std::string, int64_t> asked_ms_;   // requests without an answer, by agent and id
+  std::map<std::string, int64_t> waited_ms_;  // for a person, in the present run, by agent
   std::optional<Held> held_;
   std::optional<Output> output_;
   std::map<std::string, std::string> phases_;  // of workspaces, by agent

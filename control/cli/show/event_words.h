@@ -11,6 +11,9 @@
 
 namespace reeve {
 
+// An approval or elicitation that waits for a person, and its end.
+bool IsRequest(std::string_view type);
+bool IsAnswer(std::string_view type);
 // "350 ms", "4.2 s", "3 min 2 s", "2 h 5 min".
 std::string DurationWords(int64_t ms);
 // Joins the parts that are not empty: "a · b".
@@ -35,6 +38,7 @@ std::string PlainTextOf(const JsonValue& value);
 
 // One line for an event about an agent, a workspace, a run, a message, an edit or a title; for an unknown
 // type its name and data.
-std::string EventWords(const JsonValue& event);
+// `waited_ms`: the part of a run's time in which it waited for a person, which does not count.
+std::string EventWords(const JsonValue& event, int64_t waited_ms = 0);
 
 }  // namespace reeve

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "control/cli/show/event_words.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -15,12 +16,14 @@ constexpr size_t kMaxKept = size_t{1} << 20;  // bytes of an unfinished message
 
 // Events without a counterpart when a program runs in the foreground, or that its exit code reports.
 bool IsSilent(std::string_view type, const JsonValue& data) {
-  for (const char* silent : {"agent.starting", "agent.ready", "agent.stopping", "agent.exited",
-                             "agent.updated", "agent.deleted", "run.started", "run.completed",
-                             "workspace.ready", "title.updated", "user.message", "usage.updated"}) {
+  for (const std::string_view silent :
+       {event_type::kAgentStarting, event_type::kAgentReady, event_type::kAgentStopping,
+        event_type::kAgentExited, event_type::kAgentUpdated, event_type::kRunStarted,
+        event_type::kRunCompleted, event_type::kWorkspaceReady, event_type::kTitleUpdated,
+        event_type::kUserMessage, event_type::kUsageUpdated}) {
     if (type == silent) return true;
   }
-  if (type == "run.failed") return data["exit_code"].AsInt().value_or(0) != 0;
+  if (type == event_type::kRunFailed) return data["exit_code"].AsInt().value_or(0) != 0;
   return type.starts_with("message.");
 }
 
@@ -61,9 +64,9 @@ void RunOutput::Take(const JsonValue& event) {
   if (console_.json()) return notes_.Print(event);
   const std::string_view type = event["type"].StringOr("");
   const JsonValue data = event["data"];
-  if (type == "workspace.progress") return console_.Progress(EventWords(event));
+  if (type == event_type::kWorkspaceProgress) return console_.Progress(EventWords(event));
   console_.Progress("");
-  if (type == "agent.output") {
+  if (type == event_type::kAgentOutput) {
     TakeOutput(data);
   } else if (type.starts_with("assistant.")) {
     BreakLine();
@@ -71,7 +74,7 @@ void RunOutput::Take(const JsonValue& event) {
     TakeWords(event);
   } else {
     if (type.starts_with("run.")) EndWords();
-    const bool failed = type == "run.failed" || type == "agent.failed";
+    const bool failed = type == event_type::kRunFailed || type == event_type::kAgentFailed;
     if (IsSilent(type, data) || (console_.quiet() && !failed)) return;
     BreakLine();
     notes_.Print(event);
@@ -108,7 +111,7 @@ void RunOutput::TakeOutput(const JsonValue& data) {
 void RunOutput::TakeWords(const JsonValue& event) {
   const JsonValue data = event["data"];
   const std::string key(data["message_id"].StringOr(""));
-  if (event["type"].StringOr("") == "assistant.delta") {
+  if (event["type"].StringOr("") == event_type::kAssistantDelta) {
     Message& message = unfinished_[key];
     message.text += data["text"].StringOr("");
     if (message.text.size() <= kMaxKept) return;

@@ -187,14 +187,16 @@ Colour ColourOf(std::string_view state) {
   return state == "exited" ? Colour::kDim : Colour::kNone;
 }
 
-std::string Ago(int64_t ms) {
+std::string Age(int64_t ms) {
   constexpr std::pair<int64_t, const char*> kUnits[] = {
       {86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1'000, "s"}};
   for (const auto& [unit_ms, name] : kUnits) {
-    if (ms >= unit_ms) return std::to_string(ms / unit_ms) + name + " ago";
+    if (ms >= unit_ms) return std::to_string(ms / unit_ms) + name;
   }
-  return "now";
+  return "0s";
 }
+
+std::string Ago(int64_t ms) { return ms < 1'000 ? "now" : Age(ms) + " ago"; }
 
 std::string Table::Show(bool colours, size_t columns) const {
   std::vector<size_t> widths;

@@ -46,7 +46,9 @@ std::string Paint(bool colours, Colour colour, std::string_view text);
 // The colour for the state of an agent or a run.
 Colour ColourOf(std::string_view state);
 
-// "now", "5s ago", "3m ago", "2d ago".
+// "0s", "5s", "3m", "2d": the largest unit.
+std::string Age(int64_t ms);
+// The same as "now" or "5s ago".
 std::string Ago(int64_t ms);
 
 // Rows of cells in aligned columns. The last column is not padded.

@@ -391,7 +391,7 @@ void CodexEvents::EndCall(const JsonValue& item) {
   const std::string_view status = item["status"].StringOr("completed");
   const bool completed = status == "completed";
   content_.End(id, completed ? TurnContent::Outcome::kCompleted : TurnContent::Outcome::kFailed,
-               OutputOf(item, content_.OutputOf(id)), item["durationMs"].AsInt());
+               OutputOf(item, content_.OutputOf(id)), item["durationMs"].AsInt(), item["exitCode"].AsInt());
   if (completed && item["type"].StringOr("") == "fileChange") EmitEdits(item["changes"]);
 }
 

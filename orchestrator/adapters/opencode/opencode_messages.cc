@@ -293,6 +293,7 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
   JsonObject end = CallData(now);
   end.Set("name", now.name).SetRaw("input", now.input);
   end.Set("output", state[status == "error" ? "error" : "output"].StringOr(""));
+  end.Set("exit_code", state["metadata"]["exit"].AsInt());  // of a command
   const JsonValue time = state["time"];
   if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
   host_.Emit(failed ? event_type::kToolFailed : event_type::kToolCompleted, end.Take());
