@@ -178,8 +178,8 @@ Result<bool> ReadFollow(const Request& request) {
   return follow == "1";
 }
 
-void Open(ApiContext& api, Reply& reply, const StreamRequest& stream, uint64_t replaces) {
-  Status opened = api.viewers.Open(reply, stream, replaces);
+void Open(ApiContext& api, Reply& reply, StreamRequest stream, uint64_t replaces) {
+  Status opened = api.viewers.Open(reply, std::move(stream), replaces);
   if (opened) return;
   reply.Send(opened.error().code == "stream_ended" ? Response{204, {}, ""}
                                                    : Response::Problem(opened.error()));
@@ -211,8 +211,10 @@ void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   stream.url_ticket = request.Query("ticket").value_or("");
   stream.cookie_path = api.base_path + "/agents/" + id + "/stream";
   stream.headers = api.gate.CorsHeaders(request);
+  // A page that was loaded over TLS can reach us only over TLS, or on its own machine.
+  stream.cross_site = !stream.headers.empty() && request.Header("origin").substr(0, 8) == "https://";
   stream.request_id = request.id;
-  Open(api, reply, stream, redeemed->replaces);
+  Open(api, reply, std::move(stream), redeemed->replaces);
 }
 
 // "a1:3-10,b2:1-7"
@@ -252,6 +254,10 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
     for (std::string_view rest = grant.all_agents ? "" : *agents; !rest.empty();) {
       const size_t comma = rest.find(',');
       grant.agents.emplace_back(rest.substr(0, comma));
+      if (!api.town.Find(grant.agents.back())) {
+        return reply.Send(Response::Problem(
+            {"agent_not_found", "agents: there is no agent " + grant.agents.back().substr(0, 64)}));
+      }
       rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
     }
   }
@@ -278,7 +284,7 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   stream.grant = std::move(grant);
   stream.headers = api.gate.CorsHeaders(request);
   stream.request_id = request.id;
-  Open(api, reply, stream, redeemed->replaces);
+  Open(api, reply, std::move(stream), redeemed->replaces);
 }
 
 }  // namespace
@@ -289,8 +295,10 @@ void AddStreamRoutes(Router& router, ApiContext& api) {
   };
   router.Add("POST", "/agents/{id}/stream-ticket", Access::kView, with(IssueForAgent));
   router.Add("POST", "/stream-ticket", Access::kView, with(IssueForSeveral));
-  router.Add("GET", "/agents/{id}/stream", Access::kOpen, with(StreamOne));
-  router.Add("GET", "/stream", Access::kOpen, with(StreamSeveral));
+  router.Add("GET", "/agents/{id}/stream", Access::kOpen, with(StreamOne),
+             {"ticket", "after", "types", "follow"});
+  router.Add("GET", "/stream", Access::kOpen, with(StreamSeveral),
+             {"ticket", "agents", "after", "types", "follow"});
 }
 
 }  // namespace reeve

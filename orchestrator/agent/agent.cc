@@ -60,7 +60,10 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                   [this](const std::string& elicitation, const ElicitationAnswer& answer) {
                     process_.Answer(elicitation, answer);
                   },
-                  [this] { Advance(); }}),
+                  [this] { Advance(); },
+                  [this](const std::string& run, const ResolvedApproval& resolved) {
+                    if (runs_.open() && runs_.open()->id == run) runs_.Resolved(resolved);
+                  }}),
       backoff_(context.loop, [this] { Advance(); }),
       updates_({[this](const SpecUpdates::Change& change) { return MakeSpec(change); },
                 [this](Done done) { writer_.Save(std::move(done)); },
@@ -180,6 +183,7 @@ void Agent::EndRun(RunEnding ending) {
   const Run& ended = runs_.End(std::move(ending), context_.clock.WallMs());
   journal_.Append("run." + std::string(NameOf(ended.status)), ended.EndJson());
   journal_.SetRun("");
+  open_content_.EndRun();
   writer_.WriteEventually([this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
     context_.store.PutRun(record, std::move(done));
   });

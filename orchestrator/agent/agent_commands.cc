@@ -18,6 +18,11 @@ void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
   messages_->Send(std::move(message), std::move(done));
 }
 
+void Agent::Send(std::vector<Message> messages, bool only_if_idle,
+                 std::function<void(Result<std::vector<Accepted>>)> done) {
+  messages_->SendAll(std::move(messages), only_if_idle, std::move(done));
+}
+
 void Agent::Withdraw(const std::string& message_id, const Done& done) {
   messages_->Withdraw(message_id, done);
 }
@@ -110,14 +115,27 @@ void Agent::Decide(const std::string& approval_id, Decision decision, const std:
   const Status decided = approvals_.Decide(approval_id, decision, reason, input);
   if (decided && decision == Decision::kAllowAlways) {
     writer_.Save(std::move(done));
+  } else if (!decided) {
+    FindResolved("approval", approval_id, decided, std::move(done));
   } else {
     done(decided);
   }
   Advance();
 }
 
+// A question of an earlier run is no longer in memory.
+void Agent::FindResolved(const char* what, const std::string& id, Status unknown, Done done) {
+  if (unknown.error().code != "approval_not_found") return done(unknown);
+  history_.OfApproval(id, [what, unknown = std::move(unknown),
+                           done = std::move(done)](const Result<std::optional<ResolvedApproval>>& found) {
+    if (!found) return done(found.error());
+    done(*found ? Status(Approvals::AlreadyResolved(what, **found)) : unknown);
+  });
+}
+
 void Agent::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done) {
-  done(approvals_.Answer(elicitation_id, answer));
+  const Status answered = approvals_.Answer(elicitation_id, answer);
+  answered ? done(answered) : FindResolved("elicitation", elicitation_id, answered, done);
   Advance();
 }
 

@@ -51,12 +51,9 @@ SpawnSpec Agent::Facts::BaseSpawn() const {
 // --------------------------------------------------------------------------------- the process's reports
 
 void Agent::Facts::Emit(std::string_view type, std::string_view data) {
-  const Cursor at = agent_.journal_.Append(type, data);
-  if (type == event_type::kAssistantMessage) {
-    agent_.runs_.MessageComplete(at.seq);
-  } else if (type == event_type::kUsageUpdated && agent_.runs_.open()) {
-    OnUsage(data);
-  }
+  agent_.journal_.Append(type, data);
+  agent_.open_content_.Take(type, data, agent_.context_.clock.WallMs());
+  if (type == event_type::kUsageUpdated && agent_.runs_.open()) OnUsage(data);
   if (type != event_type::kAgentOutput && type != event_type::kAgentError) agent_.clocks_.Progressed();
   if (agent_.journal_.blocked()) agent_.ApplyBackPressure();
 }
@@ -136,6 +133,7 @@ void Agent::Facts::OnExited(const AgentProcess::End& end) {
     if (entry->stage == Mailbox::Stage::kSteering) agent_.messages_->Requeue(message_id, "the process ended");
   }
   agent_.approvals_.WithdrawAll();
+  agent_.open_content_.EndProcess();
   JsonObject data;
   data.Set("code", CodeOf(end.exit));
   if (end.exit.signal != 0) data.Set("signal", end.exit.signal);

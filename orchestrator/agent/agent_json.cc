@@ -126,25 +126,13 @@ Result<std::string> Agent::Snapshot() {
   if (auto opened = journal_.Open(); !opened) return opened.error();
   if (Status committed = journal_.CommitNow(); !committed) return committed.error();
   const EventLog& log = *journal_.log();
-  std::string partial;
-  if (runs_.open() && log.head().seq > runs_.partial_after()) {
-    auto from = log.PositionAfter(runs_.partial_after());
-    if (!from) return from.error();
-    auto read = log.Scan(*from, [&partial](const FrameView& frame, std::string_view) {
-      if (frame.type == event_type::kAssistantDelta) {
-        if (auto json = JsonDocument::Parse(frame.envelope)) partial += (*json)["data"]["text"].StringOr("");
-      }
-      return true;
-    });
-    if (!read) return read.error();
-  }
   JsonArray pending;
   for (const PendingApproval& approval : approvals_.pending()) pending.AddRaw(approval.ToJson());
   return JsonObject()
       .SetRaw("agent", ToJson())
       .SetRaw("run", runs_.open() ? runs_.open()->ToJson() : "null")
       .SetRaw("pending", pending.Take())
-      .Set("partial_text", partial)
+      .SetRaw("open", open_content_.ToJson())
       .Set("cursor", log.committed().ToString())
       .Take();
 }

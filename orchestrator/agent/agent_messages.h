@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "orchestrator/agent/agent.h"
 
@@ -18,6 +19,8 @@ class Agent::Messages {
 
   // Commands: see Agent.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
+  void SendAll(std::vector<Message> messages, bool only_if_idle,
+               std::function<void(Result<std::vector<Accepted>>)> done);
   void Withdraw(const std::string& message_id, const Done& done);
   // Ends all messages that wait, for a deleted agent.
   void CancelAll();
@@ -45,6 +48,13 @@ class Agent::Messages {
   void OnStored(const std::string& message_id, const Result<std::optional<MessageRecord>>& there,
                 const std::function<void(Result<Accepted>)>& done);
   void SentBefore(const MessageRecord& there, Message message, std::function<void(Result<Accepted>)> done);
+  using AllDone = std::function<void(Result<std::vector<Accepted>>)>;
+  void AcceptAll(std::vector<Message> messages, AllDone done);
+  void OnAllStored(std::vector<Message> messages, const Result<std::optional<MessageRecord>>& there,
+                   const AllDone& done);
+  void AllSentBefore(const MessageRecord& there, std::vector<Message> messages, const AllDone& done);
+  [[nodiscard]] Status Prepare(Message& message) const;
+  uint64_t Place(const Message& message);
   [[nodiscard]] const char* DispositionOf(const Message& message) const;
   void Arrive(const std::string& message_id);
   void EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id);

@@ -81,6 +81,7 @@ void Agent::Members(auto& self, auto& state) {
   state("process", self.process_);
   state("workspace", self.workspace_);
   state("runs", self.runs_);
+  state("open_content", self.open_content_);
   state("restarts", self.restarts_);
   state("mailbox", self.mailbox_);
   state("clocks", self.clocks_);

@@ -86,6 +86,11 @@ std::string Run::ToJson() const {
   JsonArray ids;
   for (const std::string& message : steered) ids.Add(message);
   if (!steered.empty()) json.SetRaw("steered", ids.Take());
+  JsonArray resolved;
+  for (const ResolvedApproval& one : approvals) {
+    resolved.AddRaw(JsonObject().Set("id", one.id).Set("decision", one.decision).Set("by", one.by).Take());
+  }
+  if (!approvals.empty()) json.SetRaw("approvals", resolved.Take());
   json.SetRaw("usage", usage).Set("started_at", FormatTime(started_ms));
   if (ended_ms != 0) json.Set("ended_at", FormatTime(ended_ms)).Set("duration_ms", ended_ms - started_ms);
   return json.Take();
@@ -99,6 +104,10 @@ std::optional<Run> Run::FromJson(const JsonValue& json) {
   run.error = ErrorFrom(json["error"]);
   run.limit = json["limit"].StringOr("");
   for (const JsonValue& message : json["steered"].Elements()) run.steered.emplace_back(message.StringOr(""));
+  for (const JsonValue& one : json["approvals"].Elements()) {
+    run.approvals.push_back({std::string(one["id"].StringOr("")), std::string(one["decision"].StringOr("")),
+                             std::string(one["by"].StringOr(""))});
+  }
   if (json["usage"]) run.usage = json["usage"].Raw();
   run.started_ms = TimeOf(json["started_at"]);
   run.ended_ms = TimeOf(json["ended_at"]);

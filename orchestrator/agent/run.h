@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "orchestrator/agent/resolved_approval.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -46,8 +47,9 @@ struct Run {
   std::string limit;             // the spec's limit that ended it, or empty
   int64_t started_ms = 0;        // wall clock
   int64_t ended_ms = 0;
-  std::string usage;                 // the JSON of its last usage.updated, or empty
-  std::vector<std::string> steered;  // messages that joined it
+  std::string usage;                        // the JSON of its last usage.updated, or empty
+  std::vector<std::string> steered;         // messages that joined it
+  std::vector<ResolvedApproval> approvals;  // its approvals and elicitations that have ended
 
   [[nodiscard]] bool Has(const std::string& message) const;
   // The number of its run.started.
@@ -74,6 +76,7 @@ struct Run {
     state("ended_ms", self.ended_ms);
     state.Json("usage", self.usage);
     state("steered", self.steered);
+    state("approvals", self.approvals);
   }
 };
 

@@ -44,6 +44,23 @@ void RunHistory::OfMessage(const std::string& message_id, Found found) const {
   store_.FindMessage(message_id, std::move(look));
 }
 
+void RunHistory::OfApproval(const std::string& id,
+                            std::function<void(Result<std::optional<ResolvedApproval>>)> found) const {
+  const std::string member = JsonObject().Set("id", id).Take();
+  auto look = [id, found = std::move(found)](const Result<std::optional<RunRecord>>& record) {
+    if (!record) return found(record.error());
+    std::optional<ResolvedApproval> resolved;
+    auto json = *record ? JsonDocument::Parse((*record)->body) : Result<JsonDocument>(Error{});
+    auto run = json ? Run::FromJson(json->root()) : std::nullopt;
+    for (const ResolvedApproval& one : run ? run->approvals : std::vector<ResolvedApproval>()) {
+      if (one.id == id) resolved = one;
+    }
+    found(resolved);
+  };
+  // Without its last brace it is the beginning of the member in the run's JSON.
+  store_.FindRun(agent_, member.substr(0, member.size() - 1), std::move(look));
+}
+
 void RunHistory::List(uint64_t before, size_t limit,
                       std::function<void(Result<std::vector<std::string>>)> done) const {
   std::vector<std::string> found;

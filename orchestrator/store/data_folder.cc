@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
@@ -19,6 +21,9 @@
 namespace reeve {
 
 namespace {
+
+constexpr int kLockMs = 1'000;
+constexpr int kLockStepMs = 10;
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -28,6 +33,26 @@ std::string AsLoopback(const std::string& url) {
     if (StartsWith(url, any)) return "http://127.0.0.1:" + url.substr(std::strlen(any));
   }
   return url;
+}
+
+std::string UserName(uid_t user) {
+  const passwd* entry = getpwuid(user);
+  return (entry ? std::string(entry->pw_name) : "user") + " (" + std::to_string(user) + ")";
+}
+
+// Somebody else who owns the folder, or a link to it, could give the daemon a token, or take its secrets.
+Result<Fd> OpenOwnFolder(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();  // else open() would follow a link
+  Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!folder.valid() && lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode))
+    return Error{"unsafe_folder", "data folder " + path + " is a link: name the folder that it leads to"};
+  if (!folder.valid() || fstat(folder.get(), &status) != 0) return OsError("data folder " + path, errno);
+  if (status.st_uid != geteuid()) {
+    return Error{"unsafe_folder", "data folder " + path + " belongs to " + UserName(status.st_uid) +
+                                      ", but reeve runs as " + UserName(geteuid())};
+  }
+  return folder;
 }
 
 }  // namespace
@@ -44,23 +69,30 @@ Result<Fd> LockDataDir(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make data folder " + path, errno);
-  if (chmod(path.c_str(), 0700) != 0) return OsError("data folder " + path, errno);
-  const std::string file = path + "/lock";
-  Fd lock(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock.valid()) return OsError("open " + file, errno);
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return Error{"busy", "another reeve uses the data folder " + path};
-    return OsError("lock " + file, errno);
+  auto folder = OpenOwnFolder(path);
+  if (!folder) return folder.error();
+  if (fchmod(folder->get(), 0700) != 0) return OsError("data folder " + path, errno);
+  // Children that have not reached execve yet hold the lock of a daemon that was killed.
+  for (int waited_ms = 0; flock(folder->get(), LOCK_EX | LOCK_NB) != 0; waited_ms += kLockStepMs) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) return OsError("lock " + path, errno);
+    if (waited_ms >= kLockMs) return Error{"busy", "another reeve uses the data folder " + path};
+    std::this_thread::sleep_for(std::chrono::milliseconds(kLockStepMs));
   }
-  return lock;
+  return folder;
 }
 
-Status RuntimeFile::Write(const std::string& data_dir) const {
+bool DataDirLocked(const std::string& path) {
+  const Fd lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  return lock.valid() && flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+Status RuntimeFile::Write(const std::string& dir) const {
   JsonArray urls;
   for (const std::string& url : listen) urls.Add(url);
   const std::string text =
       JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
-  const std::string path = PathIn(data_dir);
+  const std::string path = PathIn(dir);
   const std::string made = path + ".new";
   Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
@@ -70,8 +102,8 @@ Status RuntimeFile::Write(const std::string& data_dir) const {
   return {};
 }
 
-Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
-  const std::string path = PathIn(data_dir);
+Result<RuntimeFile> RuntimeFile::Read(const std::string& dir) {
+  const std::string path = PathIn(dir);
   auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
@@ -79,11 +111,10 @@ Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
   RuntimeFile file;
   file.pid = static_cast<int>((*json)["pid"].AsInt().value_or(0));
   file.version = (*json)["version"].StringOr("");
+  file.data_dir = dir;
   for (const JsonValue& url : (*json)["listen"].Elements()) file.listen.emplace_back(url.StringOr(""));
   return file;
 }
-
-bool RuntimeFile::Alive() const { return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM); }
 
 std::string LocalAddress(const std::vector<std::string>& listening) {
   for (const std::string& url : listening) {

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <mutex>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -340,7 +341,11 @@ Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) 
   Result<Database> database = Database::Open(path);
   if (!database.ok()) return database.error();
   if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
-  return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  try {
+    return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  } catch (const std::system_error& failure) {
+    return OsError("make the thread of " + path, failure.code().value());
+  }
 }
 
 Status Store::Check(const std::string& path) {
@@ -455,15 +460,23 @@ void Store::DeleteAgent(std::string id, Done done) {
       std::move(done));
 }
 
-void Store::AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+void Store::AddMessages(std::vector<MessageRecord> records,
+                        std::function<void(Result<std::optional<MessageRecord>>)> done) {
   Ask<std::optional<MessageRecord>>(
-      [record = std::move(record)](Database& database, std::optional<MessageRecord>& there) {
+      [records = std::move(records)](Database& database, std::optional<MessageRecord>& there) {
         Status status = database.Query(
             "SELECT id, agent, body, state, run, made FROM messages WHERE id = ?",
-            [&there](sqlite3_stmt* row) { there = MessageOf(row); }, record.id);
-        return status.ok() && !there ? WriteMessage(database, record) : status;
+            [&there](sqlite3_stmt* row) { there = MessageOf(row); }, records.front().id);
+        for (const MessageRecord& record : records) {
+          if (status.ok() && !there) status = WriteMessage(database, record);
+        }
+        return status;
       },
       std::move(done));
+}
+
+void Store::AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+  AddMessages({std::move(record)}, std::move(done));
 }
 
 void Store::PutMessage(MessageRecord record, Done done) {
@@ -558,6 +571,22 @@ void Store::ListRuns(std::string agent, uint64_t before, size_t limit,
                   {Text(row, 0), static_cast<uint64_t>(sqlite3_column_int64(row, 1)), Text(row, 2)});
             },
             agent, below, static_cast<int64_t>(limit));
+      },
+      std::move(done));
+}
+
+void Store::FindRun(std::string agent, std::string text,
+                    std::function<void(Result<std::optional<RunRecord>>)> done) {
+  Ask<std::optional<RunRecord>>(
+      [agent = std::move(agent), text = std::move(text)](Database& database,
+                                                         std::optional<RunRecord>& found) {
+        return database.Query(
+            "SELECT agent, number, body FROM runs WHERE agent = ? AND instr(body, ?) > 0"
+            " ORDER BY number DESC LIMIT 1",
+            [&found](sqlite3_stmt* row) {
+              found = {Text(row, 0), static_cast<uint64_t>(sqlite3_column_int64(row, 1)), Text(row, 2)};
+            },
+            agent, text);
       },
       std::move(done));
 }

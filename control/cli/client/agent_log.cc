@@ -71,6 +71,15 @@ Status AgentLog::Settle() {
 }
 
 Status AgentLog::Fetch(const std::string& where, size_t limit) {
+  // A filter may have to read far: an empty page with `more` is not the end.
+  const bool tail = where.rfind("tail=", 0) == 0;
+  Status fetched = FetchPage(where, limit);
+  while (fetched && !tail && events_.empty() && more_) fetched = FetchPage("after=" + cursor_, limit);
+  if (tail) cut_ = cut_ || more_;
+  return fetched;
+}
+
+Status AgentLog::FetchPage(const std::string& where, size_t limit) {
   std::string target = AgentPath(agent_) + "/events?" + where;
   if (limit != 0) target += "&limit=" + std::to_string(limit);
   if (!range_.types.empty()) target += "&types=" + PercentEncode(range_.types);
@@ -85,6 +94,7 @@ Status AgentLog::Fetch(const std::string& where, size_t limit) {
   at_ = 0;
   cut_ = answer->body.size() >= kPageBytes;
   cursor_ = (*page_)["cursor"].StringOr("");
+  more_ = (*page_)["more"].AsBool().value_or(false);
   if (const JsonValue gap = (*page_)["gap"]; gap.Is(JsonType::kObject)) {
     if (auto copy = JsonDocument::Parse(gap.Raw())) gap_ = std::move(*copy);
   }

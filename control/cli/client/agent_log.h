@@ -43,6 +43,7 @@ class AgentLog {
 
  private:
   Status Fetch(const std::string& where, size_t limit);
+  Status FetchPage(const std::string& where, size_t limit);
   // Moves to the next event in the range; reads further pages if necessary.
   Status Settle();
   [[nodiscard]] uint64_t Count() const;  // events of this page that `tail` counts
@@ -57,6 +58,7 @@ class AgentLog {
   std::vector<JsonValue> events_;  // of the page
   size_t at_ = 0;
   uint64_t skip_ = 0;  // counted events in front of the last `tail`
+  bool more_ = false;  // the page does not reach the end of the log
   bool cut_ = false;   // the page reached its size limit, so that events may be missing
   std::string cursor_;
   std::optional<JsonDocument> gap_;

@@ -62,7 +62,7 @@ class Attachment {
     std::set<std::string> printed;
     if (Status past = PrintPast(cursor, printed); !past) return console_.Fail(past.error(), agent_);
     if (interactive_) PrintOlderRequests((*snapshot)["pending"], printed);
-    printer_.Begin(agent_, (*snapshot)["partial_text"].StringOr(""));
+    printer_.Begin(agent_, snapshot->root());
     if (interactive_) TakeTerminal();
     Pause();
     if (prompt_) prompt_->Begin(snapshot->root());
@@ -79,6 +79,7 @@ class Attachment {
     stream.Open();
     input_.Read();
     loop_.Run();
+    input_.Stop();
     stream.Close();
     printer_.End();
     Flush();

@@ -18,11 +18,14 @@ constexpr size_t kErrorLines = 12;               // of a failed tool call or age
 constexpr size_t kQuestionLines = 40;
 constexpr size_t kPlanLines = 30;
 constexpr char kIndent[] = "    ";
-constexpr char kUnnamed[] = " assistant ?";  // the key's end of a message whose id is not known yet
+
+std::string KeyOf(const std::string& agent, std::string_view kind, std::string_view id) {
+  return std::string(agent).append(" ").append(kind).append(" ").append(id);
+}
 
 std::string Key(const JsonValue& event, std::string_view kind, std::string_view name) {
-  return std::string(event["agent"].StringOr("")) + " " + std::string(kind) + " " +
-         std::string(event["data"][name].StringOr(event["run"].StringOr("")));
+  return KeyOf(std::string(event["agent"].StringOr("")), kind,
+               event["data"][name].StringOr(event["run"].StringOr("")));
 }
 
 std::string DecisionWords(std::string_view decision) {
@@ -160,19 +163,24 @@ void EventPrinter::End() {
   lines_.Break();
 }
 
-void EventPrinter::Begin(const std::string& agent, std::string_view partial_text) {
-  if (json_ || partial_text.empty()) return;
-  const std::string key = agent + kUnnamed;
-  messages_[key].text = partial_text;
-  if (live_) Show({agent, ""}, key, false, false);
-}
-
-// The first event of a message that Begin has begun brings its id.
-EventPrinter::Message& EventPrinter::Find(const JsonValue& event, const std::string& key) {
-  auto begun = messages_.extract(std::string(event["agent"].StringOr("")) + kUnnamed);
-  if (begun.empty()) return messages_[key];
-  begun.key() = key;
-  return messages_.insert(std::move(begun)).position->second;
+void EventPrinter::Begin(const std::string& agent, const JsonValue& snapshot) {
+  if (json_) return;
+  const JsonValue open = snapshot["open"];
+  const std::string_view run = snapshot["run"]["run_id"].StringOr("");
+  for (const JsonValue& text : open["texts"].Elements()) {
+    const bool reasoning = text["kind"].StringOr("") == "reasoning";
+    const std::string key =
+        KeyOf(agent, reasoning ? "reasoning" : "assistant", text["message_id"].StringOr(run));
+    messages_[key].text = text["text"].StringOr("");
+    if (live_) Show({agent, ""}, key, reasoning, false);
+  }
+  for (const JsonValue& call : open["calls"].Elements()) {
+    const std::string key = KeyOf(agent, "tool", call["call_id"].StringOr(""));
+    if (calls_.count(key) != 0) continue;  // the past shows its start
+    calls_[key] = {PlainTextOf(call["name"]), PrincipalInput(call["input"]),
+                   ParseTime(std::string(call["started_at"].StringOr(""))), 0};
+    call_order_.push_back(key);
+  }
 }
 
 // ----------------------------------------------------------------------------------------------- messages
@@ -180,7 +188,7 @@ EventPrinter::Message& EventPrinter::Find(const JsonValue& event, const std::str
 void EventPrinter::TakeDelta(const JsonValue& event, bool reasoning) {
   const std::string key = Key(event, reasoning ? "reasoning" : "assistant", "message_id");
   if (messages_.size() >= kMaxMessages && messages_.count(key) == 0) return;  // the whole message follows
-  Message& message = reasoning ? messages_[key] : Find(event, key);
+  Message& message = messages_[key];
   message.text += event["data"]["text"].StringOr("");
   const bool too_long = message.text.size() > kMaxMessage;
   if (live_ || too_long) Show(OriginOf(event), key, reasoning, false);
@@ -192,7 +200,7 @@ void EventPrinter::TakeDelta(const JsonValue& event, bool reasoning) {
 
 void EventPrinter::TakeWhole(const JsonValue& event, bool reasoning) {
   const std::string key = Key(event, reasoning ? "reasoning" : "assistant", "message_id");
-  Message& message = reasoning ? messages_[key] : Find(event, key);
+  Message& message = messages_[key];
   const std::string whole(event["data"]["text"].StringOr(""));
   // If the text shown so far is not its beginning, the message is shown again.
   const size_t begins = std::min(message.dropped, whole.size());

@@ -38,8 +38,8 @@ class EventPrinter {
   void Break() { lines_.Break(); }
   // No more events will come: ends unfinished messages.
   void End();
-  // The beginning of a message, before its first event: partial_text of GET …/snapshot.
-  void Begin(const std::string& agent, std::string_view partial_text);
+  // The texts and tool calls that have begun, before the first event: the answer of GET …/snapshot.
+  void Begin(const std::string& agent, const JsonValue& snapshot);
   void Resize(size_t columns) { lines_.Resize(columns); }
 
  private:
@@ -86,7 +86,6 @@ class EventPrinter {
   // A line about the agent: "-- agent is ready · 09:14:05".
   void Report(const JsonValue& event, Colour colour, const char* mark = "-- ");
 
-  Message& Find(const JsonValue& event, const std::string& key);
   void Show(const Origin& origin, const std::string& key, bool reasoning, bool ends);
   // Ends the unfinished messages of `agent`; empty: of all agents.
   void Close(const std::string& agent);

@@ -1,9 +1,15 @@
 #include "orchestrator/store/data_folder.h"
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -12,6 +18,86 @@
 
 namespace reeve {
 namespace {
+
+using testing::HasSubstr;
+
+TEST(DataFolder, IsMadePrivateAndLockedOnce) {
+  const TempDir temp;
+  const std::string path = temp.path() + "/some/data";
+  auto first = LockDataDir(path);
+  ASSERT_TRUE(first) << first.error().message;
+  struct stat status {};
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0700U);
+  // There is no file whose removal would let a second daemon in.
+  EXPECT_TRUE(std::filesystem::is_empty(path));
+  auto second = LockDataDir(path);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, "busy");
+  EXPECT_THAT(second.error().message, HasSubstr("another reeve uses the data folder " + path));
+  first->Close();
+  EXPECT_TRUE(LockDataDir(path));
+}
+
+// A child that has not reached execve yet when its daemon is killed.
+TEST(DataFolder, WaitsForALockThatIsAboutToGo) {
+  const TempDir temp;
+  auto lock = LockDataDir(temp.path());
+  ASSERT_TRUE(lock) << lock.error().message;
+  const pid_t child = fork();
+  if (child == 0) {
+    for (;;) pause();
+  }
+  lock->Close();
+  const pid_t killer = fork();  // the lock goes at some time after this process has begun to wait for it
+  if (killer == 0) {
+    usleep(50'000);
+    kill(child, SIGKILL);
+    _exit(0);
+  }
+  auto next = LockDataDir(temp.path());
+  EXPECT_TRUE(next) << next.error().message;
+  EXPECT_EQ(waitpid(killer, nullptr, 0), killer);
+  EXPECT_EQ(waitpid(child, nullptr, 0), child);
+}
+
+TEST(DataFolder, RefusesALink) {
+  const TempDir temp;
+  std::filesystem::create_directory(temp.path() + "/real");
+  std::filesystem::create_directory_symlink("real", temp.path() + "/link");
+  for (const char* name : {"/link", "/link/"}) {
+    auto lock = LockDataDir(temp.path() + name);
+    ASSERT_FALSE(lock) << name;
+    EXPECT_EQ(lock.error().code, "unsafe_folder");
+    EXPECT_THAT(lock.error().message, HasSubstr("/link is a link: name the folder that it leads to"));
+  }
+}
+
+TEST(DataFolder, RefusesTheFolderOfAnotherUser) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give a folder away";
+  const TempDir temp;
+  const std::string path = temp.path() + "/theirs";
+  std::filesystem::create_directory(path);
+  ASSERT_EQ(chown(path.c_str(), 12345, 12345), 0);
+  struct stat before {
+  }, after{};
+  ASSERT_EQ(stat(path.c_str(), &before), 0);
+  auto lock = LockDataDir(path);
+  ASSERT_FALSE(lock);
+  EXPECT_EQ(lock.error().code, "unsafe_folder");
+  EXPECT_THAT(lock.error().message, HasSubstr("/theirs belongs to user (12345), but reeve runs as root (0)"));
+  ASSERT_EQ(stat(path.c_str(), &after), 0);
+  EXPECT_EQ(after.st_mode, before.st_mode);
+}
+
+TEST(DataFolder, NamesWhatIsInItsPlace) {
+  const TempDir temp;
+  const std::string path = temp.path() + "/file";
+  Fd file(creat(path.c_str(), 0600));
+  auto lock = LockDataDir(path);
+  ASSERT_FALSE(lock);
+  EXPECT_THAT(lock.error().message, HasSubstr(path + ": Not a directory"));
+}
 
 TEST(ReadConfigFile, ReadsAllOrRefuses) {
   TempDir folder;

@@ -107,7 +107,11 @@ TEST_F(EventPrinterTest, ShowsAMessageOnceHoweverLongItIs) {
 TEST_F(EventPrinterTest, GoesOnWithWhatWasHalfSaid) {
   std::string out;
   EventPrinter printer(Live(), [&out](std::string_view text) { out += text; });
-  printer.Begin("a1", "It is ");
+  const auto snapshot = JsonDocument::Parse(
+      R"({"run":{"run_id":"r3"},"open":{"texts":[{"message_id":"m","kind":"assistant","text":"It is "}],)"
+      R"("calls":[{"call_id":"c","name":"bash","input":{"command":"ls"}}]}})");
+  ASSERT_TRUE(snapshot.ok());
+  printer.Begin("a1", snapshot->root());
   EXPECT_EQ(out, "It is ");
   Print(printer, Envelope("assistant.delta", R"({"message_id":"m","text":"so"})"));
   Print(printer, Envelope("assistant.message", R"({"message_id":"m","text":"It is so."})"));
