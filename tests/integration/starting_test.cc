@@ -1,4 +1,4 @@
-// What an agent's process is started with, and what happens where the machine does not let it start.
+// The surroundings that an agent's process is started with, and starts that the machine does not allow.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
