@@ -33,6 +33,7 @@ Result<Daemon::Base> Daemon::MakeBase(const Config& config, bool handed_over, in
     log::Failure("{}", safe.error().message);
   }
   auto loop = std::make_unique<Loop>();
+  if (Status threads = loop->StartThreads(); !threads) return threads.error();
   auto reaper = std::make_unique<Reaper>(*loop);
   auto cgroups = CgroupRoot::Open();
   if (cgroups) {

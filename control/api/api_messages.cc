@@ -130,6 +130,21 @@ void Send(ApiContext& api, const Request& request, Reply reply) {
   (*agent)->Send(std::move(delivery->messages), delivery->only_if_idle, std::move(answer));
 }
 
+// The body is bytes, of any type.
+void WriteInput(ApiContext& api, const Request& request, Reply reply) {
+  auto agent = FindLiveAgent(api, request);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto offset = ReadNumber(request, "offset", -1, 0, INT64_MAX);
+  if (!offset) return reply.Send(Response::Problem(offset.error()));
+  const std::string_view close = request.Query("close").value_or("false");
+  if (close != "true" && close != "false")
+    return reply.Send(Response::Problem({"invalid_request", "close: must be true or false"}));
+  const auto at = *offset < 0 ? std::nullopt : std::optional(static_cast<uint64_t>(*offset));
+  auto taken = (*agent)->WriteInput(at, request.body, close == "true");
+  if (!taken) return reply.Send(Response::Problem(taken.error()));
+  reply.Send(Response::Json(202, JsonObject().Set("offset", *taken).Take()));
+}
+
 void GetQueue(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   reply.Send(agent ? Response::Json(200, (*agent)->QueueJson()) : Response::Problem(agent.error()));
@@ -188,6 +203,7 @@ void AddMessageRoutes(Router& router, ApiContext& api) {
     return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
   };
   router.Add("POST", "/agents/{id}/message", Access::kOperate, with(Send));
+  router.Add("POST", "/agents/{id}/stdin", Access::kOperate, with(WriteInput));
   router.Add("GET", "/agents/{id}/queue", Access::kView, with(GetQueue));
   router.Add("DELETE", "/agents/{id}/queue/{message}", Access::kOperate, with(Cancel));
   router.Add("GET", "/agents/{id}/runs", Access::kView, with(ListRuns), {"limit", "page_token"});

@@ -7,12 +7,14 @@
 #include "control/daemon.h"
 #include "control/dashboard/assets.h"
 #include "orchestrator/agent/agent.h"
+#include "process/fd.h"
 
 namespace reeve {
 
 namespace {
 
 constexpr int64_t kMinDrainMs = 1'000;
+constexpr size_t kFewDescriptors = 16;  // the start of an agent takes about ten, most of them for a moment
 constexpr int64_t kMaxDrainMs = 86'400'000;
 
 // The health report for people, load balancers and systemd; `reasons` says in words what is wrong.
@@ -23,7 +25,10 @@ std::string HealthJson(const ApiContext& api) {
     reasons.Add(std::to_string(town.logs.blocked) +
                 " event logs cannot be written: " + town.logs.blocked_reason);
   }
-  const bool degraded = town.logs.blocked != 0;
+  const bool few_descriptors = FreeDescriptors(kFewDescriptors) < kFewDescriptors;
+  if (few_descriptors)
+    reasons.Add("all file descriptors are in use: raise the limit of open files (ulimit -n)");
+  const bool degraded = town.logs.blocked != 0 || few_descriptors;
   const std::string failure = api.daemon.upgrade_failure();
   return JsonObject()
       .Set("status", api.town.draining() ? "draining"

@@ -24,7 +24,7 @@ std::optional<Response> CheckState(Until until, const Agent& agent) {
       holds = agent.ready() || ended;
       break;
     case Until::kIdle:
-      holds = agent.idle() && (agent.ready() || ended);
+      holds = agent.state() == Agent::State::kFailed || (agent.idle() && (agent.ready() || ended));
       break;
     case Until::kExited:
       holds = ended;
@@ -145,7 +145,19 @@ class Waits::AgentWait final : public Waits::Wait {
     if (condition_.until != Until::kTerminal) return CheckState(condition_.until, agent);
     const Run* run = Candidate(agent);
     if (run && run->status != Run::Status::kRunning) return Response::Json(200, run->ToJson());
+    const bool elsewhere =
+        !condition_.run.empty() || (!condition_.message.empty() && !agent.mailbox().Find(condition_.message));
+    if (run || elsewhere) return std::nullopt;  // otherwise the store knows how it ended
+    if (agent.deleted() && !agent.purge() && agent.ended())
+      return Response::Problem({"agent_deleted", "agent " + agent_ + " has been deleted"});
+    // Its start failed, or it is not started again: no run and no delivery will come.
+    if (agent.state() == Agent::State::kFailed)
+      return Response::Problem({"not_running", "agent " + agent_ + " has failed: " + Reason(agent)});
     return std::nullopt;
+  }
+
+  static std::string Reason(const Agent& agent) {
+    return agent.failure() ? agent.failure()->error.message : "it is not started again";
   }
 
   // The run that this request waits for, if there is one yet.

@@ -35,7 +35,7 @@ class Waits {
     enum class Until {
       kReady,     // the agent is ready, or has ended
       kTerminal,  // a run has ended
-      kIdle,      // the agent has no run and no due message, or has ended
+      kIdle,      // the agent has no run and no due message, or has ended or failed
       kExited,    // the agent has no process, and none will start; deleted agents too
       kMade,      // the agent exists
     };
@@ -57,8 +57,8 @@ class Waits {
   Waits& operator=(const Waits&) = delete;
 
   // Answers `reply` now or later: 200 with the run or the agent, or 204 after `timeout_ms`. Errors:
-  // "run_not_found", "message_not_found", "agent_not_found" (purged meanwhile), "draining",
-  // "too_many_requests".
+  // "run_not_found", "message_not_found", "agent_not_found" (purged meanwhile), "agent_deleted" and
+  // "not_running" (the agent has failed: no run will come), "draining", "too_many_requests".
   void Begin(const std::string& agent, Condition condition, int64_t timeout_ms, Reply reply);
   // Likewise, for the first agent for which the condition holds: kReady, kTerminal or kIdle.
   void BeginAny(Condition condition, int64_t timeout_ms, Reply reply);

@@ -210,6 +210,7 @@ void Agent::Spawn() {
   spawn_wanted_ = false;
   if (process_.alive() || wish_ != Wish::kAlive || draining()) return Advance();
   process_.ForgetFailure();
+  mailbox_.OnProcessStart();
   auto failed = [this](const Error& error) {
     process_.Fail(error);
     PlanRestart(true, 0);
@@ -254,7 +255,7 @@ void Agent::ReplaceProcess(const char* code, const char* why) {
 void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   using What = Restarts::Decision::What;
   // Waiting messages need a process too. But a process that cannot even become ready is not retried for them.
-  const bool messages_wait = !process_.failure() && (mailbox_.HasNext() || mailbox_.claimed());
+  const bool messages_wait = !process_.failure() && mailbox_.WantsProcess();
   const Restarts::Decision next =
       restarts_.Next(spec_.restart, context_.clock.MonotonicMs(), lived_ms, failed, messages_wait);
   if (next.what == What::kAfter) {
@@ -268,13 +269,14 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
     process_.Fail({"crash_loop", "ended " + std::to_string(restarts_.recent() + 1) + " times within " +
                                      std::to_string(spec_.restart.window_ms) + " ms"});
   }
-  if (!process_.failure()) return;
+  if (!process_.failure()) return messages_->FailNotTaken();
   process_.AddOutputToFailure();
   const AgentProcess::Failure& failure = *process_.failure();
   JsonObject data;
   data.Set("code", failure.error.code).Set("message", failure.error.message);
   if (!failure.output.empty()) data.Set("output", failure.output);
   journal_.Append(event_type::kAgentFailed, data.Take());
+  messages_->FailNotTaken();
 }
 
 void Agent::Drain(int64_t grace_ms) {

@@ -77,6 +77,8 @@ class Agent {
   [[nodiscard]] bool purge() const { return wish_ == Wish::kPurged; }
   [[nodiscard]] bool made() const { return writer_.stored(); }  // its record is on disk
   [[nodiscard]] bool ready() const { return process_.ready(); }
+  // Why it has no process, if it could not be started or is not started again.
+  [[nodiscard]] const std::optional<AgentProcess::Failure>& failure() const { return process_.failure(); }
   [[nodiscard]] bool has_process() const { return process_.alive(); }
   // It has no process and none will start. Its streams end when everything is delivered.
   [[nodiscard]] bool ended() const { return !process_.alive() && wish_ != Wish::kAlive; }
@@ -117,6 +119,9 @@ class Agent {
   };
   // A message without an id gets one. A message whose id this agent has had is not accepted a second time.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
+  // Writes bytes to its process's stdin, as AgentProcess::WriteInput. Error "not_supported" for kinds whose
+  // stdin is their protocol.
+  Result<uint64_t> WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close);
   // Several messages, in their order: all are accepted or none. With `only_if_idle` an agent that has a run
   // or a message that is due refuses them: error "busy".
   void Send(std::vector<Message> messages, bool only_if_idle,

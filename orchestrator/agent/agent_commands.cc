@@ -99,6 +99,14 @@ void Agent::Delete(bool purge, Done done) {
   Advance();
 }
 
+Result<uint64_t> Agent::WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close) {
+  const auto& options = kind_.options;
+  if (std::find(options.begin(), options.end(), "stdin") == options.end()) {
+    return Error{"not_supported", "kind " + spec_.kind + " takes messages only: its stdin is its protocol"};
+  }
+  return process_.WriteInput(offset, bytes, close);
+}
+
 void Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
                    const std::string& input, Done done) {
   if (!input.empty() && !kind_.can.change_input && approvals_.Find(approval_id)) {

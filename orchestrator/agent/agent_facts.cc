@@ -1,9 +1,7 @@
 #include "orchestrator/agent/agent_facts.h"
 
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "orchestrator/agent/agent_messages.h"
@@ -35,6 +33,7 @@ SpawnSpec Agent::Facts::BaseSpawn() const {
   SpawnSpec spawn;
   spawn.argv = agent_.spec_.command;
   spawn.cwd = agent_.workspace_.Folder();
+  spawn.no_new_privs = !agent_.spec_.allow_setuid;
   for (const char* name : kInherited) {
     if (const char* value = std::getenv(name); value && agent_.spec_.env.count(name) == 0) {
       spawn.env.push_back(std::string(name).append("=").append(value));
@@ -95,12 +94,8 @@ void Agent::Facts::OnTurnEnded(const TurnEnd& end) {
 }
 
 void Agent::Facts::OnApproval(ApprovalRequest request) {
-  std::string folder = agent_.workspace_.Folder();
-  if (folder.empty()) {
-    std::error_code error;
-    folder = std::filesystem::current_path(error).string();
-  }
-  agent_.approvals_.Ask(std::move(request), agent_.runs_.open() ? agent_.runs_.open()->id : "", folder);
+  agent_.approvals_.Ask(std::move(request), agent_.runs_.open() ? agent_.runs_.open()->id : "",
+                        agent_.workspace_.Folder());
   agent_.Advance();
 }
 
@@ -170,7 +165,7 @@ void Agent::Facts::FollowExit(const AgentProcess::End& end) {
     agent_.PlanRestart(process.failure() || !IsClean(end.exit), process.exited_ms() - process.started_ms());
   }
   // A message that came while it was ending wants a process; one that a person's stop holds does not.
-  if (!process.failure() && agent_.mailbox_.HasNext()) agent_.messages_->Wake();
+  if (!process.failure() && agent_.mailbox_.WantsProcess()) agent_.messages_->Wake();
 }
 
 // ------------------------------------------------------------------------------------- limits and clocks

@@ -17,6 +17,7 @@ namespace {
 // The wall clock may be changed, so a timer never sleeps longer than this.
 constexpr int64_t kLookAgainMs = 30'000;
 constexpr int64_t kRetryMs = 1'000;
+constexpr const char* kNotTaken = "the program ended before it took the message";
 
 using Stage = Mailbox::Stage;
 
@@ -352,9 +353,11 @@ void Agent::Messages::BeginClaimed() {
   if (agent_.has_turns_) agent_.OnRunBegun(number, message.id);
   const Status taken = agent_.process_.Prompt(message.text);
   if (!agent_.has_turns_) {
-    if (!taken) agent_.AppendError(taken.error(), false);
-    Finish(message.id, taken ? Run::Status::kCompleted : Run::Status::kFailed,
-           taken && agent_.runs_.open() ? agent_.runs_.open()->id : "");
+    if (taken) {
+      Finish(message.id, Run::Status::kCompleted, agent_.runs_.open() ? agent_.runs_.open()->id : "");
+    } else {
+      Fail(message.id, taken.error().message);
+    }
     agent_.mailbox_.OnLineDelivered();
   } else if (!taken) {
     agent_.facts_->OnTurnEnded({TurnEnd::Outcome::kFailed, taken.error()});
@@ -368,6 +371,11 @@ void Agent::Messages::GiveBackClaimed() {
   if (agent_.deleted()) {
     agent_.mailbox_.Remove(message_id);
     return Finish(message_id, Run::Status::kCancelled, "");
+  }
+  if (agent_.mailbox_.claimed()->started && !agent_.process_.alive() && agent_.wish_ == Wish::kStopped &&
+      !agent_.mailbox_.paused()) {
+    agent_.mailbox_.Remove(message_id);
+    return Fail(message_id, kNotTaken);
   }
   agent_.mailbox_.GiveBack();
   agent_.context_.store.PutMessage(
@@ -434,6 +442,24 @@ void Agent::Messages::Finish(const std::string& message_id, Run::Status how, con
                                                                           : event_type::kMessageDone,
                          JsonObject().Set("message_id", message_id).Take());
   EndInStore(message_id, how, run_id);
+}
+
+// The agent stays as its run left it: a message starts a process at most once.
+void Agent::Messages::FailNotTaken() {
+  const auto& failure = agent_.process_.failure();
+  for (const std::string& message_id : agent_.mailbox_.NotTaken()) {
+    agent_.mailbox_.Remove(message_id);
+    Fail(message_id, failure ? failure->error.message : kNotTaken);
+  }
+}
+
+void Agent::Messages::Fail(const std::string& message_id, const std::string& reason) {
+  agent_.journal_.Append(
+      event_type::kMessageDone,
+      JsonObject().Set("message_id", message_id).Set("status", "failed").Set("reason", reason).Take());
+  agent_.writer_.WriteEventually([this, message_id, reason](Store::Done done) {
+    agent_.context_.store.FailMessage(message_id, reason, std::move(done));
+  });
 }
 
 void Agent::Messages::EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id) {

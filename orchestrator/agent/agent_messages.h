@@ -36,6 +36,9 @@ class Agent::Messages {
   void Requeue(const std::string& message_id, const std::string& reason);
   // Its run has ended, or it will never have one.
   void Finish(const std::string& message_id, Run::Status how, const std::string& run_id);
+  // No process follows the one that has ended, or that could not be started: the messages that it was started
+  // for have failed.
+  void FailNotTaken();
   // A message waits for an agent whose process has ended and would not start again by itself: tries to start
   // it.
   void Wake();
@@ -55,6 +58,8 @@ class Agent::Messages {
   [[nodiscard]] const char* DispositionOf(const Message& message) const;
   void Arrive(const std::string& message_id);
   void EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id);
+  // It failed without a run.
+  void Fail(const std::string& message_id, const std::string& reason);
   void WatchDue();
   void BeginClaimed();
   void GiveBackClaimed();

@@ -31,7 +31,13 @@ void RunHistory::OfMessage(const std::string& message_id, Found found) const {
     if (!message) return found(message.error());
     if (!*message || (*message)->agent != agent_) return found(std::string());
     if ((*message)->run.empty()) {
-      return found(JsonObject().Set("message_id", (*message)->id).Set("status", (*message)->state).Take());
+      JsonObject answer;
+      answer.Set("message_id", (*message)->id).Set("status", (*message)->state);
+      auto body = JsonDocument::Parse((*message)->body);
+      if (const auto reason = body ? (*body)["reason"].AsString() : std::nullopt) {
+        answer.SetRaw("error", JsonObject().Set("code", "not_delivered").Set("message", *reason).Take());
+      }
+      return found(answer.Take());
     }
     Find((*message)->run, found);
   };

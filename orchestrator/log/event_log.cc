@@ -46,7 +46,7 @@ std::optional<uint64_t> ParseSegmentName(std::string_view name) {
 
 Error WriteError(std::string what, int err) {
   Error error = OsError(std::move(what), err);
-  if (err == ENOSPC || err == EDQUOT) error.code = "disk_full";
+  if (err == ENOSPC || err == EDQUOT || err == EFBIG) error.code = "disk_full";
   return error;
 }
 

@@ -13,8 +13,9 @@ namespace reeve {
 // control/api/API.md: $XDG_STATE_HOME/reeve, else ~/.local/state/reeve; /var/lib/reeve for root.
 std::string DefaultDataDir();
 
-// Makes the data folder (0700) if necessary, and locks it for as long as the Fd lives. Blocks for up to a
-// second. Error "busy" when another daemon has locked it.
+// Makes the data folder (0700) if necessary, and locks it for as long as the Fd lives. The lock is on the
+// folder itself (flock), because a lock file can be removed. Waits for up to a second for another lock to go.
+// Errors: "busy", another daemon has locked it; "unsafe_folder", it is a link or belongs to another user.
 Result<Fd> LockDataDir(const std::string& path);
 // Whether a daemon holds that lock. A lock is proof: it ends with its process, and nobody else can have it.
 bool DataDirLocked(const std::string& path);
@@ -41,7 +42,15 @@ std::string LocalAddress(const std::vector<std::string>& listening);
 // The same for a browser, which cannot open a Unix socket.
 std::string LocalWebAddress(const std::vector<std::string>& listening);
 
-// Reads a small file, at most 64 KiB. Errors name the file.
-Result<std::string> ReadConfigFile(const std::string& path);
+// The home of this process's user: HOME, else the one in the user database; "/" if there is none. Agents
+// without a folder of their own work there.
+std::string HomeFolder();
+
+// The largest spec and environment file; the API takes no larger spec either (control/api/API.md).
+inline constexpr size_t kMaxSpecBytes = size_t{1} << 20;
+
+// Reads all of a file or pipe, without a byte order mark. Errors name the file, also if it is larger than
+// `max_bytes`.
+Result<std::string> ReadConfigFile(const std::string& path, size_t max_bytes = size_t{64} << 10);
 
 }  // namespace reeve

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <mutex>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -115,10 +116,12 @@ class Database {
     const int reason = sqlite3_system_errno(handle_.get());
     const bool io = (result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_CANTOPEN;
     // SQLite reports a failed write as "full", but reports "I/O error" when the shared memory did not fit.
-    const bool full = (result & 0xff) == SQLITE_FULL || (io && (reason == ENOSPC || reason == EDQUOT));
+    const bool full =
+        (result & 0xff) == SQLITE_FULL || (io && (reason == ENOSPC || reason == EDQUOT || reason == EFBIG));
     std::string message = path_ + ": " + sqlite3_errmsg(handle_.get());
     if (io && reason != 0) message = OsError(std::move(message), reason).message;
-    return {full ? "disk_full" : "store_failed", std::move(message)};
+    const bool no_descriptors = io && (reason == EMFILE || reason == ENFILE);
+    return {full ? "disk_full" : no_descriptors ? "no_descriptors" : "store_failed", std::move(message)};
   }
   [[nodiscard]] Error Refusal(const std::string& reason) const {
     return {"store_failed", path_ + ": " + reason};
@@ -338,7 +341,11 @@ Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) 
   Result<Database> database = Database::Open(path);
   if (!database.ok()) return database.error();
   if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
-  return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  try {
+    return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  } catch (const std::system_error& failure) {
+    return OsError("make the thread of " + path, failure.code().value());
+  }
 }
 
 Status Store::Check(const std::string& path) {
@@ -488,6 +495,18 @@ void Store::EndMessage(std::string id, std::string state, std::string run, Done 
        of = state_.get()](Database& database) {
         Status status =
             database.Run("UPDATE messages SET state = ?2, run = ?3 WHERE id = ?1", id, state, run);
+        return status ? of->TrimMessages(database, id) : status;
+      },
+      std::move(done));
+}
+
+void Store::FailMessage(std::string id, std::string reason, Done done) {
+  state_->Submit(
+      [id = std::move(id), reason = std::move(reason), of = state_.get()](Database& database) {
+        Status status = database.Run(
+            "UPDATE messages SET state = 'failed', run = '', body = json_set(body, '$.reason', ?2) WHERE id "
+            "= ?1",
+            id, reason);
         return status ? of->TrimMessages(database, id) : status;
       },
       std::move(done));

@@ -93,6 +93,8 @@ class Store {
   // Records the end of a message: its state, and the run that it was in. The newest kMaxEnded of an agent are
   // kept.
   void EndMessage(std::string id, std::string state, std::string run, Done done);
+  // The same for a message that failed without a run, with the reason.
+  void FailMessage(std::string id, std::string reason, Done done);
   void PutRun(RunRecord record, Done done);  // the newest kMaxEnded of an agent are kept
   void AddRun(RunRecord record, Done done);  // unless it is there already
   // Deletes answers older than kAnswerMs, and the oldest beyond kMaxAnswers.

@@ -35,7 +35,7 @@ class Workspace {
     std::function<void(const std::string& path)> discard;  // removes a folder
   };
   struct Made {
-    std::string branch;
+    std::string branch;  // empty: none is checked out, because the repository's HEAD is detached
     std::string commit;  // empty: the repository has no commit yet
   };
 
@@ -68,6 +68,7 @@ class Workspace {
   struct Attempt;
   struct Saving;
   void Choose(const Mirrors::Mirror& mirror);
+  void ExpectEmpty();
   void Clone();
   void CheckOut();
   void Finish();

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "control/access/tokens.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/json/json.h"
 #include "process/loop.h"
@@ -13,11 +14,6 @@ namespace reeve {
 namespace {
 
 constexpr const char* kDefaultServer = "http://127.0.0.1:8080";
-
-std::string Trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
-  return text;
-}
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -84,7 +80,9 @@ Result<Client> Client::Find(const Options& options) {
   }
   auto text = ReadConfigFile(path);
   if (!text) return Error{"unauthorized", "no token: " + text.error().message};
-  client->token_ = Trimmed(*text);
+  auto token = Tokens::Strongest(*text, path);
+  if (!token) return Error{"unauthorized", token.error().message};
+  client->token_ = std::move(*token);
   return client;
 }
 

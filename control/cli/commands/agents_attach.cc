@@ -79,6 +79,7 @@ class Attachment {
     stream.Open();
     input_.Read();
     loop_.Run();
+    input_.Stop();
     stream.Close();
     printer_.End();
     Flush();

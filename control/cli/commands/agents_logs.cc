@@ -50,7 +50,7 @@ class Logs {
         client_(std::move(client)),
         console_(console),
         agents_(std::move(agents)),
-        printer_(Looks(), [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }) {}
+        printer_(Looks(), [](std::string_view text) { WriteOrExit(text, Flush::kNo); }) {}
 
   int Run(const AgentLog::Range& range) {
     auto past = PrintPast(client_, agents_, range, printer_);
@@ -108,7 +108,7 @@ class Logs {
 
   void Pause() {
     printer_.Pause();
-    std::fflush(stdout);
+    WriteOrExit("");
   }
 
   const LogsOptions& options_;

@@ -65,7 +65,7 @@ class Watcher {
     };
     handlers.on_pause = [this, &printer] {
       printer.Pause();
-      std::fflush(stdout);
+      WriteOrExit("");
       for (Watched& one : watched_) Settle(one);
     };
     handlers.on_end = [this](const Result<std::string>& reason) {
@@ -214,7 +214,7 @@ int Watch(const Options& options) {
                                                 std::to_string(ids->size())});
   }
   EventPrinter printer(PrinterOptions(console, *ids, options.follow), [&console](std::string_view text) {
-    if (!console.quiet()) std::fwrite(text.data(), 1, text.size(), stdout);
+    if (!console.quiet()) WriteOrExit(text, Flush::kNo);
   });
   std::map<std::string, std::string> cursors;
   if (options.tail != 0) {

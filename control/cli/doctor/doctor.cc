@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -154,9 +153,8 @@ bool CheckTokenFile(const std::string& path, bool answers, Findings& findings) {
     findings.Fail("token", text.error().message, "run doctor as its owner, or as a member of its group");
     return false;
   }
-  while (!text->empty() && std::isspace(static_cast<unsigned char>(text->back())) != 0) text->pop_back();
-  if (text->size() < Tokens::kMinLength || text->find_first_of(" \t\r\n") != std::string::npos) {
-    findings.Fail("token", path + " does not hold a single token", "put the token alone on one line");
+  if (auto token = Tokens::Strongest(*text, path); !token) {
+    findings.Fail("token", token.error().message, "put a token on a line of its own");
     return false;
   }
   if ((there.st_mode & 077) != 0) {

@@ -207,6 +207,10 @@ int CommandLine::Handle(const Strings& words, bool run) {
   const ResolvedCommand resolved = Resolve(*root_, words);
   const CommandDoc& command = *resolved.command;
   if (!resolved.unknown.empty()) return Refuse(command, UnknownCommand(command, resolved.unknown), json);
+  // A word becomes part of a request in JSON, which has no other bytes (RFC 8259 section 8.1).
+  for (const std::string& word : words) {
+    if (!IsUtf8(word)) return Refuse(command, "the word '" + Escaped(word) + "' is not UTF-8", json);
+  }
   const ParsedWords parsed = Parse(command, resolved.words);
   if (parsed.version) {
     std::printf("%s\n", version_.c_str());

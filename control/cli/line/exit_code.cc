@@ -28,6 +28,7 @@ const std::vector<std::pair<int, const char*>>& ExitCodes() {
       {kBadConfig, "A setting of `reeve serve` is wrong."},
       {kTimedOut, "The time limit of --timeout passed."},
       {kCancelled, "The run was cancelled, or the command was."},
+      {kHungUp, "The reader of the output went away (128 and SIGPIPE)."},
   };
   return codes;
 }

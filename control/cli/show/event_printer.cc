@@ -78,6 +78,7 @@ void EventPrinter::Print(const JsonValue& event) {
     }
     Pause();
   }
+  if (event["type"].StringOr("") != "agent.output") ShowOutput(false);
   Take(event);
 }
 
@@ -94,8 +95,7 @@ void EventPrinter::Take(const JsonValue& event) {
   } else if (type == "tool.completed" || type == "tool.failed") {
     TakeToolEnd(event, type == "tool.failed");
   } else if (type == "agent.output") {
-    lines_.Line(origin, data["stream"].StringOr("") == "stderr" ? Colour::kYellow : Colour::kNone,
-                OutputLine(data));
+    TakeOutput(event);
   } else if (type == "approval.requested" || type == "elicitation.requested") {
     held_ = Held{origin.agent, std::string(data["id"].StringOr("")), event.Raw()};
   } else if (type == "approval.resolved" || type == "elicitation.resolved") {
@@ -120,6 +120,8 @@ void EventPrinter::Take(const JsonValue& event) {
     // A message that is delivered at once shows up as user.message.
     const bool at_once = data["mode"].StringOr("") == "followup" && !data["run_at"] && !data["reason"];
     if (!at_once) Report(event, Colour::kDim);
+  } else if (type == "message.done" && data["reason"]) {
+    Report(event, Colour::kRed);
   } else if (type.starts_with("message.") || type == "usage.updated" || type == "tool.output") {
     // The ends of the run and of the call say the same.
   } else {
@@ -149,6 +151,7 @@ void EventPrinter::Note(std::string_view text) {
 }
 
 void EventPrinter::Pause() {
+  ShowOutput(false);
   if (!held_) return;
   const Held held = *std::exchange(held_, std::nullopt);
   if (auto event = JsonDocument::Parse(held.text)) TakeRequest(event->root());
@@ -229,6 +232,41 @@ void EventPrinter::Show(const Origin& origin, const std::string& key, bool reaso
   }
   if (!rest.empty()) message.shown = message.text.size();
   if (ends && message.position == lines_.position()) lines_.Break();
+}
+
+// ------------------------------------------------------------------------------------------------- output
+
+void EventPrinter::TakeOutput(const JsonValue& event) {
+  const Origin origin = OriginOf(event);
+  const JsonValue data = event["data"];
+  const std::string stream(data["stream"].StringOr(""));
+  if (output_ && (output_->origin.agent != origin.agent || output_->stream != stream)) {
+    ShowOutput(false);
+    output_.reset();
+  }
+  if (!output_) output_ = Output{origin, stream, "", 0, false};
+  output_->text += OutputBytes(data);
+  const bool ends = !IsPartial(data);
+  if (ends || output_->text.size() > kMaxMessage) ShowOutput(ends);
+  if (ends) output_.reset();
+}
+
+// Parts that are at hand together are shown as one. A part that overwrites the shown ones (a progress bar)
+// gets a line of its own.
+void EventPrinter::ShowOutput(bool ends) {
+  if (!output_ || (output_->text.empty() && !ends)) return;
+  Output& output = *output_;
+  const Colour colour = output.stream == "stderr" ? Colour::kYellow : Colour::kNone;
+  const std::string text = std::exchange(output.text, {});
+  const std::string line = OutputLine(text);
+  if (ends && output.position == 0) return lines_.Line(output.origin, colour, line);
+  const size_t last = text.find_last_not_of('\r');
+  const bool overwrites = std::exchange(output.returned, text.ends_with('\r')) ||
+                          (last != std::string::npos && text.rfind('\r', last) != std::string::npos);
+  if (output.position != lines_.position() || (overwrites && !line.empty())) lines_.Break();
+  if (!line.empty()) lines_.Part(output.origin, colour, line);
+  output.position = lines_.position();
+  if (ends) lines_.Break();
 }
 
 void EventPrinter::Close(const std::string& agent) {

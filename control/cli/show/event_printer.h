@@ -21,7 +21,8 @@ namespace reeve {
 class EventPrinter {
  public:
   using Options = PrintOptions;
-  using Write = LinePrinter::Write;  // gets whole lines, except for messages with `live`
+  using Write =
+      LinePrinter::Write;  // gets whole lines, except for messages with `live` and for parts of lines
 
   EventPrinter(Options options, Write write);
 
@@ -30,8 +31,8 @@ class EventPrinter {
   void Gap(const std::string& agent, const JsonValue& gap);
   // A line of the command's own.
   void Note(std::string_view text);
-  // Call when no more events are at hand: prints a request that was held back because the next event might
-  // have been the policy's answer to it.
+  // Call when no more events are at hand: prints the parts of a line of output, and a request that was held
+  // back because the next event might have been the policy's answer to it.
   void Pause();
   // Ends an unfinished line. Call before something else is written.
   void Break() { lines_.Break(); }
@@ -59,11 +60,21 @@ class EventPrinter {
     std::string agent, id;
     std::string text;  // the event
   };
+  // A line of a program's output that has not ended.
+  struct Output {
+    Origin origin;
+    std::string stream;
+    std::string text;       // the bytes that are not shown yet
+    uint64_t position = 0;  // of the printer, after the last part; 0: no part is shown
+    bool returned = false;  // the shown part ended with '\r'
+  };
   static Origin OriginOf(const JsonValue& event);
 
   void Take(const JsonValue& event);
   void TakeDelta(const JsonValue& event, bool reasoning);
   void TakeWhole(const JsonValue& event, bool reasoning);
+  void TakeOutput(const JsonValue& event);
+  void ShowOutput(bool ends);
   void TakeToolStart(const JsonValue& event);
   void TakeToolEnd(const JsonValue& event, bool failed);
   void TakeRequest(const JsonValue& event);
@@ -87,6 +98,7 @@ class EventPrinter {
   std::map<std::string, Call> calls_;        // by agent and call id
   std::deque<std::string> call_order_;
   std::optional<Held> held_;
+  std::optional<Output> output_;
   std::map<std::string, std::string> phases_;  // of workspaces, by agent
 };
 

@@ -66,6 +66,7 @@ std::string_view FormOf(std::string_view type, const JsonValue& data) {
       {"workspace.progress", "workspace: {:phase} {:percent}%"},
       {"workspace.ready", "workspace is ready{ · branch :branch}{ · :commit}"},
       {"message.cancelled", "message withdrawn"},
+      {"message.done", "message not delivered{: :reason}"},
       {"title.updated", "{title: :title}"},
       {"subagent.started", "sub-agent started{ · :title}"},
       {"subagent.completed", "sub-agent completed{ · :title}"},
@@ -212,15 +213,20 @@ std::string WithoutSequences(std::string_view text) {
   return out + std::string(text);
 }
 
-std::string OutputLine(const JsonValue& data) {
-  if (data["json"]) return Plain(data["json"].Raw());
+std::string OutputBytes(const JsonValue& data) {
+  if (data["json"]) return data["json"].Raw();
   std::string text(data["text"].StringOr(""));
-  if (data["encoding"].StringOr("") == "base64") text = FromBase64(text).value_or(text);
-  while (!text.empty() && text.back() == '\r') text.pop_back();
-  if (const size_t over = text.rfind('\r'); over != std::string::npos) text.erase(0, over + 1);
-  std::string line = PlainLines(WithoutSequences(text));
+  return data["encoding"].StringOr("") == "base64" ? FromBase64(text).value_or(text) : text;
+}
+
+bool IsPartial(const JsonValue& data) { return data["partial"].AsBool().value_or(false); }
+
+std::string OutputLine(std::string_view bytes) {
+  while (bytes.ends_with('\r')) bytes.remove_suffix(1);
+  bytes.remove_prefix(bytes.rfind('\r') + 1);  // npos + 1 is 0
+  std::string line = PlainLines(WithoutSequences(bytes));
   std::replace(line.begin(), line.end(), '\n', ' ');
-  return data["truncated"].AsBool().value_or(false) ? line + " … (cut off)" : line;
+  return line;
 }
 
 std::string EventWords(const JsonValue& event) {

@@ -21,9 +21,12 @@ std::string UsageWords(const JsonValue& usage);
 std::string PrincipalInput(const JsonValue& input);
 // The whole input of a tool, in readable form; several lines.
 std::string InputText(const JsonValue& input);
+// The bytes of agent.output's data, without the line end that follows unless they are `partial`.
+std::string OutputBytes(const JsonValue& data);
+bool IsPartial(const JsonValue& data);
 // A line of a program's output as a terminal would show it: without control sequences; of a line that
 // overwrites itself (a progress bar), the last state.
-std::string OutputLine(const JsonValue& data);
+std::string OutputLine(std::string_view bytes);
 // Removes complete ECMA-48 control sequences.
 std::string WithoutSequences(std::string_view text);
 // The text of a string, the JSON of any other value; empty for null and for no value.

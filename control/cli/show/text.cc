@@ -5,6 +5,8 @@
 #include <cwchar>
 #include <utility>
 
+#include "orchestrator/json/json.h"
+
 namespace reeve {
 
 namespace {
@@ -71,6 +73,23 @@ size_t WidthOf(char32_t code) {
 
 std::string Plain(std::string_view text) { return Clean(text, false); }
 std::string PlainLines(std::string_view text) { return Clean(text, true); }
+
+std::string Escaped(std::string_view bytes) {
+  std::string out;
+  while (!bytes.empty()) {
+    const Character character = First(bytes);
+    const std::string_view taken = bytes.substr(0, character.bytes);
+    if (IsUtf8(taken)) {
+      out += Plain(taken);
+    } else {
+      char escape[8];
+      (void)std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(taken.front()));
+      out += escape;
+    }
+    bytes.remove_prefix(taken.size());
+  }
+  return out;
+}
 
 std::string SafeJson(std::string_view json) {
   std::string out;

@@ -16,6 +16,9 @@ std::string Plain(std::string_view text);
 // As Plain, for several lines: keeps line breaks and expands tabs.
 std::string PlainLines(std::string_view text);
 
+// Bytes that are not UTF-8 become \xHH, as a shell would write them. For error messages.
+std::string Escaped(std::string_view bytes);
+
 // Escapes as \uXXXX the characters that JSON permits in strings but that control a terminal (DEL, C1) or
 // reverse its text.
 std::string SafeJson(std::string_view json);

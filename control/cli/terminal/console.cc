@@ -1,6 +1,7 @@
 #include "control/cli/terminal/console.h"
 
 #include <fcntl.h>
+#include <stdio_ext.h>
 #include <unistd.h>
 
 #include <langinfo.h>
@@ -69,9 +70,7 @@ void Console::Line(std::string_view text) const {
   if (quiet_) return;
   std::string safe;
   if (json_) text = safe = SafeJson(text);
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fputc('\n', stdout);
-  std::fflush(stdout);  // a pipe gets each line at once
+  WriteOrExit(std::string(text) + "\n");  // a pipe gets each line at once
 }
 
 // ECMA-48: CUP, EL, ED. Clearing the screen first would flicker.
@@ -112,6 +111,25 @@ int Console::Fail(const Error& error, const std::string& about) {
   std::fprintf(stderr, "reeve: %s: %s%s%s%s%s\n", command_.c_str(), Plain(about).c_str(),
                about.empty() ? "" : ": ", Plain(error.message).c_str(), *hint ? "; " : "", hint);
   return code;
+}
+
+Status WriteOutput(FILE* file, std::string_view text, Flush flush) {
+  if (std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
+      (flush == Flush::kNo || std::fflush(file) == 0)) {
+    return {};
+  }
+  const int reason = errno;
+  __fpurge(file);  // or the end of the process would try again
+  std::clearerr(file);
+  return Error{reason == EPIPE ? "hung_up" : "write_failed",
+               OsError(file == stdout ? "stdout" : "stderr", reason).message};
+}
+
+void WriteOrExit(std::string_view text, Flush flush) {
+  const Status written = WriteOutput(stdout, text, flush);
+  if (written) return;
+  std::fprintf(stderr, "reeve: %s\n", written.error().message.c_str());
+  std::exit(kIoError);
 }
 
 void PrepareOutput() {

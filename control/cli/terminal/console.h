@@ -2,7 +2,9 @@
 // one object per line; --quiet leaves only errors. Only a terminal gets colours and progress.
 #pragma once
 
+#include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "control/cli/client/client.h"
 #include "control/cli/line/command_line.h"
@@ -51,6 +53,13 @@ class Console {
   const bool shows_progress_;
   bool in_progress_ = false;
 };
+
+// Many lines are faster without a flush each; the last one needs it.
+enum class Flush { kYes, kNo };
+// On failure returns "hung_up" if the reader is gone, else "write_failed", and keeps nothing of `text`.
+Status WriteOutput(FILE* file, std::string_view text, Flush flush = Flush::kYes);
+// For stdout. If it cannot take the text, says so on stderr and ends the process with kIoError.
+void WriteOrExit(std::string_view text, Flush flush = Flush::kYes);
 
 // Call before any output. Sets a UTF-8 locale, and ends the process without a message when stdout is closed.
 void PrepareOutput();

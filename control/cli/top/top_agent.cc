@@ -139,10 +139,18 @@ bool TopAgent::SetLast(const std::string& line, Colour colour) {
 bool TopAgent::TakeLast(const JsonValue& event) {
   const std::string_view type = event["type"].StringOr("");
   const JsonValue data = event["data"];
-  if (type == "agent.output") return SetLast(LastLine(OutputLine(data)));
+  auto append = [](std::string& text, std::string_view more) {
+    text += more;
+    if (text.size() > 2 * kMaxSaying) text.erase(0, text.size() - kMaxSaying);
+  };
+  if (type == "agent.output") {
+    append(printing_, OutputBytes(data));
+    const std::string line = OutputLine(printing_);
+    if (!IsPartial(data)) printing_.clear();
+    return SetLast(LastLine(line));
+  }
   if (type == "assistant.delta") {
-    saying += data["text"].StringOr("");
-    if (saying.size() > 2 * kMaxSaying) saying.erase(0, saying.size() - kMaxSaying);
+    append(saying, data["text"].StringOr(""));
     return SetLast(LastLine(saying));
   }
   if (type == "assistant.message" || type == "tool.started" || type == "tool.failed" ||

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/log/event_types.h"
 
@@ -48,10 +49,7 @@ int64_t WholeNumber(const JsonValue& value) {
   return static_cast<int64_t>(std::clamp(value.AsDouble().value_or(0), 0.0, 1e15));
 }
 
-void EmitOther(AgentHost& host, const JsonValue& value) {
-  host.Emit(event_type::kAgentOutput,
-            JsonObject().Set("stream", "events").SetRaw("json", value.Raw()).Take());
-}
+void EmitOther(AgentHost& host, const JsonValue& value) { EmitJsonOutput(host, "events", value.Raw()); }
 
 void OpencodeMessages::SetSession(std::string session, int64_t horizon_ms) {
   session_ = std::move(session);

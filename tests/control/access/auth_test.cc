@@ -55,6 +55,21 @@ TEST_F(TokensTest, AFileHoldsTokensWithTheirScopes) {
   }
 }
 
+// One file serves the daemon and its callers, also one from an editor that writes a byte order mark.
+TEST_F(TokensTest, ACallerTakesTheStrongestTokenOfAFile) {
+  const std::string text =
+      "\xEF\xBB\xBF"
+      "view " +
+      kView + "\n# people\n" + kAdmin + "\noperate " + kOperate + "\n";
+  auto tokens = Tokens::Load({File(text), {}, {}});
+  ASSERT_TRUE(tokens.ok()) << tokens.error().message;
+  EXPECT_EQ(tokens->Find(kView)->scope, Scope::kView);
+  EXPECT_EQ(*Tokens::Strongest(text, "file"), kAdmin);
+  EXPECT_EQ(*Tokens::Strongest("view " + kView + "\noperate " + kOperate, "file"), kOperate);
+  EXPECT_EQ(*Tokens::Strongest(kAdmin + "\r\n", "file"), kAdmin);
+  EXPECT_EQ(Tokens::Strongest("# none\n", "x").error().message, "token file x: it holds no token");
+}
+
 TEST_F(TokensTest, ATokenHasOneIdForEver) {
   auto tokens = Tokens::Load({File(kAdmin + "\nview " + kView), {}, {}});
   auto again = Tokens::Load({{}, kAdmin, {}});

@@ -231,9 +231,42 @@ TEST_F(EventPrinterTest, ShowsOutputAsATerminalWould) {
   EXPECT_EQ(Printed({R"(agent.output {"stream":"stdout","text":"\u001b[1;32mok\u001b[0m\tdone"})",
                      R"(agent.output {"stream":"stdout","text":" 10%\r 50%\r100%\r"})",
                      R"(agent.output {"stream":"stdout","text":"b25lIP8=","encoding":"base64"})",
-                     R"(agent.output {"stream":"stdout","json":{"a":1}})",
-                     R"(agent.output {"stream":"stdout","text":"","truncated":true})"}),
-            "ok    done\n100%\none \xEF\xBF\xBD\n{\"a\":1}\n … (cut off)\n");
+                     R"(agent.output {"stream":"stdout","json":{"a":1}})"}),
+            "ok    done\n100%\none \xEF\xBF\xBD\n{\"a\":1}\n");
+}
+
+TEST_F(EventPrinterTest, JoinsThePartsOfALine) {
+  EXPECT_EQ(Printed({R"(agent.output {"stream":"stdout","text":"Overwrite? ","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"[y/N] ","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"no"})",
+                     R"(agent.output {"stream":"stdout","text":"10%\r","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"20%\r","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"30%"})",
+                     R"(agent.output {"stream":"stdout","text":"the end","partial":true})"}),
+            "Overwrite? [y/N] no\n30%\nthe end\n");
+}
+
+TEST_F(EventPrinterTest, ShowsAPartWhenNoMoreEventsAreAtHand) {
+  std::string out;
+  EventPrinter printer(EventPrinter::Options(), [&out](std::string_view text) { out += text; });
+  auto print = [&printer](const std::string& text, const char* more = "") {
+    Print(printer, Envelope("agent.output", R"({"stream":"stdout","text":")" + text + "\"" + more + "}"));
+    printer.Pause();
+  };
+  constexpr const char* kPart = R"(,"partial":true)";
+  print("Name: ", kPart);
+  EXPECT_EQ(out, "Name: ");
+  print("x");
+  EXPECT_EQ(out, "Name: x\n");
+  print("10%\\r", kPart);
+  print("20%\\r", kPart);
+  print("");
+  EXPECT_EQ(out, "Name: x\n10%\n20%\n");
+  print("half", kPart);
+  Print(printer, Envelope("agent.output", R"({"stream":"stderr","text":"oops"})"));
+  print(" a line");
+  printer.End();
+  EXPECT_EQ(out, "Name: x\n10%\n20%\nhalf\noops\n a line\n");
 }
 
 TEST_F(EventPrinterTest, SetsStderrApartByColour) {
