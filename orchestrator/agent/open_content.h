@@ -20,7 +20,7 @@ class OpenContent {
  public:
   static constexpr size_t kMaxTexts = 64;
   static constexpr size_t kMaxCalls = 256;
-  // Of one text or one call's output; the beginning of a longer one is cut.
+  // Limit of one text or one call's output; the beginning of a longer one is cut.
   static constexpr size_t kMaxBytes = size_t{1} << 20;
 
   // An event of the log; `data` is a JSON object. Only events of content are read.
