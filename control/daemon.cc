@@ -22,6 +22,8 @@ constexpr int kLastViewerTurns = 100;  // before this image ends, viewers get wh
 Result<Daemon::Base> Daemon::MakeBase(const Config& config, bool handed_over, int lock_fd) {
   auto lock = handed_over ? Inherit(lock_fd) : LockDataDir(config.data);
   if (!lock) return lock.error();
+  // A killed daemon left it. Until this daemon listens, nobody may follow it to a port that is another's now.
+  if (!handed_over) (void)std::remove(RuntimeFile::PathIn(config.data).c_str());
   auto tokens = Tokens::Load(TokenSourceOf(config));
   if (!tokens) return tokens.error();
   if (Status safe = CheckExposure(config, tokens->configured()); !safe) {
@@ -31,6 +33,7 @@ Result<Daemon::Base> Daemon::MakeBase(const Config& config, bool handed_over, in
     log::Failure("{}", safe.error().message);
   }
   auto loop = std::make_unique<Loop>();
+  if (Status threads = loop->StartThreads(); !threads) return threads.error();
   auto reaper = std::make_unique<Reaper>(*loop);
   auto cgroups = CgroupRoot::Open();
   if (cgroups) {
@@ -80,20 +83,22 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       viewers_(*base_.loop, town_, tickets_, ViewerLimitsOf(config)),
       exports_(*base_.loop, town_, *base_.store, Exports::Limits{}),
       waits_(*base_.loop, town_),
+      pages_(*base_.loop, town_),
       gate_(base_.tokens, NamesOf(config)),
       live_(std::move(sources), config,
             {town_, viewers_, exports_, gate_, base_.tokens, [this](uint64_t token) { ForgetToken(token); }}),
       idempotency_(clock_, *base_.store),
-      api_{*base_.loop, clock_, town_, kinds_, tickets_,        viewers_,
-           exports_,    waits_, gate_, *this,  config.base_path},
-      server_(*base_.loop, Server::Limits{}, Guard(gate_, router_, idempotency_)),
+      api_{*base_.loop, clock_, town_,  kinds_, tickets_, viewers_,
+           exports_,    waits_, pages_, gate_,  *this,    config.base_path},
+      server_(*base_.loop, Server::Limits{}, Guard(gate_, router_, idempotency_, config.base_path)),
       handover_(HandoverParts()),
       last_step_(*base_.loop, [this] { base_.loop->Stop(); }) {
   exports_.SetTimeouts(config.stall_timeout_ms);
   town_.OnChange([this](Agent& agent, Town::Change change) {
     switch (change) {
       case Town::Change::kMade:
-        return viewers_.AgentMade(agent);
+        viewers_.AgentMade(agent);
+        return waits_.AgentMade(agent);
       case Town::Change::kDeleted:
         return viewers_.AgentDeleted(agent);
       case Town::Change::kPurged:

@@ -15,6 +15,7 @@
 #include "control/access/idempotency.h"
 #include "control/access/tokens.h"
 #include "control/api/api.h"
+#include "control/api/event_pages.h"
 #include "control/api/waits.h"
 #include "control/http/router.h"
 #include "control/http/server.h"
@@ -114,6 +115,7 @@ class Daemon {
   Viewers viewers_;
   Exports exports_;
   Waits waits_;
+  EventPages pages_;
   Gate gate_;
   LiveConfig live_;
   Idempotency idempotency_;

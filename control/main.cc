@@ -17,6 +17,11 @@ int Main(int argc, char** argv) {
   const std::string version = "reeve " REEVE_VERSION;
   CommandLine line("Run a fleet of coding agents: supervise them, keep their event logs, stream them live.",
                    version);
+  line.root().Details(
+      "`reeve serve` runs the daemon, which starts agents and outlives the shell. All other commands talk to "
+      "it. An agent is a coding agent such as Claude Code, or any other program. A message makes it work, "
+      "and "
+      "a piece of work is a run.");
   Invocation invocation{ProgramPath(argc > 0 ? argv[0] : ""), {}};
   AddServe(line.root(), invocation);
   AddRun(line.root());
@@ -24,11 +29,11 @@ int Main(int argc, char** argv) {
   AddApprovals(line.root());
   AddTicket(line.root());
   AddTop(line.root());
-  AddExport(line.root());
   AddReplay(line.root());
   AddDoctor(line.root());
   AddUpgrade(line.root());
   AddDrain(line.root());
+  AddReload(line.root());
   AddCompletion(line.root());
   AddVersion(line.root());
   AddManual(line, version);

@@ -38,12 +38,25 @@ if [ "$(id -u)" != 0 ]; then
   command -v sudo >/dev/null || { echo "setup: root or sudo is needed to install:$missing" >&2; exit 77; }
   as_root=sudo
 fi
-echo "setup: installing$missing"
+echo "setup: installing$missing (a minute or two)"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+
+# Runs apt-get. If another program holds one of its locks, as unattended-upgrades does after a boot, waits at most ten
+# minutes for it.
+apt() {
+  tries=0
+  until $as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get "$@" >"$log" 2>&1; do
+    grep -Eq 'Could not get lock|Unable to (acquire|lock)' "$log" || return 1
+    [ "$tries" != 0 ] || echo "setup: another program is installing packages; waiting for it"
+    tries=$((tries + 1))
+    [ "$tries" -lt 120 ] || return 1
+    sleep 5
+  done
+}
+
 # shellcheck disable=SC2086  # one word per package
-if ! { $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive \
-       apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+if ! { apt update -q && apt install -y -q --no-install-recommends $missing; }; then
   tail -n 20 "$log" >&2
   echo "setup: could not install:$missing" >&2
   exit 69

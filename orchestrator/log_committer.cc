@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kRetryMs = 250;  // after a failed commit; a full disk may have room again
 constexpr int64_t kUpkeepMs = 1'000;
-constexpr int kTrimEvery = 60;  // upkeep rounds between two checks of retention
+constexpr int kTrimEvery = 30;  // upkeep rounds between two checks of retention: the wall clock may be set
 // A log without writers and readers for this long releases its memory and its files.
 constexpr int64_t kQuietMs = 30'000;
 constexpr int64_t kEndedQuietMs = 1'000;

@@ -330,11 +330,7 @@ void Town::FinishDeletion(Agent& agent) {
   Transcript::Remove(context_.transcripts_dir + "/" + id);
   trash_.Take(context_.private_dir + "/" + id);
   trash_.Take(workspace_context_.folder + "/" + id);
-  if (auto log = agent.log(); !log) {
-    log::Failure("purge agent {}: {}", id, log.error().message);
-  } else if (Status removed = (*log)->Remove(); !removed) {
-    log::Failure("purge agent {}: {}", id, removed.error().message);
-  }
+  trash_.Take(context_.events_dir + "/" + id);  // a large log takes a while
   logs_.Forget(agent);
   purging_.erase(id);
   const std::unique_ptr<Agent> gone = std::move(agents_[id]);

@@ -445,7 +445,7 @@ void Child::State::EndNow() {
     siginfo_t info{};
     waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
     reaper.Forget();
-    if (info.si_pid == pid && tree.Members().empty()) {
+    if (info.si_pid == pid && tree.Empty()) {
       reaper.Look();  // the members of a moment ago are zombies now
       return Reap();
     }

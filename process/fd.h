@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <cstddef>
 #include <utility>
 
 namespace reeve {
@@ -31,6 +32,9 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+// How many more descriptors this process can open, counted up to `enough`.
+size_t FreeDescriptors(size_t enough);
 
 // Raises the limit of open descriptors of this process (RLIMIT_NOFILE) to its hard limit.
 void RaiseDescriptorLimit();

@@ -1,8 +1,7 @@
-// Lines: cuts a byte stream into lines of bounded length. A value; owned by the reader of the stream.
+// Lines: cuts a byte stream into lines, and a long or unfinished line into parts. A value; owned by the
+// reader of the stream. It loses and adds no byte: only '\n' ends a line, and '\r' is a byte like any other.
 //
-// A line ends at '\n'; one '\r' before it is dropped. Bytes stay bytes until the line is complete, so a read
-// never cuts a UTF-8 character. A line longer than `max_bytes` is delivered once, cut to max_bytes, with
-// truncated=true; the rest of it is skipped.
+// A read does not cut a UTF-8 character: a part that would end within one leaves its bytes to the next part.
 #pragma once
 
 #include <cstddef>
@@ -13,70 +12,92 @@ namespace reeve {
 
 class Lines {
  public:
-  // The default comes from control/api/API.md: agent.output carries at most 1 MiB of a line.
+  // The default comes from control/api/API.md: agent.output carries at most 1 MiB.
   static constexpr size_t kMaxLineBytes = size_t{1} << 20;
+
+  // A line without its '\n', or a part of one.
+  struct Piece {
+    std::string_view text;  // valid during the call only
+    bool begins = true;     // it is the beginning of its line
+    bool ends = true;       // it is the end of its line; otherwise the next piece continues it
+  };
 
   explicit Lines(size_t max_bytes = kMaxLineBytes) : max_bytes_(max_bytes) {}
 
-  // Calls on_line(std::string_view line, bool truncated) for every line that `bytes` completes. The view is
-  // valid during the call only. A line that lies entirely within `bytes` is not copied.
-  template <typename OnLine>
-  void Feed(std::string_view bytes, OnLine&& on_line) {
+  // Calls on_piece(const Piece&) for every line that `bytes` completes, and for every max_bytes of a longer
+  // line. A line that lies entirely within `bytes` is not copied.
+  template <typename OnPiece>
+  void Feed(std::string_view bytes, OnPiece&& on_piece) {
     while (!bytes.empty()) {
-      size_t newline = bytes.find('\n');
-      if (newline == std::string_view::npos) {
-        Keep(bytes);
-        return;
-      }
-      std::string_view piece = bytes.substr(0, newline);
-      bytes.remove_prefix(newline + 1);
-      if (partial_.empty() && !skipping_ && piece.size() <= max_bytes_) {
-        on_line(WithoutReturn(piece), false);
+      const size_t newline = bytes.find('\n');
+      const bool ends = newline != std::string_view::npos;
+      const std::string_view rest = bytes.substr(0, newline);
+      if (ends && waiting_.empty() && rest.size() <= max_bytes_) {
+        bytes.remove_prefix(newline + 1);
+        Deliver(rest, true, on_piece);
         continue;
       }
-      Keep(piece);
-      Deliver(on_line);
+      const size_t room = max_bytes_ - waiting_.size();
+      waiting_.append(rest.substr(0, room));
+      if (rest.size() > room) {
+        bytes.remove_prefix(room);
+        Flush(false, on_piece);
+        continue;
+      }
+      if (!ends) return;
+      bytes.remove_prefix(newline + 1);
+      DeliverWaiting(0, true, on_piece);
     }
   }
 
-  // The stream has ended: delivers the rest as a last line, if there is a rest.
-  template <typename OnLine>
-  void Finish(OnLine&& on_line) {
-    if (!partial_.empty() || skipping_) Deliver(on_line);
+  // Delivers the bytes of an unfinished line as a part. Unless `all`, an unfinished character waits on.
+  template <typename OnPiece>
+  void Flush(bool all, OnPiece&& on_piece) {
+    const size_t tail = all ? 0 : UnfinishedCharacter(waiting_);
+    const size_t kept = tail == waiting_.size() && tail == max_bytes_ ? 0 : tail;
+    if (waiting_.size() > kept) DeliverWaiting(kept, false, on_piece);
+  }
+
+  // The bytes that were not delivered yet.
+  [[nodiscard]] std::string_view waiting() const { return waiting_; }
+  // Those bytes continue a line that has been delivered in part.
+  [[nodiscard]] bool begun() const { return begun_; }
+
+  // The size of a UTF-8 character at the end of `text` that is not complete; 0 if there is none.
+  static size_t UnfinishedCharacter(std::string_view text) {
+    for (size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+      const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+      if ((byte & 0xC0U) == 0x80U) continue;
+      const size_t size = byte >= 0xF0U ? 4 : byte >= 0xE0U ? 3 : byte >= 0xC0U ? 2 : 1;
+      return back < size && byte < 0xF8U ? back : 0;
+    }
+    return 0;
   }
 
   // For a handover (orchestrator/handover/saved_state.h): the line that is not complete yet.
   static void Members(auto& self, auto& state) {
-    state.Bytes("partial", self.partial_);
-    state("skipping", self.skipping_);
-    state.Check("partial", self.partial_.size() <= self.max_bytes_);
+    state.Bytes("partial", self.waiting_);
+    state("begun", self.begun_);
+    state.Check("partial", self.waiting_.size() <= self.max_bytes_);
   }
 
  private:
-  static std::string_view WithoutReturn(std::string_view line) {
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    return line;
+  template <typename OnPiece>
+  void Deliver(std::string_view text, bool ends, OnPiece& on_piece) {
+    const bool begins = !begun_;
+    begun_ = !ends;
+    on_piece(Piece{text, begins, ends});
   }
-  void Keep(std::string_view piece) {
-    size_t room = max_bytes_ - partial_.size();
-    if (piece.size() > room) {
-      skipping_ = true;
-      piece = piece.substr(0, room);
-    }
-    partial_.append(piece);
-  }
-  template <typename OnLine>
-  void Deliver(OnLine& on_line) {
-    std::string line;
-    line.swap(partial_);  // on_line may destroy or feed us again
-    bool truncated = skipping_;
-    skipping_ = false;
-    on_line(truncated ? std::string_view(line) : WithoutReturn(line), truncated);
+  template <typename OnPiece>
+  void DeliverWaiting(size_t kept, bool ends, OnPiece& on_piece) {
+    std::string text = waiting_.substr(waiting_.size() - kept);
+    text.swap(waiting_);  // on_piece may feed us again
+    Deliver(std::string_view(text).substr(0, text.size() - kept), ends, on_piece);
   }
 
   size_t max_bytes_;
-  std::string partial_;
-  bool skipping_ = false;  // partial_ is full: the rest of this line is dropped
+  std::string waiting_;
+  bool begun_ = false;
 };
 
 }  // namespace reeve

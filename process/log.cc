@@ -1,16 +1,60 @@
 #include "process/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <poll.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <string>
+
+#include "process/line_writer.h"
 
 namespace reeve::log {
 
 namespace {
 
+// stderr. A reader that does not read must not hold up the loop.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  uint64_t Dropped() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return writer_.dropped();
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override { writer_.Write(Format(message)); }
+  void flush_() override {}
+
+  std::string Format(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    return {line.data(), line.size()};
+  }
+
+  std::string NoteOf(uint64_t dropped) {
+    const std::string text =
+        fmt::format("the log lost {} lines, because nobody read it or its disk was full", dropped);
+    return Format({"reeve", spdlog::level::warn, text});
+  }
+
+  LineWriter writer_{STDERR_FILENO, [this](uint64_t dropped) { return NoteOf(dropped); }};
+};
+
+const std::shared_ptr<StderrSink>& TheSink() {
+  // Never destroyed, as the logger.
+  static const auto* const sink = new auto(std::make_shared<StderrSink>());
+  return *sink;
+}
+
 spdlog::logger& Logger() {
   // Never destroyed, because threads may log until the process is gone.
   static spdlog::logger* const logger = [] {
-    auto* made = new spdlog::logger("reeve", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto* made = new spdlog::logger("reeve", TheSink());
     made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
     made->set_level(spdlog::level::info);
     return made;
@@ -34,10 +78,42 @@ spdlog::level::level_enum ToSpdlog(Level level) {
   return spdlog::level::off;
 }
 
+// Async-signal-safe, and does not wait for the reader of stderr.
+void LastLine(std::string_view line) {
+  pollfd ready = {STDERR_FILENO, POLLOUT, 0};
+  if (poll(&ready, 1, 0) == 1) (void)!write(STDERR_FILENO, line.data(), line.size());
+}
+
 }  // namespace
 
 void SetLevel(Level level) { Logger().set_level(ToSpdlog(level)); }
 bool Enabled(Level level) { return Logger().should_log(ToSpdlog(level)); }
 void Write(Level level, std::string_view message) { Logger().log(ToSpdlog(level), message); }
+
+void TellOfAborts() {
+  std::set_terminate([] {
+    std::string_view reason = "reeve: ended by an error that nothing caught\n";
+    if (const std::exception_ptr failure = std::current_exception()) {
+      try {
+        std::rethrow_exception(failure);
+      } catch (const std::bad_alloc&) {
+        reason = "reeve: out of memory\n";
+      } catch (...) {
+      }
+    }
+    LastLine(reason);
+    (void)std::signal(SIGABRT, SIG_DFL);
+    std::abort();
+  });
+  struct sigaction present {};
+  if (sigaction(SIGABRT, nullptr, &present) != 0 || present.sa_handler != SIG_DFL) return;  // a sanitizer's
+  (void)std::signal(SIGABRT, [](int) {
+    LastLine("reeve: a library aborted, which it does for want of memory, threads or descriptors\n");
+    (void)std::signal(SIGABRT, SIG_DFL);
+    (void)std::raise(SIGABRT);
+  });
+}
+
+uint64_t Dropped() { return TheSink()->Dropped(); }
 
 }  // namespace reeve::log

@@ -2,7 +2,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <latch>
 #include <mutex>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "process/handle.h"
@@ -128,6 +131,22 @@ void Loop::Offload(std::function<void()> work, std::function<void()> done, Loss 
       });
   Check(result, "uv_queue_work");
   (void)task.release();  // the callback above takes ownership back
+}
+
+Status Loop::StartThreads() {
+  // As many threads as the pool has by default, at the same time.
+  std::vector<std::thread> tried;
+  std::latch all_tried(1);
+  Status status;
+  try {
+    while (tried.size() < 4) tried.emplace_back([&all_tried] { all_tried.wait(); });
+  } catch (const std::system_error& failure) {
+    status = OsError("make a thread", failure.code().value());
+  }
+  all_tried.count_down();
+  for (std::thread& thread : tried) thread.join();
+  if (status) Offload([] {}, [] {}, Loss::kHarmless);
+  return status;
 }
 
 size_t Loop::offloaded() const { return state_->offloaded; }

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "process/result.h"
+
 struct uv_loop_s;
 
 namespace reeve {
@@ -32,6 +34,10 @@ class Loop {
   // Runs the tasks that were posted so far, now; false if there were none. For a caller that needs their
   // effect before the turn ends. Must not be called from within such a task.
   bool RunPosted();
+
+  // Makes the threads of Offload now. libuv makes them at their first use, and aborts where the machine
+  // allows no more threads. An error tells of that limit.
+  Status StartThreads();
 
   // Runs `work` on libuv's pool, then `done` on the loop. Both run, even while the loop is being destroyed.
   // Never spawn a process in `work`: a child's pdeathsig is bound to the thread that made it.

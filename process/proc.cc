@@ -41,7 +41,12 @@ std::string Environment(pid_t pid) {
     if (!ReadSmallFile(fmt::format("/proc/{}/cmdline", pid)).empty()) break;
     usleep(50);
   }
-  return ReadSmallFile(path);
+  std::string environment;  // if the main thread has ended, its other threads still show it
+  EachNumber(fmt::format("/proc/{}/task", pid), [&environment, pid](pid_t thread) {
+    if (environment.empty())
+      environment = ReadSmallFile(fmt::format("/proc/{}/task/{}/environ", pid, thread));
+  });
+  return environment;
 }
 
 // Whether `environment`, whose entries end in NUL, holds `marker`.
@@ -79,12 +84,15 @@ std::optional<ProcessStat> StatProcess(pid_t pid) {
   char state = 0;
   long threads = 0;
   unsigned long long start_time = 0;
-  int fields = std::sscanf(text.c_str() + close_paren + 1,
-                           " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
-                           &state, &stat.ppid, &stat.group, &threads, &start_time);
-  if (fields != 5) return {};
+  unsigned long memory = 0;
+  int fields =
+      std::sscanf(text.c_str() + close_paren + 1,
+                  " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu %lu",
+                  &state, &stat.ppid, &stat.group, &threads, &start_time, &memory);
+  if (fields != 6) return {};
   stat.id = {pid, start_time};
   stat.zombie = state == 'X' || (state == 'Z' && threads <= 1);  // a main thread may end before the others
+  stat.ending = stat.zombie || (memory == 0 && threads <= 1);
   stat.name = text.substr(open_paren + 1, close_paren - open_paren - 1);
   return stat;
 }

@@ -30,6 +30,7 @@ struct ProcessStat {
   pid_t ppid = 0;
   pid_t group = 0;
   bool zombie = false;  // all its threads have ended; only its exit status is left
+  bool ending = false;  // a zombie, or about to be one: it has no memory any more, and so no environment
   std::string name;     // at most 15 bytes
 };
 std::optional<ProcessStat> StatProcess(pid_t pid);

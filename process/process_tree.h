@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,12 +37,14 @@ class ProcessTree {
   [[nodiscard]] std::vector<ProcessId> Members() const;
 
   // Whether no other process lives, after the root has exited. Cheap: it looks at the cgroup if there is one,
-  // else at our own children, and shares that look with other trees.
+  // else at our own children, and shares that look with other trees. False also if the processes change too
+  // fast to know.
   [[nodiscard]] bool Empty() const;
 
   // Sends TERM to each member that has not got one yet, then CONT to wake the stopped ones.
   void Terminate();
-  // Sends KILL to all members. Repeat it until Empty(): it may miss a process that is being forked.
+  // Sends KILL to all members, until a look finds no new one. Repeat it until Empty(): a look may miss a
+  // process that is being forked.
   void Kill();
 
   [[nodiscard]] const Cgroup* cgroup() const { return cgroup_.get(); }
@@ -59,6 +62,7 @@ class ProcessTree {
 
  private:
   [[nodiscard]] bool Claims(const ProcessStat& orphan) const;
+  void EachMember(const std::function<bool(const ProcessId&)>& act) const;
 
   Reaper& reaper_;
   pid_t root_;

@@ -18,6 +18,7 @@ namespace {
 // One look serves all SIGCHLDs of this long. Nobody waits for an orphan to be reaped.
 constexpr int64_t kReapDelayMs = 50;
 constexpr int64_t kShareLookMs = 5;
+constexpr int kPasses = 100;  // of one look: one costs less than a fork and an exit
 // Children are made on the loop's thread, which is the main thread, and the kernel gives orphans to the main
 // thread.
 constexpr char kOwnChildren[] = "/proc/thread-self/children";
@@ -54,12 +55,18 @@ const std::vector<ProcessStat>& Reaper::Adopted() {
 }
 
 void Reaper::Look() {
-  adopted_.clear();
-  for (pid_t pid : ParsePids(ReadSmallFile(kOwnChildren))) {
-    if (owned_.count(pid) != 0) continue;
-    siginfo_t info{};
-    if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == pid) continue;
-    if (auto stat = StatProcess(pid)) adopted_.push_back(std::move(*stat));
+  complete_ = false;
+  for (int pass = 0; pass < kPasses && !complete_; ++pass) {
+    adopted_.clear();
+    complete_ = true;
+    for (pid_t pid : ParsePids(ReadSmallFile(kOwnChildren))) {
+      if (owned_.count(pid) != 0) continue;
+      siginfo_t info{};
+      const bool reaped =
+          waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) == 0 && info.si_pid == pid;
+      if (reaped) complete_ = false;
+      if (auto stat = reaped ? std::nullopt : StatProcess(pid)) adopted_.push_back(std::move(*stat));
+    }
   }
   look_again_at_ = clock_.MonotonicMs() + kShareLookMs;
 }

@@ -35,14 +35,19 @@ class Reaper {
   // callers for some milliseconds or until Forget(), because a thousand children may exit or be stopped in
   // one turn.
   const std::vector<ProcessStat>& Adopted();
+  // Whether that answer was complete when it was made. It is not if processes fork and exit faster than we
+  // look.
+  [[nodiscard]] bool complete() const { return complete_; }
   // Drops the cached answer of Adopted(), because a process has exited.
   void Forget() { look_again_at_ = 0; }
-  // Looks now, and reaps the children that have exited.
+  // Looks now, and reaps the children that have exited. Repeats that while it reaps one, because a process
+  // that exits leaves its own children to us.
   void Look();
 
  private:
   std::unordered_set<pid_t> owned_;
   std::vector<ProcessStat> adopted_;
+  bool complete_ = true;
   SystemClock clock_;  // not the loop's clock, which stands still during a turn
   int64_t look_again_at_ = 0;
   Timer soon_;

@@ -1,5 +1,6 @@
 #include "process/result.h"
 
+#include <cerrno>
 #include <cstring>
 
 namespace reeve {
@@ -7,7 +8,9 @@ namespace reeve {
 Error OsError(std::string what, int err) {
   char buffer[128];
   // This is the GNU strerror_r: it returns the text, which need not be in `buffer`.
-  return Error{"os_error", std::move(what) + ": " + strerror_r(err, buffer, sizeof buffer)};
+  const bool no_descriptors = err == EMFILE || err == ENFILE;
+  return Error{no_descriptors ? "no_descriptors" : "os_error",
+               std::move(what) + ": " + strerror_r(err, buffer, sizeof buffer)};
 }
 
 }  // namespace reeve

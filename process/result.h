@@ -16,7 +16,8 @@ struct Error {
   std::string message;
 };
 
-// An error from a failed system call: code "os_error", message "<what>: <strerror(err)>".
+// An error from a failed system call: code "os_error", or "no_descriptors" if all file descriptors are in
+// use; message "<what>: <strerror(err)>".
 Error OsError(std::string what, int err);
 
 // Either a T or an Error. Check ok() before value(); calling value() on an error is a bug and aborts.

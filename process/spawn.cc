@@ -39,11 +39,15 @@ enum class Step : int {
   kExec
 };
 
+// The fault of the program, where errno does not say it.
+enum class ExecFailure : int { kErrno, kDirectory, kNotExecutable, kNoInterpreter, kNoProgram };
+
 // Everything that the child needs, prepared before the child exists. The child shares our memory, so it must
 // not allocate, lock or change anything but `failed` and `error`.
 struct Plan {
   char* const* argv;
   char* const* env;
+  char** shell_argv;            // "/bin/sh", a script, and argv from its second word
   const char* const* programs;  // the paths to try to execute, in order; ends in null
   const char* folder;           // null: our own folder
   int fds[3];                   // all above 2
@@ -58,6 +62,7 @@ struct Plan {
   pid_t parent;
   volatile Step failed;
   volatile int error;
+  volatile ExecFailure why;  // of kExec
 };
 
 // The child's frames lie on our stack and never return, so AddressSanitizer would keep them marked.
@@ -91,16 +96,52 @@ IN_CHILD void BecomeUser(Plan& plan) {
   }
 }
 
-// Works as execvp does: skips a candidate that does not exist, and remembers one that we may not execute.
+// Whether the file is text for a shell: no machine code (ELF, or with NUL bytes at its beginning).
+IN_CHILD bool IsText(const char* path) {
+  char begin[128];
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  const ssize_t size = read(file, begin, sizeof begin);
+  close(file);
+  for (ssize_t i = 0; i < size; ++i) {
+    if (begin[i] == '\0') return false;
+  }
+  return size >= 0 &&
+         !(size >= 4 && begin[0] == 0x7f && begin[1] == 'E' && begin[2] == 'L' && begin[3] == 'F');
+}
+
+// Why the kernel refused this file. The child looks, because it may be another user, in another folder.
+IN_CHILD ExecFailure WhyRefused(const char* path, int error) {
+  struct stat file;
+  if (stat(path, &file) != 0) return ExecFailure::kErrno;
+  if (S_ISDIR(file.st_mode)) return ExecFailure::kDirectory;
+  if (error == ENOENT || error == ENOTDIR) return ExecFailure::kNoInterpreter;
+  if (error == ENOEXEC) return ExecFailure::kNoProgram;
+  // faccessat2 takes the effective user; before Linux 5.8 it fails with ENOSYS.
+  const bool no_right = syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS) != 0 && errno == EACCES;
+  return error == EACCES && no_right ? ExecFailure::kNotExecutable : ExecFailure::kErrno;
+}
+
+// Works as execvp does: skips a candidate that does not exist, remembers one that we may not execute, and
+// gives a file that the kernel cannot execute to the shell.
 [[noreturn]] IN_CHILD void Execute(Plan& plan) {
   int error = ENOENT;
   for (const char* const* program = plan.programs; *program; ++program) {
     execve(*program, plan.argv, plan.env);
-    if (errno == EACCES) {
-      error = EACCES;
-    } else if (errno != ENOENT && errno != ENOTDIR) {
-      Fail(plan, Step::kExec, errno);
+    int refused = errno;
+    if (refused == ENOEXEC && IsText(*program)) {
+      plan.shell_argv[1] = const_cast<char*>(*program);
+      execve(plan.shell_argv[0], plan.shell_argv, plan.env);
+      refused = errno;
     }
+    const ExecFailure why = WhyRefused(*program, refused);
+    const bool missing = (refused == ENOENT || refused == ENOTDIR) && why == ExecFailure::kErrno;
+    if (missing) continue;
+    if (error == ENOENT || refused != EACCES) {
+      error = refused;
+      plan.why = why;
+    }
+    if (refused != EACCES) break;
   }
   Fail(plan, Step::kExec, error);
 }
@@ -216,7 +257,7 @@ Error Failed(const std::string& what, int error) {
   std::string reason = failure.message.substr(2);
   if (!reason.empty() && reason[0] >= 'A' && reason[0] <= 'Z')
     reason[0] = static_cast<char>(reason[0] - 'A' + 'a');
-  return Error{"spawn_failed", what + ": " + reason};
+  return Error{failure.code == "no_descriptors" ? failure.code : "spawn_failed", what + ": " + reason};
 }
 
 // Names the step that failed, and its subject.
@@ -243,10 +284,20 @@ Error FailedStep(const SpawnSpec& spec, const Plan& plan) {
     case Step::kExec:
       break;
   }
-  // The kernel also says ENOENT for a script whose interpreter is missing.
-  bool there = spec.argv[0].find('/') != std::string::npos && access(plan.programs[0], F_OK) == 0;
-  if (plan.error == ENOENT && there)
-    return Error{"spawn_failed", spec.argv[0] + ": its interpreter is missing"};
+  auto program = [&spec](const char* is) { return Error{"spawn_failed", spec.argv[0] + ": " + is}; };
+  switch (plan.why) {
+    case ExecFailure::kErrno:
+      break;
+    case ExecFailure::kDirectory:
+      return program("is a directory");
+    case ExecFailure::kNotExecutable:
+      return program("is not executable; chmod +x makes it so");
+    case ExecFailure::kNoInterpreter:
+      return program("its interpreter is missing (the program after #!, or the dynamic loader)");
+    case ExecFailure::kNoProgram:
+      return program("is neither a script nor a program for this machine");
+  }
+  if (plan.error == E2BIG) return program("its arguments and environment are larger than the kernel takes");
   return Failed(spec.argv[0], plan.error);
 }
 
@@ -350,6 +401,20 @@ std::string FindProgram(const std::string& program, const std::string& path) {
   return {};
 }
 
+std::string WhyNotFound(const std::string& program, const std::string& path) {
+  std::string why = "was not found";
+  for (const std::string& candidate : Candidates(program, path)) {
+    struct stat file {};
+    const bool there = stat(candidate.c_str(), &file) == 0;
+    // A folder on PATH that is named like the program is not meant.
+    if (there && S_ISREG(file.st_mode)) return "is not executable; chmod +x " + candidate + " makes it so";
+    if (there && candidate == program && S_ISDIR(file.st_mode)) return "is a directory";
+    if (!there && errno != ENOENT && errno != ENOTDIR)
+      why = "cannot be reached: " + Failed("", errno).message.substr(2);
+  }
+  return why;
+}
+
 Result<Spawned> Spawn(const SpawnSpec& spec) {
   if (auto checked = CheckStrings(spec); !checked) return checked.error();
 
@@ -369,6 +434,9 @@ Result<Spawned> Spawn(const SpawnSpec& spec) {
 
   std::vector<char*> argv = Pointers(spec.argv);
   std::vector<char*> env = Pointers(spec.env);
+  std::string shell = "/bin/sh";
+  std::vector<char*> shell_argv = argv;
+  shell_argv.insert(shell_argv.begin(), shell.data());
   std::vector<std::string> candidates = Candidates(spec.argv[0], Value(spec.env, "PATH"));
   std::vector<char*> programs = Pointers(candidates);
   rlimit open_files{};
@@ -377,6 +445,7 @@ Result<Spawned> Spawn(const SpawnSpec& spec) {
   Plan plan{};
   plan.argv = argv.data();
   plan.env = env.data();
+  plan.shell_argv = shell_argv.data();
   plan.programs = programs.data();
   plan.folder = spec.cwd.empty() ? nullptr : spec.cwd.c_str();
   plan.fds[0] = input->read_end.get();

@@ -18,7 +18,7 @@ namespace reeve {
 struct SpawnSpec {
   std::vector<std::string> argv;           // argv[0] is looked up on the PATH of `env` unless it has a slash
   std::vector<std::string> env;            // "NAME=value", complete: nothing is inherited
-  std::string cwd;                         // empty: the daemon's own
+  std::string cwd;                         // empty: the daemon's own; a relative argv[0] starts there
   bool stdin_pipe = false;                 // otherwise stdin is /dev/null
   int stdin_from = -1;                     // a descriptor of ours that becomes stdin instead of a pipe
   bool die_with_parent = true;             // PR_SET_PDEATHSIG: KILL when the daemon dies
@@ -47,11 +47,16 @@ struct Spawned {
   Fd stderr_fd;
 };
 
-// Errors: "spawn_failed", with a message that names the failed step, its subject and the reason: "<argv[0]>:
-// no such file or directory", "<cwd>: …" and so on. A failed Spawn leaves nothing behind.
+// As execvp(3) does, it runs a script without "#!" by /bin/sh.
+//
+// Errors: "spawn_failed", or "no_descriptors", with a message that names the failed step, its subject and the
+// reason as the child met it: "<argv[0]>: no such file or directory", "<argv[0]>: is a directory", "<cwd>: …"
+// and so on. A failed Spawn leaves nothing behind.
 Result<Spawned> Spawn(const SpawnSpec& spec);
 
 // The path of `program` on `path` (a PATH value), or empty. A program with a slash is checked as it is.
 std::string FindProgram(const std::string& program, const std::string& path);
+// Why FindProgram finds nothing: "was not found", "is a directory", "is not executable".
+std::string WhyNotFound(const std::string& program, const std::string& path);
 
 }  // namespace reeve

@@ -118,7 +118,7 @@ std::optional<Scope> Needed(Access access) {
 }
 
 // The answer to a preflight: https://fetch.spec.whatwg.org/#cors-preflight-fetch.
-Response AnswerOptions(bool cors) {
+Response AnswerOptions(const Request& request, bool cors) {
   constexpr const char* kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
   Response response{204, {}, {}};
   response.headers.emplace_back("Allow", kMethods);
@@ -127,6 +127,10 @@ Response AnswerOptions(bool cors) {
   response.headers.emplace_back("Access-Control-Allow-Headers",
                                 "authorization, content-type, idempotency-key, last-event-id");
   response.headers.emplace_back("Access-Control-Max-Age", "600");
+  // https://wicg.github.io/private-network-access/#cors-preflight: a public page may reach a private address
+  // only if that agrees.
+  if (EqualsIgnoringCase(request.Header("access-control-request-private-network"), "true"))
+    response.headers.emplace_back("Access-Control-Allow-Private-Network", "true");
   return response;
 }
 
@@ -172,7 +176,10 @@ std::optional<Error> Gate::CheckHost(const Request& request) const {
                std::any_of(names_.hosts.begin(), names_.hosts.end(),
                            [name](const std::string& host) { return EqualsIgnoringCase(host, name); });
   if (known && !name.empty()) return std::nullopt;
-  return Error{"forbidden", "Host " + std::string(name) + " is not a name of this server; see allowed_hosts"};
+  return Error{"forbidden",
+               "Host " + std::string(name) +
+                   " is not a name of this server. A proxy must pass on the Host that the browser "
+                   "sent, and allowed_hosts must contain it"};
 }
 
 // Browsers send Origin with everything but plain navigation. A foreign page can neither omit nor forge it.
@@ -183,8 +190,10 @@ std::optional<Error> Gate::CheckOrigin(const Request& request) const {
       (IsAllowedOrigin(origin) || IsOwnOrigin(origin, request.Header("host")))) {
     return std::nullopt;
   }
-  return Error{"forbidden",
-               "Origin " + std::string(origin) + " may not use this server; see allowed_origins"};
+  return Error{"forbidden", "Origin " + std::string(origin) + " may not use this server, which was called " +
+                                std::string(request.Header("host")) +
+                                ". A proxy must pass on the Host that the browser sent; pages of other sites "
+                                "need an entry in allowed_origins"};
 }
 
 bool Gate::IsAllowedOrigin(std::string_view origin) const {
@@ -203,17 +212,39 @@ Headers Gate::CorsHeaders(const Request& request) const {
       {"Vary", "Origin"}};
 }
 
-Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency) {
-  return [&gate, &router, &idempotency](Request request, Reply reply) {
+namespace {
+
+// Finds the route of a path with or without the prefix. Removes the prefix from the path if that finds one.
+const Router::Route* FindRoute(const Router& router, const std::string& base_path, Request& request,
+                               Response* refusal) {
+  const Router::Route* route = router.Match(request, refusal);
+  if (route || base_path.empty() || request.path.compare(0, base_path.size(), base_path) != 0) return route;
+  const std::string rest = request.path.substr(base_path.size());
+  if (rest.empty()) {  // the page's own links are relative to the slash
+    *refusal = Response{308, {{"Location", base_path + "/"}}, ""};
+  } else if (rest.front() == '/') {
+    request.path = rest;
+    return router.Match(request, refusal);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency,
+                       std::string base_path) {
+  return [&gate, &router, &idempotency, base_path = std::move(base_path)](Request request, Reply reply) {
     Headers cors = gate.CorsHeaders(request);
     for (const auto& [name, value] : cors) reply.AddHeader(name, value);
     Response refusal;
-    const Router::Route* route = router.Match(request, &refusal);
+    const Router::Route* route = FindRoute(router, base_path, request, &refusal);
     if (auto refused = gate.Check(request, route ? route->access : Access::kOpen)) {
       return reply.Send(std::move(*refused));
     }
-    if (request.method == "OPTIONS") return reply.Send(AnswerOptions(!cors.empty()));
+    if (request.method == "OPTIONS") return reply.Send(AnswerOptions(request, !cors.empty()));
     if (!route) return reply.Send(std::move(refusal));
+    if (Status known = Router::CheckQuery(*route, request); !known)
+      return reply.Send(Response::Problem(known.error()));
     if (Idempotency::Concerns(request)) {
       return idempotency.Handle(std::move(request), std::move(reply), route->handler);
     }

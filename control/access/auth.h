@@ -50,7 +50,9 @@ class Gate {
 };
 
 // Makes the dispatch function of the Server: CORS, preflights, the gate, idempotency and the route. It refers
-// to all arguments.
-Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency);
+// to the first three arguments. A path may begin with `base_path`, because some proxies remove their prefix
+// and some do not.
+Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency,
+                       std::string base_path = {});
 
 }  // namespace reeve

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "control/http/answer_stream.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/store/store.h"
 #include "process/clock.h"
@@ -72,9 +73,9 @@ class Idempotency::UnderWay final : public Reply::Sink {
     });
   }
   // A stream is not stored.
-  std::unique_ptr<Watch> TakeSocket() override {
+  std::unique_ptr<AnswerStream> OpenStream() override {
     auto self = Leave();
-    return reply_.TakeSocket();
+    return reply_.OpenStream();
   }
 
   [[nodiscard]] const std::string& body() const { return body_; }

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "orchestrator/json/json.h"
 #include "process/fd.h"
 #include "process/log.h"
 #include "process/random.h"
@@ -96,9 +97,8 @@ uint64_t Tokens::Token::id() const {
 Result<Tokens> Tokens::Load(const Source& source) {
   Tokens loaded;
   if (source.file.empty() && !source.variable.empty()) {
-    auto token = MakeToken(source.variable, Scope::kAdmin, "REEVE_TOKEN");
-    if (!token.ok()) return token.error();
-    loaded.tokens_.push_back(*token);
+    if (Status checked = Check(source.variable, "REEVE_TOKEN"); !checked.ok()) return checked.error();
+    loaded.tokens_.push_back({Sha256(source.variable), Scope::kAdmin, {}});
     return loaded;
   }
   loaded.path_ = source.file;
@@ -162,11 +162,24 @@ std::optional<uint64_t> Tokens::Revoke(const std::string& agent) {
 Result<std::vector<Tokens::Token>> Tokens::ReadFile(const std::string& path) {
   auto text = ReadAll(path);
   if (!text.ok()) return text.error();
-  return Parse(*text, path);
+  auto lines = Parse(*text, path);
+  if (!lines.ok()) return lines.error();
+  std::vector<Token> tokens;
+  for (const Line& line : *lines) tokens.push_back({Sha256(line.token), line.scope, {}});
+  return tokens;
 }
 
-Result<std::vector<Tokens::Token>> Tokens::Parse(std::string_view text, const std::string& path) {
-  std::vector<Token> tokens;
+Result<std::string> Tokens::Strongest(std::string_view text, const std::string& path) {
+  auto lines = Parse(text, path);
+  if (!lines.ok()) return lines.error();
+  return std::string(std::max_element(lines->begin(), lines->end(), [](const Line& a, const Line& b) {
+                       return a.scope < b.scope;
+                     })->token);
+}
+
+Result<std::vector<Tokens::Line>> Tokens::Parse(std::string_view text, const std::string& path) {
+  std::vector<Line> tokens;
+  text = WithoutByteOrderMark(text);
   for (int number = 1; !text.empty(); ++number) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
@@ -176,26 +189,25 @@ Result<std::vector<Tokens::Token>> Tokens::Parse(std::string_view text, const st
     std::optional<Scope> scope = words.size() == 2 ? ParseScope(words[0]) : Scope::kAdmin;
     if (words.size() > 2 || !scope)
       return Invalid(where, "expected a token, or view, operate or admin and a token");
-    auto token = MakeToken(words.back(), *scope, where);
-    if (!token.ok()) return token.error();
+    if (Status checked = Check(words.back(), where); !checked.ok()) return checked.error();
     bool repeated = std::any_of(tokens.begin(), tokens.end(),
-                                [&token](const Token& other) { return other.hash == token->hash; });
+                                [&words](const Line& other) { return other.token == words.back(); });
     if (repeated) return Invalid(where, "repeats the token of an earlier line");
-    tokens.push_back(*token);
+    tokens.push_back({words.back(), *scope});
   }
   if (tokens.empty()) return Invalid("token file " + path, "it holds no token");
   return tokens;
 }
 
-Result<Tokens::Token> Tokens::MakeToken(std::string_view text, Scope scope, const std::string& where) {
-  if (text.size() < kMinLength) {
+Status Tokens::Check(std::string_view token, const std::string& where) {
+  if (token.size() < kMinLength) {
     return Invalid(where, "a token must have at least " + std::to_string(kMinLength) + " characters");
   }
   // Other characters are not possible in an Authorization header.
-  if (!std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
+  if (!std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
     return Invalid(where, "a token must consist of printable ASCII characters without spaces");
   }
-  return Token{Sha256(text), scope, {}};
+  return {};
 }
 
 }  // namespace reeve

@@ -24,7 +24,7 @@ class Tokens {
   // The first source that is not empty is used.
   struct Source {
     // Each line is `token` (scope admin) or `SCOPE token`, where SCOPE is view, operate or admin. Comments
-    // that begin with `#` and blank lines are ignored.
+    // that begin with `#`, blank lines and a byte order mark are ignored.
     std::string file;
     std::string variable;  // the value of REEVE_TOKEN: one token, scope admin
     // The daemon's own folder: its file "token" (0600, 256 bits in hex) is made at the first start.
@@ -32,6 +32,9 @@ class Tokens {
   };
   // Reads the files at once (blocks). Errors name the file, the line and the reason.
   static Result<Tokens> Load(const Source& source);
+
+  // For a caller: the token of the largest scope in such a file's text, the first of several. Errors as Load.
+  static Result<std::string> Strongest(std::string_view text, const std::string& path);
 
   // Reads the file again. Returns the ids of the tokens that are no longer valid. On an error nothing
   // changes.
@@ -58,8 +61,12 @@ class Tokens {
   };
   Tokens() = default;
   static Result<std::vector<Token>> ReadFile(const std::string& path);
-  static Result<std::vector<Token>> Parse(std::string_view text, const std::string& path);
-  static Result<Token> MakeToken(std::string_view text, Scope scope, const std::string& where);
+  struct Line {
+    std::string_view token;
+    Scope scope;
+  };
+  static Result<std::vector<Line>> Parse(std::string_view text, const std::string& path);
+  static Status Check(std::string_view token, const std::string& where);
 
   std::vector<Token> tokens_;
   // By hash. The time of a search can reveal something about a hash, but no token follows from a hash.

@@ -45,6 +45,24 @@ Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_
   return number;
 }
 
+Result<std::optional<bool>> ReadFlag(const Request& request, std::string_view name) {
+  const auto text = request.Query(name);
+  if (!text) return std::optional<bool>();
+  if (*text == "true" || *text == "false") return std::optional<bool>(*text == "true");
+  return Error{"invalid_request", std::string(name) + ": must be true or false"};
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> ReadLabels(const Request& request) {
+  std::vector<std::pair<std::string, std::string>> labels;
+  for (const auto& [parameter, value] : request.query) {
+    if (parameter != "label") continue;
+    const size_t colon = value.find(':');
+    if (colon == std::string::npos) return Error{"invalid_request", "label: must be key:value"};
+    labels.emplace_back(value.substr(0, colon), value.substr(colon + 1));
+  }
+  return labels;
+}
+
 Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text) {
   if (!text || text->empty()) return std::optional<Cursor>();
   auto cursor = Cursor::Parse(*text);

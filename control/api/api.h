@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "control/http/http.h"
 #include "control/http/router.h"
@@ -23,6 +25,7 @@
 namespace reeve {
 
 class Daemon;
+class EventPages;
 class Gate;
 class Waits;
 
@@ -37,6 +40,7 @@ struct ApiContext {
   Viewers& viewers;
   Exports& exports;
   Waits& waits;
+  EventPages& pages;
   const Gate& gate;  // streams write their own head and need its CORS headers
   Daemon& daemon;
   std::string base_path;  // "" or "/prefix": put before each path in an answer
@@ -64,6 +68,10 @@ Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::str
 // A whole number in the query, between `least` and `most`; `otherwise` if the query has none.
 Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_t otherwise, int64_t least,
                            int64_t most);
+// true or false in the query; nothing if it is absent.
+Result<std::optional<bool>> ReadFlag(const Request& request, std::string_view name);
+// The labels in the query, each "key:value".
+Result<std::vector<std::pair<std::string, std::string>>> ReadLabels(const Request& request);
 // `after`, or another parameter that holds a cursor.
 Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text);
 

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "control/api/api.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent.h"
+#include "process/loop.h"
 
 namespace reeve {
 
@@ -16,18 +18,6 @@ constexpr int64_t kMaxGraceMs = 600'000;
 
 // Wraps a Reply so that std::function can copy a callback that holds it.
 std::shared_ptr<Reply> Shared(Reply reply) { return std::make_shared<Reply>(std::move(reply)); }
-
-// The requested labels, each "key:value". A listed agent must have all of them.
-Result<std::vector<std::pair<std::string, std::string_view>>> ReadLabels(const Request& request) {
-  std::vector<std::pair<std::string, std::string_view>> labels;
-  for (const auto& [parameter, value] : request.query) {
-    if (parameter != "label") continue;
-    const size_t colon = value.find(':');
-    if (colon == std::string::npos) return Error{"invalid_request", "label: must be key:value"};
-    labels.emplace_back(value.substr(0, colon), std::string_view(value).substr(colon + 1));
-  }
-  return labels;
-}
 
 // The agent's JSON with the resources of its process, if it has one.
 std::string JsonWithResources(const Agent& agent) {
@@ -50,9 +40,16 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   const auto labels = ReadLabels(request);
   if (!labels) return reply.Send(Response::Problem(labels.error()));
   const auto title = request.Query("title");
-  const auto resources = request.Query("resources").value_or("false");
-  if (resources != "true" && resources != "false") {
-    return reply.Send(Response::Problem({"invalid_request", "resources: must be true or false"}));
+  const auto kind = request.Query("kind");
+  if (kind && !FindKind(*kind)) {
+    return reply.Send(
+        Response::Problem({"invalid_request", "kind: there is no kind " + std::string(kind->substr(0, 64))}));
+  }
+  const auto starred = ReadFlag(request, "starred");
+  const auto deleted = ReadFlag(request, "deleted");
+  const auto resources = ReadFlag(request, "resources");
+  for (const auto& flag : {starred, deleted, resources}) {
+    if (!flag) return reply.Send(Response::Problem(flag.error()));
   }
   const std::string after(request.Query("page_token").value_or(""));
   JsonArray found;
@@ -61,8 +58,11 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   std::string last;
   for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
     const Agent& agent = *at->second;
-    if (agent.deleted() || (state && *state != agent.state())) continue;
+    if (agent.deleted() != deleted->value_or(false)) continue;
+    if (state && *state != agent.state()) continue;
     if (title && agent.spec().title != *title) continue;
+    if (kind && agent.spec().kind != *kind) continue;
+    if (*starred && agent.spec().starred != **starred) continue;
     const auto has = [&agent](const auto& label) {
       const auto its = agent.spec().labels.find(label.first);
       return its != agent.spec().labels.end() && its->second == label.second;
@@ -73,7 +73,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
       break;
     }
     last = agent.id();
-    found.AddRaw(resources == "true" ? JsonWithResources(agent) : agent.ToJson());
+    found.AddRaw(resources->value_or(false) ? JsonWithResources(agent) : agent.ToJson());
   }
   JsonObject page;
   page.SetRaw("agents", found.Take());
@@ -109,16 +109,17 @@ void Get(ApiContext& api, const Request& request, Reply reply) {
 void Delete(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  const auto purge = request.Query("purge").value_or("false");
-  if (purge != "true" && purge != "false") {
-    return reply.Send(Response::Problem({"invalid_request", "purge: must be true or false"}));
-  }
+  const auto purge = ReadFlag(request, "purge");
+  if (!purge) return reply.Send(Response::Problem(purge.error()));
   const bool had_process = (*agent)->has_process();
-  api.town.Delete(
-      request.params[0], purge == "true",
-      [shared = Shared(std::move(reply)), had_process](const Status& status) {
-        Answer(*shared, status, [had_process] { return Response{had_process ? 202 : 204, {}, ""}; });
-      });
+  auto answer = [&api, shared = Shared(std::move(reply)), id = request.params[0],
+                 had_process](const Status& status) {
+    Answer(*shared, status, [&api, &id, had_process] {
+      const Agent* there = api.town.Find(id);
+      return had_process && there ? Response::Json(202, there->ToJson()) : Response{204, {}, ""};
+    });
+  };
+  api.town.Delete(request.params[0], purge->value_or(false), std::move(answer));
 }
 
 // The fields that need scope admin: they decide what an agent may do and what runs in it.
@@ -297,7 +298,7 @@ void ListModels(ApiContext& api, const Request& request, Reply reply) {
   });
 }
 
-// Reads at most two files of Transcript::kMaxFileBytes from the page cache, which takes milliseconds.
+// Reads at most two files of Transcript::kMaxFileBytes, on the pool.
 void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
@@ -307,12 +308,15 @@ void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
         {"transcript_not_found",
          "agent " + (*agent)->id() + ": nothing was recorded; create it with \"record\": true"}));
   }
-  Response response{200, {{"Content-Type", "application/x-ndjson"}}, ""};
-  for (const std::string& file : files) {
-    std::ifstream in(file, std::ios::binary);
-    response.body.append(std::istreambuf_iterator<char>(in), {});
-  }
-  reply.Send(std::move(response));
+  auto response = std::make_shared<Response>(Response{200, {{"Content-Type", "application/x-ndjson"}}, ""});
+  auto read = [files, response] {
+    for (const std::string& file : files) {
+      std::ifstream in(file, std::ios::binary);
+      response->body.append(std::istreambuf_iterator<char>(in), {});
+    }
+  };
+  auto answer = [response, shared = Shared(std::move(reply))] { shared->Send(std::move(*response)); };
+  api.loop.Offload(std::move(read), std::move(answer), Loop::Loss::kHarmless);
 }
 
 void ListKinds(ApiContext& api, const Request&, Reply reply) {
@@ -326,12 +330,13 @@ void AddAgentRoutes(Router& router, ApiContext& api) {
   auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
     return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
   };
-  router.Add("GET", "/agents", Access::kView, with(List));
+  router.Add("GET", "/agents", Access::kView, with(List),
+             {"state", "label", "title", "kind", "starred", "deleted", "resources", "limit", "page_token"});
   router.Add("POST", "/agents", Access::kAdmin, with(Create));
   router.Add("GET", "/agents/{id}", Access::kView, with(Get));
   router.Add("GET", "/agents/{id}/status", Access::kView, with(Get));
   router.Add("PATCH", "/agents/{id}", Access::kOperate, with(Patch));
-  router.Add("DELETE", "/agents/{id}", Access::kAdmin, with(Delete));
+  router.Add("DELETE", "/agents/{id}", Access::kAdmin, with(Delete), {"purge"});
   router.Add(
       "POST", "/agents/{id}/start", Access::kOperate,
       CommandHandler(api, [](Agent& agent, int64_t, Agent::Done done) { agent.Start(std::move(done)); }));
@@ -346,7 +351,7 @@ void AddAgentRoutes(Router& router, ApiContext& api) {
   router.Add("POST", "/agents/{id}/interrupt", Access::kOperate, with(Interrupt));
   router.Add("GET", "/agents/{id}/transcript", Access::kOperate, with(GetTranscript));
   router.Add("GET", "/kinds", Access::kView, with(ListKinds));
-  router.Add("GET", "/approvals", Access::kView, with(ListApprovals));
+  router.Add("GET", "/approvals", Access::kView, with(ListApprovals), {"state", "agent", "id"});
   router.Add("POST", "/agents/{id}/approvals/{approval}", Access::kOperate, with(Decide));
   router.Add("POST", "/agents/{id}/elicitations/{elicitation}", Access::kOperate, with(AnswerElicitation));
   router.Add("GET", "/agents/{id}/models", Access::kView, with(ListModels));

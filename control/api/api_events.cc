@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "control/api/api.h"
+#include "control/api/event_pages.h"
 #include "control/api/waits.h"
 #include "orchestrator/agent/agent.h"
 
@@ -10,63 +11,25 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kMaxEvents = 10'000;
-// A page ends with the event that takes it past this size, which bounds the memory of one answer.
-constexpr size_t kMaxPageBytes = size_t{8} << 20;
 constexpr int64_t kMaxWaitMs = 50'000;
-
-Response EventsPage(EventLog& log, const Request& request) {
-  auto limit = ReadNumber(request, "limit", 1'000, 1, kMaxEvents);
-  if (!limit) return Response::Problem(limit.error());
-  auto tail = ReadNumber(request, "tail", 0, 1, kMaxEvents);
-  if (!tail) return Response::Problem(tail.error());
-  auto after = ReadCursor("after", request.Query("after"));
-  if (!after) return Response::Problem(after.error());
-  if (*after && *tail != 0)
-    return Response::Problem({"invalid_request", "tail: cannot be combined with after"});
-  const TypeFilter types(request.Query("types").value_or(""));
-
-  auto start = log.Find(after->value_or(Cursor{}));
-  if (!start) return Response::Problem(start.error());
-  if (*tail != 0) {
-    const uint64_t head = log.committed().seq;
-    const auto back = static_cast<uint64_t>(*tail);
-    auto position = log.PositionAfter(head > back ? head - back : 0);
-    if (!position) return Response::Problem(position.error());
-    start->position = *position;
-  }
-  std::string events = "[";
-  int64_t count = 0;
-  const int64_t most = *tail != 0 ? *tail : *limit;
-  auto end = log.Scan(start->position, [&](const FrameView& frame, std::string_view) {
-    if (types.Matches(frame.type)) {
-      if (events.size() > 1) events += ',';
-      events += frame.envelope;
-      ++count;
-    }
-    return count < most && events.size() < kMaxPageBytes;
-  });
-  if (!end) return Response::Problem(end.error());
-  auto cursor = log.CursorAt(*end);
-  if (!cursor) return Response::Problem(cursor.error());
-  JsonObject page;
-  page.SetRaw("events", events + "]").Set("cursor", cursor->ToString());
-  if (const auto& gap = start->gap) {
-    page.SetRaw("gap", JsonObject()
-                           .Set("from", gap->from.ToString())
-                           .Set("to", gap->to.ToString())
-                           .Set("reason", gap->reason)
-                           .Take());
-  } else {
-    page.SetRaw("gap", "null");
-  }
-  return Response::Json(200, page.Take());
-}
 
 void Events(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindAgent(api, request);  // a deleted agent's log stays readable
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto log = (*agent)->log();
-  reply.Send(log ? EventsPage(**log, request) : Response::Problem(log.error()));
+  auto limit = ReadNumber(request, "limit", 1'000, 1, kMaxEvents);
+  auto tail = ReadNumber(request, "tail", 0, 1, kMaxEvents);
+  auto after = ReadCursor("after", request.Query("after"));
+  auto types = TypeFilter::Parse(request.Query("types").value_or(""));
+  for (const Status& read : {limit ? Status() : limit.error(), tail ? Status() : tail.error(),
+                             after ? Status() : after.error(), types ? Status() : types.error()}) {
+    if (!read) return reply.Send(Response::Problem(read.error()));
+  }
+  if (*after && *tail != 0) {
+    return reply.Send(Response::Problem({"invalid_request", "tail: cannot be combined with after"}));
+  }
+  api.pages.Read((*agent)->id(),
+                 {*after, static_cast<uint64_t>(*tail), static_cast<uint64_t>(*limit), std::move(*types)},
+                 std::move(reply));
 }
 
 void Snapshot(ApiContext& api, const Request& request, Reply reply) {
@@ -82,7 +45,25 @@ std::optional<Waits::Condition::Until> ParseUntil(std::string_view name) {
   if (name == "terminal") return Until::kTerminal;
   if (name == "idle") return Until::kIdle;
   if (name == "exited") return Until::kExited;
+  if (name == "made") return Until::kMade;
   return std::nullopt;
+}
+
+// The agent of a wait. An agent that is being deleted can still be awaited to its end, and so can a named run
+// of a deleted one. With until=made there need not be one yet.
+Result<std::string> FindAwaited(const ApiContext& api, const Request& request,
+                                const Waits::Condition& condition) {
+  using Until = Waits::Condition::Until;
+  const std::string& id = request.params[0];
+  if (condition.until == Until::kMade) {
+    if (!IsAgentId(id)) return Error{"invalid_request", "the id is not one that an agent can have"};
+    return id;
+  }
+  const bool deleted_too =
+      condition.until == Until::kExited || !condition.run.empty() || !condition.message.empty();
+  auto agent = deleted_too ? FindAgent(api, request) : FindLiveAgent(api, request);
+  if (!agent) return agent.error();
+  return id;
 }
 
 void BeginWait(ApiContext& api, const Request& request, Reply reply) {
@@ -92,24 +73,47 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
   condition.after_run = request.Query("after_run").value_or("");
   const int named = (condition.run.empty() ? 0 : 1) + (condition.message.empty() ? 0 : 1) +
                     (condition.after_run.empty() ? 0 : 1);
-  // A run's end can be requested after its agent was deleted.
-  auto agent = condition.run.empty() && condition.message.empty() ? FindLiveAgent(api, request)
-                                                                  : FindAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
   auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
   if (!timeout) return reply.Send(Response::Problem(timeout.error()));
   const auto until = ParseUntil(request.Query("until").value_or("terminal"));
   if (!until) {
     return reply.Send(
-        Response::Problem({"invalid_request", "until: must be ready, terminal, idle or exited"}));
+        Response::Problem({"invalid_request", "until: must be ready, terminal, idle, exited or made"}));
   }
   condition.until = *until;
+  auto agent = FindAwaited(api, request, condition);
+  if (!agent) return reply.Send(Response::Problem(agent.error()));
   if (named > 1 || (named == 1 && condition.until != Waits::Condition::Until::kTerminal)) {
     return reply.Send(
         Response::Problem({"invalid_request",
                            "run_id, message_id, after_run: only one of them, and only with until=terminal"}));
   }
-  api.waits.Begin(**agent, std::move(condition), *timeout, std::move(reply));
+  api.waits.Begin(*agent, std::move(condition), *timeout, std::move(reply));
+}
+
+void BeginAnyWait(ApiContext& api, const Request& request, Reply reply) {
+  using Until = Waits::Condition::Until;
+  Waits::Condition condition;
+  auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
+  if (!timeout) return reply.Send(Response::Problem(timeout.error()));
+  const auto until = ParseUntil(request.Query("until").value_or("terminal"));
+  if (!until || (*until != Until::kReady && *until != Until::kIdle && *until != Until::kTerminal)) {
+    return reply.Send(Response::Problem({"invalid_request", "until: must be ready, idle or terminal"}));
+  }
+  condition.until = *until;
+  const auto since = request.Query("since");
+  if (since && condition.until != Until::kTerminal)
+    return reply.Send(Response::Problem({"invalid_request", "since: only with until=terminal"}));
+  const auto since_ms = since ? ParseTime(std::string(*since)) : 0;
+  if (!since_ms) {
+    return reply.Send(Response::Problem(
+        {"invalid_request", "since: must be a time such as 2026-01-31T07:00:00Z (RFC 3339)"}));
+  }
+  condition.since_ms = *since_ms;
+  auto labels = ReadLabels(request);
+  if (!labels) return reply.Send(Response::Problem(labels.error()));
+  condition.labels = std::move(*labels);
+  api.waits.BeginAny(std::move(condition), *timeout, std::move(reply));
 }
 
 }  // namespace
@@ -118,9 +122,11 @@ void AddEventRoutes(Router& router, ApiContext& api) {
   auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
     return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
   };
-  router.Add("GET", "/agents/{id}/events", Access::kView, with(Events));
+  router.Add("GET", "/agents/{id}/events", Access::kView, with(Events), {"after", "tail", "limit", "types"});
   router.Add("GET", "/agents/{id}/snapshot", Access::kView, with(Snapshot));
-  router.Add("GET", "/agents/{id}/wait", Access::kView, with(BeginWait));
+  router.Add("GET", "/agents/{id}/wait", Access::kView, with(BeginWait),
+             {"until", "run_id", "message_id", "after_run", "timeout_ms"});
+  router.Add("GET", "/wait", Access::kView, with(BeginAnyWait), {"until", "label", "since", "timeout_ms"});
 }
 
 }  // namespace reeve

@@ -178,8 +178,8 @@ Result<bool> ReadFollow(const Request& request) {
   return follow == "1";
 }
 
-void Open(ApiContext& api, Reply& reply, const StreamRequest& stream, uint64_t replaces) {
-  Status opened = api.viewers.Open(reply, stream, replaces);
+void Open(ApiContext& api, Reply& reply, StreamRequest stream, uint64_t replaces) {
+  Status opened = api.viewers.Open(reply, std::move(stream), replaces);
   if (opened) return;
   reply.Send(opened.error().code == "stream_ended" ? Response{204, {}, ""}
                                                    : Response::Problem(opened.error()));
@@ -193,6 +193,8 @@ void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   if (!after) return reply.Send(Response::Problem(after.error()));
   auto follow = ReadFollow(request);
   if (!follow) return reply.Send(Response::Problem(follow.error()));
+  auto types = TypeFilter::Parse(request.Query("types").value_or(""));
+  if (!types) return reply.Send(Response::Problem(types.error()));
   if (api.viewers.full())
     return reply.Send(
         Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
@@ -207,12 +209,14 @@ void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   }
   stream.agents = {{id, *after}};
   stream.follow = *follow;
-  stream.types = TypeFilter(request.Query("types").value_or(""));
+  stream.types = std::move(*types);
   stream.url_ticket = request.Query("ticket").value_or("");
   stream.cookie_path = api.base_path + "/agents/" + id + "/stream";
   stream.headers = api.gate.CorsHeaders(request);
+  // A page that was loaded over TLS can reach us only over TLS, or on its own machine.
+  stream.cross_site = !stream.headers.empty() && request.Header("origin").substr(0, 8) == "https://";
   stream.request_id = request.id;
-  Open(api, reply, stream, redeemed->replaces);
+  Open(api, reply, std::move(stream), redeemed->replaces);
 }
 
 // "a1:3-10,b2:1-7"
@@ -235,6 +239,8 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   if (!positions) return reply.Send(Response::Problem(positions.error()));
   auto follow = ReadFollow(request);
   if (!follow) return reply.Send(Response::Problem(follow.error()));
+  auto types = TypeFilter::Parse(request.Query("types").value_or(""));
+  if (!types) return reply.Send(Response::Problem(types.error()));
   if (api.viewers.full())
     return reply.Send(
         Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
@@ -252,6 +258,10 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
     for (std::string_view rest = grant.all_agents ? "" : *agents; !rest.empty();) {
       const size_t comma = rest.find(',');
       grant.agents.emplace_back(rest.substr(0, comma));
+      if (!api.town.Find(grant.agents.back())) {
+        return reply.Send(Response::Problem(
+            {"agent_not_found", "agents: there is no agent " + grant.agents.back().substr(0, 64)}));
+      }
       rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
     }
   }
@@ -274,11 +284,11 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   stream.several = true;
   stream.all_agents = grant.all_agents;
   stream.follow = *follow;
-  stream.types = TypeFilter(request.Query("types").value_or(""));
+  stream.types = std::move(*types);
   stream.grant = std::move(grant);
   stream.headers = api.gate.CorsHeaders(request);
   stream.request_id = request.id;
-  Open(api, reply, stream, redeemed->replaces);
+  Open(api, reply, std::move(stream), redeemed->replaces);
 }
 
 }  // namespace
@@ -289,8 +299,10 @@ void AddStreamRoutes(Router& router, ApiContext& api) {
   };
   router.Add("POST", "/agents/{id}/stream-ticket", Access::kView, with(IssueForAgent));
   router.Add("POST", "/stream-ticket", Access::kView, with(IssueForSeveral));
-  router.Add("GET", "/agents/{id}/stream", Access::kOpen, with(StreamOne));
-  router.Add("GET", "/stream", Access::kOpen, with(StreamSeveral));
+  router.Add("GET", "/agents/{id}/stream", Access::kOpen, with(StreamOne),
+             {"ticket", "after", "types", "follow"});
+  router.Add("GET", "/stream", Access::kOpen, with(StreamSeveral),
+             {"ticket", "agents", "after", "types", "follow"});
 }
 
 }  // namespace reeve

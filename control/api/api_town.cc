@@ -7,12 +7,14 @@
 #include "control/daemon.h"
 #include "control/dashboard/assets.h"
 #include "orchestrator/agent/agent.h"
+#include "process/fd.h"
 
 namespace reeve {
 
 namespace {
 
 constexpr int64_t kMinDrainMs = 1'000;
+constexpr size_t kFewDescriptors = 16;  // the start of an agent takes about ten, most of them for a moment
 constexpr int64_t kMaxDrainMs = 86'400'000;
 
 // The health report for people, load balancers and systemd; `reasons` says in words what is wrong.
@@ -23,7 +25,10 @@ std::string HealthJson(const ApiContext& api) {
     reasons.Add(std::to_string(town.logs.blocked) +
                 " event logs cannot be written: " + town.logs.blocked_reason);
   }
-  const bool degraded = town.logs.blocked != 0;
+  const bool few_descriptors = FreeDescriptors(kFewDescriptors) < kFewDescriptors;
+  if (few_descriptors)
+    reasons.Add("all file descriptors are in use: raise the limit of open files (ulimit -n)");
+  const bool degraded = town.logs.blocked != 0 || few_descriptors;
   const std::string failure = api.daemon.upgrade_failure();
   return JsonObject()
       .Set("status", api.town.draining() ? "draining"
@@ -103,7 +108,17 @@ std::string MetricsText(const ApiContext& api) {
               viewers.disk_reads);
   metrics.Add("reeve_viewers_too_slow_total", "counter",
               "Live streams closed because the client read nothing.", viewers.too_slow);
+  metrics.Add("reeve_events_delivered_total", "counter",
+              "Events sent to live streams, once for each of them. Counted when a stream reaches the head of "
+              "the log, and when it ends.",
+              viewers.delivered);
+  metrics.Add("reeve_events_filtered_total", "counter", "Events that the filters of live streams excluded.",
+              viewers.filtered);
   metrics.Add("reeve_viewer_gaps_total", "counter", "Gaps reported to viewers.", viewers.gaps);
+  metrics.Add("reeve_viewer_gap_events_total", "counter", "Events in these gaps.", viewers.gap_events);
+  metrics.Add("reeve_viewer_gap_bytes_total", "counter",
+              "Bytes in these gaps, as far as the viewer was connected when the gap opened.",
+              viewers.gap_bytes);
   metrics.Add("reeve_waits", "gauge", "Open requests to /wait.", api.waits.open());
   metrics.Add("reeve_tickets_unredeemed", "gauge", "Stream tickets issued and not yet used.",
               api.tickets.unredeemed());
@@ -216,13 +231,17 @@ void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
 }  // namespace
 
 void AddTownRoutes(Router& router, ApiContext& api) {
-  router.Add("GET", "/health", Access::kOpen, [&api](const Request&, Reply reply) {
-    reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api)));
-  });
-  router.Add("GET", "/ready", Access::kOpen, [&api](const Request&, Reply reply) {
-    reply.Send(api.town.draining() ? Response::Problem({"draining", "the daemon is shutting down"})
-                                   : Response::Json(200, R"({"ready":true})"));
-  });
+  router.Add("GET", "/health", Access::kOpen,
+             [&api](const Request&, Reply reply) {
+               reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api)));
+             },
+             {Router::kAnyQuery});
+  router.Add("GET", "/ready", Access::kOpen,
+             [&api](const Request&, Reply reply) {
+               reply.Send(api.town.draining() ? Response::Problem({"draining", "the daemon is shutting down"})
+                                              : Response::Json(200, R"({"ready":true})"));
+             },
+             {Router::kAnyQuery});
   router.Add("GET", "/metrics", Access::kView, [&api](const Request&, Reply reply) {
     reply.Send({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, MetricsText(api)});
   });
@@ -235,9 +254,11 @@ void AddTownRoutes(Router& router, ApiContext& api) {
   router.Add("POST", "/upgrade", Access::kAdmin,
              [&api](const Request& request, Reply reply) { Upgrade(api, request, std::move(reply)); });
   router.Add("GET", "/", Access::kOpen,
-             [](const Request&, Reply reply) { reply.Send(AssetResponse("index.html")); });
+             [](const Request&, Reply reply) { reply.Send(AssetResponse("index.html")); },
+             {Router::kAnyQuery});
   router.Add("GET", "/assets/{name}", Access::kOpen,
-             [](const Request& request, Reply reply) { reply.Send(AssetResponse(request.params[0])); });
+             [](const Request& request, Reply reply) { reply.Send(AssetResponse(request.params[0])); },
+             {Router::kAnyQuery});
 }
 
 }  // namespace reeve

@@ -13,46 +13,128 @@ namespace reeve {
 
 using Until = Waits::Condition::Until;
 
-// One waiting request. It checks its agent at every change.
+namespace {
+
+// Whether the agent of a wait is as wanted, and the answer. Not for kTerminal.
+std::optional<Response> CheckState(Until until, const Agent& agent) {
+  const bool ended = agent.ended();
+  bool holds = false;
+  switch (until) {
+    case Until::kReady:
+      holds = agent.ready() || ended;
+      break;
+    case Until::kIdle:
+      holds = agent.state() == Agent::State::kFailed || (agent.idle() && (agent.ready() || ended));
+      break;
+    case Until::kExited:
+      holds = ended;
+      break;
+    case Until::kMade:
+      holds = agent.made() && !agent.deleted();
+      break;
+    case Until::kTerminal:
+      break;
+  }
+  if (!holds) return std::nullopt;
+  return Response::Json(200, agent.ToJson());
+}
+
+}  // namespace
+
+// One waiting request. It checks its agents at every change.
 class Waits::Wait {
  public:
-  Wait(Waits& waits, uint64_t id, std::string agent, Condition condition, Reply reply)
+  Wait(Waits& waits, Condition condition, Reply reply)
       : waits_(waits),
-        id_(id),
-        agent_(std::move(agent)),
+        id_(++waits.last_),
         condition_(std::move(condition)),
-        run_(condition_.run),
         reply_(std::move(reply)),
         deadline_(waits.loop_, [this] {
           Finish(Response{204, {}, ""});
         }) {}
+  virtual ~Wait() = default;
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
 
+  [[nodiscard]] uint64_t id() const { return id_; }
   void Begin(int64_t timeout_ms) {
     until_ms_ = waits_.loop_.NowMs() + timeout_ms;
-    // Listen first, check second: no change is missed in between.
-    listener_ = waits_.town_.Find(agent_)->Listen([this] { Look(); });
     deadline_.Start(timeout_ms);
+    ListenAndLook();
+  }
+  // No further condition can become true, unless one holds already.
+  virtual void End() = 0;
+  virtual void AgentMade(Agent& agent) = 0;
+
+ protected:
+  // Listens first and looks second, so that no change is missed in between.
+  virtual void ListenAndLook() = 0;
+
+  void Follow(Agent& agent, std::function<void()> look) {
+    listeners_.emplace(agent.id(), agent.Listen(std::move(look)));
+  }
+  // `check` gives the answer, which shows events of this turn. They must be committed first. The answer is
+  // made again after that: its cursor must not be older than what it shows.
+  void FinishWith(Agent& agent, const std::function<std::optional<Response>()>& check) {
+    if (EventLog* log = agent.open_log()) (void)log->Commit();
+    Finish(*check());
+  }
+  void FinishDraining() { Finish(Response::Problem({"draining", "the daemon is shutting down"})); }
+  void Finish(Response response) {
+    deadline_.Stop();
+    for (const auto& [agent_id, listener] : std::exchange(listeners_, {})) {
+      if (Agent* agent = waits_.town_.Find(agent_id)) agent->Unlisten(listener);
+    }
+    reply_.Send(std::move(response));
+    waits_.Remove(id_);
+  }
+
+  Waits& waits_;
+  const uint64_t id_;
+  const Condition condition_;
+  int64_t until_ms_ = 0;
+  Reply reply_;
+  std::map<std::string, uint64_t> listeners_;  // by agent
+  Timer deadline_;
+};
+
+// Waits for one agent.
+class Waits::AgentWait final : public Waits::Wait {
+ public:
+  AgentWait(Waits& waits, std::string agent, Condition condition, Reply reply)
+      : Wait(waits, std::move(condition), std::move(reply)), agent_(std::move(agent)), run_(condition_.run) {}
+
+  void End() override { Look(); }
+  void AgentMade(Agent& agent) override {
+    if (agent.id() != agent_ || !listeners_.empty()) return;
+    Follow(agent, [this] { Look(); });
+    Look();
+  }
+
+ private:
+  void ListenAndLook() override {
+    if (Agent* agent = waits_.town_.Find(agent_)) Follow(*agent, [this] { Look(); });
     Look();
   }
 
   void Look() {
     Agent* agent = waits_.town_.Find(agent_);
+    if (reply_.gone()) return Finish({});
+    if (!agent && condition_.until == Until::kMade) {
+      listeners_.clear();  // those of an agent that was purged meanwhile
+      if (waits_.ended_) FinishDraining();
+      return;
+    }
     if (!agent)
       return Finish(Response::Problem({"agent_not_found", "agent " + agent_ + " was purged meanwhile"}));
-    if (reply_.gone()) return Finish({});
     NoteFirstRun(*agent);
     const auto response = Check(*agent);
     // A drain lets open turns end, so a request that waits for one still learns how it ended.
-    if (!response && waits_.ended_)
-      return Finish(Response::Problem({"draining", "the daemon is shutting down"}));
+    if (!response && waits_.ended_) return FinishDraining();
     if (!response) return AskStore(*agent);
-    // The answer shows events of this turn, so they must be committed first. It is made again after that: its
-    // cursor must not be older than what it shows.
-    if (EventLog* log = agent->open_log()) (void)log->Commit();
-    Finish(*Check(*agent));
+    FinishWith(*agent, [this, agent] { return Check(*agent); });
   }
 
- private:
   // If the request names no run, it waits for the first run that it sees.
   void NoteFirstRun(const Agent& agent) {
     const bool named = !condition_.message.empty() || !condition_.after_run.empty() || !run_.empty();
@@ -60,17 +142,22 @@ class Waits::Wait {
   }
 
   std::optional<Response> Check(const Agent& agent) const {
-    if (condition_.until == Until::kTerminal) {
-      const Run* run = Candidate(agent);
-      if (run && run->status != Run::Status::kRunning) return Response::Json(200, run->ToJson());
-      return std::nullopt;
-    }
-    const bool ended = agent.ended();
-    const bool holds = condition_.until == Until::kReady  ? agent.ready() || ended
-                       : condition_.until == Until::kIdle ? agent.idle() && (agent.ready() || ended)
-                                                          : ended;
-    if (!holds) return std::nullopt;
-    return Response::Json(200, agent.ToJson());
+    if (condition_.until != Until::kTerminal) return CheckState(condition_.until, agent);
+    const Run* run = Candidate(agent);
+    if (run && run->status != Run::Status::kRunning) return Response::Json(200, run->ToJson());
+    const bool elsewhere =
+        !condition_.run.empty() || (!condition_.message.empty() && !agent.mailbox().Find(condition_.message));
+    if (run || elsewhere) return std::nullopt;  // otherwise the store knows how it ended
+    if (agent.deleted() && !agent.purge() && agent.ended())
+      return Response::Problem({"agent_deleted", "agent " + agent_ + " has been deleted"});
+    // Its start failed, or it is not started again: no run and no delivery will come.
+    if (agent.state() == Agent::State::kFailed)
+      return Response::Problem({"not_running", "agent " + agent_ + " has failed: " + Reason(agent)});
+    return std::nullopt;
+  }
+
+  static std::string Reason(const Agent& agent) {
+    return agent.failure() ? agent.failure()->error.message : "it is not started again";
   }
 
   // The run that this request waits for, if there is one yet.
@@ -93,8 +180,8 @@ class Waits::Wait {
     if (condition_.run.empty() && agent.mailbox().Find(condition_.message)) return;
     asked_ = true;
     deadline_.Stop();  // the store answers soon, and a time-out of 0 must not hide its answer
-    auto answer = [&waits = waits_, id = id_](const Result<std::string>& found) {
-      if (auto wait = waits.all_.find(id); wait != waits.all_.end()) wait->second->OnFound(found);
+    auto answer = [this, &waits = waits_, id = id_](const Result<std::string>& found) {
+      if (waits.all_.count(id) != 0) OnFound(found);
     };
     if (!condition_.run.empty()) return agent.history().Find(condition_.run, std::move(answer));
     agent.history().OfMessage(condition_.message, std::move(answer));
@@ -118,23 +205,67 @@ class Waits::Wait {
                                  : Error{"run_not_found", none + "run " + condition_.run});
   }
 
-  void Finish(Response response) {
-    deadline_.Stop();
-    if (Agent* agent = waits_.town_.Find(agent_)) agent->Unlisten(listener_);
-    reply_.Send(std::move(response));
-    waits_.Remove(id_);
+  const std::string agent_;
+  std::string run_;     // the named run, the first run seen, or the run that the message joined
+  bool asked_ = false;  // the store was asked
+};
+
+// Waits for the first agent that has the labels and fulfils the condition.
+class Waits::AnyWait final : public Waits::Wait {
+ public:
+  AnyWait(Waits& waits, Condition condition, Reply reply)
+      : Wait(waits, std::move(condition), std::move(reply)) {
+    ++waits_.any_;
+  }
+  ~AnyWait() override { --waits_.any_; }
+
+  void End() override { FinishDraining(); }
+  void AgentMade(Agent& agent) override {
+    Follow(agent, [this, id = agent.id()] { LookAt(id); });
+    LookAt(agent.id());
   }
 
-  Waits& waits_;
-  const uint64_t id_;
-  const std::string agent_;
-  const Condition condition_;
-  std::string run_;  // the named run, the first run seen, or the run that the message joined
-  int64_t until_ms_ = 0;
-  Reply reply_;
-  uint64_t listener_ = 0;
-  bool asked_ = false;  // the store was asked
-  Timer deadline_;
+ private:
+  void ListenAndLook() override {
+    for (const auto& [id, agent] : waits_.town_.agents()) {
+      if (!agent->deleted()) Follow(*agent, [this, of = id] { LookAt(of); });
+    }
+    Agent* first = nullptr;
+    for (const auto& [id, agent] : waits_.town_.agents()) {
+      if (Check(*agent) && (!first || EndOf(*agent) < EndOf(*first))) first = agent.get();
+    }
+    if (first) return LookAt(first->id());
+    if (waits_.ended_) FinishDraining();
+  }
+
+  void LookAt(const std::string& id) {
+    Agent* agent = waits_.town_.Find(id);
+    if (reply_.gone()) return Finish({});
+    if (!agent || agent->deleted()) return;
+    if (Check(*agent)) FinishWith(*agent, [this, agent] { return Check(*agent); });
+  }
+
+  // The answer is the run that ended first. So a client that continues after the end of that one misses none.
+  int64_t EndOf(const Agent& agent) const {
+    return condition_.until == Until::kTerminal && agent.runs().last() ? agent.runs().last()->ended_ms : 0;
+  }
+
+  std::optional<Response> Check(const Agent& agent) const {
+    const auto has = [&agent](const auto& label) {
+      const auto its = agent.spec().labels.find(label.first);
+      return its != agent.spec().labels.end() && its->second == label.second;
+    };
+    if (agent.deleted() || !std::all_of(condition_.labels.begin(), condition_.labels.end(), has))
+      return std::nullopt;
+    if (condition_.until != Until::kTerminal) return CheckState(condition_.until, agent);
+    const Run* last = agent.runs().last();
+    const bool later =
+        condition_.since_ms == 0 ? !agent.runs().open() : last && last->ended_ms > condition_.since_ms;
+    if (!last || !later) return std::nullopt;
+    std::string json = last->ToJson();
+    json.back() = ',';
+    return Response::Json(200, json + JsonObject().Set("agent", agent.id()).Take().substr(1));
+  }
 };
 
 Waits::Waits(Loop& loop, Town& town, size_t max_waits)
@@ -142,20 +273,40 @@ Waits::Waits(Loop& loop, Town& town, size_t max_waits)
 
 Waits::~Waits() { EndAll(); }
 
-void Waits::Begin(const Agent& agent, Condition condition, int64_t timeout_ms, Reply reply) {
+void Waits::Begin(const std::string& agent, Condition condition, int64_t timeout_ms, Reply reply) {
   if (all_.size() >= max_waits_) {
     return reply.Send(Response::Problem(
         {"too_many_requests",
          std::to_string(max_waits_) + " requests to /wait are already open, which is the limit"}));
   }
-  const uint64_t id = ++last_;
-  auto wait = std::make_unique<Wait>(*this, id, agent.id(), std::move(condition), std::move(reply));
+  Add(std::make_unique<AgentWait>(*this, agent, std::move(condition), std::move(reply)), timeout_ms);
+}
+
+void Waits::BeginAny(Condition condition, int64_t timeout_ms, Reply reply) {
+  if (any_ >= kMaxAnyWaits || all_.size() >= max_waits_) {
+    return reply.Send(Response::Problem(
+        {"too_many_requests", std::to_string(std::min(kMaxAnyWaits, max_waits_)) +
+                                  " requests that wait for any agent are already open, which is the limit"}));
+  }
+  Add(std::make_unique<AnyWait>(*this, std::move(condition), std::move(reply)), timeout_ms);
+}
+
+void Waits::Add(std::unique_ptr<Wait> wait, int64_t timeout_ms) {
+  const uint64_t id = wait->id();
   all_.emplace(id, std::move(wait)).first->second->Begin(timeout_ms);
+}
+
+void Waits::AgentMade(Agent& agent) {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, wait] : all_) ids.push_back(id);
+  for (uint64_t id : ids) {
+    if (auto wait = all_.find(id); wait != all_.end()) wait->second->AgentMade(agent);
+  }
 }
 
 void Waits::EndAll() {
   ended_ = true;
-  while (!all_.empty()) all_.begin()->second->Look();  // ends it
+  while (!all_.empty()) all_.begin()->second->End();
 }
 
 // The wait is destroyed in a later turn: its timer or its listener may be on the stack.

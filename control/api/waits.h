@@ -1,6 +1,6 @@
-// Waits: the requests that wait until a condition holds for an agent (GET /agents/{id}/wait). Each is
-// answered once: when its condition holds, when its time is over, when its agent is purged, or when the
-// daemon ends.
+// Waits: the requests that wait until a condition holds for an agent (GET /agents/{id}/wait), or for any
+// agent (GET /wait). Each is answered once: when its condition holds, when its time is over, when its agent
+// is purged, or when the daemon ends.
 //
 // Owned by the Daemon; on the loop's thread. The loop and the town outlive it. No loop turn may follow its
 // destruction, because callbacks of agents that it has requested would then reach a destroyed object.
@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/http/http.h"
@@ -27,13 +28,16 @@ class Waits {
   // The same as the most connections. A wait whose client has gone stays until its agent changes or its time
   // is over.
   static constexpr size_t kMaxWaits = 10'000;
+  // Each of these listens to every agent of the town.
+  static constexpr size_t kMaxAnyWaits = 100;
 
   struct Condition {
     enum class Until {
       kReady,     // the agent is ready, or has ended
       kTerminal,  // a run has ended
-      kIdle,      // the agent has no run and no due message, or has ended
-      kExited,    // the agent has no process, and none will start
+      kIdle,      // the agent has no run and no due message, or has ended or failed
+      kExited,    // the agent has no process, and none will start; deleted agents too
+      kMade,      // the agent exists
     };
     Until until = Until::kTerminal;
     // With kTerminal, at most one of these names the run. If all are empty, the run is the current one, else
@@ -41,6 +45,10 @@ class Waits {
     std::string message;    // the run that this message began or joined
     std::string run;        // this run
     std::string after_run;  // the first run with a higher number
+    // For any agent: the agents that have all these labels, later ones included.
+    std::vector<std::pair<std::string, std::string>> labels;
+    // For any agent, with kTerminal: only runs that ended after this wall-clock time. 0: all.
+    int64_t since_ms = 0;
   };
 
   Waits(Loop& loop, Town& town, size_t max_waits = kMaxWaits);
@@ -49,9 +57,13 @@ class Waits {
   Waits& operator=(const Waits&) = delete;
 
   // Answers `reply` now or later: 200 with the run or the agent, or 204 after `timeout_ms`. Errors:
-  // "run_not_found", "message_not_found", "agent_not_found" (purged meanwhile), "draining",
-  // "too_many_requests".
-  void Begin(const Agent& agent, Condition condition, int64_t timeout_ms, Reply reply);
+  // "run_not_found", "message_not_found", "agent_not_found" (purged meanwhile), "agent_deleted" and
+  // "not_running" (the agent has failed: no run will come), "draining", "too_many_requests".
+  void Begin(const std::string& agent, Condition condition, int64_t timeout_ms, Reply reply);
+  // Likewise, for the first agent for which the condition holds: kReady, kTerminal or kIdle.
+  void BeginAny(Condition condition, int64_t timeout_ms, Reply reply);
+  // The town has a new agent.
+  void AgentMade(Agent& agent);
 
   // The daemon ends, and no further condition can become true: answers all waits. A later Begin is answered
   // at once.
@@ -61,6 +73,9 @@ class Waits {
 
  private:
   class Wait;
+  class AgentWait;
+  class AnyWait;
+  void Add(std::unique_ptr<Wait> wait, int64_t timeout_ms);
   void Remove(uint64_t wait);
 
   Loop& loop_;
@@ -68,6 +83,7 @@ class Waits {
   const size_t max_waits_;
   bool ended_ = false;
   uint64_t last_ = 0;
+  size_t any_ = 0;  // open waits for any agent
   std::map<uint64_t, std::unique_ptr<Wait>> all_;
   std::vector<std::unique_ptr<Wait>> gone_;  // answered; may still be on the stack
   Timer sweep_;                              // empties gone_

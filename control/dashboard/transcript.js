@@ -54,13 +54,25 @@ export class Transcript {
     return item;
   }
 
+  // `line`: {stream, text, open}. It continues the line before it if that is open and of the same stream.
   addLine(event, line) {
     const fits = this.#last?.kind === 'output' && this.#last.agent === event.agent;
+    const before = fits ? this.#last.lines.at(-1) : undefined;
+    if (before?.open && before.stream === line.stream) {
+      const whole = clipLine(before.open.text + line.text, before.open.more);
+      Object.assign(before, { text: whole.shown, open: line.open && whole });
+      this.changed.add(this.#last);
+      return;
+    }
+    if (before) delete before.open;
+    const { stream, text, open } = line;
+    const whole = clipLine(text);
+    const fresh = { stream, text: whole.shown, ...(open && { open: whole }) };
     if (!fits || this.#last.lines.length === kMaxBlockLines) {
       this.push({ ...origin(event), kind: 'output', lines: [] });
       this.#weight -= 1;
     }
-    this.#last.lines.push(line);
+    this.#last.lines.push(fresh);
     this.#weight += 1;
     this.changed.add(this.#last);
   }
@@ -146,10 +158,22 @@ function finished(outcome) {
 
 function output(transcript, event, data) {
   let text = data.json === undefined ? asText(data.text) : JSON.stringify(data.json);
-  if (text.length > kMaxLine) text = `${text.slice(0, kMaxLine)}… (${text.length - kMaxLine} more characters)`;
   if (data.encoding === 'base64') text = `(not UTF-8, base64) ${text}`;
-  if (data.truncated) text += ' … (truncated)';
-  transcript.addLine(event, { stream: data.stream, text });
+  transcript.addLine(event, { stream: data.stream, text, open: data.partial === true });
+}
+
+// The beginning of a line as a terminal shows it; `more`: characters that were cut off before.
+function clipLine(line, more = 0) {
+  const whole = overwritten(line);
+  const text = whole.slice(0, kMaxLine);
+  const cut = more + whole.length - text.length;
+  return { text, more: cut, shown: cut ? `${text}… (${cut} more characters)` : text };
+}
+
+// The last state of a line that overwrites itself (a progress bar), as a terminal shows it.
+function overwritten(text) {
+  const end = text.replace(/\r+$/, '');
+  return end.slice(end.lastIndexOf('\r') + 1) + text.slice(end.length);
 }
 
 function request(kind) {
@@ -229,5 +253,7 @@ const kTakers = {
   'message.cancelled': plain('note'),
   // The events of the run report the same.
   'message.started': silent,
-  'message.done': silent,
+  'message.done': (transcript, event, data) => {
+    if (data.reason) plain('note')(transcript, event, data); // it failed without a run
+  },
 };

@@ -91,16 +91,21 @@ function tool(item) {
 
 function output(item) {
   const node = h('pre', { tabindex: '0' });
-  let drawn = 0;
+  let drawn = 0; // lines that have ended; their texts do not change any more
+  let last; // the text of an open line, which is drawn anew
   return {
     node,
     update() {
+      last?.remove();
+      last = undefined;
       let span = node.lastChild; // one span for adjacent lines of a stream, because thousands may arrive at once
-      for (const { stream = '', text } of item.lines.slice(drawn)) {
+      for (const { stream = '', text, open } of item.lines.slice(drawn)) {
         if (span?.className !== stream) span = node.appendChild(h('span', { class: stream }));
-        span.append(`${text}\n`);
+        last = document.createTextNode(`${text}\n`);
+        span.append(last);
+        if (!open) drawn += 1;
       }
-      drawn = item.lines.length;
+      if (drawn === item.lines.length) last = undefined;
     },
   };
 }

@@ -96,6 +96,8 @@ export function describeNote(type, data) {
       return join('sub-agent completed', data.title);
     case 'message.queued':
       return join('message queued', data.mode, data.run_at ? `for ${new Date(data.run_at).toLocaleString()}` : undefined);
+    case 'message.done':
+      return join('message not delivered', data.reason);
     case 'message.cancelled':
       return 'message cancelled';
     default:

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "control/http/answer_stream.h"
 #include "control/http/problem.h"
 #include "process/loop.h"
 
@@ -16,12 +17,7 @@ class Connection::Exchange : public Reply::Sink {
  public:
   explicit Exchange(Connection& connection) : connection_(connection) {}
   void Answer(Response response) override { connection_.Answer(std::move(response)); }
-  std::unique_ptr<Watch> TakeSocket() override {
-    auto socket = std::move(connection_.watch_);
-    socket->Want(0);
-    connection_.Close();
-    return socket;
-  }
+  std::unique_ptr<AnswerStream> OpenStream() override { return connection_.GiveToStream(); }
 
  private:
   Connection& connection_;
@@ -39,6 +35,31 @@ bool Connection::Open(Fd socket) {
   Enter(State::kIdle);
   UpdateWatch();
   return true;
+}
+
+void Connection::Rejoin(std::unique_ptr<Watch> socket, std::string input) {
+  watch_ = std::move(socket);
+  watch_->SetReady([this](int events) { OnReady(events); });
+  input_ = std::move(input);
+  Enter(State::kIdle);
+  if (shared_.draining) return Drain();
+  Pump();
+}
+
+std::unique_ptr<AnswerStream> Connection::GiveToStream() {
+  auto socket = std::move(watch_);
+  socket->Want(0);
+  AnswerStream::GiveBack give_back;
+  if (keep_alive_ && !shared_.draining) {
+    give_back = [rejoin = shared_.rejoin, from_unix_socket = from_unix_socket_](std::unique_ptr<Watch> back,
+                                                                                std::string input) {
+      rejoin(std::move(back), std::move(input), from_unix_socket);
+    };
+  }
+  auto stream =
+      std::make_unique<AnswerStream>(std::move(socket), !http_1_0_, std::move(input_), std::move(give_back));
+  Close();
+  return stream;
 }
 
 void Connection::OnReady(int events) {
@@ -114,8 +135,9 @@ bool Connection::TakeInput() {
 }
 
 void Connection::Dispatch() {
-  auto [request, keep_alive] = parser_.Take();
+  auto [request, keep_alive, http_1_0] = parser_.Take();
   keep_alive_ = keep_alive;
+  http_1_0_ = http_1_0;
   head_only_ = request.method == "HEAD";
   request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
   request.id = request_id_;

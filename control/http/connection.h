@@ -2,8 +2,9 @@
 // writes their answers. Owned by the Server, in whose list it stands. When it has ended it tells the Server,
 // which destroys it in a later loop turn, because its functions may still be on the stack.
 //
-// It owns the socket and writes with plain send(). So a handler can take the socket away (Reply::TakeSocket)
-// at a moment when all earlier output has been sent.
+// It owns the socket and writes with plain send(). So a handler can take the socket away (Reply::OpenStream)
+// at a moment when all earlier output has been sent. When that answer has ended, another Connection continues
+// with the socket.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +38,11 @@ class Connection {
     HttpParser::Limits parser;
     Server::Dispatch dispatch;
     std::function<void(Connection&)> closed;  // the connection closed its socket or gave it away
-    std::vector<char> buffer;                 // one read goes here first
-    std::string id_prefix;                    // each request id begins with it
+    // A socket that a stream took comes back, with the bytes that arrived meanwhile. May be called when the
+    // server has gone.
+    std::function<void(std::unique_ptr<Watch>, std::string input, bool from_unix_socket)> rejoin;
+    std::vector<char> buffer;  // one read goes here first
+    std::string id_prefix;     // each request id begins with it
     uint64_t last_id = 0;
     bool draining = false;
     Server::Stats stats;  // the server itself counts `connections`
@@ -52,6 +56,8 @@ class Connection {
   // Takes the accepted socket; called once. Returns false, and does not call `closed`, if it cannot be
   // watched.
   bool Open(Fd socket);
+  // In place of Open: continues on a socket that a stream took from another Connection.
+  void Rejoin(std::unique_ptr<Watch> socket, std::string input);
   // Answers with a problem and closes, whatever the peer has sent. No request may be in progress.
   void Refuse(const Error& error);
   // Closes the connection if it is idle, unless the next request has already arrived.
@@ -85,6 +91,7 @@ class Connection {
   void Close();
   void Enter(State state);
   void UpdateWatch();
+  std::unique_ptr<AnswerStream> GiveToStream();
 
   Shared& shared_;
   std::unique_ptr<Watch> watch_;
@@ -93,6 +100,7 @@ class Connection {
   bool pumping_ = false;     // Pump is on the stack
   bool peer_ended_ = false;  // the peer closed its half; it may still read
   bool keep_alive_ = false;  // keep the connection after the current request
+  bool http_1_0_ = false;    // the current request is of HTTP/1.0
   bool head_only_ = false;   // the current request is a HEAD
   int64_t entered_ms_ = 0;   // when state_ was entered
   int64_t progress_ms_ = 0;  // when a byte of out_ was last sent

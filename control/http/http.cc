@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "control/http/answer_stream.h"
+
 namespace reeve {
 
 namespace {
@@ -30,6 +32,8 @@ std::string_view ReasonPhrase(int status) {
       return "No Content";
     case 304:
       return "Not Modified";
+    case 308:
+      return "Permanent Redirect";
     case 400:
       return "Bad Request";
     case 401:
@@ -171,9 +175,9 @@ void Reply::Send(Response response) {
   sink->Answer(std::move(response));
 }
 
-std::unique_ptr<Watch> Reply::TakeSocket() {
+std::unique_ptr<AnswerStream> Reply::OpenStream() {
   auto sink = std::exchange(sink_, {}).lock();
-  return sink ? sink->TakeSocket() : nullptr;
+  return sink ? sink->OpenStream() : nullptr;
 }
 
 }  // namespace reeve

@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "process/result.h"
-#include "process/watch.h"
 
 namespace reeve {
+
+class AnswerStream;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -22,11 +23,12 @@ enum class Scope { kView, kOperate, kAdmin };  // each scope includes those befo
 // A request that has arrived whole and passed the parser's checks. A value.
 struct Request {
   std::string method;
-  // As it was sent, without the query: "%2F" is not a slash. The router decodes it segment by segment. The
-  // parser has checked that it can be decoded and holds no NUL.
+  // As it was sent, without the query and, in absolute form, without scheme and host: "%2F" is not a slash.
+  // The router decodes it segment by segment. The parser has checked that it can be decoded and holds no NUL.
   std::string path;
   std::vector<std::pair<std::string, std::string>> query;  // decoded ('+' is a space), in order of appearance
-  Headers headers;                                         // names are in lower case
+  // Names are in lower case. The host of a target in absolute form has replaced that of "host".
+  Headers headers;
   std::string body;
   std::string id;                   // request id, made by us; every answer and error carries it
   std::vector<std::string> params;  // values of the route's {…}, decoded, in order
@@ -60,9 +62,8 @@ struct Response {
 };
 
 // The head of an HTTP/1.1 answer with its final blank line: `headers`, then the common headers (X-Request-Id,
-// Cache-Control: no-store, X-Content-Type-Options, Referrer-Policy) that `headers` does not contain. Streams
-// use it too, and add their own Content-Type and "Connection: close". Control characters in values become
-// spaces.
+// Cache-Control: no-store, X-Content-Type-Options, Referrer-Policy) that `headers` does not contain. Control
+// characters in values become spaces.
 std::string FormatHead(int status, const Headers& headers, std::string_view request_id);
 
 // Decodes %XX. Returns nothing if an escape is malformed.
@@ -78,9 +79,9 @@ class Reply {
    public:
     virtual ~Sink() = default;
     virtual void Answer(Response response) = 0;
-    // Gives the socket away; the connection ends without closing it. Nothing has been sent and nothing is
-    // watched: the new owner first sets a callback of its own. Returns null when the client has gone.
-    virtual std::unique_ptr<Watch> TakeSocket() = 0;
+    // Gives the socket away until the answer has ended. Nothing has been sent and nothing is watched: the new
+    // owner first sets a callback of its own.
+    virtual std::unique_ptr<AnswerStream> OpenStream() = 0;
   };
   explicit Reply(std::weak_ptr<Sink> sink) : sink_(std::move(sink)) {}
   Reply(Reply&&) = default;
@@ -90,9 +91,10 @@ class Reply {
   // Adds a header to whatever answer is sent, including the 500 of a dropped Reply.
   void AddHeader(std::string name, std::string value);
   void Send(Response response);
-  // For a stream: the caller now owns the socket and writes its own head.
-  std::unique_ptr<Watch> TakeSocket();
-  // The added headers. A caller that takes the socket puts them into its own head.
+  // For an answer without a known length: the caller writes its head and its body. Returns null when the
+  // client has gone.
+  std::unique_ptr<AnswerStream> OpenStream();
+  // The added headers. A stream puts them into its own head.
   [[nodiscard]] const Headers& headers() const { return headers_; }
   // True when the client has gone or the answer has been given.
   [[nodiscard]] bool gone() const { return sink_.expired(); }

@@ -83,6 +83,7 @@ struct HttpParser::Message {
   void TakeLine(std::string_view line);
   void TakeRequestLine(std::string_view line);
   void TakeTarget(std::string_view target);
+  bool TakeAuthority(std::string_view& target);
   void FinishHead();
   void CheckHeaders();
   void CheckFraming();
@@ -118,6 +119,7 @@ struct HttpParser::Message {
 
   std::string head;       // the part that has arrived; empty after parsing
   size_t line_begin = 0;  // position in head
+  std::string authority;  // of a target in absolute form; takes the place of Host
   bool http_1_0 = false;
 
   // The callbacks record these.
@@ -282,14 +284,13 @@ void HttpParser::Message::TakeTarget(std::string_view target) {
                   "the target is longer than " + std::to_string(limits.target_bytes) + " bytes");
   }
   bool asterisk = target == "*" && request.method == "OPTIONS";
-  if (!asterisk && (target.empty() || target.front() != '/')) {
-    return Refuse("invalid_request", "the target must begin with a slash");
-  }
+  bool relative = !target.empty() && target.front() == '/';
+  if (!asterisk && !relative && !TakeAuthority(target)) return;
   bool printable =
       std::all_of(target.begin(), target.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
   if (!printable) return Refuse("invalid_request", "a character in the target that must be percent-encoded");
   size_t question = target.find('?');
-  request.path = target.substr(0, question);
+  request.path = question == 0 || target.empty() ? "/" : target.substr(0, question);
   auto decoded = PercentDecode(request.path);
   if (!decoded || decoded->find('\0') != std::string::npos) {
     return Refuse("invalid_request", "bad percent-encoding in the path");
@@ -297,6 +298,23 @@ void HttpParser::Message::TakeTarget(std::string_view target) {
   if (question != std::string_view::npos && !ParseQuery(target.substr(question + 1), request.query)) {
     Refuse("invalid_request", "bad percent-encoding in the query");
   }
+}
+
+// Clients of a proxy send the absolute form, "http://host/path", and a server must accept it (RFC 9112
+// section 3.2.2). Removes everything before the path. The rest may be empty or a query.
+bool HttpParser::Message::TakeAuthority(std::string_view& target) {
+  size_t colon = target.find("://");
+  std::string scheme = Lower(target.substr(0, std::min(colon, target.size())));
+  if (colon == std::string_view::npos || (scheme != "http" && scheme != "https")) {
+    Refuse("invalid_request", "the target must begin with a slash, http:// or https://");
+    return false;
+  }
+  target.remove_prefix(colon + 3);
+  size_t end = std::min(target.find_first_of("/?"), target.size());
+  authority = target.substr(0, end);
+  target.remove_prefix(end);
+  if (!IsHost(authority)) Refuse("invalid_request", "the host in the target is malformed");
+  return state != State::kRefused;
 }
 
 void HttpParser::Message::FinishHead() {
@@ -323,6 +341,12 @@ void HttpParser::Message::CheckHeaders() {
   if (hosts > 1 || (hosts == 0 && !http_1_0))
     return Refuse("invalid_request", "there must be exactly one Host");
   if (hosts == 1 && !IsHost(request.Header("host"))) return Refuse("invalid_request", "Host is malformed");
+  if (!authority.empty()) {  // the target's host replaces that of the header (RFC 9112 section 3.3)
+    auto host = std::find_if(request.headers.begin(), request.headers.end(),
+                             [](const auto& header) { return header.first == "host"; });
+    if (host == request.headers.end()) host = request.headers.emplace(host, "host", "");
+    host->second = authority;
+  }
   if (!request.HasHeader("expect") || http_1_0) return;
   if (!EqualsIgnoringCase(request.Header("expect"), "100-continue")) {
     return Refuse("expectation_failed", "Expect can only be 100-continue");
@@ -398,7 +422,7 @@ bool HttpParser::TakeExpectation() {
 
 HttpParser::Taken HttpParser::Take() {
   auto message = std::move(message_);
-  return {std::move(message->request), message->keep_alive};
+  return {std::move(message->request), message->keep_alive, message->http_1_0};
 }
 
 const Error& HttpParser::refusal() const { return message_->refusal; }

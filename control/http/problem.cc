@@ -57,6 +57,7 @@ constexpr std::array kProblems = {
     ProblemKind{"too_many_connections", 503, "Too many connections", 1},
     ProblemKind{"too_many_viewers", 503, "Too many viewers", 5},
     ProblemKind{"too_many_exports", 503, "Too many exports", 5},
+    ProblemKind{"no_descriptors", 503, "Out of file descriptors", 10},
     ProblemKind{"disk_full", 503, "Disk full", 10},
     ProblemKind{"http_version", 505, "HTTP version not supported"},
 };

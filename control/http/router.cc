@@ -39,8 +39,24 @@ bool Matches(std::string_view pattern, std::string_view path, std::vector<std::s
 
 }  // namespace
 
-void Router::Add(std::string method, std::string pattern, Access access, Handler handler) {
-  routes_.push_back({std::move(method), std::move(pattern), access, std::move(handler)});
+void Router::Add(std::string method, std::string pattern, Access access, Handler handler,
+                 std::vector<std::string_view> query) {
+  routes_.push_back({std::move(method), std::move(pattern), access, std::move(handler), std::move(query)});
+}
+
+Status Router::CheckQuery(const Route& route, const Request& request) {
+  const auto knows = [&route](std::string_view name) {
+    return std::find(route.query.begin(), route.query.end(), name) != route.query.end();
+  };
+  if (knows(kAnyQuery)) return {};
+  for (const auto& [name, value] : request.query) {
+    if (knows(name)) continue;
+    std::string list;
+    for (std::string_view known : route.query) list.append(list.empty() ? "" : ", ").append(known);
+    return Error{"invalid_request", "unknown query parameter " + name.substr(0, 64) + ": " +
+                                        (list.empty() ? "this path takes none" : "this path takes " + list)};
+  }
+  return {};
 }
 
 const Router::Route* Router::Match(Request& request, Response* refusal) const {

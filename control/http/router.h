@@ -21,11 +21,19 @@ class Router {
     std::string pattern;  // "/agents/{id}/stream"
     Access access;
     Handler handler;
+    std::vector<std::string_view> query;
   };
-  void Add(std::string method, std::string pattern, Access access, Handler handler);
+  // Allows every parameter in the query; for pages and probes, whose addresses others decorate.
+  static constexpr std::string_view kAnyQuery = "*";
+
+  // `query` are the names of the parameters that the route knows.
+  void Add(std::string method, std::string pattern, Access access, Handler handler,
+           std::vector<std::string_view> query = {});
 
   // Fills in request.params. Returns null, with the problem in `*refusal`, when no route matches.
   const Route* Match(Request& request, Response* refusal) const;
+  // Error "invalid_request", which names the first parameter that the route does not know.
+  static Status CheckQuery(const Route& route, const Request& request);
 
  private:
   std::vector<Route> routes_;

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "control/http/connection.h"
+#include "process/lifetime.h"
 #include "process/log.h"
 #include "process/loop.h"
 #include "process/random.h"
@@ -213,6 +214,9 @@ struct Server::State {
   Status Add(std::unique_ptr<Listener> listener, Fd socket);
   void Accept(Listener& listener);
   void Welcome(Fd socket, bool unix_socket);
+  void Rejoin(std::unique_ptr<Watch> socket, std::string input, bool unix_socket);
+  void TakeReturned();
+  Connection& Make(bool unix_socket);
   void Retire(Connection& connection);
   void Scan();
   void StartScan();
@@ -223,11 +227,19 @@ struct Server::State {
   std::list<std::unique_ptr<Listener>> listeners;
   std::list<std::unique_ptr<Connection>> connections;
   std::list<std::unique_ptr<Connection>> retired;  // closed in this turn; may still be on the stack
-  size_t accept_paused = 0;                        // listeners that wait for free descriptors
+  struct Returned {
+    std::unique_ptr<Watch> socket;
+    std::string input;
+    bool unix_socket;
+  };
+  std::vector<Returned> returned;  // their streams ended in this turn
+  size_t accept_paused = 0;        // listeners that wait for free descriptors
   std::function<void()> drained;
   bool paused = false;  // by Pause
   Timer scan;           // one timer for the time-outs of all connections
   Timer retire;
+  Timer rejoin;
+  Lifetime alive;
 };
 
 Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
@@ -236,13 +248,18 @@ Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
              {limits.body_bytes, limits.header_bytes, limits.target_bytes},
              std::move(dispatch),
              [this](Connection& connection) { Retire(connection); },
+             {},
              std::vector<char>(kReadBytes),
              {},
              0,
              false,
              {}},
       scan(loop, [this] { Scan(); }),
-      retire(loop, [this] { DestroyRetired(); }) {
+      retire(loop, [this] { DestroyRetired(); }),
+      rejoin(loop, [this] { TakeReturned(); }) {
+  shared.rejoin = alive.Guard([this](std::unique_ptr<Watch> socket, std::string input, bool unix_socket) {
+    Rejoin(std::move(socket), std::move(input), unix_socket);
+  });
   shared.id_prefix = "req-" + RandomHex(4) + '-';  // ids of different runs must differ
 }
 
@@ -273,12 +290,30 @@ void Server::State::Welcome(Fd socket, bool unix_socket) {
     setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   bool full = connections.size() >= shared.limits.connections;
-  connections.push_back(std::make_unique<Connection>(shared, unix_socket));
-  Connection& connection = *connections.back();
-  connection.place = std::prev(connections.end());
+  Connection& connection = Make(unix_socket);
   if (!connection.Open(std::move(socket))) return connections.pop_back();
   StartScan();
   if (full) connection.Refuse({"too_many_connections", "too many connections: try again later"});
+}
+
+Connection& Server::State::Make(bool unix_socket) {
+  connections.push_back(std::make_unique<Connection>(shared, unix_socket));
+  connections.back()->place = std::prev(connections.end());
+  return *connections.back();
+}
+
+// In a later turn, because the stream that gives the socket back is still on the stack.
+void Server::State::Rejoin(std::unique_ptr<Watch> socket, std::string input, bool unix_socket) {
+  returned.push_back({std::move(socket), std::move(input), unix_socket});
+  rejoin.Start(0);
+}
+
+void Server::State::TakeReturned() {
+  for (Returned& one : std::exchange(returned, {})) {
+    if (connections.size() >= shared.limits.connections) continue;  // closes it: its answer was sent
+    Make(one.unix_socket).Rejoin(std::move(one.socket), std::move(one.input));
+  }
+  if (!connections.empty()) StartScan();
 }
 
 void Server::State::Retire(Connection& connection) {

@@ -129,7 +129,7 @@ AgentExport::Progress AgentExport::FillEvents(std::string& out, size_t bytes) {
       return Progress::kWaiting;
     }
     if (!view && view.error().code == "expired") {
-      SkipExpired(log, out);
+      SkipExpired(log);
       continue;
     }
     if (!view) {
@@ -155,6 +155,7 @@ Status AgentExport::TakeFrames(std::string& out) {
     size_t size = 0;
     const auto frame = ParseFrame(std::string_view(raw_).substr(done), &size);
     if (!frame) return Error{"os_error", "the log of agent " + id_ + " is damaged after " + last_.ToString()};
+    ReportGap(out);
     out.append(frame->envelope).append("\n");
     last_ = frame->id;
     ++events_;
@@ -164,21 +165,29 @@ Status AgentExport::TakeFrames(std::string& out) {
   return {};
 }
 
-void AgentExport::SkipExpired(const EventLog& log, std::string& out) {
-  const Cursor to = log.oldest();
-  Line(out, "export.gap",
-       JsonObject().Set("from", last_.ToString()).Set("to", to.ToString()).Set("reason", "expired").Take());
+void AgentExport::SkipExpired(const EventLog& log) {
+  if (!gap_from_) gap_from_ = last_;
   raw_.clear();
-  last_ = to;
+  last_ = log.oldest();
   position_ = log.begin_position();
 }
 
+void AgentExport::ReportGap(std::string& out) {
+  const auto from = std::exchange(gap_from_, std::nullopt);
+  if (!from) return;
+  Line(
+      out, "export.gap",
+      JsonObject().Set("from", from->ToString()).Set("to", last_.ToString()).Set("reason", "expired").Take());
+}
+
 void AgentExport::Fail(const Error& error, std::string& out) {
+  ReportGap(out);
   Line(out, "export.error", JsonObject().Set("code", error.code).Set("detail", error.message).Take());
   step_ = Step::kDone;
 }
 
 void AgentExport::Finish(std::string& out) {
+  ReportGap(out);
   Line(out, "export.end", JsonObject().Set("events", events_).Set("cursor", last_.ToString()).Take());
   step_ = Step::kDone;
 }

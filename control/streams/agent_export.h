@@ -43,7 +43,8 @@ class AgentExport {
   Progress FillAnswered(std::string& out);
   Progress FillEvents(std::string& out, size_t bytes);
   Status TakeFrames(std::string& out);
-  void SkipExpired(const EventLog& log, std::string& out);
+  void SkipExpired(const EventLog& log);
+  void ReportGap(std::string& out);
   void Fail(const Error& error, std::string& out);
   void Finish(std::string& out);
   void Line(std::string& out, std::string_view type, std::string_view data) const;
@@ -58,6 +59,9 @@ class AgentExport {
   uint64_t position_ = 0;
   uint64_t end_ = 0;
   Cursor last_;  // the last event that was exported or skipped
+  // The last event before those that were deleted before they were read. They are reported before the next
+  // event, so that several deletions in a row are one gap.
+  std::optional<Cursor> gap_from_;
   uint64_t events_ = 0;
   bool asked_ = false;                   // the store was asked for runs or messages
   std::optional<std::string> answered_;  // the store's answer, as lines

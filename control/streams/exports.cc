@@ -1,14 +1,9 @@
 #include "control/streams/exports.h"
 
-#include <fmt/core.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
+#include "control/http/answer_stream.h"
 #include "control/streams/agent_export.h"
 #include "process/loop.h"
 #include "process/watch.h"
@@ -20,33 +15,28 @@ namespace {
 constexpr int64_t kScanMs = 250;
 // From the last byte to the end of the connection. Closing on unread bytes could destroy data that was sent.
 constexpr int64_t kLingerMs = 2'000;
-// No real client sends more than this during a download.
-constexpr size_t kMaxUpload = size_t{64} << 10;
 
 }  // namespace
 
 class Exports::Download {
  public:
-  Download(Exports& hub, std::unique_ptr<Watch> socket, std::vector<std::string> ids, uint64_t opened_by,
-           std::string head)
+  // `answer` has begun.
+  Download(Exports& hub, std::unique_ptr<AnswerStream> answer, std::vector<std::string> ids,
+           uint64_t opened_by)
       : token(opened_by),
         hub_(hub),
-        socket_(std::move(socket)),
+        answer_(std::move(answer)),
         ids_(std::move(ids)),
-        out_(std::move(head)),
         progress_ms_(hub.loop_.NowMs()) {
-    // Bytes for which the reader has no room stay in the log and not in the kernel.
-    const int low_water = 128 << 10;
-    (void)setsockopt(socket_->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low_water, sizeof low_water);
-    socket_->SetReady([this](int events) { OnReady(events); });
-    socket_->Want(Watch::kRead | Watch::kWrite);
+    answer_->socket().SetReady([this](int events) { OnReady(events); });
+    answer_->socket().Want(Watch::kRead | Watch::kWrite);
   }
 
   // Ends the download; the object is destroyed later.
   void Close() {
     gone_ = true;
     export_.reset();
-    socket_.reset();
+    answer_.reset();
   }
   [[nodiscard]] bool Overdue(int64_t now_ms) const {
     return now_ms - progress_ms_ > (state_ == State::kSent ? kLingerMs : hub_.limits_.stall_ms);
@@ -57,50 +47,44 @@ class Exports::Download {
  private:
   enum class State {
     kSending,
-    kLast,  // the last chunk is ready
-    kSent,  // the last chunk is sent; waits until the reader closes
+    kLast,  // the last piece is made
+    kSent,  // everything is sent; waits until the reader closes the connection
   };
   enum class Sent { kAll, kSome, kGone };
 
   void OnReady(int events) {
-    if (events & Watch::kRead) Listen();
-    if (!gone_ && (events & Watch::kWrite)) Pump();
-  }
-
-  // The reader has nothing to send: only the end of the connection matters.
-  void Listen() {
-    char ignored[4096];
-    const ssize_t got = recv(socket_->fd(), ignored, sizeof ignored, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got > 0) uploaded_ += static_cast<size_t>(got);
-    if (got <= 0 || uploaded_ > kMaxUpload) hub_.Remove(*this);
+    if ((events & Watch::kRead) && !answer_->Receive()) return hub_.Remove(*this);
+    if (events & Watch::kWrite) Pump();
   }
 
   void Pump() {
     for (int pieces = 0; pieces < hub_.limits_.pieces_a_turn; ++pieces) {
-      if (out_.empty() && state_ == State::kLast) {
-        state_ = State::kSent;
-        shutdown(socket_->fd(), SHUT_WR);
-        return socket_->Want(Watch::kRead);
-      }
-      if (out_.empty() && !Fill()) return socket_->Want(Watch::kRead);  // waits for the disk
+      if (out_.empty() && !answer_->unsent() && state_ == State::kLast) return End();
+      if (out_.empty() && !answer_->unsent() && !Fill())
+        return answer_->socket().Want(Watch::kRead);  // waits for the disk
       switch (Send()) {
         case Sent::kGone:
-          return;
+          return hub_.Remove(*this);
         case Sent::kSome:
-          return socket_->Want(Watch::kRead | Watch::kWrite);
+          return answer_->socket().Want(Watch::kRead | Watch::kWrite);
         case Sent::kAll:
           break;
       }
     }
-    socket_->Want(Watch::kRead | Watch::kWrite);
+    answer_->socket().Want(Watch::kRead | Watch::kWrite);
   }
 
-  // Makes the next chunk. Returns false if it must wait.
+  void End() {
+    if (!answer_->End()) return answer_->socket().Want(Watch::kRead | Watch::kWrite);
+    if (!answer_->open()) return hub_.Remove(*this);
+    state_ = State::kSent;
+    answer_->socket().Want(Watch::kRead);
+  }
+
+  // Makes the next piece. Returns false if it must wait.
   bool Fill() {
-    std::string lines;
     bool waiting = false;
-    while (lines.size() < hub_.limits_.piece_bytes && !waiting) {
+    while (out_.size() < hub_.limits_.piece_bytes && !waiting) {
       if (!export_ && next_ == ids_.size()) break;
       if (!export_) {
         export_ = std::make_unique<AgentExport>(hub_.loop_, hub_.town_, hub_.store_, ids_[next_++], [this] {
@@ -108,46 +92,37 @@ class Exports::Download {
           Pump();
         });
       }
-      const auto progress = export_->Fill(lines, hub_.limits_.piece_bytes);
+      const auto progress = export_->Fill(out_, hub_.limits_.piece_bytes);
       if (progress == AgentExport::Progress::kDone) export_.reset();
       waiting = progress == AgentExport::Progress::kWaiting;
     }
-    if (lines.empty() && waiting) return false;
-    if (!lines.empty()) out_ = fmt::format("{:x}\r\n{}\r\n", lines.size(), lines);
-    if (!export_ && next_ == ids_.size()) {
-      out_ += "0\r\n\r\n";
-      state_ = State::kLast;
-    }
+    if (out_.empty() && waiting) return false;
+    if (!export_ && next_ == ids_.size()) state_ = State::kLast;
     return true;
   }
 
   Sent Send() {
-    const ssize_t sent =
-        send(socket_->fd(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
-      if (errno == EAGAIN || errno == EINTR) return Sent::kSome;
-      hub_.Remove(*this);
-      return Sent::kGone;
-    }
-    progress_ms_ = hub_.loop_.NowMs();
-    sent_ += static_cast<size_t>(sent);
-    if (sent_ < out_.size()) return Sent::kSome;
+    const iovec rest = {out_.data() + sent_, out_.size() - sent_};
+    const AnswerStream::Sent sent = answer_->Send(&rest, rest.iov_len > 0 ? 1 : 0);
+    if (sent.gone) return Sent::kGone;
+    if (sent.content > 0 || sent.all) progress_ms_ = hub_.loop_.NowMs();
+    sent_ += sent.content;
+    if (!sent.all) return Sent::kSome;
     out_.clear();
     sent_ = 0;
     return Sent::kAll;
   }
 
   Exports& hub_;
-  std::unique_ptr<Watch> socket_;
+  std::unique_ptr<AnswerStream> answer_;
   const std::vector<std::string> ids_;
   size_t next_ = 0;
   std::unique_ptr<AgentExport> export_;  // the export of the current agent
-  std::string out_;                      // the head, or one chunk
+  std::string out_;                      // one piece
   size_t sent_ = 0;
   State state_ = State::kSending;
   bool gone_ = false;
   int64_t progress_ms_;
-  size_t uploaded_ = 0;
 };
 
 Exports::Exports(Loop& loop, Town& town, Store& store, Limits limits)
@@ -161,13 +136,12 @@ Status Exports::Open(Reply& reply, std::vector<std::string> ids, const Headers& 
     return Error{"too_many_exports",
                  std::to_string(limits_.downloads) + " downloads are open, which is the limit"};
   }
-  std::unique_ptr<Watch> socket = reply.TakeSocket();
-  if (!socket) return {};  // the client left meanwhile
-  Headers all = {
-      {"Content-Type", "application/x-ndjson"}, {"Transfer-Encoding", "chunked"}, {"Connection", "close"}};
+  std::unique_ptr<AnswerStream> answer = reply.OpenStream();
+  if (!answer) return {};  // the client left meanwhile
+  Headers all = {{"Content-Type", "application/x-ndjson"}};
   all.insert(all.end(), headers.begin(), headers.end());
-  all_.push_back(std::make_unique<Download>(*this, std::move(socket), std::move(ids), token,
-                                            FormatHead(200, all, request_id)));
+  answer->Begin(200, std::move(all), request_id);
+  all_.push_back(std::make_unique<Download>(*this, std::move(answer), std::move(ids), token));
   if (!scan_.active()) scan_.Start(kScanMs, kScanMs);
   return {};
 }

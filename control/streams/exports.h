@@ -1,6 +1,5 @@
-// Exports: the downloads of whole agents (control/api/API.md, "Export") in HTTP/1.1 chunks. A download makes
-// the next piece when its socket has taken the last one. So a slow reader costs the memory of one piece and
-// delays nobody.
+// Exports: the downloads of whole agents (control/api/API.md, "Export"). A download makes the next piece when
+// its socket has taken the last one. So a slow reader costs the memory of one piece and delays nobody.
 //
 // Owned by the Daemon; on the loop's thread. The loop, the town and the store outlive it.
 #pragma once

@@ -1,14 +1,10 @@
 #include "control/streams/viewers.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <utility>
 
+#include "control/http/answer_stream.h"
 #include "control/http/http.h"
 #include "orchestrator/agent/agent.h"
 #include "orchestrator/json/json.h"
@@ -31,8 +27,12 @@ constexpr int64_t kCloseMs = 5'000;
 constexpr uint64_t kTurnBytes = uint64_t{64} << 10;
 // A filter processes at most this much of the log at a time.
 constexpr size_t kFilterBytes = size_t{64} << 10;
-// A client has nothing to send on a stream, so one that sends more than this is closed.
-constexpr size_t kMaxUpload = size_t{64} << 10;
+// Attributes of the resume cookie. A browser sends it for a page of another site only with the second ones,
+// and accepts these only over TLS (RFC 6265bis section 5.6.7.2).
+constexpr char kSameSite[] = "; HttpOnly; SameSite=Strict";
+constexpr char kCrossSite[] = "; HttpOnly; SameSite=None; Secure";
+// A chunk that lacks bytes is completed in steps of this size.
+constexpr size_t kMaxPadding = size_t{64} << 10;
 
 int64_t NowUs() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -46,6 +46,15 @@ void AppendControl(std::string& out, std::string_view type, std::string_view dat
   out += "\ndata: ";
   out += data;
   out += "\n\n";
+}
+
+// A comment of exactly `size` bytes, or blank lines, which mean nothing either.
+void AppendPadding(std::string& out, size_t size) {
+  if (size < 4) {
+    out.append(size, '\n');
+  } else {
+    out.append(":").append(size - 3, ' ').append("\n\n");
+  }
 }
 
 void AppendCursor(std::string& out, Cursor cursor) { out += "id: " + cursor.ToString() + "\n\n"; }
@@ -72,11 +81,15 @@ class Viewers::Viewer {
     Agent& agent;
     EventLog& log;
     uint64_t position = 0;
+    uint64_t counted = 0;  // the number of the last event that the statistics contain
+    // Events that were deleted before they were sent. They are reported when the next event is sent, so that
+    // several deletions in a row are one gap.
+    std::optional<EventLog::Start::Gap> gap;
     bool synced = false;
     bool active = false;  // is in active_
   };
 
-  Viewer(Viewers& hub, std::unique_ptr<Watch> socket, const StreamRequest& request)
+  Viewer(Viewers& hub, std::unique_ptr<AnswerStream> answer, const StreamRequest& request)
       : hub_(hub),
         stream_(hub.next_stream_++),
         several_(request.several),
@@ -84,7 +97,7 @@ class Viewers::Viewer {
         follow_(request.follow),
         token_(request.grant.token),
         types_(request.types),
-        socket_(std::move(socket)),
+        answer_(std::move(answer)),
         last_write_ms_(hub.loop_.NowMs()) {}
 
   // An agent to show, and the position in its log at which to begin.
@@ -93,6 +106,7 @@ class Viewers::Viewer {
     EventLog* log;
     EventLog::Start start;
   };
+  static Result<Shown> Find(const Town& town, const StreamRequest::From& from);
   void Begin(const StreamRequest& request, const std::vector<Shown>& shown);
   void Show(const Shown& shown, const std::string& resume);
 
@@ -125,67 +139,72 @@ class Viewers::Viewer {
   void OnReady(int events);
   void Activate(Source& source);
   [[nodiscard]] std::string& Control();
+  void Block();
   bool Fill();
   bool FillFiltered(Source& source);
   Sent Send();
   void NextAfter(const Source& last);
-  void Shut();
+  void End();
   [[nodiscard]] const char* EndReason() const;
   void Trimmed(Source& source, uint64_t kept_from);
-  void Gap(const Source& source, Cursor from, Cursor to, const char* reason);
+  void ReportGap(const Source& source, const EventLog::Start::Gap& gap);
+  void ReportOpenGaps();
+  void Count(Source& source, uint64_t seq);
+  void CountSent(Source& source);
   void Failed(const Source& source, const Error& error);
 
   const TypeFilter types_;
-  std::unique_ptr<Watch> socket_;
+  std::unique_ptr<AnswerStream> answer_;
   std::vector<std::unique_ptr<Source>> sources_;
   std::vector<Source*> active_;  // sources with unsent events; the first one is being sent
   std::string pending_;          // control frames, and events that passed a filter
   size_t pending_sent_ = 0;
-  int64_t share_ = 0;  // bytes that may still be sent or filtered in this turn
+  size_t open_gaps_ = 0;  // sources with a gap
+  int64_t share_ = 0;     // bytes that may still be sent or filtered in this turn
   int64_t last_write_ms_;
   int64_t blocked_since_ms_ = 0;
   int64_t bye_ms_ = 0;  // when the goodbye was queued; 0: it was not
-  bool shut_ = false;   // our half is closed
+  bool ended_ = false;  // the end of the answer is sent; the client closes the connection
   bool warming_ = false;
-  size_t uploaded_ = 0;
 
   // One part of a sendmsg; a null source means pending_.
   struct Piece {
     Source* source;
     size_t bytes;
   };
-  static constexpr int kMaxPieces = 16;
+  static constexpr int kMaxPieces = AnswerStream::kMaxPieces;
 };
 
 // ------------------------------------------------------------------------------------------------ a viewer
 
 void Viewers::Viewer::Begin(const StreamRequest& request, const std::vector<Shown>& shown) {
-  // Unsent bytes beyond this stay in the log instead of in the kernel, where a stalled viewer would cost
-  // megabytes.
-  const int low_water = 128 << 10;
-  (void)setsockopt(socket_->fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low_water, sizeof low_water);
-
   std::string resume = hub_.tickets_.OpenStream(stream_, request.grant, request.url_ticket);
   Headers headers = {
       {"Content-Type", "text/event-stream; charset=utf-8"},
       {"Cache-Control", "no-store, no-transform"},
       {"X-Accel-Buffering", "no"},
-      {"Connection", "close"},
   };
   if (!request.url_ticket.empty() && !several_) {
     headers.emplace_back("Set-Cookie", TicketStore::CookieName(request.url_ticket) + "=" + resume +
-                                           "; HttpOnly; SameSite=Strict; Path=" + request.cookie_path);
+                                           (request.cross_site ? kCrossSite : kSameSite) +
+                                           "; Path=" + request.cookie_path);
   }
   headers.insert(headers.end(), request.headers.begin(), request.headers.end());
-  pending_ = FormatHead(200, headers, request.request_id);
+  answer_->Begin(200, std::move(headers), request.request_id);
   // Reconnections are spread out, to avoid a stampede after a restart.
-  pending_ += "retry: " + std::to_string(2000 + stream_ * 7919 % 1000) + "\n\n";
+  pending_ = "retry: " + std::to_string(2000 + stream_ * 7919 % 1000) + "\n\n";
   if (shown.empty())
     AppendControl(pending_, "stream.hello",
                   JsonObject().Set("heartbeat_ms", hub_.limits_.heartbeat_ms).Set("resume", resume).Take());
   for (const Shown& one : shown) Show(one, resume);
-  socket_->SetReady([this](int events) { OnReady(events); });
-  socket_->Want(Watch::kRead);
+  for (const std::string& agent : request.missing) {
+    const bool gone = !hub_.town_.Find(agent);
+    AppendControl(
+        Control(), "stream.bye",
+        JsonObject().Set("agent", agent).Set("reason", gone ? "agent_deleted" : "unreadable").Take());
+  }
+  answer_->socket().SetReady([this](int events) { OnReady(events); });
+  answer_->socket().Want(Watch::kRead);
 }
 
 // Adds an agent: the hello, a gap if events were lost, and the start position.
@@ -203,9 +222,13 @@ void Viewers::Viewer::Show(const Shown& shown, const std::string& resume) {
   auto source = std::make_unique<Source>(*this, *shown.agent, *shown.log);
   source->position = shown.start.position;
   if (const auto& gap = shown.start.gap) {
-    Gap(*source, gap->from, gap->to, gap->reason);
-  } else if (auto cursor = log.CursorAt(source->position); cursor && !several_) {
-    AppendCursor(pending_, *cursor);
+    ++hub_.stats_.gaps;
+    if (gap->to.seq > gap->from.seq) hub_.stats_.gap_events += gap->to.seq - gap->from.seq;
+    source->counted = gap->to.seq;
+    ReportGap(*source, *gap);
+  } else if (auto cursor = log.CursorAt(source->position)) {
+    source->counted = cursor->seq;
+    if (!several_) AppendCursor(pending_, *cursor);
   }
   Activate(*source);
   sources_.push_back(std::move(source));
@@ -218,9 +241,10 @@ void Viewers::Viewer::Activate(Source& source) {
 }
 
 void Viewers::Viewer::Close() {
+  for (const auto& source : sources_) CountSent(*source);
   active_.clear();
   sources_.clear();
-  socket_.reset();
+  answer_.reset();
   std::string().swap(pending_);
 }
 
@@ -245,7 +269,7 @@ std::string& Viewers::Viewer::Control() {
 }
 
 bool Viewers::Viewer::Pump() {
-  if (gone_ || blocked_ || shut_ || warming_) return false;
+  if (gone_ || blocked_ || ended_ || warming_) return false;
   share_ = static_cast<int64_t>(hub_.limits_.share_bytes);
   bool again = true;  // after a partial write try once more, then wait
   while (share_ > 0) {
@@ -262,21 +286,27 @@ bool Viewers::Viewer::Pump() {
       again = false;
       continue;
     }
-    blocked_ = true;
-    blocked_since_ms_ = hub_.loop_.NowMs();
-    socket_->Want(Watch::kRead | Watch::kWrite);
+    Block();
     return false;
   }
   return true;
+}
+
+void Viewers::Viewer::Block() {
+  blocked_ = true;
+  blocked_since_ms_ = hub_.loop_.NowMs();
+  answer_->socket().Want(Watch::kRead | Watch::kWrite);
 }
 
 // Ensures that there is something to send, and removes sources at the end of their log from active_. Returns
 // false if there is nothing to send, now or ever, or if this turn's share is used up.
 bool Viewers::Viewer::Fill() {
   while (!gone_ && !warming_ && share_ > 0) {
+    if (open_gaps_ > 0) ReportOpenGaps();
     while (bye_ms_ == 0 && !active_.empty() &&
            active_.front()->position == active_.front()->log.end_position()) {
       Source& source = *active_.front();
+      Count(source, source.log.committed().seq);
       active_.erase(active_.begin());
       source.active = false;
       if (std::exchange(source.synced, true)) continue;
@@ -284,9 +314,15 @@ bool Viewers::Viewer::Fill() {
       if (several_) synced.Set("agent", source.agent.id());
       AppendControl(pending_, "stream.synced", synced.Take());
     }
-    if (pending_.size() > pending_sent_) return true;
+    if (pending_.size() > pending_sent_ || answer_->unsent()) return true;
+    const bool at_end = bye_ms_ != 0 || active_.empty();
+    if (at_end && answer_->owed() > 0) {
+      // Retention or a purge took the bytes that the current chunk needs.
+      AppendPadding(pending_, std::min(answer_->owed(), kMaxPadding));
+      return true;
+    }
     if (bye_ms_ != 0) {
-      Shut();
+      End();
       return false;
     }
     if (active_.empty()) {
@@ -312,9 +348,12 @@ bool Viewers::Viewer::FillFiltered(Source& source) {
       return false;
     }
   }
-  auto next =
-      source.log.Scan(from, [this, read = size_t{0}](const FrameView& frame, std::string_view bytes) mutable {
-        if (types_.Matches(frame.type)) pending_ += bytes;
+  auto next = source.log.Scan(
+      from, [this, &source, read = size_t{0}](const FrameView& frame, std::string_view bytes) mutable {
+        const bool matches = types_.Matches(frame.type);
+        if (matches) pending_ += bytes;
+        ++(matches ? hub_.stats_.delivered : hub_.stats_.filtered);
+        source.counted = frame.id.seq;
         read += bytes.size();
         return read < kFilterBytes;
       });
@@ -339,10 +378,12 @@ const char* Viewers::Viewer::EndReason() const {
   return follow_ ? nullptr : "agent_exited";
 }
 
-// The goodbye has been sent. Either the client closes now, or CheckTimeouts does.
-void Viewers::Viewer::Shut() {
-  shut_ = true;
-  shutdown(socket_->fd(), SHUT_WR);
+// The goodbye has been sent. The connection continues without this viewer, or the client closes it, or
+// CheckTimeouts does.
+void Viewers::Viewer::End() {
+  ended_ = answer_->End();
+  if (!ended_) return Block();
+  if (!answer_->open()) Drop();
 }
 
 Viewers::Viewer::Sent Viewers::Viewer::Send() {
@@ -350,14 +391,17 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
   Piece plan[kMaxPieces];
   int count = 0;
   size_t total = 0;
+  // A chunk whose size was sent must get exactly that many bytes.
+  const size_t most = answer_->owed() > 0 ? answer_->owed() : SIZE_MAX;
   if (pending_.size() > pending_sent_) {
-    iov[count] = {pending_.data() + pending_sent_, pending_.size() - pending_sent_};
-    total += iov[count].iov_len;
-    plan[count++] = {nullptr, iov[0].iov_len};
+    total = std::min(pending_.size() - pending_sent_, most);
+    iov[count] = {pending_.data() + pending_sent_, total};
+    plan[count++] = {nullptr, total};
   }
   if (types_.all() && bye_ms_ == 0) {
     bool from_disk = false;
     for (Source* source : active_) {
+      if (total == most) break;
       const uint64_t end = source->log.end_position();
       uint64_t stop = end;
       if (active_.size() > 1 && end - source->position > kTurnBytes) {
@@ -365,7 +409,8 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
       }
       const bool in_memory = source->log.InMemory(source->position);
       if (from_disk && !in_memory) break;  // there is only one scratch buffer
-      auto view = source->log.Read(source->position, stop - source->position, hub_.scratch_);
+      auto view = source->log.Read(source->position,
+                                   std::min<uint64_t>(stop - source->position, most - total), hub_.scratch_);
       if (!view) {
         if (total == 0) Failed(*source, view.error());
         break;
@@ -383,22 +428,18 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
       if (source->position + view->bytes != end) break;  // the next agent's turn begins at the end of a frame
     }
   }
-  if (total == 0) return gone_ ? Sent::kGone : warming_ ? Sent::kGone : Sent::kAll;
+  if (total == 0 && !answer_->unsent()) return gone_ || warming_ ? Sent::kGone : Sent::kAll;
 
-  msghdr message{};
-  message.msg_iov = iov;
-  message.msg_iovlen = static_cast<size_t>(count);
-  ssize_t sent = sendmsg(socket_->fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent < 0) {
-    if (errno == EAGAIN || errno == EINTR) return Sent::kSome;
-    Drop();  // the client has gone
+  const AnswerStream::Sent sent = answer_->Send(iov, count);
+  if (sent.gone) {
+    Drop();
     return Sent::kGone;
   }
   ++hub_.stats_.writes;
-  hub_.stats_.bytes += static_cast<uint64_t>(sent);
-  share_ -= sent;
-  last_write_ms_ = hub_.loop_.NowMs();
-  auto left = static_cast<size_t>(sent);
+  hub_.stats_.bytes += sent.content;
+  share_ -= static_cast<int64_t>(sent.content);
+  if (sent.content > 0) last_write_ms_ = hub_.loop_.NowMs();
+  size_t left = sent.content;
   Source* last = nullptr;
   for (int i = 0; i < count && left > 0; ++i) {
     const size_t part = std::min(left, plan[i].bytes);
@@ -415,7 +456,7 @@ Viewers::Viewer::Sent Viewers::Viewer::Send() {
     pending_sent_ = 0;
   }
   if (last && active_.size() > 1) NextAfter(*last);
-  return static_cast<size_t>(sent) < total ? Sent::kSome : Sent::kAll;
+  return sent.all ? Sent::kAll : Sent::kSome;
 }
 
 // `last` was sent last. If its position is within a frame, it continues; otherwise the others go first.
@@ -429,15 +470,10 @@ void Viewers::Viewer::NextAfter(const Source& last) {
 void Viewers::Viewer::OnReady(int events) {
   if (events & Watch::kWrite) {
     blocked_ = false;
-    socket_->Want(Watch::kRead);
+    answer_->socket().Want(Watch::kRead);
     hub_.Enqueue(*this);
   }
-  if (!(events & Watch::kRead)) return;
-  char ignored[4096];
-  ssize_t got = recv(socket_->fd(), ignored, sizeof ignored, MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got > 0) uploaded_ += static_cast<size_t>(got);
-  if (got <= 0 || uploaded_ > kMaxUpload) Drop();
+  if ((events & Watch::kRead) && !answer_->Receive()) Drop();
 }
 
 // The log is about to delete everything before `kept_from`.
@@ -448,21 +484,53 @@ void Viewers::Viewer::Trimmed(Source& source, uint64_t kept_from) {
   if (source.position >= kept_from) return;
   auto from = source.log.CursorAt(source.position);
   auto to = source.log.CursorAt(kept_from);
-  source.position = kept_from;
   if (!from || !to) {
     log::Failure("closing a viewer of agent {}: {}", source.agent.id(), (from ? to : from).error().message);
     return Drop();  // it may reconnect with its cursor and is told then
   }
-  Gap(source, *from, *to, "expired");
+  Count(source, from->seq);
+  hub_.stats_.gap_events += to->seq - from->seq;
+  hub_.stats_.gap_bytes += kept_from - source.position;
+  source.counted = to->seq;
+  source.position = kept_from;
+  if (source.gap) {
+    source.gap->to = *to;
+  } else {
+    source.gap = {*from, *to, "expired"};
+    ++open_gaps_;
+    ++hub_.stats_.gaps;
+  }
 }
 
-void Viewers::Viewer::Gap(const Source& source, Cursor from, Cursor to, const char* reason) {
-  ++hub_.stats_.gaps;
-  JsonObject gap;
-  if (several_) gap.Set("agent", source.agent.id());
-  gap.Set("from", from.ToString()).Set("to", to.ToString()).Set("reason", reason);
-  AppendControl(Control(), "stream.gap", gap.Take());
-  if (!several_) AppendCursor(pending_, to);
+void Viewers::Viewer::ReportGap(const Source& source, const EventLog::Start::Gap& gap) {
+  JsonObject json;
+  if (several_) json.Set("agent", source.agent.id());
+  json.Set("from", gap.from.ToString()).Set("to", gap.to.ToString()).Set("reason", gap.reason);
+  AppendControl(Control(), "stream.gap", json.Take());
+  if (!several_) AppendCursor(pending_, gap.to);
+}
+
+void Viewers::Viewer::ReportOpenGaps() {
+  for (const auto& source : sources_) {
+    if (auto gap = std::exchange(source->gap, std::nullopt)) ReportGap(*source, *gap);
+  }
+  open_gaps_ = 0;
+}
+
+// The events up to number `seq` are sent.
+void Viewers::Viewer::Count(Source& source, uint64_t seq) {
+  if (seq <= source.counted) return;
+  hub_.stats_.delivered += seq - source.counted;
+  source.counted = seq;
+}
+
+// Counts the events that were sent to a viewer which ends behind the head of the log.
+void Viewers::Viewer::CountSent(Source& source) {
+  const auto end = source.log.FrameEnd(source.position);
+  const auto cursor = end ? source.log.CursorAt(*end) : Result<Cursor>(end.error());
+  if (!cursor || !types_.all()) return;
+  const bool within_frame = *end != source.position;
+  Count(source, cursor->seq - (within_frame && cursor->seq > 0 ? 1 : 0));
 }
 
 // Reading the log failed. A part that is not in the page cache is fetched off the loop. Any other error is
@@ -502,6 +570,11 @@ void Viewers::Viewer::Leave(Agent& agent) {
     hub_.Enqueue(*this);
   }
   auto shows = [&agent](const Source* source) { return &source->agent == &agent; };
+  for (const auto& source : sources_) {
+    if (!shows(source.get())) continue;
+    CountSent(*source);
+    if (source->gap) --open_gaps_;
+  }
   active_.erase(std::remove_if(active_.begin(), active_.end(), shows), active_.end());
   sources_.erase(std::remove_if(sources_.begin(), sources_.end(),
                                 [&shows](const auto& source) { return shows(source.get()); }),
@@ -542,30 +615,44 @@ Viewers::Viewers(Loop& loop, Town& town, TicketStore& tickets, Limits limits)
 
 Viewers::~Viewers() = default;
 
-Status Viewers::Open(Reply& reply, const StreamRequest& request, uint64_t replaces) {
+// Where a viewer of this agent begins.
+Result<Viewers::Viewer::Shown> Viewers::Viewer::Find(const Town& town, const StreamRequest::From& from) {
+  Agent* agent = town.Find(from.agent);
+  if (!agent) return Error{"agent_not_found", "there is no agent " + from.agent};
+  auto log = agent->log();
+  if (!log) return log.error();
+  EventLog::Start start{(*log)->end_position(), {}};
+  if (from.after) {
+    auto found = (*log)->Find(*from.after);
+    if (!found) return found.error();
+    start = *found;
+  }
+  return Shown{agent, *log, start};
+}
+
+Status Viewers::Open(Reply& reply, StreamRequest request, uint64_t replaces) {
   std::vector<Viewer::Shown> shown;
   bool over = !request.follow && !request.all_agents;
+  Status first_failure;
   for (const StreamRequest::From& from : request.agents) {
-    Agent* agent = town_.Find(from.agent);
-    if (!agent) return Error{"agent_not_found", "there is no agent " + from.agent};
-    auto log = agent->log();
-    if (!log) return log.error();
-    EventLog::Start start{(*log)->end_position(), {}};
-    if (from.after) {
-      auto found = (*log)->Find(*from.after);
-      if (!found) return found.error();
-      start = *found;
+    auto found = Viewer::Find(town_, from);
+    if (!found) {
+      if (first_failure) first_failure = found.error();
+      request.missing.push_back(from.agent);
+      continue;
     }
-    over = over && agent->ended() && from.after && !start.gap && start.position == (*log)->end_position() &&
-           !(*log)->dirty();
-    shown.push_back({agent, *log, start});
+    const EventLog& log = *found->log;
+    over = over && found->agent->ended() && from.after && !found->start.gap &&
+           found->start.position == log.end_position() && !log.dirty();
+    shown.push_back(std::move(*found));
   }
+  if (!first_failure && (!request.several || shown.empty())) return first_failure;
   if (over) return Error{"stream_ended", "everything has been delivered"};
-  std::unique_ptr<Watch> socket = reply.TakeSocket();
-  if (!socket) return {};  // the client left meanwhile
+  std::unique_ptr<AnswerStream> answer = reply.OpenStream();
+  if (!answer) return {};  // the client left meanwhile
   if (Viewer* old = FindStream(replaces)) old->Bye("replaced");
   if (!scan_.active()) scan_.Start(kScanMs, kScanMs);
-  all_.push_back(std::make_unique<Viewer>(*this, std::move(socket), request));
+  all_.push_back(std::make_unique<Viewer>(*this, std::move(answer), request));
   all_.back()->Begin(request, shown);
   ++stats_.opened;
   return {};

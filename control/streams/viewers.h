@@ -38,11 +38,14 @@ struct StreamRequest {
     std::optional<Cursor> after;  // nothing: live only
   };
   std::vector<From> agents;
+  // Agents that cannot be shown. A stream of several says goodbye to each of these, and shows the others.
+  std::vector<std::string> missing;
   TypeFilter types;
   bool follow = false;      // stay open when the agent has ended
   Grant grant;              // for the resume ticket
   std::string url_ticket;   // empty: a bearer token opened it
   std::string cookie_path;  // the path to which the browser sends the resume cookie
+  bool cross_site = false;  // a page of an allowed foreign origin opened it over TLS
   std::vector<std::pair<std::string, std::string>> headers;  // CORS
   std::string request_id;
 };
@@ -65,10 +68,10 @@ class Viewers {
   [[nodiscard]] bool full() const { return all_.size() >= limits_.viewers; }
 
   // Answers `reply` with a stream; its head and first frames are sent at the end of this turn. Errors, with
-  // `reply` unused: "agent_not_found"; a log that cannot be read; "stream_ended" (204) when everything after
-  // the cursor has been delivered and nothing can follow. `replaces` is a stream to close, because its resume
-  // ticket was used.
-  Status Open(Reply& reply, const StreamRequest& request, uint64_t replaces);
+  // `reply` unused: "agent_not_found" and a log that cannot be read, unless there are others; "stream_ended"
+  // (204) when everything after the cursor has been delivered and nothing can follow. `replaces` is a stream
+  // to close, because its resume ticket was used.
+  Status Open(Reply& reply, StreamRequest request, uint64_t replaces);
 
   // Serves the viewers that have something to send, for at most one time slice. Returns true if some are
   // still waiting; the loop must not sleep then. Called at the end of each turn, after the town has committed
@@ -97,7 +100,13 @@ class Viewers {
     uint64_t writes = 0;
     uint64_t bytes = 0;
     uint64_t too_slow = 0;
+    // The events of a log, once for each viewer that shows it, are delivered, filtered (its filter excludes
+    // them) or in a gap. They are counted when a viewer reaches the head of the log, and when it ends.
+    uint64_t delivered = 0;
+    uint64_t filtered = 0;
     uint64_t gaps = 0;
+    uint64_t gap_events = 0;
+    uint64_t gap_bytes = 0;   // of the gaps that opened while the viewer was connected
     uint64_t disk_reads = 0;  // reads from segments instead of the shared tail
   };
   [[nodiscard]] Stats stats() const;

@@ -13,15 +13,6 @@ namespace reeve {
 
 namespace {
 
-// The types that a child may use for its own events. Only the daemon emits the others, so that a child cannot
-// forge them.
-bool IsContent(std::string_view type) {
-  static constexpr std::string_view kContent[] = {"assistant.", "reasoning.", "tool.", "file.",
-                                                  "plan.",      "usage.",     "title."};
-  return std::any_of(std::begin(kContent), std::end(kContent),
-                     [type](std::string_view prefix) { return type.substr(0, prefix.size()) == prefix; });
-}
-
 // The type goes into the frame unescaped.
 bool IsPlain(std::string_view type) {
   return type.size() <= 64 && std::all_of(type.begin(), type.end(), [](char c) {
@@ -34,7 +25,8 @@ class JsonlAdapter : public Adapter {
   explicit JsonlAdapter(AgentHost& host)
       : host_(host),
         turns_(host.spec().turns),
-        lines_(host, Lines::kMaxLineBytes, [this](std::string_view line) { TakeLine(line); }) {}
+        lines_(host, {.on_line = [this](Child::Output, std::string_view line) { TakeLine(line); },
+                      .max_bytes = Lines::kMaxLineBytes}) {}
 
   Status Prepare(SpawnSpec& spawn) override {
     spawn.stdin_pipe = true;
@@ -55,15 +47,10 @@ class JsonlAdapter : public Adapter {
  private:
   void TakeLine(std::string_view line) {
     auto object = ScanJsonObject(line);
-    if (!object) return lines_.EmitOutput(line);
+    if (!object) return lines_.EmitLine();
     const std::string_view type = object->type;
     if (turns_ && type.substr(0, 4) == "run.") return TakeRun(type, line);
-    if (!IsContent(type) || !IsPlain(type)) {
-      data_ = R"({"stream":"stdout","json":)";
-      data_ += line;
-      data_ += '}';
-      return host_.Emit(event_type::kAgentOutput, data_);
-    }
+    if (!event_type::IsContent(type) || !IsPlain(type)) return lines_.EmitJsonLine(true);
     data_.assign(line.substr(0, object->type_begin));
     data_ += line.substr(object->type_end);
     host_.Emit(type, data_);
@@ -84,8 +71,7 @@ class JsonlAdapter : public Adapter {
         end.error.message = (*json)["error"]["message"].StringOr("");
       }
     } else {
-      return host_.Emit(event_type::kAgentOutput,
-                        JsonObject().Set("stream", "stdout").SetRaw("json", line).Take());
+      return lines_.EmitJsonLine(true);
     }
     if (json && (*json)["usage"].Is(JsonType::kObject))
       host_.Emit(event_type::kUsageUpdated, (*json)["usage"].Raw());

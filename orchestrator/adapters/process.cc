@@ -11,22 +11,9 @@ namespace reeve {
 
 namespace {
 
-// A cut at 1 MiB may split a character; this removes the rest of it.
-std::string_view WithoutCutCharacter(std::string_view text) {
-  size_t at = text.size();
-  for (int back = 0; back < 3 && at > 0; ++back) {
-    const auto byte = static_cast<unsigned char>(text[--at]);
-    if ((byte & 0xC0U) == 0x80U) continue;
-    return byte >= 0xC0U && !IsUtf8(text.substr(at)) ? text.substr(0, at) : text;
-  }
-  return text;
-}
-
 class ProcessAdapter : public Adapter {
  public:
-  explicit ProcessAdapter(AgentHost& host)
-      : host_(host),
-        lines_(host, Lines::kMaxLineBytes, [this](std::string_view line) { lines_.EmitOutput(line); }) {}
+  explicit ProcessAdapter(AgentHost& host) : host_(host), lines_(host, {}) {}
 
   Status Prepare(SpawnSpec& spawn) override {
     auto option = host_.spec().kind_options.find("stdin");
@@ -51,21 +38,6 @@ class ProcessAdapter : public Adapter {
 };
 
 }  // namespace
-
-const char* NameOf(Child::Output from) { return from == Child::Output::kStdout ? "stdout" : "stderr"; }
-
-std::string OutputJson(const char* stream, std::string_view line, bool truncated) {
-  if (truncated) line = WithoutCutCharacter(line);
-  JsonObject data;
-  data.Set("stream", stream);
-  if (IsUtf8(line)) {
-    data.Set("text", line);
-  } else {
-    data.Set("text", Base64(line)).Set("encoding", "base64");
-  }
-  if (truncated) data.Set("truncated", true);
-  return data.Take();
-}
 
 std::unique_ptr<Adapter> MakeProcessAdapter(AgentHost& host, const std::string&) {
   return std::make_unique<ProcessAdapter>(host);

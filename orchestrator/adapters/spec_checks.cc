@@ -4,10 +4,13 @@
 #include <cstdlib>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/config/closest_match.h"
+#include "orchestrator/store/data_folder.h"
 #include "orchestrator/workspace/git.h"
 #include "orchestrator/workspace/repository.h"
 #include "process/spawn.h"
@@ -18,6 +21,13 @@ namespace {
 
 Error Refusal(const std::string& field, const std::string& reason) {
   return {"invalid_request", field + ": " + reason};
+}
+
+std::string UnknownKind(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Kind& kind : Kinds()) known.emplace_back(kind.name);
+  const std::string meant = ClosestMatch(name, known, 2);
+  return "there is no kind " + name + (meant.empty() ? "" : ": did you mean " + meant + "?");
 }
 
 Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
@@ -49,23 +59,23 @@ Status CheckWorkspace(const AgentSpec& spec, const Git& git) {
   return {};
 }
 
-bool ProgramFound(const AgentSpec& spec, std::string program) {
+Status CheckProgram(const Kind& kind, const AgentSpec& spec) {
+  const std::string program = spec.command.empty() ? kind.program : spec.command[0];
+  std::string file = program;
   // A relative path starts at the agent's folder. A workspace does not exist yet, so its start will report a
   // missing program.
   if (program.find('/') != std::string::npos && program.front() != '/') {
-    if (spec.workspace) return true;
-    if (!spec.cwd.empty()) program.insert(0, spec.cwd + "/");
+    if (spec.workspace) return {};
+    file.insert(0, (spec.cwd.empty() ? HomeFolder() : spec.cwd) + "/");
   }
   auto path = spec.env.find("PATH");
   const char* inherited = std::getenv("PATH");
-  return !FindProgram(program, path != spec.env.end() ? path->second : inherited ? inherited : "").empty();
-}
-
-Status CheckProgram(const Kind& kind, const AgentSpec& spec) {
-  const std::string program = spec.command.empty() ? kind.program : spec.command[0];
-  if (ProgramFound(spec, program)) return {};
-  const std::string hint = kind.install ? std::string("; to install: ") + kind.install : "";
-  return Refusal("command", "program " + program + " was not found" + hint);
+  const std::string folders = path != spec.env.end() ? path->second : inherited ? inherited : "";
+  if (!FindProgram(file, folders).empty()) return {};
+  const std::string why = WhyNotFound(file, folders);
+  const bool missing = why == "was not found";
+  const std::string hint = missing && kind.install ? std::string("; to install: ") + kind.install : "";
+  return Refusal("command", "program " + program + " " + why + hint);
 }
 
 }  // namespace
@@ -96,7 +106,7 @@ Status CheckChangedAgent(const Kind& kind, const AgentSpec& before, const AgentS
 
 Status CheckNewAgent(const AgentSpec& spec, const Git& git) {
   const Kind* kind = FindKind(spec.kind);
-  if (!kind) return Refusal("kind", "there is no kind " + spec.kind);
+  if (!kind) return Refusal("kind", UnknownKind(spec.kind));
   if (spec.command.empty() && !kind->program)
     return Refusal("command", "kind " + spec.kind + " needs a command");
   if (Status checked = CheckKindCan(*kind, spec); !checked) return checked;

@@ -128,7 +128,7 @@ void TurnContent::Output(std::string_view call_id, std::string_view more) {
 }
 
 void TurnContent::End(std::string_view call_id, Outcome outcome, std::string_view output,
-                      std::optional<int64_t> duration_ms) {
+                      std::optional<int64_t> duration_ms, std::optional<int64_t> exit_code) {
   auto open = std::find_if(calls_.begin(), calls_.end(),
                            [call_id](const OpenCall& one) { return one.call.id == call_id; });
   if (open == calls_.end()) return;
@@ -141,6 +141,7 @@ void TurnContent::End(std::string_view call_id, Outcome outcome, std::string_vie
   data.Set("name", call.name)
       .SetRaw("input", call.input)
       .Set("output", output)
+      .Set("exit_code", exit_code)
       .Set("duration_ms", duration_ms);
   host_.Emit(outcome == Outcome::kCompleted ? event_type::kToolCompleted : event_type::kToolFailed,
              data.Take());

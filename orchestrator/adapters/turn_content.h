@@ -50,8 +50,9 @@ class TurnContent {
   // The part of the call's output that was reported so far.
   [[nodiscard]] std::string_view OutputOf(std::string_view call_id) const;
   enum class Outcome { kCompleted, kFailed };
+  // `exit_code`: of a command.
   void End(std::string_view call_id, Outcome outcome, std::string_view output,
-           std::optional<int64_t> duration_ms = {});
+           std::optional<int64_t> duration_ms = {}, std::optional<int64_t> exit_code = {});
 
   // The turn ends, and with it everything that is open. Later messages of the agent about it are not
   // reported.

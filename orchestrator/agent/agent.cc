@@ -9,6 +9,7 @@
 
 #include "orchestrator/agent/agent_facts.h"
 #include "orchestrator/agent/agent_messages.h"
+#include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
 #include "process/clock.h"
@@ -17,6 +18,22 @@
 #include "process/random.h"
 
 namespace reeve {
+
+namespace {
+
+std::string WindowWords(int64_t window_ms) {
+  constexpr int64_t kMinuteMs = 60'000;
+  if (window_ms % kMinuteMs != 0) return FormatDuration(window_ms);
+  return std::to_string(window_ms / kMinuteMs) + (window_ms == kMinuteMs ? " minute" : " minutes");
+}
+
+std::string LastEndWords(const std::optional<ExitStatus>& exit) {
+  if (!exit) return {};
+  return exit->signal != 0 ? ", last by signal " + std::to_string(exit->signal)
+                           : ", last with code " + std::to_string(exit->code);
+}
+
+}  // namespace
 
 Agent::Agent(AgentContext& context, AgentSpec spec)
     : context_(context),
@@ -58,7 +75,10 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
                   [this](const std::string& elicitation, const ElicitationAnswer& answer) {
                     process_.Answer(elicitation, answer);
                   },
-                  [this] { Advance(); }}),
+                  [this] { Advance(); },
+                  [this](const std::string& run, const ResolvedApproval& resolved) {
+                    if (runs_.open() && runs_.open()->id == run) runs_.Resolved(resolved);
+                  }}),
       backoff_(context.loop, [this] { Advance(); }),
       updates_({[this](const SpecUpdates::Change& change) { return MakeSpec(change); },
                 [this](Done done) { writer_.Save(std::move(done)); },
@@ -174,7 +194,6 @@ void Agent::OnRunBegun(uint64_t number, const std::string& message_id) {
 
 void Agent::EndRun(RunEnding ending) {
   approvals_.WithdrawRun(runs_.open()->id);
-  calls_.Clear();
   process_.OnTurnOver();
   const Run& ended = runs_.End(std::move(ending), context_.clock.WallMs());
   journal_.Append("run." + std::string(NameOf(ended.status)), ended.EndJson());
@@ -184,6 +203,7 @@ void Agent::EndRun(RunEnding ending) {
     journal_.Append(event_type::kAgentUpdated, back.Take());
   }
   journal_.SetRun("");
+  open_content_.EndRun();
   writer_.WriteEventually([this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
     context_.store.PutRun(record, std::move(done));
   });
@@ -210,6 +230,7 @@ void Agent::Spawn() {
   spawn_wanted_ = false;
   if (process_.alive() || wish_ != Wish::kAlive || draining()) return Advance();
   process_.ForgetFailure();
+  mailbox_.OnProcessStart();
   auto failed = [this](const Error& error) {
     process_.Fail(error);
     PlanRestart(true, 0);
@@ -254,7 +275,7 @@ void Agent::ReplaceProcess(const char* code, const char* why) {
 void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   using What = Restarts::Decision::What;
   // Waiting messages need a process too. But a process that cannot even become ready is not retried for them.
-  const bool messages_wait = !process_.failure() && (mailbox_.HasNext() || mailbox_.claimed());
+  const bool messages_wait = !process_.failure() && mailbox_.WantsProcess();
   const Restarts::Decision next =
       restarts_.Next(spec_.restart, context_.clock.MonotonicMs(), lived_ms, failed, messages_wait);
   if (next.what == What::kAfter) {
@@ -265,16 +286,17 @@ void Agent::PlanRestart(bool failed, int64_t lived_ms) {
   }
   wish_ = Wish::kStopped;
   if (next.what == What::kGiveUp) {
-    process_.Fail({"crash_loop", "ended " + std::to_string(restarts_.recent() + 1) + " times within " +
-                                     std::to_string(spec_.restart.window_ms) + " ms"});
+    process_.Fail({"crash_loop", "gave up: ended " + std::to_string(restarts_.recent() + 1) + " times in " +
+                                     WindowWords(spec_.restart.window_ms) + LastEndWords(process_.exit())});
   }
-  if (!process_.failure()) return;
+  if (!process_.failure()) return messages_->FailNotTaken();
   process_.AddOutputToFailure();
   const AgentProcess::Failure& failure = *process_.failure();
   JsonObject data;
   data.Set("code", failure.error.code).Set("message", failure.error.message);
   if (!failure.output.empty()) data.Set("output", failure.output);
   journal_.Append(event_type::kAgentFailed, data.Take());
+  messages_->FailNotTaken();
 }
 
 void Agent::Drain(int64_t grace_ms) {

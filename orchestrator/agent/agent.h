@@ -31,7 +31,7 @@
 #include "orchestrator/agent/listeners.h"
 #include "orchestrator/agent/mailbox.h"
 #include "orchestrator/agent/model_choice.h"
-#include "orchestrator/agent/open_calls.h"
+#include "orchestrator/agent/open_content.h"
 #include "orchestrator/agent/record_writer.h"
 #include "orchestrator/agent/restarts.h"
 #include "orchestrator/agent/run_history.h"
@@ -78,7 +78,10 @@ class Agent {
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool deleted() const { return wish_ >= Wish::kDeleted; }
   [[nodiscard]] bool purge() const { return wish_ == Wish::kPurged; }
+  [[nodiscard]] bool made() const { return writer_.stored(); }  // its record is on disk
   [[nodiscard]] bool ready() const { return process_.ready(); }
+  // Why it has no process, if it could not be started or is not started again.
+  [[nodiscard]] const std::optional<AgentProcess::Failure>& failure() const { return process_.failure(); }
   [[nodiscard]] bool has_process() const { return process_.alive(); }
   // It has no process and none will start. Its streams end when everything is delivered.
   [[nodiscard]] bool ended() const { return !process_.alive() && wish_ != Wish::kAlive; }
@@ -97,7 +100,8 @@ class Agent {
   [[nodiscard]] std::string ToJson() const;
   // {rss_bytes, cpu_ms} of its process, read from /proc now. Empty without a process.
   [[nodiscard]] std::string ResourcesJson() const;
-  // {agent, run, pending, partial_text, cursor}, all at one log position. Commits the log first.
+  // {agent, run, pending, open, cursor}, all at one log position; `open` is that of OpenContent. Commits the
+  // log first.
   Result<std::string> Snapshot();
   // {paused, messages}: the queued messages in order.
   [[nodiscard]] std::string QueueJson() const;
@@ -118,6 +122,13 @@ class Agent {
   };
   // A message without an id gets one. A message whose id this agent has had is not accepted a second time.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
+  // Writes bytes to its process's stdin, as AgentProcess::WriteInput. Error "not_supported" for kinds whose
+  // stdin is their protocol.
+  Result<uint64_t> WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close);
+  // Several messages, in their order: all are accepted or none. With `only_if_idle` an agent that has a run
+  // or a message that is due refuses them: error "busy".
+  void Send(std::vector<Message> messages, bool only_if_idle,
+            std::function<void(Result<std::vector<Accepted>>)> done);
   // Withdraws a message that has not begun. Errors "already_started", "message_not_found".
   void Withdraw(const std::string& message_id, const Done& done);
   void Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done);
@@ -184,6 +195,7 @@ class Agent {
   void ApplyBackPressure() { process_.PauseReading(journal_.blocked()); }
   void UpdateClocks();
   [[nodiscard]] std::string SpecJson() const;
+  void CheckModels(std::vector<std::string> models, Done done);
   // Adds {waiting_for, waiting_since, open_call}: the thing that the open run waits for now.
   void SetWaitingFor(JsonObject& json) const;
   void StopProcess(int64_t grace_ms, EndReason reason);
@@ -194,6 +206,8 @@ class Agent {
   void OnRunBegun(uint64_t number, const std::string& message_id);
   void EndRun(RunEnding ending);
   void InterruptRun();
+  // A question is not pending: the result is the error of a decision about it.
+  void FindResolved(const char* what, const std::string& id, Status unknown, Done done);
   void AppendError(const Error& error, bool fatal);
   [[nodiscard]] Status CheckExists() const;    // Error "agent_deleted"
   [[nodiscard]] Status CheckMayBegin() const;  // also Error "draining"
@@ -226,7 +240,7 @@ class Agent {
   AgentWorkspace workspace_;
   Runs runs_;
   ModelChoice model_;
-  OpenCalls calls_;
+  OpenContent open_content_;
   const RunHistory history_;
   Restarts restarts_;
   Mailbox mailbox_;

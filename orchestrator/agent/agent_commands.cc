@@ -47,6 +47,25 @@ void Agent::CheckModel(const std::string& model, Done done) {
   }));
 }
 
+void Agent::Send(std::vector<Message> messages, bool only_if_idle,
+                 std::function<void(Result<std::vector<Accepted>>)> done) {
+  std::vector<std::string> models;
+  for (const Message& message : messages) models.push_back(message.model);
+  CheckModels(std::move(models), [this, messages = std::move(messages), only_if_idle,
+                                  done = std::move(done)](const Status& good) mutable {
+    good ? messages_->SendAll(std::move(messages), only_if_idle, std::move(done)) : done(good.error());
+  });
+}
+
+void Agent::CheckModels(std::vector<std::string> models, Done done) {
+  if (models.empty()) return done({});
+  const std::string model = std::move(models.back());
+  models.pop_back();
+  CheckModel(model, [this, models = std::move(models), done = std::move(done)](const Status& good) mutable {
+    good ? CheckModels(std::move(models), std::move(done)) : done(good);
+  });
+}
+
 void Agent::Withdraw(const std::string& message_id, const Done& done) {
   messages_->Withdraw(message_id, done);
 }
@@ -123,6 +142,14 @@ void Agent::Delete(bool purge, Done done) {
   Advance();
 }
 
+Result<uint64_t> Agent::WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close) {
+  const auto& options = kind_.options;
+  if (std::find(options.begin(), options.end(), "stdin") == options.end()) {
+    return Error{"not_supported", "kind " + spec_.kind + " takes messages only: its stdin is its protocol"};
+  }
+  return process_.WriteInput(offset, bytes, close);
+}
+
 void Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
                    const std::string& input, Done done) {
   if (!input.empty() && !kind_.can.change_input && approvals_.Find(approval_id)) {
@@ -131,14 +158,27 @@ void Agent::Decide(const std::string& approval_id, Decision decision, const std:
   const Status decided = approvals_.Decide(approval_id, decision, reason, input);
   if (decided && decision != Decision::kAllowOnce && decision != Decision::kDeny) {
     writer_.Save(std::move(done));
+  } else if (!decided) {
+    FindResolved("approval", approval_id, decided, std::move(done));
   } else {
     done(decided);
   }
   Advance();
 }
 
+// A question of an earlier run is no longer in memory.
+void Agent::FindResolved(const char* what, const std::string& id, Status unknown, Done done) {
+  if (unknown.error().code != "approval_not_found") return done(unknown);
+  history_.OfApproval(id, [what, unknown = std::move(unknown),
+                           done = std::move(done)](const Result<std::optional<ResolvedApproval>>& found) {
+    if (!found) return done(found.error());
+    done(*found ? Status(Approvals::AlreadyResolved(what, **found)) : unknown);
+  });
+}
+
 void Agent::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done) {
-  done(approvals_.Answer(elicitation_id, answer));
+  const Status answered = approvals_.Answer(elicitation_id, answer);
+  answered ? done(answered) : FindResolved("elicitation", elicitation_id, answered, done);
   Advance();
 }
 

@@ -1,9 +1,7 @@
 #include "orchestrator/agent/agent_facts.h"
 
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "orchestrator/agent/agent_messages.h"
@@ -35,6 +33,7 @@ SpawnSpec Agent::Facts::BaseSpawn() const {
   SpawnSpec spawn;
   spawn.argv = agent_.spec_.command;
   spawn.cwd = agent_.workspace_.Folder();
+  spawn.no_new_privs = !agent_.spec_.allow_setuid;
   for (const char* name : kInherited) {
     if (const char* value = std::getenv(name); value && agent_.spec_.env.count(name) == 0) {
       spawn.env.push_back(std::string(name).append("=").append(value));
@@ -52,16 +51,12 @@ SpawnSpec Agent::Facts::BaseSpawn() const {
 // --------------------------------------------------------------------------------- the process's reports
 
 void Agent::Facts::Emit(std::string_view type, std::string_view data) {
-  const Cursor at = agent_.journal_.Append(type, data);
-  if (type == event_type::kAssistantMessage) {
-    agent_.runs_.MessageComplete(at.seq);
-  } else if (type == event_type::kUsageUpdated && agent_.runs_.open()) {
-    OnUsage(data);
-  }
+  agent_.journal_.Append(type, data);
+  agent_.open_content_.Take(type, data, agent_.context_.clock.WallMs());
+  if (type == event_type::kUsageUpdated && agent_.runs_.open()) OnUsage(data);
   if (type != event_type::kAgentOutput && type != event_type::kAgentError) agent_.clocks_.Progressed();
   if (type.starts_with("assistant.") || type.starts_with("reasoning.") || type.starts_with("tool."))
     agent_.model_.OnContent();
-  agent_.calls_.OnEvent(type, data, agent_.context_.clock.WallMs());
   if (agent_.journal_.blocked()) agent_.ApplyBackPressure();
 }
 
@@ -101,13 +96,8 @@ void Agent::Facts::OnTurnEnded(const TurnEnd& end) {
 }
 
 void Agent::Facts::OnApproval(ApprovalRequest request) {
-  std::string folder = agent_.workspace_.Folder();
-  if (folder.empty()) {
-    std::error_code error;
-    folder = std::filesystem::current_path(error).string();
-  }
-  agent_.approvals_.Ask(std::move(request), agent_.runs_.open() ? agent_.runs_.open()->id : "", folder,
-                        agent_.process_.session());
+  agent_.approvals_.Ask(std::move(request), agent_.runs_.open() ? agent_.runs_.open()->id : "",
+                        agent_.workspace_.Folder(), agent_.process_.session());
   agent_.Advance();
 }
 
@@ -145,6 +135,7 @@ void Agent::Facts::OnExited(const AgentProcess::End& end) {
     if (entry->stage == Mailbox::Stage::kSteering) agent_.messages_->Requeue(message_id, "the process ended");
   }
   agent_.approvals_.WithdrawAll();
+  agent_.open_content_.EndProcess();
   JsonObject data;
   data.Set("code", CodeOf(end.exit));
   if (end.exit.signal != 0) data.Set("signal", end.exit.signal);
@@ -156,13 +147,15 @@ void Agent::Facts::OnExited(const AgentProcess::End& end) {
 
 void Agent::Facts::EndRunWithProcess(const AgentProcess::End& end) {
   const std::optional<int> code = CodeOf(end.exit);
+  const std::optional<int> signal = code ? std::nullopt : std::optional<int>(end.exit.signal);
   if (agent_.process_.failure()) {
-    agent_.EndRun({RunEnding::How::kExitedFailed, agent_.process_.failure()->error, code});
+    agent_.EndRun({RunEnding::How::kExitedFailed, agent_.process_.failure()->error, code, signal});
   } else if (IsClean(end.exit) && !agent_.has_turns_) {
     agent_.EndRun({RunEnding::How::kExited, {}, code});
   } else {
     const char* error = agent_.has_turns_ ? "agent_exited" : "exit";
-    agent_.EndRun({RunEnding::How::kExitedFailed, {error, "the process ended with " + end.how}, code});
+    agent_.EndRun(
+        {RunEnding::How::kExitedFailed, {error, "the process ended with " + end.how}, code, signal});
   }
 }
 
@@ -176,7 +169,7 @@ void Agent::Facts::FollowExit(const AgentProcess::End& end) {
     agent_.PlanRestart(process.failure() || !IsClean(end.exit), process.exited_ms() - process.started_ms());
   }
   // A message that came while it was ending wants a process; one that a person's stop holds does not.
-  if (!process.failure() && agent_.mailbox_.HasNext()) agent_.messages_->Wake();
+  if (!process.failure() && agent_.mailbox_.WantsProcess()) agent_.messages_->Wake();
 }
 
 // ------------------------------------------------------------------------------------- limits and clocks

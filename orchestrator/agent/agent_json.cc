@@ -43,8 +43,8 @@ std::optional<Agent::State> ParseAgentState(std::string_view name) {
 // A program without turns may work by itself, so it waits for nothing that is known.
 void Agent::SetWaitingFor(JsonObject& json) const {
   if (!runs_.open() || !process_.ready() || !approvals_.pending().empty()) return;
-  if (const OpenCalls::Call* call = calls_.newest()) {
-    json.Set("waiting_for", "tool").Set("waiting_since", FormatTime(call->since_ms));
+  if (const OpenContent::Call* call = open_content_.newest_call()) {
+    json.Set("waiting_for", "tool").Set("waiting_since", FormatTime(call->started_ms));
     json.SetRaw("open_call", JsonObject().Set("call_id", call->id).Set("name", call->name).Take());
   } else if (has_turns_) {
     const int64_t progress_ms = clocks_.since_progress_ms();
@@ -150,25 +150,13 @@ Result<std::string> Agent::Snapshot() {
   if (auto opened = journal_.Open(); !opened) return opened.error();
   if (Status committed = journal_.CommitNow(); !committed) return committed.error();
   const EventLog& log = *journal_.log();
-  std::string partial;
-  if (runs_.open() && log.head().seq > runs_.partial_after()) {
-    auto from = log.PositionAfter(runs_.partial_after());
-    if (!from) return from.error();
-    auto read = log.Scan(*from, [&partial](const FrameView& frame, std::string_view) {
-      if (frame.type == event_type::kAssistantDelta) {
-        if (auto json = JsonDocument::Parse(frame.envelope)) partial += (*json)["data"]["text"].StringOr("");
-      }
-      return true;
-    });
-    if (!read) return read.error();
-  }
   JsonArray pending;
   for (const PendingApproval& approval : approvals_.pending()) pending.AddRaw(approval.ToJson());
   return JsonObject()
       .SetRaw("agent", ToJson())
       .SetRaw("run", runs_.open() ? runs_.open()->ToJson() : "null")
       .SetRaw("pending", pending.Take())
-      .Set("partial_text", partial)
+      .SetRaw("open", open_content_.ToJson())
       .Set("cursor", log.committed().ToString())
       .Take();
 }

@@ -17,6 +17,7 @@ namespace {
 // The wall clock may be changed, so a timer never sleeps longer than this.
 constexpr int64_t kLookAgainMs = 30'000;
 constexpr int64_t kRetryMs = 1'000;
+constexpr const char* kNotTaken = "the program ended before it took the message";
 
 using Stage = Mailbox::Stage;
 
@@ -32,15 +33,9 @@ Agent::Messages::Messages(Agent& agent)
 
 void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)> done) {
   if (Status may = agent_.CheckMayBegin(); !may) return done(may.error());
-  if (!message.model.empty() && !agent_.kind_.can.model) {
-    return done(Error{"not_supported", "model: kind " + agent_.spec_.kind + " has no choice of models"});
-  }
-  if (auto opened = agent_.journal_.Open(); !opened) return done(opened.error());
-  const int64_t now = agent_.context_.clock.WallMs();
-  if (message.run_at_ms <= now) message.run_at_ms = 0;
-  message.queued_ms = now;
   const bool named = !message.id.empty();
-  if (!named) message.id = "m" + RandomHex(8);
+  if (Status prepared = Prepare(message); !prepared) return done(prepared.error());
+  if (auto opened = agent_.journal_.Open(); !opened) return done(opened.error());
 
   // A line of input that nothing holds back. A message that may be sent again (with an Idempotency-Key) goes
   // through the store, which then knows it.
@@ -70,6 +65,107 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
                            done = std::move(done)](const Result<std::optional<MessageRecord>>& there) {
         OnStored(message_id, there, done);
       }));
+}
+
+// Checks a new message, and fills in its id and its time.
+Status Agent::Messages::Prepare(Message& message) const {
+  if (!message.model.empty() && !agent_.kind_.can.model) {
+    return Error{"not_supported", "model: kind " + agent_.spec_.kind + " has no choice of models"};
+  }
+  const int64_t now = agent_.context_.clock.WallMs();
+  if (message.run_at_ms <= now) message.run_at_ms = 0;
+  message.queued_ms = now;
+  if (message.id.empty()) message.id = "m" + RandomHex(8);
+  return {};
+}
+
+void Agent::Messages::SendAll(std::vector<Message> messages, bool only_if_idle, AllDone done) {
+  if (only_if_idle && !agent_.idle()) {
+    const std::string first = messages.front().id;
+    const Error busy{"busy", "agent " + agent_.id() +
+                                 (agent_.runs_.open() ? " is in run " + agent_.runs_.open()->id
+                                                      : std::string(" has a message that is due"))};
+    if (first.empty()) return done(busy);
+    // A repeated request is not refused because of its own messages.
+    return agent_.context_.store.FindMessage(
+        first, agent_.alive_.Guard([this, busy, messages = std::move(messages), done = std::move(done)](
+                                       Result<std::optional<MessageRecord>> there) mutable {
+          if (!there || !*there) return done(there ? busy : there.error());
+          SendAll(std::move(messages), false, std::move(done));
+        }));
+  }
+  if (messages.size() > 1) return AcceptAll(std::move(messages), std::move(done));
+  Send(std::move(messages.front()), [done = std::move(done)](Result<Accepted> accepted) {
+    if (!accepted) return done(accepted.error());
+    done(std::vector<Accepted>{std::move(*accepted)});
+  });
+}
+
+void Agent::Messages::AcceptAll(std::vector<Message> messages, AllDone done) {
+  if (Status may = agent_.CheckMayBegin(); !may) return done(may.error());
+  for (Message& message : messages) {
+    if (Status prepared = Prepare(message); !prepared) return done(prepared.error());
+  }
+  if (auto opened = agent_.journal_.Open(); !opened) return done(opened.error());
+  const std::string first = messages.front().id;
+  if (agent_.mailbox_.Find(first)) {  // by a request that is repeated
+    return agent_.context_.store.FindMessage(
+        first, agent_.alive_.Guard([this, messages = std::move(messages), done = std::move(done)](
+                                       Result<std::optional<MessageRecord>> there) mutable {
+          if (!there) return done(there.error());
+          if (*there) return AllSentBefore(**there, std::move(messages), done);
+          done(Error{"request_under_way", "message " + messages.front().id + " is still being accepted"});
+        }));
+  }
+  std::vector<MessageRecord> records;
+  for (const Message& message : messages) {
+    if (auto accepted = agent_.mailbox_.Accept(message); !accepted) {
+      for (const MessageRecord& record : records) agent_.mailbox_.Remove(record.id);
+      return done(Error{accepted.error().code, "agent " + agent_.id() + ": " + accepted.error().message});
+    }
+    records.push_back(
+        {message.id, agent_.id(), agent_.mailbox_.Find(message.id)->message.ToJson(), "queued"});
+  }
+  agent_.context_.store.AddMessages(
+      std::move(records), agent_.alive_.Guard([this, messages = std::move(messages), done = std::move(done)](
+                                                  const Result<std::optional<MessageRecord>>& there) {
+        OnAllStored(messages, there, done);
+      }));
+}
+
+void Agent::Messages::OnAllStored(std::vector<Message> messages,
+                                  const Result<std::optional<MessageRecord>>& there, const AllDone& done) {
+  if (!there || *there || agent_.deleted()) {
+    for (const Message& message : messages) agent_.mailbox_.Remove(message.id);
+  }
+  if (!there) return done(there.error());
+  if (*there) return AllSentBefore(**there, std::move(messages), done);
+  if (agent_.deleted()) {
+    for (const Message& message : messages) Finish(message.id, Run::Status::kCancelled, "");
+    return done(agent_.CheckExists().error());
+  }
+  std::vector<Accepted> all;
+  for (const Message& message : messages) all.push_back({message.id, "", Place(message)});
+  (void)agent_.journal_.CommitNow();  // they are in the store; their events follow once the disk has room
+  agent_.Advance();
+  for (size_t i = 0; i < messages.size(); ++i) all[i].disposition = DispositionOf(messages[i]);
+  done(std::move(all));
+}
+
+// As SentBefore.
+void Agent::Messages::AllSentBefore(const MessageRecord& there, std::vector<Message> messages,
+                                    const AllDone& done) {
+  auto earlier = Message::FromJson(there.id, there.body);
+  if (!earlier || messages.front().queued_ms - earlier->queued_ms >= Store::kAnswerMs) {
+    for (Message& message : messages) message.id.clear();
+    return AcceptAll(std::move(messages), done);
+  }
+  if (earlier->text != messages.front().text) {
+    return done(Error{"key_reused", "this Idempotency-Key was used before with another message"});
+  }
+  std::vector<Accepted> all;
+  for (const Message& message : messages) all.push_back({message.id, "queued", 0});
+  done(std::move(all));
 }
 
 // A full disk must be reported before the program gets the line, not afterwards.
@@ -106,20 +202,26 @@ void Agent::Messages::OnStored(const std::string& message_id,
     Finish(message_id, Run::Status::kCancelled, "");
     return done(agent_.CheckExists().error());
   }
-  const bool later = message.run_at_ms != 0;
-  JsonObject data;
-  data.Set("message_id", message_id).Set("mode", NameOf(message.mode));
-  if (later) data.Set("run_at", FormatTime(message.run_at_ms));
-  const uint64_t seq = agent_.journal_.Append(event_type::kMessageQueued, data.Take()).seq;
-  if (later) {
-    agent_.mailbox_.Schedule(message_id);
-    WatchDue();
-  } else {
-    Arrive(message_id);
-  }
+  const uint64_t seq = Place(message);
   (void)agent_.journal_.CommitNow();  // it is in the store; its event follows once the disk has room
   agent_.Advance();
   done(Accepted{message_id, DispositionOf(message), seq});
+}
+
+// A message that is on disk now takes its place. Returns the number of the event that reports it.
+uint64_t Agent::Messages::Place(const Message& message) {
+  const bool later = message.run_at_ms != 0;
+  JsonObject data;
+  data.Set("message_id", message.id).Set("mode", NameOf(message.mode));
+  if (later) data.Set("run_at", FormatTime(message.run_at_ms));
+  const uint64_t seq = agent_.journal_.Append(event_type::kMessageQueued, data.Take()).seq;
+  if (later) {
+    agent_.mailbox_.Schedule(message.id);
+    WatchDue();
+  } else {
+    Arrive(message.id);
+  }
+  return seq;
 }
 
 // The disposition of a message that has just arrived.
@@ -251,9 +353,11 @@ void Agent::Messages::BeginClaimed() {
   if (agent_.has_turns_) agent_.OnRunBegun(number, message.id);
   const Status taken = agent_.process_.Prompt(message.text);
   if (!agent_.has_turns_) {
-    if (!taken) agent_.AppendError(taken.error(), false);
-    Finish(message.id, taken ? Run::Status::kCompleted : Run::Status::kFailed,
-           taken && agent_.runs_.open() ? agent_.runs_.open()->id : "");
+    if (taken) {
+      Finish(message.id, Run::Status::kCompleted, agent_.runs_.open() ? agent_.runs_.open()->id : "");
+    } else {
+      Fail(message.id, taken.error().message);
+    }
     agent_.mailbox_.OnLineDelivered();
   } else if (!taken) {
     agent_.facts_->OnTurnEnded({TurnEnd::Outcome::kFailed, taken.error()});
@@ -267,6 +371,11 @@ void Agent::Messages::GiveBackClaimed() {
   if (agent_.deleted()) {
     agent_.mailbox_.Remove(message_id);
     return Finish(message_id, Run::Status::kCancelled, "");
+  }
+  if (agent_.mailbox_.claimed()->started && !agent_.process_.alive() && agent_.wish_ == Wish::kStopped &&
+      !agent_.mailbox_.paused()) {
+    agent_.mailbox_.Remove(message_id);
+    return Fail(message_id, kNotTaken);
   }
   agent_.mailbox_.GiveBack();
   agent_.context_.store.PutMessage(
@@ -333,6 +442,24 @@ void Agent::Messages::Finish(const std::string& message_id, Run::Status how, con
                                                                           : event_type::kMessageDone,
                          JsonObject().Set("message_id", message_id).Take());
   EndInStore(message_id, how, run_id);
+}
+
+// The agent stays as its run left it: a message starts a process at most once.
+void Agent::Messages::FailNotTaken() {
+  const auto& failure = agent_.process_.failure();
+  for (const std::string& message_id : agent_.mailbox_.NotTaken()) {
+    agent_.mailbox_.Remove(message_id);
+    Fail(message_id, failure ? failure->error.message : kNotTaken);
+  }
+}
+
+void Agent::Messages::Fail(const std::string& message_id, const std::string& reason) {
+  agent_.journal_.Append(
+      event_type::kMessageDone,
+      JsonObject().Set("message_id", message_id).Set("status", "failed").Set("reason", reason).Take());
+  agent_.writer_.WriteEventually([this, message_id, reason](Store::Done done) {
+    agent_.context_.store.FailMessage(message_id, reason, std::move(done));
+  });
 }
 
 void Agent::Messages::EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "orchestrator/agent/agent.h"
 
@@ -18,6 +19,8 @@ class Agent::Messages {
 
   // Commands: see Agent.
   void Send(Message message, std::function<void(Result<Accepted>)> done);
+  void SendAll(std::vector<Message> messages, bool only_if_idle,
+               std::function<void(Result<std::vector<Accepted>>)> done);
   void Withdraw(const std::string& message_id, const Done& done);
   // Ends all messages that wait, for a deleted agent.
   void CancelAll();
@@ -33,6 +36,9 @@ class Agent::Messages {
   void Requeue(const std::string& message_id, const std::string& reason);
   // Its run has ended, or it will never have one.
   void Finish(const std::string& message_id, Run::Status how, const std::string& run_id);
+  // No process follows the one that has ended, or that could not be started: the messages that it was started
+  // for have failed.
+  void FailNotTaken();
   // A message waits for an agent whose process has ended and would not start again by itself: tries to start
   // it.
   void Wake();
@@ -42,9 +48,18 @@ class Agent::Messages {
   void OnStored(const std::string& message_id, const Result<std::optional<MessageRecord>>& there,
                 const std::function<void(Result<Accepted>)>& done);
   void SentBefore(const MessageRecord& there, Message message, std::function<void(Result<Accepted>)> done);
+  using AllDone = std::function<void(Result<std::vector<Accepted>>)>;
+  void AcceptAll(std::vector<Message> messages, AllDone done);
+  void OnAllStored(std::vector<Message> messages, const Result<std::optional<MessageRecord>>& there,
+                   const AllDone& done);
+  void AllSentBefore(const MessageRecord& there, std::vector<Message> messages, const AllDone& done);
+  [[nodiscard]] Status Prepare(Message& message) const;
+  uint64_t Place(const Message& message);
   [[nodiscard]] const char* DispositionOf(const Message& message) const;
   void Arrive(const std::string& message_id);
   void EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id);
+  // It failed without a run.
+  void Fail(const std::string& message_id, const std::string& reason);
   void WatchDue();
   void BeginClaimed();
   void GiveBackClaimed();

@@ -84,6 +84,7 @@ void AgentProcess::ForgetLast() {
   failure_.reset();
   exit_.reset();
   last_words_.clear();
+  input_bytes_ = 0;
   started_ms_ = context_.clock.WallMs();
 }
 
@@ -227,6 +228,22 @@ Status AgentProcess::WriteStdin(std::string_view bytes) {
 
 void AgentProcess::CloseStdin() {
   if (child_) child_->CloseStdin();
+}
+
+Result<uint64_t> AgentProcess::WriteInput(std::optional<uint64_t> offset, std::string_view bytes,
+                                          bool close) {
+  if (!ready()) return Error{"not_running", "agent " + spec_.id + " has no process that takes input"};
+  if (offset.value_or(input_bytes_) > input_bytes_) {
+    return Error{"conflict",
+                 "offset: this process has been given " + std::to_string(input_bytes_) + " bytes"};
+  }
+  bytes.remove_prefix(std::min<uint64_t>(input_bytes_ - offset.value_or(input_bytes_), bytes.size()));
+  if (!bytes.empty()) {
+    if (Status written = WriteStdin(bytes); !written) return written.error();
+    input_bytes_ += bytes.size();
+  }
+  if (close) CloseStdin();
+  return input_bytes_;
 }
 
 void AgentProcess::PauseReading(bool paused) {

@@ -136,6 +136,12 @@ class AgentProcess final : private AgentHost {
   // The model that the program uses by itself; empty: unknown.
   [[nodiscard]] std::string OwnModel() const;
 
+  // Writes bytes to the stdin of a process that is its own run, or closes it. `offset`: the place
+  // of the first byte among all that this process is given; bytes that it has already are skipped. Returns
+  // how many it has been given now. Errors "not_running", "queue_full" (nothing was written), "conflict"
+  // (bytes before the offset are missing).
+  Result<uint64_t> WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close);
+
   // Leaves its output in the pipes, or reads it again.
   void PauseReading(bool paused);
   // Makes or ends the transcript, as the spec wants it.
@@ -170,6 +176,7 @@ class AgentProcess final : private AgentHost {
     state.Bytes("last_words", self.last_words_);
     state("grace_ms", self.grace_ms_);
     state("helpers", self.helpers_);
+    state("input_bytes", self.input_bytes_);
     state("ready_deadline", self.ready_deadline_);
     state("stop_deadline", self.stop_deadline_);
     state("interrupt_deadline", self.interrupt_deadline_);
@@ -218,6 +225,7 @@ class AgentProcess final : private AgentHost {
   int64_t started_ms_ = 0, ready_ms_ = 0, exited_ms_ = 0;
   int64_t grace_ms_ = 0;                    // grace time of the current stop
   uint64_t helpers_ = 0;                    // number of helper processes started so far
+  uint64_t input_bytes_ = 0;                // bytes that WriteInput has written to this process's stdin
   std::unique_ptr<Transcript> transcript_;  // null: the spec wants none
   Timer ready_deadline_;
   Timer stop_deadline_;  // ends the polite part

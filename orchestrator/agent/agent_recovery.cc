@@ -148,7 +148,11 @@ void Agent::Recovery::CloseOpenEnds(const LogTail& tail) {
     agent_.journal_.SetRun(run.id);
     agent_.runs_.Reopen(std::move(run));
   }
+  for (const auto& [asked, resolved] : tail.resolved) agent_.approvals_.Remember(resolved);
   for (const auto& [asked, elicitation] : tail.pending) {
+    const ResolvedApproval withdrawn{asked, "withdrawn", "daemon"};
+    agent_.approvals_.Remember(withdrawn);
+    if (run_open) agent_.runs_.Resolved(withdrawn);
     agent_.journal_.Append(elicitation ? event_type::kElicitationResolved : event_type::kApprovalResolved,
                            JsonObject()
                                .Set("id", asked)
@@ -157,9 +161,7 @@ void Agent::Recovery::CloseOpenEnds(const LogTail& tail) {
                                .Take());
   }
   if (run_open) {
-    agent_.EndRun({RunEnding::How::kExitedFailed,
-                   {kDaemonRestarted, "the daemon ended in the middle of this run"},
-                   {}});
+    agent_.EndRun({RunEnding::How::kExitedFailed, {kDaemonRestarted, "cut off: the daemon was killed"}, {}});
   }
   if (!tail.alive) return;
   agent_.journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", kDaemonRestarted).Take());

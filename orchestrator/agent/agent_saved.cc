@@ -84,7 +84,7 @@ void Agent::Members(auto& self, auto& state) {
   state("workspace", self.workspace_);
   state("runs", self.runs_);
   state("model", self.model_);
-  state("calls", self.calls_);
+  state("open_content", self.open_content_);
   state("restarts", self.restarts_);
   state("mailbox", self.mailbox_);
   state("clocks", self.clocks_);

@@ -17,9 +17,8 @@ namespace {
 using Fields = SpecFields;
 using Problems = SpecProblems;
 
-// As for arguments (spec_fields.h).
-constexpr size_t kMaxEnv = 1024;
-constexpr size_t kMaxEnvBytes = size_t{512} << 10;
+// As for arguments (spec_fields.h). Their number is bounded by the size of a request.
+constexpr size_t kMaxEnv = size_t{1} << 20;
 constexpr size_t kMaxVariableBytes = (size_t{128} << 10) - 1;
 constexpr size_t kMaxPathBytes = 4095;  // PATH_MAX without its NUL
 constexpr size_t kMaxPromptBytes = size_t{1} << 20;
@@ -43,9 +42,10 @@ bool IsKindName(std::string_view name) {
                      [](char c) { return IsLower(c) || IsDigit(c) || c == '_' || c == '-'; });
 }
 
+// execve(2) passes on any name without '='. Spaces and control characters are mistakes.
 bool IsVariableName(std::string_view name) {
-  return !name.empty() && !IsDigit(name[0]) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return IsLetter(c) || IsDigit(c) || c == '_'; });
+  return !name.empty() &&
+         std::none_of(name.begin(), name.end(), [](char c) { return c == '=' || c == ' ' || IsControl(c); });
 }
 
 // The value becomes an argument or a part of a URL, so it must not look like an option or a path.
@@ -58,7 +58,7 @@ bool IsSessionId(std::string_view id) {
 
 const char* WhyNotVariable(std::string_view name) {
   if (!IsVariableName(name) || name.size() > kMaxNameBytes)
-    return "is not a name ([A-Za-z_][A-Za-z0-9_]*, 256 bytes)";
+    return "is not a name (1 to 256 bytes without '=', space and control characters)";
   if (name.starts_with("REEVE_")) return "names that begin with REEVE_ are reserved for the daemon";
   return nullptr;
 }
@@ -124,13 +124,10 @@ void ReadProgram(Fields& fields, AgentSpec& spec) {
   }
 
   fields.Map("env", kMaxEnv, kMaxVariableBytes, WhyNotVariable, spec.env);
-  size_t env_bytes = 0;
   for (const auto& [name, value] : spec.env) {
-    env_bytes += name.size() + value.size() + 2;
     if (name.size() + value.size() + 1 > kMaxVariableBytes)
       fields.Fail("env", "has a variable of more than 128 KiB");
   }
-  if (env_bytes > kMaxEnvBytes) fields.Fail("env", "is larger than 512 KiB");
 
   fields.Map("files", PrivateFolder::kMaxFiles, PrivateFolder::kMaxFileBytes, WhyNotFile, spec.files);
   fields.Choice("api", kApi, spec.api);
@@ -142,7 +139,7 @@ void ReadModel(Fields& fields, AgentSpec& spec) {
     fields.Fail("model", "must not begin with '-' or hold control characters");
   }
   // For some kinds it becomes an argument of the program.
-  fields.String("system_prompt", Fields::kMaxCommandBytes - 1, spec.system_prompt);
+  fields.String("system_prompt", Fields::kMaxArgumentBytes, spec.system_prompt);
   fields.String("prompt", kMaxPromptBytes, spec.prompt);
   fields.String("resume", kMaxNameBytes, spec.resume);
   if (!spec.resume.empty() && !IsSessionId(spec.resume)) {
@@ -228,16 +225,18 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   AgentSpec spec;
   Problems problems;
   Fields fields(json, "", problems);
-  fields.Only({"id",     "kind",      "command",       "cwd",          "env",    "title",   "starred",
-               "labels", "model",     "system_prompt", "prompt",       "resume", "restart", "permissions",
-               "limits", "readiness", "record",        "kind_options", "files",  "api",     "workspace"},
-              {"user", "close_on_disconnect"});
+  fields.Only(
+      {"id",     "kind",          "command", "cwd",    "env",       "title",       "starred", "labels",
+       "model",  "system_prompt", "prompt",  "resume", "restart",   "permissions", "limits",  "readiness",
+       "record", "kind_options",  "files",   "api",    "workspace", "allow_setuid"},
+      {"user", "close_on_disconnect"});
   ReadIdentity(fields, spec);
   ReadProgram(fields, spec);
   ReadModel(fields, spec);
   ReadPolicies(fields, spec);
   ReadLimits(fields, spec);
   fields.Bool("record", spec.record);
+  fields.Bool("allow_setuid", spec.allow_setuid);
   ReadKindOptions(fields, spec);
   if (problems.any()) return problems.ToError();
   return spec;
@@ -298,6 +297,7 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   json.SetRaw("restart", restart_json.Take()).SetRaw("permissions", permissions_json.Take());
   json.SetRaw("limits", limits_json.Take());
   if (record) json.Set("record", true);
+  if (allow_setuid) json.Set("allow_setuid", true);
   json.SetRaw("readiness", JsonObject().Set("timeout_ms", readiness_timeout_ms).Take());
   json.SetRaw("kind_options", options.Take());
   return json.Take();

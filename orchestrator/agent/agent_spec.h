@@ -55,7 +55,10 @@ struct AgentSpec {
   std::map<std::string, std::string> files;
   enum class Api { kNone, kView, kOperate };
   Api api = Api::kNone;  // scope of the process's own API token
-  bool record = false;   // keep a transcript of the traffic with the agent (transcript.h)
+  // Its processes may gain privileges: sudo and other set-user-ID programs work (PR_SET_NO_NEW_PRIVS is not
+  // set).
+  bool allow_setuid = false;
+  bool record = false;  // keep a transcript of the traffic with the agent (transcript.h)
   int64_t readiness_timeout_ms = 60'000;
   bool turns = false;  // kind_options.turns: a jsonl program that reports run.* itself
   std::map<std::string, std::string> kind_options;  // options of the kind, as JSON text

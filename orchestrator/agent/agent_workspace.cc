@@ -5,6 +5,7 @@
 #include "orchestrator/agent/agent_context.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
+#include "orchestrator/store/data_folder.h"
 #include "process/log.h"
 
 namespace reeve {
@@ -16,7 +17,7 @@ AgentWorkspace::AgentWorkspace(AgentContext& context, const AgentSpec& spec, App
 }
 
 std::string AgentWorkspace::Folder() const {
-  if (!clone_) return spec_.cwd;
+  if (!clone_) return spec_.cwd.empty() ? HomeFolder() : spec_.cwd;
   return spec_.cwd.empty() ? clone_->path() : clone_->path() + "/" + spec_.cwd;
 }
 
@@ -27,7 +28,8 @@ void AgentWorkspace::Prepare(std::function<void(Status)> done) {
   clone_->Prepare(std::move(progress), [this, done = std::move(done)](const Result<Workspace::Made>& made) {
     if (!made) return done(made.error());
     JsonObject ready;
-    ready.Set("path", clone_->path()).Set("branch", made->branch);
+    ready.Set("path", clone_->path());
+    if (!made->branch.empty()) ready.Set("branch", made->branch);
     if (!made->commit.empty()) ready.Set("commit", made->commit);
     append_(event_type::kWorkspaceReady, ready.Take());
     if (const auto& continued = made->continued) {

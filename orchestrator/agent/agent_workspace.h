@@ -30,7 +30,7 @@ class AgentWorkspace {
   // `append` appends events to the agent's log.
   AgentWorkspace(AgentContext& context, const AgentSpec& spec, Append append);
 
-  // The folder of the process: absolute, or empty for the daemon's own folder.
+  // The folder of the process, absolute. Without a clone and `cwd`: the home of the daemon's user.
   [[nodiscard]] std::string Folder() const;
   // The folder is ready, so the process can be started.
   [[nodiscard]] bool there() const { return !clone_ || clone_->there(); }

@@ -15,8 +15,10 @@ namespace reeve {
 namespace {
 
 constexpr size_t kMaxAlways = 256;
-// A second answer comes within seconds, not after hundreds of other approvals.
+// A second answer comes within seconds, not after hundreds of other approvals. The runs have the older ones.
 constexpr size_t kRemembered = 256;
+// The wall clock may be set, so the timer never sleeps longer than this.
+constexpr int64_t kLookAgainMs = 30'000;
 constexpr char kNobody[] = "nobody answered in time";
 
 }  // namespace
@@ -108,8 +110,7 @@ Approvals::Approvals(Loop& loop, const Clock& clock, std::string agent, const Pe
       permissions_(permissions),
       handlers_(std::move(handlers)),
       deadline_(loop, [this] {
-        CheckDeadlines();
-        handlers_.changed();
+        if (CheckDeadlines()) handlers_.changed();
       }) {}
 
 void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::string& cwd,
@@ -163,13 +164,15 @@ Permissions::Judgement Approvals::Judge(const PendingApproval& pending) const {
 // ----------------------------------------------------------------------------------------------- deciding
 
 Status Approvals::CheckPending(const std::string& id, bool elicitation) const {
-  const char* what = elicitation ? "elicitation " : "approval ";
+  const std::string what = elicitation ? "elicitation" : "approval";
   const PendingApproval* pending = Find(id);
   if (pending && pending->request.elicitation == elicitation) return {};
-  if (const ResolvedApproval* before = FindResolved(id)) {
-    return Error{"already_resolved", what + id + ": " + before->decision + " by " + before->by};
-  }
-  return Error{"approval_not_found", "agent " + agent_ + " has no " + what + id};
+  if (const ResolvedApproval* before = FindResolved(id)) return AlreadyResolved(what, *before);
+  return Error{"approval_not_found", "agent " + agent_ + " has no " + what + " " + id};
+}
+
+Error Approvals::AlreadyResolved(const std::string& what, const ResolvedApproval& resolved) {
+  return {"already_resolved", what + " " + resolved.id + ": " + resolved.decision + " by " + resolved.by};
 }
 
 Status Approvals::Decide(const std::string& id, Decision decision, const std::string& reason,
@@ -231,12 +234,14 @@ void Approvals::Withdraw(const std::function<bool(const PendingApproval&)>& whic
   }
 }
 
-void Approvals::CheckDeadlines() {
+bool Approvals::CheckDeadlines() {
   const int64_t now = clock_.WallMs();
+  bool decided = false;
   const std::vector<PendingApproval> pending = pending_;
   for (const PendingApproval& one : pending) {
     const std::string& id = one.request.id;
     if (one.deadline_ms == 0 || one.deadline_ms > now) continue;
+    decided = true;
     if (one.request.elicitation) {
       if (Resolve(id, "expired", "deadline", kNobody, false)) {
         handlers_.answered(id, {ElicitationAnswer::Action::kCancel, ""});
@@ -253,7 +258,12 @@ void Approvals::CheckDeadlines() {
   for (const PendingApproval& one : pending_) {
     if (one.deadline_ms != 0) next = next == 0 ? one.deadline_ms : std::min(next, one.deadline_ms);
   }
-  if (next != 0) deadline_.Start(std::max<int64_t>(next - now, 0));
+  if (next == 0) {
+    deadline_.Stop();
+  } else {
+    deadline_.Start(std::clamp<int64_t>(next - now, 0, kLookAgainMs));
+  }
+  return decided;
 }
 
 // The one place where a pending question ends. An error: it is not pending (its end may have followed from
@@ -272,10 +282,16 @@ Status Approvals::Resolve(const std::string& id, const char* decision, const cha
       !recorded) {
     return recorded;
   }
-  resolved_.push_back({id, decision, by});
-  if (resolved_.size() > kRemembered) resolved_.pop_front();
+  const ResolvedApproval resolved{id, decision, by};
+  if (handlers_.resolved) handlers_.resolved(pending->run, resolved);
   pending_.erase(pending);
+  Remember(resolved);
   return {};
+}
+
+void Approvals::Remember(ResolvedApproval resolved) {
+  resolved_.push_back(std::move(resolved));
+  if (resolved_.size() > kRemembered) resolved_.pop_front();
 }
 
 void Approvals::Allow(AllowedCall call) {

@@ -17,6 +17,7 @@
 
 #include "orchestrator/agent/approval_request.h"
 #include "orchestrator/agent/permissions.h"
+#include "orchestrator/agent/resolved_approval.h"
 #include "process/result.h"
 #include "process/timer.h"
 
@@ -76,19 +77,6 @@ struct SessionGrants {
   }
 };
 
-// How a question ended, for a second person who answers it.
-struct ResolvedApproval {
-  std::string id;
-  std::string decision;  // a Decision; accept, decline, cancel; expired, withdrawn
-  std::string by;        // person, policy, deadline, agent, daemon
-
-  static void Members(auto& self, auto& state) {
-    state("id", self.id);
-    state("decision", self.decision);
-    state("by", self.by);
-  }
-};
-
 class Approvals {
  public:
   struct Handlers {
@@ -100,6 +88,8 @@ class Approvals {
     std::function<void(const std::string& id, const ElicitationAnswer&)> answered;
     // A deadline has decided a question.
     std::function<void()> changed;
+    // A question of this run has ended, whoever ended it. The run may be empty.
+    std::function<void(const std::string& run, const ResolvedApproval&)> resolved = {};
   };
 
   // `permissions` belong to the spec and may change.
@@ -111,6 +101,11 @@ class Approvals {
   [[nodiscard]] const PendingApproval* Find(const std::string& id) const;
   // One of the last kRemembered questions.
   [[nodiscard]] const ResolvedApproval* FindResolved(const std::string& id) const;
+
+  // The error of a decision that comes too late. `what` is "approval" or "elicitation".
+  static Error AlreadyResolved(const std::string& what, const ResolvedApproval& resolved);
+  // A question that an earlier daemon ended, or whose end it could not record.
+  void Remember(ResolvedApproval resolved);
 
   // The agent asks. A request that is already pending has no effect, because agents repeat requests after a
   // reconnect. The policy may decide at once. Relative paths of the agent's tools are relative to `cwd`.
@@ -132,9 +127,11 @@ class Approvals {
   void WithdrawRun(const std::string& run);
   // The process has ended.
   void WithdrawAll();
-  // Decides the questions whose deadline has passed, and sets the timer for the next one. Used after a
-  // restore.
-  void CheckDeadlines();
+  // Decides the questions whose deadline has passed, and sets the timer for the next one. Returns whether
+  // there was one. Used after a restore.
+  bool CheckDeadlines();
+  // When it will be called next, on the clock of Loop::NowMs(); nothing: no question has a deadline.
+  [[nodiscard]] std::optional<int64_t> next_look_ms() const { return deadline_.due_ms(); }
 
   // The members that the record in the store contains. A restarted daemon withdraws pending questions
   // (Agent::Load).

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_log.h"
@@ -23,7 +24,10 @@ void TakeEvent(LogTail& tail, const FrameView& frame) {
   if (type == kAgentExited || type == kAgentFailed) tail.alive = false;
   if (type == kAgentExited) tail.exited = frame.envelope;
   tail.failed = type == kAgentFailed ? std::string(frame.envelope) : "";
-  if (type == kRunStarted) tail.open.usage.clear();
+  if (type == kRunStarted) {
+    tail.open.usage.clear();
+    tail.open.approvals.clear();
+  }
   const bool asked = type == kApprovalRequested || type == kElicitationRequested;
   const bool resolved = type == kApprovalResolved || type == kElicitationResolved;
   const bool ends = EndsRun(type);
@@ -35,14 +39,22 @@ void TakeEvent(LogTail& tail, const FrameView& frame) {
   const JsonValue data = (*json)["data"];
   const std::string id(data["id"].StringOr("")), message(data["message_id"].StringOr(""));
   if (type == kUsageUpdated) tail.open.usage = data.Raw();
-  if (ends) tail.ended.push_back(Run::FromEnd(json->root()));
+  const std::string run((*json)["run"].StringOr(""));
+  if (ends) {
+    tail.ended.push_back(Run::FromEnd(json->root()));
+    tail.ended.back().approvals = std::exchange(tail.open.approvals, {});
+  }
   if (asked) tail.pending.emplace(id, type == kElicitationRequested);
   if (resolved) {
     tail.pending.erase(id);
-    tail.resolved.insert(id);
+    const bool elicitation = type == kElicitationResolved;
+    const ResolvedApproval ended{id, std::string(data[elicitation ? "action" : "decision"].StringOr("")),
+                                 std::string(data["by"].StringOr(""))};
+    tail.resolved[id] = ended;
+    if (!run.empty()) tail.open.approvals.push_back(ended);
   }
   if (cancelled) tail.cancelled.insert(message);
-  if (begun && !message.empty()) tail.begun[message] = (*json)["run"].StringOr("");
+  if (begun && !message.empty()) tail.begun[message] = run;
 }
 
 // The first event of the open run, whose number is in the run's id.

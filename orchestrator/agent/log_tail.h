@@ -16,13 +16,13 @@ namespace reeve {
 class EventLog;
 
 struct LogTail {
-  bool alive = false;                        // a process lived, and the log does not show its end
-  Run open;                                  // the open run; no run is open if its id is empty
-  std::map<std::string, bool> pending;       // open questions; true: an elicitation
-  std::set<std::string> resolved;            // recently resolved questions
-  std::set<std::string> cancelled;           // messages that were withdrawn
-  std::map<std::string, std::string> begun;  // messages that reached the process, and their runs
-  std::vector<Run> ended;                    // runs, oldest first
+  bool alive = false;                                // a process lived, and the log does not show its end
+  Run open;                                          // the open run; no run is open if its id is empty
+  std::map<std::string, bool> pending;               // open questions; true: an elicitation
+  std::map<std::string, ResolvedApproval> resolved;  // recently resolved questions, by id
+  std::set<std::string> cancelled;                   // messages that were withdrawn
+  std::map<std::string, std::string> begun;          // messages that reached the process, and their runs
+  std::vector<Run> ended;                            // runs, oldest first
   // Envelopes, or empty: the last agent.exited; agent.failed, if it was the last event.
   std::string exited;
   std::string failed;

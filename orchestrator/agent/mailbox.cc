@@ -84,6 +84,7 @@ void Mailbox::Insert(Message message) {
 
 void Mailbox::Restore(Message message) {
   const bool later = message.run_at_ms != 0;
+  message.started = false;  // the daemon's end was not the program's
   Insert(std::move(message));
   later ? EnterSchedule(std::prev(entries_.end())) : Enqueue(std::prev(entries_.end()));
 }
@@ -125,6 +126,25 @@ const Message* Mailbox::TakeDue(int64_t now_ms) {
 }
 
 bool Mailbox::HasNext() const { return Next() != entries_.end(); }
+
+bool Mailbox::WantsProcess() const {
+  const Message* one = claimed();
+  if (one && !one->started) return true;
+  const auto next = Next();
+  return next != entries_.end() && !next->message.started;
+}
+
+void Mailbox::OnProcessStart() {
+  if (const auto next = Next(); next != entries_.end()) At(next->message.id)->message.started = true;
+}
+
+std::vector<std::string> Mailbox::NotTaken() const {
+  std::vector<std::string> ids;
+  for (auto at = BeginOf(Stage::kWaiting), end = BeginOf(Stage::kScheduled); at != end; ++at) {
+    if (at->message.started && !IsHeld(at->message)) ids.push_back(at->message.id);
+  }
+  return ids;
+}
 
 // The first interrupting message that the pause does not hold, otherwise the first one of any mode.
 Mailbox::Entries::const_iterator Mailbox::Next() const {

@@ -84,6 +84,12 @@ class Mailbox {
   const Message* TakeDue(int64_t now_ms);
   // Claims the message that may begin now, if there is one. `taken_seq` is the number of the last event.
   [[nodiscard]] bool HasNext() const;
+  // A message may begin that a process can be started for: one that has started none yet.
+  [[nodiscard]] bool WantsProcess() const;
+  // A process is being started. The message that may begin first is the one that it is started for.
+  void OnProcessStart();
+  // The waiting messages for which a process was started that did not take them.
+  [[nodiscard]] std::vector<std::string> NotTaken() const;
   const Message* Claim(uint64_t taken_seq);
   // An interrupting message arrived after the claimed one and goes first.
   [[nodiscard]] bool Overtaken() const;

@@ -19,6 +19,7 @@ struct Message {
   int64_t run_at_ms = 0;       // wall clock; the message is due then. 0: it is due
   int64_t queued_ms = 0;       // wall clock; when it arrived or became due
   uint64_t through_pause = 0;  // the pause during which it arrived, which does not hold it
+  bool started = false;        // a process was started for it, which has not taken it yet
   uint64_t taken_seq = 0;      // if claimed: the event that shows its start comes after this one
 
   // The body of its record in the store, and the inverse, which returns nothing for an invalid body.
@@ -35,6 +36,7 @@ struct Message {
     state("run_at_ms", self.run_at_ms);
     state("queued_ms", self.queued_ms);
     state("through_pause", self.through_pause);
+    state("started", self.started);
     state("taken_seq", self.taken_seq);
   }
 };

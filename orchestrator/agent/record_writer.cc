@@ -63,6 +63,7 @@ void RecordWriter::Write(std::optional<MessageRecord> first, std::vector<Done> d
 void RecordWriter::OnWritten(const Status& status, bool alive) {
   if (status) {
     alive_on_disk_ = alive;
+    stored_ = true;
   } else {
     stored_state_.clear();
     RetryLater();

@@ -48,7 +48,12 @@ class RecordWriter {
   // The first record of a new agent, with the message that is made with it: both or neither.
   void SaveFirst(std::optional<MessageRecord> first, Done done);
   // SaveFirst will follow: until then every other save waits.
-  void AwaitFirst() { writing_ = true; }
+  void AwaitFirst() {
+    writing_ = true;
+    stored_ = false;
+  }
+  // The agent has a record on disk.
+  [[nodiscard]] bool stored() const { return stored_; }
   // Saves if the state differs from what the store has. Not while the disk is full: `changed` will tell.
   void SaveIfChanged();
   // Sets the stored state without a write, for an agent that was handed over.
@@ -77,6 +82,7 @@ class RecordWriter {
   const Handlers handlers_;
   std::string stored_state_;  // on disk, or being written; empty: unknown
   bool alive_on_disk_ = false;
+  bool stored_ = true;
   bool writing_ = false;
   size_t eventual_ = 0;     // writes of WriteEventually that have not succeeded yet
   std::vector<Done> next_;  // want a write after the present one

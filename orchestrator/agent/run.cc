@@ -80,12 +80,17 @@ std::string Run::ToJson() const {
   JsonObject json;
   json.Set("run_id", id).Set("status", NameOf(status));
   if (!message_id.empty()) json.Set("message_id", message_id);
-  json.Set("exit_code", exit_code);
+  json.Set("exit_code", exit_code).Set("signal", signal);
   if (!error.code.empty()) json.SetRaw("error", ErrorJson(error));
   if (!limit.empty()) json.Set("limit", limit);
   JsonArray ids;
   for (const std::string& message : steered) ids.Add(message);
   if (!steered.empty()) json.SetRaw("steered", ids.Take());
+  JsonArray resolved;
+  for (const ResolvedApproval& one : approvals) {
+    resolved.AddRaw(JsonObject().Set("id", one.id).Set("decision", one.decision).Set("by", one.by).Take());
+  }
+  if (!approvals.empty()) json.SetRaw("approvals", resolved.Take());
   json.SetRaw("usage", usage).Set("started_at", FormatTime(started_ms));
   if (ended_ms != 0) json.Set("ended_at", FormatTime(ended_ms)).Set("duration_ms", ended_ms - started_ms);
   return json.Take();
@@ -96,9 +101,14 @@ std::optional<Run> Run::FromJson(const JsonValue& json) {
   run.id = json["run_id"].StringOr("");
   run.message_id = json["message_id"].StringOr("");
   if (auto code = json["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
+  if (auto signal = json["signal"].AsInt()) run.signal = static_cast<int>(*signal);
   run.error = ErrorFrom(json["error"]);
   run.limit = json["limit"].StringOr("");
   for (const JsonValue& message : json["steered"].Elements()) run.steered.emplace_back(message.StringOr(""));
+  for (const JsonValue& one : json["approvals"].Elements()) {
+    run.approvals.push_back({std::string(one["id"].StringOr("")), std::string(one["decision"].StringOr("")),
+                             std::string(one["by"].StringOr(""))});
+  }
   if (json["usage"]) run.usage = json["usage"].Raw();
   run.started_ms = TimeOf(json["started_at"]);
   run.ended_ms = TimeOf(json["ended_at"]);
@@ -110,7 +120,7 @@ std::optional<Run> Run::FromJson(const JsonValue& json) {
 std::string Run::EndJson() const {
   JsonObject data;
   if (!message_id.empty()) data.Set("message_id", message_id);
-  data.Set("exit_code", exit_code);
+  data.Set("exit_code", exit_code).Set("signal", signal);
   if (status == Status::kFailed) data.SetRaw("error", ErrorJson(error));
   if (!limit.empty()) data.Set("limit", limit);
   return data.Set("duration_ms", ended_ms - started_ms).SetRaw("usage", usage).Take();
@@ -124,6 +134,7 @@ Run Run::FromEnd(const JsonValue& envelope) {
   run.status =
       ParseRunStatus(envelope["type"].StringOr("").substr(std::strlen("run."))).value_or(Status::kFailed);
   if (auto code = data["exit_code"].AsInt()) run.exit_code = static_cast<int>(*code);
+  if (auto signal = data["signal"].AsInt()) run.signal = static_cast<int>(*signal);
   run.error = ErrorFrom(data["error"]);
   run.limit = data["limit"].StringOr("");
   if (data["usage"]) run.usage = data["usage"].Raw();

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "orchestrator/agent/resolved_approval.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -42,12 +43,14 @@ struct Run {
   std::string message_id;
   Status status = Status::kRunning;
   std::optional<int> exit_code;  // the exit code, if the process's life was the run
+  std::optional<int> signal;     // the signal that ended the process, in place of exit_code
   Error error{};                 // of a failed run
   std::string limit;             // the spec's limit that ended it, or empty
   int64_t started_ms = 0;        // wall clock
   int64_t ended_ms = 0;
-  std::string usage;                 // the JSON of its last usage.updated, or empty
-  std::vector<std::string> steered;  // messages that joined it
+  std::string usage;                        // the JSON of its last usage.updated, or empty
+  std::vector<std::string> steered;         // messages that joined it
+  std::vector<ResolvedApproval> approvals;  // its approvals and elicitations that have ended
 
   [[nodiscard]] bool Has(const std::string& message) const;
   // The number of its run.started.
@@ -68,12 +71,14 @@ struct Run {
     state("message_id", self.message_id);
     state.Enum("status", self.status, kStatuses);
     state("exit_code", self.exit_code);
+    state("signal", self.signal);
     state("error", self.error);
     state("limit", self.limit);
     state("started_ms", self.started_ms);
     state("ended_ms", self.ended_ms);
     state.Json("usage", self.usage);
     state("steered", self.steered);
+    state("approvals", self.approvals);
   }
 };
 

@@ -31,11 +31,34 @@ void RunHistory::OfMessage(const std::string& message_id, Found found) const {
     if (!message) return found(message.error());
     if (!*message || (*message)->agent != agent_) return found(std::string());
     if ((*message)->run.empty()) {
-      return found(JsonObject().Set("message_id", (*message)->id).Set("status", (*message)->state).Take());
+      JsonObject answer;
+      answer.Set("message_id", (*message)->id).Set("status", (*message)->state);
+      auto body = JsonDocument::Parse((*message)->body);
+      if (const auto reason = body ? (*body)["reason"].AsString() : std::nullopt) {
+        answer.SetRaw("error", JsonObject().Set("code", "not_delivered").Set("message", *reason).Take());
+      }
+      return found(answer.Take());
     }
     Find((*message)->run, found);
   };
   store_.FindMessage(message_id, std::move(look));
+}
+
+void RunHistory::OfApproval(const std::string& id,
+                            std::function<void(Result<std::optional<ResolvedApproval>>)> found) const {
+  const std::string member = JsonObject().Set("id", id).Take();
+  auto look = [id, found = std::move(found)](const Result<std::optional<RunRecord>>& record) {
+    if (!record) return found(record.error());
+    std::optional<ResolvedApproval> resolved;
+    auto json = *record ? JsonDocument::Parse((*record)->body) : Result<JsonDocument>(Error{});
+    auto run = json ? Run::FromJson(json->root()) : std::nullopt;
+    for (const ResolvedApproval& one : run ? run->approvals : std::vector<ResolvedApproval>()) {
+      if (one.id == id) resolved = one;
+    }
+    found(resolved);
+  };
+  // Without its last brace it is the beginning of the member in the run's JSON.
+  store_.FindRun(agent_, member.substr(0, member.size() - 1), std::move(look));
 }
 
 void RunHistory::List(uint64_t before, size_t limit,

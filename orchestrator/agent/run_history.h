@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "orchestrator/agent/resolved_approval.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -30,6 +32,9 @@ class RunHistory {
   // The run that a message began or joined, also while it is open. For a message that never had a run its
   // {message_id, status}.
   void OfMessage(const std::string& message_id, Found found) const;
+  // How a question ended that the open run or one of the kept runs had; nothing if none had it.
+  void OfApproval(const std::string& id,
+                  std::function<void(Result<std::optional<ResolvedApproval>>)> found) const;
   // The runs with numbers below `before`, the newest first, the open one included.
   void List(uint64_t before, size_t limit, std::function<void(Result<std::vector<std::string>>)> done) const;
 

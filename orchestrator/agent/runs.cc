@@ -49,7 +49,12 @@ void Runs::Begin(uint64_t number, const std::string& message_id, int64_t now_ms)
   open_->message_id = message_id;
   open_->started_ms = now_ms;
   end_reason_ = EndReason::kNone;
-  partial_after_ = number;
+}
+
+void Runs::Resolved(ResolvedApproval approval) {
+  std::vector<ResolvedApproval>& all = open_->approvals;
+  if (all.size() == kMaxResolved) all.erase(all.begin());
+  all.push_back(std::move(approval));
 }
 
 bool Runs::RequestEnd(EndReason reason) {
@@ -71,6 +76,7 @@ const Run& Runs::End(RunEnding ending, int64_t now_ms) {
     run.error = end_reason_ == EndReason::kLimit ? std::exchange(limit_error_, {}) : std::move(ending.error);
   }
   run.exit_code = ending.exit_code;
+  run.signal = ending.signal;
   run.ended_ms = now_ms;
   AddEnded(std::move(run));
   end_reason_ = EndReason::kNone;

@@ -34,6 +34,7 @@ struct RunEnding {
   How how = How::kCompleted;
   Error error{};  // for the failed ones
   std::optional<int> exit_code{};
+  std::optional<int> signal{};  // that ended the process
 };
 
 class Runs {
@@ -53,6 +54,8 @@ class Runs {
   // A message joined the open run.
   void Steered(const std::string& message_id) { open_->steered.push_back(message_id); }
   void SetUsage(std::string_view json) { open_->usage = json; }
+  // A question of the open run has ended. The newest kMaxResolved of a run are kept.
+  void Resolved(ResolvedApproval approval);
 
   [[nodiscard]] EndReason end_reason() const { return end_reason_; }
   // Requests the end of the open run. True: this reason is stronger than the earlier ones.
@@ -64,13 +67,8 @@ class Runs {
   // Adds a run that ended while this agent was not running in a daemon.
   void AddEnded(Run run);
 
-  // --- partial text: the beginning of the agent's current message
-  // An assistant.message is complete; later text belongs to another message.
-  void MessageComplete(uint64_t seq) { partial_after_ = seq; }
-  // The deltas of the next message follow this event.
-  [[nodiscard]] uint64_t partial_after() const { return partial_after_; }
-
   static constexpr size_t kKept = 100;  // ended runs in memory, for late requests
+  static constexpr size_t kMaxResolved = 256;
 
   // The members that the record in the store contains.
   static void Record(auto& self, auto& state) {
@@ -85,7 +83,6 @@ class Runs {
     state("usage", self.usage_);
     state.Enum("end_reason", self.end_reason_, kEndReasons);
     state("limit_error", self.limit_error_);
-    state("partial_after", self.partial_after_);
   }
 
  private:
@@ -99,7 +96,6 @@ class Runs {
   Error limit_error_{};
   std::deque<Run> ended_;  // the newest last
   Usage usage_;            // sum of all ended runs
-  uint64_t partial_after_ = 0;
 };
 
 }  // namespace reeve

@@ -333,7 +333,7 @@ Result<JsonDocument> JsonDocument::Parse(std::string_view text) {
   if (text.size() > kMaxJsonBytes) return InvalidJson("too large", kMaxJsonBytes);
   JsonDocument document;
   JsonTree& tree = *document.tree_;
-  tree.text = text;
+  tree.text = WithoutByteOrderMark(text);
   ReplaceLoneSurrogates(tree.text);
   Stream in(tree.text.data(), tree.text.size());
   TreeBuilder builder(tree, in);
@@ -453,6 +453,12 @@ Result<JsonLine> ScanJsonObject(std::string_view line) {
 }
 
 // --- writing
+
+std::string_view WithoutByteOrderMark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
 
 std::string Base64(std::string_view bytes) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -78,7 +78,8 @@ struct JsonValue::Member {
 
 class JsonDocument {
  public:
-  // Error "invalid_json" gives the reason and the offset. `text` is copied.
+  // Error "invalid_json" gives the reason and the offset. `text` is copied. A byte order mark is skipped, as
+  // RFC 8259 section 8.1 allows.
   static Result<JsonDocument> Parse(std::string_view text);
   JsonDocument(JsonDocument&&) noexcept;
   JsonDocument& operator=(JsonDocument&&) noexcept;
@@ -106,6 +107,8 @@ Result<JsonLine> ScanJsonObject(std::string_view line);
 // Appends `text` quoted and escaped (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
 void AppendJsonString(std::string& out, std::string_view text);
 bool IsUtf8(std::string_view text);
+// `text` without the byte order mark (U+FEFF) that editors write at the beginning of a file.
+std::string_view WithoutByteOrderMark(std::string_view text);
 // RFC 4648 section 4, for bytes that are not UTF-8.
 std::string Base64(std::string_view bytes);
 std::optional<std::string> FromBase64(std::string_view text);

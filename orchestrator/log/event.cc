@@ -2,10 +2,19 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <vector>
+
+#include "orchestrator/config/closest_match.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
 namespace {
+
+// Edits of a type, or of a family, that is suggested for a misspelt one.
+constexpr size_t kMaxEdits = 3;
+constexpr size_t kMaxFamilyEdits = 2;
 
 void AppendNumber(std::string& out, uint64_t number) {
   char digits[20];
@@ -98,6 +107,28 @@ std::optional<FrameView> ParseFrame(std::string_view bytes, size_t* size) {
   frame.envelope = rest;
   *size = end + 2;
   return frame;
+}
+
+Result<TypeFilter> TypeFilter::Parse(std::string_view list) {
+  constexpr std::string_view kWildcard = ".*";
+  std::vector<std::string> known(std::begin(event_type::kAll), std::end(event_type::kAll));
+  std::vector<std::string> families;
+  for (const std::string& type : known) families.push_back(type.substr(0, type.find('.')).append(kWildcard));
+  for (std::string_view rest = list; !rest.empty();) {
+    const std::string_view name = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+    const bool family = name.ends_with(kWildcard);
+    const auto& all = family ? families : known;
+    if (name.empty() || name == "*" || std::find(all.begin(), all.end(), name) != all.end()) continue;
+    const std::string meant = ClosestMatch(name, all, family ? kMaxFamilyEdits : kMaxEdits);
+    // A program of kind jsonl may use further types of content.
+    if (meant.empty() && !family && event_type::IsContent(name)) continue;
+    return Error{
+        "invalid_request",
+        "types: there is no event type '" + std::string(name.substr(0, 64)) + "'" +
+            (meant.empty() ? "; run.* and tool.failed are examples" : "; did you mean '" + meant + "'?")};
+  }
+  return TypeFilter(list);
 }
 
 bool TypeFilter::Matches(std::string_view type) const {

@@ -15,6 +15,8 @@
 #include <string>
 #include <string_view>
 
+#include "process/result.h"
+
 namespace reeve {
 
 // A position in an agent's log: "after event <seq>, which was written in <epoch>". Its text is
@@ -60,6 +62,9 @@ class TypeFilter {
  public:
   TypeFilter() = default;
   explicit TypeFilter(std::string_view list) : list_(list) {}
+  // The same for a list from outside. Error "invalid_request" for a type that cannot exist; it names the
+  // nearest one that does.
+  static Result<TypeFilter> Parse(std::string_view list);
   [[nodiscard]] bool all() const { return list_.empty(); }
   [[nodiscard]] bool Matches(std::string_view type) const;
 

@@ -46,7 +46,7 @@ std::optional<uint64_t> ParseSegmentName(std::string_view name) {
 
 Error WriteError(std::string what, int err) {
   Error error = OsError(std::move(what), err);
-  if (err == ENOSPC || err == EDQUOT) error.code = "disk_full";
+  if (err == ENOSPC || err == EDQUOT || err == EFBIG) error.code = "disk_full";
   return error;
 }
 
@@ -121,6 +121,43 @@ Result<std::optional<Cursor>> LastId(const std::string& path, uint64_t file_size
     if (WholeFrames(rest, &last) == rest.size() && !rest.empty()) return std::optional<Cursor>(last);
     if (size == file_size || !rest.empty()) return std::optional<Cursor>();
   }
+}
+
+// Calls visit(frame, its bytes) for each frame from `position` to `end`, until it returns false; then
+// *stopped is true. Returns the position after the last visited frame. `read` copies bytes, at least one.
+Result<uint64_t> ScanFrames(uint64_t position, uint64_t end,
+                            const std::function<Result<size_t>(uint64_t at, char* out, size_t size)>& read,
+                            const std::function<bool(const FrameView&, std::string_view)>& visit,
+                            bool* stopped, const std::function<Error(uint64_t at)>& damaged) {
+  std::string buffer;  // begins at `position`
+  size_t want = EventLog::kChunkBytes;
+  while (position + buffer.size() < end) {
+    size_t have = buffer.size();
+    buffer.resize(std::min<uint64_t>(std::max(have + 1, want), end - position));
+    auto got = read(position + have, buffer.data() + have, buffer.size() - have);
+    if (!got) return got.error();
+    buffer.resize(have + *got);
+    size_t done = 0;
+    size_t size = 0;
+    while (auto frame = ParseFrame(std::string_view(buffer).substr(done), &size)) {
+      std::string_view bytes = std::string_view(buffer).substr(done, size);
+      done += size;
+      if (visit(*frame, bytes)) continue;
+      *stopped = true;
+      return position + done;
+    }
+    buffer.erase(0, done);
+    position += done;
+    const bool no_frame = buffer.find(kFrameEnd) != std::string::npos || buffer.size() > kMaxFrameBytes;
+    if (no_frame || (!buffer.empty() && position + buffer.size() == end)) return damaged(position);
+    if (buffer.size() >= want) want *= 2;  // the frame is longer than that
+  }
+  return position;
+}
+
+Error Damaged(const std::string& agent, const std::string& path, uint64_t at) {
+  return {"internal",
+          "the log of agent " + agent + " is damaged at byte " + std::to_string(at) + " of " + path};
 }
 
 }  // namespace
@@ -658,30 +695,46 @@ Result<EventLog::Start> EventLog::Find(Cursor cursor) const {
 
 Result<uint64_t> EventLog::Scan(uint64_t position,
                                 const std::function<bool(const FrameView&, std::string_view)>& visit) const {
-  std::string buffer;  // begins at `position`
-  size_t want = kChunkBytes;
-  while (position + buffer.size() < committed_) {
-    size_t have = buffer.size();
-    buffer.resize(std::max(have + 1, want));
-    auto got = ReadAt(position + have, buffer.data() + have, buffer.size() - have);
-    if (!got) return got.error();
-    buffer.resize(have + *got);
-    size_t done = 0;
-    size_t size = 0;
-    while (auto frame = ParseFrame(std::string_view(buffer).substr(done), &size)) {
-      std::string_view bytes = std::string_view(buffer).substr(done, size);
-      done += size;
-      if (!visit(*frame, bytes)) return position + done;
-    }
-    buffer.erase(0, done);
-    position += done;
-    const bool no_frame = buffer.find(kFrameEnd) != std::string::npos || buffer.size() > kMaxFrameBytes;
-    if (no_frame || (!buffer.empty() && position + buffer.size() == committed_)) {
-      return Error{"internal", "the log of agent " + agent_ + " is damaged at byte " +
-                                   std::to_string(position - SegmentAt(position).position) + " of " +
-                                   PathOf(SegmentAt(position))};
-    }
-    if (buffer.size() >= want) want *= 2;  // the frame is longer than that
+  bool stopped = false;
+  return ScanFrames(
+      position, committed_, [this](uint64_t at, char* out, size_t size) { return ReadAt(at, out, size); },
+      visit, &stopped,
+      [this](uint64_t at) { return Damaged(agent_, PathOf(SegmentAt(at)), at - SegmentAt(at).position); });
+}
+
+EventLog::Files EventLog::FilesFrom(uint64_t position, uint64_t max_bytes) const {
+  Files part{{}, agent_, committed_};
+  if (segments_.empty() || position >= committed_) return part;
+  const auto first =
+      std::upper_bound(segments_.begin(), segments_.end(), position,
+                       [](uint64_t at, const Segment& segment) { return at < segment.position; });
+  for (auto segment = first == segments_.begin() ? first : first - 1; segment != segments_.end(); ++segment) {
+    if (segment->position >= position + max_bytes) break;
+    part.files.push_back({PathOf(*segment), segment->position, segment->bytes});
+  }
+  return part;
+}
+
+Result<uint64_t> EventLog::Files::Scan(
+    uint64_t position, const std::function<bool(const FrameView&, std::string_view)>& visit) const {
+  bool stopped = false;
+  for (const File& file : files) {
+    const uint64_t end = file.position + file.bytes;
+    if (position >= end) continue;
+    const Fd fd(open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.valid() && errno == ENOENT)
+      return Error{"expired", "these events of agent " + agent + " have been deleted"};
+    if (!fd.valid()) return OsError("read " + file.path, errno);
+    auto read = [&file, &fd](uint64_t at, char* out, size_t size) -> Result<size_t> {
+      const ssize_t got = pread(fd.get(), out, size, static_cast<off_t>(at - file.position));
+      if (got <= 0) return OsError("read " + file.path, got < 0 ? errno : EIO);
+      return static_cast<size_t>(got);
+    };
+    auto reached = ScanFrames(position, end, read, visit, &stopped, [this, &file](uint64_t at) {
+      return Damaged(agent, file.path, at - file.position);
+    });
+    if (!reached || stopped) return reached;
+    position = *reached;
   }
   return position;
 }

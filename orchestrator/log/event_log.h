@@ -138,6 +138,24 @@ class EventLog {
   Result<uint64_t> Scan(uint64_t position,
                         const std::function<bool(const FrameView&, std::string_view)>& visit) const;
 
+  // The same on another thread: the files with at least `max_bytes` of committed bytes from `position` on.
+  // The value does not use the log, so it may outlive it. Scan visits at least that much, unless it is
+  // stopped. Error "expired" if a file was deleted meanwhile.
+  struct Files {
+    struct File {
+      std::string path;
+      uint64_t position;  // of its first byte in the stream
+      uint64_t bytes;     // committed
+    };
+    std::vector<File> files;
+    std::string agent;
+    uint64_t log_end = 0;  // end of the log's committed bytes
+
+    Result<uint64_t> Scan(uint64_t position,
+                          const std::function<bool(const FrameView&, std::string_view)>& visit) const;
+  };
+  [[nodiscard]] Files FilesFrom(uint64_t position, uint64_t max_bytes) const;
+
   // The end of the frame that contains `position`; `position` itself if it is a frame's first byte.
   [[nodiscard]] Result<uint64_t> FrameEnd(uint64_t position) const;
   // The cursor of a reader at `position`, which is a frame's first byte: the event before it.

@@ -77,6 +77,15 @@ inline constexpr Type kAll[] = {
     kElicitationRequested, kElicitationResolved,
 };
 
+// The types that a program of kind jsonl may use for its own events, also others than the above. Only the
+// daemon emits the rest, so that a program cannot forge them.
+constexpr bool IsContent(Type type) {
+  for (const Type family : {"assistant.", "reasoning.", "tool.", "file.", "plan.", "usage.", "title."}) {
+    if (type.substr(0, family.size()) == family) return true;
+  }
+  return false;
+}
+
 constexpr bool EndsRun(Type type) {
   return type == kRunCompleted || type == kRunFailed || type == kRunCancelled;
 }

@@ -108,7 +108,23 @@ void Transcript::TakeBytes(const char* dir, std::string& held, std::string_view 
   }
 }
 
+void Transcript::WritePart(const char* dir, std::string& held) {
+  if (held.starts_with('{')) return;  // a message of a protocol stays whole
+  Hide(held);
+  size_t kept = 0;
+  for (const std::string& secret : secrets_) {
+    for (size_t size = std::min(held.size(), secret.size() - 1); size > kept; --size) {
+      if (held.ends_with(std::string_view(secret).substr(0, size))) kept = size;
+    }
+  }
+  if (held.size() == kept) return;
+  Write(dir, held.substr(0, held.size() - kept), true);
+  held.erase(0, held.size() - kept);
+}
+
 void Transcript::Sent(std::string_view bytes) {
+  WritePart("in", out_);
+  WritePart("err", err_);
   while (!bytes.empty()) {
     const size_t end = bytes.find('\n');
     Write("out", std::string(bytes.substr(0, end)), end == std::string_view::npos);

@@ -45,7 +45,8 @@ class Transcript {
   void Received(Child::Output from, std::string_view bytes);
   // Takes one whole message from the agent.
   void ReceivedMessage(std::string_view text) { Write("in", std::string(text), false); }
-  // Takes bytes for the child's stdin, as whole lines.
+  // Takes bytes for the child's stdin. Output without a line end that came before them (a prompt) is written
+  // before them.
   void Sent(std::string_view bytes);
   // The process is gone: writes its unfinished lines.
   void EndProcess();
@@ -64,6 +65,8 @@ class Transcript {
   static void Remove(const std::string& base);
 
  private:
+  // Writes an unfinished line as a part, but not the beginning of what may become a secret.
+  void WritePart(const char* dir, std::string& held);
   void TakeBytes(const char* dir, std::string& held, std::string_view bytes);
   void Hide(std::string& text) const;
   void Write(const char* dir, std::string text, bool partial);

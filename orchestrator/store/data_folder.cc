@@ -1,22 +1,28 @@
 #include "orchestrator/store/data_folder.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
+#include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
 
 namespace reeve {
 
 namespace {
+
+constexpr int kLockMs = 1'000;
+constexpr int kLockStepMs = 10;
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -26,6 +32,26 @@ std::string AsLoopback(const std::string& url) {
     if (StartsWith(url, any)) return "http://127.0.0.1:" + url.substr(std::strlen(any));
   }
   return url;
+}
+
+std::string UserName(uid_t user) {
+  const passwd* entry = getpwuid(user);
+  return (entry ? std::string(entry->pw_name) : "user") + " (" + std::to_string(user) + ")";
+}
+
+// Somebody else who owns the folder, or a link to it, could give the daemon a token, or take its secrets.
+Result<Fd> OpenOwnFolder(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();  // else open() would follow a link
+  Fd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!folder.valid() && lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode))
+    return Error{"unsafe_folder", "data folder " + path + " is a link: name the folder that it leads to"};
+  if (!folder.valid() || fstat(folder.get(), &status) != 0) return OsError("data folder " + path, errno);
+  if (status.st_uid != geteuid()) {
+    return Error{"unsafe_folder", "data folder " + path + " belongs to " + UserName(status.st_uid) +
+                                      ", but reeve runs as " + UserName(geteuid())};
+  }
+  return folder;
 }
 
 }  // namespace
@@ -42,23 +68,30 @@ Result<Fd> LockDataDir(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make data folder " + path, errno);
-  if (chmod(path.c_str(), 0700) != 0) return OsError("data folder " + path, errno);
-  const std::string file = path + "/lock";
-  Fd lock(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock.valid()) return OsError("open " + file, errno);
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return Error{"busy", "another reeve uses the data folder " + path};
-    return OsError("lock " + file, errno);
+  auto folder = OpenOwnFolder(path);
+  if (!folder) return folder.error();
+  if (fchmod(folder->get(), 0700) != 0) return OsError("data folder " + path, errno);
+  // Children that have not reached execve yet hold the lock of a daemon that was killed.
+  for (int waited_ms = 0; flock(folder->get(), LOCK_EX | LOCK_NB) != 0; waited_ms += kLockStepMs) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) return OsError("lock " + path, errno);
+    if (waited_ms >= kLockMs) return Error{"busy", "another reeve uses the data folder " + path};
+    std::this_thread::sleep_for(std::chrono::milliseconds(kLockStepMs));
   }
-  return lock;
+  return folder;
 }
 
-Status RuntimeFile::Write(const std::string& data_dir) const {
+bool DataDirLocked(const std::string& path) {
+  const Fd lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  return lock.valid() && flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+Status RuntimeFile::Write(const std::string& dir) const {
   JsonArray urls;
   for (const std::string& url : listen) urls.Add(url);
   const std::string text =
       JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
-  const std::string path = PathIn(data_dir);
+  const std::string path = PathIn(dir);
   const std::string made = path + ".new";
   Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
@@ -68,8 +101,8 @@ Status RuntimeFile::Write(const std::string& data_dir) const {
   return {};
 }
 
-Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
-  const std::string path = PathIn(data_dir);
+Result<RuntimeFile> RuntimeFile::Read(const std::string& dir) {
+  const std::string path = PathIn(dir);
   auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
@@ -77,11 +110,10 @@ Result<RuntimeFile> RuntimeFile::Read(const std::string& data_dir) {
   RuntimeFile file;
   file.pid = static_cast<int>((*json)["pid"].AsInt().value_or(0));
   file.version = (*json)["version"].StringOr("");
+  file.data_dir = dir;
   for (const JsonValue& url : (*json)["listen"].Elements()) file.listen.emplace_back(url.StringOr(""));
   return file;
 }
-
-bool RuntimeFile::Alive() const { return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM); }
 
 std::string ProgramFolderIn(const std::string& data_dir) { return data_dir + "/bin"; }
 
@@ -114,18 +146,29 @@ std::string LocalWebAddress(const std::vector<std::string>& listening) {
   return first;
 }
 
-Result<std::string> ReadConfigFile(const std::string& path) {
+std::string HomeFolder() {
+  const char* home = std::getenv("HOME");
+  if (home && *home == '/') return home;
+  const passwd* user = getpwuid(getuid());
+  return user && user->pw_dir && *user->pw_dir == '/' ? user->pw_dir : "/";
+}
+
+Result<std::string> ReadConfigFile(const std::string& path, size_t max_bytes) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return OsError("read " + path, errno);
-  constexpr size_t kMaxBytes = size_t{64} << 10;
-  std::string text(kMaxBytes + 1, '\0');
-  ssize_t size = read(fd.get(), text.data(), text.size());
-  if (size < 0) return OsError("read " + path, errno);
-  if (static_cast<size_t>(size) > kMaxBytes) {
-    return Error{"invalid_request", "read " + path + ": larger than " + std::to_string(kMaxBytes) + " bytes"};
+  std::string text(max_bytes + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {  // a pipe gives its bytes piece by piece
+    const ssize_t got = read(fd.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return OsError("read " + path, errno);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
   }
-  text.resize(static_cast<size_t>(size));
-  return text;
+  if (size > max_bytes)
+    return Error{"invalid_request",
+                 "read " + path + ": larger than " + FormatSize(static_cast<int64_t>(max_bytes))};
+  return std::string(WithoutByteOrderMark(std::string_view(text).substr(0, size)));
 }
 
 }  // namespace reeve

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <mutex>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -115,10 +116,12 @@ class Database {
     const int reason = sqlite3_system_errno(handle_.get());
     const bool io = (result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_CANTOPEN;
     // SQLite reports a failed write as "full", but reports "I/O error" when the shared memory did not fit.
-    const bool full = (result & 0xff) == SQLITE_FULL || (io && (reason == ENOSPC || reason == EDQUOT));
+    const bool full =
+        (result & 0xff) == SQLITE_FULL || (io && (reason == ENOSPC || reason == EDQUOT || reason == EFBIG));
     std::string message = path_ + ": " + sqlite3_errmsg(handle_.get());
     if (io && reason != 0) message = OsError(std::move(message), reason).message;
-    return {full ? "disk_full" : "store_failed", std::move(message)};
+    const bool no_descriptors = io && (reason == EMFILE || reason == ENFILE);
+    return {full ? "disk_full" : no_descriptors ? "no_descriptors" : "store_failed", std::move(message)};
   }
   [[nodiscard]] Error Refusal(const std::string& reason) const {
     return {"store_failed", path_ + ": " + reason};
@@ -338,7 +341,11 @@ Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) 
   Result<Database> database = Database::Open(path);
   if (!database.ok()) return database.error();
   if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
-  return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  try {
+    return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+  } catch (const std::system_error& failure) {
+    return OsError("make the thread of " + path, failure.code().value());
+  }
 }
 
 Status Store::Check(const std::string& path) {
@@ -453,15 +460,23 @@ void Store::DeleteAgent(std::string id, Done done) {
       std::move(done));
 }
 
-void Store::AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+void Store::AddMessages(std::vector<MessageRecord> records,
+                        std::function<void(Result<std::optional<MessageRecord>>)> done) {
   Ask<std::optional<MessageRecord>>(
-      [record = std::move(record)](Database& database, std::optional<MessageRecord>& there) {
+      [records = std::move(records)](Database& database, std::optional<MessageRecord>& there) {
         Status status = database.Query(
             "SELECT id, agent, body, state, run, made FROM messages WHERE id = ?",
-            [&there](sqlite3_stmt* row) { there = MessageOf(row); }, record.id);
-        return status.ok() && !there ? WriteMessage(database, record) : status;
+            [&there](sqlite3_stmt* row) { there = MessageOf(row); }, records.front().id);
+        for (const MessageRecord& record : records) {
+          if (status.ok() && !there) status = WriteMessage(database, record);
+        }
+        return status;
       },
       std::move(done));
+}
+
+void Store::AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done) {
+  AddMessages({std::move(record)}, std::move(done));
 }
 
 void Store::PutMessage(MessageRecord record, Done done) {
@@ -480,6 +495,18 @@ void Store::EndMessage(std::string id, std::string state, std::string run, Done 
        of = state_.get()](Database& database) {
         Status status =
             database.Run("UPDATE messages SET state = ?2, run = ?3 WHERE id = ?1", id, state, run);
+        return status ? of->TrimMessages(database, id) : status;
+      },
+      std::move(done));
+}
+
+void Store::FailMessage(std::string id, std::string reason, Done done) {
+  state_->Submit(
+      [id = std::move(id), reason = std::move(reason), of = state_.get()](Database& database) {
+        Status status = database.Run(
+            "UPDATE messages SET state = 'failed', run = '', body = json_set(body, '$.reason', ?2) WHERE id "
+            "= ?1",
+            id, reason);
         return status ? of->TrimMessages(database, id) : status;
       },
       std::move(done));
@@ -544,6 +571,22 @@ void Store::ListRuns(std::string agent, uint64_t before, size_t limit,
                   {Text(row, 0), static_cast<uint64_t>(sqlite3_column_int64(row, 1)), Text(row, 2)});
             },
             agent, below, static_cast<int64_t>(limit));
+      },
+      std::move(done));
+}
+
+void Store::FindRun(std::string agent, std::string text,
+                    std::function<void(Result<std::optional<RunRecord>>)> done) {
+  Ask<std::optional<RunRecord>>(
+      [agent = std::move(agent), text = std::move(text)](Database& database,
+                                                         std::optional<RunRecord>& found) {
+        return database.Query(
+            "SELECT agent, number, body FROM runs WHERE agent = ? AND instr(body, ?) > 0"
+            " ORDER BY number DESC LIMIT 1",
+            [&found](sqlite3_stmt* row) {
+              found = {Text(row, 0), static_cast<uint64_t>(sqlite3_column_int64(row, 1)), Text(row, 2)};
+            },
+            agent, text);
       },
       std::move(done));
 }

@@ -84,13 +84,17 @@ class Store {
   // Writes both an agent and its first message, or neither.
   void PutAgent(AgentRecord record, MessageRecord first, Done done);
   void DeleteAgent(std::string id, Done done);  // also its messages and runs
-  // Adds a message. If there is already one with that id, it stays unchanged and is returned; otherwise
-  // returns nothing.
+  // Adds messages, all or none. If there is already one with the id of the first, that one is returned and
+  // nothing changes; otherwise returns nothing.
+  void AddMessages(std::vector<MessageRecord> records,
+                   std::function<void(Result<std::optional<MessageRecord>>)> done);
   void AddMessage(MessageRecord record, std::function<void(Result<std::optional<MessageRecord>>)> done);
   void PutMessage(MessageRecord record, Done done);  // also for one that has ended, as below
   // Records the end of a message: its state, and the run that it was in. The newest kMaxEnded of an agent are
   // kept.
   void EndMessage(std::string id, std::string state, std::string run, Done done);
+  // The same for a message that failed without a run, with the reason.
+  void FailMessage(std::string id, std::string reason, Done done);
   void PutRun(RunRecord record, Done done);  // the newest kMaxEnded of an agent are kept
   void AddRun(RunRecord record, Done done);  // unless it is there already
   // Deletes answers older than kAnswerMs, and the oldest beyond kMaxAnswers.
@@ -101,6 +105,9 @@ class Store {
   // Lists ended runs with numbers below `before`, the newest first.
   void ListRuns(std::string agent, uint64_t before, size_t limit,
                 std::function<void(Result<std::vector<RunRecord>>)> done);
+  // The newest ended run of an agent whose body contains `text`. Looks at all of them.
+  void FindRun(std::string agent, std::string text,
+               std::function<void(Result<std::optional<RunRecord>>)> done);
   // Lists the kept messages of an agent that were made after `after`, in the order in which they were made;
   // the first `limit` of them.
   void ListMessages(std::string agent, int64_t after, size_t limit,

@@ -84,7 +84,9 @@ struct Git::Running {
   void TakeStderr(std::string_view bytes, int64_t now_ms) {
     std::string text(bytes);
     std::replace(text.begin(), text.end(), '\r', '\n');  // a progress line overwrites itself
-    lines.Feed(text, [this, now_ms](std::string_view line, bool) {
+    lines.Feed(text, [this, now_ms](const Lines::Piece& piece) {
+      const std::string_view line = piece.text;
+      if (!piece.begins) return;  // the end of a line that is too long for people
       if (auto progress = ParseProgress(line)) return TakeProgress(*progress, now_ms);
       if (line.empty()) return;
       last_words.emplace_back(line);

@@ -54,6 +54,14 @@ std::string HeadOf(const std::string& listed) {
   return IsRefName(name) ? name : std::string();
 }
 
+// "<commit>\tHEAD", which is the first line if HEAD names no branch.
+std::string DetachedHeadOf(const std::string& listed) {
+  std::string commit = listed.substr(0, listed.find('\t'));
+  const bool is_id = (commit.size() == 40 || commit.size() == 64) &&
+                     commit.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return is_id && listed.substr(commit.size()).starts_with("\tHEAD\n") ? commit : std::string();
+}
+
 }  // namespace
 
 Status MakeBareRepository(const std::string& path) {
@@ -113,7 +121,9 @@ void Mirrors::AskForHead(const std::string& url) {
   Git::Command command;
   command.arguments = {"ls-remote", "--symref", "--", url, "HEAD"};
   Step(url, std::move(command), [this, url](const std::string& listed) {
-    repositories_[url].head = HeadOf(listed);
+    Repository& repository = repositories_[url];
+    repository.head = HeadOf(listed);
+    repository.detached = DetachedHeadOf(listed);
     Fetch(url);
   });
 }
@@ -130,12 +140,14 @@ void Mirrors::Fetch(const std::string& url) {
                        url,
                        "+refs/heads/*:refs/heads/*",
                        "+refs/tags/*:refs/tags/*"};
+  // No branch need lead to it.
+  if (!repositories_[url].detached.empty()) command.arguments.emplace_back("+HEAD:refs/reeve/head");
   command.on_progress = [this, url](const std::string& phase, int percent) {
     for (const Waiter& waiter : repositories_[url].served) waiter.progress(phase, percent);
   };
   Step(url, std::move(command), [this, url](const std::string&) {
     const Repository& repository = repositories_[url];
-    End(url, Mirror{repository.path, repository.head});
+    End(url, Mirror{repository.path, repository.head, repository.detached});
   });
 }
 

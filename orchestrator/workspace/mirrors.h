@@ -23,7 +23,10 @@ class Mirrors {
  public:
   struct Mirror {
     std::string path;
-    std::string head;  // the branch that the repository's HEAD names; empty: none
+    // The repository's HEAD: the branch that it names, or else its commit (a detached HEAD). Both empty: it
+    // names nothing that exists, as in an empty repository.
+    std::string head;
+    std::string detached;
   };
   using Progress = std::function<void(const std::string& phase, int percent)>;
   using Done = std::function<void(Result<Mirror>)>;
@@ -55,6 +58,7 @@ class Mirrors {
     bool busy = false;
     uint64_t run = 0;  // id of the git command
     std::string head;
+    std::string detached;
   };
   void Begin(const std::string& url);
   void AskForHead(const std::string& url);

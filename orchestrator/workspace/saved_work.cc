@@ -16,7 +16,8 @@ constexpr std::string_view kNone = "none";
 constexpr std::string_view kDetached = "(detached)";
 
 bool IsObjectId(std::string_view id) {
-  return id.size() == 40 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return (id.size() == 40 || id.size() == 64) &&
+         id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 }  // namespace

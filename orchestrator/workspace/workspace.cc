@@ -135,25 +135,35 @@ void Workspace::FindSaved(const Mirrors::Mirror& mirror) {
 void Workspace::Choose(const Mirrors::Mirror& mirror) {
   attempt_->mirror = mirror.path;
   attempt_->head = mirror.head;
-  attempt_->made.branch = !spec_.branch.empty() ? spec_.branch : !mirror.head.empty() ? mirror.head : "main";
-  if (attempt_->made.continued && !attempt_->made.continued->branch.empty())
-    attempt_->made.branch = attempt_->made.continued->branch;
-  const std::string base = !spec_.base.empty() ? spec_.base : mirror.head;
+  // As `git clone` does: a detached HEAD is checked out as such.
+  const std::string continued = attempt_->made.continued ? attempt_->made.continued->branch : "";
+  const bool detached =
+      continued.empty() && spec_.branch.empty() && spec_.base.empty() && !mirror.detached.empty();
+  if (!detached) {
+    attempt_->made.branch = !continued.empty()      ? continued
+                            : !spec_.branch.empty() ? spec_.branch
+                            : !mirror.head.empty()  ? mirror.head
+                                                    : "main";
+  }
+  const std::string base = !spec_.base.empty()    ? spec_.base
+                           : !mirror.head.empty() ? mirror.head
+                                                  : mirror.detached;
   Git::Command command;
   command.arguments = {"for-each-ref", "--format=%(refname)", "--"};
-  command.arguments.push_back("refs/heads/" + attempt_->made.branch);
+  if (!detached) command.arguments.push_back("refs/heads/" + attempt_->made.branch);
   if (!base.empty()) {
     command.arguments.push_back("refs/heads/" + base);
     command.arguments.push_back("refs/tags/" + base);
   }
   command.folder = mirror.path;
   command.env = {"GIT_DIR=" + mirror.path};
-  Step(std::move(command), [this, base](const std::string& listed) {
+  Step(std::move(command), [this, base, detached](const std::string& listed) {
     auto has = [&listed](const std::string& ref) {
       return ("\n" + listed).find("\n" + ref + "\n") != std::string::npos;
     };
-    const bool commit = base.size() == 40 && base.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (has("refs/heads/" + attempt_->made.branch)) {
+    const bool commit = (base.size() == 40 || base.size() == 64) &&
+                        base.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (!detached && has("refs/heads/" + attempt_->made.branch)) {
       attempt_->start = "refs/remotes/origin/" + attempt_->made.branch;
       attempt_->tracks = true;
     } else if (has("refs/heads/" + base)) {
@@ -164,8 +174,24 @@ void Workspace::Choose(const Mirrors::Mirror& mirror) {
       attempt_->start = base;
     } else if (!spec_.base.empty()) {
       return Fail({"workspace_failed", "workspace.base: the repository has no branch or tag " + base});
+    } else {
+      return ExpectEmpty();
     }
     Clone();
+  });
+}
+
+// Nothing says where to start, which is right only for a repository without commits.
+void Workspace::ExpectEmpty() {
+  Git::Command command;
+  command.arguments = {"for-each-ref", "--count=1", "--format=%(refname)", "--", "refs/heads", "refs/tags"};
+  command.folder = attempt_->mirror;
+  command.env = {"GIT_DIR=" + attempt_->mirror};
+  Step(std::move(command), [this](const std::string& listed) {
+    if (listed.empty()) return Clone();
+    Fail(
+        {"workspace_failed",
+         "the repository's HEAD names a branch that does not exist; name an existing one in workspace.base"});
   });
 }
 
@@ -199,6 +225,8 @@ void Workspace::CheckOut() {
   const std::string& branch = attempt_->made.branch;
   if (attempt_->start.empty()) {
     command.arguments = {"symbolic-ref", "--", "HEAD", "refs/heads/" + branch};
+  } else if (branch.empty()) {
+    command.arguments = {"checkout", "--progress", "--detach", attempt_->start, "--"};
   } else {
     command.arguments = {"checkout", "--progress", attempt_->tracks ? "--track" : "--no-track",
                          "-B",       branch,       attempt_->start,

@@ -37,8 +37,8 @@ class Workspace {
     std::function<void(const std::string& path)> discard;  // removes a folder
   };
   struct Made {
-    std::string branch;
-    std::string commit;                  // empty: the repository has no commit yet
+    std::string branch;  // empty: none is checked out, because the repository's HEAD is detached
+    std::string commit;  // empty: the repository has no commit yet
     std::optional<SavedWork> continued;  // the saved work that it continues
   };
   // Work that was saved. Empty `commit`: there was nothing to save.
@@ -79,6 +79,7 @@ class Workspace {
   struct Saving;
   void FindSaved(const Mirrors::Mirror& mirror);
   void Choose(const Mirrors::Mirror& mirror);
+  void ExpectEmpty();
   void Clone();
   void CheckOut();
   void ContinueSaved();

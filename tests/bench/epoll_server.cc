@@ -100,7 +100,8 @@ class EpollServer {
     ssize_t count = read(source_.get(), bytes, sizeof bytes);
     if (count <= 0) return false;
     time_ = FormatTime(clock_.WallMs());
-    lines_.Feed({bytes, static_cast<size_t>(count)}, [this](std::string_view line, bool) { TakeLine(line); });
+    lines_.Feed({bytes, static_cast<size_t>(count)},
+                [this](const Lines::Piece& line) { TakeLine(line.text); });
     if (writes_ == Writes::kBatch) {
       for (auto& viewer : viewers_) Push(*viewer);
     }

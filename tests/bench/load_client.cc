@@ -50,6 +50,9 @@ struct Viewer {
   int64_t events = 0;      // of the source
   size_t event_bytes = 0;  // the length of its last event of the source: the next is likely to be as long
   std::string partial;     // of a frame, until the rest comes
+  bool chunked = false;
+  size_t chunk_left = 0;   // content of the current chunk that has not come
+  std::string chunk_line;  // a line of a chunk's framing, until the rest comes
 };
 
 class Client {
@@ -147,30 +150,66 @@ class Client {
       }
       ++seen_.reads;
       seen_.bytes += count;
-      std::string_view bytes(buffer_.data(), kept + static_cast<size_t>(count));
-      bytes.remove_prefix(viewer.live ? Scan(viewer, bytes) : ScanHead(viewer, bytes));
-      viewer.partial = bytes;
+      size_t fresh = static_cast<size_t>(count);
+      if (viewer.chunked) fresh = Unchunk(viewer, buffer_.data() + kept, fresh);
+      std::string_view bytes(buffer_.data(), kept + fresh);
+      if (viewer.live) {
+        viewer.partial = bytes.substr(Scan(viewer, bytes));
+      } else {
+        ScanHead(viewer, bytes);
+      }
       // Edge-triggered: a read that did not fill the buffer has emptied the socket.
       if (viewer.stalled || kept + static_cast<size_t>(count) < buffer_.size()) return;
     }
   }
 
-  // Waits for the head and the first block, stream.hello. The length of what it dealt with.
-  size_t ScanHead(Viewer& viewer, std::string_view bytes) {
+  // Waits for the head and the first block, stream.hello, and takes them. The rest stays in viewer.partial.
+  void ScanHead(Viewer& viewer, std::string_view bytes) {
     size_t head = bytes.find("\r\n\r\n");
-    if (head == std::string_view::npos || bytes.find("\n\n", head + 4) == std::string_view::npos) return 0;
-    if (bytes.find(" 200 ") > 16 || bytes.substr(0, head).find("chunked") != std::string_view::npos) {
+    if (head == std::string_view::npos || bytes.find("\n\n", head + 4) == std::string_view::npos) {
+      viewer.partial = bytes;
+      return;
+    }
+    if (bytes.find(" 200 ") > 16) {
       ++seen_.lost;
       viewer.fd.Close();
-      return bytes.size();
+      return;
     }
+    viewer.chunked = bytes.substr(0, head).find("chunked") != std::string_view::npos;
     viewer.live = true;
     ++live_;
     if (&viewer - viewers_.data() < load_.stalled) {
       viewer.stalled = true;
       ++stalled_;
     }
-    return head + 4 + Scan(viewer, bytes.substr(head + 4));
+    char* body = buffer_.data() + head + 4;
+    size_t size = bytes.size() - head - 4;
+    if (viewer.chunked) size = Unchunk(viewer, body, size);
+    viewer.partial = std::string_view(body, size).substr(Scan(viewer, {body, size}));
+  }
+
+  // Removes the chunks' framing from `bytes`, in place. Returns the size of the content.
+  static size_t Unchunk(Viewer& viewer, char* bytes, size_t size) {
+    size_t content = 0;
+    for (size_t at = 0; at < size;) {
+      if (viewer.chunk_left > 0) {
+        const size_t part = std::min(viewer.chunk_left, size - at);
+        std::memmove(bytes + content, bytes + at, part);
+        content += part;
+        at += part;
+        viewer.chunk_left -= part;
+        continue;
+      }
+      const char c = bytes[at++];
+      if (c != '\n') {
+        viewer.chunk_line += c;
+        continue;
+      }
+      std::from_chars(viewer.chunk_line.data(), viewer.chunk_line.data() + viewer.chunk_line.size(),
+                      viewer.chunk_left, 16);
+      viewer.chunk_line.clear();
+    }
+    return content;
   }
 
   // The length of the blocks that `bytes` holds whole.

@@ -38,6 +38,8 @@ class Daemon {
   [[nodiscard]] pid_t pid() const { return process_.pid(); }
   [[nodiscard]] uint16_t port() const { return port_; }
   [[nodiscard]] int64_t ready_us() const { return ready_us_; }  // from fork to the line that says so
+  // Continues on a connection of its own, in a fork of this process.
+  Status Reconnect() { return Connect(); }
   // The body of a 2xx answer; anything else is an Error.
   Result<std::string> Request(const char* method, const std::string& target, const std::string& body = "");
   Status AddAgent(const std::string& id, const char* kind, const std::vector<std::string>& command);

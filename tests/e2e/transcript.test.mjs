@@ -95,13 +95,23 @@ test('lines of output are grouped, in blocks that do not grow for ever', () => {
 
 test('a line says when it is not what the program wrote', () => {
   const texts = items([
-    ['agent.output', { stream: 'stdout', text: 'x', truncated: true }],
     ['agent.output', { stream: 'stdout', text: '/w==', encoding: 'base64' }],
     ['agent.output', { stream: 'stdout', json: { a: 1 } }],
     ['agent.output', { stream: 'stdout', text: 'y'.repeat(1 << 20) }],
   ])[0].lines.map(({ text }) => text);
-  assert.deepEqual(texts.slice(0, 3), ['x … (truncated)', '(not UTF-8, base64) /w==', '{"a":1}']);
-  assert.match(texts[3], /^y{16384}… \(1032192 more characters\)$/);
+  assert.deepEqual(texts.slice(0, 2), ['(not UTF-8, base64) /w==', '{"a":1}']);
+  assert.match(texts[2], /^y{16384}… \(1032192 more characters\)$/);
+});
+
+test('the parts of a line are joined', () => {
+  const part = (text, stream = 'stdout') => ['agent.output', { stream, text, partial: true }];
+  const line = (text, stream = 'stdout') => ['agent.output', { stream, text }];
+  const lines = (...events) => items(events).flatMap((item) => item.lines.map(({ text }) => text));
+  assert.deepEqual(lines(part('Overwrite? '), part('[y/N] '), line('no'), line('next')), ['Overwrite? [y/N] no', 'next']);
+  assert.deepEqual(lines(part('10%\r'), part('20%\r'), line('')), ['20%\r']);
+  const [long] = lines(part('y'.repeat(1 << 20)), line('y'.repeat(1 << 20)));
+  assert.match(long, /^y{16384}… \(2080768 more characters\)$/);
+  assert.deepEqual(lines(part('a'), line('b', 'stderr'), line('c')), ['a', 'b', 'c']);
 });
 
 test('a gap and an unknown type are shown', () => {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,9 @@ class AgentsCommand : public testing::Test {
 };
 
 TEST_F(AgentsCommand, ListsAgents) {
-  EXPECT_EQ(Agents({"list"}).out, "");
+  const Outcome empty = Agents({"list"});
+  EXPECT_EQ(empty.out, "");
+  EXPECT_EQ(empty.err, "reeve: there are no agents; `reeve run` starts one\n");
   MakeCat("a1", R"(,"title":"first \u001b[31mred","labels":{"team":"blue green"})");
   MakeCat("b2");
   Outcome all = Agents({"list"});
@@ -51,7 +54,9 @@ TEST_F(AgentsCommand, ListsAgents) {
   EXPECT_THAT(all.out, Not(HasSubstr("\x1b")));
   EXPECT_THAT(Agents({"list", "--state", "exited"}).out, "");
   EXPECT_EQ(Agents({"list", "--state", "asleep"}).code, 64);
-  EXPECT_EQ(Agents({"list", "--label", "team"}).code, 64);
+  EXPECT_EQ(Agents({"list", "--label", "team"}).err,
+            "reeve: agents list: --label: 'team' is not KEY=VALUE\n");
+  EXPECT_EQ(Agents({"list", "-q"}).out, "a1\nb2\n");
   Outcome json = Agents({"list", "--json", "--label", "team=blue green"});
   EXPECT_EQ(JsonField(json.out, "id"), "a1") << json.out << json.err;
   EXPECT_EQ(std::count(json.out.begin(), json.out.end(), '\n'), 1);
@@ -72,8 +77,8 @@ TEST_F(AgentsCommand, TellsAnAgentsStatus) {
   MakeCat("a1", R"(,"title":"first")");
   Outcome status = Agents({"status", "a1"});
   EXPECT_EQ(status.code, 0) << status.err;
-  EXPECT_THAT(status.out, testing::ContainsRegex("state +running\n"));
-  EXPECT_THAT(status.out, testing::ContainsRegex("title +first\n"));
+  EXPECT_THAT(status.out, testing::StartsWith("a1 \"first\" is running (process "));
+  EXPECT_THAT(status.out, HasSubstr("\n  It is of kind process and runs: cat\n"));
   EXPECT_EQ(JsonField(Agents({"status", "a1", "--json"}).out, "state"), "running");
   Outcome none = Agents({"status", "none"});
   EXPECT_EQ(none.code, 66);
@@ -144,6 +149,117 @@ TEST_F(AgentsCommand, StopsStartsAndForgets) {
   EXPECT_EQ(Agents({"status", "a1"}).code, 66);
   EXPECT_EQ(Agents({"rm", "a1", "--purge"}).code, 0);
   EXPECT_EQ(daemon_.Get("/agents/a1").status, 404);
+}
+
+// All of them work without the word agents, by one declaration.
+TEST_F(AgentsCommand, WorkWithoutTheWordAgents) {
+  MakeCat("a1");
+  const std::vector<std::string> data = {"REEVE_DATA=" + daemon_.data_dir()};
+  for (const char* list : {"ps", "ls", "list"})
+    EXPECT_THAT(Run({list}, data).out, HasSubstr("\na1  running"));
+  EXPECT_EQ(Run({"send", "a1", "-m", "hi"}, data).code, 0);
+  EXPECT_EQ(Run({"logs", "a1", "-n", "1"}, data).code, 0);
+  EXPECT_EQ(Run({"watch", "a1", "--tail", "5"}, data).code, 0);
+  EXPECT_EQ(Run({"stop", "a1"}, data).code, 0);
+  EXPECT_EQ(Run({"rm", "a1"}, data).out, "a1\n");
+}
+
+// A process that takes its time to end, and does not want to.
+TEST_F(AgentsCommand, RemovesWhenTheProcessIsGone) {
+  daemon_.Create(
+      R"({"id":"a1","kind":"process","command":["sh","-c","trap : TERM; echo set; while :; do sleep 0.1; done"]})");
+  ASSERT_TRUE(
+      Eventually([this] { return daemon_.LogFiles("a1").find("\"text\":\"set\"") != std::string::npos; }));
+  const pid_t pid = std::stoi(daemon_.Get("/agents/a1").Field("pid"));
+  Outcome rm = Agents({"rm", "a1"});
+  EXPECT_EQ(rm.code, 0) << rm.err;
+  EXPECT_NE(kill(pid, 0), 0);
+  EXPECT_EQ(Agents({"list"}).out, "");
+  EXPECT_THAT(Agents({"list", "--deleted"}).out, HasSubstr("a1  exited"));
+  EXPECT_EQ(Agents({"prune"}).out, "a1\n");
+  EXPECT_EQ(Agents({"list", "--deleted"}).out, "");
+  EXPECT_EQ(daemon_.Get("/agents/a1").status, 404);
+  EXPECT_EQ(Agents({"prune"}).err, "reeve: there are no deleted agents\n");
+}
+
+TEST_F(AgentsCommand, ChangesSettings) {
+  MakeCat("a1", R"(,"labels":{"team":"web","old":"yes"})");
+  const Outcome set = Agents({"set", "a1", "--title", "first", "-l", "tier=1", "-l", "old", "--limit",
+                              "wall=5m", "--limit", "cost=2.5", "--star"});
+  EXPECT_EQ(set.code, 0) << set.err;
+  const HttpAnswer agent = daemon_.Get("/agents/a1");
+  EXPECT_EQ(agent.Field("title"), "first");
+  EXPECT_EQ(agent.Field("starred"), "true");
+  EXPECT_EQ(agent.Field("labels"), R"({"team":"web","tier":"1"})");
+  EXPECT_EQ(agent.Field("limits.wall_ms"), "300000");
+  EXPECT_EQ(agent.Field("limits.max_cost_usd"), "2.5");
+  EXPECT_EQ(Agents({"set", "a1"}).code, 64);
+  EXPECT_EQ(Agents({"set", "a1", "--patch", "[]"}).code, 64);
+  EXPECT_EQ(Agents({"set", "a1", "--patch", "{}", "--title", "x"}).code, 64);
+  EXPECT_EQ(Agents({"set", "a1", "--patch", R"({"labels":{"tier":null}})"}).code, 0);
+  EXPECT_EQ(daemon_.Get("/agents/a1").Field("labels"), R"({"team":"web"})");
+  EXPECT_EQ(Agents({"set", "a1", "--limit", "wall=soon"}).code, 64);
+  const Outcome limit = Agents({"set", "a1", "--limit", "memory=5"});
+  EXPECT_EQ(limit.code, 64);
+  EXPECT_THAT(limit.err, HasSubstr("'memory=5' is not wall=5m"));
+  EXPECT_EQ(Agents({"models", "a1"}).code, 64);  // the kind has none
+}
+
+TEST_F(AgentsCommand, ListsAndCancelsWhatWaits) {
+  MakeCat("a1");
+  EXPECT_EQ(Agents({"queue", "list", "a1"}).err, "reeve: a1: no message waits\n");
+  const std::string id = Agents({"wake", "a1", "-m", "later\nand more", "--delay", "1d"}).out;
+  const Outcome queue = Agents({"queue", "list", "a1"});
+  EXPECT_THAT(queue.out, testing::ContainsRegex("a1 +" + id.substr(0, id.size() - 1) +
+                                                " +scheduled +followup +in 2[34] h .* later …\n"));
+  EXPECT_THAT(Agents({"list"}).out, HasSubstr("1 scheduled message, due in 2"));
+  EXPECT_THAT(Agents({"status", "a1"}).out, HasSubstr("1 scheduled message, due in 2"));
+  EXPECT_EQ(JsonField(Agents({"queue", "list", "a1", "--json"}).out, "text"), "later\nand more");
+  const Outcome cancelled = Agents({"queue", "cancel", "a1", "m0000", id.substr(0, id.size() - 1)});
+  EXPECT_EQ(cancelled.code, 66);
+  EXPECT_EQ(cancelled.out, id);
+  EXPECT_EQ(daemon_.Get("/agents/a1").Field("scheduled"), "");
+}
+
+TEST_F(AgentsCommand, ListsRunsAndWhyTheyFailed) {
+  daemon_.Create(R"({"id":"a1","kind":"process","command":["sh","-c","exit 3"]})");
+  daemon_.WaitFor("a1");
+  EXPECT_THAT(Agents({"runs", "a1"}).out,
+              testing::ContainsRegex("\na1 +r2 +failed .* the process ended with code 3 · exit code 3\n"));
+  const std::string run = Agents({"runs", "a1", "-n", "1", "--json"}).out;
+  EXPECT_EQ(JsonField(run, "run_id"), "r2");
+  EXPECT_EQ(JsonField(run, "agent"), "a1");
+  daemon_.Create(R"({"id":"b2","kind":"process","command":["sh","-c","kill -9 $$"]})");
+  EXPECT_EQ(daemon_.WaitFor("b2").Field("last_run.signal"), "9");
+  EXPECT_EQ(Agents({"watch", "b2"}).code, 137);
+  EXPECT_THAT(Agents({"list"}).out, HasSubstr("ended by signal 9"));
+  EXPECT_THAT(Agents({"status", "b2"}).out, HasSubstr("A message starts it again: `reeve wake b2 -m TEXT`"));
+}
+
+TEST_F(AgentsCommand, PutsAndRemovesFiles) {
+  MakeCat("a1");
+  EXPECT_EQ(Agents({"files", "list", "a1"}).out, "");
+  EXPECT_EQ(Agents({"files", "put", "-", "a1", "--name", "key"}, "secret").code, 0);
+  EXPECT_EQ(Agents({"files", "list", "a1"}).out, "key\n");
+  EXPECT_EQ(Agents({"files", "put", "-", "a1"}).code, 64);
+  EXPECT_EQ(Agents({"files", "put", "/nonexistent", "a1"}).code, 66);
+  EXPECT_EQ(Agents({"files", "put", "/", "a1"}).code, 64);
+  EXPECT_EQ(Agents({"files", "rm", "other", "a1"}).code, 66);
+  EXPECT_EQ(Agents({"files", "rm", "key", "a1"}).code, 0);
+  EXPECT_EQ(daemon_.Get("/agents/a1").Field("files"), "[]");
+}
+
+TEST_F(AgentsCommand, PrintsTranscriptsAndReloads) {
+  MakeCat("a1");
+  MakeCat("b2", R"(,"record":true)");
+  EXPECT_EQ(Agents({"wake", "b2", "-m", "hi"}).code, 0);
+  EXPECT_TRUE(Eventually([this] {
+    return Agents({"transcript", "b2"}).out.find("\"text\":\"hi\"") != std::string::npos;
+  }));
+  EXPECT_EQ(Agents({"transcript", "a1"}).code, 66);
+  const Outcome reload = Run({"reload", "--data", daemon_.data_dir()});
+  EXPECT_EQ(reload.code, 0) << reload.err;
+  EXPECT_EQ(reload.out, "no setting has changed\n");
 }
 
 TEST_F(AgentsCommand, SaysWhatKeepsItFromTheDaemon) {

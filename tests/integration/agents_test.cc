@@ -418,7 +418,8 @@ TEST(Agents, ASnapshotIsOfOneLogPosition) {
   HttpAnswer snapshot = daemon.Get("/agents/a1/snapshot");
   EXPECT_EQ(snapshot.Field("agent.state"), "running");
   EXPECT_EQ(snapshot.Field("run.status"), "running");
-  EXPECT_EQ(snapshot.Field("partial_text"), "sofar");
+  EXPECT_EQ(snapshot.Field("open"),
+            R"({"texts":[{"kind":"assistant","text":"sofar"}],"calls":[],"plan":null})");
   EXPECT_EQ(snapshot.Field("pending"), "[]");
   EXPECT_EQ(snapshot.Field("agent.cursor"), snapshot.Field("cursor"));
   // The cursor leaves out exactly the later events.
@@ -428,7 +429,7 @@ TEST(Agents, ASnapshotIsOfOneLogPosition) {
             (std::vector<std::string>{"user.message", "run.completed", "agent.exited"}));
   HttpAnswer later = daemon.Get("/agents/a1/snapshot");
   EXPECT_EQ(later.Field("run"), "null");
-  EXPECT_EQ(later.Field("partial_text"), "");
+  EXPECT_EQ(later.Field("open.texts"), "[]");
 }
 
 // ---------------------------------------------------------------------------------------------------- wait

@@ -116,6 +116,38 @@ TEST(Approval, IsShownListedAndAnsweredOnce) {
   EXPECT_EQ(daemon.Get("/approvals").body, R"({"approvals":[]})");
 }
 
+// A person answers what the daemon did not live to ask again.
+TEST(Approval, ThatWasOpenAtAKillIsWithdrawnAndRemembered) {
+  Daemon daemon;
+  Create(daemon, "a1",
+         {"> prompt", kTurn, Asks("p0", "ls"), "> answer", Asks("p1", "mkdir x"), "> answer", kEnd});
+  ASSERT_TRUE(UntilState(daemon, "needs_input"));
+  EXPECT_EQ(daemon.Post("/agents/a1/approvals/p0", R"({"decision":"allow_once"})").status, 200);
+  ASSERT_TRUE(UntilEvent(daemon, "approval.requested", 2));
+  const std::string run = daemon.Get("/agents/a1").Field("run.run_id");
+  daemon.Kill();
+  daemon.Start();
+  auto expect = [&daemon](const std::string& id, const std::string& decision) {
+    HttpAnswer late = daemon.Post("/agents/a1/approvals/" + id, R"({"decision":"deny"})");
+    EXPECT_EQ(late.status, 409) << late.wire;
+    EXPECT_EQ(late.Field("code"), "already_resolved");
+    EXPECT_NE(late.Field("detail").find(decision), std::string::npos) << late.body;
+  };
+  expect("p0", "allow_once by person");
+  expect("p1", "withdrawn by daemon");
+  EXPECT_NE(daemon.Get("/approvals?id=p1").Field("resolved").find("withdrawn"), std::string::npos);
+  // The run remembers it, also when no log tells it any more.
+  EXPECT_NE(
+      daemon.Get("/agents/a1/runs/" + run).Field("approvals").find(R"("id":"p1","decision":"withdrawn")"),
+      std::string::npos);
+  daemon.Signal(SIGTERM);
+  ASSERT_EQ(daemon.Wait(), 0);
+  daemon.Start();
+  expect("p0", "allow_once by person");
+  expect("p1", "withdrawn by daemon");
+  EXPECT_EQ(daemon.Post("/agents/a1/approvals/p2", R"({"decision":"deny"})").status, 404);
+}
+
 // Its own token says who it is.
 TEST(Approval, IsNotTheAgentsOwnToGive) {
   Daemon daemon;

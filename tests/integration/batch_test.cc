@@ -17,11 +17,12 @@ TEST(Batch, TellsOfEachWhatBecameOfIt) {
   for (const char* id : {"a1", "a2", "a3"}) daemon.Create(Cat(id));
   daemon.Create(Cat("gone"));
   EXPECT_EQ(daemon.Call("DELETE", "/agents/gone").status, 202);
-  HttpAnswer stop = daemon.Post("/agents/batch", R"({"action":"stop","ids":["a2","none","a1","gone","a2"]})");
+  HttpAnswer stop =
+      daemon.Post("/agents/batch", R"({"action":"stop","ids":["a2","../a1","a1","gone","a2"]})");
   EXPECT_EQ(stop.status, 200) << stop.wire;
   EXPECT_EQ(stop.Field("done"), R"([{"id":"a2"},{"id":"a1"}])");
   EXPECT_EQ(stop.Field("failed"),
-            R"([{"id":"none","code":"agent_not_found","detail":"there is no agent none"},)"
+            R"([{"id":"../a1","code":"agent_not_found","detail":"there is no agent ../a1"},)"
             R"({"id":"gone","code":"agent_deleted","detail":"agent gone has been deleted"}])");
   daemon.WaitFor("a1");
   daemon.WaitFor("a2");
@@ -46,7 +47,6 @@ TEST(Batch, RefusesWhatItDoesNotUnderstand) {
        {std::string(R"({"action":"restart","ids":["a1"]})"), std::string(R"({"ids":["a1"]})"),
         std::string(R"({"action":"stop"})"), std::string(R"({"action":"stop","ids":[]})"),
         std::string(R"({"action":"stop","ids":"a1"})"), std::string(R"({"action":"stop","ids":["a1",3]})"),
-        std::string(R"({"action":"stop","ids":["../a1"]})"),
         std::string(R"({"action":"stop","ids":["a1"],"purge":true})"),
         R"({"action":"stop","ids":[)" + many + "]}"}) {
     EXPECT_EQ(daemon.Post("/agents/batch", body).status, 400) << body.substr(0, 100);

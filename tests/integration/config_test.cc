@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -70,7 +71,7 @@ TEST_F(CheckConfig, ExitsByWhoseFaultItIs) {
   Write("hartbeat = \"2s\"\n");
   Command serve({"serve", "--config", path_, "--data", folder_.path() + "/data"});
   EXPECT_EQ(serve.Wait(), 78);
-  EXPECT_EQ(ReadFile(folder_.path() + "/data/lock"), "");
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/data"));
 }
 
 TEST_F(CheckConfig, HelpTellsEverySetting) {

@@ -129,9 +129,11 @@ TEST(Doctor, SeesATokenThatIsNone) {
   EXPECT_EQ(wrong.code, 1);
   EXPECT_THAT(wrong.Of("token"), HasSubstr("fail: the daemon rejects the token of " + path));
   EXPECT_THAT(wrong.all, Not(HasSubstr("some-other-token")));
-  WriteFile(path, "admin " + good);
+  WriteFile(path, "view some-other-token-0815-0815\nadmin " + good);
+  EXPECT_THAT(Doctor({"--data", daemon.data_dir()}).Of("token"), HasSubstr("ok: "));
+  WriteFile(path, "too short\n");
   EXPECT_THAT(Doctor({"--data", daemon.data_dir()}).Of("token"),
-              HasSubstr("fail: " + path + " does not hold a single token"));
+              HasSubstr("fail: token file " + path + " line 1: expected a token"));
   std::filesystem::remove(path);
   EXPECT_THAT(Doctor({"--data", daemon.data_dir()}).Of("token"),
               HasSubstr("fail: read " + path + ": No such file"));

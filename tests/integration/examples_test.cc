@@ -53,7 +53,17 @@ const std::map<std::string, Stage>& Stages() {
       {"reeve agents logs", Stage::kEnded},
       {"reeve agents restart", Stage::kWorking},
       {"reeve agents rm", Stage::kWorking},
-      {"reeve agents send", Stage::kWorking},
+      {"reeve agents files list", Stage::kWorking},
+      {"reeve agents files put", Stage::kWorking},
+      {"reeve agents files rm", Stage::kWorking},
+      {"reeve agents models", Stage::kWorking},
+      {"reeve agents prune", Stage::kEnded},
+      {"reeve agents queue cancel", Stage::kWorking},
+      {"reeve agents queue list", Stage::kWorking},
+      {"reeve agents runs", Stage::kEnded},
+      {"reeve agents set", Stage::kWorking},
+      {"reeve agents transcript", Stage::kEnded},
+      {"reeve reload", Stage::kEnded},
       {"reeve agents start", Stage::kEnded},
       {"reeve agents status", Stage::kWorking},
       {"reeve agents stop", Stage::kWorking},
@@ -66,7 +76,6 @@ const std::map<std::string, Stage>& Stages() {
       {"reeve doctor", Stage::kEnded},
       {"reeve drain", Stage::kWorking},
       {"reeve replay", Stage::kEnded},
-      {"reeve export", Stage::kEnded},
       {"reeve run", Stage::kEnded},
       {"reeve serve", Stage::kEnded},
       {"reeve ticket", Stage::kEnded},
@@ -82,6 +91,8 @@ const std::map<std::string, std::vector<int>>& Codes() {
   static const std::map<std::string, std::vector<int>> codes = {
       {"reeve doctor", {0, 1}},  // this machine may lack something
       {"reeve doctor --quiet", {0, 1}},
+      {"reeve models reviewer", {64}},           // the kind has none
+      {"reeve transcript a1 > a1.jsonl", {66}},  // nothing was recorded
       {"./build/release/reeve run -- sh -c 'echo hello; exit 3'", {3}},
   };
   return codes;

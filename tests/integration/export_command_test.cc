@@ -141,7 +141,13 @@ TEST_F(ExportCommand, NamesWhatIsNotThere) {
   Outcome none = Export({"a1", "none", "-o", file_});
   EXPECT_EQ(none.code, 66);
   EXPECT_THAT(none.err, HasSubstr("there is no agent none"));
-  EXPECT_EQ(Files(), Strings{});
+  EXPECT_EQ(Files(), Strings{"a1.jsonl"});  // the others are exported
+  // But what lacks something does not replace a file.
+  WriteFile(file_, "of yesterday");
+  EXPECT_EQ(Export({"a1", "none", "-o", file_}).code, 66);
+  EXPECT_EQ(ReadFile(file_), "of yesterday");
+  EXPECT_EQ(Files(), (Strings{"a1.jsonl", "a1.jsonl.incomplete"}));
+  EXPECT_EQ(Export({"none", "-o", file_}).code, 66);
   EXPECT_EQ(Export({}).code, 64);
   EXPECT_EQ(Export({"a1", "--server", "http://127.0.0.1:1"}).code, 69);
 }

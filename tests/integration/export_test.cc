@@ -59,7 +59,6 @@ TEST(Export, IsTheAgentAndItsLogAndSaysThatItIsWhole) {
   ASSERT_TRUE(download.UntilEnd());
   EXPECT_EQ(download.status(), 200);
   EXPECT_THAT(download.head(), HasSubstr("Content-Type: application/x-ndjson\r\n"));
-  EXPECT_THAT(download.head(), HasSubstr("Connection: close\r\n"));
   EXPECT_TRUE(download.whole());
   const std::vector<std::string> lines = download.Lines();
   ASSERT_GT(lines.size(), 5'000U);

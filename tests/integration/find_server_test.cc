@@ -1,8 +1,11 @@
 // How the command line finds the daemon and its token: control/api/API.md, "Command line".
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -118,10 +121,63 @@ TEST(FindServer, AFileThatAKilledDaemonLeftIsNotFollowed) {
   ASSERT_EQ(access(runtime.c_str(), F_OK), 0);
   Outcome gone = List({}, {"--data", daemon.data_dir()});
   EXPECT_EQ(gone.code, 69) << gone.out;
-  EXPECT_THAT(gone.err, HasSubstr("127.0.0.1:8080: "));
+  EXPECT_THAT(gone.err, HasSubstr("no daemon runs here (" + daemon.data_dir() + "): "));
   EXPECT_THAT(gone.err, HasSubstr(runtime + " is left over from process " + pid + ", which is gone\""));
   WriteFile(runtime, "{");
   EXPECT_THAT(List({}, {"--data", daemon.data_dir()}).err, HasSubstr(runtime + ": "));
+}
+
+// Another process has the pid by now, and yet another one the port: neither proves that the daemon lives.
+TEST(FindServer, NobodyElseGetsTheToken) {
+  if (HttpConnection("http://127.0.0.1:8080").Call("GET", "/health").status != 0)
+    GTEST_SKIP() << "somebody listens on the default address";
+  Daemon daemon;
+  const std::string runtime = daemon.data_dir() + "/runtime.json";
+  daemon.Kill();
+  Fd stranger(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(stranger.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(stranger.get(), 5), 0);
+  ASSERT_EQ(getsockname(stranger.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  WriteFile(runtime, R"({"pid":)" + std::to_string(getpid()) + R"(,"listen":["http://127.0.0.1:)" +
+                         std::to_string(ntohs(address.sin_port)) + R"("],"version":"x"})");
+  EXPECT_EQ(List({}, {"--data", daemon.data_dir()}).code, 69);
+  EXPECT_LT(accept(stranger.get(), nullptr, nullptr), 0) << "the command connected to a stranger";
+  daemon.Start();  // it does not listen on that port, and nobody is sent there
+  EXPECT_EQ(List({}, {"--data", daemon.data_dir()}).code, 0);
+  EXPECT_LT(accept(stranger.get(), nullptr, nullptr), 0);
+}
+
+// On a fresh machine there is no token either; its absence is not the reason.
+TEST(FindServer, EveryCommandSaysThatNoDaemonRuns) {
+  TempDir folder;
+  const std::string data = folder.path() + "/data";
+  for (const Strings& words : {Strings{"list"},
+                               {"run", "true"},
+                               {"logs", "a1"},
+                               {"attach", "a1"},
+                               {"watch", "a1"},
+                               {"drain"},
+                               {"upgrade"},
+                               {"reload"},
+                               {"ticket", "--all"},
+                               {"top", "--once"},
+                               {"approvals", "list"},
+                               {"rm", "a1"},
+                               {"wake", "a1", "-m", "x"},
+                               {"export", "a1"}}) {
+    Command command(words, {"REEVE_DATA=" + data});
+    EXPECT_EQ(command.Wait(), 69) << words.front();
+    EXPECT_THAT(command.err(),
+                testing::EndsWith(": no daemon runs here (" + data + "); `reeve serve` starts one\n"))
+        << words.front();
+  }
+  Command json({"list", "--json"}, {"REEVE_DATA=" + data});
+  EXPECT_EQ(json.Wait(), 69);
+  EXPECT_THAT(json.err(), HasSubstr(R"("code":"no_daemon")"));
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ class Session {
       const size_t width = static_cast<size_t>(age.length(2) + age.length(3));
       const std::string ago = "AGO" + std::string(width - std::min<size_t>(width, 3), ' ');
       text.replace(at, width, ago);
-      from = at + ago.size();
+      from = at + ago.size() - (ago.ends_with(' ') ? 1 : 0);  // the space before the next one
     }
     return text;
   }
@@ -112,6 +112,10 @@ class Session {
     const std::vector<std::pair<const char*, const char*>> varying = {
         {R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)", "YYYY-MM-DDThh:mm:ss.mmmZ"},
         {R"((pid *)\d+)", "$1PID"},
+        {R"(\(process \d+\))", "(process PID)"},
+        {R"((, | )(just now|\d+(\.\d)? m?s ago))", "$1AGO"},
+        {R"(after \d+(\.\d)? m?s)", "after TIME"},
+        {R"(reeve replay .*)", "reeve replay FILE"},
         {R"(m[0-9a-f]{16})", "mXXXXXXXXXXXXXXXX"}};
     for (const auto& [what, with] : varying) text = std::regex_replace(text, std::regex(what), with);
     for (size_t at = text.find(data_dir_); at != std::string::npos; at = text.find(data_dir_)) {
@@ -185,6 +189,13 @@ TEST(Golden, Errors) {
            "reeve agents wake a1 --message x --delay soon",
            "reeve agents wake a1 --message x --delay 5s --at 2026-01-31T08:00:00Z",
            "reeve agents send a1 two words",
+           "reeve stp a1",
+           "reeve rn a1",
+           "reeve logs a1 --types run.complet",
+           "reeve logs a1 --since noon",
+           "reeve run --kind cluade --prompt hi",
+           "reeve run --label foo true",
+           "reeve set a1 --limit forever",
            "reeve agents stop nobody",
            "reeve agents stop nobody done --json",
            "reeve agents stop team=nobody",

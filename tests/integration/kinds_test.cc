@@ -57,7 +57,7 @@ TEST(ProcessKind, LinesOfBothStreamsAreOutputAndTheLastNeedsNoNewline) {
   for (const std::string& event : events) {
     if (JsonField(event, "data.stream") == "stdout") out.push_back(JsonField(event, "data.text"));
   }
-  EXPECT_EQ(out, (Strings{"one", "two", "", "last"}));
+  EXPECT_EQ(out, (Strings{"one", "two\r", "", "last"}));
   EXPECT_EQ(Of(events, "run.completed", "data.exit_code"), Strings{"0"});
   EXPECT_EQ(JsonField(events.back(), "type"), "agent.exited");
   EXPECT_EQ(JsonField(events.back(), "data.code"), "0");
@@ -82,17 +82,18 @@ TEST(ProcessKind, ASignalIsNoExitCode) {
   EXPECT_EQ(daemon.Get("/agents/a1").Field("exit.signal"), "9");
 }
 
-TEST(ProcessKind, ALineOfMoreThanAMebibyteIsCutAndMarked) {
+TEST(ProcessKind, ALineOfMoreThanAMebibyteComesInParts) {
   Daemon daemon;
   auto events = EventsOf(daemon, "process",
                          "head -c 1048576 /dev/zero | tr '\\0' a; echo\n"
                          "head -c 1048577 /dev/zero | tr '\\0' b; echo\necho after");
   Strings texts = Of(events, "agent.output", "data.text");
-  ASSERT_EQ(texts.size(), 3U);
-  EXPECT_TRUE(texts[0] == std::string(1 << 20, 'a'));
-  EXPECT_TRUE(texts[1] == std::string(1 << 20, 'b'));
-  EXPECT_EQ(texts[2], "after");
-  EXPECT_EQ(Of(events, "agent.output", "data.truncated"), (Strings{"", "true", ""}));
+  // A slow machine may cut it into more parts.
+  std::string joined;
+  const Strings partial = Of(events, "agent.output", "data.partial");
+  for (size_t i = 0; i < texts.size(); ++i) joined += texts[i] + (partial[i] == "true" ? "" : "\n");
+  EXPECT_TRUE(joined == std::string(1 << 20, 'a') + "\n" + std::string((1 << 20) + 1, 'b') + "\nafter\n");
+  EXPECT_GE(texts.size(), 4U);
 }
 
 TEST(ProcessKind, BytesThatAreNotUtf8ComeInBase64) {

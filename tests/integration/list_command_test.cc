@@ -73,12 +73,16 @@ TEST(ListCommand, ShowsWhatWaitsForAPersonFirstAndWhy) {
   const std::string out = Listed(daemon);
   EXPECT_EQ(Ids(out), (Strings{"ID", "z-asks", "c-works", "a-done", "b-code", "d-signal", "e-failed"}))
       << out;
-  EXPECT_THAT(out, ContainsRegex("z-asks +needs_input +claude +0 +[^ ]+( ago)? +bash · rm -rf build\n"));
-  EXPECT_THAT(out, ContainsRegex("c-works +running +process +0 +[^ ]+( ago)? +the third  .31mone\n"));
-  EXPECT_THAT(out, ContainsRegex("b-code +exited .* code 3\n"));
-  EXPECT_THAT(out, ContainsRegex("d-signal +exited .* signal 9\n"));
-  EXPECT_THAT(out, ContainsRegex(
-                       "e-failed +failed +claude +1 .* the process ended with code 1 before it was rea…\n"));
+  EXPECT_THAT(out,
+              ContainsRegex("z-asks +needs_input +claude +0 +[^ ]+ +[^ ]+( ago)? +bash · rm -rf build "));
+  EXPECT_THAT(
+      out, ContainsRegex(
+               "c-works +running +process +0 +[^ ]+ +[^ ]+( ago)? +the third  .31mone +sh -c sleep 600\n"));
+  EXPECT_THAT(out, ContainsRegex("a-done +exited .* done +sh -c exit 0\n"));
+  EXPECT_THAT(out, ContainsRegex("b-code +exited .* failed with code 3 "));
+  EXPECT_THAT(out, ContainsRegex("d-signal +exited .* failed: ended by signal 9 "));
+  EXPECT_THAT(
+      out, ContainsRegex("e-failed +failed +claude +1 .* the process ended with code 1 before it was ready"));
   EXPECT_THAT(out, Not(HasSubstr("\x1b")));
 }
 

@@ -77,9 +77,10 @@ exit 3
   Command logs(WordsFor(daemon, {"a1"}));
   EXPECT_EQ(logs.Wait(), 0) << logs.err();
   std::string shown = Settled(logs.out());
-  const size_t stderr_line = shown.find("problem\n");
+  const std::string problem = "stderr: problem\n";
+  const size_t stderr_line = shown.find(problem);
   ASSERT_NE(stderr_line, std::string::npos) << shown;
-  shown.erase(stderr_line, 8);  // another pipe: it comes when it comes
+  shown.erase(stderr_line, problem.size());  // another pipe: it comes when it comes
   EXPECT_EQ(shown,
             "-- agent is starting · pid N · TIME\n"
             "-- run r2 started · TIME\n"
@@ -170,6 +171,13 @@ TEST(LogsCommand, BeginsWhereItIsTold) {
   Command recent(WordsFor(daemon, {"a1", "--since", "1h", "--types", "agent.output"}));
   EXPECT_EQ(recent.Wait(), 0);
   EXPECT_EQ(recent.out(), "before\nafter\n");
+  const std::string local = "@" + std::to_string(*ParseTime(time) / 1000);
+  for (const std::string& begin :
+       {std::string("yesterday"), local, time.substr(0, 10) + " " + time.substr(11)}) {
+    Command from(WordsFor(daemon, {"a1", "--since", begin, "--types", "agent.output"}));
+    EXPECT_EQ(from.Wait(), 0) << from.err();
+    EXPECT_NE(from.out().find("after\n"), std::string::npos) << begin;
+  }
   Command future(WordsFor(daemon, {"a1", "--since", "2999-01-01T00:00:00Z"}));
   EXPECT_EQ(future.Wait(), 0);
   EXPECT_EQ(future.out(), "");
@@ -232,6 +240,25 @@ TEST(LogsCommand, MergesSeveralAndGoesOnWithoutOneThatIsPurged) {
   EXPECT_EQ(follow.Wait(), 0) << follow.err();
 }
 
+TEST(LogsCommand, SaysThatTheDaemonIsAwayAndBack) {
+  Daemon daemon;
+  CreateEcho(daemon, "a1");
+  const Strings environment = {"REEVE_DATA=" + daemon.data_dir()};
+  Command logs({"logs", "a1", "-f"}, environment);
+  Command watch({"watch", "a1", "--until", "exited"}, environment);
+  ASSERT_TRUE(logs.Says("agent is ready"));
+  ASSERT_TRUE(
+      Eventually([&] { return daemon.Get("/metrics").body.find("reeve_waits 1\n") != std::string::npos; }));
+  daemon.Kill();
+  auto told = [](const Command& command, const char* text) {
+    return Eventually([&] { return command.err().find(text) != std::string::npos; });
+  };
+  for (const Command* command : {&logs, &watch})
+    EXPECT_TRUE(told(*command, "the daemon does not answer; waiting for it to come back\n"));
+  daemon.Start();
+  for (const Command* command : {&logs, &watch}) EXPECT_TRUE(told(*command, "the daemon answers again\n"));
+}
+
 TEST(LogsCommand, EndsByCtrlC) {
   Daemon daemon;
   CreateEcho(daemon, "a1");
@@ -246,13 +273,22 @@ TEST(LogsCommand, SaysWhatIsWrongAndIsSilentWhenNobodyReadsOn) {
   Daemon daemon;
   Command none(WordsFor(daemon, {"none"}));
   EXPECT_EQ(none.Wait(), 66);
-  Command since(WordsFor(daemon, {"none", "--since", "yesterday"}));
+  Command since(WordsFor(daemon, {"none", "--since", "some day"}));
   EXPECT_EQ(since.Wait(), 64);
-  EXPECT_NE(since.err().find("--since yesterday"), std::string::npos) << since.err();
+  EXPECT_NE(since.err().find("--since: 'some day' is not a time"), std::string::npos) << since.err();
   Command tail(WordsFor(daemon, {"none", "--tail", "0"}));
   EXPECT_EQ(tail.Wait(), 64);
   daemon.Create(R"({"id":"a1","kind":"process","command":["seq","25000"]})");
   daemon.WaitFor("a1");
+  Command types(WordsFor(daemon, {"a1", "--types", "run.*,run.complete"}));
+  EXPECT_EQ(types.Wait(), 64);
+  EXPECT_NE(types.err().find("no event type 'run.complete'; did you mean 'run.completed'?"),
+            std::string::npos)
+      << types.err();
+  // One that cannot be read keeps nobody from the others.
+  Command some(WordsFor(daemon, {"none", "a1", "-n", "1"}));
+  EXPECT_EQ(some.Wait(), 66);
+  EXPECT_NE(some.out().find("agent exited with code 0"), std::string::npos) << some.out();
   TempDir folder;
   const std::string piped = "sh -c '" + std::string(REEVE_BINARY) + " agents logs --data " +
                             daemon.data_dir() + " a1 2>" + folder.path() + "/err' | head -n 1 >" +

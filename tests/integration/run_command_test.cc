@@ -41,10 +41,33 @@ TEST(RunCommand, ShowsTheOutputAndExitsAsTheProgramDid) {
   EXPECT_NE(fine.err().find("err\n"), std::string::npos);
   Command failed(WordsFor(daemon, {"--id", "a3", "--", "sh", "-c", "printf last; exit 3"}));
   EXPECT_EQ(failed.Wait(), 3);
-  EXPECT_EQ(failed.out(), "last\n");
+  EXPECT_EQ(failed.out(), "last");
   EXPECT_EQ(daemon.Get("/agents/a3").Field("exit.code"), "3");
   Command killed(WordsFor(daemon, {"--", "sh", "-c", "kill -9 $$"}));
-  EXPECT_EQ(killed.Wait(), 1);
+  EXPECT_EQ(killed.Wait(), 128 + SIGKILL);
+}
+
+TEST(RunCommand, LeavesTheProgramItsOptions) {
+  Daemon daemon;
+  Command echo({"run", "--data", daemon.data_dir(), "echo", "--id", "hi", "--help"});
+  EXPECT_EQ(echo.Wait(), 0) << echo.err();
+  EXPECT_EQ(echo.out(), "--id hi --help\n");
+}
+
+TEST(RunCommand, SaysWhatToDoInstead) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["true"]})");
+  auto error = [&daemon](std::vector<std::string> words) {
+    Command command(WordsFor(daemon, words));
+    EXPECT_NE(command.Wait(), 0);
+    return command.err();
+  };
+  EXPECT_EQ(error({}), "reeve: run: say what to run: reeve run -- PROGRAM, or --kind claude --prompt TEXT\n");
+  EXPECT_EQ(error({"--kind", "cluade", "--prompt", "hi"}),
+            "reeve: run: kind: there is no kind cluade: did you mean claude?\n");
+  EXPECT_EQ(error({"--id", "a1", "true"}),
+            "reeve: run: agent a1 exists: choose another --id, or reeve agents rm --purge a1\n");
+  EXPECT_EQ(error({"--label", "foo", "true"}), "reeve: run: --label: 'foo' is not KEY=VALUE\n");
 }
 
 TEST(RunCommand, RunsWhereItIsCalledWithWhatItIsGiven) {
@@ -233,6 +256,241 @@ TEST(RunCommand, PrintsBytesAsTheyAre) {
   EXPECT_EQ(command.out(), "\x1b[31mred\tx\x1b[0m\n\xff\n\n");
 }
 
+// --- bytes
+
+// Byte for byte: what the program writes is what `reeve run` writes.
+TEST(RunCommand, WritesExactlyWhatTheProgramWrites) {
+  Daemon daemon;
+  std::string noise = "no line end at the end, CR\r\nand \r\r; caf\xe9 \xc3\xa9 and NUL";
+  noise.push_back('\0');
+  for (int i = 0; i < 20'000; ++i) noise += static_cast<char>((i * 7919 + i / 13) % 256);
+  noise += "\n" + std::string(2'500'000, 'x') + "\r\n\n\xc3";
+  WriteFile(daemon.data_dir() + "/noise", noise);
+  for (const char* kind : {"process", "jsonl"}) {
+    Command command(WordsFor(daemon, {"--kind", kind, "--", "cat", daemon.data_dir() + "/noise"}));
+    EXPECT_EQ(command.Wait(), 0) << command.err().substr(0, 500);
+    EXPECT_TRUE(command.out() == noise) << kind << " " << command.out().size();
+  }
+  Command errors(WordsFor(daemon, {"-q", "--", "sh", "-c", "cat " + daemon.data_dir() + "/noise >&2"}));
+  EXPECT_EQ(errors.Wait(), 0);
+  EXPECT_TRUE(errors.err() == noise) << errors.err().size();
+}
+
+TEST(RunCommand, ShowsAPromptBeforeItsLineEnds) {
+  Daemon daemon;
+  Command command(WordsFor(
+      daemon, {"-i", "--id", "a1", "--", "sh", "-c", "printf 'Overwrite? [y/N] '; read x; echo \"got $x\""}));
+  ASSERT_TRUE(command.Says("Overwrite? [y/N] ")) << command.err();
+  ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"y"})").status, 202);
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "Overwrite? [y/N] got y\n");
+}
+
+// --- input
+
+TEST(RunCommand, PassesItsInputToTheProgramToItsEnd) {
+  Daemon daemon;
+  std::string input;
+  for (int i = 0; i < 300'000; ++i) input += static_cast<char>((i * 7919 + i / 13) % 256);
+  Command command(WordsFor(daemon, {"--", "cat"}), {}, input);
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_TRUE(command.out() == input) << command.out().size();
+  Command empty(WordsFor(daemon, {"--", "wc", "-c"}));
+  EXPECT_EQ(empty.Wait(), 0);
+  EXPECT_EQ(empty.out(), "0\n");
+  // One that does not read it all.
+  Command head(WordsFor(daemon, {"--", "head", "-c", "5"}), {}, input);
+  EXPECT_EQ(head.Wait(), 0) << head.err();
+  EXPECT_EQ(head.out(), input.substr(0, 5));
+  Command none(WordsFor(daemon, {"--no-stdin", "--", "wc", "-c"}), {}, "data");
+  EXPECT_EQ(none.Wait(), 0);
+  EXPECT_EQ(none.out(), "0\n");
+}
+
+TEST(RunCommand, PassesAPipeOn) {
+  Daemon daemon;
+  const std::string run = std::string(REEVE_BINARY) + " run --data " + daemon.data_dir();
+  Command pipe({{"sh", "-c", "(echo one; echo two) | " + run + " -- wc -l"}, ""});
+  EXPECT_EQ(pipe.Wait(), 0) << pipe.err();
+  EXPECT_EQ(pipe.out(), "2\n");
+}
+
+TEST(RunCommand, KeepsStdinOpenOnRequest) {
+  Daemon daemon;
+  Command open(WordsFor(daemon, {"-i", "--id", "a1", "--", "sh", "-c", "read a; read b; echo \"$a, $b\""}),
+               {}, "first\n");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("state") == "running"; }));
+  ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"second"})").status, 202);
+  EXPECT_EQ(open.Wait(), 0) << open.err();
+  EXPECT_NE(open.out().find("first"), std::string::npos) << open.out();
+  EXPECT_NE(open.out().find("second"), std::string::npos) << open.out();
+  Command detached(WordsFor(daemon, {"-d", "--id", "a2", "--", "sh", "-c", "read a; echo \"got $a\""}), {},
+                   "ours\n");
+  EXPECT_EQ(detached.Wait(), 0);
+  ASSERT_EQ(daemon.Post("/agents/a2/message", R"({"text":"a message"})").status, 202);
+  EXPECT_EQ(daemon.WaitFor("a2", "until=terminal").Field("status"), "completed");
+  Command both(WordsFor(daemon, {"-i", "--no-stdin", "--", "true"}));
+  EXPECT_EQ(both.Wait(), 64);
+  Command prompt(WordsFor(daemon, {"--no-stdin", "--prompt", "x", "--", "cat"}));
+  EXPECT_EQ(prompt.Wait(), 64);
+}
+
+// A program that waits for its input to end, such as `rg needle`, does not hang.
+TEST(RunCommand, ATerminalIsNoInput) {
+  Daemon daemon;
+  Tmux terminal({REEVE_BINARY, "run", "--data", daemon.data_dir(), "--", "wc", "-c"});
+  ASSERT_TRUE(terminal.Shows("0\n")) << terminal.Screen();
+  EXPECT_EQ(terminal.Wait(), 0);
+}
+
+TEST(RunCommand, InputOfTheApiCanBeRepeatedAndEnds) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  daemon.WaitFor("a1", "until=ready");
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin?offset=0", "abc").Field("offset"), "3");
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin?offset=0", "abcde").Field("offset"), "5")
+      << "the first three were there";
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin", "f").Field("offset"), "6");
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin?offset=9", "x").status, 409);
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin?offset=x", "x").status, 400);
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin?close=yes", "x").status, 400);
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin?close=true", "").status, 202);
+  EXPECT_EQ(daemon.WaitFor("a1", "until=terminal").Field("exit_code"), "0");
+  const auto said = daemon.Events("a1", "after=0&types=agent.output");
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(JsonField(said[0], "data.text") + JsonField(said[0], "data.partial"), "abcdeftrue");
+  EXPECT_EQ(daemon.Post("/agents/a1/stdin", "x").status, 409);
+  daemon.Create(R"({"id":"a2","kind":"jsonl","command":["cat"]})");
+  EXPECT_EQ(daemon.Post("/agents/a2/stdin", "x").status, 422);
+}
+
+// --- output that nobody takes
+
+TEST(RunCommand, AReaderThatGoesAwayInterruptsTheRun) {
+  Daemon daemon;
+  const std::string run = std::string(REEVE_BINARY) + " run --data " + daemon.data_dir();
+  Command removed({{"sh", "-c", run + " --rm --id a1 -- yes | head -1; echo end >&2"}, ""});
+  EXPECT_EQ(removed.Wait(), 0);
+  EXPECT_EQ(removed.out(), "y\n");
+  EXPECT_EQ(daemon.Get("/agents/a1").status, 404);
+  Command kept({{"bash", "-c", run + " --id a2 -- yes | head -1; exit ${PIPESTATUS[0]}"}, ""});
+  EXPECT_EQ(kept.Wait(), 141) << kept.err();
+  EXPECT_EQ(daemon.WaitFor("a2", "until=exited").Field("last_run.status"), "cancelled");
+  // One that ignores the interrupt is stopped.
+  Command stubborn(
+      {{"bash", "-c",
+        run + " --rm --id a3 -- sh -c 'trap \"\" INT; while :; do echo y; sleep 0.01; done' | head -1"},
+       ""});
+  EXPECT_EQ(stubborn.Wait(), 0);
+  EXPECT_EQ(daemon.Get("/agents/a3").status, 404);
+}
+
+TEST(RunCommand, AFullDiskIsSaidAtOnce) {
+  Daemon daemon;
+  const std::string run = std::string(REEVE_BINARY) + " run --data " + daemon.data_dir();
+  Command full({{"sh", "-c", run + " --id a1 -- sh -c 'echo x; sleep 600' >/dev/full"}, ""});
+  EXPECT_EQ(full.Wait(), 74);
+  EXPECT_NE(full.err().find("stdout: No space left on device"), std::string::npos) << full.err();
+  EXPECT_EQ(daemon.WaitFor("a1", "until=exited").Field("state"), "exited");
+  Command follows(
+      {{"sh", "-c",
+        std::string(REEVE_BINARY) + " agents logs -f a1 --data " + daemon.data_dir() + " >/dev/full"},
+       ""});
+  EXPECT_EQ(follows.Wait(), 74);
+  EXPECT_NE(follows.err().find("No space left"), std::string::npos) << follows.err();
+}
+
+// --- words that are no text
+
+TEST(RunCommand, WhatIsNotUtf8IsRefusedAndNamed) {
+  Daemon daemon;
+  TempDir folder;
+  Command word(WordsFor(daemon, {"--", "cat", "caf\xe9.txt"}));
+  EXPECT_EQ(word.Wait(), 64);
+  EXPECT_NE(word.err().find("'caf\\xe9.txt' is not UTF-8"), std::string::npos) << word.err();
+  Command option(WordsFor(daemon, {"-e", "A=\xff", "--", "true"}));
+  EXPECT_EQ(option.Wait(), 64);
+  Command variable(WordsFor(daemon, {"-e", "LATIN", "--", "true"}), {"LATIN=caf\xe9"});
+  EXPECT_EQ(variable.Wait(), 64);
+  EXPECT_NE(variable.err().find("the value of LATIN is not UTF-8"), std::string::npos) << variable.err();
+  WriteFile(folder.path() + "/env", "A=1\nB=caf\xe9\n");
+  Command file(WordsFor(daemon, {"--env-file", folder.path() + "/env", "--", "true"}));
+  EXPECT_EQ(file.Wait(), 64);
+  EXPECT_NE(file.err().find("line 2: it is not UTF-8"), std::string::npos) << file.err();
+  WriteFile(folder.path() + "/spec", "{\"command\":[\"cat\",\"caf\xe9\"]}");
+  Command spec(WordsFor(daemon, {"--spec", folder.path() + "/spec"}));
+  EXPECT_EQ(spec.Wait(), 64);
+  const std::string latin = folder.path() + "/caf\xe9";
+  ASSERT_EQ(mkdir(latin.c_str(), 0700), 0);
+  Command here({{REEVE_BINARY, "run", "--data", daemon.data_dir(), "--", "pwd"}, latin});
+  EXPECT_EQ(here.Wait(), 64);
+  EXPECT_NE(here.err().find("caf\\xe9 is not UTF-8"), std::string::npos) << here.err();
+  Command prompt(WordsFor(daemon, {"--prompt", "-", "--", "cat"}), {}, "caf\xe9");
+  EXPECT_EQ(prompt.Wait(), 64);
+}
+
+// --- files
+
+TEST(RunCommand, SkipsByteOrderMarksAndReadsLargeFiles) {
+  Daemon daemon;
+  TempDir folder;
+  const std::string mark = "\xEF\xBB\xBF";
+  WriteFile(folder.path() + "/env", mark + "A=1\n");
+  WriteFile(folder.path() + "/spec", mark + R"({"command":["sh","-c","echo $A ${#B}"],"env":{"B":")" +
+                                         std::string(100'000, 'x') + "\"}}");
+  WriteFile(folder.path() + "/token",
+            mark + "view " + std::string(20, 'v') + "\n# the daemon's\n" + daemon.token());
+  Command command(WordsFor(daemon, {"--spec", folder.path() + "/spec", "--env-file", folder.path() + "/env",
+                                    "--token-file", folder.path() + "/token"}));
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "1 100000\n");
+  WriteFile(folder.path() + "/spec", std::string((size_t{1} << 20) + 1, ' '));
+  Command large(WordsFor(daemon, {"--spec", folder.path() + "/spec", "--", "true"}));
+  EXPECT_EQ(large.Wait(), 64);
+  EXPECT_NE(large.err().find("larger than 1MiB"), std::string::npos) << large.err();
+}
+
+// --- starting
+
+TEST(RunCommand, SaysThatItsFolderIsGone) {
+  Daemon daemon;
+  Command gone({{"sh", "-c",
+                 "mkdir gone; cd gone; rmdir ../gone; exec " + std::string(REEVE_BINARY) + " run --data " +
+                     daemon.data_dir() + " -- pwd"},
+                daemon.data_dir()});
+  EXPECT_EQ(gone.Wait(), 64) << gone.out();
+  EXPECT_NE(gone.err().find("the current directory: No such file or directory"), std::string::npos)
+      << gone.err();
+  EXPECT_EQ(gone.out(), "");
+}
+
+TEST(RunCommand, HintsAtAProgramThatOnlyItsOwnPathHas) {
+  Daemon daemon;
+  TempDir folder;
+  const std::string tool = folder.path() + "/tool-of-mine";
+  WriteFile(tool, "echo hello\n");  // without #!, as a shell runs it
+  ASSERT_EQ(chmod(tool.c_str(), 0755), 0);
+  const std::string path = "PATH=" + folder.path() + ":" + std::getenv("PATH");
+  Command missing(WordsFor(daemon, {"--", "tool-of-mine"}), {path});
+  EXPECT_EQ(missing.Wait(), 64);
+  EXPECT_NE(missing.err().find("here it is " + tool), std::string::npos) << missing.err();
+  Command given(WordsFor(daemon, {"-e", "PATH", "--", "tool-of-mine"}), {path});
+  EXPECT_EQ(given.Wait(), 0) << given.err();
+  EXPECT_EQ(given.out(), "hello\n");
+}
+
+TEST(RunCommand, TakesThreeHundredArgumentsAndOddNames) {
+  Daemon daemon;
+  std::vector<std::string> words = {"--", "sh", "-c", "echo $#", "sh"};
+  for (int i = 0; i < 300; ++i) words.emplace_back("x");
+  Command command(WordsFor(daemon, words));
+  EXPECT_EQ(command.Wait(), 0) << command.err();
+  EXPECT_EQ(command.out(), "300\n");
+  Command odd(WordsFor(daemon, {"-e", "npm_config.x-y=1", "--", "env"}));  // a shell would drop it
+  EXPECT_EQ(odd.Wait(), 0);
+  EXPECT_NE(odd.out().find("npm_config.x-y=1\n"), std::string::npos) << odd.out();
+}
+
 TEST(RunCommand, EndsWithTheAnswerOfAnAgentWithTurns) {
   Daemon daemon;
   TalkingAgent talker(daemon);
@@ -261,8 +519,9 @@ TEST(RunCommand, EndsWithTheAnswerOfAnAgentWithTurns) {
   EXPECT_EQ(refused.out(), "denied\n");
   // An unfinished line at the end is not lost.
   Command half(words({"--id", "a4", "--prompt", "slow"}));
-  ASSERT_TRUE(
-      Eventually([&] { return daemon.Get("/agents/a4/snapshot").Field("partial_text") == "half a "; }));
+  ASSERT_TRUE(Eventually([&] {
+    return daemon.Get("/agents/a4/snapshot").Field("open.texts").find("\"half a \"") != std::string::npos;
+  }));
   half.Signal(SIGINT);
   EXPECT_EQ(half.Wait(), 130);
   EXPECT_EQ(half.out(), "half a \n");
@@ -337,9 +596,9 @@ TEST(RunCommand, GoesOnAfterARestartOfTheDaemon) {
   daemon.Kill();
   daemon.Start();
   EXPECT_EQ(stopped.Wait(), 1);
-  EXPECT_NE(stopped.err().find("the daemon ended"), std::string::npos) << stopped.err();
+  EXPECT_NE(stopped.err().find("cut off: the daemon was killed"), std::string::npos) << stopped.err();
   EXPECT_EQ(stopped.out(), "up\n");  // not once more
-  Command again(WordsFor(daemon, {"--id", "a2", "--restart", "on_failure", "--", "sh", "-c",
+  Command again(WordsFor(daemon, {"-i", "--id", "a2", "--restart", "on_failure", "--", "sh", "-c",
                                   "echo up; read line; echo got $line"}));
   ASSERT_TRUE(again.Says("up\n"));
   daemon.Kill();

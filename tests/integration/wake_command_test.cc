@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,7 @@ TEST_F(WakeCommand, TakesIdsTitlesAndLabels) {
   EXPECT_EQ(all.code, 0) << all.err;
   EXPECT_THAT(all.out, MatchesRegex("m[0-9a-f]+\nm[0-9a-f]+\nm[0-9a-f]+\n"));
   for (const char* id : {"a1", "a2", "a3"}) EXPECT_TRUE(Heard(id, "hi")) << id;
-  const Outcome sent = Agents({"send", "team=blue & green", "-"}, "said to both");
+  const Outcome sent = Agents({"send", "team=blue & green", "-m", "-"}, "said to both");
   EXPECT_EQ(std::count(sent.out.begin(), sent.out.end(), '\n'), 2) << sent.err;
   EXPECT_TRUE(Heard("a3", "said to both"));
 }
@@ -120,7 +121,7 @@ TEST_F(WakeCommand, ADeletedAgentIsNotWoken) {
   EXPECT_EQ(Agents({"wake", "team=web", "--message", "hi"}).code, 66);
 }
 
-TEST_F(WakeCommand, TakesATimeOfRfc3339) {
+TEST_F(WakeCommand, TakesATimeAsPeopleWriteIt) {
   MakeCat("a1");
   // Two hours ahead of UTC, so an hour from now.
   std::string time = FormatTime(SystemClock().WallMs() + 10'800'000);
@@ -129,11 +130,21 @@ TEST_F(WakeCommand, TakesATimeOfRfc3339) {
   const auto due = ParseTime(time);
   ASSERT_TRUE(due);
   EXPECT_THAT(daemon_.Get("/agents/a1/queue").body, HasSubstr(FormatTime(*due)));
-  for (const char* wrong : {"8:00", "tomorrow", "2026-01-31", "2026-13-01T00:00:00Z"}) {
+  time[10] = ' ';
+  EXPECT_EQ(Agents({"send", "a1", "-m", "later", "--at", time, "--dedupe-key", "k"}).code, 0);
+  EXPECT_EQ(Agents({"wake", "a1", "-m", "tomorrow", "--at", "tomorrow"}).code, 0);
+  EXPECT_EQ(daemon_.Get("/agents/a1").Field("scheduled"), "3");
+  for (const char* wrong : {"8:00", "soon", "2026-02-30", "2026-13-01T00:00:00Z"}) {
     const Outcome outcome = Agents({"wake", "a1", "--message", "x", "--at", wrong});
     EXPECT_EQ(outcome.code, 64) << wrong;
-    EXPECT_THAT(outcome.err, HasSubstr("is not a time such as 2026-01-31T08:00:00+01:00 (RFC 3339)"));
+    EXPECT_THAT(outcome.err,
+                HasSubstr("--at: '" + std::string(wrong) + "' is not a time such as 2026-01-31T"));
   }
+  const HttpAnswer refused = daemon_.Post("/agents/a1/message", R"({"text":"x","run_at":"soon"})");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body, HasSubstr("run_at: 'soon' is not a time"));
+  EXPECT_EQ(daemon_.Post("/agents/a1/message", R"({"text":"x","run_at":"2026-01-31 08:00:00z"})").status,
+            202);
 }
 
 // cron's environment is next to nothing, and some close what they do not need: then a socket must not come to
@@ -164,6 +175,22 @@ TEST_F(WakeCommand, AKeyIsOneMessageToEachOfThem) {
   EXPECT_EQ(std::count(once.out.begin(), once.out.end(), '\n'), 2);
   for (const char* id : {"a1", "a2"})
     EXPECT_EQ(daemon_.Get("/agents/" + std::string(id)).Field("scheduled"), "1");
+}
+
+// The first of them sends the message. The others wait for its answer.
+TEST_F(WakeCommand, TwentyShellsWithOneKeySendOneMessage) {
+  MakeCat("a1");
+  std::vector<std::unique_ptr<Command>> shells;
+  for (int i = 0; i < 20; ++i) {
+    shells.push_back(std::make_unique<Command>(
+        Strings{"wake", "a1", "-m", "report", "--delay", "1d", "--dedupe-key", "today"},
+        Strings{"REEVE_DATA=" + daemon_.data_dir()}));
+  }
+  for (const auto& shell : shells) {
+    EXPECT_EQ(shell->Wait(), 0) << shell->err();
+    EXPECT_EQ(shell->out(), shells.front()->out());
+  }
+  EXPECT_EQ(daemon_.Get("/agents/a1").Field("scheduled"), "1");
 }
 
 TEST_F(WakeCommand, OneAgentWakesAnotherByItsTitle) {

@@ -2,10 +2,12 @@
 // "Messages"), in combination.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <string>
 #include <vector>
 
+#include "tests/support/command.h"
 #include "tests/support/scripted_agent.h"
 
 namespace reeve {
@@ -57,11 +59,70 @@ TEST(Wake, AProgramThatEndsAtOnceIsNotStartedForItsMessageForEver) {
   ASSERT_TRUE(UntilState(daemon, "failed"));
   EXPECT_EQ(Count(daemon, "agent.starting"), 1U);
   EXPECT_EQ(Count(daemon, "agent.failed"), 1U);
-  EXPECT_EQ(daemon.Get("/agents/a1").Field("queue_depth"), "1");
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("queue_depth"), "0");
+  EXPECT_EQ(Fields(daemon, "message.done", "data.status"), Strings{"failed"});
+  EXPECT_EQ(Fields(daemon, "message.done", "data.reason"),
+            Strings{"the process ended with code 1 before it was ready"});
   // A new message is a new try.
   EXPECT_EQ(Say(daemon, "again").status, 202);
   ASSERT_TRUE(UntilCount(daemon, "agent.failed", 2));
   EXPECT_EQ(Count(daemon, "agent.starting"), 2U);
+}
+
+// Its policy is `never`: the message is no reason to run it again and again.
+TEST(Wake, AMessageStartsAProcessAtMostOnce) {
+  Daemon daemon;
+  const std::string file = daemon.data_dir() + "/runs";
+  daemon.Create(R"({"id":"a1","kind":"process","command":["sh","-c","echo x >> )" + file + R"(; exit 2"]})");
+  ASSERT_TRUE(UntilState(daemon, "exited"));
+  const std::string message = Say(daemon, "go").Field("message_id");
+  const HttpAnswer how = daemon.WaitFor("a1", "until=terminal&message_id=" + message);
+  ASSERT_EQ(how.status, 200) << how.body;
+  ASSERT_TRUE(UntilCount(daemon, "agent.exited", 2));
+  ASSERT_TRUE(UntilState(daemon, "exited"));
+  // The line may have reached the pipe just before the program ended.
+  EXPECT_EQ(how.Field("status"), "failed");
+  EXPECT_EQ(ReadFile(file), "x\nx\n");
+  const HttpAnswer agent = daemon.Get("/agents/a1");
+  EXPECT_EQ(agent.Field("exit.code"), "2");
+  EXPECT_EQ(agent.Field("queue_depth"), "0");
+  EXPECT_EQ(Count(daemon, "agent.restarting"), 0U);
+}
+
+TEST(Wake, AMessageThatNobodyTookSaysWhy) {
+  Daemon daemon;
+  // A program without stdin takes none.
+  daemon.Create(R"({"id":"a1","kind":"process","command":["true"],"kind_options":{"stdin":false}})");
+  ASSERT_TRUE(UntilState(daemon, "exited"));
+  const std::string message = Say(daemon, "go").Field("message_id");
+  const HttpAnswer how = daemon.WaitFor("a1", "until=terminal&message_id=" + message);
+  EXPECT_EQ(how.Field("status"), "failed") << how.body;
+  EXPECT_NE(how.Field("error.message"), "") << how.body;
+  EXPECT_EQ(Fields(daemon, "message.done", "data.reason"), Strings{how.Field("error.message")});
+}
+
+// Every wait ends when its condition cannot come true any more.
+TEST(Wake, AWaitForAnAgentThatFailedEnds) {
+  Daemon daemon;
+  TempDir folder;
+  const std::string program = folder.path() + "/program";
+  WriteFile(program, "#!/bin/sh\nexit 0\n");
+  ASSERT_EQ(chmod(program.c_str(), 0755), 0);
+  daemon.Create(R"({"id":"a1","kind":"process","command":[")" + program + R"("],"cwd":")" + folder.path() +
+                "/gone\"}");
+  ASSERT_TRUE(UntilState(daemon, "failed"));
+  for (const char* wait : {"until=terminal", "until=terminal&after_run=r1"}) {
+    const HttpAnswer answer = daemon.WaitFor("a1", wait);
+    EXPECT_EQ(answer.status, 409) << wait << answer.body;
+    EXPECT_NE(answer.body.find("/gone: no such file or directory"), std::string::npos) << answer.body;
+  }
+  for (const char* wait : {"until=ready", "until=idle", "until=exited"})
+    EXPECT_EQ(daemon.WaitFor("a1", wait).Field("state"), "failed") << wait;
+  daemon.Create(R"({"id":"good","kind":"process","command":["true"]})");
+  Command watch({"agents", "watch", "good", "a1", "--data", daemon.data_dir()});
+  EXPECT_EQ(watch.Wait(), 1);
+  EXPECT_NE((watch.out() + watch.err()).find("/gone: no such file or directory"), std::string::npos)
+      << watch.err();
 }
 
 TEST(Wake, AProgramThatDiesOfItsMessagesBacksOff) {

@@ -95,8 +95,9 @@ TEST_F(WatchCommand, ExitsAsTheRunDid) {
   EXPECT_EQ(failed->Wait(), 3);
   EXPECT_THAT(failed->out(),
               MatchesRegex("a2: failed with 3 after [0-9.]+ m?s: the process ended with code 3\n"));
-  EXPECT_EQ(killed->Wait(), 1);
-  EXPECT_THAT(killed->out(), MatchesRegex("a3: failed after [0-9.]+ m?s: the process ended with signal 9\n"));
+  EXPECT_EQ(killed->Wait(), 128 + SIGKILL);
+  EXPECT_THAT(killed->out(),
+              MatchesRegex("a3: failed with 137 after [0-9.]+ m?s: the process ended with signal 9\n"));
   EXPECT_EQ(cancelled->Wait(), 130);
   EXPECT_THAT(cancelled->out(), MatchesRegex("a4: cancelled after [0-9.]+ m?s\n"));
   for (const auto& command : {completed.get(), failed.get(), killed.get(), cancelled.get()})
@@ -347,13 +348,13 @@ TEST_F(WatchCommand, OutlivesADaemonThatIsKilledAndStartedAgain) {
   daemon_.Start();
   EXPECT_EQ(run->Wait(), 1);
   EXPECT_THAT(run->out(), HasSubstr("a1: failed after ")) << run->err();
-  EXPECT_THAT(run->out(), HasSubstr("the daemon ended in the middle of this run"));
+  EXPECT_THAT(run->out(), HasSubstr("cut off: the daemon was killed"));
   // The waiting message begins by itself.
   ASSERT_TRUE(Eventually([&] { return daemon_.Get("/agents/a1").Field("run.message_id") == queued; }));
   daemon_.Kill();  // and again: that run ends by it, the message with it
   daemon_.Start();
   EXPECT_EQ(message->Wait(), 1);
-  EXPECT_THAT(message->out(), HasSubstr("the daemon ended in the middle of this run"));
+  EXPECT_THAT(message->out(), HasSubstr("cut off: the daemon was killed"));
   EXPECT_EQ(idle->Wait(), 1);
   EXPECT_THAT(idle->out(), HasSubstr("a1: exited, its last run failed"));
   EXPECT_EQ(message->err() + idle->err() + run->err(), "");

@@ -150,6 +150,38 @@ TEST_F(WorkspaceTest, OfAnEmptyRepositoryIsEmpty) {
   EXPECT_EQ(Output(daemon), "refs/heads/main\n");
 }
 
+// As `git clone` does.
+TEST_F(WorkspaceTest, OfADetachedHeadIsItsCommit) {
+  Shell(dir.path(),
+        "git clone -q repo.git work && cd work && git -c user.name=a -c user.email=a@a commit -q "
+        "--allow-empty -m "
+        "detached && git push -q origin HEAD:refs/hidden/one");
+  const std::string commit = Shell(dir.path() + "/work", "git rev-parse HEAD");
+  Shell(dir.path() + "/repo.git", "echo " + commit.substr(0, 40) + " > HEAD");
+  Daemon daemon(Options());
+  daemon.Create(Spec("a1", "git log -1 --format='%H %s'; git symbolic-ref -q HEAD; git status --porcelain"));
+  EXPECT_EQ(Output(daemon), commit.substr(0, 40) + " detached\n");
+  EXPECT_EQ(First(daemon, "workspace.ready", "data.branch"), "");
+  EXPECT_EQ(First(daemon, "workspace.ready", "data.commit") + "\n", commit);
+  daemon.Create(Spec("named", "git log -1 --format=%s; git symbolic-ref HEAD", R"(,"branch":"mine")"));
+  EXPECT_EQ(Output(daemon, "named"), "detached\nrefs/heads/mine\n");
+  daemon.Create(Spec("based", "git symbolic-ref HEAD", R"(,"branch":"trunk")"));
+  EXPECT_EQ(Output(daemon, "based"), "refs/heads/trunk\n");
+}
+
+// Unknown is not the same as empty.
+TEST_F(WorkspaceTest, OfADanglingHeadFailsAndSaysWhy) {
+  Shell(dir.path() + "/repo.git", "echo 'ref: refs/heads/gone' > HEAD");
+  Daemon daemon(Options());
+  daemon.Create(Spec("a1", "ls"));
+  ASSERT_TRUE(UntilState(daemon, "failed"));
+  EXPECT_THAT(daemon.Get("/agents/a1").Field("reason"), HasSubstr("HEAD names a branch that does not exist"));
+  daemon.Create(Spec("new", "ls", R"(,"branch":"mine")"));
+  ASSERT_TRUE(UntilState(daemon, "failed", "new"));
+  daemon.Create(Spec("based", "git symbolic-ref HEAD", R"(,"branch":"mine","base":"trunk")"));
+  EXPECT_EQ(Output(daemon, "based"), "refs/heads/mine\n");
+}
+
 TEST_F(WorkspaceTest, IsUsedAsItIsUntilItIsPurged) {
   Daemon daemon(Options());
   daemon.Create(Spec("a1", "cat mine; echo mine > mine"));

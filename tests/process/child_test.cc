@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "process/cgroup.h"
+#include "process/log.h"
 #include "process/reaper.h"
 #include "process/timer.h"
 #include "tests/process/processes.h"
@@ -36,7 +37,8 @@ struct Recorded {
 class ChildTest : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
-    signal(SIGPIPE, SIG_IGN);  // as main does
+    signal(SIGPIPE, SIG_IGN);               // as main does
+    (void)log::Enabled(log::Level::kInfo);  // opens the log's descriptor
     if (GetParam()) {
       auto root = CgroupRoot::Open();
       if (!root) GTEST_SKIP() << root.error().message;
@@ -293,6 +295,42 @@ TEST_P(ChildTest, AnOrphanWithoutOurMarkerIsKnownByItsGroup) {
   auto child = Start("(env -i sleep 1000 >/dev/null 2>&1 & echo $!); exit 0");
   ASSERT_TRUE(Finish(*child));
   EXPECT_FALSE(Lives(ProcessesIn(child->out).at(0)));
+}
+
+// TearDown finds every process that is left.
+TEST_P(ChildTest, ChainsThatForkAndExitAreEnded) {
+  // Each link is in a group of its own, and lives for two milliseconds.
+  const std::string chain =
+      "perl -e '$| = 1; $SIG{TERM} = sub {}; close STDIN; print \"on\\n\"; close STDOUT;"
+      " for (;;) { exit 0 if fork; setpgrp 0, 0; select undef, undef, undef, 0.002 }'";
+  std::vector<std::unique_ptr<Recorded>> children;
+  for (int i = 0; i < 6; ++i) {
+    SpawnSpec spec = Shell(chain + "; read line");
+    spec.stdin_pipe = true;
+    children.push_back(Start(std::move(spec)));
+  }
+  for (auto& child : children) ASSERT_TRUE(Says(*child, "on"));
+  for (size_t i = 0; i < children.size(); ++i) {
+    if (i % 2 == 0) {
+      children[i]->child->CloseStdin();
+    } else {
+      children[i]->child->Stop(0);
+    }
+  }
+  for (auto& child : children) {
+    ASSERT_TRUE(Finish(*child));
+    EXPECT_TRUE(child->done->tree_empty);
+  }
+}
+
+TEST_P(ChildTest, HundredsOfDoubleForksAreEnded) {
+  std::vector<std::unique_ptr<Recorded>> children;
+  for (int i = 0; i < 40; ++i)
+    children.push_back(Start("for i in 1 2 3 4 5; do (setsid sleep 1000 >/dev/null 2>&1 &) ; done; exit 0"));
+  for (auto& child : children) {
+    ASSERT_TRUE(Finish(*child));
+    EXPECT_TRUE(child->done->tree_empty);
+  }
 }
 
 TEST_P(ChildTest, AnotherChildsOrphansAreLeftAlone) {

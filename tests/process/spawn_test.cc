@@ -169,15 +169,60 @@ TEST(Spawn, WhatMayNotBeExecutedIsNamed) {
   MakeProgram(folder.path() + "/plain", "#!/bin/sh\n", 0644);
   SpawnSpec spec;
   spec.argv = {folder.path() + "/plain"};
-  EXPECT_EQ(ErrorOf(spec), folder.path() + "/plain: permission denied");
+  EXPECT_EQ(ErrorOf(spec), folder.path() + "/plain: is not executable; chmod +x makes it so");
+  spec.argv = {folder.path()};
+  EXPECT_EQ(ErrorOf(spec), folder.path() + ": is a directory");
 }
 
-TEST(Spawn, AMissingInterpreterIsNotAMissingProgram) {
+// A relative path is looked at from the child's folder, not from ours.
+TEST(Spawn, TheReasonIsThatOfTheChild) {
   TempDir folder;
   MakeProgram(folder.path() + "/script", "#!/no/such/interpreter\n");
+  MakeProgram(folder.path() + "/plain", "#!/bin/sh\n", 0644);
+  MakeProgram(folder.path() + "/machine", std::string("\x7f"
+                                                      "ELF\0\0\0\0",
+                                                      8));
   SpawnSpec spec;
+  spec.cwd = folder.path();
+  const std::string interpreter =
+      "script: its interpreter is missing (the program after #!, or the dynamic loader)";
   spec.argv = {folder.path() + "/script"};
-  EXPECT_EQ(ErrorOf(spec), folder.path() + "/script: its interpreter is missing");
+  EXPECT_EQ(ErrorOf(spec), folder.path() + "/" + interpreter);
+  spec.argv = {"./script"};
+  EXPECT_EQ(ErrorOf(spec), "./" + interpreter);
+  spec.argv = {"./plain"};
+  EXPECT_EQ(ErrorOf(spec), "./plain: is not executable; chmod +x makes it so");
+  spec.argv = {"./machine"};
+  EXPECT_EQ(ErrorOf(spec), "./machine: is neither a script nor a program for this machine");
+  spec.argv = {"./none"};
+  EXPECT_EQ(ErrorOf(spec), "./none: no such file or directory");
+  spec.argv = {"script"};
+  spec.env = {"PATH=/nowhere:" + folder.path()};
+  EXPECT_EQ(ErrorOf(spec), interpreter);
+}
+
+// As execvp(3) and every shell do.
+TEST(Spawn, AScriptWithoutAnInterpreterIsRunByTheShell) {
+  TempDir folder;
+  MakeProgram(folder.path() + "/script", "echo \"$0 $# $1\"\n");
+  MakeProgram(folder.path() + "/empty", "");
+  SpawnSpec spec;
+  spec.argv = {folder.path() + "/script", "a b", "c"};
+  EXPECT_EQ(OutputOf(spec), folder.path() + "/script 2 a b\n");
+  spec.argv = {"script", "x"};
+  spec.env = {"PATH=" + folder.path()};
+  EXPECT_EQ(OutputOf(spec), folder.path() + "/script 1 x\n");
+  spec.argv = {folder.path() + "/empty"};
+  EXPECT_EQ(OutputOf(spec), "");
+}
+
+TEST(Spawn, TakesAsManyArgumentsAsTheKernel) {
+  SpawnSpec spec = Shell("echo $#");
+  spec.argv.emplace_back("sh");
+  for (int i = 0; i < 5'000; ++i) spec.argv.emplace_back("x");
+  EXPECT_EQ(OutputOf(spec), "5000\n");
+  spec.argv.emplace_back(size_t{128} << 10, 'x');
+  EXPECT_EQ(ErrorOf(spec), "/bin/sh: its arguments and environment are larger than the kernel takes");
 }
 
 TEST(Spawn, RefusesWhatCannotBePassedOn) {

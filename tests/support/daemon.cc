@@ -178,14 +178,22 @@ HttpAnswer HttpConnection::Receive(int64_t deadline_ms) {
   HttpAnswer answer;
   size_t head_end = std::string::npos;
   size_t whole = std::string::npos;
+  bool chunked = false;
   for (;;) {
     if (head_end == std::string::npos) {
       head_end = received_.find("\r\n\r\n");
       if (head_end != std::string::npos) {
         answer.status = ParseHead(std::string_view(received_).substr(0, head_end + 2), answer.headers);
         const size_t size = static_cast<size_t>(std::atoll(answer.Header("content-length").c_str()));
-        whole = head_end + 4 + (head_only_ ? 0 : size);
+        chunked = !head_only_ && answer.Header("transfer-encoding") == "chunked";
+        if (!chunked) whole = head_end + 4 + (head_only_ ? 0 : size);
       }
+    }
+    if (chunked) {
+      Chunks chunks;
+      answer.body.clear();
+      const size_t taken = chunks.Take(std::string_view(received_).substr(head_end + 4), answer.body);
+      if (chunks.whole()) whole = head_end + 4 + taken;
     }
     if (received_.size() >= whole) break;
     char piece[65536];
@@ -194,9 +202,21 @@ HttpAnswer HttpConnection::Receive(int64_t deadline_ms) {
     received_.append(piece, static_cast<size_t>(got));
   }
   answer.wire = received_.substr(0, whole);
-  answer.body = answer.wire.substr(head_end + 4);
+  if (!chunked) answer.body = answer.wire.substr(head_end + 4);
   received_.erase(0, whole);
   return answer;
+}
+
+std::string HttpConnection::UntilClosed(std::string_view bytes) {
+  (void)send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  const int64_t deadline = NowMs() + kPatienceMs;
+  char piece[65536];
+  while (Ready(fd_.get(), POLLIN, deadline)) {
+    const ssize_t got = recv(fd_.get(), piece, sizeof piece, 0);
+    if (got <= 0) break;
+    received_.append(piece, static_cast<size_t>(got));
+  }
+  return std::exchange(received_, {});
 }
 
 // ------------------------------------------------------------------------------------------------- streams
@@ -224,9 +244,18 @@ bool StreamClient::Poll(size_t max_bytes) {
       break;
     }
     max_bytes -= static_cast<size_t>(got);
-    buffer_.append(piece, static_cast<size_t>(got));
+    const std::string_view bytes(piece, static_cast<size_t>(got));
+    if (chunked_) {
+      (void)chunks_.Take(bytes, buffer_);
+    } else {
+      buffer_.append(bytes);
+    }
     if (status_ == 0) TakeHead();
     if (status_ == 200) TakeBlocks();
+    if (chunks_.broken()) malformed_ = "the chunks are malformed";
+    if (!chunks_.whole() && !chunks_.broken()) continue;
+    ended_ = true;
+    fd_.Close();
   }
   return !ended_;
 }
@@ -278,6 +307,11 @@ void StreamClient::TakeHead() {
   if (end == std::string::npos) return;
   status_ = ParseHead(std::string_view(buffer_).substr(0, end + 2), headers_);
   buffer_.erase(0, end + 4);
+  chunked_ = Header("transfer-encoding") == "chunked";
+  if (!chunked_) return;
+  const std::string body = std::move(buffer_);
+  buffer_.clear();
+  (void)chunks_.Take(body, buffer_);
 }
 
 void StreamClient::TakeBlocks() {
@@ -304,7 +338,7 @@ void StreamClient::TakeBlock(std::string_view block) {
       frame.event = line.substr(7);
     } else if (line.substr(0, 6) == "data: " && frame.data.empty()) {
       frame.data = line.substr(6);
-    } else if (line.substr(0, 1) == ":" || line.substr(0, 7) == "retry: ") {
+    } else if (line.empty() || line.substr(0, 1) == ":" || line.substr(0, 7) == "retry: ") {
       comment = true;
     } else {
       malformed_ += block;
@@ -482,7 +516,7 @@ std::vector<std::string> Daemon::Events(const std::string& agent, std::string_vi
     HttpAnswer answer = Get(target + page_query);
     EXPECT_EQ(answer.status, 200) << answer.wire;
     auto page = JsonDocument::Parse(answer.body);
-    if (!page || (*page)["events"].size() == 0) return events;
+    if (!page || ((*page)["events"].size() == 0 && !(*page)["more"].AsBool().value_or(false))) return events;
     for (const JsonValue& event : (*page)["events"].Elements()) events.push_back(event.Raw());
     page_query = "after=" + answer.Field("cursor");
     if (query.find("after=") == std::string_view::npos) return events;

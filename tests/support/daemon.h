@@ -17,6 +17,7 @@
 #include "control/http/http.h"
 #include "orchestrator/json/json.h"
 #include "process/fd.h"
+#include "tests/support/chunks.h"
 #include "tests/support/loop_fixture.h"
 
 namespace reeve {
@@ -54,6 +55,8 @@ class HttpConnection {
   void Send(std::string_view method, std::string_view target, std::string_view body = {},
             const Headers& headers = {});
   HttpAnswer Receive(int64_t deadline_ms = kPatienceMs);
+  // Sends these bytes, and returns all that comes until the daemon closes the connection.
+  std::string UntilClosed(std::string_view bytes);
 
  private:
   Fd fd_;
@@ -94,7 +97,8 @@ class StreamClient {
   [[nodiscard]] int status() const { return status_; }  // 0: not yet
   [[nodiscard]] const Headers& headers() const { return headers_; }
   [[nodiscard]] std::string Header(std::string_view lower_case_name) const;
-  [[nodiscard]] bool ended() const { return ended_; }
+  [[nodiscard]] bool ended() const { return ended_; }  // the connection, or the last chunk has come
+  [[nodiscard]] bool whole() const { return chunks_.whole(); }
   // The body of an answer that is not a stream.
   [[nodiscard]] const std::string& body() const { return buffer_; }
 
@@ -117,7 +121,9 @@ class StreamClient {
   const bool keep_frames_;
   Fd fd_;
   std::string request_;  // what is not sent yet
-  std::string buffer_;   // what is not taken yet
+  std::string buffer_;   // what is not taken yet, without the chunks' frames
+  bool chunked_ = false;
+  Chunks chunks_;
   bool ended_ = false;
   int status_ = 0;
   Headers headers_;

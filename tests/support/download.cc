@@ -62,17 +62,8 @@ void Download::Decode() {
     received_.clear();
     return;
   }
-  size_t done = 0;
-  for (;;) {
-    const size_t line = received_.find("\r\n", done);
-    if (line == std::string::npos || whole_) break;
-    const size_t size = std::strtoul(received_.c_str() + done, nullptr, 16);
-    if (received_.size() < line + 2 + size + 2) break;
-    body_.append(received_, line + 2, size);
-    whole_ = size == 0;
-    done = line + 2 + size + 2;
-  }
-  received_.erase(0, done);
+  (void)chunks_.Take(received_, body_);
+  received_.clear();
 }
 
 bool Download::Until(const std::function<bool()>& condition, int64_t deadline_ms) {
@@ -87,7 +78,7 @@ bool Download::Until(const std::function<bool()>& condition, int64_t deadline_ms
 }
 
 bool Download::UntilEnd() {
-  return Until([this] { return ended_; });
+  return Until([this] { return ended_ || whole(); });
 }
 
 bool Download::Held() const {

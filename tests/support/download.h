@@ -21,7 +21,7 @@ class Download {
   void Poll(size_t max_bytes = size_t{1} << 20);
   // Reads until `condition` holds; false if the deadline or the connection's end comes first.
   bool Until(const std::function<bool()>& condition, int64_t deadline_ms = kPatienceMs);
-  bool UntilEnd();  // of the connection
+  bool UntilEnd();  // of the answer or the connection
   void Leave() { fd_.Close(); }
   // Whether the daemon still has its end of the connection; bytes and an end that wait in the kernel are
   // nobody's.
@@ -30,7 +30,7 @@ class Download {
   [[nodiscard]] int status() const { return status_; }  // 0: no head yet
   [[nodiscard]] const std::string& head() const { return head_; }
   [[nodiscard]] const std::string& body() const { return body_; }  // without the chunks' frames
-  [[nodiscard]] bool whole() const { return whole_; }              // the last chunk has come
+  [[nodiscard]] bool whole() const { return chunks_.whole(); }     // the last chunk has come
   [[nodiscard]] std::vector<std::string> Lines() const;
 
  private:
@@ -38,11 +38,11 @@ class Download {
 
   Fd fd_;
   std::string received_;  // not decoded yet
+  Chunks chunks_;
   std::string head_;
   std::string body_;
   int status_ = 0;
   bool ended_ = false;
-  bool whole_ = false;
 };
 
 }  // namespace reeve

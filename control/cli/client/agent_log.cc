@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "control/cli/client/agent_names.h"
+#include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 
 namespace reeve {
@@ -71,6 +72,15 @@ Status AgentLog::Settle() {
 }
 
 Status AgentLog::Fetch(const std::string& where, size_t limit) {
+  // A filter may have to read far: an empty page with `more` is not the end.
+  const bool tail = where.rfind("tail=", 0) == 0;
+  Status fetched = FetchPage(where, limit);
+  while (fetched && !tail && events_.empty() && more_) fetched = FetchPage("after=" + cursor_, limit);
+  if (tail) cut_ = cut_ || more_;
+  return fetched;
+}
+
+Status AgentLog::FetchPage(const std::string& where, size_t limit) {
   std::string target = AgentPath(agent_) + "/events?" + where;
   if (limit != 0) target += "&limit=" + std::to_string(limit);
   if (!range_.types.empty()) target += "&types=" + PercentEncode(range_.types);
@@ -85,6 +95,7 @@ Status AgentLog::Fetch(const std::string& where, size_t limit) {
   at_ = 0;
   cut_ = answer->body.size() >= kPageBytes;
   cursor_ = (*page_)["cursor"].StringOr("");
+  more_ = (*page_)["more"].AsBool().value_or(false);
   if (const JsonValue gap = (*page_)["gap"]; gap.Is(JsonType::kObject)) {
     if (auto copy = JsonDocument::Parse(gap.Raw())) gap_ = std::move(*copy);
   }
@@ -111,39 +122,42 @@ bool AgentLog::TooOld(const JsonValue& event) const {
   return time && *time < *range_.since_ms;
 }
 
-Result<std::map<std::string, std::string>> PrintPast(const Client& client,
-                                                     const std::vector<std::string>& agents,
-                                                     const AgentLog::Range& range, EventPrinter& printer) {
+std::map<std::string, std::string> PrintPast(const Client& client, const std::vector<std::string>& agents,
+                                             const AgentLog::Range& range, EventPrinter& printer,
+                                             Console& console) {
   std::vector<std::unique_ptr<AgentLog>> logs;
   const size_t page = std::max(kLeastPageEvents, kPageEvents / std::max<size_t>(agents.size(), 1));
-  for (const std::string& agent : agents) {
-    logs.push_back(std::make_unique<AgentLog>(client, agent, range, page));
-    if (Status opened = logs.back()->Open(); !opened) return opened.error();
-  }
+  std::map<std::string, std::string> cursors;
   // The time of each agent's next event; at equal times the agent that was named first wins.
   using Waiting = std::pair<std::string, size_t>;
   std::priority_queue<Waiting, std::vector<Waiting>, std::greater<>> waiting;
-  auto wait = [&](size_t i) {
-    if (const JsonValue event = logs[i]->event()) waiting.emplace(event["time"].StringOr(""), i);
+  auto wait = [&](size_t i, const Status& read) {
+    if (!read) return (void)console.Fail(read.error(), agents[i]);
+    if (const JsonValue event = logs[i]->event()) {
+      waiting.emplace(event["time"].StringOr(""), i);
+    } else {
+      cursors[agents[i]] = logs[i]->cursor();
+    }
   };
-  for (size_t i = 0; i < logs.size(); ++i) wait(i);
+  for (size_t i = 0; i < agents.size(); ++i) {
+    logs.push_back(std::make_unique<AgentLog>(client, agents[i], range, page));
+    wait(i, logs.back()->Open());
+  }
   while (!waiting.empty()) {
     const size_t i = waiting.top().second;
     waiting.pop();
     AgentLog& next = *logs[i];
     if (auto gap = next.TakeGap()) printer.Gap(next.agent(), gap->root());
     printer.Print(next.event());
-    if (Status more = next.Next(); !more) return more.error();
-    wait(i);
+    wait(i, next.Next());
   }
-  std::map<std::string, std::string> cursors;
-  for (const auto& log : logs) cursors[log->agent()] = log->cursor();
   return cursors;
 }
 
 bool CountsForPeople(std::string_view type) {
-  return type != "assistant.delta" && type != "reasoning.delta" && type != "tool.output" &&
-         type != "usage.updated" && type != "message.started" && type != "message.done";
+  return type != event_type::kAssistantDelta && type != event_type::kReasoningDelta &&
+         type != event_type::kToolOutput && type != event_type::kUsageUpdated &&
+         type != event_type::kMessageStarted && type != event_type::kMessageDone;
 }
 
 }  // namespace reeve

@@ -13,6 +13,7 @@
 
 #include "control/cli/client/client.h"
 #include "control/cli/show/event_printer.h"
+#include "control/cli/terminal/console.h"
 
 namespace reeve {
 
@@ -43,6 +44,7 @@ class AgentLog {
 
  private:
   Status Fetch(const std::string& where, size_t limit);
+  Status FetchPage(const std::string& where, size_t limit);
   // Moves to the next event in the range; reads further pages if necessary.
   Status Settle();
   [[nodiscard]] uint64_t Count() const;  // events of this page that `tail` counts
@@ -57,16 +59,18 @@ class AgentLog {
   std::vector<JsonValue> events_;  // of the page
   size_t at_ = 0;
   uint64_t skip_ = 0;  // counted events in front of the last `tail`
+  bool more_ = false;  // the page does not reach the end of the log
   bool cut_ = false;   // the page reached its size limit, so that events may be missing
   std::string cursor_;
   std::optional<JsonDocument> gap_;
 };
 
 // Prints the past events of these agents, merged by time; the events of each agent keep their order. Returns
-// the cursors behind them, by agent.
-Result<std::map<std::string, std::string>> PrintPast(const Client& client,
-                                                     const std::vector<std::string>& agents,
-                                                     const AgentLog::Range& range, EventPrinter& printer);
+// the cursors behind them, by agent. An agent whose log cannot be read has no cursor; `console` reports it,
+// and the others are printed.
+std::map<std::string, std::string> PrintPast(const Client& client, const std::vector<std::string>& agents,
+                                             const AgentLog::Range& range, EventPrinter& printer,
+                                             Console& console);
 // For Range::counts: false for the parts of messages, which a person does not see as events.
 bool CountsForPeople(std::string_view type);
 

@@ -1,9 +1,9 @@
 #include "control/cli/client/agent_names.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
+#include "control/cli/terminal/console.h"
 #include "orchestrator/agent/agent_spec.h"
 
 namespace reeve {
@@ -19,6 +19,12 @@ Result<std::vector<std::string>> IdsOf(const Client& client, const std::string& 
       client, query, [&ids](const JsonValue& agent) { ids.emplace_back(agent["id"].StringOr("")); });
   if (!listed) return listed.error();
   return ids;
+}
+
+void AddMissing(std::vector<std::string>& all, const std::vector<std::string>& ids) {
+  for (const std::string& id : ids) {
+    if (std::find(all.begin(), all.end(), id) == all.end()) all.push_back(id);
+  }
 }
 
 Error Ambiguous(const std::string& name, const std::vector<std::string>& ids) {
@@ -62,7 +68,7 @@ HttpRequest ApprovalsRequest(const Client& client, const std::string& query) {
 
 Result<std::string> LabelQuery(const std::string& label) {
   const size_t equals = label.find('=');
-  if (equals == std::string::npos) return Error{"invalid_request", "'" + label + "' is not key=value"};
+  if (equals == std::string::npos) return Error{"invalid_request", "'" + label + "' is not KEY=VALUE"};
   return "label=" + PercentEncode(label.substr(0, equals) + ":" + label.substr(equals + 1));
 }
 
@@ -90,16 +96,23 @@ Result<std::vector<std::string>> FindAgents(const Client& client, const std::str
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::vector<std::string>& names,
                                             std::string& about) {
   std::vector<std::string> all;
-  std::set<std::string> seen;
   for (const std::string& name : names) {
     about = name;
     auto ids = FindAgents(client, name);
     if (!ids) return ids;
-    for (std::string& id : *ids) {
-      if (seen.insert(id).second) all.push_back(std::move(id));
-    }
+    AddMissing(all, *ids);
   }
   about.clear();
+  return all;
+}
+
+std::vector<std::string> FindAgents(const Client& client, const std::vector<std::string>& names,
+                                    Console& console) {
+  std::vector<std::string> all;
+  for (const std::string& name : names) {
+    auto ids = FindAgents(client, name);
+    ids ? AddMissing(all, *ids) : (void)console.Fail(ids.error(), name);
+  }
   return all;
 }
 

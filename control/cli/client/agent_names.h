@@ -11,6 +11,8 @@
 
 namespace reeve {
 
+class Console;
+
 // The ids that `name` stands for, at least one. An id (of a deleted agent, too) or a title stands for exactly
 // one; a title may look like a label that no agent has.
 // Errors: "agent_not_found", "ambiguous" for a title of several agents, and those of Client::Ask. Blocks.
@@ -19,6 +21,9 @@ Result<std::vector<std::string>> FindAgents(const Client& client, const std::str
 // caused it.
 Result<std::vector<std::string>> FindAgents(const Client& client, const std::vector<std::string>& names,
                                             std::string& about);
+// As before, but continues after a failure, which `console` reports. Empty: every name failed.
+std::vector<std::string> FindAgents(const Client& client, const std::vector<std::string>& names,
+                                    Console& console);
 // Exactly one id; "ambiguous" also for a label of several agents.
 Result<std::string> FindAgent(const Client& client, const std::string& name);
 

@@ -4,9 +4,6 @@
 #include <utility>
 
 #include "control/cli/client/agent_names.h"
-#include "control/cli/line/exit_code.h"
-#include "control/cli/show/event_words.h"
-#include "control/cli/show/text.h"
 #include "process/loop.h"
 
 namespace reeve {
@@ -19,13 +16,15 @@ constexpr int64_t kRetryMs = 500;       // a shorter rest of the time limit is n
 
 }  // namespace
 
-AgentWait::AgentWait(Loop& loop, HttpClient& http, const Client& client, Condition condition, Done done)
+AgentWait::AgentWait(Loop& loop, HttpClient& http, const Client& client, Condition condition, Done done,
+                     Retry::Tell tell)
     : loop_(loop),
       http_(http),
       client_(client),
       condition_(std::move(condition)),
       done_(std::move(done)),
-      retry_(loop, [this] { Next(); }) {}
+      retry_(
+          loop, [this] { Next(); }, std::move(tell)) {}
 
 void AgentWait::Begin() {
   deadline_ms_ = loop_.NowMs() + condition_.timeout_ms;
@@ -94,35 +93,6 @@ void AgentWait::Lost(const Error& error) {
 void AgentWait::End(Result<JsonDocument> answer) {
   const Done done = done_;  // the call may destroy this
   done(std::move(answer));
-}
-
-Outcome OutcomeOfRun(const JsonValue& run) {
-  const std::string_view status = run["status"].StringOr("");
-  const auto lasted = run["duration_ms"].AsInt();
-  const std::string after = lasted ? " after " + DurationWords(*lasted) : "";
-  if (status == "cancelled") return {kCancelled, "cancelled", lasted ? after : " before it began"};
-  if (status != "failed") return {kOk, "completed", after};
-  const auto code = static_cast<int>(run["exit_code"].AsInt().value_or(0));
-  const std::string why = Plain(run["error"]["message"].StringOr(""));
-  return {code == 0 ? kFailed : code, "failed",
-          (code == 0 ? "" : " with " + std::to_string(code)) + after + (why.empty() ? "" : ": " + why)};
-}
-
-Outcome OutcomeOfAgent(const JsonValue& agent, const std::string& until) {
-  const std::string state(agent["state"].StringOr(""));
-  const std::string reason = Plain(agent["reason"].StringOr(""));
-  if (state == "failed") return {kFailed, state, reason.empty() ? "" : ": " + reason};
-  if (until == "ready") {
-    if (state == "exited") return {kFailed, state, ""};
-    return {kOk, "ready", ""};
-  }
-  std::string rest;
-  const int64_t waiting = agent["queue_depth"].AsInt().value_or(0);
-  if (waiting != 0)
-    rest = ", " + std::to_string(waiting) + (waiting == 1 ? " message waits" : " messages wait");
-  if (!agent["last_run"]) return {kOk, state, rest};
-  const Outcome last = OutcomeOfRun(agent["last_run"]);
-  return {last.code, state, rest + ", its last run " + last.state + last.rest};
 }
 
 }  // namespace reeve

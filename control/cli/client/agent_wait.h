@@ -26,7 +26,8 @@ class AgentWait {
   // been away for a minute. Called once; it may destroy the wait.
   using Done = std::function<void(Result<JsonDocument> answer)>;
 
-  AgentWait(Loop& loop, HttpClient& http, const Client& client, Condition condition, Done done);
+  AgentWait(Loop& loop, HttpClient& http, const Client& client, Condition condition, Done done,
+            Retry::Tell tell = {});
 
   void Begin();
   [[nodiscard]] const std::string& agent() const { return condition_.agent; }
@@ -52,15 +53,5 @@ class AgentWait {
   Retry retry_;
   std::unique_ptr<HttpCall> call_;
 };
-
-// The end of a run or agent, in words and as an exit code (control/api/API.md, "Command line").
-struct Outcome {
-  int code = 0;
-  std::string state;  // "completed"
-  std::string rest;   // " after 3.2 s"; safe to print
-};
-Outcome OutcomeOfRun(const JsonValue& run);
-// For an agent that is "ready", "idle" or "exited"; with the latter two its last run gives the code.
-Outcome OutcomeOfAgent(const JsonValue& agent, const std::string& until);
 
 }  // namespace reeve

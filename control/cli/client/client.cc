@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "control/access/tokens.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/json/json.h"
 #include "process/loop.h"
@@ -13,11 +14,7 @@ namespace reeve {
 namespace {
 
 constexpr const char* kDefaultServer = "http://127.0.0.1:8080";
-
-std::string Trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
-  return text;
-}
+constexpr int64_t kProbeMs = 2'000;  // a local daemon answers at once
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -33,6 +30,7 @@ Result<Client> Client::FindServer(const Options& options) {
   std::string server = options.server;
   if (server.empty() && variable) server = variable;
   if (server.empty()) server = client.ReadRuntimeFile(DataDirOf(options));
+  client.guessed_ = server.empty();
   if (server.empty()) server = kDefaultServer;
   if (StartsWith(server, "unix:///")) {
     client.unix_socket_ = server.substr(7);
@@ -78,14 +76,30 @@ Result<Client> Client::Find(const Options& options) {
   auto client = FindServer(options);
   if (!client) return client;
   const std::string path = TokenFile(options);
+  std::error_code failed;
+  const bool no_file = !path.empty() && !std::filesystem::exists(path, failed) && !failed;
+  // The token is for the daemon only, so another program at the default address must not see it.
+  if (client->guessed_ && (no_file || !client->IsReeve())) {
+    return Error{"no_daemon", "no daemon runs here (" + DataDirOf(options) + ")" +
+                                  (client->doubt_.empty() ? "" : ": " + client->doubt_)};
+  }
   if (path.empty()) {
     client->token_ = std::getenv("REEVE_TOKEN");
     return client;
   }
   auto text = ReadConfigFile(path);
   if (!text) return Error{"unauthorized", "no token: " + text.error().message};
-  client->token_ = Trimmed(*text);
+  auto token = Tokens::Strongest(*text, path);
+  if (!token) return Error{"unauthorized", token.error().message};
+  client->token_ = std::move(*token);
   return client;
+}
+
+bool Client::IsReeve() const {
+  HttpRequest request = Request("GET", "/health");
+  request.timeout_ms = kProbeMs;
+  auto health = AskJson(std::move(request));
+  return health && (*health)["town"];
 }
 
 HttpRequest Client::Request(std::string method, const std::string& path, std::string body) const {
@@ -108,7 +122,6 @@ Result<HttpResponse> Client::Call(HttpRequest request) const {
     loop.Stop();
   });
   loop.Run();
-  if (!answer && !doubt_.empty()) return Error{answer.error().code, answer.error().message + "; " + doubt_};
   return answer;
 }
 

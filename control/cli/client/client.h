@@ -19,7 +19,9 @@ class Client {
     std::string token_file;  // --token-file; empty: REEVE_TOKEN, REEVE_TOKEN_FILE, DATA/token
     std::string data_dir;    // --data; empty: the default
   };
-  // Errors: "unauthorized" if there is no token, "invalid_request" for a malformed address.
+  // Errors: "no_daemon" if nobody names a server and no daemon runs on this machine with this data folder or
+  // at the default address; "unauthorized" if there is no token; "invalid_request" for a malformed address.
+  // Blocks if it must ask at the default address.
   static Result<Client> Find(const Options& options);
   // Without a token, for requests that need none, such as GET /health.
   static Result<Client> FindServer(const Options& options);
@@ -48,12 +50,15 @@ class Client {
   // The address of the daemon that runs on this folder. Empty if none does, with `doubt_` set if the file
   // names one.
   std::string ReadRuntimeFile(const std::string& data_dir);
+  // Whether the server answers as a reeve does.
+  [[nodiscard]] bool IsReeve() const;
 
   std::string server_;
   std::string unix_socket_;
   std::string web_address_;
   std::string token_;
-  std::string doubt_;  // why the server may be the wrong one; part of the error if it does not answer
+  bool guessed_ = false;  // the server is the default address, because nothing names one
+  std::string doubt_;     // why the runtime file names none
 };
 
 }  // namespace reeve

@@ -22,7 +22,8 @@ EventStream::EventStream(Loop& loop, HttpClient& http, const Client& client, Wha
       client_(client),
       what_(std::move(what)),
       handlers_(std::move(handlers)),
-      retry_(loop, [this] { Connect(); }),
+      retry_(
+          loop, [this] { Connect(); }, handlers_.on_away),
       silence_(loop, [this] {
         call_.reset();
         Ended(Error{"timeout", client_.server() + " is silent"});

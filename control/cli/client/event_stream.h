@@ -42,6 +42,7 @@ class EventStream {
     std::function<void(const std::string& agent)> on_purged = {};
     // Called whenever the connection is established or lost; may be absent.
     std::function<void(bool up)> on_connection = {};
+    Retry::Tell on_away = {};
   };
 
   EventStream(Loop& loop, HttpClient& http, const Client& client, What what, Handlers handlers);

@@ -9,11 +9,27 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kPauseMs = 500;
+constexpr int64_t kNoticeMs = 2'000;  // a handover is shorter
 constexpr int64_t kGiveUpMs = 60'000;
 
 }  // namespace
 
-Retry::Retry(Loop& loop, std::function<void()> again) : loop_(loop), timer_(loop, std::move(again)) {}
+Retry::Retry(Loop& loop, std::function<void()> again, Tell tell)
+    : loop_(loop), timer_(loop, std::move(again)), tell_(std::move(tell)), notice_(loop, [this] {
+        told_ = true;
+        if (tell_) tell_(true);
+      }) {}
+
+void Retry::Answered() {
+  away_since_ms_ = 0;
+  notice_.Stop();
+  if (std::exchange(told_, false) && tell_) tell_(false);
+}
+
+void Retry::Stop() {
+  timer_.Stop();
+  notice_.Stop();
+}
 
 bool Retry::After(const Error& error) {
   const bool there =
@@ -22,6 +38,7 @@ bool Retry::After(const Error& error) {
     Answered();
   } else if (away_since_ms_ == 0) {
     away_since_ms_ = loop_.NowMs();
+    notice_.Start(kNoticeMs);
   } else if (loop_.NowMs() - away_since_ms_ > kGiveUpMs) {
     return false;
   }

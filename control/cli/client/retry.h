@@ -12,19 +12,25 @@ namespace reeve {
 
 class Retry {
  public:
-  // `again` sends the request.
-  Retry(Loop& loop, std::function<void()> again);
+  // Called when the daemon has been away for two seconds (true), and when it is back after that (false).
+  using Tell = std::function<void(bool away)>;
+
+  // `again` sends the request. `tell` may be empty.
+  Retry(Loop& loop, std::function<void()> again, Tell tell = {});
 
   // The daemon has answered.
-  void Answered() { away_since_ms_ = 0; }
+  void Answered();
   // The request failed with a temporary error: calls `again` after a moment. Returns false if the daemon has
   // been away for a minute. A daemon that drains, or whose queue is full, is not away.
   [[nodiscard]] bool After(const Error& error);
-  void Stop() { timer_.Stop(); }
+  void Stop();
 
  private:
   Loop& loop_;
   Timer timer_;
+  const Tell tell_;
+  Timer notice_;  // of its absence
+  bool told_ = false;
   int64_t away_since_ms_ = 0;  // loop time; 0: it is not away
 };
 

@@ -16,10 +16,12 @@
 #include "control/cli/commands/agents_commands.h"
 #include "control/cli/commands/attach_prompt.h"
 #include "control/cli/show/event_printer.h"
+#include "control/cli/show/event_words.h"
 #include "control/cli/terminal/console.h"
 #include "control/cli/terminal/input_reader.h"
 #include "control/cli/terminal/terminal_mode.h"
 #include "orchestrator/log/event.h"
+#include "orchestrator/log/event_types.h"
 #include "process/loop.h"
 
 namespace reeve {
@@ -62,7 +64,7 @@ class Attachment {
     std::set<std::string> printed;
     if (Status past = PrintPast(cursor, printed); !past) return console_.Fail(past.error(), agent_);
     if (interactive_) PrintOlderRequests((*snapshot)["pending"], printed);
-    printer_.Begin(agent_, (*snapshot)["partial_text"].StringOr(""));
+    printer_.Begin(agent_, snapshot->root());
     if (interactive_) TakeTerminal();
     Pause();
     if (prompt_) prompt_->Begin(snapshot->root());
@@ -74,11 +76,13 @@ class Attachment {
     handlers.on_gap = [this](const JsonValue& gap) { printer_.Gap(agent_, gap); };
     handlers.on_pause = [this] { Pause(); };
     handlers.on_end = [this](const Result<std::string>& reason) { Ended(reason); };
+    handlers.on_away = [this](bool away) { Note(Console::AwayWords(away)); };
     EventStream stream(loop_, http_, client_, {{agent_}, {{agent_, cursor}}, "", true}, handlers);
     stream_ = &stream;
     stream.Open();
     input_.Read();
     loop_.Run();
+    input_.Stop();
     stream.Close();
     printer_.End();
     Flush();
@@ -98,7 +102,7 @@ class Attachment {
     AgentLog::Range range;
     range.tail = static_cast<uint64_t>(options_.tail);
     range.counts = [](std::string_view type) {
-      return type != "assistant.delta" && type != "reasoning.delta";
+      return type != event_type::kAssistantDelta && type != event_type::kReasoningDelta;
     };
     AgentLog log(client_, agent_, range, AgentLog::kMaxTail);
     const auto end = Cursor::Parse(cursor).value_or(Cursor{});
@@ -108,8 +112,8 @@ class Attachment {
       if (event["seq"].AsInt().value_or(0) > static_cast<int64_t>(end.seq)) break;
       const std::string_view type = event["type"].StringOr("");
       const std::string id(event["data"]["id"].StringOr(""));
-      if (type == "approval.requested" || type == "elicitation.requested") printed.insert(id);
-      if (type == "approval.resolved" || type == "elicitation.resolved") printed.erase(id);
+      if (IsRequest(type)) printed.insert(id);
+      if (IsAnswer(type)) printed.erase(id);
       if (options_.json || range.counts(type)) printer_.Print(event);
       Flush();
     }
@@ -324,25 +328,20 @@ void AddAgentsAttach(Command agents) {
   Command command = agents.Add("attach", "Follow an agent, send it messages, and answer its requests.");
   command.Details(
       "Enter sends the line as a message. Ctrl-J starts a new line in it, and a paste is one message. While "
-      "the "
-      "daemon is away, a message waits; it is sent once. While the line is empty, y allows the request that "
-      "is shown, "
-      "a allows it always, and n denies it. Ctrl-C interrupts the run; a second Ctrl-C leaves, as does "
-      "Ctrl-D on an "
-      "empty line. Both wait until typed messages have been sent; pressed again, they leave at once. Ctrl-\\ "
-      "always "
-      "leaves at once. If stdin is not a terminal, each of its lines is a message, and the command ends when "
-      "the agent "
-      "is idle after the last one.");
+      "the daemon is away, a message waits; it is sent once. While the line is empty, y allows the request "
+      "that is shown, a allows it always, and n denies it. Ctrl-C interrupts the run; a second Ctrl-C "
+      "leaves, "
+      "as does Ctrl-D on an empty line. Both wait until typed messages have been sent; pressed again, they "
+      "leave at once. Ctrl-\\ always leaves at once. If stdin is not a terminal, each of its lines is a "
+      "message, and the command ends when the agent is idle after the last one.");
   command.Argument("AGENT", options->agent, "An id, a title, or key=value for a label").Required();
   command
-      .Option("--tail", options->tail, 1, static_cast<int>(AgentLog::kMaxTail),
+      .Option("-n,--tail", options->tail, 1, static_cast<int>(AgentLog::kMaxTail),
               "Number of past events to print first")
       .Default("100");
   AddCommonOptions(command, *options);
-  command.Example("reeve agents attach a1", "watch an agent and talk to it");
-  command.Example("echo 'and now the tests' | reeve agents attach a1",
-                  "send one message and wait until it is done");
+  command.Example("reeve attach a1", "watch an agent and talk to it");
+  command.Example("echo 'and now the tests' | reeve attach a1", "send one message and wait until it is done");
   command.Action([options] { return Attach(*options); });
 }
 

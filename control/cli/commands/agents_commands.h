@@ -1,4 +1,4 @@
-// The larger commands of `reeve agents`, each in its own file; agents.cc has the small ones.
+// The commands of `reeve agents`, each file with those of one subject; agents.cc has the small ones.
 #pragma once
 
 #include "control/cli/line/command_line.h"
@@ -6,9 +6,13 @@
 namespace reeve {
 
 void AddAgentsAttach(Command agents);
-void AddAgentsExport(Command agents);  // also as `reeve export`
+void AddAgentsExport(Command agents);
+void AddAgentsFiles(Command agents);  // files, transcript
 void AddAgentsList(Command agents);
 void AddAgentsLogs(Command agents);
+void AddAgentsQueue(Command agents);  // queue, runs
+void AddAgentsSet(Command agents);    // set, models
+void AddAgentsStatus(Command agents);
 void AddAgentsWatch(Command agents);
 
 }  // namespace reeve

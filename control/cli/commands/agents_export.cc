@@ -72,6 +72,7 @@ class Output {
   Output& operator=(const Output&) = delete;
 
   [[nodiscard]] bool named() const { return file_.valid(); }
+  [[nodiscard]] const std::string& name() const { return what_; }
   [[nodiscard]] bool makes_file() const { return !made_.empty(); }
 
   Status Write(std::string_view bytes) {
@@ -84,8 +85,13 @@ class Output {
     return {};
   }
 
-  Status Finish() {
+  // An export that lacks something never replaces an earlier file.
+  Status Finish(bool complete) {
     if (made_.empty()) return {};
+    if (!complete && access(path_.c_str(), F_OK) == 0) {
+      path_ += ".incomplete";
+      what_ = path_;
+    }
     if (fsync(file_.get()) != 0 || rename(made_.c_str(), path_.c_str()) != 0) return Failed();
     made_.clear();
     return {};
@@ -116,10 +122,10 @@ class Exporter {
     Next();
     loop_.Run();
     console_.Progress("");
-    return code_;
+    return given_up_.value_or(console_.code());
   }
-  // Everything about every agent was written.
-  [[nodiscard]] bool whole() const { return whole_; }
+  // At least one agent was written as a whole, and the command was not ended before the others.
+  [[nodiscard]] bool usable() const { return whole_ != 0 && !given_up_; }
   [[nodiscard]] uint64_t events() const { return events_; }
   [[nodiscard]] uint64_t bytes() const { return bytes_; }
 
@@ -173,9 +179,9 @@ class Exporter {
     const JsonValue data = json ? (*json)["data"] : JsonValue();
     if (type == "export.end") {
       ended_ = true;
+      ++whole_;
     } else if (type == "export.error") {
       ended_ = true;
-      whole_ = false;
       Failed({std::string(data["code"].StringOr("")),
               "the export is incomplete: " + std::string(data["detail"].StringOr(""))});
     } else if (type == "export.gap") {  // the export is complete, but events were removed before
@@ -187,25 +193,19 @@ class Exporter {
 
   void Ended(const Status& how) {
     if (refused_) {
-      whole_ = false;
       Failed(Client::ErrorOf(*refused_));
     } else if (!ended_) {
-      whole_ = false;
       const std::string why = how ? "the daemon gave up" : how.error().message;
       Failed({how ? "unreachable" : how.error().code, bytes_ == 0 ? why : "the export was cut off: " + why});
     }
     Next();
   }
 
-  void Failed(const Error& error) {
-    const int code = console_.Fail(error, id_);
-    if (code_ == kOk) code_ = code;
-  }
+  void Failed(const Error& error) { console_.Fail(error, id_); }
 
   void GiveUp(int code) {
     call_.reset();
-    code_ = code;
-    whole_ = false;
+    given_up_ = code;
     loop_.Stop();
   }
 
@@ -228,61 +228,58 @@ class Exporter {
   std::string ours_;  // the beginning of lines that are not events
   std::string line_;
   bool ended_ = false;
-  bool whole_ = true;
+  size_t whole_ = 0;  // agents that were written as a whole
   std::optional<HttpResponse> refused_;
   uint64_t events_ = 0;
   uint64_t bytes_ = 0;
   int64_t shown_at_ms_ = 0;
-  int code_ = kOk;
+  std::optional<int> given_up_;  // the exit code
   std::unique_ptr<HttpCall> call_;
 };
 
-int Export(const char* command, const Options& options) {
-  Console console(command, options);
+int Export(const Options& options) {
+  Console console("agents export", options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
-  std::string about;
-  auto ids = FindAgents(*client, options.agents, about);
-  if (!ids) return console.Fail(ids.error(), about);
+  const std::vector<std::string> ids = FindAgents(*client, options.agents, console);
+  if (ids.empty()) return console.code();
   auto output = Output::Open(options.file);
   if (!output) return console.Fail(output.error());
   Loop loop;
-  Exporter exporter(loop, *client, console, **output, *ids);
+  Exporter exporter(loop, *client, console, **output, ids);
   const int code = exporter.Run();
-  if (!exporter.whole()) return code;
-  if (Status finished = (*output)->Finish(); !finished) return console.Fail(finished.error());
+  if (!exporter.usable()) return code;
+  if (Status finished = (*output)->Finish(code == kOk); !finished) return console.Fail(finished.error());
   if (!(*output)->named()) return code;
   if (console.json()) {
     console.Line(JsonObject()
-                     .Set("file", options.file)
-                     .Set("agents", static_cast<uint64_t>(ids->size()))
+                     .Set("file", (*output)->name())
+                     .Set("agents", static_cast<uint64_t>(ids.size()))
                      .Set("events", exporter.events())
                      .Set("bytes", exporter.bytes())
                      .Take());
   }
-  console.Note(fmt::format("{}: {} events, {} bytes", options.file, exporter.events(), exporter.bytes()));
+  console.Note(
+      fmt::format("{}: {} events, {} bytes", (*output)->name(), exporter.events(), exporter.bytes()));
   return code;
-}
-
-void Add(Command parent, const char* path) {
-  auto options = std::make_shared<Options>();
-  Command command = parent.Add("export", "Export everything stored about agents as JSON Lines.");
-  command.Details(
-      "Writes the agent, its runs and messages, its whole event log, and export.end at the end. Deleted "
-      "agents "
-      "can be exported until they are purged. An existing file is replaced when the new one is complete. If "
-      "something is missing, the command reports it and fails.");
-  command.Argument("AGENT", options->agents, kAgentsHelp).Required();
-  command.Option("-o,--output", options->file, "FILE", "The file to write").Default("stdout");
-  AddCommonOptions(command, *options);
-  command.Example("reeve agents export a1 -o a1.jsonl", "before `reeve agents rm a1 --purge`");
-  command.Example("reeve agents export team=web | gzip > web.jsonl.gz", "one agent after another");
-  command.Action([options, path] { return Export(path, *options); });
 }
 
 }  // namespace
 
-void AddAgentsExport(Command agents) { Add(agents, "agents export"); }
-void AddExport(Command root) { Add(root, "export"); }
+void AddAgentsExport(Command agents) {
+  auto options = std::make_shared<Options>();
+  Command command = agents.Add("export", "Export everything stored about agents as JSON Lines.");
+  command.Details(
+      "Writes the agent, its runs and messages, its whole event log, and export.end at the end. Deleted "
+      "agents can be exported until they are purged. If "
+      "something is missing, the command reports it, exports the other agents, and fails. A file is replaced "
+      "only by a complete export; otherwise the new one is called FILE.incomplete.");
+  command.Argument("AGENT", options->agents, kAgentsHelp).Required();
+  command.Option("-o,--output", options->file, "FILE", "The file to write").Default("stdout");
+  AddCommonOptions(command, *options);
+  command.Example("reeve export a1 -o a1.jsonl", "before `reeve rm a1 --purge`");
+  command.Example("reeve export team=web | gzip > web.jsonl.gz", "one agent after another");
+  command.Action([options] { return Export(*options); });
+}
 
 }  // namespace reeve

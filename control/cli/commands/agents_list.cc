@@ -11,6 +11,8 @@
 #include "control/cli/client/agent_names.h"
 #include "control/cli/client/event_stream.h"
 #include "control/cli/commands/agents_commands.h"
+#include "control/cli/show/agent_state.h"
+#include "control/cli/show/agent_words.h"
 #include "control/cli/show/event_words.h"
 #include "control/cli/terminal/console.h"
 #include "orchestrator/json/json.h"
@@ -23,7 +25,8 @@ namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxNote = 48;  // columns
+constexpr size_t kMaxNote = 60;     // columns
+constexpr size_t kMaxCommand = 60;  // columns
 // With --watch: the pause between two requests for the list is kLeastMs, or kShare times what the last one
 // took.
 constexpr int64_t kLeastMs = 300;
@@ -39,30 +42,21 @@ struct Options : CommonOptions {
   std::string state;
   std::vector<std::string> labels;
   bool watch = false;
+  bool deleted = false;
 };
 
 // A row of the table.
 struct Row {
   int rank = 0;       // 0: waits for a person; 1: works; 2: neither
   bool asks = false;  // has an approval or a question
-  std::string id, state, kind, queue, note, title;
+  std::string id, state, kind, queue, note, title, command;
+  int64_t made_ms = 0;
   int64_t last_event_ms = 0;
 };
 
 std::string QuestionOf(const JsonValue& approval) {
   if (approval["kind"].StringOr("") == "elicitation") return Plain(approval["message"].StringOr(""));
   return JoinWords({Plain(approval["tool"].StringOr("")), PrincipalInput(approval["input"])});
-}
-
-// The reason of the agent's state.
-std::string NoteOf(const JsonValue& agent) {
-  if (const auto reason = agent["reason"].AsString()) return Plain(*reason);
-  if (agent["queue_paused"].AsBool().value_or(false) && agent["queue_depth"].AsInt().value_or(0) != 0)
-    return "queue paused";
-  const JsonValue exit = agent["exit"];
-  if (agent["state"].StringOr("") != "exited") return {};
-  if (exit["signal"]) return "signal " + Plain(exit["signal"].Raw());
-  return exit["code"].AsInt().value_or(0) == 0 ? "" : "code " + Plain(exit["code"].Raw());
 }
 
 Row RowOf(const JsonValue& agent) {
@@ -74,9 +68,13 @@ Row RowOf(const JsonValue& agent) {
   row.rank = row.asks || row.state == "needs_input" ? 0 : rests ? 2 : 1;
   row.kind = Plain(agent["kind"].StringOr(""));
   row.queue = Plain(agent["queue_depth"].Raw());
-  row.note = NoteOf(agent);
+  row.note = AgentNote(agent, SystemClock().WallMs());
   row.title = Plain(agent["title"].StringOr(""));
-  row.last_event_ms = ParseTime(std::string(agent["last_event_at"].StringOr(""))).value_or(0);
+  row.command = CommandOf(agent);
+  const size_t program = row.command.substr(0, row.command.find(' ')).rfind('/');
+  if (program != std::string::npos) row.command.erase(0, program + 1);
+  row.made_ms = WallMsOf(agent["created_at"]);
+  row.last_event_ms = WallMsOf(agent["last_event_at"]);
   return row;
 }
 
@@ -84,16 +82,18 @@ std::string ShowTable(const std::vector<Row>& rows, bool colours, size_t columns
   const int64_t now_ms = SystemClock().WallMs();
   Table table;
   auto head = [](const char* text) { return Table::Cell{text, Colour::kBold}; };
-  table.Add({head("ID"), head("STATE"), head("KIND"), head("QUEUE"), head("LAST EVENT"), head("NOTE"),
-             head("TITLE")});
+  table.Add({head("ID"), head("STATE"), head("KIND"), head("QUEUE"), head("AGE"), head("LAST EVENT"),
+             head("NOTE"), head("TITLE"), head("COMMAND")});
   for (const Row& row : rows) {
     table.Add({{row.id},
                {row.state, ColourOf(row.state)},
                {row.kind},
                {row.queue},
+               {row.made_ms == 0 ? "" : Age(now_ms - row.made_ms)},
                {row.last_event_ms == 0 ? "" : Ago(now_ms - row.last_event_ms)},
                {Fit(row.note, kMaxNote)},
-               {row.title}});
+               {row.title},
+               {Fit(row.command, kMaxCommand)}});
   }
   std::string text = table.Show(colours, columns);
   text.pop_back();  // the final line break
@@ -104,6 +104,7 @@ std::string ShowTable(const std::vector<Row>& rows, bool colours, size_t columns
 Result<std::string> QueryOf(const Options& options) {
   std::string query;
   if (!options.state.empty()) query = "state=" + options.state;
+  if (options.deleted) query += query.empty() ? "deleted=true" : "&deleted=true";
   for (const std::string& label : options.labels) {
     auto part = LabelQuery(label);
     if (!part) return Error{"invalid_request", "--label: " + part.error().message};
@@ -114,13 +115,18 @@ Result<std::string> QueryOf(const Options& options) {
 
 class Lister {
  public:
-  Lister(Client client, std::string query, Console& console)
-      : client_(std::move(client)), query_(std::move(query)), console_(console) {}
+  // `ids`: prints only the ids of the agents.
+  Lister(Client client, std::string query, bool ids, Console& console)
+      : client_(std::move(client)), query_(std::move(query)), ids_(ids), console_(console) {}
 
   int List() {
     if (Status fetched = Fetch(); !fetched) return console_.Fail(fetched.error());
-    if (!console_.json() && !rows_.empty())
-      console_.Line(ShowTable(rows_, console_.colours(), console_.columns()));
+    if (console_.json()) return kOk;
+    if (!rows_.empty()) {
+      console_.Line(Text());
+    } else if (!ids_) {
+      console_.Note(query_.empty() ? "there are no agents; `reeve run` starts one" : "no such agents");
+    }
     return kOk;
   }
 
@@ -147,8 +153,16 @@ class Lister {
     return {};
   }
 
+  [[nodiscard]] std::string Text() const {
+    if (!ids_) return ShowTable(rows_, console_.colours(), console_.columns());
+    std::string ids;
+    for (const Row& row : rows_) AddTo(ids, "\n", row.id);
+    return ids;
+  }
+
   const Client client_;
   const std::string query_;
+  const bool ids_;
   Console& console_;
   std::optional<int64_t> timeout_ms_;           // for each request
   std::vector<Row> rows_;                       // in the order of the table
@@ -175,8 +189,8 @@ class Lister {
 // Repeats the list until it is interrupted, or the daemon stays away.
 class LiveLister : public Lister {
  public:
-  LiveLister(Loop& loop, const Client& client, std::string query, Console& console)
-      : Lister(client, std::move(query), console),
+  LiveLister(Loop& loop, const Client& client, std::string query, bool ids, Console& console)
+      : Lister(client, std::move(query), ids, console),
         loop_(loop),
         http_(loop),
         refresh_(loop, [this] { Refresh(); }),
@@ -227,7 +241,7 @@ class LiveLister : public Lister {
   void Draw() {
     if (console_.json()) return;
     const size_t rows = console_.rows();
-    std::string text = ShowTable(rows_, console_.colours(), console_.columns());
+    std::string text = Text();
     if (rows != 0) return console_.Screen(text);
     if (text == last_) return;
     console_.Line(text + "\n");
@@ -250,14 +264,17 @@ class LiveLister : public Lister {
 };
 
 int List(const Options& options) {
-  Console console("agents list", options);
+  // Its --quiet prints the ids.
+  CommonOptions shown = options;
+  shown.quiet = false;
+  Console console("agents list", shown);
   auto query = QueryOf(options);
   if (!query) return console.Fail(query.error());
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
-  if (!options.watch) return Lister(std::move(*client), std::move(*query), console).List();
+  if (!options.watch) return Lister(std::move(*client), std::move(*query), options.quiet, console).List();
   Loop loop;
-  return LiveLister(loop, *client, std::move(*query), console).Run();
+  return LiveLister(loop, *client, std::move(*query), options.quiet, console).Run();
 }
 
 }  // namespace
@@ -265,16 +282,23 @@ int List(const Options& options) {
 void AddAgentsList(Command agents) {
   auto options = std::make_shared<Options>();
   Command command = agents.Add("list", "List agents, those that wait for a person first.");
+  command.Alias("ps");
+  command.Alias("ls");
+  command.Details(
+      "NOTE says why an agent failed or stopped, and what waits for it. `asleep` and `done` mean that the "
+      "process has ended. A message starts every agent again whose process has ended: `reeve wake`.");
   command.Option("--state", options->state,
                  "starting|idle|running|needs_input|stalled|stopping|backoff|exited|failed",
                  "Only agents in this state");
   command.Option("-l,--label", options->labels, "KEY=VALUE",
-                 "Only agents with this label; repeated: with all of them");
+                 "Only agents with this label; if repeated, with all of them");
   command.Flag("-w,--watch", options->watch,
                "Keep the list up to date; with --json, print each agent that changes");
-  AddCommonOptions(command, *options);
-  command.Example("reeve agents list --state needs_input", "agents that wait for a person");
-  command.Example("reeve agents list -l team=web --watch", "a team at work");
+  command.Flag("--deleted", options->deleted, "List deleted agents instead, whose logs are kept");
+  AddCommonOptions(command, *options, "Print only the ids, one on each line");
+  command.Example("reeve list --state needs_input", "agents that wait for a person");
+  command.Example("reeve list -l team=web --watch", "a team at work");
+  command.Example("reeve logs $(reeve list -q)", "the logs of all agents");
   command.Action([options] { return List(*options); });
 }
 

@@ -33,14 +33,17 @@ struct LogsOptions : CommonOptions {
   int tail = 0;
   std::string types;
   bool times = false;
+  bool full = false;
 };
 
 // A duration before now, "10m", or a time.
 Result<int64_t> ParseSince(const std::string& text) {
-  if (auto ago = ParseDuration(text)) return SystemClock().WallMs() - *ago;
-  if (auto time = ParseTime(text)) return *time;
-  return Error{"invalid_request",
-               "--since " + text + ": expected 10m, 2h, or a time such as 2026-01-31T08:00:00Z"};
+  const int64_t now_ms = SystemClock().WallMs();
+  if (auto ago = ParseDuration(text)) return now_ms - *ago;
+  auto time = ParseMoment(text, now_ms);
+  if (!time)
+    return Error{"invalid_request", "--since: " + time.error().message + ", and no duration such as 10m"};
+  return time;
 }
 
 class Logs {
@@ -50,39 +53,41 @@ class Logs {
         client_(std::move(client)),
         console_(console),
         agents_(std::move(agents)),
-        printer_(Looks(), [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }) {}
+        printer_(Looks(), [](std::string_view text) { WriteOrExit(text, Flush::kNo); }) {}
 
   int Run(const AgentLog::Range& range) {
-    auto past = PrintPast(client_, agents_, range, printer_);
-    if (!past) return console_.Fail(past.error());
-    cursors_ = std::move(*past);
-    if (options_.follow) return Follow();
+    cursors_ = PrintPast(client_, agents_, range, printer_, console_);
+    if (options_.follow && !cursors_.empty()) return Follow();
     printer_.End();
-    return kOk;
+    return console_.code();
   }
 
  private:
   [[nodiscard]] EventPrinter::Options Looks() const {
     EventPrinter::Options looks = PrinterOptions(console_, agents_, options_.follow);
     looks.times = options_.times;
+    looks.full = options_.full;
     return looks;
   }
 
   int Follow() {
     Loop loop;
     HttpClient http(loop);
-    loop.OnSignal(SIGINT, [this, &loop] {
-      code_ = kCancelled;
+    int code = kOk;  // of a signal
+    loop.OnSignal(SIGINT, [&code, &loop] {
+      code = kCancelled;
       loop.Stop();
     });
+    std::vector<std::string> agents;  // those whose past could be read
+    for (const auto& [agent, cursor] : cursors_) agents.push_back(agent);
     Pause();
     std::vector<std::unique_ptr<EventStream>> streams;
     size_t open = 0;
-    for (size_t first = 0; first < agents_.size(); first += kAgentsPerStream) {
+    for (size_t first = 0; first < agents.size(); first += kAgentsPerStream) {
       EventStream::What what;
-      const size_t end = std::min(agents_.size(), first + kAgentsPerStream);
-      what.agents.assign(agents_.begin() + static_cast<ptrdiff_t>(first),
-                         agents_.begin() + static_cast<ptrdiff_t>(end));
+      const size_t end = std::min(agents.size(), first + kAgentsPerStream);
+      what.agents.assign(agents.begin() + static_cast<ptrdiff_t>(first),
+                         agents.begin() + static_cast<ptrdiff_t>(end));
       for (const std::string& agent : what.agents) what.cursors[agent] = cursors_[agent];
       what.types = options_.types;
       what.follow = true;
@@ -94,21 +99,22 @@ class Logs {
       handlers.on_pause = [this] { Pause(); };
       handlers.on_end = [this, &loop, &open](const Result<std::string>& reason) {
         Pause();
-        if (!reason) code_ = console_.Fail(reason.error());
+        if (!reason) console_.Fail(reason.error());
         if (--open == 0) loop.Stop();
       };
+      handlers.on_away = [this](bool away) { console_.NoteAway(away); };
       streams.push_back(std::make_unique<EventStream>(loop, http, client_, std::move(what), handlers));
       ++open;
     }
     for (const auto& stream : streams) stream->Open();
     loop.Run();
     printer_.End();
-    return code_;
+    return code != kOk ? code : console_.code();
   }
 
   void Pause() {
     printer_.Pause();
-    std::fflush(stdout);
+    WriteOrExit("");
   }
 
   const LogsOptions& options_;
@@ -117,7 +123,6 @@ class Logs {
   const std::vector<std::string> agents_;
   EventPrinter printer_;
   std::map<std::string, std::string> cursors_;
-  int code_ = kOk;
 };
 
 int RunLogs(const LogsOptions& options) {
@@ -133,10 +138,9 @@ int RunLogs(const LogsOptions& options) {
   }
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
-  std::string about;
-  auto agents = FindAgents(*client, options.agents, about);
-  if (!agents) return console.Fail(agents.error(), about);
-  return Logs(options, std::move(*client), console, std::move(*agents)).Run(range);
+  std::vector<std::string> agents = FindAgents(*client, options.agents, console);
+  if (agents.empty()) return console.code();
+  return Logs(options, std::move(*client), console, std::move(agents)).Run(range);
 }
 
 }  // namespace
@@ -150,19 +154,21 @@ void AddAgentsLogs(Command agents) {
       "restarts of the daemon, until all agents are deleted or Ctrl-C ends it (exit code 130).");
   command.Argument("AGENT", options->agents, kAgentsHelp).Required();
   command.Flag("-f,--follow", options->follow, "Continue with new events");
-  command.Option("--since", options->since, "TIME", "Only events since then: 10m, 2h, 2026-01-31T08:00:00Z")
+  command
+      .Option("--since", options->since, "TIME",
+              "Only events since then: 10m, yesterday, '2026-01-31 08:00', @1769846400")
       .Default("all that is kept");
   command
-      .Option("--tail", options->tail, 1, static_cast<int>(AgentLog::kMaxTail),
+      .Option("-n,--tail", options->tail, 1, static_cast<int>(AgentLog::kMaxTail),
               "Only the last NUMBER events of each agent")
       .Default("all");
   command.Option("--types", options->types, "TYPES", "Only these events: run.*,tool.failed").Default("all");
   command.Flag("-t,--times", options->times, "Begin each line with its time");
+  command.Flag("--full", options->full, "Fold nothing: print whole outputs, edits and lines");
   AddCommonOptions(command, *options);
-  command.Example("reeve agents logs a1", "the whole log");
-  command.Example("reeve agents logs team=web -f --tail 20",
-                  "the last events of each agent of the team, and new ones");
-  command.Example("reeve agents logs a1 --since 10m --types 'tool.*,run.*' --json", "for a program");
+  command.Example("reeve logs a1", "the whole log");
+  command.Example("reeve logs team=web -f -n 20", "the last events of each agent of the team, and new ones");
+  command.Example("reeve logs a1 --since 10m --types 'tool.*,run.*' --json", "for a program");
   command.Action([options] { return RunLogs(*options); });
 }
 

@@ -13,6 +13,7 @@
 #include "control/cli/client/event_stream.h"
 #include "control/cli/commands/agents_commands.h"
 #include "control/cli/commands/input.h"
+#include "control/cli/show/agent_words.h"
 #include "control/cli/show/event_printer.h"
 #include "control/cli/terminal/console.h"
 #include "orchestrator/config/units.h"
@@ -65,7 +66,7 @@ class Watcher {
     };
     handlers.on_pause = [this, &printer] {
       printer.Pause();
-      std::fflush(stdout);
+      WriteOrExit("");
       for (Watched& one : watched_) Settle(one);
     };
     handlers.on_end = [this](const Result<std::string>& reason) {
@@ -84,7 +85,8 @@ class Watcher {
       Watched& one = watched_.emplace_back();
       one.wait = std::make_unique<AgentWait>(
           loop_, http_, client_, AgentWait::Condition{id, options_.until, options_.message, timeout_ms_},
-          [this, &one](Result<JsonDocument> answer) { Take(one, std::move(answer)); });
+          [this, &one](Result<JsonDocument> answer) { Take(one, std::move(answer)); },
+          [this](bool away) { console_.NoteAway(away); });
       one.wait->Begin();
     }
     loop_.Run();
@@ -140,12 +142,8 @@ class Watcher {
     const Outcome outcome = of_run ? OutcomeOfRun(answer) : OutcomeOfAgent(answer, options_.until);
     if (!console_.json()) {
       Say(id, outcome.state, outcome.rest);
-    } else if (of_run) {  // a run does not name its agent
-      std::string json = JsonObject().Set("agent", id).Take();
-      json.back() = ',';
-      console_.Line(json + answer.Raw().substr(1));
     } else {
-      console_.Line(answer.Raw());
+      console_.Line(of_run ? WithAgent(id, answer.Raw()) : answer.Raw());
     }
     return outcome.code;
   }
@@ -214,19 +212,17 @@ int Watch(const Options& options) {
                                                 std::to_string(ids->size())});
   }
   EventPrinter printer(PrinterOptions(console, *ids, options.follow), [&console](std::string_view text) {
-    if (!console.quiet()) std::fwrite(text.data(), 1, text.size(), stdout);
+    if (!console.quiet()) WriteOrExit(text, Flush::kNo);
   });
   std::map<std::string, std::string> cursors;
   if (options.tail != 0) {
     AgentLog::Range range;
     range.tail = static_cast<uint64_t>(options.tail);
     if (!console.json()) range.counts = CountsForPeople;
-    auto past = PrintPast(*client, *ids, range, printer);
-    if (!past) return console.Fail(past.error());
-    cursors = std::move(*past);
-    if (!options.follow) {
+    cursors = PrintPast(*client, *ids, range, printer, console);
+    if (!options.follow || console.code() != kOk) {
       printer.End();
-      return kOk;
+      return console.code();
     }
   }
   RaiseDescriptorLimit();  // waiting for an agent takes a connection
@@ -244,9 +240,8 @@ void AddAgentsWatch(Command agents) {
   command.Details(
       "Prints the outcome of each agent in one line. Exits with 0 if the run completed, with the program's "
       "exit code if it failed (1 if it had none), with 130 if it was cancelled, and with 124 after "
-      "--timeout. "
-      "The command survives a restart of the daemon; if the daemon is away for a minute, it exits with "
-      "69.\n\n"
+      "--timeout. The command survives a restart of the daemon; if the daemon is away for a minute, it exits "
+      "with 69.\n\n"
       "By default the command waits for the run that is open when it starts. If none is open, it prints the "
       "outcome of the last run at once; if there was none, it waits for the first. A message starts another "
       "run: --message-id waits for that run, --until idle for all queued messages.");
@@ -263,19 +258,17 @@ void AddAgentsWatch(Command agents) {
                  "Wait for the run of this message; wake prints the id");
   command.Option("--timeout", options->timeout, "DURATION", "Give up after this time: 30s, 5m, 1h30m");
   command.Flag("-f,--follow", options->follow, "Show their events meanwhile");
-  command.OptionalValue("--tail", options->tail, 20, 1, static_cast<int>(AgentLog::kMaxTail),
+  command.OptionalValue("-n,--tail", options->tail, 20, 1, static_cast<int>(AgentLog::kMaxTail),
                         "Show their last NUMBER events (20), and exit unless --follow continues from there");
   OptionRef any = command.Flag("--any", options->any, "Wait for the first of several agents only");
   command.Flag("--all", options->all, "Wait for all, and exit with the code of the first failure")
       .Excludes(any);
   AddCommonOptions(command, *options);
-  command.Example("if ! reeve agents watch a1; then reeve agents logs a1 --tail=20; fi",
-                  "a script that supervises a job");
-  command.Example("reeve agents watch a1 --message-id $(reeve agents wake a1 --message 'run the tests')",
+  command.Example("if ! reeve watch a1; then reeve logs a1 -n 20; fi", "a script that supervises a job");
+  command.Example("reeve watch a1 --message-id $(reeve wake a1 -m 'run the tests')",
                   "sends a message and waits for its run");
-  command.Example("reeve agents watch a1 --tail --follow",
-                  "its last events, and new ones until the run ends");
-  command.Example("reeve agents watch team=web --until idle --timeout 1h", "until the whole team is done");
+  command.Example("reeve watch a1 --tail 5 --follow", "its last events, and new ones until the run ends");
+  command.Example("reeve watch team=web --until idle --timeout 1h", "until the whole team is done");
   command.Action([options] { return Watch(*options); });
 }
 

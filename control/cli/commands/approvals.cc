@@ -66,31 +66,21 @@ int List(const Options& options) {
   auto answer = Ask(*client, query);
   if (!answer) return console.Fail(answer.error());
   const int64_t now = SystemClock().WallMs();
-  Table table;
-  auto head = [](const char* text) { return Table::Cell{text, Colour::kBold}; };
-  table.Add({head("AGENT"), head("ID"), head("TOOL"), head("AGE"), head("LEFT"), head("ABOUT")});
-  for (const JsonValue& waiting : (*answer)["approvals"].Elements()) {
-    if (console.json()) {
-      console.Line(waiting.Raw());
-      continue;
-    }
-    const auto asked = ParseTime(std::string(waiting["requested_at"].StringOr("")));
-    const auto deadline = ParseTime(std::string(waiting["deadline"].StringOr("")));
-    constexpr int64_t kSoonMs = 60'000;
-    const bool soon = deadline && *deadline - now < kSoonMs;
-    const bool question = waiting["kind"].StringOr("") == "elicitation";
-    const std::string tool = Plain(waiting["tool"].StringOr(""));
-    table.Add({{Plain(waiting["agent"].StringOr(""))},
-               {Plain(waiting["id"].StringOr(""))},
-               {question ? "question" : tool, question ? Colour::kCyan : Colour::kMagenta},
-               {asked ? Roughly(now - *asked) : ""},
-               {deadline ? Roughly(*deadline - now) : "-", soon ? Colour::kRed : Colour::kNone},
-               {About(waiting)}});
-  }
-  if (!console.json() && table.size() > 1) {
-    const std::string text = table.Show(console.colours(), console.columns());
-    console.Line(std::string_view(text).substr(0, text.size() - 1));
-  }
+  console.Rows((*answer)["approvals"].Elements(), {"AGENT", "ID", "TOOL", "AGE", "LEFT", "ABOUT"},
+               [now](const JsonValue& waiting) -> std::vector<Table::Cell> {
+                 const auto asked = ParseTime(std::string(waiting["requested_at"].StringOr("")));
+                 const auto deadline = ParseTime(std::string(waiting["deadline"].StringOr("")));
+                 constexpr int64_t kSoonMs = 60'000;
+                 const bool soon = deadline && *deadline - now < kSoonMs;
+                 const bool question = waiting["kind"].StringOr("") == "elicitation";
+                 const std::string tool = Plain(waiting["tool"].StringOr(""));
+                 return {{Plain(waiting["agent"].StringOr(""))},
+                         {Plain(waiting["id"].StringOr(""))},
+                         {question ? "question" : tool, question ? Colour::kCyan : Colour::kMagenta},
+                         {asked ? Roughly(now - *asked) : ""},
+                         {deadline ? Roughly(*deadline - now) : "-", soon ? Colour::kRed : Colour::kNone},
+                         {About(waiting)}};
+               });
   return kOk;
 }
 
@@ -224,17 +214,11 @@ int Decide(const Options& options) {
     if (!found) return console.Fail(found.error(), options.agent);
     agent = *found;
   }
-  int code = kOk;
   for (const std::string& name : options.names) {
     auto said = DecideOne(options, *client, name, agent);
-    if (said) {
-      console.Line(*said);
-      continue;
-    }
-    const int its = console.Fail(said.error(), name);
-    if (code == kOk) code = its;
+    said ? console.Line(*said) : (void)console.Fail(said.error(), name);
   }
-  return code;
+  return console.code();
 }
 
 std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, const char* summary) {
@@ -271,7 +255,8 @@ void AddApprovals(Command root) {
         "decision. If a name means several approvals, none is answered.");
     command.Flag("--always", options->always, "Also allow the exact same call of this agent in the future");
     command.Option("--reason", options->reason, "TEXT", "The reason, for the log");
-    command.Option("--input", options->input, "JSON", "Replace the input of the tool, if the kind can");
+    command.Option("--input", options->input, "JSON",
+                   "Replace the input of the tool, if agents of this kind can do that");
     command.Option("--content", options->content, "JSON", "The answer to a question, following its schema");
     AddCommonOptions(command, *options);
     command.Example("reeve approvals allow a1", "the only pending approval of agent a1");

@@ -5,6 +5,7 @@
 
 #include "control/cli/show/event_words.h"
 #include "control/cli/show/text.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -41,11 +42,11 @@ void AttachPrompt::Begin(const JsonValue& snapshot) {
 
 void AttachPrompt::Take(const JsonValue& event) {
   const std::string_view type = event["type"].StringOr("");
-  if (type == "approval.requested") {
+  if (type == event_type::kApprovalRequested) {
     Add(event["data"]);
-  } else if (type == "approval.resolved") {
+  } else if (type == event_type::kApprovalResolved) {
     Remove(event["data"]["id"].StringOr(""));
-  } else if (type == "agent.exited") {
+  } else if (type == event_type::kAgentExited) {
     approvals_.clear();
     answered_ = false;
   }

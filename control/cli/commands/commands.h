@@ -18,16 +18,16 @@ struct Invocation {
 
 // Runs the daemon. `invocation` must outlive the command line, and be complete before the command runs.
 void AddServe(Command root, const Invocation& invocation);
-void AddAgents(Command root);      // agents list, status, wake, …
+void AddAgents(Command root);      // agents list, status, wake, …; also without the word agents
 void AddApprovals(Command root);   // approvals list, allow, deny
 void AddRun(Command root);         // starts an agent and follows it
 void AddTicket(Command root);      // prints a URL that opens a stream once
 void AddTop(Command root);         // shows the town live on the whole terminal
-void AddExport(Command root);      // exports everything stored about agents
 void AddReplay(Command root);      // plays a transcript back
 void AddDoctor(Command root);      // checks the installation
 void AddUpgrade(Command root);     // replaces the binary of a running daemon
 void AddDrain(Command root);       // stops the agents, then the daemon
+void AddReload(Command root);      // reads the configuration again
 void AddVersion(Command root);     // prints the version
 void AddCompletion(Command root);  // prints the completion scripts
 

@@ -121,7 +121,7 @@ int Drain(const Options& options) {
 
 void AddDrain(Command root) {
   auto options = std::make_shared<Options>();
-  Command command = root.Add("drain", "Stop the agents, then the daemon, as SIGTERM does.");
+  Command command = root.Add("drain", "Stop all agents, then the daemon (like SIGTERM).");
   command.Details(
       "The daemon refuses new agents, messages and starts, gives open turns time to end, and then stops all "
       "agents. The command returns when the daemon has exited, and prints the work that was cut off.");

@@ -1,9 +1,11 @@
 #include "control/cli/commands/input.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 
 #include "orchestrator/config/units.h"
+#include "orchestrator/json/json.h"
 
 namespace reeve {
 
@@ -23,6 +25,9 @@ Result<std::string> ReadText(const char* about, const std::string& text) {
     if (input.size() > kMaxBytes)
       return Error{"invalid_request", std::string(about) + ": more than 1 MiB on stdin"};
   }
+  if (std::ferror(stdin) != 0)
+    return Error{"invalid_request", OsError(std::string(about) + ": stdin", errno).message};
+  if (!IsUtf8(input)) return Error{"invalid_request", std::string(about) + ": stdin is not UTF-8"};
   return input;
 }
 

@@ -142,11 +142,12 @@ void AddReplay(Command root) {
   Command command = root.Add("replay", "Play a transcript back in place of the agent.");
   command.Details(
       "Use it as the command of an agent of the recorded kind. The daemon keeps a transcript of an agent "
-      "whose spec has \"record\": true; GET /agents/ID/transcript returns it. A transcript of an HTTP server "
+      "whose spec has \"record\": true; `reeve transcript` prints it. A transcript of an HTTP server "
       "(opencode, kilo) cannot be played back.");
   command.Argument("FILE", options->file, "The transcript").Required();
-  command.Option("--speed", options->speed, 0.001, 1e6, "Times the pace of the recording").Default("1");
-  command.Flag("--fast", options->fast, "Make no pauses");
+  command.Option("--speed", options->speed, 0.001, 1e6, "How many times as fast as the recording")
+      .Default("1");
+  command.Flag("--fast", options->fast, "Make no pauses at all");
   command.AllowExtras();  // a kind appends its own options to the command line of its program
   command.Example("reeve run --kind claude --prompt hello -- reeve replay turn.jsonl",
                   "repeats what claude said in the recording");

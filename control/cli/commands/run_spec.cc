@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "control/cli/commands/input.h"
+#include "control/cli/show/text.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/json/json.h"
 
@@ -16,10 +18,18 @@ namespace {
 
 using Variables = std::map<std::string, std::string>;
 
-bool IsVariableName(const std::string& name) {
+Error Invalid(const std::string& reason) { return {"invalid_request", reason}; }
+
+// A file that is too large is there.
+Error FileError(const char* option, const Error& error) {
+  return {error.code == "invalid_request" ? "invalid_request" : "file_not_found", option + error.message};
+}
+
+// The names that files of variables use. execve(2) takes any name without '='; -e and the API do too.
+bool IsUsualName(const std::string& name) {
   auto letter = [](char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   return !name.empty() && letter(name[0]) && std::all_of(name.begin(), name.end(), [&letter](char c) {
-    return letter(c) || (c >= '0' && c <= '9');
+    return letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
   });
 }
 
@@ -27,21 +37,18 @@ bool IsVariableName(const std::string& name) {
 Status AddVariable(Variables& variables, const std::string& entry) {
   const size_t equals = entry.find('=');
   const std::string name = entry.substr(0, equals);
-  if (!IsVariableName(name)) return Error{"invalid_request", "--env: neither NAME=value nor a NAME"};
-  if (equals != std::string::npos) {
-    variables[name] = entry.substr(equals + 1);
-    return {};
-  }
-  const char* value = std::getenv(name.c_str());
-  if (!value) return Error{"invalid_request", "--env: " + name + " is not set"};
+  if (name.empty()) return Invalid("neither NAME=value nor a NAME");
+  const char* value = equals == std::string::npos ? std::getenv(name.c_str()) : entry.c_str() + equals + 1;
+  if (!value) return Invalid(name + " is not set");
+  if (!IsUtf8(value)) return Invalid("the value of " + name + " is not UTF-8");
   variables[name] = value;
   return {};
 }
 
 // Reads such entries from the lines of a file. Values are not unquoted; "#" begins a comment.
 Status AddVariables(Variables& variables, const std::string& path) {
-  auto text = ReadConfigFile(path);
-  if (!text) return Error{"file_not_found", "--env-file " + text.error().message};
+  auto text = ReadConfigFile(path, kMaxSpecBytes);
+  if (!text) return FileError("--env-file ", text.error());
   size_t number = 0;
   for (size_t at = 0; at < text->size();) {
     const size_t end = std::min(text->find('\n', at), text->size());
@@ -52,9 +59,20 @@ Status AddVariables(Variables& variables, const std::string& path) {
     line.erase(0, line.find_first_not_of(" \t"));
     if (line.empty() || line[0] == '#') continue;
     // The error does not repeat the line: it may be part of a secret, such as the second line of a key.
-    if (AddVariable(variables, line)) continue;
-    return Error{"invalid_request", "--env-file " + path + ", line " + std::to_string(number) +
-                                        ": neither NAME=value nor a NAME that is set"};
+    const std::string name = line.substr(0, line.find('='));
+    const bool known = name.size() < line.size() || std::getenv(name.c_str());
+    std::string wrong;
+    if (line.find('\0') != std::string::npos) {
+      wrong = "it holds a NUL character";
+    } else if (!IsUtf8(line)) {
+      wrong = "it is not UTF-8";
+    } else if (!IsUsualName(name) || !known) {
+      wrong = "neither NAME=value nor a NAME that is set";
+    } else if (Status added = AddVariable(variables, line); !added) {
+      wrong = added.error().message;
+    }
+    if (!wrong.empty())
+      return Invalid("--env-file " + path + ", line " + std::to_string(number) + ": " + wrong);
   }
   return {};
 }
@@ -64,7 +82,7 @@ Result<std::string> Pairs(const std::vector<std::string>& entries, const char* o
   for (const std::string& entry : entries) {
     const size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0)
-      return Error{"invalid_request", std::string(option) + " " + entry + ": not key=value"};
+      return Error{"invalid_request", std::string(option) + ": '" + entry + "' is not KEY=VALUE"};
     pairs[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   JsonObject object;
@@ -74,8 +92,8 @@ Result<std::string> Pairs(const std::vector<std::string>& entries, const char* o
 
 Result<JsonDocument> ReadSpec(const std::string& path) {
   if (path.empty()) return JsonDocument::Parse("{}");
-  auto text = ReadConfigFile(path);
-  if (!text) return Error{"file_not_found", "--spec " + text.error().message};
+  auto text = ReadConfigFile(path, kMaxSpecBytes);
+  if (!text) return FileError("--spec ", text.error());
   auto spec = JsonDocument::Parse(*text);
   if (!spec) return Error{"invalid_request", "--spec " + path + ": " + spec.error().message};
   if (!spec->root().Is(JsonType::kObject))
@@ -84,16 +102,42 @@ Result<JsonDocument> ReadSpec(const std::string& path) {
 }
 
 // Relative to the workspace if there is one, else to the current directory.
-std::string FolderOf(const RunOptions& options) {
+Result<std::string> FolderOf(const RunOptions& options) {
   if (!options.workspace.empty()) return options.cwd;
   std::error_code error;
-  if (options.cwd.empty()) return std::filesystem::current_path(error).string();
-  return std::filesystem::absolute(options.cwd, error).lexically_normal().string();
+  std::filesystem::path folder(options.cwd);
+  if (!folder.is_absolute()) {
+    const std::filesystem::path here = std::filesystem::current_path(error);
+    if (error) return Invalid("the current directory: " + error.message() + "; give --cwd");
+    folder = folder.empty() ? here : here / folder;
+  }
+  std::string path = folder.lexically_normal().string();
+  if (!IsUtf8(path)) return Invalid("the directory " + Escaped(path) + " is not UTF-8");
+  return path;
+}
+
+// Sets the program's stdin in the spec, and decides what becomes of ours. Only kind `process` has a stdin
+// that is not its protocol.
+void ChooseInput(const RunOptions& options, bool terminal, const JsonValue& base, JsonObject& spec,
+                 RunRequest& request) {
+  const std::string kind =
+      !options.kind.empty() ? options.kind : std::string(base["kind"].StringOr("process"));
+  if (kind != "process") return;
+  const JsonValue chosen = base["kind_options"]["stdin"];
+  const bool open = options.interactive || options.detach || !options.prompt.empty();
+  const bool none =
+      options.no_stdin || (!open && !chosen && terminal) || (chosen && !chosen.AsBool().value_or(true));
+  if (none) {
+    spec.SetRaw("kind_options", R"({"stdin":false})");
+    return;
+  }
+  request.sends_input = !terminal && !options.detach && options.prompt.empty();
+  request.keeps_open = open;
 }
 
 }  // namespace
 
-Result<std::string> RunSpec(const RunOptions& options) {
+Result<RunRequest> MakeRunRequest(const RunOptions& options, bool terminal) {
   auto base = ReadSpec(options.spec_file);
   if (!base) return base.error();
   JsonObject spec;
@@ -105,9 +149,15 @@ Result<std::string> RunSpec(const RunOptions& options) {
   set("title", options.title);
   set("model", options.model);
   const bool elsewhere = (*base)["cwd"] || (*base)["workspace"];
-  if (!options.cwd.empty() || !elsewhere) set("cwd", FolderOf(options));
+  if (!options.cwd.empty() || !elsewhere) {
+    auto folder = FolderOf(options);
+    if (!folder) return folder.error();
+    set("cwd", *folder);
+  }
+  if (options.no_stdin && !options.prompt.empty())
+    return Invalid("--no-stdin: the prompt of a program is a line on its stdin");
   auto prompt = ReadText("--prompt -", options.prompt);
-  if (!prompt) return prompt;
+  if (!prompt) return prompt.error();
   if (prompt->empty() && !options.prompt.empty())
     return Error{"invalid_request", "--prompt -: stdin is empty"};
   set("prompt", *prompt);
@@ -121,14 +171,15 @@ Result<std::string> RunSpec(const RunOptions& options) {
     if (Status added = AddVariables(variables, path); !added) return added.error();
   }
   for (const std::string& entry : options.env) {
-    if (Status added = AddVariable(variables, entry); !added) return added.error();
+    if (Status added = AddVariable(variables, entry); !added)
+      return Invalid("--env: " + added.error().message);
   }
   JsonObject env;
   for (const auto& [name, value] : variables) env.Set(name, value);
   if (!env.empty()) spec.SetRaw("env", env.Take());
   if (!options.labels.empty()) {
     auto labels = Pairs(options.labels, "--label");
-    if (!labels) return labels;
+    if (!labels) return labels.error();
     spec.SetRaw("labels", *labels);
   }
   if (!options.restart.empty()) spec.SetRaw("restart", JsonObject().Set("policy", options.restart).Take());
@@ -141,9 +192,15 @@ Result<std::string> RunSpec(const RunOptions& options) {
     if (hash != std::string::npos) workspace.Set("branch", options.workspace.substr(hash + 1));
     spec.SetRaw("workspace", workspace.Take());
   }
+  RunRequest request;
+  ChooseInput(options, terminal, base->root(), spec, request);
   auto given = JsonDocument::Parse(spec.Take());
   if (!given) return given.error();
-  return MergePatch(base->root(), given->root());
+  const Kind* kind = FindKind((*given)["kind"].StringOr((*base)["kind"].StringOr("")));
+  if (kind && !kind->program && !(*given)["command"] && !(*base)["command"])
+    return Error{"invalid_request", "say what to run: reeve run -- PROGRAM, or --kind claude --prompt TEXT"};
+  request.spec = MergePatch(base->root(), given->root());
+  return request;
 }
 
 }  // namespace reeve

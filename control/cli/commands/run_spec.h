@@ -23,12 +23,21 @@ struct RunOptions : CommonOptions {
   std::vector<std::string> env;     // NAME=value; or NAME, from this environment
   std::vector<std::string> env_files;
   std::vector<std::string> command;
+  bool interactive = false;  // -i
+  bool no_stdin = false;
   bool remove = false;
   bool detach = false;
 };
 
-// The spec as JSON. Errors: "invalid_request", "file_not_found"; they name the option. Reads stdin for a
-// prompt of "-".
-Result<std::string> RunSpec(const RunOptions& options);
+struct RunRequest {
+  std::string spec;  // JSON
+  // Our stdin goes to the program. Its end is passed on, unless the program's stdin stays open for messages.
+  bool sends_input = false;
+  bool keeps_open = false;
+};
+
+// Errors: "invalid_request", "file_not_found"; they name the option. Reads stdin for a prompt of "-".
+// `terminal`: our stdin is one.
+Result<RunRequest> MakeRunRequest(const RunOptions& options, bool terminal);
 
 }  // namespace reeve

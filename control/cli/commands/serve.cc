@@ -99,6 +99,8 @@ int Serve(const Options& options, const Invocation& invocation) {
   if (options.check_config) return CheckConfig(*loaded);
   if (!options.handover_trial) HoldSignals();
   (void)std::signal(SIGPIPE, SIG_IGN);
+  log::TellOfAborts();
+  (void)std::signal(SIGXFSZ, SIG_IGN);  // a file beyond `ulimit -f` is handled as a full disk
   MakeUndumpable();
   RaiseDescriptorLimit();  // a viewer costs one, a child four
   if (options.handover_trial) return Try(loaded->config);

@@ -92,7 +92,7 @@ void AddTicket(Command root) {
       "For a browser or a program that must not get a token. The URL must be opened within a minute; the "
       "stream then stays open. It shows only these agents, and ends when the token of this command does.");
   command.Argument("AGENT", options->agents, kAgentsHelp);
-  command.Flag("--all", options->all, "All agents of the town, later ones included");
+  command.Flag("--all", options->all, "All agents of the daemon, later ones included");
   command.Option("--mode", options->mode, "view|operate", "What the holder may do").Default("view");
   command.Option("--ttl", options->ttl, "DURATION", "Time within which it must be opened; at most 1m")
       .Default("1m");

@@ -61,7 +61,7 @@ int Upgrade(const Options& options) {
 
 void AddUpgrade(Command root) {
   auto options = std::make_shared<Options>();
-  Command command = root.Add("upgrade", "Replace the binary of a running daemon; its agents keep running.");
+  Command command = root.Add("upgrade", "Replace the running daemon's binary without stopping agents.");
   command.Argument("BINARY", options->binary, "The new reeve")
       .Default("the file that the daemon was started from");
   AddCommonOptions(command, *options);

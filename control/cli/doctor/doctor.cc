@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -154,9 +153,8 @@ bool CheckTokenFile(const std::string& path, bool answers, Findings& findings) {
     findings.Fail("token", text.error().message, "run doctor as its owner, or as a member of its group");
     return false;
   }
-  while (!text->empty() && std::isspace(static_cast<unsigned char>(text->back())) != 0) text->pop_back();
-  if (text->size() < Tokens::kMinLength || text->find_first_of(" \t\r\n") != std::string::npos) {
-    findings.Fail("token", path + " does not hold a single token", "put the token alone on one line");
+  if (auto token = Tokens::Strongest(*text, path); !token) {
+    findings.Fail("token", token.error().message, "put a token on a line of its own");
     return false;
   }
   if ((there.st_mode & 077) != 0) {
@@ -170,9 +168,9 @@ void CheckToken(const Client::Options& options, bool answers, Findings& findings
   const std::string path = Client::TokenFile(options);
   const std::string where = path.empty() ? "REEVE_TOKEN" : path;
   if (!path.empty() && !CheckTokenFile(path, answers, findings)) return;
+  if (!answers) return findings.Ok("token", where + " holds one; no daemon runs to check it");
   auto client = Client::Find(options);
   if (!client) return findings.Fail("token", client.error().message, "give another one");
-  if (!answers) return findings.Ok("token", where + " holds one; no daemon runs to check it");
   auto agents = client->Ask(Get(*client, "/agents?limit=1"));
   if (agents) return findings.Ok("token", "the daemon accepts the token of " + where);
   findings.Fail("token", "the daemon rejects the token of " + where + ": " + agents.error().message,
@@ -215,7 +213,7 @@ void CheckKinds(const Client::Options& options, bool answers, Findings& findings
     if (path.empty()) {
       const std::string how(kind["install"].StringOr(""));
       if (install.empty()) install = how;
-      findings.Ok(about, "not installed (" + how + ")");
+      findings.Skip(about, "not installed (" + how + ")");
     } else if (const auto version = kind["version"].AsString()) {
       findings.Ok(about, path + ", " + std::string(*version));
     } else {
@@ -234,8 +232,8 @@ void CheckKinds(const Client::Options& options, bool answers, Findings& findings
 
 void Show(const Console& console, const std::vector<Finding>& all) {
   // By Finding::Grade.
-  constexpr const char* kNames[] = {"ok", "warn", "fail"};
-  constexpr Colour kColours[] = {Colour::kGreen, Colour::kYellow, Colour::kRed};
+  constexpr const char* kNames[] = {"ok", "skip", "warn", "fail"};
+  constexpr Colour kColours[] = {Colour::kGreen, Colour::kDim, Colour::kYellow, Colour::kRed};
   Table table;
   for (const Finding& finding : all) {
     const auto grade = static_cast<size_t>(finding.grade);
@@ -305,7 +303,7 @@ void AddDoctor(Command root) {
   command.Option("--config", options->config_file, "FILE", "The daemon's configuration file")
       .Default(kDefaultConfigWords);
   AddCommonOptions(command, *options);
-  command.Example("reeve doctor", "one line a check: ok, warn or fail, and the fix");
+  command.Example("reeve doctor", "one line for each check: ok, skip, warn or fail, and the fix");
   command.Example("reeve doctor --quiet || echo broken", "prints only failures");
   command.Action([options] { return Examine(*options); });
 }

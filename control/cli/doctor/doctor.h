@@ -16,7 +16,7 @@
 namespace reeve {
 
 struct Finding {
-  enum class Grade { kOk, kWarn, kFail };
+  enum class Grade { kOk, kSkip, kWarn, kFail };
   Grade grade = Grade::kOk;
   std::string about;  // "token"
   std::string found;  // a sentence; never a secret
@@ -27,6 +27,10 @@ class Findings {
  public:
   void Ok(std::string about, std::string found) {
     all_.push_back({Finding::Grade::kOk, std::move(about), std::move(found), {}});
+  }
+  // Nothing to check, which is no fault.
+  void Skip(std::string about, std::string found) {
+    all_.push_back({Finding::Grade::kSkip, std::move(about), std::move(found), {}});
   }
   void Warn(std::string about, std::string found, std::string fix) {
     all_.push_back({Finding::Grade::kWarn, std::move(about), std::move(found), std::move(fix)});

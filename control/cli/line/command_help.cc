@@ -65,7 +65,7 @@ std::string Left(const OptionDoc& option) {
   std::string left = (names.rfind("--", 0) == 0 ? "      " : "  ") + names;
   const std::string type = ShownType(option);
   if (type.empty()) return left;
-  return left + (!option.implied.empty() ? "[=" + type + "]" : " " + type);
+  return left + (!option.implied.empty() ? " [" + type + "]" : " " + type);
 }
 
 // Two columns. An entry that is too long for the left one gets a line of its own.
@@ -121,7 +121,6 @@ std::string UsageLine(const CommandDoc& command) {
   for (const OptionDoc& option : command.options) {
     if (option.argument) {
       const std::string name = option.names + (option.many ? "..." : "");
-      if (option.names == "COMMAND") arguments += " [--]";
       arguments += option.required ? " " + name : " [" + name + "]";
     } else if (option.required) {
       line += " " + option.Name() + " " + ShownType(option);
@@ -166,6 +165,12 @@ std::vector<OptionGroup> OptionGroups(const CommandDoc& command) {
   return groups;
 }
 
+std::string NamesOf(const CommandDoc& command) {
+  std::string names = command.name;
+  for (const std::string& alias : command.aliases) names += ", " + alias;
+  return names;
+}
+
 std::string HelpText(const CommandDoc& command) {
   std::string out = "Usage: " + command.Path();
   const size_t usage_at = out.size();
@@ -181,8 +186,14 @@ std::string HelpText(const CommandDoc& command) {
   if (!command.commands.empty()) sections.push_back({"Commands", {}});
   for (const auto& one : command.commands) {
     if (one->hidden) continue;
-    sections.back().second.emplace_back("  " + one->name + (one->alias.empty() ? "" : ", " + one->alias),
-                                        one->summary);
+    sections.back().second.emplace_back("  " + NamesOf(*one), one->summary);
+  }
+  for (const auto& one : command.commands) {
+    if (!one->open || one->hidden) continue;
+    sections.push_back({"Commands of " + one->name + ", whose name may be omitted", {}});
+    for (const auto& inner : one->commands) {
+      if (!inner->hidden) sections.back().second.emplace_back("  " + NamesOf(*inner), inner->summary);
+    }
   }
   for (const OptionGroup& group : OptionGroups(command)) {
     sections.push_back({group.name, {}});

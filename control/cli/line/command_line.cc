@@ -16,27 +16,42 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-std::string DidYouMean(const std::string& word, const Strings& known) {
-  const std::string meant = ClosestMatch(word, known, 2);
-  return meant.empty() ? "" : ", did you mean '" + meant + "'?";
+// A person who accepts a suggestion unread must not lose anything: `dangerous` names are not
+// suggested, and no other name in their place.
+std::string DidYouMean(const std::string& word, Strings known, const Strings& dangerous) {
+  known.insert(known.begin(), dangerous.begin(), dangerous.end());
+  const std::string meant = ClosestMatch(word, known, word.size() < 4 ? 1 : 2);
+  const bool safe = std::find(dangerous.begin(), dangerous.end(), meant) == dangerous.end();
+  return meant.empty() || !safe ? "" : ", did you mean '" + meant + "'?";
+}
+
+void AddNames(const CommandDoc& command, Strings& known, Strings& dangerous) {
+  for (const auto& one : command.commands) {
+    if (one->hidden) continue;
+    Strings& names = one->destroys ? dangerous : known;
+    names.push_back(one->name);
+    names.insert(names.end(), one->aliases.begin(), one->aliases.end());
+    if (one->open) AddNames(*one, known, dangerous);
+  }
 }
 
 std::string UnknownCommand(const CommandDoc& command, const std::string& word) {
   Strings known;
-  for (const auto& one : command.commands) {
-    if (!one->hidden) known.push_back(one->name);
-  }
-  return "unknown command '" + word + "'" + DidYouMean(word, known);
+  Strings dangerous;
+  AddNames(command, known, dangerous);
+  return "unknown command '" + word + "'" + DidYouMean(word, std::move(known), dangerous);
 }
 
 std::string UnknownOption(const CommandDoc& command, const std::string& name) {
   Strings known;
+  Strings dangerous;
   for (const OptionGroup& group : OptionGroups(command)) {
     for (const OptionDoc& option : group.options) {
-      for (const std::string& one : option.Names()) known.push_back(one);
+      for (const std::string& one : option.Names()) (option.destroys ? dangerous : known).push_back(one);
     }
   }
-  return "unknown option " + name + (name.starts_with("--") ? DidYouMean(name, known) : "");
+  return "unknown option " + name +
+         (name.starts_with("--") ? DidYouMean(name, std::move(known), dangerous) : "");
 }
 
 std::string Joined(const Strings& words) {
@@ -202,12 +217,17 @@ int CommandLine::Run(const Strings& words) { return Handle(words, true); }
 int CommandLine::Check(const Strings& words) { return Handle(words, false); }
 
 int CommandLine::Handle(const Strings& words, bool run) {
-  const auto options_end = std::find(words.begin(), words.end(), "--");
-  const bool json = std::find(words.begin(), options_end, "--json") != options_end;
   const ResolvedCommand resolved = Resolve(*root_, words);
   const CommandDoc& command = *resolved.command;
-  if (!resolved.unknown.empty()) return Refuse(command, UnknownCommand(command, resolved.unknown), json);
+  const bool asks_json = std::find(words.begin(), words.end(), "--json") != words.end();
+  if (!resolved.unknown.empty()) return Refuse(command, UnknownCommand(command, resolved.unknown), asks_json);
+  // A word becomes part of a request in JSON, which has no other bytes (RFC 8259 section 8.1).
+  for (const std::string& word : words) {
+    if (!IsUtf8(word)) return Refuse(command, "the word '" + Escaped(word) + "' is not UTF-8", asks_json);
+  }
   const ParsedWords parsed = Parse(command, resolved.words);
+  const OptionDoc* json_flag = command.FindOption("--json");
+  const bool json = json_flag && parsed.values.count(json_flag) != 0;
   if (parsed.version) {
     std::printf("%s\n", version_.c_str());
     return kOk;

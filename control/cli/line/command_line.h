@@ -43,6 +43,7 @@ struct OptionDoc {
   bool required = false;
   bool many = false;  // an option may be repeated; an argument takes all remaining words
   bool hidden = false;
+  bool destroys = false;  // never suggested for a misspelt one
   std::optional<Range> range;
   const OptionDoc* excludes = nullptr;  // may not be given together with this one
   std::function<void(const std::vector<std::string>& values)> store;
@@ -52,13 +53,13 @@ struct OptionDoc {
   [[nodiscard]] std::string Name() const;                     // the first long one
   [[nodiscard]] std::string ValueName() const { return argument ? names : type; }
   [[nodiscard]] std::vector<std::string> Choices() const;  // empty: any value
-  // The next word is its value, unless a "=" gave it one.
+  // The next word is its value, unless a "=" gave it one. If it has an implied value, only a number is.
   [[nodiscard]] bool TakesWord() const { return !argument && !type.empty() && implied.empty(); }
 };
 
 struct CommandDoc {
   std::string name;
-  std::string alias;
+  std::vector<std::string> aliases;
   std::string summary;                                         // one sentence
   std::string details;                                         // paragraphs
   std::deque<OptionDoc> options;                               // their addresses are stable
@@ -68,10 +69,13 @@ struct CommandDoc {
   std::vector<std::unique_ptr<CommandDoc>> commands;
   CommandDoc* parent = nullptr;
   bool hidden = false;
+  bool open = false;      // its commands can also be typed without its name: "reeve list"
+  bool destroys = false;  // never suggested for a misspelt one
   bool allows_extras = false;
   std::function<int()> action;
 
   [[nodiscard]] std::string Path() const;  // "reeve agents wake"
+  // By any of its names; also a command of an open one.
   [[nodiscard]] const CommandDoc* Find(const std::string& name) const;
   // By any of its names. A command that has subcommands also finds theirs.
   [[nodiscard]] const OptionDoc* FindOption(const std::string& name) const;
@@ -93,7 +97,8 @@ struct ParsedWords {
   std::vector<std::string> unexpected;  // arguments that the command does not have
   std::string unknown;                  // the first option that the command does not have
   const OptionDoc* awaited = nullptr;   // the last word is this option, and its value is missing
-  bool options_ended = false;           // "--" was among the words
+  const OptionDoc* open = nullptr;      // the last word is this option, which a number may follow
+  bool options_ended = false;           // by "--", or by the program of a COMMAND
   bool help = false;
   bool version = false;
 };
@@ -109,6 +114,7 @@ class OptionRef {
   OptionRef& Default(std::string words) { return doc_->fallback = std::move(words), *this; }
   OptionRef& Group(std::string name) { return doc_->group = std::move(name), *this; }
   OptionRef& Hidden() { return doc_->hidden = true, *this; }
+  OptionRef& Destroys() { return doc_->destroys = true, *this; }
 
  private:
   OptionDoc* doc_;
@@ -121,7 +127,9 @@ class Command {
   explicit Command(CommandDoc* doc) : doc_(doc) {}
 
   Command Add(const char* name, const char* summary);
-  void Alias(const char* name) { doc_->alias = name; }
+  void Alias(const char* name) { doc_->aliases.emplace_back(name); }
+  void Open() { doc_->open = true; }
+  void Destroys() { doc_->destroys = true; }
   void Details(std::string text) { doc_->details = std::move(text); }
   void Hide() { doc_->hidden = true; }  // from its parent's help
   void Example(const char* typed, const char* what) { doc_->examples.emplace_back(typed, what); }
@@ -142,9 +150,10 @@ class Command {
                    bool once = false);
   OptionRef Option(const char* names, double& target, double least, double most, std::string help);
   OptionRef Option(const char* names, int& target, int least, int most, std::string help);
-  // Without a value it means `implied`; a value must follow a "=".
+  // Without a value it means `implied`. A value follows a "=", or is the next word if that is a number.
   OptionRef OptionalValue(const char* names, int& target, int implied, int least, int most, std::string help);
-  // Arguments have no name on the command line. A list takes all remaining words.
+  // Arguments have no name on the command line. A list takes all remaining words. A list named COMMAND is a
+  // program and its arguments: every word after the program belongs to it, options included.
   OptionRef Argument(const char* name, std::string& target, std::string help);
   OptionRef Argument(const char* name, std::vector<std::string>& target, std::string help);
 
@@ -192,6 +201,8 @@ std::string ShownType(const OptionDoc& option);
 // Its help, with many choices listed, its default, and whether it may be repeated.
 std::string HelpOf(const OptionDoc& option);
 
+// "agents, sessions".
+std::string NamesOf(const CommandDoc& command);
 // The text of --help, 80 columns wide.
 std::string HelpText(const CommandDoc& command);
 // "reeve agents wake AGENT --message TEXT [OPTION]..."

@@ -16,6 +16,10 @@ bool IsOption(const std::string& word) {
          std::isdigit(static_cast<unsigned char>(word[1])) == 0;
 }
 
+bool IsNumber(const std::string& word) {
+  return !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+}
+
 std::vector<std::string> Split(const std::string& text, char separator) {
   std::vector<std::string> parts;
   std::istringstream stream(text);
@@ -41,6 +45,7 @@ void ParseLong(const CommandDoc& command, const std::string& word, ParsedWords& 
     parsed.awaited = option;
   } else {
     AddValue(parsed, option, equals == word.size() ? "" : word.substr(equals + 1));
+    if (equals == word.size() && !option->implied.empty()) parsed.open = option;
   }
 }
 
@@ -56,6 +61,7 @@ void ParseShort(const CommandDoc& command, const std::string& word, ParsedWords&
       return;
     } else if (!option->TakesWord()) {
       AddValue(parsed, option, "");
+      if (!option->implied.empty() && i + 1 == word.size()) parsed.open = option;
     } else if (i + 1 == word.size()) {
       parsed.awaited = option;
     } else {
@@ -101,7 +107,13 @@ std::string CommandDoc::Path() const { return parent ? parent->Path() + " " + na
 
 const CommandDoc* CommandDoc::Find(const std::string& wanted) const {
   for (const auto& command : commands) {
-    if (command->name == wanted || (!wanted.empty() && command->alias == wanted)) return command.get();
+    const auto& others = command->aliases;
+    if (command->name == wanted || std::find(others.begin(), others.end(), wanted) != others.end())
+      return command.get();
+  }
+  for (const auto& command : commands) {
+    const CommandDoc* inner = command->open ? command->Find(wanted) : nullptr;
+    if (inner) return inner;
   }
   return nullptr;
 }
@@ -140,13 +152,20 @@ ResolvedCommand Resolve(const CommandDoc& root, const std::vector<std::string>& 
 
 ParsedWords Parse(const CommandDoc& command, const std::vector<std::string>& words) {
   ParsedWords parsed;
+  const OptionDoc* program = nullptr;
+  for (const OptionDoc& option : command.options) {
+    if (option.argument && option.names == "COMMAND") program = &option;
+  }
   for (const std::string& word : words) {
     if (const OptionDoc* awaited = std::exchange(parsed.awaited, nullptr)) {
       parsed.values[awaited].push_back(word);
+    } else if (const OptionDoc* open = std::exchange(parsed.open, nullptr); open && IsNumber(word)) {
+      parsed.values[open].back() = word;
     } else if (word == "--" && !parsed.options_ended) {
       parsed.options_ended = true;
     } else if (parsed.options_ended || !IsOption(word)) {
       parsed.arguments.push_back(word);
+      parsed.options_ended |= program != nullptr;
     } else if (word.starts_with("--")) {
       ParseLong(command, word, parsed);
     } else {

@@ -31,7 +31,8 @@ class Completer {
     for (const auto& one : command.commands) {
       if (one->hidden) continue;
       Add(one->name, one->summary);
-      if (!one->alias.empty()) Add(one->alias, one->summary);
+      for (const std::string& alias : one->aliases) Add(alias, one->summary);
+      if (one->open) Commands(*one);
     }
     if (!command.parent) Add("help", "Describe a command and its options.");
   }
@@ -198,7 +199,8 @@ void AddCompletion(Command root) {
       "installed reeve needs none of this: the shells find the installed scripts.");
   completion.Argument("bash|zsh|fish", *shell, "The shell").Required();
   completion.Example("eval \"$(reeve completion bash)\"", "in ~/.bashrc");
-  completion.Example("reeve completion zsh > ~/.zfunc/_reeve", "a folder of zsh's fpath, before compinit");
+  completion.Example("reeve completion zsh > ~/.zfunc/_reeve",
+                     "the folder must be in fpath before compinit runs");
   completion.Example("reeve completion fish > ~/.config/fish/completions/reeve.fish", "once");
   completion.Action([shell] {
     std::fputs(CompletionScript(*shell), stdout);

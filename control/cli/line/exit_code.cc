@@ -28,6 +28,7 @@ const std::vector<std::pair<int, const char*>>& ExitCodes() {
       {kBadConfig, "A setting of `reeve serve` is wrong."},
       {kTimedOut, "The time limit of --timeout passed."},
       {kCancelled, "The run was cancelled, or the command was."},
+      {kHungUp, "The reader of the output went away (128 and SIGPIPE)."},
   };
   return codes;
 }
@@ -36,7 +37,9 @@ int ExitCodeOf(const Error& error) {
   const std::string_view code = error.code;
   if (EndsWith(code, "_not_found") || code == "not_found" || code == "agent_deleted") return kNoSuchAgent;
   if (code == "unauthorized" || code == "forbidden" || code == "ticket_invalid") return kRefused;
-  if (code == "unreachable" || code == "timeout" || code == "draining" || code == "busy") return kUnreachable;
+  if (code == "unreachable" || code == "no_daemon" || code == "timeout" || code == "draining" ||
+      code == "busy")
+    return kUnreachable;
   if (code == "queue_full" || code.rfind("too_many_", 0) == 0) return kTryLater;
   if (code == "invalid_config") return kBadConfig;
   if (code == "timed_out") return kTimedOut;
@@ -53,6 +56,7 @@ const char* HintFor(const Error& error) {
   if (code == "agent_deleted") return "`reeve agents rm --purge` frees its id";
   if (code == "unauthorized") return "give the daemon's token by --token-file or REEVE_TOKEN";
   if (code == "forbidden") return "use a token with more scope";
+  if (code == "no_daemon") return "`reeve serve` starts one";
   if (code == "unreachable")
     return "is the daemon running? `reeve serve` starts it, `reeve doctor` checks it";
   if (code == "queue_full" || code.rfind("too_many_", 0) == 0) return "try again later";

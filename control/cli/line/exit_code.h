@@ -1,6 +1,6 @@
 // The exit codes of the command line: control/api/API.md, "Command line". Codes from 64 on are those of
-// sysexits(3); 124 is that of timeout(1), 130 that of the shells. A run's own exit code is passed on
-// unchanged.
+// sysexits(3); 124 is that of timeout(1), 130 and 141 (128 and the signal) are those of the shells. A run's
+// own exit code is passed on unchanged.
 #pragma once
 
 #include <utility>
@@ -22,7 +22,8 @@ enum ExitCode {
   kRefused = 77,
   kBadConfig = 78,
   kTimedOut = 124,
-  kCancelled = 130
+  kCancelled = 130,
+  kHungUp = 141
 };
 
 // Each code with its meaning, for the manual.

@@ -120,7 +120,7 @@ std::string Head(const OptionDoc& option) {
   for (size_t at = type.find('|'); at != std::string::npos; at = type.find('|', at + 1)) {
     type.insert(at + 1, "\\:");
   }
-  return head + (!option.implied.empty() ? "[=" + type + "]" : " " + type);
+  return head + (!option.implied.empty() ? " [" + type + "]" : " " + type);
 }
 
 // UsageLine with fonts: literal words bold, placeholders italic.
@@ -265,10 +265,12 @@ std::string ManualPage(const CommandDoc& command, const std::string& version) {
   out += ".nh\n.ad l\n";
   out += ".SH NAME\n" + Escape(name) + " \\- " + Prose(Phrase(command.summary)) + "\n";
   out += ".SH SYNOPSIS\n" + Synopsis(command) + "\n";
-  if (!command.alias.empty()) {
-    const std::string other = command.parent->Path() + " " + command.alias;
+  std::vector<std::string> others;
+  for (const std::string& alias : command.aliases) others.push_back(command.parent->Path() + " " + alias);
+  if (command.parent && command.parent->open)
+    others.push_back(command.parent->parent->Path() + " " + command.name);
+  for (const std::string& other : others)
     out += ".br\n" + Bold(other) + " " + Synopsis(command).substr(Bold(command.Path()).size() + 1) + "\n";
-  }
   out += ".SH DESCRIPTION\n" + Prose(command.summary) + "\n";
   Paragraphs(out, command.details);
   out += ".SH OPTIONS\n";

@@ -1,4 +1,5 @@
 #include "control/cli/show/agent_state.h"
+#include "orchestrator/log/event_types.h"
 
 #include <array>
 #include <utility>
@@ -15,12 +16,12 @@ struct Step {
   AgentState::Process process;
 };
 using Process = AgentState::Process;
-constexpr std::array kSteps = {Step{"starting", "agent.starting", Process::kStarting},
-                               Step{"", "agent.ready", Process::kUp},
-                               Step{"stopping", "agent.stopping", Process::kStopping},
-                               Step{"backoff", "agent.restarting", Process::kBackoff},
-                               Step{"failed", "agent.failed", Process::kFailed},
-                               Step{"exited", "agent.exited", Process::kExited}};
+constexpr std::array kSteps = {Step{"starting", event_type::kAgentStarting, Process::kStarting},
+                               Step{"", event_type::kAgentReady, Process::kUp},
+                               Step{"stopping", event_type::kAgentStopping, Process::kStopping},
+                               Step{"backoff", event_type::kAgentRestarting, Process::kBackoff},
+                               Step{"failed", event_type::kAgentFailed, Process::kFailed},
+                               Step{"exited", event_type::kAgentExited, Process::kExited}};
 
 }  // namespace
 
@@ -42,9 +43,9 @@ bool AgentState::TakeEvent(const JsonValue& event) {
     process = step.process;
     return true;
   }
-  if (type == "agent.stalled" || type == "agent.resumed") {
-    stalled = type == "agent.stalled";
-  } else if (type == "run.started") {
+  if (type == event_type::kAgentStalled || type == event_type::kAgentResumed) {
+    stalled = type == event_type::kAgentStalled;
+  } else if (type == event_type::kRunStarted) {
     run = event["run"].StringOr("");
     run_started_ms = WallMsOf(event["time"]);
     stalled = false;

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "control/cli/show/text.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
 namespace {
 
-constexpr size_t kMaxCompact = 300;  // columns of JSON
+constexpr size_t kMaxCompact = 300;        // columns of JSON
+constexpr int64_t kLeastWaitedMs = 1'000;  // worth telling
 
 // With commas between thousands.
 std::string Grouped(int64_t number) {
@@ -57,39 +59,40 @@ std::string UpdateWords(const JsonValue& data) {
 // A form for Fill; empty for an unknown type.
 std::string_view FormOf(std::string_view type, const JsonValue& data) {
   static const std::map<std::string_view, const char*> kForms = {
-      {"agent.ready", "agent is ready"},
-      {"agent.stopping", "agent is being stopped"},
+      {event_type::kAgentReady, "agent is ready"},
+      {event_type::kAgentStopping, "agent is being stopped"},
       {"agent.deleted", "agent was deleted"},
-      {"agent.restarting", "agent restarts{ in :delay_ms}{ · attempt :attempt}{ · :reason}"},
-      {"agent.stalled", "agent is silent{ for :silent_ms}"},
-      {"agent.resumed", "agent produces output again"},
-      {"workspace.progress", "workspace: {:phase} {:percent}%"},
-      {"workspace.ready", "workspace is ready{ · branch :branch}{ · :commit}"},
-      {"message.cancelled", "message withdrawn"},
-      {"title.updated", "{title: :title}"},
-      {"subagent.started", "sub-agent started{ · :title}"},
-      {"subagent.completed", "sub-agent completed{ · :title}"},
+      {event_type::kAgentRestarting, "agent restarts{ in :delay_ms}{ · attempt :attempt}{ · :reason}"},
+      {event_type::kAgentStalled, "agent is silent{ for :silent_ms}"},
+      {event_type::kAgentResumed, "agent produces output again"},
+      {event_type::kWorkspaceProgress, "workspace: {:phase} {:percent}%"},
+      {event_type::kWorkspaceReady, "workspace is ready{ · branch :branch}{ · :commit}"},
+      {event_type::kMessageCancelled, "message withdrawn"},
+      {event_type::kMessageDone, "message not delivered{: :reason}"},
+      {event_type::kTitleUpdated, "{title: :title}"},
+      {event_type::kSubagentStarted, "sub-agent started{ · :title}"},
+      {event_type::kSubagentCompleted, "sub-agent completed{ · :title}"},
   };
   const auto flag = [&data](const char* name) { return data[name].AsBool().value_or(false); };
-  if (type == "agent.starting") {
+  if (type == event_type::kAgentStarting) {
     const bool again = data["restarts"].AsInt().value_or(0) > 0;
     return again ? "agent is starting{ · restart :restarts}{ · pid :pid}" : "agent is starting{ · pid :pid}";
   }
-  if (type == "agent.exited") {
+  if (type == event_type::kAgentExited) {
     if (flag("oom")) return "agent was killed: out of memory{ · :reason}";
     const bool killed = !TextOf(data["signal"]).empty();
     return killed ? "agent was killed by signal {:signal}{ · :reason}"
                   : "agent exited{ with code :code}{ · :reason}";
   }
-  if (type == "agent.failed")
+  if (type == event_type::kAgentFailed)
     return data["message"] ? "agent failed{ · :message}" : "agent failed{ · :reason}";
-  if (type == "agent.error")
+  if (type == event_type::kAgentError)
     return flag("fatal") ? "fatal error{ · :code}{ · :message}" : "error{ · :code}{ · :message}";
-  if (type == "workspace.continued") return "continues from saved work{ · branch :branch}";
-  if (type == "workspace.saved")
+  if (type == event_type::kWorkspaceContinued) return "continues from saved work{ · branch :branch}";
+  if (type == event_type::kWorkspaceSaved)
     return flag("pushed") ? "work was saved and pushed{ · branch :branch}{ · kept another's work on :kept}"
                           : "work was saved{ · branch :branch}";
-  if (type == "message.queued") {
+  if (type == event_type::kMessageQueued) {
     const bool followup = data["mode"].StringOr("followup") == "followup";
     return followup ? "message queued{ · for :run_at}{ · :reason}"
                     : "message queued{ · :mode}{ · for :run_at}{ · :reason}";
@@ -126,6 +129,14 @@ std::string Fill(std::string_view form, const JsonValue& data) {
 }
 
 }  // namespace
+
+bool IsRequest(std::string_view type) {
+  return type == event_type::kApprovalRequested || type == event_type::kElicitationRequested;
+}
+
+bool IsAnswer(std::string_view type) {
+  return type == event_type::kApprovalResolved || type == event_type::kElicitationResolved;
+}
 
 std::string DurationWords(int64_t ms) {
   if (ms < 1000) return std::to_string(ms) + " ms";
@@ -213,30 +224,38 @@ std::string WithoutSequences(std::string_view text) {
   return out + std::string(text);
 }
 
-std::string OutputLine(const JsonValue& data) {
-  if (data["json"]) return Plain(data["json"].Raw());
+std::string OutputBytes(const JsonValue& data) {
+  if (data["json"]) return data["json"].Raw();
   std::string text(data["text"].StringOr(""));
-  if (data["encoding"].StringOr("") == "base64") text = FromBase64(text).value_or(text);
-  while (!text.empty() && text.back() == '\r') text.pop_back();
-  if (const size_t over = text.rfind('\r'); over != std::string::npos) text.erase(0, over + 1);
-  std::string line = PlainLines(WithoutSequences(text));
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  return data["truncated"].AsBool().value_or(false) ? line + " … (cut off)" : line;
+  return data["encoding"].StringOr("") == "base64" ? FromBase64(text).value_or(text) : text;
 }
 
-std::string EventWords(const JsonValue& event) {
+bool IsPartial(const JsonValue& data) { return data["partial"].AsBool().value_or(false); }
+
+std::string OutputLine(std::string_view bytes) {
+  while (bytes.ends_with('\r')) bytes.remove_suffix(1);
+  bytes.remove_prefix(bytes.rfind('\r') + 1);  // npos + 1 is 0
+  std::string line = PlainLines(WithoutSequences(bytes));
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
+std::string EventWords(const JsonValue& event, int64_t waited_ms) {
   const std::string_view type = event["type"].StringOr("");
   const JsonValue data = event["data"];
   if (const std::string_view form = FormOf(type, data); !form.empty()) return Fill(form, data);
-  if (type == "agent.updated") return UpdateWords(data);
-  if (type == "file.edited") return EditWords(data);
-  if (type == "usage.updated") return "usage: " + UsageWords(data);
+  if (type == event_type::kAgentUpdated) return UpdateWords(data);
+  if (type == event_type::kFileEdited) return EditWords(data);
+  if (type == event_type::kUsageUpdated) return "usage: " + UsageWords(data);
   if (!type.starts_with("run.")) return Plain(type) + " " + Compact(data);
   const std::string limit = PlainTextOf(data["limit"]);
   const auto lasted = data["duration_ms"].AsInt();
-  return JoinWords({"run " + PlainTextOf(event["run"]) + " " + Plain(type.substr(4)),
-                    limit.empty() ? "" : "limit " + limit, lasted ? DurationWords(*lasted) : "",
-                    UsageWords(data["usage"])});
+  return JoinWords(
+      {"run " + PlainTextOf(event["run"]) + " " + Plain(type.substr(4)),
+       limit.empty() ? "" : "limit " + limit,
+       lasted ? DurationWords(std::max<int64_t>(*lasted - waited_ms, 0)) : "",
+       waited_ms < kLeastWaitedMs ? "" : DurationWords(waited_ms) + " more for a person's answers",
+       UsageWords(data["usage"])});
 }
 
 }  // namespace reeve

@@ -11,6 +11,9 @@
 
 namespace reeve {
 
+// An approval or elicitation that waits for a person, and its end.
+bool IsRequest(std::string_view type);
+bool IsAnswer(std::string_view type);
 // "350 ms", "4.2 s", "3 min 2 s", "2 h 5 min".
 std::string DurationWords(int64_t ms);
 // Joins the parts that are not empty: "a · b".
@@ -21,9 +24,12 @@ std::string UsageWords(const JsonValue& usage);
 std::string PrincipalInput(const JsonValue& input);
 // The whole input of a tool, in readable form; several lines.
 std::string InputText(const JsonValue& input);
+// The bytes of agent.output's data, without the line end that follows unless they are `partial`.
+std::string OutputBytes(const JsonValue& data);
+bool IsPartial(const JsonValue& data);
 // A line of a program's output as a terminal would show it: without control sequences; of a line that
 // overwrites itself (a progress bar), the last state.
-std::string OutputLine(const JsonValue& data);
+std::string OutputLine(std::string_view bytes);
 // Removes complete ECMA-48 control sequences.
 std::string WithoutSequences(std::string_view text);
 // The text of a string, the JSON of any other value; empty for null and for no value.
@@ -32,6 +38,7 @@ std::string PlainTextOf(const JsonValue& value);
 
 // One line for an event about an agent, a workspace, a run, a message, an edit or a title; for an unknown
 // type its name and data.
-std::string EventWords(const JsonValue& event);
+// `waited_ms`: the part of a run's time in which it waited for a person, which does not count.
+std::string EventWords(const JsonValue& event, int64_t waited_ms = 0);
 
 }  // namespace reeve

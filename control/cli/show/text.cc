@@ -5,6 +5,8 @@
 #include <cwchar>
 #include <utility>
 
+#include "orchestrator/json/json.h"
+
 namespace reeve {
 
 namespace {
@@ -71,6 +73,23 @@ size_t WidthOf(char32_t code) {
 
 std::string Plain(std::string_view text) { return Clean(text, false); }
 std::string PlainLines(std::string_view text) { return Clean(text, true); }
+
+std::string Escaped(std::string_view bytes) {
+  std::string out;
+  while (!bytes.empty()) {
+    const Character character = First(bytes);
+    const std::string_view taken = bytes.substr(0, character.bytes);
+    if (IsUtf8(taken)) {
+      out += Plain(taken);
+    } else {
+      char escape[8];
+      (void)std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(taken.front()));
+      out += escape;
+    }
+    bytes.remove_prefix(taken.size());
+  }
+  return out;
+}
 
 std::string SafeJson(std::string_view json) {
   std::string out;
@@ -168,14 +187,16 @@ Colour ColourOf(std::string_view state) {
   return state == "exited" ? Colour::kDim : Colour::kNone;
 }
 
-std::string Ago(int64_t ms) {
+std::string Age(int64_t ms) {
   constexpr std::pair<int64_t, const char*> kUnits[] = {
       {86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1'000, "s"}};
   for (const auto& [unit_ms, name] : kUnits) {
-    if (ms >= unit_ms) return std::to_string(ms / unit_ms) + name + " ago";
+    if (ms >= unit_ms) return std::to_string(ms / unit_ms) + name;
   }
-  return "now";
+  return "0s";
 }
+
+std::string Ago(int64_t ms) { return ms < 1'000 ? "now" : Age(ms) + " ago"; }
 
 std::string Table::Show(bool colours, size_t columns) const {
   std::vector<size_t> widths;

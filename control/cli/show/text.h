@@ -16,6 +16,9 @@ std::string Plain(std::string_view text);
 // As Plain, for several lines: keeps line breaks and expands tabs.
 std::string PlainLines(std::string_view text);
 
+// Bytes that are not UTF-8 become \xHH, as a shell would write them. For error messages.
+std::string Escaped(std::string_view bytes);
+
 // Escapes as \uXXXX the characters that JSON permits in strings but that control a terminal (DEL, C1) or
 // reverse its text.
 std::string SafeJson(std::string_view json);
@@ -43,7 +46,9 @@ std::string Paint(bool colours, Colour colour, std::string_view text);
 // The colour for the state of an agent or a run.
 Colour ColourOf(std::string_view state);
 
-// "now", "5s ago", "3m ago", "2d ago".
+// "0s", "5s", "3m", "2d": the largest unit.
+std::string Age(int64_t ms);
+// The same as "now" or "5s ago".
 std::string Ago(int64_t ms);
 
 // Rows of cells in aligned columns. The last column is not padded.

@@ -1,6 +1,7 @@
 #include "control/cli/terminal/console.h"
 
 #include <fcntl.h>
+#include <stdio_ext.h>
 #include <unistd.h>
 
 #include <langinfo.h>
@@ -14,7 +15,6 @@
 #include <utility>
 
 #include "control/cli/terminal/terminal_mode.h"
-#include "orchestrator/json/json.h"
 
 namespace reeve {
 
@@ -28,9 +28,9 @@ bool WantsColours() {
 
 }  // namespace
 
-void AddCommonOptions(Command& command, CommonOptions& options) {
+void AddCommonOptions(Command& command, CommonOptions& options, const char* quiet) {
   command.Flag("--json", options.json, "One JSON object per line, also for errors").Group("Output");
-  command.Flag("-q,--quiet", options.quiet, "Print only errors").Group("Output");
+  command.Flag("-q,--quiet", options.quiet, quiet).Group("Output");
   command
       .Option("--server", options.client.server, "URL",
               "Address of the daemon: http://…, https://… or unix:///PATH")
@@ -69,9 +69,27 @@ void Console::Line(std::string_view text) const {
   if (quiet_) return;
   std::string safe;
   if (json_) text = safe = SafeJson(text);
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fputc('\n', stdout);
-  std::fflush(stdout);  // a pipe gets each line at once
+  WriteOrExit(std::string(text) + "\n");  // a pipe gets each line at once
+}
+
+void Console::Rows(const std::vector<JsonValue>& values, const std::vector<std::string>& head,
+                   const std::function<std::vector<Table::Cell>(const JsonValue& value)>& row,
+                   const std::string& agent) const {
+  Table table;
+  std::vector<Table::Cell> names;
+  if (!agent.empty()) names.push_back({"AGENT", Colour::kBold});
+  for (const std::string& name : head) names.push_back({name, Colour::kBold});
+  table.Add(std::move(names));
+  for (const JsonValue& value : values) {
+    if (json_) {
+      Line(agent.empty() ? value.Raw() : WithAgent(agent, value.Raw()));
+      continue;
+    }
+    std::vector<Table::Cell> cells = row(value);
+    if (!agent.empty()) cells.insert(cells.begin(), {agent});
+    table.Add(std::move(cells));
+  }
+  if (table.size() > 1) Line(WithoutLineEnds(table.Show(colours_, columns())));
 }
 
 // ECMA-48: CUP, EL, ED. Clearing the screen first would flicker.
@@ -90,6 +108,14 @@ void Console::Note(std::string_view text) const {
   std::fprintf(stderr, "reeve: %s\n", Plain(text).c_str());
 }
 
+const char* Console::AwayWords(bool away) {
+  return away ? "the daemon does not answer; waiting for it to come back" : "the daemon answers again";
+}
+
+void Console::NoteAway(bool away) {
+  if (std::exchange(away_, away) != away) Note(AwayWords(away));
+}
+
 void Console::Progress(std::string_view text) {
   if (!shows_progress_ || (text.empty() && !in_progress_)) return;
   const size_t columns = TerminalSizeOf(STDERR_FILENO).columns;
@@ -100,6 +126,7 @@ void Console::Progress(std::string_view text) {
 int Console::Fail(const Error& error, const std::string& about) {
   Progress("");
   const int code = ExitCodeOf(error);
+  if (code_ == kOk) code_ = code;
   if (json_) {
     JsonObject object;
     object.Set("code", error.code).Set("command", command_);
@@ -112,6 +139,31 @@ int Console::Fail(const Error& error, const std::string& about) {
   std::fprintf(stderr, "reeve: %s: %s%s%s%s%s\n", command_.c_str(), Plain(about).c_str(),
                about.empty() ? "" : ": ", Plain(error.message).c_str(), *hint ? "; " : "", hint);
   return code;
+}
+
+Status WriteOutput(FILE* file, std::string_view text, Flush flush) {
+  if (std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
+      (flush == Flush::kNo || std::fflush(file) == 0)) {
+    return {};
+  }
+  const int reason = errno;
+  __fpurge(file);  // or the end of the process would try again
+  std::clearerr(file);
+  return Error{reason == EPIPE ? "hung_up" : "write_failed",
+               OsError(file == stdout ? "stdout" : "stderr", reason).message};
+}
+
+void WriteOrExit(std::string_view text, Flush flush) {
+  const Status written = WriteOutput(stdout, text, flush);
+  if (written) return;
+  std::fprintf(stderr, "reeve: %s\n", written.error().message.c_str());
+  std::exit(kIoError);
+}
+
+std::string WithAgent(const std::string& agent, const std::string& json) {
+  std::string named = JsonObject().Set("agent", agent).Take();
+  named.back() = ',';
+  return named + json.substr(1);
 }
 
 void PrepareOutput() {

@@ -22,6 +22,9 @@ class InputReader {
   // Call only after the previous Read has been answered.
   void Read();
 
+  // Reads no further, for good. The next program on the terminal gets what is typed from now on.
+  void Stop();
+
  private:
   struct Shared;
   std::shared_ptr<Shared> shared_;

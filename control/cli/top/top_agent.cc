@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "control/cli/show/event_words.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -86,17 +87,17 @@ bool TopAgent::TakeEvent(const JsonValue& event, uint64_t serial) {
   const Cursor at{static_cast<uint64_t>(IntOf(event["epoch"])), static_cast<uint64_t>(IntOf(event["seq"]))};
   if (!IsBefore(known_, at)) return said;
   known_ = at;
-  if (type == "approval.requested" || type == "elicitation.requested") {
+  if (IsRequest(type)) {
     if (TakeAsk(data, serial)) ++pending;
     return true;
   }
-  if (type == "approval.resolved" || type == "elicitation.resolved") {
+  if (IsAnswer(type)) {
     const std::string_view resolved = data["id"].StringOr("");
     std::erase_if(asks, [resolved](const TopAsk& ask) { return ask.id == resolved; });
     if (pending != 0) --pending;
     return true;
   }
-  if (type == "agent.exited") {
+  if (type == event_type::kAgentExited) {
     cpu_percent.reset();
     rss_bytes.reset();
   }
@@ -139,36 +140,47 @@ bool TopAgent::SetLast(const std::string& line, Colour colour) {
 bool TopAgent::TakeLast(const JsonValue& event) {
   const std::string_view type = event["type"].StringOr("");
   const JsonValue data = event["data"];
-  if (type == "agent.output") return SetLast(LastLine(OutputLine(data)));
-  if (type == "assistant.delta") {
-    saying += data["text"].StringOr("");
-    if (saying.size() > 2 * kMaxSaying) saying.erase(0, saying.size() - kMaxSaying);
+  auto append = [](std::string& text, std::string_view more) {
+    text += more;
+    if (text.size() > 2 * kMaxSaying) text.erase(0, text.size() - kMaxSaying);
+  };
+  if (type == event_type::kAgentOutput) {
+    append(printing_, OutputBytes(data));
+    const std::string line = OutputLine(printing_);
+    if (!IsPartial(data)) printing_.clear();
+    return SetLast(LastLine(line));
+  }
+  if (type == event_type::kAssistantDelta) {
+    append(saying, data["text"].StringOr(""));
     return SetLast(LastLine(saying));
   }
-  if (type == "assistant.message" || type == "tool.started" || type == "tool.failed" ||
-      type.starts_with("run."))
+  if (type == event_type::kAssistantMessage || type == event_type::kToolStarted ||
+      type == event_type::kToolFailed || type.starts_with("run."))
     saying.clear();
-  if (type == "assistant.message") {
+  if (type == event_type::kAssistantMessage) {
     answer_ = LastLine(data["text"].StringOr(""));
     return SetLast(answer_);
   }
-  if (type == "run.started") answer_.clear();
+  if (type == event_type::kRunStarted) answer_.clear();
   // The result of a run matters more than its last tool call.
-  if (type == "run.completed") return SetLast(answer_);
-  if (type == "user.message") return SetLast("> " + LastLine(data["text"].StringOr("")), Colour::kBold);
+  if (type == event_type::kRunCompleted) return SetLast(answer_);
+  if (type == event_type::kUserMessage)
+    return SetLast("> " + LastLine(data["text"].StringOr("")), Colour::kBold);
   const std::string name = Plain(data["name"].StringOr("a tool"));
-  if (type == "tool.started") return SetLast(name + " " + PrincipalInput(data["input"]), Colour::kCyan);
-  if (type == "tool.failed") return SetLast(name + " failed", Colour::kRed);
-  if (type == "run.failed" || type == "run.cancelled") {
+  if (type == event_type::kToolStarted)
+    return SetLast(name + " " + PrincipalInput(data["input"]), Colour::kCyan);
+  if (type == event_type::kToolFailed) return SetLast(name + " failed", Colour::kRed);
+  if (type == event_type::kRunFailed || type == event_type::kRunCancelled) {
     const std::string why = PlainTextOf(data["error"]["message"]);
-    const std::string line = type == "run.failed" ? "the run failed" : "the run was cancelled";
+    const std::string line = type == event_type::kRunFailed ? "the run failed" : "the run was cancelled";
     return SetLast(why.empty() ? line : line + ": " + why,
-                   type == "run.failed" ? Colour::kRed : Colour::kYellow);
+                   type == event_type::kRunFailed ? Colour::kRed : Colour::kYellow);
   }
-  if (type == "agent.failed" || type == "agent.error") return SetLast(EventWords(event), Colour::kRed);
-  if (type == "agent.restarting" || type == "agent.stalled")
+  if (type == event_type::kAgentFailed || type == event_type::kAgentError)
+    return SetLast(EventWords(event), Colour::kRed);
+  if (type == event_type::kAgentRestarting || type == event_type::kAgentStalled)
     return SetLast(EventWords(event), Colour::kYellow);
-  if (type == "workspace.progress") return SetLast(EventWords(event), Colour::kDim);
+  if (type == event_type::kWorkspaceProgress) return SetLast(EventWords(event), Colour::kDim);
   return false;
 }
 

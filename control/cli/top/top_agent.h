@@ -68,8 +68,9 @@ struct TopAgent {
   void TakeSample(const JsonValue& object, int64_t now_ms);
   bool SetLast(const std::string& line, Colour colour = Colour::kNone);
 
-  Cursor known_;        // position in the log
-  std::string answer_;  // the last line of the present run's last message
+  Cursor known_;          // position in the log
+  std::string printing_;  // the line of output that has not ended; bounded
+  std::string answer_;    // the last line of the present run's last message
   int64_t sampled_pid_ = 0, sampled_cpu_ms_ = 0, sampled_at_ms_ = 0;
 };
 

@@ -53,6 +53,7 @@ Result<int> TopApp::Run() {
   tick_.Start(kTickMs, kTickMs);
   Draw();
   loop_.Run();
+  input_.Stop();
   return code_;
 }
 

@@ -1,4 +1,5 @@
 #include "control/cli/top/top_model.h"
+#include "orchestrator/log/event_types.h"
 
 #include <algorithm>
 #include <array>
@@ -27,7 +28,8 @@ std::string Lower(std::string text) {
 
 // The first events of a new agent.
 bool IsFirst(std::string_view type) {
-  return type == "agent.starting" || type == "message.queued" || type == "workspace.progress";
+  return type == event_type::kAgentStarting || type == event_type::kMessageQueued ||
+         type == event_type::kWorkspaceProgress;
 }
 
 }  // namespace

@@ -78,11 +78,11 @@ class AcpAdapter final : public Adapter {
   AcpAdapter(AgentHost& host, std::string session, std::string text_prefix)
       : host_(host),
         resume_(std::move(session)),
-        lines_(host, kMaxProtocolLine,
-               [this](std::string_view line) {
-                 rpc_.Take(line);
-                 Advance();
-               }),
+        lines_(host, {.on_line =
+                          [this](Child::Output, std::string_view line) {
+                            rpc_.Take(line);
+                            Advance();
+                          }}),
         rpc_({[this](std::string_view line) { return WriteOrBreak(host_, line); },
               [this](std::string_view method, const JsonValue& params) { TakeNotification(method, params); },
               [this](const std::string& id, std::string_view method, const JsonValue& params) {
@@ -91,7 +91,7 @@ class AcpAdapter final : public Adapter {
               [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
                 TakeAnswer(request, answer);
               },
-              [this](std::string_view line) { lines_.EmitStray(line); }}),
+              [this](std::string_view) { lines_.EmitJsonLine(); }}),
         events_(host, std::move(text_prefix)) {}
 
   Status Prepare(SpawnSpec& spawn) override;
@@ -447,7 +447,7 @@ void AcpAdapter::TakeRequest(const std::string& id, std::string_view method, con
 
 void AcpAdapter::EmitOther(std::string_view method, const JsonValue& params) {
   const std::string json = JsonObject().Set("method", method).SetRaw("params", params.Raw()).Take();
-  host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
+  EmitJsonOutput(host_, "stdout", json);
 }
 
 // Answers with at most `limit` lines, from `line` (the first is 1).

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "orchestrator/adapters/edits.h"
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/log/event_types.h"
 
@@ -156,10 +157,7 @@ void AcpEvents::EmitPlan(std::string entries) {
   host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", plan_).Take());
 }
 
-void AcpEvents::EmitOther(const JsonValue& update) {
-  host_.Emit(event_type::kAgentOutput,
-             JsonObject().Set("stream", "stdout").SetRaw("json", update.Raw()).Take());
-}
+void AcpEvents::EmitOther(const JsonValue& update) { EmitJsonOutput(host_, "stdout", update.Raw()); }
 
 // The protocol does not mark the end of a text: it ends where something else begins.
 void AcpEvents::TakeChunk(TurnContent::Text kind, const JsonValue& update) {

@@ -129,7 +129,7 @@ class ClaudeAdapter final : public Adapter {
       : host_(host),
         resume_(session),
         events_(host, session),
-        lines_(host, kMaxProtocolLine, [this](std::string_view line) { TakeLine(line); }) {}
+        lines_(host, {.on_line = [this](Child::Output, std::string_view line) { TakeLine(line); }}) {}
 
   Status Prepare(SpawnSpec& spawn) override;
   void OnSpawned() override;
@@ -297,9 +297,10 @@ void ClaudeAdapter::OnExited() {
 void ClaudeAdapter::TakeLine(std::string_view text) {
   ForgetEnded();
   auto line = JsonDocument::Parse(text);
-  if (!line || !line->root().Is(JsonType::kObject)) return lines_.EmitOutput(text);
+  if (!line || !line->root().Is(JsonType::kObject)) return lines_.EmitLine();
   const JsonValue root = line->root();
   const std::string_view type = root["type"].StringOr("");
+  if (type.empty()) return lines_.EmitJsonLine();  // no message of the protocol
   if (type == "control_response") {
     if (!TakeResponse(root["response"])) EmitClaudeOutput(host_, root);
   } else if (type == "control_request") {

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "orchestrator/adapters/process.h"
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/log/event_types.h"
-#include "process/lines.h"
 
 namespace reeve {
 
@@ -84,13 +83,7 @@ Edit Patched(std::string_view path, const JsonValue& hunks) {
 }  // namespace
 
 void EmitClaudeOutput(AgentHost& host, const JsonValue& value) {
-  const std::string text = value.Raw();
-  if (text.size() > Lines::kMaxLineBytes || !ScanJsonObject(text)) {
-    return host.Emit(event_type::kAgentOutput,
-                     OutputJson("stdout", std::string_view(text).substr(0, Lines::kMaxLineBytes),
-                                text.size() > Lines::kMaxLineBytes));
-  }
-  host.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", text).Take());
+  EmitJsonOutput(host, "stdout", value.Raw());
 }
 
 int64_t ClaudeCount(const JsonValue& value) {

@@ -23,11 +23,11 @@ class CodexAdapter final : public Adapter {
   CodexAdapter(AgentHost& host, std::string session)
       : host_(host),
         resume_(std::move(session)),
-        lines_(host, kMaxProtocolLine,
-               [this](std::string_view line) {
-                 rpc_.Take(line);
-                 Advance();
-               }),
+        lines_(host, {.on_line =
+                          [this](Child::Output, std::string_view line) {
+                            rpc_.Take(line);
+                            Advance();
+                          }}),
         rpc_({[this](std::string_view line) { return WriteOrBreak(host_, line); },
               [this](std::string_view method, const JsonValue& params) { events_.Take(method, params); },
               [this](const std::string& id, std::string_view method, const JsonValue& params) {
@@ -38,7 +38,7 @@ class CodexAdapter final : public Adapter {
               [this](const JsonRpc::Request& request, const JsonRpcAnswer& answer) {
                 TakeAnswer(request, answer);
               },
-              [this](std::string_view line) { lines_.EmitStray(line); }}),
+              [this](std::string_view) { lines_.EmitJsonLine(); }}),
         events_(host) {}
 
   Status Prepare(SpawnSpec& spawn) override;

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "orchestrator/adapters/edits.h"
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/adapters/questions.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/log/event_types.h"
@@ -278,7 +279,7 @@ void CodexEvents::Take(std::string_view method, const JsonValue& params) {
 
 void CodexEvents::EmitOther(std::string_view method, const JsonValue& params) {
   const std::string json = JsonObject().Set("method", method).SetRaw("params", params.Raw()).Take();
-  host_.Emit(event_type::kAgentOutput, JsonObject().Set("stream", "stdout").SetRaw("json", json).Take());
+  EmitJsonOutput(host_, "stdout", json);
 }
 
 // --- turns
@@ -390,7 +391,7 @@ void CodexEvents::EndCall(const JsonValue& item) {
   const std::string_view status = item["status"].StringOr("completed");
   const bool completed = status == "completed";
   content_.End(id, completed ? TurnContent::Outcome::kCompleted : TurnContent::Outcome::kFailed,
-               OutputOf(item, content_.OutputOf(id)), item["durationMs"].AsInt());
+               OutputOf(item, content_.OutputOf(id)), item["durationMs"].AsInt(), item["exitCode"].AsInt());
   if (completed && item["type"].StringOr("") == "fileChange") EmitEdits(item["changes"]);
 }
 

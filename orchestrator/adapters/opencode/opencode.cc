@@ -8,12 +8,11 @@
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/opencode/opencode_catch_up.h"
 #include "orchestrator/adapters/opencode/opencode_events.h"
-#include "orchestrator/adapters/process.h"
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/log/event_types.h"
 #include "process/http_client.h"
-#include "process/lines.h"
 #include "process/log.h"
 #include "process/loop.h"
 #include "process/random.h"
@@ -102,6 +101,11 @@ class OpencodeAdapter final : public Adapter {
         timing_(timing),
         resume_(std::move(session)),
         password_(RandomHex(32)),
+        // Until the port is known, whole lines are awaited.
+        lines_(host, {.on_line = [this](Child::Output, std::string_view line) { TakeLine(line); },
+                      .max_bytes = Lines::kMaxLineBytes,
+                      .may_be = [this](std::string_view) { return state_ == State::kLaunching; },
+                      .on_stderr = true}),
         events_(host, flavour.closes_turns),
         again_(host.loop(), [this] { state_ == State::kProbing ? Probe() : OpenStream(); }),
         silence_(host.loop(), [this] { Broke("nothing arrived, not even a heartbeat"); }),
@@ -109,7 +113,7 @@ class OpencodeAdapter final : public Adapter {
 
   Status Prepare(SpawnSpec& spawn) override;
   void OnSpawned() override {}  // its output will announce the port
-  void OnOutput(Child::Output from, std::string_view bytes) override;
+  void OnOutput(Child::Output from, std::string_view bytes) override { lines_.Take(from, bytes); }
   void OnExited() override;
   Status Prompt(const std::string& text) override;
   void Interrupt() override;
@@ -130,8 +134,7 @@ class OpencodeAdapter final : public Adapter {
     state("directory", self.directory_);
     state("port", self.port_);
     state.Check("port", self.port_ >= 0 && self.port_ <= 65'535);
-    state("out", self.out_);
-    state("err", self.err_);
+    OutputLines::Members(self.lines_, state);
     state.Enum("state", self.state_, kStates);
     state("events", self.events_);
     state("ready", self.ready_);
@@ -177,7 +180,7 @@ class OpencodeAdapter final : public Adapter {
   void Call(Calls& calls, HttpRequest request, OnAnswer done);
   void Command(const std::string& path, std::string body, OnAnswer done);
   void Reply(const std::string& what, const std::string& path, const std::string& body);
-  void TakeLine(const char* stream, std::string_view line, bool truncated);
+  void TakeLine(std::string_view line);
 
   void Probe();
   void OpenStream();
@@ -213,8 +216,7 @@ class OpencodeAdapter final : public Adapter {
   std::string password_;
   std::string directory_;
   int port_ = 0;
-  Lines out_;
-  Lines err_;
+  OutputLines lines_;
 
   State state_ = State::kLaunching;
   OpencodeEvents events_;
@@ -288,18 +290,12 @@ Status OpencodeAdapter::Prepare(SpawnSpec& spawn) {
   return {};
 }
 
-void OpencodeAdapter::OnOutput(Child::Output from, std::string_view bytes) {
-  const char* name = NameOf(from);
-  (from == Child::Output::kStdout ? out_ : err_)
-      .Feed(bytes, [this, name](std::string_view line, bool truncated) { TakeLine(name, line, truncated); });
-}
-
-void OpencodeAdapter::TakeLine(const char* stream, std::string_view line, bool truncated) {
+void OpencodeAdapter::TakeLine(std::string_view line) {
   if (state_ == State::kLaunching) {
     port_ = PortIn(line);
     if (port_ != 0) return Probe();
   }
-  host_.Emit(event_type::kAgentOutput, OutputJson(stream, line, truncated));
+  lines_.EmitLine();
 }
 
 void OpencodeAdapter::OnExited() {
@@ -309,8 +305,7 @@ void OpencodeAdapter::OnExited() {
   commands_.clear();
   AnswerModels(Error{"not_running", std::string(flavour_.name) + " has exited"});
   for (Timer* timer : {&again_, &silence_, &settle_}) timer->Stop();
-  out_.Finish([this](std::string_view line, bool truncated) { TakeLine("stdout", line, truncated); });
-  err_.Finish([this](std::string_view line, bool truncated) { TakeLine("stderr", line, truncated); });
+  lines_.Finish();
   events_.ServerGone();
 }
 
@@ -397,7 +392,7 @@ void OpencodeAdapter::TakeEvent(const std::string& data) {
     return;
   }
   auto event = JsonDocument::Parse(data);
-  if (!event) return host_.Emit(event_type::kAgentOutput, OutputJson("events", data, false));
+  if (!event) return EmitOutput(host_, "events", data);
   if (state_ == State::kOpening) {
     if ((*event)["type"].StringOr("") != "server.connected") return;
     opened_ms_ = host_.loop().NowMs();

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/log/event_types.h"
 
@@ -48,10 +49,7 @@ int64_t WholeNumber(const JsonValue& value) {
   return static_cast<int64_t>(std::clamp(value.AsDouble().value_or(0), 0.0, 1e15));
 }
 
-void EmitOther(AgentHost& host, const JsonValue& value) {
-  host.Emit(event_type::kAgentOutput,
-            JsonObject().Set("stream", "events").SetRaw("json", value.Raw()).Take());
-}
+void EmitOther(AgentHost& host, const JsonValue& value) { EmitJsonOutput(host, "events", value.Raw()); }
 
 void OpencodeMessages::SetSession(std::string session, int64_t horizon_ms) {
   session_ = std::move(session);
@@ -295,6 +293,7 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
   JsonObject end = CallData(now);
   end.Set("name", now.name).SetRaw("input", now.input);
   end.Set("output", state[status == "error" ? "error" : "output"].StringOr(""));
+  end.Set("exit_code", state["metadata"]["exit"].AsInt());  // of a command
   const JsonValue time = state["time"];
   if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
   host_.Emit(failed ? event_type::kToolFailed : event_type::kToolCompleted, end.Take());

@@ -55,6 +55,21 @@ TEST_F(TokensTest, AFileHoldsTokensWithTheirScopes) {
   }
 }
 
+// One file serves the daemon and its callers, also one from an editor that writes a byte order mark.
+TEST_F(TokensTest, ACallerTakesTheStrongestTokenOfAFile) {
+  const std::string text =
+      "\xEF\xBB\xBF"
+      "view " +
+      kView + "\n# people\n" + kAdmin + "\noperate " + kOperate + "\n";
+  auto tokens = Tokens::Load({File(text), {}, {}});
+  ASSERT_TRUE(tokens.ok()) << tokens.error().message;
+  EXPECT_EQ(tokens->Find(kView)->scope, Scope::kView);
+  EXPECT_EQ(*Tokens::Strongest(text, "file"), kAdmin);
+  EXPECT_EQ(*Tokens::Strongest("view " + kView + "\noperate " + kOperate, "file"), kOperate);
+  EXPECT_EQ(*Tokens::Strongest(kAdmin + "\r\n", "file"), kAdmin);
+  EXPECT_EQ(Tokens::Strongest("# none\n", "x").error().message, "token file x: it holds no token");
+}
+
 TEST_F(TokensTest, ATokenHasOneIdForEver) {
   auto tokens = Tokens::Load({File(kAdmin + "\nview " + kView), {}, {}});
   auto again = Tokens::Load({{}, kAdmin, {}});
@@ -206,10 +221,11 @@ class GateTest : public ::testing::Test {
       caller = request.caller;
       reply.Send(Response::Json(200, request.params.empty() ? "none" : request.params[0]));
     };
-    router.Add("GET", "/health", Access::kOpen, handler);
+    router.Add("GET", "/", Access::kOpen, handler);
+    router.Add("GET", "/health", Access::kOpen, handler, {Router::kAnyQuery});
     router.Add("GET", "/ready", Access::kOpen, handler);
     router.Add("GET", "/open", Access::kOpen, handler);
-    router.Add("GET", "/view/{x}", Access::kView, handler);
+    router.Add("GET", "/view/{x}", Access::kView, handler, {"limit", "after"});
     router.Add("POST", "/operate", Access::kOperate, handler);
     router.Add("DELETE", "/admin", Access::kAdmin, handler);
     router.Add("GET", "/drop", Access::kView, [](const Request&, const Reply&) {});
@@ -217,7 +233,8 @@ class GateTest : public ::testing::Test {
     ASSERT_TRUE(opened.ok());
     store = std::move(*opened);
     idempotency = std::make_unique<Idempotency>(clock, *store);
-    server = std::make_unique<Server>(loop, Server::Limits{}, Guard(*gate, router, *idempotency));
+    server =
+        std::make_unique<Server>(loop, Server::Limits{}, Guard(*gate, router, *idempotency, "/base/path"));
     auto tcp = server->Listen("tcp://127.0.0.1:0");
     auto local = server->Listen("unix://" + dir.path() + "/s");
     ASSERT_TRUE(tcp.ok() && local.ok());
@@ -432,11 +449,56 @@ TEST_F(GateTest, AnswersPreflightsOfAllowedOrigins) {
             "authorization, content-type, idempotency-key, last-event-id");
   EXPECT_EQ(preflight.Header("access-control-max-age"), "600");
 
+  EXPECT_EQ(preflight.Header("access-control-allow-private-network"), "");
+
+  const std::string network = "Access-Control-Request-Private-Network: true";
+  EXPECT_EQ(Ask("OPTIONS /admin", {"Origin: https://app.example", network})
+                .Header("access-control-allow-private-network"),
+            "true");
+  EXPECT_EQ(Ask("OPTIONS /admin", {"Origin: https://evil.example", network})
+                .Header("access-control-allow-private-network"),
+            "");
+  EXPECT_EQ(Ask("OPTIONS /admin", {network}).Header("access-control-allow-private-network"), "");
+
   RawAnswer refused =
       Ask("OPTIONS /admin", {"Origin: https://evil.example", "Access-Control-Request-Method: DELETE"});
   EXPECT_EQ(refused.status, 403);
   EXPECT_EQ(refused.Header("access-control-allow-origin"), "");
   EXPECT_EQ(StatusOf("OPTIONS *", {}), 204);
+}
+
+TEST_F(GateTest, AnAbsoluteTargetDecidesTheHost) {
+  EXPECT_EQ(StatusOf("GET http://127.0.0.1:8080/open", {"Host: evil.example"}), 200);
+  EXPECT_EQ(StatusOf("GET http://evil.example/open", {"Host: 127.0.0.1"}), 403);
+  EXPECT_EQ(StatusOf("GET HTTPS://localhost/view/1?limit=2", {"Host: localhost", Bearer(kView)}), 200);
+  EXPECT_EQ(StatusOf("GET http://localhost", {"Host: localhost"}), 200);
+}
+
+TEST_F(GateTest, ThePathMayBeginWithTheBasePath) {
+  EXPECT_EQ(StatusOf("GET /base/path/open", {}), 200);
+  EXPECT_EQ(StatusOf("GET /base/path/health", {"Host: any.example"}), 200);
+  EXPECT_EQ(StatusOf("GET /base/path/", {}), 200);
+  EXPECT_EQ(Ask("GET /base/path/view/x", {Bearer(kView)}).body, "x");
+  EXPECT_EQ(StatusOf("POST /base/path/open", {}), 405);
+  for (const char* other :
+       {"GET /base/pathopen", "GET /base/open", "GET /base", "GET /base/path/base/path/open"})
+    EXPECT_EQ(StatusOf(other, {}), 404) << other;
+  RawAnswer folder = Ask("GET /base/path", {});
+  EXPECT_EQ(folder.status, 308);
+  EXPECT_EQ(folder.Header("location"), "/base/path/");
+}
+
+TEST_F(GateTest, AnUnknownQueryParameterIsNamed) {
+  EXPECT_EQ(StatusOf("GET /view/1?limit=1&after=2", {Bearer(kView)}), 200);
+  RawAnswer refused = Ask("GET /view/1?limit=1&limt=2", {Bearer(kView)});
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find("unknown query parameter limt: this path takes limit, after"),
+            std::string::npos)
+      << refused.body;
+  EXPECT_NE(Ask("GET /open?x", {}).body.find("unknown query parameter x: this path takes none"),
+            std::string::npos);
+  EXPECT_EQ(StatusOf("GET /view/1?limt=2", {}), 401) << "nobody learns the parameters without a token";
+  EXPECT_EQ(StatusOf("GET /health?cache=1", {}), 200);
 }
 
 TEST_F(GateTest, NoAnswerRepeatsAToken) {

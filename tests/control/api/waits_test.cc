@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "control/http/answer_stream.h"
 #include "orchestrator/agent/agent.h"
 #include "orchestrator/store/store.h"
 #include "orchestrator/town.h"
@@ -26,7 +27,7 @@ using Until = Waits::Condition::Until;
 class Client : public Reply::Sink {
  public:
   void Answer(Response response) override { answer = std::move(response); }
-  std::unique_ptr<Watch> TakeSocket() override { return nullptr; }
+  std::unique_ptr<AnswerStream> OpenStream() override { return nullptr; }
   [[nodiscard]] int status() const { return answer ? answer->status : 0; }
   std::optional<Response> answer;
 };
@@ -54,7 +55,7 @@ class WaitsTest : public testing::Test {
     auto client = std::make_shared<Client>();
     Waits::Condition condition;
     condition.until = until;
-    waits_->Begin(*agent_, condition, timeout_ms, Reply(client));
+    waits_->Begin("a1", condition, timeout_ms, Reply(client));
     return client;
   }
   bool Answered(const std::shared_ptr<Client>& client) {
@@ -113,7 +114,7 @@ TEST_F(WaitsTest, APurgedAgentIsNotWaitedFor) {
   Waits::Condition condition;
   condition.after_run = "r9";
   auto client = std::make_shared<Client>();
-  waits_->Begin(*agent_, condition, 20'000, Reply(client));
+  waits_->Begin("a1", condition, 20'000, Reply(client));
   town_->Delete("a1", true, [](const Status& status) { EXPECT_TRUE(status.ok()); });
   ASSERT_TRUE(Answered(client));
   EXPECT_EQ(client->status(), 404);
@@ -123,7 +124,7 @@ TEST_F(WaitsTest, ARunThatNobodyKnowsIsAnErrorNotATimeOut) {
   Waits::Condition condition;
   condition.run = "r9";
   auto client = std::make_shared<Client>();
-  waits_->Begin(*agent_, condition, 0, Reply(client));
+  waits_->Begin("a1", condition, 0, Reply(client));
   EXPECT_EQ(waits_->open(), 1u);
   ASSERT_TRUE(Answered(client));
   EXPECT_EQ(client->status(), 404);
@@ -156,7 +157,7 @@ TEST_F(WaitsTest, NoneOutlivesTheirOwner) {
   Waits::Condition condition;
   condition.message = "mnone";
   auto asking = std::make_shared<Client>();
-  waits_->Begin(*agent_, condition, 20'000, Reply(asking));
+  waits_->Begin("a1", condition, 20'000, Reply(asking));
   waits_.reset();
   EXPECT_EQ(exited->status(), 503);
   EXPECT_EQ(asking->status(), 503);

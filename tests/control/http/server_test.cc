@@ -15,8 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "control/http/answer_stream.h"
 #include "control/http/connection.h"
 #include "process/timer.h"
+#include "tests/support/chunks.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/raw_client.h"
 
@@ -32,8 +34,8 @@ std::string Post(std::string_view target, std::string_view body) {
          std::string(body);
 }
 
-// A server that answers each request with "METHOD path body", but keeps the Reply of /later and takes the
-// socket of /stream.
+// A server that answers each request with "METHOD path body", but keeps the Reply of /later and the stream of
+// /stream.
 class ServerTest : public ::testing::Test {
  protected:
   void Start(Server::Limits limits = {}, const std::string& url = "tcp://127.0.0.1:0") {
@@ -42,7 +44,7 @@ class ServerTest : public ::testing::Test {
       if (request.path == "/later") {
         later.push_back(std::move(reply));
       } else if (request.path == "/stream") {
-        taken.push_back(reply.TakeSocket());
+        taken.push_back(reply.OpenStream());
       } else if (request.path == "/large") {
         reply.Send(Response::Json(200, std::string(size_t{32} << 20, 'x')));
       } else if (request.path == "/empty") {
@@ -78,7 +80,11 @@ class ServerTest : public ::testing::Test {
   std::string address;
   std::vector<Request> requests;
   std::vector<Reply> later;
-  std::vector<std::unique_ptr<Watch>> taken;
+  bool Say(std::string content) {
+    const iovec piece{content.data(), content.size()};
+    return taken[0]->Send(&piece, 1).all;
+  }
+  std::vector<std::unique_ptr<AnswerStream>> taken;
 };
 
 TEST_F(ServerTest, AnswersWithTheHeadersOfEveryAnswer) {
@@ -238,7 +244,7 @@ TEST_F(ServerTest, ARefusalIsSeenAndNothingAfterItIsExecuted) {
       {"CR only", "GET / HTTP/1.1\r\nHost: a\r\r"},
       {"CR CR X", "GET / HTTP/1.1\r\nHost: a\r\n\rX"},
       {"obs-fold", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n"},
-      {"absolute form", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+      {"absolute form", "GET ftp://b/ HTTP/1.1\r\nHost: a\r\n\r\n"},
       {"TLS", std::string("\x16\x03\x01\x02\x00", 5)},
       {"method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
       {"version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505},
@@ -407,7 +413,7 @@ TEST_F(ServerTest, AClientThatVanishesLeavesAReplyThatDoesNothing) {
   ASSERT_TRUE(Until([&] { return later[0].gone(); }));
   EXPECT_EQ(server->stats().connections, 0U);
   later[0].Send(Response::Json(200, "too late"));
-  EXPECT_EQ(later[0].TakeSocket(), nullptr);
+  EXPECT_EQ(later[0].OpenStream(), nullptr);
   EXPECT_EQ(Ask(Get("/"))[0].status, 200);
 }
 
@@ -451,32 +457,102 @@ TEST_F(ServerTest, AnAnswerCanBeGivenOnce) {
   EXPECT_EQ(client.Answers()[1].body, "two");
 }
 
-TEST_F(ServerTest, ATakenSocketIsTheTakersAlone) {
+TEST_F(ServerTest, AStreamOwnsItsSocketAlone) {
   Start();
   RawClient client(address);
-  client.Send(Get("/before") + Get("/stream") + Get("/smuggled"));
+  client.Send(Get("/before") + Get("/stream"));
   ASSERT_TRUE(Until([&] { return taken.size() == 1; }));
   ASSERT_NE(taken[0], nullptr);
   EXPECT_TRUE(Until([&] { return server->stats().connections == 0; }));
-  std::string head = FormatHead(
-      200, {{"Content-Type", "text/event-stream"}, {"cache-control", "no-store, no-transform"}}, "id");
-  ASSERT_EQ(send(taken[0]->fd(), head.data(), head.size(), 0), static_cast<ssize_t>(head.size()));
-  std::string got;
-  taken[0]->SetReady([&](int) {
-    char buffer[100];
-    ssize_t size = recv(taken[0]->fd(), buffer, sizeof buffer, 0);
-    got.append(buffer, static_cast<size_t>(std::max<ssize_t>(size, 0)));
-  });
-  taken[0]->Want(Watch::kRead);
-  ASSERT_TRUE(Until(client, [&] { return client.Answers().size() == 2; }));
-  client.Send("hello");
-  ASSERT_TRUE(Until([&] { return got == "hello"; }));
+  taken[0]->Begin(200, {{"Content-Type", "text/event-stream"}, {"cache-control", "no-store, no-transform"}},
+                  "id");
+  EXPECT_TRUE(Say("one"));
+  ASSERT_TRUE(Until(client, [&] { return client.received().find("3\r\none\r\n") != std::string::npos; }));
   EXPECT_EQ(client.Answers()[1].Header("cache-control"), "no-store, no-transform");
-  EXPECT_EQ(requests.size(), 2U);
-  server.reset();  // does not concern the socket
-  EXPECT_EQ(send(taken[0]->fd(), "x", 1, MSG_NOSIGNAL), 1);
+  EXPECT_EQ(client.Answers()[1].Header("transfer-encoding"), "chunked");
+  EXPECT_EQ(client.Answers()[1].Header("connection"), "");
+  server.reset();  // does not concern the stream
+  EXPECT_TRUE(Say("two"));
+  ASSERT_TRUE(Until(client, [&] { return client.received().find("3\r\ntwo\r\n") != std::string::npos; }));
+  EXPECT_TRUE(taken[0]->End());
   taken.clear();
   ASSERT_TRUE(Until(client, [&] { return client.ended(); }));
+}
+
+TEST_F(ServerTest, TheConnectionGoesOnAfterAStream) {
+  Start();
+  RawClient client(address);
+  client.Send(Get("/stream") + Get("/pipelined"));
+  ASSERT_TRUE(Until([&] { return taken.size() == 1; }));
+  taken[0]->Begin(200, {}, "id");
+  taken[0]->socket().SetReady([&](int) { EXPECT_TRUE(taken[0]->Receive()); });
+  taken[0]->socket().Want(Watch::kRead);
+  client.Send(Get("/during"));
+  EXPECT_TRUE(Say("content"));
+  ASSERT_TRUE(Until(client, [&] { return client.received().find("content") != std::string::npos; }));
+  EXPECT_EQ(requests.size(), 1U) << "requests of one connection are answered in turn";
+  EXPECT_TRUE(taken[0]->End());
+  EXPECT_FALSE(taken[0]->open());
+  ASSERT_TRUE(Until(client, [&] { return requests.size() == 3; }));
+  client.Send(Get("/after"));
+  const std::string& got = client.received();
+  ASSERT_TRUE(Until(client, [&] { return got.find("GET /after") != std::string::npos; }));
+  EXPECT_NE(got.find("\r\n0\r\n\r\nHTTP/1.1 200"), std::string::npos) << got;
+  EXPECT_LT(got.find("GET /pipelined"), got.find("GET /during"));
+  EXPECT_LT(got.find("GET /during"), got.find("GET /after"));
+}
+
+TEST_F(ServerTest, AStreamEndsTheConnectionOfAClientThatWantsThat) {
+  Start();
+  for (const char* request :
+       {"GET /stream HTTP/1.0\r\n\r\n", "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"}) {
+    const bool chunked = std::string(request).find("1.1") != std::string::npos;
+    RawClient client(address);
+    client.Send(request);
+    ASSERT_TRUE(Until([&] { return taken.size() == 1; }));
+    taken[0]->Begin(200, {}, "id");
+    EXPECT_TRUE(Say("content"));
+    EXPECT_TRUE(taken[0]->End());
+    EXPECT_TRUE(taken[0]->open());
+    ASSERT_TRUE(Until(client, [&] { return client.ended(); }));
+    const std::string& got = client.received();
+    EXPECT_EQ(got.substr(got.find("\r\n\r\n") + 4), chunked ? "7\r\ncontent\r\n0\r\n\r\n" : "content");
+    EXPECT_EQ(client.Answers()[0].Header("connection"), "close");
+    taken.clear();
+  }
+}
+
+TEST_F(ServerTest, AChunkThatTheSocketTakesInPartsIsCompleted) {
+  Start();
+  RawClient client(address);
+  client.Send(Get("/stream"));
+  ASSERT_TRUE(Until([&] { return taken.size() == 1; }));
+  taken[0]->Begin(200, {}, "id");
+  std::string content;
+  for (size_t i = 0; content.size() < (size_t{16} << 20); ++i) content += std::to_string(i) + ' ';
+  const iovec all{content.data(), content.size()};
+  AnswerStream::Sent sent = taken[0]->Send(&all, 1);
+  ASSERT_FALSE(sent.all) << "the socket took everything at once";
+  size_t done = sent.content;
+  ASSERT_TRUE(Until(client, [&] {
+    EXPECT_EQ(taken[0]->owed(), content.size() - done);
+    // Odd pieces: a part of the chunk need not be one of the first Send.
+    const iovec rest{content.data() + done, std::min<size_t>(content.size() - done, 99'991)};
+    sent = taken[0]->Send(&rest, rest.iov_len > 0 ? 1 : 0);
+    done += sent.content;
+    return done == content.size() && sent.all;
+  }));
+  ASSERT_TRUE(Until(client, [&] { return taken[0]->End(); }));
+  std::string got;
+  Chunks chunks;
+  ASSERT_TRUE(Until(client, [&] {
+    const size_t head = client.received().find("\r\n\r\n") + 4;
+    chunks = {};
+    got.clear();
+    (void)chunks.Take(std::string_view(client.received()).substr(head), got);
+    return chunks.whole();
+  }));
+  EXPECT_TRUE(got == content) << got.size() << " bytes of " << content.size();
 }
 
 TEST_F(ServerTest, ASlowReaderGetsAllOfALargeAnswer) {
@@ -627,7 +703,7 @@ TEST_F(ServerTest, DrainingAnIdleServerIsDoneAtOnceAndDoesNotWaitForStreams) {
   server->Drain([&drained] { drained = true; });
   EXPECT_FALSE(drained);  // never from within
   EXPECT_TRUE(Until([&] { return drained; }));
-  EXPECT_EQ(send(taken[0]->fd(), "x", 1, MSG_NOSIGNAL), 1);
+  EXPECT_EQ(send(taken[0]->socket().fd(), "x", 1, MSG_NOSIGNAL), 1);
 }
 
 // --- listening

@@ -121,7 +121,7 @@ TEST_P(EveryKind, EndsWhatIsOpenWhereverItsOutputBreaksOff) {
   }
 }
 
-// What a handover after every byte changes is nothing.
+// A handover after any byte changes nothing.
 TEST_P(EveryKind, IsTheSameAcrossAHandoverAfterEveryByte) {
   constexpr size_t kLines = 12;
   constexpr size_t kMaxBytes = 4'000;

@@ -42,7 +42,7 @@ class Pi {
     adapter.Begin();
   }
   void Say(const std::string& line) { adapter->OnOutput(Child::Output::kStdout, line + "\n"); }
-  // What a person did; the adapter makes the other calls by itself.
+  // Repeats the actions of a person; the adapter makes the other calls by itself.
   void Act(const std::string& call) {
     auto json = JsonDocument::Parse(call);
     ASSERT_TRUE(json.ok()) << call;

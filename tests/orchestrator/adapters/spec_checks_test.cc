@@ -111,6 +111,12 @@ TEST_F(SpecChecks, TheProgramIsLookedUpWhereTheAgentWillRun) {
   EXPECT_EQ(Check(process("./tool", in_folder)), "");
   EXPECT_EQ(Check(process("tool", on_path)), "");
   EXPECT_EQ(Check(process("tool", "")), "command: program tool was not found");
+  EXPECT_EQ(Check(process("./sub", in_folder)), "command: program ./sub was not found");
+  ASSERT_EQ(mkdir((dir_.path() + "/sub").c_str(), 0700), 0);
+  WriteFile(dir_.path() + "/plain", "#!/bin/sh\n");
+  EXPECT_EQ(Check(process("./sub", in_folder)), "command: program ./sub is a directory");
+  EXPECT_EQ(Check(process("plain", on_path)),
+            "command: program plain is not executable; chmod +x " + dir_.path() + "/plain makes it so");
   // The clone is made later: only the start can tell.
   EXPECT_EQ(Check(process("./tool", R"(,"workspace":{"git":"https://example.com/a.git"})")), "");
 }

@@ -24,6 +24,7 @@ struct AgentModel {
     Mode mode = Mode::kFollowUp;
     int64_t run_at_ms = 0;
     int64_t queued_ms = 0;  // when it was sent, or fell due
+    bool started = false;   // a process was started for it, which has not taken it
     bool through = false;   // it came during the present pause, and is not held by it
   };
   enum class Process { kNone, kStarting, kReady };
@@ -67,6 +68,12 @@ struct AgentModel {
   [[nodiscard]] bool HasNext() const {
     return std::any_of(waiting.begin(), waiting.end(), [this](const Entry& one) { return MayRun(one); });
   }
+  std::vector<Entry>::iterator Next() {
+    auto may_run = [this](const Entry& one) { return MayRun(one); };
+    auto next = std::find_if(waiting.begin(), waiting.end(),
+                             [&](const Entry& one) { return may_run(one) && one.mode == Mode::kInterrupt; });
+    return next != waiting.end() ? next : std::find_if(waiting.begin(), waiting.end(), may_run);
+  }
   void Pause() {
     paused = true;
     HoldAll();
@@ -86,10 +93,7 @@ struct AgentModel {
   }
   void BeginNext() {
     if (process != Process::kReady || run || draining) return;
-    auto may_run = [this](const Entry& one) { return MayRun(one); };
-    auto next = std::find_if(waiting.begin(), waiting.end(),
-                             [&](const Entry& one) { return may_run(one) && one.mode == Mode::kInterrupt; });
-    if (next == waiting.end()) next = std::find_if(waiting.begin(), waiting.end(), may_run);
+    const auto next = Next();
     if (next == waiting.end()) return;
     BeginRun(next->id);
     waiting.erase(next);
@@ -131,7 +135,11 @@ struct AgentModel {
   }
   void Wake() {
     failed = backoff = false;
+    StartProcess();
+  }
+  void StartProcess() {
     process = Process::kStarting;
+    if (const auto next = Next(); next != waiting.end()) next->started = true;
   }
   // `unasked`: nobody wanted the process to end, so an open run has failed.
   void EndProcess(bool unasked) {
@@ -176,7 +184,7 @@ struct AgentModel {
     if (run && cancel == Cancel::kNo) Pause();
     CancelByPerson();
     EndProcess(false);
-    process = Process::kStarting;
+    StartProcess();
   }
   void Interrupt() {
     if (cancel == Cancel::kNo || cancel == Cancel::kMessage) Pause();
@@ -223,7 +231,10 @@ struct AgentModel {
     std::sort(all.begin(), all.end(), [](const Entry& one, const Entry& other) {
       return std::tie(one.queued_ms, one.id) < std::tie(other.queued_ms, other.id);
     });
-    for (Entry& entry : all) Add(std::move(entry));
+    for (Entry& entry : all) {
+      entry.started = false;
+      Add(std::move(entry));
+    }
     FallDue(now_ms);
     const bool for_messages = HasNext() && !failed;
     if (!alive() && !deleted && (for_messages || wish)) Wake();
@@ -271,7 +282,9 @@ struct AgentModel {
     const bool was_ready = process == Process::kReady;
     EndProcess(true);
     failed = broken || !was_ready;
-    backoff = always || (!failed && HasNext());
+    const auto next = Next();
+    backoff = always || (!failed && next != waiting.end() && !next->started);
+    if (!backoff) std::erase_if(waiting, [this](const Entry& one) { return one.started && MayRun(one); });
     Advance();
   }
   void PassLimit(const char* name) {
@@ -285,7 +298,7 @@ struct AgentModel {
     PassLimit("stall_ms");
     if (how != Limits::OnStall::kRestart) return;
     EndProcess(false);
-    process = Process::kStarting;
+    StartProcess();
     Advance();
   }
   void IdleTooLong() {

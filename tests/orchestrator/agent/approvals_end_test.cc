@@ -72,6 +72,20 @@ TEST_F(ApprovalsEnd, ADeadlineDeniesOrCancels) {
             "approval p1: expired by deadline");
 }
 
+// The wall clock may be set, or the machine may sleep.
+TEST_F(ApprovalsEnd, ADeadlineIsLookedAtAgainBeforeItIsDue) {
+  EXPECT_EQ(approvals.next_look_ms(), std::nullopt);
+  permissions.timeout_ms = 3'600'000;
+  Ask(Bash("p1"));
+  ASSERT_TRUE(approvals.next_look_ms());
+  EXPECT_LE(*approvals.next_look_ms(), loop.NowMs() + 30'000);
+  clock.Advance(1'000);
+  EXPECT_FALSE(approvals.CheckDeadlines());
+  clock.Advance(3'600'000);
+  EXPECT_TRUE(approvals.CheckDeadlines());
+  EXPECT_EQ(approvals.next_look_ms(), std::nullopt);
+}
+
 TEST_F(ApprovalsEnd, ADeadlineMayAllow) {
   permissions.timeout_ms = 60'000;
   permissions.allow_on_timeout = true;

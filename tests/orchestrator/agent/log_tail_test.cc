@@ -156,7 +156,14 @@ TEST_F(LogTailTest, CutAnywhereItNamesExactlyWhatIsUnderWay) {
       EXPECT_EQ(tail.open.message_id, expected.message);
       EXPECT_EQ(expected.run.empty() ? "" : tail.open.usage, expected.usage);
       EXPECT_EQ(tail.pending, expected.pending);
-      EXPECT_EQ(tail.resolved, expected.resolved);
+      std::set<std::string> resolved;
+      for (const auto& [id, how] : tail.resolved) {
+        resolved.insert(id);
+        EXPECT_EQ(how.id, id);
+        EXPECT_NE(how.decision, "");
+        EXPECT_NE(how.by, "");
+      }
+      EXPECT_EQ(resolved, expected.resolved);
       EXPECT_EQ(tail.cancelled, expected.cancelled);
       EXPECT_EQ(tail.begun, expected.begun);
       std::vector<std::string> ended;

@@ -67,6 +67,29 @@ TEST_F(MailboxTest, OnlyOneIsClaimed) {
   EXPECT_EQ(box.Claim(2)->id, "m2");
 }
 
+// A message starts a process at most once.
+TEST_F(MailboxTest, AMessageThatStartedAProcessWantsNoOther) {
+  EXPECT_FALSE(box.WantsProcess());
+  box.OnProcessStart();
+  Put("m1");
+  Put("m2");
+  EXPECT_TRUE(box.WantsProcess());
+  EXPECT_EQ(box.NotTaken(), std::vector<std::string>());
+  box.OnProcessStart();
+  EXPECT_FALSE(box.WantsProcess());
+  EXPECT_EQ(box.NotTaken(), std::vector<std::string>{"m1"});
+  ASSERT_EQ(box.Claim(1)->id, "m1");
+  EXPECT_TRUE(box.WantsProcess()) << "m2 has started none";
+  EXPECT_EQ(box.NotTaken(), std::vector<std::string>()) << "it is being taken";
+  box.GiveBack();
+  EXPECT_EQ(box.NotTaken(), std::vector<std::string>{"m1"});
+  box.Remove("m1");
+  EXPECT_TRUE(box.WantsProcess());
+  box.OnProcessStart();
+  box.OnStop(false);
+  EXPECT_EQ(box.NotTaken(), std::vector<std::string>()) << "a person's stop holds it";
+}
+
 TEST_F(MailboxTest, AClaimedMessageThatCouldNotBeginIsTheNextAgain) {
   Put("m1");
   Put("m2");

@@ -156,17 +156,6 @@ TEST(Runs, UsageIsOfAllEndedRunsAndTheOpenOne) {
   EXPECT_EQ(runs.usage().input_tokens, 111);
 }
 
-TEST(Runs, PartialTextComesAfterTheRunsStartAndItsLastCompleteMessage) {
-  Runs runs;
-  runs.Begin(10, "m1", 0);
-  EXPECT_EQ(runs.partial_after(), 10U);
-  runs.MessageComplete(15);
-  EXPECT_EQ(runs.partial_after(), 15U);
-  runs.End({}, 1);
-  runs.Begin(20, "m2", 2);
-  EXPECT_EQ(runs.partial_after(), 20U);
-}
-
 TEST(Runs, ARunThatAnEarlierDaemonLeftOpenIsOpenAgain) {
   Runs runs;
   reeve::Run left;
@@ -185,7 +174,7 @@ TEST(Runs, AHandoverKeepsAllOfThem) {
   runs.End({How::kFailed, {"e", "text"}, 2}, 20);
   runs.Begin(5, "m2", 30);
   runs.Steered("m3");
-  runs.MessageComplete(8);
+  runs.Resolved({"p1", "deny", "person"});
   runs.RequestEndByLimit("stall_ms", {"stalled", "silent"});
 
   const std::string text = SaveState(runs);
@@ -195,7 +184,7 @@ TEST(Runs, AHandoverKeepsAllOfThem) {
   ASSERT_TRUE(RestoreState(json->root(), next).ok());
   EXPECT_EQ(SaveState(next), text);
   EXPECT_EQ(next.end_reason(), EndReason::kLimit);
-  EXPECT_EQ(next.partial_after(), 8U);
+  EXPECT_EQ(next.open()->approvals.at(0).decision, "deny");
   EXPECT_EQ(next.last()->error.code, "e");
   const reeve::Run& ended = next.End({How::kCompleted}, 40);
   EXPECT_EQ(ended.error.code, "stalled");

@@ -67,7 +67,7 @@ TEST(Handover, TakesHalfALineAlongWhateverItsBytes) {
         handed.adapter->OnOutput(from, piece);
         handed.adapter.HandOver();
       }
-      EXPECT_THAT(handed.lines(), ElementsAre(HasSubstr("\"text\":\"/yBoYWxmIGEgbGluZSDDvA==\"")))
+      EXPECT_THAT(handed.lines(), ElementsAre(HasSubstr("\"text\":\"/yBoYWxmIGEgbGluZSDDvA0=\"")))
           << kind.name;
     }
   }
@@ -81,16 +81,18 @@ TEST(Handover, TakesTheRestOfALineThatIsTooLongAlong) {
     handed.adapter->OnOutput(Child::Output::kStderr, "and on\nnext");
     handed.adapter.HandOver();
     handed.adapter->OnExited();
-    ASSERT_EQ(handed.lines().size(), 2U) << kind.name;
-    EXPECT_THAT(handed.lines()[0], HasSubstr("x\",\"truncated\":true")) << kind.name;
-    EXPECT_THAT(handed.lines()[1], HasSubstr("\"next\"")) << kind.name;
+    ASSERT_EQ(handed.lines().size(), 3U) << kind.name;
+    EXPECT_THAT(handed.lines()[0], HasSubstr("x\",\"partial\":true")) << kind.name;
+    EXPECT_THAT(handed.lines()[1], HasSubstr("\"xxxxxand on\"}")) << kind.name;
+    EXPECT_THAT(handed.lines()[2], HasSubstr("\"next\",\"partial\":true")) << kind.name;
   }
   Handed claude(MakeClaudeAdapter);  // a message of a protocol may be longer
   claude.adapter->OnOutput(Child::Output::kStdout, std::string((size_t{16} << 20U) + 5, 'x'));
   claude.adapter.HandOver();
   claude.Say("and on");
-  ASSERT_EQ(claude.lines().size(), 1U);
-  EXPECT_THAT(claude.lines()[0], HasSubstr("x\",\"truncated\":true"));
+  ASSERT_EQ(claude.lines().size(), 17U);
+  EXPECT_THAT(claude.lines()[15], HasSubstr("x\",\"partial\":true"));
+  EXPECT_THAT(claude.lines()[16], HasSubstr("\"xxxxxand on\"}"));
 }
 
 // ---------------------------------------------------------------------------------------------------- claude

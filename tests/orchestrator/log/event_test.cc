@@ -165,6 +165,23 @@ TEST(TypeFilter, NamesTypesAndFamilies) {
   }
 }
 
+TEST(TypeFilter, RefusesTypesThatCannotExist) {
+  auto why = [](const char* list) {
+    auto filter = TypeFilter::Parse(list);
+    return filter ? std::string() : filter.error().message;
+  };
+  // A program of kind jsonl may use types of content that nobody knows.
+  for (const char* good : {"", "*", ",", "run.failed,tool.*", "agent.output,*", "tool.progress", "file.*"})
+    EXPECT_EQ(why(good), "") << good;
+  EXPECT_EQ(why("run.complete"),
+            "types: there is no event type 'run.complete'; did you mean 'run.completed'?");
+  EXPECT_EQ(why("tool.*,tool.fail"),
+            "types: there is no event type 'tool.fail'; did you mean 'tool.failed'?");
+  EXPECT_EQ(why("agnt.*"), "types: there is no event type 'agnt.*'; did you mean 'agent.*'?");
+  EXPECT_EQ(why("output"), "types: there is no event type 'output'; run.* and tool.failed are examples");
+  EXPECT_TRUE(TypeFilter::Parse("run.*")->Matches("run.failed"));
+}
+
 TEST(TypeFilter, AStarLetsAllThrough) {
   EXPECT_TRUE(TypeFilter("*").Matches("tool.started"));
   EXPECT_TRUE(TypeFilter("run.failed,*").Matches("tool.started"));

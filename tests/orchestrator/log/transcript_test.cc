@@ -91,6 +91,17 @@ TEST_F(TranscriptTest, ALongLineGoesOnAndCutsNoSecret) {
   }
 }
 
+// A replay must not wait for the answer before it shows the question.
+TEST_F(TranscriptTest, APromptComesBeforeItsAnswer) {
+  Transcript transcript(clock, base, {"a-secret-of-some-length"});
+  transcript.Received(Child::Output::kStdout, "Name: ");
+  transcript.Sent("x\n");
+  transcript.Received(Child::Output::kStdout, "hello x, key a-secret");
+  transcript.Sent("y\n");
+  transcript.Received(Child::Output::kStdout, "-of-some-length\n");
+  EXPECT_EQ(Lines(), (Expected{"in Name: …", "out x", "in hello x, key …", "out y", "in ***"}));
+}
+
 TEST_F(TranscriptTest, IsBounded) {
   Transcript transcript(clock, base, {});
   const std::string line(Transcript::kMaxLineBytes / 2, 'x');

@@ -20,6 +20,13 @@ class CommandLineTest : public testing::Test {
   CommandLineTest() {
     Command animals = line_.root().Add("animals", "All of them.");
     animals.Alias("beasts");
+    animals.Alias("creatures");
+    animals.Open();
+    Command forget = animals.Add("forget", "Delete one of them.");
+    forget.Destroys();
+    forget.Flag("--keep", quiet_, "Keep its name");
+    forget.Flag("--kill", hot_, "At once").Destroys();
+    forget.Action([this] { return ran_ = 6; });
     Command feed = animals.Add("feed", "Give them what they eat.");
     feed.Argument("ANIMAL", animals_, "Who").Required();
     feed.Option("--food,--meal", food_, "TEXT", "What").Required();
@@ -80,6 +87,48 @@ TEST_F(CommandLineTest, TakesOptionsAndArgumentsAsTheyCome) {
   EXPECT_EQ(size_, "large");
   EXPECT_EQ(tail_, 5);
   EXPECT_FALSE(hot_);
+}
+
+// A value of its own is found also without "=", where another word could be an argument.
+TEST_F(CommandLineTest, AnOptionalNumberMayBeTheNextWord) {
+  EXPECT_EQ(Run({"animals", "feed", "cat", "--food=x", "--tail", "5"}), 3);
+  EXPECT_EQ(tail_, 5);
+  EXPECT_THAT(animals_, ElementsAre("cat"));
+  EXPECT_EQ(Run({"animals", "feed", "--food=x", "--tail", "cat"}), 3);
+  EXPECT_EQ(tail_, 20);
+  EXPECT_THAT(animals_, ElementsAre("cat"));
+  EXPECT_EQ(Run({"animals", "feed", "--food=x", "--tail", "-n", "5", "cat"}), 3);
+  EXPECT_EQ(tail_, 20);
+  EXPECT_EQ(count_, 5);
+  EXPECT_THAT(Why({"animals", "feed", "cat", "--food=x", "--tail", "100"}),
+              HasSubstr("'100' is not a whole"));
+}
+
+TEST_F(CommandLineTest, OptionsAfterTheProgramBelongToIt) {
+  EXPECT_EQ(Run({"run", "echo", "-n", "--help", "--", "hi"}), 5);
+  EXPECT_THAT(animals_, ElementsAre("echo", "-n", "--help", "--", "hi"));
+  EXPECT_EQ(Run({"run", "--", "echo", "--", "--version"}), 5);
+  EXPECT_THAT(animals_, ElementsAre("echo", "--", "--version"));
+}
+
+TEST_F(CommandLineTest, TheNameOfAnOpenGroupMayBeOmitted) {
+  EXPECT_EQ(Run({"feed", "cat", "--food=hay"}), 3);
+  EXPECT_EQ(Run({"creatures", "feed", "cat", "--food=hay"}), 3);
+  EXPECT_EQ(Run({"help", "feed"}), 0);
+  EXPECT_THAT(out_, StartsWith("Usage: reeve animals feed "));
+  EXPECT_THAT(Why({"feed"}), HasSubstr("animals feed: ANIMAL is missing"));
+  EXPECT_THAT(Why({}), HasSubstr("\nCommands of animals, whose name may be omitted:\n"));
+  EXPECT_THAT(Why({"fead"}), HasSubstr("did you mean 'feed'?"));
+}
+
+// A person who follows a suggestion unread must not lose anything by it; nor by the second nearest name.
+TEST_F(CommandLineTest, SuggestsNothingThatDestroys) {
+  EXPECT_EQ(Why({"animals", "forgt"}),
+            "reeve: animals: unknown command 'forgt'; see `reeve animals --help`\n");
+  EXPECT_EQ(Why({"forgt"}), "reeve: unknown command 'forgt'; see `reeve --help`\n");
+  EXPECT_THAT(Why({"forget", "--kil"}), HasSubstr("unknown option --kil; see"));
+  EXPECT_THAT(Why({"forget", "--kep"}), HasSubstr("did you mean '--keep'?"));
+  EXPECT_THAT(Why({"xy"}), HasSubstr("unknown command 'xy'; see"));  // two edits would be any other name
 }
 
 TEST_F(CommandLineTest, TakesWordsAsTheyAre) {

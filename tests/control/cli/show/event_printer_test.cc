@@ -107,7 +107,11 @@ TEST_F(EventPrinterTest, ShowsAMessageOnceHoweverLongItIs) {
 TEST_F(EventPrinterTest, GoesOnWithWhatWasHalfSaid) {
   std::string out;
   EventPrinter printer(Live(), [&out](std::string_view text) { out += text; });
-  printer.Begin("a1", "It is ");
+  const auto snapshot = JsonDocument::Parse(
+      R"({"run":{"run_id":"r3"},"open":{"texts":[{"message_id":"m","kind":"assistant","text":"It is "}],)"
+      R"("calls":[{"call_id":"c","name":"bash","input":{"command":"ls"}}]}})");
+  ASSERT_TRUE(snapshot.ok());
+  printer.Begin("a1", snapshot->root());
   EXPECT_EQ(out, "It is ");
   Print(printer, Envelope("assistant.delta", R"({"message_id":"m","text":"so"})"));
   Print(printer, Envelope("assistant.message", R"({"message_id":"m","text":"It is so."})"));
@@ -135,6 +139,85 @@ TEST_F(EventPrinterTest, FoldsToolCalls) {
                      R"(tool.failed {"call_id":"c","name":"read","output":"no such file"})",
                      R"(tool.completed {"call_id":"d","name":"grep","output":""})"}),
             "* read /a\n* grep /b\n* read /a · failed · 0 ms\n    no such file\n* grep /b · done · 0 ms\n");
+  EXPECT_EQ(
+      Printed(
+          {R"(tool.started {"call_id":"c","name":"bash","input":{"command":"make"}})",
+           R"(tool.failed {"call_id":"c","name":"bash","output":"no rule","exit_code":2,"duration_ms":9})"}),
+      "* bash make\n  failed · exit code 2 · 9 ms\n    no rule\n");
+}
+
+TEST_F(EventPrinterTest, FoldsNothingWithFull) {
+  EventPrinter::Options full;
+  full.full = true;
+  const std::string line(300, 'x');
+  EXPECT_EQ(
+      Printed({R"(tool.started {"call_id":"c","name":"bash","input":{"command":")" + line + "\"}}",
+               R"(tool.completed {"call_id":"c","name":"bash","output":"1\n2\n3\n4\n5\n6","duration_ms":9})"},
+              full),
+      "* bash " + line + "\n  done · 9 ms\n    1\n    2\n    3\n    4\n    5\n    6\n");
+}
+
+TEST_F(EventPrinterTest, ShowsEditsAsDiffs) {
+  EventPrinter::Options options;
+  options.colours = true;
+  EXPECT_EQ(
+      Printed({R"(file.edited {"path":"/a","diff":"--- /a\n+++ /a\n@@ -1,2 +1,2 @@\n one\n-2\n+zwei\n"})"},
+              options),
+      "\x1b[2m-- edited /a (+1 -1)\x1b[0m\n\x1b[2m    @@ -1,2 +1,2 @@\x1b[0m\n\x1b[2m     one\x1b[0m\n"
+      "\x1b[31m    -2\x1b[0m\n\x1b[32m    +zwei\x1b[0m\n");
+}
+
+// A person who was at lunch did not make the command slow.
+TEST_F(EventPrinterTest, DurationsLeaveOutTheTimeAPersonTook) {
+  std::string out;
+  EventPrinter printer({}, [&out](std::string_view text) { out += text; });
+  auto print = [&printer](const char* type, const char* data, const char* time) {
+    Print(printer, Envelope(type, data, "a1", std::string("2026-01-31T09:") + time + ".000Z"));
+  };
+  print("run.started", "{}", "00:00");
+  print("tool.started", R"({"call_id":"c","name":"bash","input":{"command":"make"}})", "00:01");
+  print("approval.requested", R"({"id":"p","tool":"bash","call_id":"c","input":{"command":"make"}})",
+        "00:01");
+  print("approval.resolved", R"({"id":"p","decision":"allow_once","by":"person"})", "10:01");
+  print("tool.completed", R"({"call_id":"c","name":"bash","output":""})", "10:03");
+  print("run.completed", R"({"duration_ms":604000})", "10:04");
+  EXPECT_EQ(out,
+            "-- run r3 started · 2026-01-31 09:00:00\n"
+            "* bash make\n"
+            "? asks to use bash · approval p · 09:00:01\n"
+            "    make\n"
+            "  allowed once · by person\n"
+            "* bash make · done · 2.0 s\n"
+            "-- run r3 completed · 4.0 s · 10 min 0 s more for a person's answers · 09:10:04\n");
+}
+
+TEST_F(EventPrinterTest, ShowsAQuestionOnce) {
+  EXPECT_EQ(
+      Printed(
+          {R"(tool.started {"call_id":"c","name":"question","input":{"questions":[{"question":"Which?"}]}})",
+           R"(elicitation.requested {"id":"e","message":"Which?","schema":{"properties":{"colour":{"enum":["Red","Blue"]}}}})",
+           R"(elicitation.resolved {"id":"e","action":"accept","by":"person"})",
+           R"(tool.completed {"call_id":"c","name":"question","output":"Red"})"}),
+      "? asks for an answer · elicitation e · 2026-01-31 09:14:05\n    Which?\n    colour: Red | Blue\n"
+      "  answered · by person\n");
+}
+
+TEST_F(EventPrinterTest, BreaksLinesBetweenWords) {
+  EventPrinter::Options narrow;
+  narrow.columns = 24;
+  const std::vector<std::string> events = {
+      R"(assistant.delta {"message_id":"m","text":"one word"})",
+      R"(assistant.delta {"message_id":"m","text":" after another, until"})",
+      R"(assistant.message {"message_id":"m","text":"one word after another, until the end"})",
+      R"(agent.output {"stream":"stdout","text":"a line of a program stays as it is, however long"})"};
+  const std::string expected =
+      "one word after another,\nuntil the end\na line of a program stays as it is, however long\n";
+  EXPECT_EQ(Printed(events, narrow), expected);
+  narrow.live = true;
+  EXPECT_EQ(Printed(events, narrow), expected);
+  EXPECT_EQ(
+      Printed({R"(user.message {"text":"a word that is aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa long"})"}, narrow),
+      "> a word that is aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nlong\n");
 }
 
 TEST_F(EventPrinterTest, ShowsAllOfWhatWaitsForAnAnswer) {
@@ -168,8 +251,7 @@ TEST_F(EventPrinterTest, HasALineForTheRest) {
            R"(workspace.progress {"phase":"fetching","percent":1})",
            R"(workspace.progress {"phase":"fetching","percent":2})", R"(agent.ready {"pid":7})",
            R"(message.queued {"message_id":"m","mode":"followup"})", R"(message.started {"message_id":"m"})",
-           R"(user.message {"text":"do\nthis"})",
-           R"(file.edited {"path":"/a","diff":"--- /a\n+++ /a\n-1\n+2\n+3\n"})",
+           R"(user.message {"text":"do\nthis"})", R"(file.edited {"path":"/a","additions":2,"deletions":1})",
            R"(plan.updated {"entries":[{"content":"look","status":"completed"},{"content":"act","status":"in_progress"},{"content":"rest"}]})",
            R"(usage.updated {"input_tokens":1})",
            R"(agent.error {"code":"warning","message":"odd","fatal":false})",
@@ -227,12 +309,48 @@ TEST_F(EventPrinterTest, ShowsOutputAsATerminalWould) {
   EXPECT_EQ(Printed({R"(agent.output {"stream":"stdout","text":"\u001b[1;32mok\u001b[0m\tdone"})",
                      R"(agent.output {"stream":"stdout","text":" 10%\r 50%\r100%\r"})",
                      R"(agent.output {"stream":"stdout","text":"b25lIP8=","encoding":"base64"})",
-                     R"(agent.output {"stream":"stdout","json":{"a":1}})",
-                     R"(agent.output {"stream":"stdout","text":"","truncated":true})"}),
-            "ok    done\n100%\none \xEF\xBF\xBD\n{\"a\":1}\n … (cut off)\n");
+                     R"(agent.output {"stream":"stdout","json":{"a":1}})"}),
+            "ok    done\n100%\none \xEF\xBF\xBD\n{\"a\":1}\n");
 }
 
-TEST_F(EventPrinterTest, SetsStderrApartByColour) {
+TEST_F(EventPrinterTest, JoinsThePartsOfALine) {
+  EXPECT_EQ(Printed({R"(agent.output {"stream":"stdout","text":"Overwrite? ","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"[y/N] ","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"no"})",
+                     R"(agent.output {"stream":"stdout","text":"10%\r","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"20%\r","partial":true})",
+                     R"(agent.output {"stream":"stdout","text":"30%"})",
+                     R"(agent.output {"stream":"stdout","text":"the end","partial":true})"}),
+            "Overwrite? [y/N] no\n30%\nthe end\n");
+}
+
+TEST_F(EventPrinterTest, ShowsAPartWhenNoMoreEventsAreAtHand) {
+  std::string out;
+  EventPrinter printer(EventPrinter::Options(), [&out](std::string_view text) { out += text; });
+  auto print = [&printer](const std::string& text, const char* more = "") {
+    Print(printer, Envelope("agent.output", R"({"stream":"stdout","text":")" + text + "\"" + more + "}"));
+    printer.Pause();
+  };
+  constexpr const char* kPart = R"(,"partial":true)";
+  print("Name: ", kPart);
+  EXPECT_EQ(out, "Name: ");
+  print("x");
+  EXPECT_EQ(out, "Name: x\n");
+  print("10%\\r", kPart);
+  print("20%\\r", kPart);
+  print("");
+  EXPECT_EQ(out, "Name: x\n10%\n20%\n");
+  print("half", kPart);
+  Print(printer, Envelope("agent.output", R"({"stream":"stderr","text":"oops"})"));
+  print(" a line");
+  printer.End();
+  EXPECT_EQ(out, "Name: x\n10%\n20%\nhalf\noops\n a line\n");
+}
+
+TEST_F(EventPrinterTest, SetsStderrApart) {
+  EXPECT_EQ(Printed({R"(agent.output {"stream":"stdout","text":"out"})",
+                     R"(agent.output {"stream":"stderr","text":"err"})"}),
+            "out\nstderr: err\n");
   EventPrinter::Options options;
   options.colours = true;
   EXPECT_EQ(Printed({R"(agent.output {"stream":"stdout","text":"out"})",
@@ -312,7 +430,9 @@ TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
       if (!data) continue;
       events.push_back(line);
       if (line.rfind("assistant.message", 0) == 0) said.emplace_back((*data)["text"].StringOr(""));
-      ends += line.rfind("tool.completed", 0) == 0 || line.rfind("tool.failed", 0) == 0 ? 1 : 0;
+      const bool question = (*data)["name"].StringOr("") == "question";
+      ends +=
+          (line.rfind("tool.completed", 0) == 0 && !question) || line.rfind("tool.failed", 0) == 0 ? 1 : 0;
     }
     messages += said.size();
     const std::string joined = Printed(events);

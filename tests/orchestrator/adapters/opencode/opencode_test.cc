@@ -199,7 +199,7 @@ TEST_F(OpencodeTest, OnlyThePortIsTakenFromWhatItPrints) {
   EXPECT_EQ(host.Count("agent.output"), 6u) << host.Text();
   EXPECT_TRUE(host.Has(R"(agent.output {"stream":"stderr","text":"Warning: listening"})"));
   EXPECT_TRUE(host.Has(R"(agent.output {"stream":"stdout","text":"more"})"));
-  EXPECT_TRUE(host.Has(R"(agent.output {"stream":"stdout","text":"last"})"));
+  EXPECT_TRUE(host.Has(R"(agent.output {"stream":"stdout","text":"last","partial":true})"));
   EXPECT_EQ(host.Text().find(server.password), std::string::npos);
 }
 
