@@ -203,7 +203,7 @@ void AddMessageRoutes(Router& router, ApiContext& api) {
     return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
   };
   router.Add("POST", "/agents/{id}/message", Access::kOperate, with(Send));
-  router.Add("POST", "/agents/{id}/stdin", Access::kOperate, with(WriteInput));
+  router.Add("POST", "/agents/{id}/stdin", Access::kOperate, with(WriteInput), {"offset", "close"});
   router.Add("GET", "/agents/{id}/queue", Access::kView, with(GetQueue));
   router.Add("DELETE", "/agents/{id}/queue/{message}", Access::kOperate, with(Cancel));
   router.Add("GET", "/agents/{id}/runs", Access::kView, with(ListRuns), {"limit", "page_token"});
