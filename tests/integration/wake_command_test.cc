@@ -96,11 +96,14 @@ TEST_F(WakeCommand, ATitleThatSeveralHaveIsNobodys) {
 
 TEST_F(WakeCommand, NamesThatNobodyHasDoNothing) {
   MakeCat("a1");
-  for (const char* name : {"none", ".", "..", "../health", "a1/", "a1?x", "a1%00", "A1", "*", "\xff"}) {
+  for (const char* name : {"none", ".", "..", "../health", "a1/", "a1?x", "a1%00", "A1", "*"}) {
     const Outcome outcome = Agents({"stop", name});
     EXPECT_EQ(outcome.code, 66) << name << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("there is no agent ")) << name;
   }
+  const Outcome bytes = Agents({"stop", "\xff"});
+  EXPECT_EQ(bytes.code, 64);
+  EXPECT_THAT(bytes.err, HasSubstr("'\\xff' is not UTF-8"));
   const Outcome label = Agents({"stop", "team=web"});
   EXPECT_EQ(label.code, 66);
   EXPECT_THAT(label.err, HasSubstr("no agent has the label team=web"));
