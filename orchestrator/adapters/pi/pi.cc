@@ -12,6 +12,8 @@
 #include "orchestrator/adapters/pi/pi_events.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/json/json.h"
+#include "orchestrator/log/event_types.h"
 
 namespace reeve {
 
@@ -32,7 +34,7 @@ class PiAdapter final : public Adapter {
   PiAdapter(AgentHost& host, std::string session)
       : host_(host),
         resume_(std::move(session)),
-        lines_(host, kMaxProtocolLine, [this](std::string_view line) { TakeLine(line); }),
+        lines_(host, {.on_line = [this](Child::Output, std::string_view line) { TakeLine(line); }}),
         events_(host) {}
 
   Status Prepare(SpawnSpec& spawn) override;
@@ -81,7 +83,7 @@ class PiAdapter final : public Adapter {
   Status Write(JsonObject message) { return WriteOrBreak(host_, message.Take() + "\n"); }
   void TakeLine(std::string_view line);
   void TakeResponse(const JsonValue& response);
-  void TakeDialog(const JsonValue& dialog, std::string_view line);
+  void TakeDialog(const JsonValue& dialog);
   void TakeModels(const Result<std::string>& models);
   void SendPrompt(const std::string& text);
   void CloseDialogs();
@@ -168,9 +170,9 @@ void PiAdapter::TakeLine(std::string_view line) {
   if (type == "response") {
     TakeResponse(json->root());
   } else if (type == "extension_ui_request") {
-    TakeDialog(json->root(), line);
+    TakeDialog(json->root());
   } else if (type.empty() || !events_.Take(type, json->root())) {
-    lines_.EmitStray(line);
+    lines_.EmitJsonLine();
   }
   Advance();
 }
@@ -298,10 +300,10 @@ void PiAdapter::TakeModels(const Result<std::string>& models) {
 // --- questions
 
 // An extension asks a person. The other requests only decorate pi's own terminal.
-void PiAdapter::TakeDialog(const JsonValue& dialog, std::string_view line) {
+void PiAdapter::TakeDialog(const JsonValue& dialog) {
   const std::string_view method = dialog["method"].StringOr("");
   const std::string id(dialog["id"].StringOr(""));
-  if (method == "notify") return lines_.EmitStray(line);
+  if (method == "notify") return lines_.EmitJsonLine();
   const bool asks = method == "select" || method == "confirm" || method == "input" || method == "editor";
   if (!asks || id.empty() || dialogs_.size() >= kMaxCalls) return;
   JsonObject answer;
