@@ -40,8 +40,8 @@ std::string WhyNotType(const JsonValue& type, const JsonValue& value) {
   auto fits = [&value](const std::string& name) { return HasType(value, name); };
   if (names.empty() || std::any_of(names.begin(), names.end(), fits)) return {};
   std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : " or ") + Shown(name);
-  return "must be of type " + list;
+  for (const std::string& name : names) list.append(list.empty() ? "" : " or ").append(Shown(name));
+  return std::string("must be of type ").append(list);
 }
 
 // Texts are compared as texts, because they may be escaped in several ways.
@@ -77,7 +77,9 @@ int64_t Characters(std::string_view text) {
 }
 
 bool IsDate(std::string_view text) {
-  return text.size() == 10 && ParseTime(std::string(text) + "T00:00:00Z").has_value();
+  std::string midnight(text);
+  midnight.append("T00:00:00Z");  // ParseTime takes whole times only
+  return ParseTime(midnight).has_value();
 }
 
 std::string WhyNotFormat(std::string_view format, std::string_view text) {
@@ -103,12 +105,18 @@ std::string WhyNotFormat(std::string_view format, std::string_view text) {
   return {};
 }
 
+// "must have at least 2 characters"
+std::string Amount(const char* bound, int64_t amount, const char* what) {
+  std::string text = "must have ";
+  return text.append(bound).append(" ").append(std::to_string(amount)).append(" ").append(what);
+}
+
 std::string WhyNotText(const JsonValue& schema, std::string_view text) {
   const int64_t length = Characters(text);
   if (auto least = schema["minLength"].AsInt(); least && length < *least)
-    return "must have at least " + std::to_string(*least) + " characters";
+    return Amount("at least", *least, "characters");
   if (auto most = schema["maxLength"].AsInt(); most && length > *most)
-    return "must have at most " + std::to_string(*most) + " characters";
+    return Amount("at most", *most, "characters");
   return WhyNotFormat(schema["format"].StringOr(""), text);
 }
 
@@ -136,13 +144,13 @@ std::string WhyNotValue(const JsonValue& schema, const JsonValue& value, Choices
   if (!value.Is(JsonType::kArray)) return {};
   const auto size = static_cast<int64_t>(value.size());
   if (auto least = schema["minItems"].AsInt(); least && size < *least)
-    return "must have at least " + std::to_string(*least) + " elements";
+    return Amount("at least", *least, "elements");
   if (auto most = schema["maxItems"].AsInt(); most && size > *most)
-    return "must have at most " + std::to_string(*most) + " elements";
+    return Amount("at most", *most, "elements");
   size_t index = 0;
   for (const JsonValue& element : value.Elements()) {
     if (std::string wrong = WhyNotValue(schema["items"], element, choices); !wrong.empty())
-      return "its element " + std::to_string(index) + " " + wrong;
+      return std::string("its element ").append(std::to_string(index)).append(" ").append(wrong);
     ++index;
   }
   return {};
