@@ -52,7 +52,8 @@ class TurnContent {
   enum class Outcome { kCompleted, kFailed };
   // `exit_code`: of a command.
   void End(std::string_view call_id, Outcome outcome, std::string_view output,
-           std::optional<int64_t> duration_ms = {}, std::optional<int64_t> exit_code = {});
+           std::optional<int64_t> duration_ms = std::nullopt,
+           std::optional<int64_t> exit_code = std::nullopt);
 
   // The turn ends, and with it everything that is open. Later messages of the agent about it are not
   // reported.
