@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -64,7 +65,7 @@ class Metrics {
     text_ += std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
   }
   void Labelled(const char* name, const char* label, const std::string& value, uint64_t number) {
-    text_ += std::string(name) + "{" + label + "=\"" + value + "\"} " + std::to_string(number) + "\n";
+    text_ += fmt::format("{}{{{}=\"{}\"}} {}\n", name, label, value, number);
   }
   std::string Take() { return std::move(text_); }
 
