@@ -9,6 +9,7 @@
 #include "control/dashboard/assets.h"
 #include "orchestrator/agent/agent.h"
 #include "process/fd.h"
+#include "process/log.h"
 
 namespace reeve {
 
@@ -128,6 +129,8 @@ std::string MetricsText(const ApiContext& api) {
   metrics.Add("reeve_requests_total", "counter", "HTTP requests.", server.requests);
   metrics.Add("reeve_requests_refused_total", "counter",
               "Requests that were malformed, too large, too slow or too many.", server.refused);
+  metrics.Add("reeve_log_lines_dropped_total", "counter",
+              "Lines of the daemon's log that stderr did not take.", log::Dropped());
   metrics.Add("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", ResidentBytes());
   return metrics.Take();
 }

@@ -155,7 +155,7 @@ class Sandbox {
     if (stage == Stage::kAsking) {
       Ask("a1", R"("tool_name":"Bash","tool_use_id":"call-0","input":{"command":"make"})", "0");
       Ask("reviewer",
-          R"("tool_name":"AskUserQuestion","tool_use_id":"call-q1","input":{"questions":[{"question":"Which colour?",)"
+          R"("tool_name":"AskUserQuestion","tool_use_id":"call-q1","input":{"questions":[{"question":"colour",)"
           R"("header":"colour","multiSelect":false,"options":[{"label":"red","description":"r"}]}]})",
           "q1");
     } else {

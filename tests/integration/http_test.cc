@@ -102,7 +102,7 @@ TEST(Http, AgentsAreFilteredByKindStarAndDeletion) {
   EXPECT_EQ(ids("starred=false"), "j");
   EXPECT_EQ(daemon.Call("DELETE", "/agents/j").status, 204);
   EXPECT_EQ(ids(""), "p");
-  EXPECT_EQ(ids("deleted=true"), "jp");
+  EXPECT_EQ(ids("deleted=true"), "j");
   EXPECT_EQ(daemon.Get("/agents?kind=nonesuch").status, 400);
   EXPECT_EQ(daemon.Get("/agents?starred=yes").status, 400);
 }

@@ -82,7 +82,7 @@ TEST(ListCommand, ShowsWhatWaitsForAPersonFirstAndWhy) {
   EXPECT_THAT(out, ContainsRegex("b-code +exited .* failed with code 3 "));
   EXPECT_THAT(out, ContainsRegex("d-signal +exited .* failed: ended by signal 9 "));
   EXPECT_THAT(
-      out, ContainsRegex("e-failed +failed +claude +1 .* the process ended with code 1 before it was ready"));
+      out, ContainsRegex("e-failed +failed +claude +0 .* the process ended with code 1 before it was ready"));
   EXPECT_THAT(out, Not(HasSubstr("\x1b")));
 }
 

@@ -56,10 +56,10 @@ class Upgrades : public ::testing::Test {
 TEST_F(Upgrades, ABinaryThatCannotBeRunIsRefused) {
   ExpectRefused(folder_.path() + "/missing", "missing: no such file or directory");
   WriteFile(folder_.path() + "/text", "no program");
-  ExpectRefused(folder_.path() + "/text", "permission denied");
+  ExpectRefused(folder_.path() + "/text", "is not executable");
   chmod((folder_.path() + "/text").c_str(), 0755);
-  ExpectRefused(folder_.path() + "/text", "exec format error");
-  ExpectRefused(folder_.path(), "permission denied");
+  ExpectRefused(folder_.path() + "/text", "without reporting that it is ready");
+  ExpectRefused(folder_.path(), "is a directory");
 }
 
 TEST_F(Upgrades, OneThatEndsWithoutSayingThatItIsReadyIsRefused) {

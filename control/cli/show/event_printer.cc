@@ -187,8 +187,8 @@ void EventPrinter::Begin(const std::string& agent, const JsonValue& snapshot) {
   for (const JsonValue& call : open["calls"].Elements()) {
     const std::string key = KeyOf(agent, "tool", call["call_id"].StringOr(""));
     if (calls_.count(key) != 0) continue;  // the past shows its start
-    calls_[key] = {PlainTextOf(call["name"]), PrincipalInput(call["input"]),
-                   ParseTime(std::string(call["started_at"].StringOr(""))), 0};
+    calls_[key] = {agent, PlainTextOf(call["name"]), PrincipalInput(call["input"]),
+                   ParseTime(std::string(call["started_at"].StringOr("")))};
     call_order_.push_back(key);
   }
 }

@@ -49,7 +49,7 @@ TEST(MessageForms, ARecordOfAnEarlierVersionIsRead) {
 }
 
 TEST(MessageForms, ARecordIsReadAsItWasWritten) {
-  Message message{"m1", "text \xE2\x82\xAC", Mode::kSteer, "small", 7, 8, 9, 10};
+  Message message{"m1", "text \xE2\x82\xAC", Mode::kSteer, "small", 7, 8, 9, true, 10};
   auto read = Message::FromJson("m1", message.ToJson());
   ASSERT_TRUE(read);
   EXPECT_EQ(read->ToJson(), message.ToJson());

@@ -179,7 +179,7 @@ TEST_F(ConfigTest, AFileThatIsNamedMustBeThere) {
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, "invalid_config");
   EXPECT_THAT(loaded.error().message, HasSubstr("none.toml: No such file"));
-  EXPECT_EQ(Complaint(std::string(70'000, '#')), "read " + path_ + ": larger than 65536 bytes");
+  EXPECT_EQ(Complaint(std::string(70'000, '#')), "read " + path_ + ": larger than 64KiB");
 }
 
 TEST_F(ConfigTest, WordsAreChecked) {

@@ -344,7 +344,7 @@ TEST_F(EventPrinterTest, ShowsAPartWhenNoMoreEventsAreAtHand) {
   Print(printer, Envelope("agent.output", R"({"stream":"stderr","text":"oops"})"));
   print(" a line");
   printer.End();
-  EXPECT_EQ(out, "Name: x\n10%\n20%\nhalf\noops\n a line\n");
+  EXPECT_EQ(out, "Name: x\n10%\n20%\nhalf\nstderr: oops\n a line\n");
 }
 
 TEST_F(EventPrinterTest, SetsStderrApart) {
