@@ -87,7 +87,8 @@ TEST(Lines, BytesThatAreNoTextAreKept) {
   std::string bytes;
   for (int i = 0; i < 2'000; ++i) bytes += static_cast<char>((i * 7919 + i / 13) % 256);
   for (size_t max = 1; max <= 9; ++max) {
-    for (size_t step : {1, 2, 3, 5, 64, 2'000}) EXPECT_EQ(Cut(bytes, step, max).bytes, bytes) << max;
+    for (const size_t step : std::initializer_list<size_t>{1, 2, 3, 5, 64, 2000})
+      EXPECT_EQ(Cut(bytes, step, max).bytes, bytes) << max;
   }
 }
 

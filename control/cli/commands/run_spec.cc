@@ -1,6 +1,8 @@
 #include "control/cli/commands/run_spec.h"
 
+#include <fmt/core.h>
 #include <algorithm>
+
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -71,8 +73,7 @@ Status AddVariables(Variables& variables, const std::string& path) {
     } else if (Status added = AddVariable(variables, line); !added) {
       wrong = added.error().message;
     }
-    if (!wrong.empty())
-      return Invalid("--env-file " + path + ", line " + std::to_string(number) + ": " + wrong);
+    if (!wrong.empty()) return Invalid(fmt::format("--env-file {}, line {}: {}", path, number, wrong));
   }
   return {};
 }
