@@ -1,8 +1,8 @@
 #include "control/cli/commands/run_spec.h"
 
 #include <fmt/core.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
