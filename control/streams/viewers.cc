@@ -644,7 +644,7 @@ Status Viewers::Open(Reply& reply, StreamRequest request, uint64_t replaces) {
     const EventLog& log = *found->log;
     over = over && found->agent->ended() && from.after && !found->start.gap &&
            found->start.position == log.end_position() && !log.dirty();
-    shown.push_back(std::move(*found));
+    shown.push_back(*found);
   }
   if (!first_failure && (!request.several || shown.empty())) return first_failure;
   if (over) return Error{"stream_ended", "everything has been delivered"};
