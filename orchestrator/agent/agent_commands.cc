@@ -50,6 +50,7 @@ void Agent::CheckModel(const std::string& model, Done done) {
 void Agent::Send(std::vector<Message> messages, bool only_if_idle,
                  std::function<void(Result<std::vector<Accepted>>)> done) {
   std::vector<std::string> models;
+  models.reserve(messages.size());
   for (const Message& message : messages) models.push_back(message.model);
   CheckModels(std::move(models), [this, messages = std::move(messages), only_if_idle,
                                   done = std::move(done)](const Status& good) mutable {

@@ -145,6 +145,7 @@ void Agent::Messages::OnAllStored(std::vector<Message> messages,
     return done(agent_.CheckExists().error());
   }
   std::vector<Accepted> all;
+  all.reserve(messages.size());
   for (const Message& message : messages) all.push_back({message.id, "", Place(message)});
   (void)agent_.journal_.CommitNow();  // they are in the store; their events follow once the disk has room
   agent_.Advance();
@@ -164,6 +165,7 @@ void Agent::Messages::AllSentBefore(const MessageRecord& there, std::vector<Mess
     return done(Error{"key_reused", "this Idempotency-Key was used before with another message"});
   }
   std::vector<Accepted> all;
+  all.reserve(messages.size());
   for (const Message& message : messages) all.push_back({message.id, "queued", 0});
   done(std::move(all));
 }

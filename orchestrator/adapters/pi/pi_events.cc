@@ -113,7 +113,7 @@ void PiEvents::TakeState(const JsonValue& state) {
   }
 }
 
-void PiEvents::EndTurn(TurnEnd end) {
+void PiEvents::EndTurn(const TurnEnd& end) {
   if (!in_turn_) return;
   in_turn_ = started_ = false;
   ending_.reset();

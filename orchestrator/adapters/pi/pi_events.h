@@ -34,7 +34,7 @@ class PiEvents {
   void WantState() { wants_state_ = wants_state_ || !ending_; }
   void TakeState(const JsonValue& state);
   // The turn is over by a fact that pi does not report as an event.
-  void EndTurn(TurnEnd end);
+  void EndTurn(const TurnEnd& end);
   // The process is gone: ends everything that is open. The agent ends the turn.
   void Exited() { content_.EndTurn(); }
 
