@@ -131,7 +131,7 @@ class MomentReader {
     }
     auto number = [](const char* digits) { return (digits[0] - '0') * 10 + (digits[1] - '0'); };
     int64_t minutes = int64_t{number(at_ + 1)} * 60;
-    const bool valid_hours = minutes < 24 * 60;
+    const bool valid_hours = minutes < int64_t{24} * 60;
     at_ += 3;
     const char* rest = *at_ == ':' ? at_ + 1 : at_;
     if (IsDigit(rest[0]) && IsDigit(rest[1]) && number(rest) < 60) {

@@ -113,6 +113,7 @@ Result<TypeFilter> TypeFilter::Parse(std::string_view list) {
   constexpr std::string_view kWildcard = ".*";
   std::vector<std::string> known(std::begin(event_type::kAll), std::end(event_type::kAll));
   std::vector<std::string> families;
+  families.reserve(known.size());
   for (const std::string& type : known) families.push_back(type.substr(0, type.find('.')).append(kWildcard));
   for (std::string_view rest = list; !rest.empty();) {
     const std::string_view name = rest.substr(0, rest.find(','));
