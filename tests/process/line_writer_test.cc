@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <string>
 
 #include "process/fd.h"
+#include "tests/support/loop_fixture.h"
 
 namespace reeve {
 namespace {
@@ -79,8 +79,8 @@ TEST_P(LineWriterTest, CountsLinesWhoseReaderIsGone) {
 }
 
 TEST(LineWriter, AppendsToAFile) {
-  char name[] = "/tmp/reeve-line-writer-XXXXXX";
-  const Fd file(mkstemp(name));
+  const TempDir folder;
+  const Fd file(open((folder.path() + "/log").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   LineWriter writer(file.get(), Note);
   writer.Write("one\n");
   writer.Write("two\n");
@@ -88,7 +88,6 @@ TEST(LineWriter, AppendsToAFile) {
   EXPECT_EQ(pread(file.get(), bytes, sizeof bytes, 0), 8);
   EXPECT_EQ(std::string(bytes, 8), "one\ntwo\n");
   EXPECT_EQ(writer.dropped(), 0U);
-  unlink(name);
 }
 
 }  // namespace

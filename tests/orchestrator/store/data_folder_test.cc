@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -39,25 +38,28 @@ TEST(DataFolder, IsMadePrivateAndLockedOnce) {
   EXPECT_TRUE(LockDataDir(path));
 }
 
+bool HasOpen(pid_t pid, const std::string& path) {
+  std::error_code ignored;
+  for (const auto& fd :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", ignored)) {
+    if (std::filesystem::read_symlink(fd, ignored) == path) return true;
+  }
+  return false;
+}
+
 // A child that has not reached execve yet when its daemon is killed.
 TEST(DataFolder, WaitsForALockThatIsAboutToGo) {
   const TempDir temp;
   auto lock = LockDataDir(temp.path());
   ASSERT_TRUE(lock) << lock.error().message;
   const pid_t child = fork();
-  if (child == 0) {
-    for (;;) pause();
-  }
-  lock->Close();
-  const pid_t killer = fork();  // the lock goes at some time after this process has begun to wait for it
-  if (killer == 0) {
-    usleep(50'000);
-    kill(child, SIGKILL);
+  if (child == 0) {  // ends when its parent has the folder open, to lock it
+    while (!HasOpen(getppid(), temp.path())) usleep(1'000);
     _exit(0);
   }
+  lock->Close();
   auto next = LockDataDir(temp.path());
   EXPECT_TRUE(next) << next.error().message;
-  EXPECT_EQ(waitpid(killer, nullptr, 0), killer);
   EXPECT_EQ(waitpid(child, nullptr, 0), child);
 }
 
