@@ -4,10 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "orchestrator/adapters/acp/acp.h"
-#include "orchestrator/adapters/claude/claude.h"
-#include "orchestrator/adapters/codex/codex.h"
-#include "orchestrator/adapters/jsonl.h"
+#include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/kind.h"
 #include "orchestrator/adapters/opencode/opencode_events.h"
 #include "orchestrator/handover/saved_state.h"
 #include "process/loop.h"
@@ -15,9 +13,9 @@
 
 namespace {
 
-using Make = std::unique_ptr<reeve::Adapter> (*)(reeve::AgentHost& host, const std::string& session);
-constexpr Make kKinds[] = {reeve::MakeClaudeAdapter, reeve::MakeCodexAdapter, reeve::MakeAcpAdapter,
-                           reeve::MakeJsonlAdapter};
+// The kinds that talk to their process. "opencode" is the events of its server alone.
+constexpr const char* kKinds[] = {"claude", "codex", "acp", "jsonl", "opencode", "pi"};
+constexpr uint8_t kFirst = '2';  // the byte that stands for the first kind
 
 // The server's events need no server.
 void FuzzEvents(reeve::RecordingHost& host, const reeve::JsonValue& state, std::string_view said) {
@@ -47,18 +45,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   said.remove_prefix(std::min(said.size(), line.size() + 1));
   const auto state = reeve::JsonDocument::Parse(line);
   if (!state) return 0;
-  const size_t kind = data[0] % (std::size(kKinds) + 1);
-  if (kind == std::size(kKinds)) {
+  const std::string_view name = kKinds[static_cast<uint8_t>(data[0] - kFirst) % std::size(kKinds)];
+  if (name == "opencode") {
     FuzzEvents(host, state->root(), said);
     return 0;
   }
-  auto adapter = kKinds[kind](host, "");
+  const reeve::Kind* kind = reeve::FindKind(name);
+  auto adapter = kind->make(host, "");
   if (!adapter->Restore(state->root())) return 0;
   adapter->Resume();
   adapter->OnOutput(reeve::Child::Output::kStdout, said);
   (void)adapter->Prompt("go");
-  adapter->Steer("m", "on");
-  adapter->Interrupt();
+  if (kind->can.steer) adapter->Steer("m", "on");
+  if (kind->can.interrupt) adapter->Interrupt();
   (void)adapter->PrepareStop();
   std::vector<int> keep;
   (void)adapter->Save(keep);
