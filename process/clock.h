@@ -23,6 +23,10 @@ class SystemClock : public Clock {
   [[nodiscard]] int64_t WallMs() const override;
 };
 
+// Somebody may set the wall clock, and timers stop while the machine sleeps. So whoever waits for a moment of
+// this clock looks at it at least this often.
+inline constexpr int64_t kWallClockLookMs = 30'000;
+
 // RFC 3339 in UTC with milliseconds: "2026-11-20T15:36:54.123Z".
 std::string FormatTime(int64_t wall_ms);
 // The inverse of FormatTime. Accepts every time of RFC 3339, section 5.6, and drops digits finer than a

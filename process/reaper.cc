@@ -18,7 +18,7 @@ namespace {
 // One look serves all SIGCHLDs of this long. Nobody waits for an orphan to be reaped.
 constexpr int64_t kReapDelayMs = 50;
 constexpr int64_t kShareLookMs = 5;
-constexpr int kPasses = 100;  // of one look: one costs less than a fork and an exit
+constexpr int kMostPasses = 100;  // of one look: one costs less than a fork and an exit
 // Children are made on the loop's thread, which is the main thread, and the kernel gives orphans to the main
 // thread.
 constexpr char kOwnChildren[] = "/proc/thread-self/children";
@@ -56,7 +56,7 @@ const std::vector<ProcessStat>& Reaper::Adopted() {
 
 void Reaper::Look() {
   complete_ = false;
-  for (int pass = 0; pass < kPasses && !complete_; ++pass) {
+  for (int pass = 0; pass < kMostPasses && !complete_; ++pass) {
     adopted_.clear();
     complete_ = true;
     for (pid_t pid : ParsePids(ReadSmallFile(kOwnChildren))) {

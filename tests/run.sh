@@ -52,9 +52,18 @@ run_ctest() {
 lint_format() {
   git ls-files -z '*.h' '*.cc' | xargs -0 clang-format --dry-run --Werror
 }
+# clang-tidy spends most of its time on headers. So it gets the sources of a folder in one file (a "unity build"), at most
+# ten at a time: that takes a sixth of the time. Names in anonymous namespaces must therefore differ within a folder.
 lint_tidy() {
-  git ls-files -z 'process/*.cc' 'tickets/*.cc' 'orchestrator/*.cc' 'control/*.cc' |
-    xargs -0 -n 4 -P "$jobs" nice -n 19 clang-tidy --quiet -p build/dev
+  local folder=build/tidy
+  rm -rf "$folder" && mkdir -p "$folder"
+  git ls-files 'process/*.cc' 'tickets/*.cc' 'orchestrator/*.cc' 'control/*.cc' | awk -v out="$folder" '
+    { room = $0; sub("/[^/]*$", "", room); gsub("/", "_", room)
+      if (count[room]++ % 10 == 0) file[room] = out "/" room "_" count[room] ".cc"
+      print "#include \"" $0 "\"" >file[room] }'
+  printf '%s\n' -xc++ -std=c++20 -I../.. -isystem/usr/share/include -isystem/usr/share/include/llhttp -DFMT_SHARED -DNDEBUG \
+    '-DREEVE_VERSION="0"' -Wall -Wextra -Wshadow >"$folder/compile_flags.txt"
+  ls -S "$folder"/*.cc | xargs -n 1 -P "$jobs" nice -n 19 clang-tidy --quiet --checks=-bugprone-suspicious-include
 }
 
 valgrind_core() {

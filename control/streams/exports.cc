@@ -12,7 +12,7 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kScanMs = 250;
+constexpr int64_t kExportScanMs = 250;
 // From the last byte to the end of the connection. Closing on unread bytes could destroy data that was sent.
 constexpr int64_t kLingerMs = 2'000;
 
@@ -142,7 +142,7 @@ Status Exports::Open(Reply& reply, std::vector<std::string> ids, const Headers& 
   all.insert(all.end(), headers.begin(), headers.end());
   answer->Begin(200, std::move(all), request_id);
   all_.push_back(std::make_unique<Download>(*this, std::move(answer), std::move(ids), token));
-  if (!scan_.active()) scan_.Start(kScanMs, kScanMs);
+  if (!scan_.active()) scan_.Start(kExportScanMs, kExportScanMs);
   return {};
 }
 

@@ -14,8 +14,6 @@ namespace reeve {
 
 namespace {
 
-// The wall clock may be changed, so a timer never sleeps longer than this.
-constexpr int64_t kLookAgainMs = 30'000;
 constexpr int64_t kRetryMs = 1'000;
 constexpr const char* kNotTaken = "the program ended before it took the message";
 
@@ -297,7 +295,7 @@ void Agent::Messages::TakeDue() {
 void Agent::Messages::WatchDue() {
   const int64_t next = agent_.mailbox_.next_due_ms();
   if (next == 0) return due_.Stop();
-  due_.Start(std::clamp<int64_t>(next - agent_.context_.clock.WallMs(), 0, kLookAgainMs));
+  due_.Start(std::clamp<int64_t>(next - agent_.context_.clock.WallMs(), 0, kWallClockLookMs));
 }
 
 // ----------------------------------------------------------------------------------------------- beginning

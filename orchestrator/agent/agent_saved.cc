@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kWishes[] = {"alive", "stopped", "deleted", "purged"};
 
-Error NotUnderstood(const std::string& agent, const Error& error) {
+Error SavedNotUnderstood(const std::string& agent, const Error& error) {
   return {"handover_state", "agent " + agent + ": " + error.message};
 }
 
@@ -111,9 +111,9 @@ std::string Agent::HandOver(std::vector<int>& keep) const {
 Status Agent::TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved) {
   const std::string id(saved["id"].StringOr(""));
   auto spec = ReadSpec(saved);
-  if (!spec) return NotUnderstood(id, spec.error());
+  if (!spec) return SavedNotUnderstood(id, spec.error());
   const Kind* kind = FindKind(spec->kind);
-  if (!kind) return NotUnderstood(id, {"", "there is no kind " + spec->kind});
+  if (!kind) return SavedNotUnderstood(id, {"", "there is no kind " + spec->kind});
   Runs runs;
   Restarts restarts;
   Mailbox mailbox(true);
@@ -121,33 +121,33 @@ Status Agent::TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved) {
   state("runs", runs);
   state("restarts", restarts);
   state("mailbox", mailbox);
-  if (!state.status()) return NotUnderstood(id, state.status().error());
+  if (!state.status()) return SavedNotUnderstood(id, state.status().error());
   const bool lives = saved["process"]["phase"].StringOr("none") != "none";
   if (lives != static_cast<bool>(saved["child"]))
-    return NotUnderstood(id, {"", "process.phase: out of bounds"});
+    return SavedNotUnderstood(id, {"", "process.phase: out of bounds"});
   if (!lives) return {};
   const std::string session(saved["process"]["session"].StringOr(""));
   Status tried = AgentProcess::TryAdopt(loop, http, *spec, *kind, session, saved);
-  return tried ? tried : NotUnderstood(id, tried.error());
+  return tried ? tried : SavedNotUnderstood(id, tried.error());
 }
 
 Result<std::unique_ptr<Agent>> Agent::Adopt(AgentContext& context, const JsonValue& saved) {
   const std::string id(saved["id"].StringOr(""));
   auto spec = ReadSpec(saved);
-  if (!spec) return NotUnderstood(id, spec.error());
-  if (!context.find_kind(spec->kind)) return NotUnderstood(id, {"", "there is no kind " + spec->kind});
+  if (!spec) return SavedNotUnderstood(id, spec.error());
+  if (!context.find_kind(spec->kind)) return SavedNotUnderstood(id, {"", "there is no kind " + spec->kind});
   std::unique_ptr<Agent> agent(new Agent(context, std::move(*spec)));
   StateReader state(saved);
   Members(*agent, state);
-  if (!state.status()) return NotUnderstood(id, state.status().error());
+  if (!state.status()) return SavedNotUnderstood(id, state.status().error());
   const bool lives = static_cast<bool>(saved["child"]);
-  if (lives != agent->process_.alive()) return NotUnderstood(id, {"", "process.phase: out of bounds"});
+  if (lives != agent->process_.alive()) return SavedNotUnderstood(id, {"", "process.phase: out of bounds"});
   if (lives || agent->wish_ == Wish::kAlive || !agent->mailbox_.All().empty()) {
     if (auto opened = agent->journal_.Open(); !opened) return opened.error();
   }
   if (lives) {
     if (Status adopted = agent->process_.AdoptChild(saved); !adopted)
-      return NotUnderstood(id, adopted.error());
+      return SavedNotUnderstood(id, adopted.error());
   }
   agent->LoadSecrets();
   agent->state_ = agent->Derive();

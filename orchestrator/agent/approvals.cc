@@ -17,8 +17,6 @@ namespace {
 constexpr size_t kMaxAlways = 256;
 // A second answer comes within seconds, not after hundreds of other approvals. The runs have the older ones.
 constexpr size_t kRemembered = 256;
-// The wall clock may be set, so the timer never sleeps longer than this.
-constexpr int64_t kLookAgainMs = 30'000;
 constexpr char kNobody[] = "nobody answered in time";
 
 }  // namespace
@@ -261,7 +259,7 @@ bool Approvals::CheckDeadlines() {
   if (next == 0) {
     deadline_.Stop();
   } else {
-    deadline_.Start(std::clamp<int64_t>(next - now, 0, kLookAgainMs));
+    deadline_.Start(std::clamp<int64_t>(next - now, 0, kWallClockLookMs));
   }
   return decided;
 }

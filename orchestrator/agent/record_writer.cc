@@ -5,7 +5,7 @@
 namespace reeve {
 
 namespace {
-constexpr int64_t kRetryMs = 1'000;  // a full disk may have room again
+constexpr int64_t kDiskRetryMs = 1'000;  // a full disk may have room again
 }  // namespace
 
 RecordWriter::RecordWriter(Loop& loop, Store& store, Handlers handlers)
@@ -96,7 +96,7 @@ void RecordWriter::Try(std::function<void(Store::Done)> write) {
 }
 
 void RecordWriter::RetryLater() {
-  if (!retry_.active()) retry_.Start(kRetryMs);
+  if (!retry_.active()) retry_.Start(kDiskRetryMs);
 }
 
 }  // namespace reeve

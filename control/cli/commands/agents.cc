@@ -23,7 +23,7 @@ namespace {
 constexpr std::chrono::milliseconds kPause{100};  // between two requests for something that takes a moment
 constexpr int64_t kGiveUpMs = 60'000;
 
-struct Options : EachAgentOptions {
+struct OrderOptions : EachAgentOptions {
   // wake
   std::string message;
   std::string delay;
@@ -39,7 +39,7 @@ struct Options : EachAgentOptions {
 
 // --- wake
 
-Result<std::string> MessageBody(const Options& options) {
+Result<std::string> MessageBody(const OrderOptions& options) {
   auto text = ReadText("the message", options.message);
   if (!text) return text.error();
   if (text->empty()) return Error{"invalid_request", "the message is empty"};
@@ -71,7 +71,7 @@ Result<JsonDocument> Post(const Client& client, const HttpRequest& request) {
   }
 }
 
-int Wake(const Options& options) {
+int Wake(const OrderOptions& options) {
   auto body = MessageBody(options);
   if (!body) return Console(options.command, options).Fail(body.error());
   return ForEachAgentOf(options, [&](const Client& client, const std::string& id) -> Result<std::string> {
@@ -85,7 +85,7 @@ int Wake(const Options& options) {
 
 // --- start, stop, restart, interrupt
 
-int Order(const Options& options, const std::string& order) {
+int Order(const OrderOptions& options, const std::string& order) {
   JsonObject body;
   if (!options.grace.empty()) {
     auto grace = ReadDuration("--grace", options.grace);
@@ -145,7 +145,8 @@ int Prune(const CommonOptions& options) {
 // --- declarations
 
 void AddWake(Command agents) {
-  auto [command, options] = AddForAgents<Options>(agents, "wake", "Send a message to agents. Prints its id.");
+  auto [command, options] =
+      AddForAgents<OrderOptions>(agents, "wake", "Send a message to agents. Prints its id.");
   command.Alias("send");
   command.Details(
       "An agent whose process has ended is started for it. The message is queued behind the present run, if "
@@ -175,7 +176,7 @@ void AddWake(Command agents) {
 
 Command AddOrder(Command agents, const char* name, const char* summary, const char* example,
                  const char* effect) {
-  auto [command, options] = AddForAgents<Options>(agents, name, summary);
+  auto [command, options] = AddForAgents<OrderOptions>(agents, name, summary);
   const std::string order = name;
   if (order == "stop" || order == "restart") {
     command.Option("--grace", options->grace, "DURATION", "Time to exit before their processes are killed")
@@ -189,7 +190,7 @@ Command AddOrder(Command agents, const char* name, const char* summary, const ch
 
 void AddRemoval(Command agents) {
   auto [command, options] =
-      AddForAgents<Options>(agents, "rm", "Stop and delete agents; their logs stay readable.");
+      AddForAgents<OrderOptions>(agents, "rm", "Stop and delete agents; their logs stay readable.");
   command.Destroys();
   command.Details(
       "Returns when their processes have ended. A deleted agent keeps its id and its log until it is purged: "

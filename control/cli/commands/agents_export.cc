@@ -33,7 +33,7 @@ constexpr size_t kMaxProblemBytes = 4096;
 // Only the beginning of an event is needed; the lines of the export itself are short.
 constexpr size_t kKeptOfLine = size_t{64} << 10;
 
-struct Options : CommonOptions {
+struct ExportOptions : CommonOptions {
   std::vector<std::string> agents;
   std::string file;
 };
@@ -237,7 +237,7 @@ class Exporter {
   std::unique_ptr<HttpCall> call_;
 };
 
-int Export(const Options& options) {
+int Export(const ExportOptions& options) {
   Console console("agents export", options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
@@ -267,7 +267,7 @@ int Export(const Options& options) {
 }  // namespace
 
 void AddAgentsExport(Command agents) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportOptions>();
   Command command = agents.Add("export", "Export everything stored about agents as JSON Lines.");
   command.Details(
       "Writes the agent, its runs and messages, its whole event log, and export.end at the end. Deleted "

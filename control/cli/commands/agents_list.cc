@@ -38,7 +38,7 @@ constexpr const char* kTypes =
     "agent.starting,agent.ready,agent.exited,agent.failed,agent.restarting,agent.stopping,agent.stalled,"
     "agent.resumed,agent.updated,run.*,message.*,approval.*,elicitation.*,title.updated";
 
-struct Options : CommonOptions {
+struct ListOptions : CommonOptions {
   std::string state;
   std::vector<std::string> labels;
   bool watch = false;
@@ -101,7 +101,7 @@ std::string ShowTable(const std::vector<Row>& rows, bool colours, size_t columns
 }
 
 // The query for the agents that the options select.
-Result<std::string> QueryOf(const Options& options) {
+Result<std::string> QueryOf(const ListOptions& options) {
   std::string query;
   if (!options.state.empty()) query = "state=" + options.state;
   if (options.deleted) query += query.empty() ? "deleted=true" : "&deleted=true";
@@ -263,7 +263,7 @@ class LiveLister : public Lister {
   int code_ = kOk;
 };
 
-int List(const Options& options) {
+int List(const ListOptions& options) {
   // Its --quiet prints the ids.
   CommonOptions shown = options;
   shown.quiet = false;
@@ -280,7 +280,7 @@ int List(const Options& options) {
 }  // namespace
 
 void AddAgentsList(Command agents) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ListOptions>();
   Command command = agents.Add("list", "List agents, those that wait for a person first.");
   command.Alias("ps");
   command.Alias("ls");

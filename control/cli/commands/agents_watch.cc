@@ -27,10 +27,10 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kLookMs = 2'000;   // for the request of an agent's state after a timeout
-constexpr size_t kMaxFollowed = 50;  // their cursors must fit into the request line
+constexpr int64_t kStateTimeoutMs = 2'000;  // for the request of an agent's state after a timeout
+constexpr size_t kMaxFollowed = 50;         // their cursors must fit into the request line
 
-struct Options : CommonOptions {
+struct WatchOptions : CommonOptions {
   std::vector<std::string> agents;
   std::string until = "terminal";
   std::string message;
@@ -43,7 +43,7 @@ struct Options : CommonOptions {
 
 class Watcher {
  public:
-  Watcher(Loop& loop, Client client, const Options& options, int64_t timeout_ms, Console& console)
+  Watcher(Loop& loop, Client client, const WatchOptions& options, int64_t timeout_ms, Console& console)
       : loop_(loop),
         http_(loop),
         client_(std::move(client)),
@@ -163,7 +163,7 @@ class Watcher {
 
   [[nodiscard]] Result<JsonDocument> Look(const std::string& id) const {
     HttpRequest look = client_.Request("GET", AgentPath(id));
-    look.timeout_ms = kLookMs;
+    look.timeout_ms = kStateTimeoutMs;
     return client_.AskJson(std::move(look));
   }
 
@@ -174,7 +174,7 @@ class Watcher {
   Loop& loop_;
   HttpClient http_;
   const Client client_;
-  const Options& options_;
+  const WatchOptions& options_;
   const int64_t timeout_ms_;
   Console& console_;
   std::vector<Watched> watched_;  // in the order of the arguments; never reallocated
@@ -185,7 +185,7 @@ class Watcher {
   std::optional<int> code_;
 };
 
-int Watch(const Options& options) {
+int Watch(const WatchOptions& options) {
   Console console("agents watch", options);
   int64_t timeout_ms = -1;
   if (!options.timeout.empty()) {
@@ -235,7 +235,7 @@ int Watch(const Options& options) {
 }  // namespace
 
 void AddAgentsWatch(Command agents) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<WatchOptions>();
   Command command = agents.Add("watch", "Wait for agents, and exit with the code of their runs.");
   command.Details(
       "Prints the outcome of each agent in one line. Exits with 0 if the run completed, with the program's "

@@ -22,7 +22,7 @@ namespace {
 // Columns of ABOUT; --json has the whole input.
 constexpr size_t kShownColumns = 300;
 
-struct Options : CommonOptions {
+struct ApprovalsOptions : CommonOptions {
   std::string command;  // "allow"
   std::string agent;
   std::vector<std::string> names;
@@ -53,7 +53,7 @@ std::string Roughly(int64_t ms) {
   return FormatDuration(std::max<int64_t>(ms, 0) / unit * unit);
 }
 
-int List(const Options& options) {
+int ListApprovals(const ApprovalsOptions& options) {
   Console console("approvals list", options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
@@ -152,7 +152,7 @@ Result<Waiting> FindWaiting(const Client& client, const std::string& name, const
   return std::move(all.front());
 }
 
-Result<std::string> BodyFor(const Options& options, const Waiting& waiting) {
+Result<std::string> BodyFor(const ApprovalsOptions& options, const Waiting& waiting) {
   auto refuse = [&waiting](const char* why) {
     return Error{"invalid_request", waiting.id + " of agent " + waiting.agent + " is " + why};
   };
@@ -173,7 +173,7 @@ Result<std::string> BodyFor(const Options& options, const Waiting& waiting) {
 }
 
 // Returns the line to print.
-Result<std::string> DecideOne(const Options& options, const Client& client, const std::string& name,
+Result<std::string> DecideOne(const ApprovalsOptions& options, const Client& client, const std::string& name,
                               const std::string& agent) {
   auto waiting = FindWaiting(client, name, agent);
   if (!waiting) return waiting.error();
@@ -199,7 +199,7 @@ Result<std::string> DecideOne(const Options& options, const Client& client, cons
       .Take();
 }
 
-int Decide(const Options& options) {
+int Decide(const ApprovalsOptions& options) {
   Console console("approvals " + options.command, options);
   for (const auto& [flag, json] : {std::pair{"--input", options.input}, {"--content", options.content}}) {
     auto object = JsonDocument::Parse(json);
@@ -221,8 +221,9 @@ int Decide(const Options& options) {
   return console.code();
 }
 
-std::pair<Command, std::shared_ptr<Options>> Add(Command& to, const char* name, const char* summary) {
-  auto options = std::make_shared<Options>();
+std::pair<Command, std::shared_ptr<ApprovalsOptions>> Add(Command& to, const char* name,
+                                                          const char* summary) {
+  auto options = std::make_shared<ApprovalsOptions>();
   options->command = name;
   Command command = to.Add(name, summary);
   if (options->command != "list") {
@@ -246,7 +247,7 @@ void AddApprovals(Command root) {
     AddCommonOptions(command, *options);
     command.Example("reeve approvals list", "with the time that is left to answer each");
     command.Example("reeve approvals list --agent a1 --json", "with the whole input of each tool");
-    command.Action([options = options] { return List(*options); });
+    command.Action([options = options] { return ListApprovals(*options); });
   }
   {
     auto [command, options] = Add(approvals, "allow", "Allow a pending approval, or answer a question.");

@@ -14,9 +14,9 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kLookMs = 100;
+constexpr int64_t kDrainLookMs = 100;
 
-struct Options : CommonOptions {
+struct DrainOptions : CommonOptions {
   std::string timeout;
   bool detach = false;
 };
@@ -33,7 +33,7 @@ class Drainer {
     HttpRequest request = client_.Request("POST", "/drain", std::move(body));
     request.timeout_ms = 0;
     drain_ = http_.Send(std::move(request), [this](const Result<HttpResponse>& answer) { Drained(answer); });
-    again_.Start(kLookMs);
+    again_.Start(kDrainLookMs);
     loop_.Run();
     return code_;
   }
@@ -47,7 +47,7 @@ class Drainer {
       // The daemon is gone, or this is already the next one.
       if (!draining && !drain_) return End(kOk);
       if (draining) console_.Progress(Progress((*json)["waiting"]));
-      again_.Start(kLookMs);
+      again_.Start(kDrainLookMs);
     });
   }
 
@@ -97,7 +97,7 @@ class Drainer {
   Timer again_;
 };
 
-int Drain(const Options& options) {
+int RunDrain(const DrainOptions& options) {
   Console console("drain", options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
@@ -120,7 +120,7 @@ int Drain(const Options& options) {
 }  // namespace
 
 void AddDrain(Command root) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DrainOptions>();
   Command command = root.Add("drain", "Stop all agents, then the daemon (like SIGTERM).");
   command.Details(
       "The daemon refuses new agents, messages and starts, gives open turns time to end, and then stops all "
@@ -131,7 +131,7 @@ void AddDrain(Command root) {
   AddCommonOptions(command, *options);
   command.Example("reeve drain --timeout 2m", "before the machine shuts down");
   command.Example("reeve drain --json", "{\"unfinished\":[]} means that no turn was cut off");
-  command.Action([options] { return Drain(*options); });
+  command.Action([options] { return RunDrain(*options); });
 }
 
 }  // namespace reeve

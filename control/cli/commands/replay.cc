@@ -28,7 +28,7 @@ namespace reeve {
 
 namespace {
 
-struct Options {
+struct ReplayOptions {
   std::string file;
   double speed = 1;   // times the pace of the recording
   bool fast = false;  // without pauses
@@ -102,7 +102,7 @@ bool WriteAll(int fd, std::string_view bytes) {
   return true;
 }
 
-void Pause(const Options& options, int64_t last_ms, int64_t next_ms) {
+void Pause(const ReplayOptions& options, int64_t last_ms, int64_t next_ms) {
   constexpr int64_t kLongestMs = 60'000;  // however long the agent took: somebody watches the replay
   if (options.fast || last_ms == 0 || next_ms <= last_ms) return;
   const auto pause_ms = static_cast<double>(std::min(next_ms - last_ms, kLongestMs)) / options.speed;
@@ -111,7 +111,7 @@ void Pause(const Options& options, int64_t last_ms, int64_t next_ms) {
 
 // Ends with the recording and stdin; earlier if stdin ends while the recording expects input, or if nobody
 // reads the output.
-int Replay(const Options& options) {
+int Replay(const ReplayOptions& options) {
   auto lines = ReadRecording(options.file);
   if (!lines) {
     std::fprintf(stderr, "reeve: replay: %s\n", lines.error().message.c_str());
@@ -138,7 +138,7 @@ int Replay(const Options& options) {
 }  // namespace
 
 void AddReplay(Command root) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReplayOptions>();
   Command command = root.Add("replay", "Play a transcript back in place of the agent.");
   command.Details(
       "Use it as the command of an agent of the recorded kind. The daemon keeps a transcript of an agent "

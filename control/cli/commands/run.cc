@@ -26,7 +26,7 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kLookMs = 50;         // between two checks that a deleted agent is gone
+constexpr int64_t kGoneLookMs = 50;     // between two checks that a deleted agent is gone
 constexpr int64_t kRemovedMs = 10'000;  // the longest that may take
 constexpr int64_t kHangUpMs = 2'000;    // from the interrupt after a hang-up to the stop
 
@@ -195,7 +195,7 @@ class Follower {
     remove_ =
         http_.Send(client_.Request("GET", AgentPath(agent_)), [this](const Result<HttpResponse>& answer) {
           if (!answer || answer->status == 404 || loop_.NowMs() > give_up_at_ms_) return End();
-          look_.Start(kLookMs);
+          look_.Start(kGoneLookMs);
         });
   }
 

@@ -27,7 +27,7 @@ namespace reeve {
 
 namespace {
 
-struct Options {
+struct ServeOptions {
   std::string config_file;
   bool check_config = false;
   std::map<std::string, std::vector<std::string>> flags;  // by the setting's key
@@ -89,7 +89,7 @@ std::vector<std::string> LastingArguments(const std::vector<std::string>& words)
   return lasting;
 }
 
-int Serve(const Options& options, const Invocation& invocation) {
+int Serve(const ServeOptions& options, const Invocation& invocation) {
   ConfigSources sources{options.config_file, ReeveEnvironment(), options.flags};
   auto loaded = LoadConfig(sources);
   if (!loaded) return Refuse(loaded.error());
@@ -144,11 +144,11 @@ std::string DefaultWords(const Setting& setting) {
 }  // namespace
 
 void AddServe(Command root, const Invocation& invocation) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServeOptions>();
   Command serve = root.Add("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
   serve.Details(
       "Each option below is also a key of the file and, except token_file, a variable REEVE_<KEY>: "
-      "--drain-timeout is drain_timeout and REEVE_DRAIN_TIMEOUT. Options take precedence over the "
+      "--drain-timeout is drain_timeout and REEVE_DRAIN_TIMEOUT. ServeOptions take precedence over the "
       "environment, and the environment over the file.");
   serve.Option("--config", options->config_file, "FILE", "A TOML file with these settings")
       .Default(kDefaultConfigWords);

@@ -15,7 +15,7 @@ namespace reeve {
 
 namespace {
 
-struct Options : CommonOptions {
+struct TicketOptions : CommonOptions {
   std::vector<std::string> agents;
   bool all = false;
   std::string mode;
@@ -25,7 +25,7 @@ struct Options : CommonOptions {
 
 Error UsageError(const char* message) { return {"invalid_request", message}; }
 
-Result<std::string> BodyOf(const Options& options, const std::vector<std::string>& ids) {
+Result<std::string> BodyOf(const TicketOptions& options, const std::vector<std::string>& ids) {
   JsonObject body;
   if (!options.mode.empty()) body.Set("mode", options.mode);
   if (!options.ttl.empty()) {
@@ -52,7 +52,7 @@ Result<std::string> BodyOf(const Options& options, const std::vector<std::string
   return body.Take();
 }
 
-int Issue(const Options& options) {
+int Issue(const TicketOptions& options) {
   Console console("ticket", options);
   if (options.all == !options.agents.empty()) return console.Fail(UsageError("name agents, or give --all"));
   auto client = Client::Find(options.client);
@@ -86,7 +86,7 @@ int Issue(const Options& options) {
 }  // namespace
 
 void AddTicket(Command root) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TicketOptions>();
   Command command = root.Add("ticket", "Print a URL that opens the live stream of agents once.");
   command.Details(
       "For a browser or a program that must not get a token. The URL must be opened within a minute; the "

@@ -13,19 +13,19 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kTrialMs = 20'000;   // the daemon's trial of the binary takes at most 10 s
-constexpr int64_t kGiveUpMs = 30'000;  // the handover itself takes seconds
-constexpr std::chrono::milliseconds kPause{100};
+constexpr int64_t kTrialMs = 20'000;     // the daemon's trial of the binary takes at most 10 s
+constexpr int64_t kHandoverMs = 30'000;  // the handover itself takes seconds
+constexpr std::chrono::milliseconds kHandoverPause{100};
 
-struct Options : CommonOptions {
+struct UpgradeOptions : CommonOptions {
   std::string binary;  // empty: the file that the daemon was started from
 };
 
 // Waits until a daemon answers that has been handed over more than `handovers` times; returns its version.
 Result<std::string> WaitForHandover(const Client& client, int64_t handovers) {
   const SystemClock clock;
-  const int64_t give_up_at_ms = clock.MonotonicMs() + kGiveUpMs;
-  for (;; std::this_thread::sleep_for(kPause)) {
+  const int64_t give_up_at_ms = clock.MonotonicMs() + kHandoverMs;
+  for (;; std::this_thread::sleep_for(kHandoverPause)) {
     auto answer = client.Call(client.Request("GET", "/health"));
     auto health = JsonDocument::Parse(answer ? answer->body : "");
     if (health && (*health)["handovers"].AsInt().value_or(0) > handovers)
@@ -37,7 +37,7 @@ Result<std::string> WaitForHandover(const Client& client, int64_t handovers) {
   }
 }
 
-int Upgrade(const Options& options) {
+int Upgrade(const UpgradeOptions& options) {
   Console console("upgrade", options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
@@ -60,7 +60,7 @@ int Upgrade(const Options& options) {
 }  // namespace
 
 void AddUpgrade(Command root) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<UpgradeOptions>();
   Command command = root.Add("upgrade", "Replace the running daemon's binary without stopping agents.");
   command.Argument("BINARY", options->binary, "The new reeve")
       .Default("the file that the daemon was started from");

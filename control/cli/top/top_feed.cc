@@ -14,8 +14,8 @@ constexpr int64_t kSampleMs = 2'000;
 constexpr int64_t kSoonMs = 150;  // after an order, or for a new agent
 constexpr int64_t kLookMs = 500;  // between the two samples of Look
 constexpr int64_t kReopenMs = 2'000;
-constexpr const char* kPage = "200";       // agents; the daemon serves other clients between pages
-constexpr const char* kPastEvents = "40";  // many events leave the last line as it is
+constexpr const char* kPage = "200";         // agents; the daemon serves other clients between pages
+constexpr const char* kNewestEvents = "40";  // many events leave the last line as it is
 constexpr size_t kPastAtOnce = 4;
 
 }  // namespace
@@ -160,7 +160,7 @@ void TopFeed::AskPast() {
     const std::string id = past_.front();
     past_.pop_front();
     ++asking_past_;
-    Ask(AgentPath(id) + "/events?tail=" + kPastEvents, [this, id](const Result<JsonDocument>& answer) {
+    Ask(AgentPath(id) + "/events?tail=" + kNewestEvents, [this, id](const Result<JsonDocument>& answer) {
       --asking_past_;
       if (answer) model_.TakePast(id, (*answer)["events"]);
       handlers_.on_change();
