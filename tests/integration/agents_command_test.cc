@@ -8,6 +8,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -276,7 +277,7 @@ TEST_F(AgentsCommand, SaysWhatKeepsItFromTheDaemon) {
 // The very command, called by an agent's process: server and token come by its environment.
 TEST_F(AgentsCommand, WorksWithinAnAgent) {
   MakeCat("a1");
-  const std::string reeve = REEVE_BINARY;
+  const std::string reeve = kReeveBinary;
   daemon_.Create(R"({"id":"boss","kind":"process","api":"operate","command":["/bin/sh","-c",")" + reeve +
                  " agents wake a1 --message 'from the boss'; " + reeve + " agents rm a1\"]}");
   EXPECT_EQ(daemon_.WaitFor("boss").Field("exit.code"), "77");  // it may operate, not delete

@@ -7,6 +7,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 #include "tests/support/talking_agent.h"
 #include "tests/support/tmux.h"
 
@@ -26,7 +27,7 @@ class AttachOnATerminal : public ::testing::Test {
   AttachOnATerminal() : talker_(daemon_) {}
 
   void Open(const std::string& agent = "a1", Strings more = {}, int columns = 80) {
-    Strings words = {REEVE_BINARY, "agents", "attach", "--data", daemon_.data_dir(), agent};
+    Strings words = {kReeveBinary, "agents", "attach", "--data", daemon_.data_dir(), agent};
     words.insert(words.end(), more.begin(), more.end());
     Tmux::Options options;
     options.columns = columns;
@@ -329,7 +330,7 @@ TEST_F(AttachOnATerminal, LeavesTheTerminalAsItWas) {
   daemon_.WaitFor("a1", "until=ready");
   for (const char* way : {"C-d", "TERM", "ABRT", "deleted"}) {  // sanitizers do not handle ABRT
     const std::string attach =
-        std::string(REEVE_BINARY) + " agents attach --data " + daemon_.data_dir() + " a1";
+        std::string(kReeveBinary) + " agents attach --data " + daemon_.data_dir() + " a1";
     Tmux shell({"sh", "-c",
                 "before=$(stty -g); " + attach +
                     "; echo code $?; [ \"$(stty -g)\" = \"$before\" ] && echo same; read -r x; exit 7"});
@@ -364,7 +365,7 @@ TEST_F(AttachOnATerminal, GivesTheShellItsTurnAndComesBack) {
   talker_.Create("a1");
   daemon_.WaitFor("a1", "until=ready");
   Tmux shell({"bash", "--norc", "-i"});
-  shell.Type(std::string(REEVE_BINARY) + " agents attach --data " + daemon_.data_dir() + " a1");
+  shell.Type(std::string(kReeveBinary) + " agents attach --data " + daemon_.data_dir() + " a1");
   shell.Press("Enter");
   ASSERT_TRUE(shell.Shows("a1 idle>")) << shell.Screen();
   shell.Type("draft");

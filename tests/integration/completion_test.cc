@@ -11,6 +11,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 #include "tests/support/scripted_agent.h"
 #include "tests/support/tmux.h"
 
@@ -32,7 +33,7 @@ class Completion : public testing::Test {
     for (const char* folder : {"/bin", "/files", "/files/sub"}) {
       std::filesystem::create_directory(folder_.path() + folder);
     }
-    std::filesystem::create_symlink(REEVE_BINARY, folder_.path() + "/bin/reeve");
+    std::filesystem::create_symlink(kReeveBinary, folder_.path() + "/bin/reeve");
     WriteFile(folder_.path() + "/files/some file", "");
     variables_ = {"PATH=" + folder_.path() + "/bin:" + std::getenv("PATH"),
                   "REEVE_DATA=" + daemon_.data_dir(), "ZDOTDIR=" + folder_.path()};

@@ -17,6 +17,7 @@
 
 #include "process/clock.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 #include "tests/support/sanitized.h"
 
 namespace reeve {
@@ -412,7 +413,7 @@ TEST_P(FaultyDisk, WhatWasAcknowledgedIsThere) {
     const std::string armed = work_.path() + "/armed";
     unlink(armed.c_str());
     Daemon::Options options;
-    options.environment = {std::string("LD_PRELOAD=") + REEVE_FAULTS,
+    options.environment = {std::string("LD_PRELOAD=") + kFaults,
                            "REEVE_FAULT=" + how + ":" + std::to_string(at), "REEVE_FAULT_ARMED=" + armed};
     Daemon daemon(options);
     MakeAgents(daemon);

@@ -8,6 +8,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 #include "tests/support/tmux.h"
 
 namespace reeve {
@@ -32,7 +33,7 @@ TEST(DrainCommand, SaysOnATerminalWhomItWaitsFor) {
   daemon.Create(R"({"id":"idle","kind":"process","command":["cat"]})");
   EXPECT_EQ(daemon.Get("/drain").body, R"({"draining":false,"waiting":[]})");
   const std::string run = daemon.Get("/agents/builder").Field("run.run_id");
-  Tmux terminal({REEVE_BINARY, "drain", "--timeout", "10m", "--data", daemon.data_dir()});
+  Tmux terminal({kReeveBinary, "drain", "--timeout", "10m", "--data", daemon.data_dir()});
   EXPECT_TRUE(terminal.Shows("draining: waiting for 2 agents: builder (run " + run + "), tester (run "))
       << terminal.Screen();
   const std::string said = daemon.Get("/drain").body;
@@ -92,7 +93,7 @@ TEST(DrainCommand, ADaemonThatIsKilledMeanwhileHasNotDrained) {
   Daemon daemon;
   MakeGated(daemon, "a1");
   Tmux terminal({"sh", "-c",
-                 std::string(REEVE_BINARY) + " drain --timeout 10m --data " + daemon.data_dir() +
+                 std::string(kReeveBinary) + " drain --timeout 10m --data " + daemon.data_dir() +
                      "; echo exit code $?; read line"});
   ASSERT_TRUE(terminal.Shows("draining: waiting for 1 agent: a1")) << terminal.Screen();
   daemon.Kill();
@@ -103,7 +104,7 @@ TEST(DrainCommand, ADaemonThatIsKilledMeanwhileHasNotDrained) {
 TEST(DrainCommand, IsForAdminsOnly) {
   Daemon daemon;
   daemon.Create(R"({"id":"boss","kind":"process","api":"operate","command":["/bin/sh","-c",")" +
-                std::string(REEVE_BINARY) + R"( drain"]})");
+                std::string(kReeveBinary) + R"( drain"]})");
   EXPECT_EQ(daemon.WaitFor("boss").Field("exit.code"), "77");
   EXPECT_EQ(daemon.Get("/health").Field("status"), "ok");
 }

@@ -17,6 +17,7 @@
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 #include "tests/support/declared.h"
+#include "tests/support/paths.h"
 #include "tests/support/scripted_agent.h"
 
 namespace reeve {
@@ -114,7 +115,7 @@ class Sandbox {
       std::filesystem::create_directories(home + folder);
     }
     // Examples that need a port of the machine or a whole terminal are only parsed.
-    const std::string reeve = REEVE_BINARY;
+    const std::string reeve = kReeveBinary;
     const std::string script = "#!/bin/sh\n[ $# != 1 ] || [ \"$1\" != top ] || exec " + reeve +
                                " man --check -- \"$@\"\n[ \"$1\" != serve ] || exec " + reeve +
                                " man --check -- \"$@\"\nexec " + reeve + " \"$@\"\n";
@@ -265,7 +266,7 @@ TEST(Examples, WorkAsTheyStandInTheHelp) {
 
 // The commands of a section's code blocks, without their comments; a line that goes on is one.
 std::vector<std::string> CommandsOf(const std::string& section) {
-  std::istringstream lines(ReadFile(TESTS_DIR "/../README.md"));
+  std::istringstream lines(ReadFile(std::string(kTests) + "/../README.md"));
   std::vector<std::string> commands;
   bool within = false;
   bool goes_on = false;

@@ -17,6 +17,7 @@
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 #include "tests/support/download.h"
+#include "tests/support/paths.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/tmux.h"
 
@@ -118,7 +119,7 @@ TEST_F(ExportCommand, AFileGetsItsNameWhenItIsWhole) {
 TEST_F(ExportCommand, AFullDiskLeavesNoHalfFile) {
   MakeTalker("a1");
   EXPECT_EQ(Export({"a1", "-o", "/dev/full"}).code, 74);
-  const std::string to_full = "REEVE_DATA=" + daemon_.data_dir() + " HOME=/ " + REEVE_BINARY +
+  const std::string to_full = "REEVE_DATA=" + daemon_.data_dir() + " HOME=/ " + kReeveBinary +
                               " agents export a1 >/dev/full 2>" + folder_.path() + "/err";
   const int status = std::system(to_full.c_str());
   EXPECT_EQ(WEXITSTATUS(status), 74);
@@ -128,8 +129,8 @@ TEST_F(ExportCommand, AFullDiskLeavesNoHalfFile) {
   EXPECT_EQ(Export({"a1", "-o", folder_.path()}).code, 74);
   if (kSanitized) return;  // its runtime must come before anything that is preloaded
   WriteFile(file_, "of yesterday");
-  Outcome full = Export({"a1", "-o", file_}, {std::string("LD_PRELOAD=") + REEVE_FAULTS,
-                                              "REEVE_FAULT=enospc:2", "REEVE_FAULT_ARMED=" + file_});
+  Outcome full = Export({"a1", "-o", file_}, {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=enospc:2",
+                                              "REEVE_FAULT_ARMED=" + file_});
   EXPECT_EQ(full.code, 74);
   EXPECT_THAT(full.err, HasSubstr("write " + file_ + ": No space left on device"));
   EXPECT_EQ(ReadFile(file_), "of yesterday");
@@ -230,7 +231,7 @@ TEST_F(CutExport, ShowsItsProgressOnATerminal) {
   CannedServer server({{"GET /agents/a1", CannedServer::Json(R"({"id":"a1"})")},
                        {"GET /agents/a1/export", std::string(kHead) + "Connection: stay\r\n\r\n" +
                                                      Chunk(std::string(kEvent) + kEvent)}});
-  Tmux terminal({REEVE_BINARY, "agents", "export", "a1", "-o", folder_.path() + "/a1"},
+  Tmux terminal({kReeveBinary, "agents", "export", "a1", "-o", folder_.path() + "/a1"},
                 {.environment = {"REEVE_TOKEN=x", "REEVE_SERVER=" + server.address()}});
   EXPECT_TRUE(terminal.Shows("export a1: 2 events, 0.0 MiB")) << terminal.Screen();
   terminal.Press("C-c");

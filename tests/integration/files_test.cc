@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -194,7 +195,7 @@ int StatusOf(const Daemon& daemon, const std::string& token, const std::string& 
 
 TEST(ChildApi, AnAgentRunsTheCommandLineOnItsOwnDaemon) {
   Daemon daemon;
-  daemon.Create(Spec(std::string("cd /; echo $REEVE_AGENT_ID; env | grep -c REEVE_TOKEN=; ") + REEVE_BINARY +
+  daemon.Create(Spec(std::string("cd /; echo $REEVE_AGENT_ID; env | grep -c REEVE_TOKEN=; ") + kReeveBinary +
                          " run --id=made -- true; echo code $?; exec sleep 600",
                      R"(,"api":"operate","env":{"HOME":"/nowhere"})"));
   // It found server and token; to make agents takes more than "operate".

@@ -16,6 +16,7 @@
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 #include "tests/support/declared.h"
+#include "tests/support/paths.h"
 #include "tests/support/scripted_agent.h"
 
 namespace reeve {
@@ -26,11 +27,11 @@ bool Recording() {
   return record && *record;
 }
 
-std::string FileOf(const std::string& name) { return FIXTURES "/cli/" + name + ".txt"; }
+std::string FileOf(const std::string& name) { return std::string(kFixtures) + "/cli/" + name + ".txt"; }
 
 void ExpectGolden(const std::string& name, const std::string& text) {
   if (Recording()) {
-    std::filesystem::create_directories(FIXTURES "/cli");
+    std::filesystem::create_directories(std::string(kFixtures) + "/cli");
     WriteFile(FileOf(name), text);
   }
   EXPECT_EQ(text, ReadFile(FileOf(name)))
@@ -65,7 +66,7 @@ TEST(Golden, HelpOfEveryCommand) {
     EXPECT_TRUE(!command.runs || !command.examples.empty()) << command.command << " has no example";
   }
   // Pages of commands that no longer exist.
-  for (const auto& entry : std::filesystem::directory_iterator(FIXTURES "/cli")) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(kFixtures) + "/cli")) {
     const std::string name = entry.path().stem();
     if (name.rfind("reeve", 0) != 0 || pages.count(name) != 0) continue;
     if (Recording()) std::filesystem::remove(entry.path());
@@ -79,7 +80,7 @@ class Session {
   explicit Session(std::string data_dir) : data_dir_(std::move(data_dir)) {}
 
   void Type(const std::string& line) {
-    const std::string reeve = REEVE_BINARY;
+    const std::string reeve = kReeveBinary;
     Command command({{"bash", "-c", "reeve() { " + reeve + " \"$@\"; }; " + line}, data_dir_},
                     {"REEVE_DATA=" + data_dir_});
     const int code = command.Wait();

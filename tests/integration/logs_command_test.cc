@@ -11,6 +11,7 @@
 #include "process/clock.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -290,7 +291,7 @@ TEST(LogsCommand, SaysWhatIsWrongAndIsSilentWhenNobodyReadsOn) {
   EXPECT_EQ(some.Wait(), 66);
   EXPECT_NE(some.out().find("agent exited with code 0"), std::string::npos) << some.out();
   TempDir folder;
-  const std::string piped = "sh -c '" + std::string(REEVE_BINARY) + " agents logs --data " +
+  const std::string piped = "sh -c '" + std::string(kReeveBinary) + " agents logs --data " +
                             daemon.data_dir() + " a1 2>" + folder.path() + "/err' | head -n 1 >" +
                             folder.path() + "/out";
   EXPECT_EQ(WEXITSTATUS(std::system(piped.c_str())), 0);

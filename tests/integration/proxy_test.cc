@@ -9,6 +9,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -22,7 +23,7 @@ std::string FindNginx() {
 
 // The `location` block of CONFIG.md, for the daemon at `upstream`.
 std::string Snippet(const std::string& upstream) {
-  std::ifstream page(TESTS_DIR "/../orchestrator/config/CONFIG.md");
+  std::ifstream page(std::string(kTests) + "/../orchestrator/config/CONFIG.md");
   std::string found;
   for (std::string line; std::getline(page, line);) {
     if (line.rfind("    location ", 0) != 0 && found.empty()) continue;

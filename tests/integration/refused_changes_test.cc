@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/paths.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/scripted_agent.h"
 
@@ -25,7 +26,7 @@ class FailingDisk : public testing::Test {
   void StartWith(const std::string& plan) {
     Daemon::Options options;
     options.arguments = {"--fsync", "never"};  // nothing is written but what a test asks for
-    options.environment = {std::string("LD_PRELOAD=") + REEVE_FAULTS, "REEVE_FAULT=" + plan,
+    options.environment = {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=" + plan,
                            "REEVE_FAULT_ARMED=" + armed_};
     daemon_ = std::make_unique<Daemon>(options);
   }

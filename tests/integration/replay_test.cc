@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -30,7 +31,7 @@ TEST(TranscriptRoute, GivesWhatWasSaidBothWaysAndReplayPlaysIt) {
   EXPECT_NE(transcript.body.find(R"("dir":"out","text":"hello")"), std::string::npos) << transcript.body;
   WriteFile(daemon.data_dir() + "/recording", transcript.body);
 
-  daemon.Create(R"({"id":"a2","kind":"jsonl","command":[")" + std::string(REEVE_BINARY) +
+  daemon.Create(R"({"id":"a2","kind":"jsonl","command":[")" + std::string(kReeveBinary) +
                 R"(","replay","--fast",")" + daemon.data_dir() +
                 R"(/recording","--flags","of the kind's"]})");
   ASSERT_EQ(daemon.Post("/agents/a2/message", R"({"text":"anything"})").status, 202);
@@ -50,7 +51,7 @@ TEST(Replay, SaysWhatIsWrongWithAFile) {
   TempDir dir;
   auto replay = [&dir](const std::string& file) {
     const std::string command =
-        std::string(REEVE_BINARY) + " replay " + file + " </dev/null >" + dir.path() + "/out 2>&1";
+        std::string(kReeveBinary) + " replay " + file + " </dev/null >" + dir.path() + "/out 2>&1";
     const int status = std::system(command.c_str());
     return std::to_string(WEXITSTATUS(status)) + " " + ReadFile(dir.path() + "/out");
   };

@@ -9,6 +9,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 #include "tests/support/talking_agent.h"
 #include "tests/support/tmux.h"
 
@@ -92,7 +93,7 @@ TEST(RunCommand, FindsAProgramByItsPathFromWhereItRuns) {
   TempDir folder;
   WriteFile(folder.path() + "/hello", "#!/bin/sh\necho hello\n");
   ASSERT_EQ(chmod((folder.path() + "/hello").c_str(), 0755), 0);
-  Command here({{REEVE_BINARY, "run", "--data", daemon.data_dir(), "--", "./hello"}, folder.path()});
+  Command here({{kReeveBinary, "run", "--data", daemon.data_dir(), "--", "./hello"}, folder.path()});
   EXPECT_EQ(here.Wait(), 0) << here.err();
   EXPECT_EQ(here.out(), "hello\n");
   Command there(WordsFor(daemon, {"--cwd", folder.path(), "--", "./hello"}));
@@ -291,7 +292,7 @@ TEST(RunCommand, ShowsAPromptBeforeItsLineEnds) {
 TEST(RunCommand, PassesItsInputToTheProgramToItsEnd) {
   Daemon daemon;
   std::string input;
-  for (int i = 0; i < 300'000; ++i) input += static_cast<char>((i * 7919 + i / 13) % 256);
+  for (uint32_t i = 0; i < 300'000; ++i) input += static_cast<char>((i * 7919 + i / 13) % 256);
   Command command(WordsFor(daemon, {"--", "cat"}), {}, input);
   EXPECT_EQ(command.Wait(), 0) << command.err();
   EXPECT_TRUE(command.out() == input) << command.out().size();
@@ -309,7 +310,7 @@ TEST(RunCommand, PassesItsInputToTheProgramToItsEnd) {
 
 TEST(RunCommand, PassesAPipeOn) {
   Daemon daemon;
-  const std::string run = std::string(REEVE_BINARY) + " run --data " + daemon.data_dir();
+  const std::string run = std::string(kReeveBinary) + " run --data " + daemon.data_dir();
   Command pipe({{"sh", "-c", "(echo one; echo two) | " + run + " -- wc -l"}, ""});
   EXPECT_EQ(pipe.Wait(), 0) << pipe.err();
   EXPECT_EQ(pipe.out(), "2\n");
@@ -338,7 +339,7 @@ TEST(RunCommand, KeepsStdinOpenOnRequest) {
 // A program that waits for its input to end, such as `rg needle`, does not hang.
 TEST(RunCommand, ATerminalIsNoInput) {
   Daemon daemon;
-  Tmux terminal({REEVE_BINARY, "run", "--data", daemon.data_dir(), "--", "wc", "-c"});
+  Tmux terminal({kReeveBinary, "run", "--data", daemon.data_dir(), "--", "wc", "-c"});
   ASSERT_TRUE(terminal.Shows("0\n")) << terminal.Screen();
   EXPECT_EQ(terminal.Wait(), 0);
 }
@@ -368,7 +369,7 @@ TEST(RunCommand, InputOfTheApiCanBeRepeatedAndEnds) {
 
 TEST(RunCommand, AReaderThatGoesAwayInterruptsTheRun) {
   Daemon daemon;
-  const std::string run = std::string(REEVE_BINARY) + " run --data " + daemon.data_dir();
+  const std::string run = std::string(kReeveBinary) + " run --data " + daemon.data_dir();
   Command removed({{"sh", "-c", run + " --rm --id a1 -- yes | head -1; echo end >&2"}, ""});
   EXPECT_EQ(removed.Wait(), 0);
   EXPECT_EQ(removed.out(), "y\n");
@@ -387,14 +388,14 @@ TEST(RunCommand, AReaderThatGoesAwayInterruptsTheRun) {
 
 TEST(RunCommand, AFullDiskIsSaidAtOnce) {
   Daemon daemon;
-  const std::string run = std::string(REEVE_BINARY) + " run --data " + daemon.data_dir();
+  const std::string run = std::string(kReeveBinary) + " run --data " + daemon.data_dir();
   Command full({{"sh", "-c", run + " --id a1 -- sh -c 'echo x; sleep 600' >/dev/full"}, ""});
   EXPECT_EQ(full.Wait(), 74);
   EXPECT_NE(full.err().find("stdout: No space left on device"), std::string::npos) << full.err();
   EXPECT_EQ(daemon.WaitFor("a1", "until=exited").Field("state"), "exited");
   Command follows(
       {{"sh", "-c",
-        std::string(REEVE_BINARY) + " agents logs -f a1 --data " + daemon.data_dir() + " >/dev/full"},
+        std::string(kReeveBinary) + " agents logs -f a1 --data " + daemon.data_dir() + " >/dev/full"},
        ""});
   EXPECT_EQ(follows.Wait(), 74);
   EXPECT_NE(follows.err().find("No space left"), std::string::npos) << follows.err();
@@ -422,7 +423,7 @@ TEST(RunCommand, WhatIsNotUtf8IsRefusedAndNamed) {
   EXPECT_EQ(spec.Wait(), 64);
   const std::string latin = folder.path() + "/caf\xe9";
   ASSERT_EQ(mkdir(latin.c_str(), 0700), 0);
-  Command here({{REEVE_BINARY, "run", "--data", daemon.data_dir(), "--", "pwd"}, latin});
+  Command here({{kReeveBinary, "run", "--data", daemon.data_dir(), "--", "pwd"}, latin});
   EXPECT_EQ(here.Wait(), 64);
   EXPECT_NE(here.err().find("caf\\xe9 is not UTF-8"), std::string::npos) << here.err();
   Command prompt(WordsFor(daemon, {"--prompt", "-", "--", "cat"}), {}, "caf\xe9");
@@ -455,7 +456,7 @@ TEST(RunCommand, SkipsByteOrderMarksAndReadsLargeFiles) {
 TEST(RunCommand, SaysThatItsFolderIsGone) {
   Daemon daemon;
   Command gone({{"sh", "-c",
-                 "mkdir gone; cd gone; rmdir ../gone; exec " + std::string(REEVE_BINARY) + " run --data " +
+                 "mkdir gone; cd gone; rmdir ../gone; exec " + std::string(kReeveBinary) + " run --data " +
                      daemon.data_dir() + " -- pwd"},
                 daemon.data_dir()});
   EXPECT_EQ(gone.Wait(), 64) << gone.out();
@@ -581,7 +582,7 @@ TEST(RunCommand, ExitsAsTheLastOfSeveralRuns) {
 TEST(RunCommand, ShowsItOnATerminal) {
   Daemon daemon;
   TalkingAgent talker(daemon);
-  Tmux terminal({REEVE_BINARY, "run", "--data", daemon.data_dir(), "--kind", "claude", "--prompt", "slow",
+  Tmux terminal({kReeveBinary, "run", "--data", daemon.data_dir(), "--kind", "claude", "--prompt", "slow",
                  "--", "/bin/sh", talker.script()});
   ASSERT_TRUE(terminal.Shows("half a\n")) << terminal.Screen();
   talker.Finish();

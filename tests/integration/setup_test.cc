@@ -7,6 +7,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -39,7 +40,7 @@ TEST_F(Setup, WaitsForALockOfApt) {
   FakeApt(
       "[ $n -ge 4 ] || { echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1'; exit "
       "100; }\n");
-  Command setup({{"sh", TESTS_DIR "/../deploy/setup.sh", "build"}, "/"},
+  Command setup({{"sh", std::string(kTests) + "/../deploy/setup.sh", "build"}, "/"},
                 {"PATH=" + folder_.path() + ":/usr/bin:/bin"});
   EXPECT_EQ(setup.Wait(), 0) << setup.err();
   EXPECT_EQ(ReadFile(folder_.path() + "/calls"), "update\nupdate\nupdate\nupdate\ninstall\n");
@@ -50,7 +51,7 @@ TEST_F(Setup, WaitsForALockOfApt) {
 
 TEST_F(Setup, DoesNotWaitForAnotherFault) {
   FakeApt("echo 'E: Unable to fetch some archives'; exit 100\n");
-  Command setup({{"sh", TESTS_DIR "/../deploy/setup.sh", "build"}, "/"},
+  Command setup({{"sh", std::string(kTests) + "/../deploy/setup.sh", "build"}, "/"},
                 {"PATH=" + folder_.path() + ":/usr/bin:/bin"});
   EXPECT_EQ(setup.Wait(), 69);
   EXPECT_EQ(ReadFile(folder_.path() + "/calls"), "update\n");

@@ -10,6 +10,7 @@
 
 #include "control/cli/show/text.h"
 #include "tests/support/command.h"
+#include "tests/support/paths.h"
 #include "tests/support/scripted_agent.h"
 #include "tests/support/tmux.h"
 
@@ -64,7 +65,7 @@ bool UntilState(const Daemon& daemon, const std::string& id, const std::string& 
 Tmux::Options On(const Daemon& daemon, int columns = 110, int rows = 24) {
   return {.environment = {"REEVE_DATA=" + daemon.data_dir()}, .columns = columns, .rows = rows};
 }
-const Strings kTop = {REEVE_BINARY, "top"};
+const Strings kTop = {kReeveBinary, "top"};
 
 // Runs the program in a shell that prints lines before and after it.
 Strings Between(const std::string& program) {
@@ -343,7 +344,7 @@ TEST(Top, FitsAnyTerminalThroughResizes) {
 TEST(Top, LeavesTheTerminalAsItWas) {
   Daemon daemon;
   CreateEcho(daemon, "a1");
-  const std::string top = std::string(REEVE_BINARY) + " top";
+  const std::string top = std::string(kReeveBinary) + " top";
   for (const auto& [key, says] : {std::pair{"q", "ended 0"}, {"C-c", "ended 130"}, {"C-\\", "ended 131"}}) {
     Tmux terminal(Between(top), On(daemon));
     ASSERT_TRUE(terminal.Shows("1 running")) << terminal.Screen();
@@ -369,7 +370,7 @@ TEST(Top, IsBackAfterASuspend) {
   Daemon daemon;
   CreateEcho(daemon, "a1");
   Tmux terminal({"bash", "--norc", "-i"}, On(daemon));
-  terminal.Type("PS1='$ '; " + std::string(REEVE_BINARY) + " top\n");
+  terminal.Type("PS1='$ '; " + std::string(kReeveBinary) + " top\n");
   ASSERT_TRUE(terminal.Shows("1 running")) << terminal.Screen();
   terminal.Press("C-z");
   ASSERT_TRUE(terminal.Shows("Stopped")) << terminal.Screen();
@@ -473,11 +474,11 @@ TEST(TopCommand, SaysWhyATerminalWillNotDo) {
   Daemon daemon;
   Tmux::Options options = On(daemon, 150, 10);
   for (const char* type : {"dumb", "unknown"}) {
-    Tmux terminal({"env", std::string("TERM=") + type, REEVE_BINARY, "top"}, options);
+    Tmux terminal({"env", std::string("TERM=") + type, kReeveBinary, "top"}, options);
     EXPECT_EQ(terminal.Wait(), 64);
     EXPECT_TRUE(terminal.Shows("not a terminal that can be drawn on")) << terminal.Screen();
   }
-  Tmux terminal({REEVE_BINARY, "top", "--server", "http://127.0.0.1:1"}, options);
+  Tmux terminal({kReeveBinary, "top", "--server", "http://127.0.0.1:1"}, options);
   EXPECT_EQ(terminal.Wait(), 69);
   EXPECT_TRUE(terminal.Shows("is the daemon running?")) << terminal.Screen();
   EXPECT_EQ(terminal.Variable("alternate_on"), "0");

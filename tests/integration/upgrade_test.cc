@@ -8,6 +8,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -82,7 +83,7 @@ TEST_F(Upgrades, OneThatHangsIsEnded) {
 
 // A trial of the real binary that is given another state than ours.
 TEST_F(Upgrades, AStateThatIsNotUnderstoodIsRefused) {
-  const std::string real = std::string("exec ") + REEVE_BINARY + " \"$@\"";
+  const std::string real = std::string("exec ") + kReeveBinary + " \"$@\"";
   for (const char* other : {"1", "3"}) {
     ExpectRefused(Program("sed '1s/\"format\":2/\"format\":" + std::string(other) + "/' | " + real),
                   std::string("the state has format ") + other + "; this reeve reads format 2 only");
@@ -97,7 +98,7 @@ TEST_F(Upgrades, AStateThatIsNotUnderstoodIsRefused) {
 }
 
 TEST_F(Upgrades, WhatFailsAfterTheTrialIsSaidToo) {
-  const std::string path = Program("rm -- \"$0\"; exec " + std::string(REEVE_BINARY) + " \"$@\"");
+  const std::string path = Program("rm -- \"$0\"; exec " + std::string(kReeveBinary) + " \"$@\"");
   EXPECT_EQ(Ask(path).status, 202);
   EXPECT_TRUE(Eventually([this] { return !daemon_.Get("/health").Field("upgrade_failure").empty(); }));
   EXPECT_NE(daemon_.Get("/health").Field("upgrade_failure").find("No such file"), std::string::npos);

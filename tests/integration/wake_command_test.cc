@@ -13,6 +13,7 @@
 #include "process/clock.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -46,7 +47,7 @@ class WakeCommand : public testing::Test {
   // By a shell with nothing but this environment; the code.
   [[nodiscard]] int Bare(const std::string& environment, const std::string& words) const {
     const int status =
-        std::system(("env -i " + environment + " " + std::string(REEVE_BINARY) + " " + words).c_str());
+        std::system(("env -i " + environment + " " + std::string(kReeveBinary) + " " + words).c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
@@ -198,7 +199,7 @@ TEST_F(WakeCommand, TwentyShellsWithOneKeySendOneMessage) {
 
 TEST_F(WakeCommand, OneAgentWakesAnotherByItsTitle) {
   MakeCat("a1", R"(,"title":"the worker")");
-  const std::string reeve = REEVE_BINARY;
+  const std::string reeve = kReeveBinary;
   daemon_.Create(R"({"id":"boss","kind":"process","api":"operate","command":["/bin/sh","-c","m=$()" + reeve +
                  R"( agents wake 'the worker' --message 'from the boss') && echo sent $m"]})");
   EXPECT_EQ(daemon_.WaitFor("boss").Field("exit.code"), "0");

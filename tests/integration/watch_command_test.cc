@@ -10,6 +10,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 #include "tests/support/sanitized.h"
 
 namespace reeve {
@@ -394,7 +395,7 @@ TEST_F(WatchCommand, IsAScriptsCondition) {
   daemon_.Create(Shell("script",
                        "if ! $REEVE agents watch a1; then echo it failed; fi; $REEVE agents watch a2 && "
                        "echo the other did not",
-                       R"(,"api":"view","env":{"REEVE":")" + std::string(REEVE_BINARY) + "\"}"));
+                       R"(,"api":"view","env":{"REEVE":")" + std::string(kReeveBinary) + "\"}"));
   EXPECT_EQ(daemon_.WaitFor("script").Field("exit.code"), "0");
   const std::string said = daemon_.LogFiles("script");
   EXPECT_THAT(said, HasSubstr("a1: failed with 3 after"));
@@ -428,7 +429,7 @@ TEST_F(WatchCommand, ANextStepRunsByItselfAfterTheFirst) {
 
 TEST_F(WatchCommand, MoreThanTheLimitOfDescriptorsIsMeantFor) {
   constexpr int kAgents = 40;
-  std::string script = "ulimit -S -n 30; exec " + std::string(REEVE_BINARY) + " agents watch --timeout 1s";
+  std::string script = "ulimit -S -n 30; exec " + std::string(kReeveBinary) + " agents watch --timeout 1s";
   for (int i = 0; i < kAgents; ++i) {
     const std::string id = "a" + std::to_string(i);
     daemon_.Create(R"({"id":")" + id + R"(","kind":"process","command":["cat"]})");

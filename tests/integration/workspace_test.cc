@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/test_server.h"
 
@@ -539,7 +540,7 @@ TEST_F(WorkspaceTest, ItHasItsNameOnlyOnceItIsOnTheDisk) {
   const std::string armed = dir.path() + "/armed";
   WriteFile(armed, "");
   Daemon::Options options = Options();
-  options.environment = {std::string("LD_PRELOAD=") + REEVE_FAULTS, "REEVE_FAULT=syncfs",
+  options.environment = {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=syncfs",
                          "REEVE_FAULT_ARMED=" + armed};
   Daemon daemon(options);
   daemon.Create(Spec("a1", "cat file"));

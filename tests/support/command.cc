@@ -12,13 +12,14 @@
 
 #include "process/fd.h"
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 
 namespace {
 
 std::vector<std::string> ReeveWords(const std::vector<std::string>& arguments) {
-  std::vector<std::string> words = {REEVE_BINARY};
+  std::vector<std::string> words = {kReeveBinary};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }

@@ -1,4 +1,5 @@
 #include "tests/support/daemon.h"
+#include "tests/support/paths.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -381,7 +382,7 @@ void Daemon::Start() {
   const std::string listen = address_.empty()          ? options_.listen
                              : address_.front() == '/' ? "unix://" + address_
                                                        : "tcp://" + address_.substr(7);
-  std::vector<std::string> words = {REEVE_BINARY, "serve",
+  std::vector<std::string> words = {kReeveBinary, "serve",
                                     "--data",     data_dir_,
                                     "--listen",   options_.inherit_fd < 0 ? listen : options_.listen};
   words.insert(words.end(), options_.arguments.begin(), options_.arguments.end());

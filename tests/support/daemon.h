@@ -1,4 +1,4 @@
-// Daemon: the real reeve (REEVE_BINARY) as a user runs it, with a data folder of its own, and what a test
+// Daemon: the real reeve (kReeveBinary) as a user runs it, with a data folder of its own, and what a test
 // needs to talk to it: blocking HTTP over a plain socket, and streams that are read when the test says so.
 //
 // Everything waits for a condition with a deadline. A daemon ends with its object, and so do the processes it

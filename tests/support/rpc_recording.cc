@@ -1,4 +1,5 @@
 #include "tests/support/rpc_recording.h"
+#include "tests/support/paths.h"
 
 #include <algorithm>
 #include <fstream>
@@ -28,8 +29,8 @@ std::string AnswerId(const JsonDocument& message) {
 }  // namespace
 
 RpcRecording::RpcRecording(const std::string& name)
-    : said_(ReadLines(std::string(FIXTURES) + "/" + name + ".jsonl")),
-      told_(ReadLines(std::string(FIXTURES) + "/" + name + "-stdin.jsonl")) {}
+    : said_(ReadLines(std::string(kFixtures) + "/" + name + ".jsonl")),
+      told_(ReadLines(std::string(kFixtures) + "/" + name + "-stdin.jsonl")) {}
 
 void RpcRecording::Play(const std::function<void(std::string_view bytes)>& feed,
                         const std::function<void(const JsonValue& message)>& act, bool eager) const {

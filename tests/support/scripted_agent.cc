@@ -1,4 +1,5 @@
 #include "tests/support/scripted_agent.h"
+#include "tests/support/paths.h"
 
 #include "orchestrator/json/json.h"
 
@@ -22,7 +23,7 @@ void CreateScripted(const Daemon& daemon, const std::string& id, const std::stri
   const std::string file = daemon.data_dir() + "/" + id + ".recording";
   WriteFile(file, ScriptAsRecording(script));
   daemon.Create(R"({"id":")" + id + R"(","kind":")" + kind + R"(","record":true,"command":[")" +
-                std::string(REEVE_BINARY) + R"(","replay",")" + file + "\"]" + more + "}");
+                std::string(kReeveBinary) + R"(","replay",")" + file + "\"]" + more + "}");
 }
 
 }  // namespace reeve

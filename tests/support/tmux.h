@@ -2,7 +2,7 @@
 // into the program's terminal and sees the drawn screen, as a person does. Needs a tmux with UTF-8, such as
 // Debian's. Everything ends with the object.
 //
-//   Tmux terminal({REEVE_BINARY, "top"}, {.environment = {"REEVE_DATA=" + daemon.data_dir()}});
+//   Tmux terminal({kReeveBinary, "top"}, {.environment = {"REEVE_DATA=" + daemon.data_dir()}});
 //   ASSERT_TRUE(terminal.Shows("a1")) << terminal.Screen();
 //   terminal.Press("Down");
 //   EXPECT_EQ(terminal.Wait(), 0);

@@ -18,6 +18,7 @@
 #include "orchestrator/adapters/adapter.h"
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 #include "tests/support/rpc_recording.h"
 #include "tests/support/vocabulary.h"
 
@@ -45,7 +46,7 @@ class Spawned {
 // Everything that was ever recorded of this kind's stdout.
 std::vector<std::string> LinesOf(const std::string& kind) {
   std::vector<std::string> lines;
-  for (const auto& entry : std::filesystem::directory_iterator(FIXTURES)) {
+  for (const auto& entry : std::filesystem::directory_iterator(kFixtures)) {
     const std::string name = entry.path().filename();
     if (!name.starts_with(kind + "-") || !name.ends_with(".jsonl") || name.ends_with("-stdin.jsonl"))
       continue;

@@ -12,6 +12,7 @@
 
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 #include "tests/support/rpc_recording.h"
 #include "tests/support/vocabulary.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string Fixture(const std::string& name) { return std::string(FIXTURES) + "/pi-" + name; }
+std::string Fixture(const std::string& name) { return std::string(kFixtures) + "/pi-" + name; }
 
 std::vector<std::string> Recording(const std::string& name) {
   std::vector<std::string> lines;

@@ -8,6 +8,7 @@
 #include "orchestrator/config/config_file.h"
 #include "orchestrator/config/units.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -311,7 +312,7 @@ TEST(SettingsTest, EveryOneIsNamedAfterItsKey) {
 }
 
 TEST(SettingsTest, ThePageHasTheTable) {
-  const std::string page = ReadFile(std::string(TESTS_DIR) + "/../orchestrator/config/CONFIG.md");
+  const std::string page = ReadFile(std::string(kTests) + "/../orchestrator/config/CONFIG.md");
   EXPECT_THAT(page, HasSubstr(TableOfSettings()));
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -98,7 +99,7 @@ std::vector<Class> ReadClasses() {
   std::vector<Class> classes;
   std::map<std::string, std::string> bodies;  // of Members that are defined in a source file
   for (const char* layer : {"process", "tickets", "orchestrator"}) {
-    const std::string folder = std::string(TESTS_DIR) + "/../" + layer;
+    const std::string folder = std::string(kTests) + "/../" + layer;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
       if (entry.path().extension() != ".h" && entry.path().extension() != ".cc") continue;
       const std::string code = std::regex_replace(ReadFile(entry.path()), no_code, "");

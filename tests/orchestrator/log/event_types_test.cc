@@ -8,13 +8,14 @@
 #include <string>
 
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
 
 // The table of the section "Events" in control/api/API.md.
 std::set<std::string> DocumentedTypes() {
-  const std::string page = ReadFile(std::string(TESTS_DIR) + "/../control/api/API.md");
+  const std::string page = ReadFile(std::string(kTests) + "/../control/api/API.md");
   const size_t begin = page.find("| type | data |"), end = page.find("\n\n", begin);
   EXPECT_NE(begin, std::string::npos);
   std::set<std::string> types;

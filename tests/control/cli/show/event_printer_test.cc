@@ -14,6 +14,7 @@
 #include "control/cli/show/event_words.h"
 #include "control/cli/terminal/console.h"
 #include "orchestrator/json/json.h"
+#include "tests/support/paths.h"
 
 namespace reeve {
 namespace {
@@ -416,7 +417,7 @@ TEST_F(EventPrinterTest, TellsOfGaps) {
 TEST_F(EventPrinterTest, ShowsEveryMessageOfRealRecordingsOnce) {
   size_t recordings = 0;
   size_t messages = 0;
-  for (const auto& file : std::filesystem::directory_iterator(FIXTURES)) {
+  for (const auto& file : std::filesystem::directory_iterator(kFixtures)) {
     if (file.path().extension() != ".expected") continue;
     ++recordings;
     std::ifstream lines(file.path());

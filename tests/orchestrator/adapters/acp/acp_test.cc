@@ -13,6 +13,7 @@
 
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 #include "tests/support/rpc_recording.h"
 #include "tests/support/vocabulary.h"
 
@@ -27,7 +28,7 @@ using ::testing::StartsWith;
 constexpr const char* kRecordings[] = {"turn", "edit", "plan", "output", "fail500",
                                        "hang", "cut",  "load", "model"};
 
-std::string Golden(const std::string& name) { return std::string(FIXTURES) + "/acp-" + name + ".expected"; }
+std::string Golden(const std::string& name) { return std::string(kFixtures) + "/acp-" + name + ".expected"; }
 
 class Acp {
  public:

@@ -14,6 +14,7 @@
 #include "orchestrator/json/json.h"
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 #include "tests/support/recording_host.h"
 
 namespace reeve {
@@ -25,7 +26,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-std::string Fixture(const std::string& name) { return std::string(FIXTURES) + "/claude-" + name; }
+std::string Fixture(const std::string& name) { return std::string(kFixtures) + "/claude-" + name; }
 
 class Claude {
  public:

@@ -12,6 +12,7 @@
 
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/paths.h"
 #include "tests/support/rpc_recording.h"
 #include "tests/support/vocabulary.h"
 
@@ -25,7 +26,9 @@ constexpr const char* kRecordings[] = {"turn",     "abort", "reason",   "edit", 
                                        "question", "mcp",   "subagent", "output", "steer",
                                        "fail500",  "cut",   "hang",     "early",  "resume"};
 
-std::string Golden(const std::string& name) { return std::string(FIXTURES) + "/codex-" + name + ".expected"; }
+std::string Golden(const std::string& name) {
+  return std::string(kFixtures) + "/codex-" + name + ".expected";
+}
 
 class Codex {
  public:

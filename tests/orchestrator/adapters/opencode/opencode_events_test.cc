@@ -14,6 +14,7 @@
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/opencode_server.h"
+#include "tests/support/paths.h"
 #include "tests/support/recording_host.h"
 #include "tests/support/sanitized.h"
 
@@ -23,7 +24,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string Fixture(const std::string& name) { return std::string(FIXTURES) + "/kilo-" + name; }
+std::string Fixture(const std::string& name) { return std::string(kFixtures) + "/kilo-" + name; }
 
 // The events of a recording.
 std::vector<std::string> Recorded(const std::string& name) {

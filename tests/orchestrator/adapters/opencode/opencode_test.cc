@@ -11,6 +11,7 @@
 #include "process/timer.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/opencode_server.h"
+#include "tests/support/paths.h"
 #include "tests/support/recording_host.h"
 
 namespace reeve {
@@ -944,7 +945,7 @@ TEST_F(OpencodeHandover, AServerThatWasGivenUpStaysSo) {
 TEST_F(OpencodeTest, ARecordedTurnSurvivesABreakAnywhere) {
   std::vector<std::string> recorded;
   SseParser parser;
-  parser.Feed(ReadFile(std::string(FIXTURES) + "/kilo-turn.sse"),
+  parser.Feed(ReadFile(std::string(kFixtures) + "/kilo-turn.sse"),
               [&recorded](const SseEvent& event) { recorded.push_back(event.data); });
   std::erase_if(recorded, [](const std::string& text) {
     return text.find("\"plugin.added\"") != std::string::npos || text.find("\"sync\"") != std::string::npos;
