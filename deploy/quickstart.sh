@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 check=
 case "${1:-}" in
   "") ;;
-  --check) check=1 ;;
+  --check) check=-DREEVE_WERROR=ON ;;  # the tests have compiled the same files with these options
   *) echo "quickstart: unknown argument '$1'" >&2; exit 64 ;;
 esac
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
@@ -38,7 +38,7 @@ progress() {
 
 say "2/4  building (usually 5 minutes on 2 cores, 2 minutes on 8; seconds if it was built before)"
 mkdir -p build
-if ! { cmake --preset release && cmake --build --preset release; } 2>&1 | tee build/quickstart.log | progress; then
+if ! { cmake --preset release $check && cmake --build --preset release; } 2>&1 | tee build/quickstart.log | progress; then
   tail -n 30 build/quickstart.log >&2
   exit 1
 fi

@@ -156,6 +156,8 @@ function approval(item, element) {
     choices: [
       ['allow_once', 'Allow once'],
       ['allow_always', 'Allow always'],
+      ['allow_tool', 'Allow this tool'],
+      ['allow_session', 'Allow all, this session'],
       ['deny', 'Deny'],
     ],
     send: (decision) => element.sendDecision(item, decision),

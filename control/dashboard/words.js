@@ -108,6 +108,8 @@ export function describeNote(type, data) {
 export const kDecisions = {
   allow_once: 'Allowed once',
   allow_always: 'Allowed always',
+  allow_tool: 'Allowed, with this tool from now on',
+  allow_session: 'Allowed, with every tool from now on',
   deny: 'Denied',
   expired: 'Expired',
   withdrawn: 'Withdrawn',

@@ -105,6 +105,14 @@ TEST_F(ApprovalsCommand, AllowsAndDeniesByIdOrByAgent) {
   EXPECT_EQ(Approvals({"allow", "p3", "--always"}).out, "a3 p3: allow_always\n");
   EXPECT_EQ(Approvals({"allow", "a3", "--input", R"({"command":"pwd -P"})"}).code, 0);
   EXPECT_TRUE(Told("a3", "pwd -P"));
+  MakeAsking("a4", {Asks("p5", "ls"), Asks("p6", "pwd")});
+  EXPECT_EQ(Approvals({"allow", "p5", "--tool"}).out, "a4 p5: allow_tool\n");
+  EXPECT_EQ(Approvals({"list", "--agent", "a4"}).out, "");  // both were calls of that tool
+  MakeAsking("a5", {Asks("p7", "ls"), Asks("p8", "pwd")});
+  EXPECT_EQ(Approvals({"allow", "p7", "--session"}).out, "a5 p7: allow_session\n");
+  EXPECT_EQ(Approvals({"list", "--agent", "a5"}).out, "");
+  // One flag says how far a decision goes.
+  EXPECT_EQ(Approvals({"allow", "a3", "--tool", "--session"}).code, 64);
   EXPECT_EQ(Approvals({"allow", "a3", "--quiet"}).code, 66);  // nothing waits any more
 }
 

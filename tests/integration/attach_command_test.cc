@@ -117,7 +117,7 @@ TEST_F(AttachOnATerminal, AnswersWhatIsAskedWithAKey) {
            {"n", "deny"}, {"y", "allow_once"}, {"a", "allow_always"}}) {
     terminal_->Type("ask");
     terminal_->Press("Enter");
-    ASSERT_TRUE(Shows("? bash make -j4 && echo done  y once, a always, n deny"));
+    ASSERT_TRUE(Shows("? bash make -j4 && echo done  y once, a always, t tool, s session, n deny"));
     ASSERT_TRUE(Shows("a1 needs_input>"));
     terminal_->Type(key);
     ASSERT_TRUE(Eventually([&, decision = decision] {

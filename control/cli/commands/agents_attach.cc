@@ -329,9 +329,8 @@ void AddAgentsAttach(Command agents) {
   command.Details(
       "Enter sends the line as a message. Ctrl-J starts a new line in it, and a paste is one message. While "
       "the daemon is away, a message waits; it is sent once. While the line is empty, y allows the request "
-      "that is shown, a allows it always, and n denies it. Ctrl-C interrupts the run; a second Ctrl-C "
-      "leaves, "
-      "as does Ctrl-D on an empty line. Both wait until typed messages have been sent; pressed again, they "
+      "that is shown, a allows the same call always, t every call of that tool and s every call until the "
+      "session ends, and n denies it. Ctrl-C interrupts the run; a second Ctrl-C leaves, as does Ctrl-D on an empty line. Both wait until typed messages have been sent; pressed again, they "
       "leave at once. Ctrl-\\ always leaves at once. If stdin is not a terminal, each of its lines is a "
       "message, and the command ends when the agent is idle after the last one.");
   command.Argument("AGENT", options->agent, "An id, a title, or key=value for a label").Required();

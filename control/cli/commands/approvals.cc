@@ -27,6 +27,8 @@ struct ApprovalsOptions : CommonOptions {
   std::string agent;
   std::vector<std::string> names;
   bool always = false;
+  bool tool = false;
+  bool session = false;
   std::string reason;
   std::string input;
   std::string content;
@@ -152,6 +154,13 @@ Result<Waiting> FindWaiting(const Client& client, const std::string& name, const
   return std::move(all.front());
 }
 
+const char* DecisionOf(const ApprovalsOptions& options) {
+  if (options.command != "allow") return "deny";
+  if (options.session) return "allow_session";
+  if (options.tool) return "allow_tool";
+  return options.always ? "allow_always" : "allow_once";
+}
+
 Result<std::string> BodyFor(const ApprovalsOptions& options, const Waiting& waiting) {
   auto refuse = [&waiting](const char* why) {
     return Error{"invalid_request", waiting.id + " of agent " + waiting.agent + " is " + why};
@@ -159,14 +168,15 @@ Result<std::string> BodyFor(const ApprovalsOptions& options, const Waiting& wait
   const bool allow = options.command == "allow";
   JsonObject body;
   if (waiting.elicitation) {
-    if (options.always || !options.input.empty() || !options.reason.empty())
-      return refuse("a question, which takes no --always, --input or --reason");
+    if (options.always || options.tool || options.session || !options.input.empty() ||
+        !options.reason.empty())
+      return refuse("a question, which takes no --always, --tool, --session, --input or --reason");
     if (allow && options.content.empty()) return refuse("a question; answer it with --content JSON");
     body.Set("action", allow ? "accept" : "decline").SetRaw("content", options.content);
     return body.Take();
   }
   if (!options.content.empty()) return refuse("an approval; --content only answers questions");
-  body.Set("decision", !allow ? "deny" : options.always ? "allow_always" : "allow_once");
+  body.Set("decision", DecisionOf(options));
   if (!options.reason.empty()) body.Set("reason", options.reason);
   body.SetRaw("input", options.input);
   return body.Take();
@@ -201,6 +211,8 @@ Result<std::string> DecideOne(const ApprovalsOptions& options, const Client& cli
 
 int Decide(const ApprovalsOptions& options) {
   Console console("approvals " + options.command, options);
+  if (options.always + options.tool + options.session > 1)
+    return console.Fail({"invalid_request", "give one of --always, --tool and --session"});
   for (const auto& [flag, json] : {std::pair{"--input", options.input}, {"--content", options.content}}) {
     auto object = JsonDocument::Parse(json);
     if (!json.empty() && (!object || !object->root().Is(JsonType::kObject)))
@@ -255,6 +267,9 @@ void AddApprovals(Command root) {
         "The first answer counts. If another came first, the command fails with exit code 1 and prints that "
         "decision. If a name means several approvals, none is answered.");
     command.Flag("--always", options->always, "Also allow the exact same call of this agent in the future");
+    command.Flag("--tool", options->tool, "Also allow every later call of this tool, until the session ends");
+    command.Flag("--session", options->session,
+                 "Also allow every later call of any tool, until the session ends");
     command.Option("--reason", options->reason, "TEXT", "The reason, for the log");
     command.Option("--input", options->input, "JSON",
                    "Replace the input of the tool, if agents of this kind can do that");

@@ -18,6 +18,8 @@ constexpr int64_t kHoldMs = 700;
 const char* DecisionOf(const std::string& key) {
   if (key == "y") return "allow_once";
   if (key == "a") return "allow_always";
+  if (key == "t") return "allow_tool";
+  if (key == "s") return "allow_session";
   return key == "n" ? "deny" : nullptr;
 }
 
@@ -158,7 +160,7 @@ void AttachPrompt::Draw() {
   const size_t width = std::max<size_t>(columns_, 8) - 1;  // a full row would wrap
   std::vector<StyledLine> rows;
   if (asks()) {
-    const std::string keys = "  y once, a always, n deny";
+    const std::string keys = "  y once, a always, t tool, s session, n deny";
     const std::string count =
         approvals_.size() > 1 ? " (1 of " + std::to_string(approvals_.size()) + ")" : "";
     const size_t rest = width - std::min(width, keys.size() + count.size());

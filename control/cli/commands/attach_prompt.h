@@ -24,7 +24,7 @@ class AttachPrompt {
   struct Actions {
     std::function<void(std::string text)> send;
     std::function<void()> interrupt;
-    // "allow_once", "allow_always", "deny".
+    // "allow_once", "allow_always", "allow_tool", "allow_session", "deny".
     std::function<void(const std::string& approval, const char* decision)> decide;
     std::function<void(std::string_view text)> note;  // prints a line above the prompt
     std::function<void(bool interrupted)> leave;

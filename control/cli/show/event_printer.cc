@@ -31,14 +31,17 @@ std::string Key(const JsonValue& event, std::string_view kind, std::string_view 
 }
 
 std::string DecisionWords(std::string_view decision) {
-  static const std::map<std::string_view, const char*> kWords = {{"allow_once", "allowed once"},
-                                                                 {"allow_always", "allowed, from now on"},
-                                                                 {"deny", "denied"},
-                                                                 {"expired", "nobody answered in time"},
-                                                                 {"withdrawn", "withdrawn"},
-                                                                 {"accept", "answered"},
-                                                                 {"decline", "answer declined"},
-                                                                 {"cancel", "cancelled"}};
+  static const std::map<std::string_view, const char*> kWords = {
+      {"allow_once", "allowed once"},
+      {"allow_always", "allowed, from now on"},
+      {"allow_tool", "allowed, and this tool until the session ends"},
+      {"allow_session", "allowed, and every tool until the session ends"},
+      {"deny", "denied"},
+      {"expired", "nobody answered in time"},
+      {"withdrawn", "withdrawn"},
+      {"accept", "answered"},
+      {"decline", "answer declined"},
+      {"cancel", "cancelled"}};
   const auto words = kWords.find(decision);
   return words == kWords.end() ? Plain(decision) : words->second;
 }

@@ -167,7 +167,11 @@ StyledLine TopApp::AskingHints() {
   } else {
     line = {{answers ? "Answer?" : "Allow?", Colour::kGreen, true}};
     AddHint(line, "Enter", answers ? "answer" : "allow once", Colour::kGreen);
-    if (!answers) AddHint(line, "A", "allow always", Colour::kGreen);
+    if (!answers) {
+      AddHint(line, "A", "always", Colour::kGreen);
+      AddHint(line, "T", "this tool", Colour::kGreen);
+      AddHint(line, "S", "this session", Colour::kGreen);
+    }
     AddHint(line, "d", answers ? "decline instead" : "deny instead");
   }
   AddHint(line, "Esc", "not now");

@@ -199,6 +199,10 @@ void TopApp::PressWhileAsking(const Key& key) {
     NextField();
   } else if (key.text == "A" && approval && !asking_->deny) {
     Decide("allow_always", "");
+  } else if (key.text == "T" && approval && !asking_->deny) {
+    Decide("allow_tool", "");
+  } else if (key.text == "S" && approval && !asking_->deny) {
+    Decide("allow_session", "");
   } else if (key.text == "r" && approval && asking_->deny) {
     typing_ = Typing{Typing::Purpose::kReason, asking_->agent, "reason: "};
   }
