@@ -18,10 +18,9 @@ int Main(int argc, char** argv) {
   CommandLine line("Run a fleet of coding agents: supervise them, keep their event logs, stream them live.",
                    version);
   line.root().Details(
-      "`reeve serve` runs the daemon, which starts agents and outlives the shell. All other commands talk to "
-      "it. An agent is a coding agent such as Claude Code, or any other program. A message makes it work, "
-      "and "
-      "a piece of work is a run.");
+      "`reeve serve` runs the daemon, which starts agents and outlives the shell. All other commands talk "
+      "to it. An agent is a coding agent such as Claude Code, or any other program. A message makes it "
+      "work, and a piece of work is a run.");
   Invocation invocation{ProgramPath(argc > 0 ? argv[0] : ""), {}};
   AddServe(line.root(), invocation);
   AddRun(line.root());

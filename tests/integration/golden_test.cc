@@ -37,8 +37,7 @@ void ExpectGolden(const std::string& name, const std::string& text) {
   EXPECT_EQ(text, ReadFile(FileOf(name)))
       << "If that is what " << name
       << " is to say: REEVE_TEST_RECORD=1 build/dev/tests/integration_test --gtest_filter='Golden*' writes "
-         "it "
-         "down; look at the difference before it is committed.";
+         "it down; look at the difference before it is committed.";
 }
 
 // The width of a line of UTF-8 without wide characters.

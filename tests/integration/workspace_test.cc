@@ -310,10 +310,9 @@ TEST_F(WorkspaceTest, NothingThatARepositoryHoldsRunsInOurGit) {
             "\n' > .gitconfig; ln -s /etc out; ln -s ../../.. up; "
             "printf '[submodule \"x\"]\n\tpath = x\n\turl = ext::sh -c touch%% " +
             ran +
-            "\n' > .gitmodules; "
-            "git add -A; git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),x; git commit -qm "
-            "evil; "
-            "git config core.hooksPath /dev/null; git push -q ../repo.git trunk; rm -f " +
+            "\n' > .gitmodules; git add -A; git update-index --add --cacheinfo 160000,$(git rev-parse "
+            "HEAD),x; git commit -qm evil; git config core.hooksPath /dev/null; git push -q ../repo.git "
+            "trunk; rm -f " +
             ran);
   Daemon daemon(Options());
   daemon.Create(Spec("a1", "readlink out; cat .gitmodules | head -1"));
@@ -617,8 +616,7 @@ TEST_F(WorkspaceTest, AWorkspaceThatIsMadeAnewContinuesFromItsSavedWork) {
   const std::string work =
       "git checkout -q -b topic; echo committed > own; git add own; git -c user.name=a -c user.email=a@a "
       "commit -qm own; echo mine > mine; git add mine; echo changed > file; rm sub/x; echo at work; exec "
-      "sleep "
-      "600";
+      "sleep 600";
   const std::string look =
       "git symbolic-ref HEAD; git log -1 --format=%s; git status --porcelain; cat own file mine; echo more > "
       "more; echo at work; exec sleep 600";

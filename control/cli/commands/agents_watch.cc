@@ -249,10 +249,9 @@ void AddAgentsWatch(Command agents) {
   command
       .Option(
           "--until", options->until, "ready|terminal|idle|exited",
-          "terminal: the run has ended; idle: so has every queued message; exited: the process has ended and "
-          "will not be restarted; ready: the agent accepts messages. With idle and exited, the last run "
-          "gives "
-          "the exit code; with ready, it is 1 if the agent has exited instead")
+          "terminal: the run has ended; idle: so has every queued message; exited: the process has ended "
+          "and will not be restarted; ready: the agent accepts messages. With idle and exited, the last run "
+          "gives the exit code; with ready, it is 1 if the agent has exited instead")
       .Default("terminal");
   command.Option("--message-id", options->message, "ID",
                  "Wait for the run of this message; wake prints the id");

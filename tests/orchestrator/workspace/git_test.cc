@@ -58,9 +58,8 @@ TEST_F(GitTest, ReadsNoConfigurationAndSpeaksTheProtocolsOfItsReach) {
 TEST_F(GitTest, TellsProgressAndTheLastWords) {
   Git git({loop, reaper}, {});
   Git::Command command = Script(
-      "printf 'remote: Counting objects:  42%% (1/2)\\rremote: Counting objects: 100%% (2/2), done.\\n' >&2; "
-      "sleep 0.2; "
-      "printf 'Receiving objects: 7%%\\nnot: a 5 percent\\nwhy it failed\\n' >&2; exit 3");
+      "printf 'remote: Counting objects:  42%% (1/2)\\rremote: Counting objects: 100%% (2/2), done.\\n' "
+      ">&2; sleep 0.2; printf 'Receiving objects: 7%%\\nnot: a 5 percent\\nwhy it failed\\n' >&2; exit 3");
   std::vector<std::pair<std::string, int>> told;
   command.on_progress = [&told](const std::string& phase, int percent) { told.emplace_back(phase, percent); };
   EXPECT_THAT(Outcome(git, std::move(command)), HasSubstr("not: a 5 percent\nwhy it failed"));

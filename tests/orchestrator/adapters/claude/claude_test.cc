@@ -189,8 +189,8 @@ TEST(ClaudeTurns, BeginOnceAndEndOnceAsTheyDid) {
       {"fail500",
        {begun,
         "> turn failed api_error: API Error: 500 mock failure 500. This is a server-side issue, usually "
-        "temporary "
-        "\u2014 try again in a moment. If it persists, check your inference gateway (127.0.0.1:4100)."}},
+        "temporary \u2014 try again in a moment. If it persists, check your inference gateway "
+        "(127.0.0.1:4100)."}},
       {"hang", {begun, cancelled}},
       {"midtool", {begun, cancelled}},
       {"cut", {begun, done}},
