@@ -44,7 +44,8 @@ run_ctest() {
   shift
   # Tests whose outcome depends on time run alone. No test gets a second try: a flaky one is a fault to fix.
   local result=0
-  ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" --timeout 300 -LE timing "$@" || result=1
+  # Most tests wait for real processes, so two for each core run at a time.
+  ctest --test-dir "build/$preset" --output-on-failure -j $((2 * jobs)) --timeout 300 -LE timing "$@" || result=1
   ctest --test-dir "build/$preset" --output-on-failure --timeout 300 -L timing "$@" || result=1
   return "$result"
 }

@@ -136,8 +136,8 @@ void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
       return handler(request, Reply(under_way));
     }
     if ((*found)->request != under_way->body()) {
-      return under_way->Finish(
-          Response::Problem({"key_reused", "this Idempotency-Key was used before with another body"}));
+      return under_way->Finish(Response::Problem(
+          {"key_reused", "this Idempotency-Key was used before with another body; choose another key"}));
     }
     under_way->Finish(FromJson((*found)->answer));
   };

@@ -66,7 +66,10 @@ Result<std::vector<std::pair<std::string, std::string>>> ReadLabels(const Reques
 Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text) {
   if (!text || text->empty()) return std::optional<Cursor>();
   auto cursor = Cursor::Parse(*text);
-  if (!cursor) return Error{"invalid_request", std::string(name) + ": must be a cursor, <epoch>-<seq>, or 0"};
+  if (!cursor)
+    return Error{
+        "invalid_request",
+        std::string(name) + ": must be a cursor, such as 3-1042 (`cursor` of an agent or event), or 0"};
   return cursor;
 }
 

@@ -49,8 +49,9 @@ Result<int64_t> ReadTicket(const Request& request, const JsonDocument& body, Gra
   }
   if (!known) return Error{"invalid_request", "mode: must be view, operate or terminal"};
   if (request.caller->scope < ScopeOf(grant.mode)) {
-    return Error{"forbidden",
-                 std::string("a ticket of mode ") + NameOf(grant.mode) + " needs a token with more scope"};
+    return Error{"forbidden", std::string("a ticket of mode ") + NameOf(grant.mode) +
+                                  " needs a token of scope " +
+                                  (ScopeOf(grant.mode) == Scope::kAdmin ? "admin" : "operate")};
   }
   const JsonValue ttl = body["ttl_ms"];
   const int64_t ttl_ms = ttl.AsInt().value_or(ttl ? 0 : TicketStore::kMaxTtlMs);

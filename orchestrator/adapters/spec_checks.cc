@@ -27,7 +27,10 @@ std::string UnknownKind(const std::string& name) {
   std::vector<std::string> known;
   for (const Kind& kind : Kinds()) known.emplace_back(kind.name);
   const std::string meant = ClosestMatch(name, known, 2);
-  return "there is no kind " + name + (meant.empty() ? "" : ": did you mean " + meant + "?");
+  std::string all;
+  for (const std::string& one : known) all += (all.empty() ? "" : ", ") + one;
+  return "there is no kind " + name +
+         (meant.empty() ? "; there are " + all : ": did you mean " + meant + "?");
 }
 
 Status CheckKindOptions(const Kind& kind, const AgentSpec& spec) {
@@ -50,8 +53,8 @@ Status CheckWorkspace(const AgentSpec& spec, const Git& git) {
   if (!spec.workspace) return {};
   const std::string protocol(ProtocolOf(spec.workspace.git));
   if (!git.Allows(protocol)) {
-    return Refusal("workspace.git",
-                   "protocol " + protocol + " is not among the daemon's workspace_protocols");
+    return Refusal("workspace.git", "the daemon does not allow the protocol " + protocol +
+                                        "; `reeve serve --workspace-protocol " + protocol + "` does");
   }
   if (Git::Program().empty()) {
     return Refusal("workspace", "git is not installed where the daemon runs; to install: apt install git");

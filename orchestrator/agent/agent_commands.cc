@@ -94,7 +94,7 @@ void Agent::Start(Done done) {
 void Agent::Stop(int64_t grace_ms, Done done) {
   if (Status exists = CheckExists(); !exists) return done(exists);
   if (ended()) {
-    return done(Error{"not_running", "agent " + id() + " has no process and none will start"});
+    return done(Error{"not_running", "agent " + id() + " is already stopped"});
   }
   wish_ = Wish::kStopped;
   replace_ = false;

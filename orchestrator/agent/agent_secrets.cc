@@ -97,7 +97,9 @@ void AgentSecrets::AddEnvironment(SpawnSpec& spawn) const {
 
 void AgentSecrets::Put(const std::string& name, std::string content, Done done) {
   if (!IsFileName(name)) {
-    return done(Error{"invalid_request", "a file's name must match [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"});
+    return done(Error{"invalid_request",
+                      "'" + name.substr(0, 80) +
+                          "' is no name of a file: up to 64 letters, digits, ., - and _, no . first"});
   }
   if (content.size() > PrivateFolder::kMaxFileBytes) {
     return done(

@@ -92,7 +92,9 @@ void ReadIdentity(Fields& fields, AgentSpec& spec) {
   fields.String("kind", 32, spec.kind);
   if (!IsKindName(spec.kind)) fields.Fail("kind", "must name a kind of agent, such as \"process\"");
   fields.String("id", 64, spec.id);
-  if (fields.Get("id") && !IsAgentId(spec.id)) fields.Fail("id", "must match [a-z0-9][a-z0-9_-]{0,63}");
+  if (fields.Get("id") && !IsAgentId(spec.id))
+    fields.Fail("id", "'" + spec.id.substr(0, 80) +
+                          "' is not an id: up to 64 of a-z, 0-9, - and _, first a letter or digit");
   if (spec.id.empty()) spec.id = spec.kind + "-" + RandomSuffix();
   fields.String("title", kMaxTitleBytes, spec.title);
   fields.Bool("starred", spec.starred);

@@ -19,16 +19,16 @@ namespace reeve {
 namespace {
 
 using Words = std::vector<std::string>;
-using Type = Setting::Type;
+using SettingType = Setting::Type;
 
 constexpr std::string_view kPrefix = "REEVE_";
 
 bool IsNumber(const Setting& setting) {
-  return setting.type == Type::kDuration || setting.type == Type::kSize;
+  return setting.type == SettingType::kDuration || setting.type == SettingType::kSize;
 }
 
 std::string ShowNumber(const Setting& setting, int64_t number) {
-  return setting.type == Type::kDuration ? FormatDuration(number) : FormatSize(number);
+  return setting.type == SettingType::kDuration ? FormatDuration(number) : FormatSize(number);
 }
 
 std::string Quoted(std::string_view text) {
@@ -38,7 +38,7 @@ std::string Quoted(std::string_view text) {
 }
 
 std::string WhyNotNumber(const Setting& setting, const std::string& word, int64_t& number) {
-  auto parsed = setting.type == Type::kDuration ? ParseDuration(word) : ParseSize(word);
+  auto parsed = setting.type == SettingType::kDuration ? ParseDuration(word) : ParseSize(word);
   if (!parsed) return parsed.error().message;
   number = *parsed;
   if (number >= setting.least && number <= setting.most) return {};
@@ -66,7 +66,7 @@ std::string Assign(const Setting& setting, const Words& words, Config& config) {
   for (const std::string& word : words) {
     if (std::string wrong = WhyNotWord(setting, word); !wrong.empty()) return wrong;
   }
-  if (setting.type == Type::kList) {
+  if (setting.type == SettingType::kList) {
     if (words.size() < static_cast<size_t>(setting.least)) return "must name at least one";
     if (words.size() > static_cast<size_t>(setting.most))
       return "may name " + std::to_string(setting.most) + " at most";
@@ -79,7 +79,8 @@ std::string Assign(const Setting& setting, const Words& words, Config& config) {
     return "longer than " + std::to_string(setting.most) + " characters";
   }
   auto same = [&word](const char* choice) { return word == choice; };
-  if (setting.type == Type::kChoice && std::none_of(setting.choices.begin(), setting.choices.end(), same)) {
+  if (setting.type == SettingType::kChoice &&
+      std::none_of(setting.choices.begin(), setting.choices.end(), same)) {
     std::string choices;
     for (const char* choice : setting.choices) choices += (choices.empty() ? "" : ", ") + std::string(choice);
     return "must be one of " + choices;
@@ -90,14 +91,14 @@ std::string Assign(const Setting& setting, const Words& words, Config& config) {
 
 std::string Expected(const Setting& setting) {
   switch (setting.type) {
-    case Type::kText:
-    case Type::kChoice:
+    case SettingType::kText:
+    case SettingType::kChoice:
       return "a string";
-    case Type::kList:
+    case SettingType::kList:
       return "an array of strings";
-    case Type::kDuration:
+    case SettingType::kDuration:
       return "a duration as a string, \"30s\"";
-    case Type::kSize:
+    case SettingType::kSize:
       return "a size, 4096 or \"16MiB\"";
   }
   return {};
@@ -105,8 +106,8 @@ std::string Expected(const Setting& setting) {
 
 bool Takes(const Setting& setting, ConfigFile::Entry::Type type) {
   using Found = ConfigFile::Entry::Type;
-  return type == Found::kString || (type == Found::kStrings && setting.type == Type::kList) ||
-         (type == Found::kInteger && setting.type == Type::kSize);
+  return type == Found::kString || (type == Found::kStrings && setting.type == SettingType::kList) ||
+         (type == Found::kInteger && setting.type == SettingType::kSize);
 }
 
 Status TakeFile(const ConfigFile& file, LoadedConfig& loaded) {
@@ -133,7 +134,7 @@ Status TakeFile(const ConfigFile& file, LoadedConfig& loaded) {
 
 // The words of a setting; those of a list are separated by commas.
 Words Split(const Setting& setting, const std::string& text) {
-  if (setting.type != Type::kList) return {text};
+  if (setting.type != SettingType::kList) return {text};
   Words words;
   for (size_t at = 0; at <= text.size();) {
     const size_t end = std::min(text.find(',', at), text.size());
@@ -190,7 +191,8 @@ std::string ShowSetting(const Setting& setting, const Config& config) {
   if (IsNumber(setting)) {
     return Quoted(ShowNumber(setting, config.*std::get<int64_t Config::*>(setting.field)));
   }
-  if (setting.type != Type::kList) return Quoted(config.*std::get<std::string Config::*>(setting.field));
+  if (setting.type != SettingType::kList)
+    return Quoted(config.*std::get<std::string Config::*>(setting.field));
   std::string list;
   for (const std::string& word : config.*std::get<Words Config::*>(setting.field)) {
     list += (list.empty() ? "" : ", ") + Quoted(word);

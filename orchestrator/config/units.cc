@@ -193,7 +193,8 @@ Result<int64_t> ParseMoment(std::string_view text, int64_t now_ms) {
 }
 
 Result<int64_t> ParseDuration(std::string_view text) {
-  const Error wrong{"invalid_request", "a duration is written as 30s, 5m or 1h30m"};
+  const Error wrong{"invalid_request", "'" + std::string(text.substr(0, 64)) +
+                                           "' is not a duration such as 500ms, 30s, 5m, 1h30m or 2d"};
   if (text == "0") return int64_t{0};
   int64_t sum = 0;
   const auto* smaller = kTimes.begin();

@@ -234,7 +234,8 @@ TEST_F(AgentsCommand, ListsRunsAndWhyTheyFailed) {
   EXPECT_EQ(daemon_.WaitFor("b2").Field("last_run.signal"), "9");
   EXPECT_EQ(Agents({"watch", "b2"}).code, 137);
   EXPECT_THAT(Agents({"list"}).out, HasSubstr("ended by signal 9"));
-  EXPECT_THAT(Agents({"status", "b2"}).out, HasSubstr("A message starts it again: `reeve wake b2 -m TEXT`"));
+  EXPECT_THAT(Agents({"status", "b2"}).out,
+              HasSubstr("`reeve start b2` starts it again; so does a message: `reeve wake b2 -m TEXT`"));
 }
 
 TEST_F(AgentsCommand, PutsAndRemovesFiles) {

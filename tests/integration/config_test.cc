@@ -78,7 +78,7 @@ TEST_F(CheckConfig, HelpTellsEverySetting) {
   Command help({"serve", "--help"});
   EXPECT_EQ(help.Wait(), 0);
   for (const char* flag : {"--config", "--check-config", "--listen", "--allowed-host", "--retain-age",
-                           "--drain-timeout", "REEVE_<KEY>"}) {
+                           "--drain-timeout", "REEVE_DRAIN_TIMEOUT"}) {
     EXPECT_THAT(help.out(), HasSubstr(flag));
   }
 }

@@ -38,7 +38,7 @@ class Doctor {
     std::string said;
     for (const std::string& line : lines_) {
       if (JsonField(line, "check") == check)
-        said += JsonField(line, "status") + ": " + JsonField(line, "found") + "; " + JsonField(line, "mend") +
+        said += JsonField(line, "status") + ": " + JsonField(line, "found") + "; " + JsonField(line, "fix") +
                 "\n";
     }
     return said;
@@ -93,7 +93,8 @@ TEST(Doctor, MakesNothing) {
   Doctor doctor({"--data", data});
   EXPECT_EQ(doctor.code, 0) << doctor.all;
   EXPECT_THAT(doctor.Of("data folder"), HasSubstr("ok: " + data + " does not exist yet"));
-  EXPECT_THAT(doctor.Of("daemon"), HasSubstr("warn: none runs on " + data + "; `reeve serve` starts one"));
+  EXPECT_THAT(doctor.Of("daemon"),
+              HasSubstr("warn: no daemon uses the data folder " + data + "; `reeve serve` starts one"));
   EXPECT_THAT(doctor.Of("token"), HasSubstr("ok: no " + data + "/token yet"));
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 

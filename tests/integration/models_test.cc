@@ -55,15 +55,13 @@ TEST_F(Models, AChangeNamesOneThatExists) {
   EXPECT_EQ(changed.Field("model"), "large");
 }
 
-TEST(Record, IsTurnedOnForTheNextStart) {
+TEST(Record, IsTurnedOnForAProcessThatRuns) {
   Daemon daemon;
   daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
   EXPECT_EQ(daemon.Get("/agents/a1/transcript").status, 404);
   HttpAnswer changed = daemon.Call("PATCH", "/agents/a1", R"({"record":true})");
   EXPECT_EQ(changed.status, 200) << changed.body;
-  EXPECT_EQ(changed.Field("applies"), "next_start");
-  ASSERT_EQ(daemon.Post("/agents/a1/restart", "{}").status, 202);
-  ASSERT_EQ(daemon.WaitFor("a1", "until=ready").status, 200);
+  EXPECT_EQ(changed.Field("applies"), "");
   ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"hello"})").status, 202);
   EXPECT_TRUE(Eventually([&] {
     return daemon.Get("/agents/a1/transcript").body.find(R"("dir":"out","text":"hello")") !=

@@ -66,8 +66,10 @@ TEST(RunCommand, SaysWhatToDoInstead) {
   EXPECT_EQ(error({}), "reeve: run: say what to run: reeve run -- PROGRAM, or --kind claude --prompt TEXT\n");
   EXPECT_EQ(error({"--kind", "cluade", "--prompt", "hi"}),
             "reeve: run: kind: there is no kind cluade: did you mean claude?\n");
-  EXPECT_EQ(error({"--id", "a1", "true"}),
-            "reeve: run: agent a1 exists: choose another --id, or reeve agents rm --purge a1\n");
+  EXPECT_EQ(
+      error({"--id", "a1", "true"}),
+      "reeve: run: agent a1 exists; choose another --id. `reeve start a1` starts it again, `reeve rm --purge "
+      "a1` deletes it and its log\n");
   EXPECT_EQ(error({"--label", "foo", "true"}), "reeve: run: --label: 'foo' is not KEY=VALUE\n");
 }
 

@@ -246,8 +246,9 @@ TEST_F(WatchCommand, SaysWhatKeepsItFromWaiting) {
   EXPECT_EQ(daemon_.Call("DELETE", "/agents/a1").status / 100, 2);
   auto deleted = Watch({"a1"});
   EXPECT_EQ(deleted->Wait(), 66);
-  EXPECT_EQ(deleted->err(),
-            "reeve: agents watch: a1: agent a1 has been deleted; `reeve agents rm --purge` frees its id\n");
+  EXPECT_EQ(
+      deleted->err(),
+      "reeve: agents watch: a1: agent a1 has been deleted; `reeve logs` still shows its log, `reeve rm --purge` deletes that, too\n");
 }
 
 // ------------------------------------------------------------------------------------------------- several

@@ -263,7 +263,7 @@ TEST_F(WorkspaceTest, RefusalsNameTheFieldAndKeepNoSecret) {
       {R"({"git":"ext::sh -c touch% /tmp/x"})", "workspace.git: must"},
       {R"({"git":"--upload-pack=touch /tmp/x"})", "workspace.git: must not begin with '-'"},
       {R"({"git":"ssh://-oProxyCommand=x/y"})", "workspace.git: must be"},
-      {R"({"git":"ssh://host/x"})", "protocol ssh is not among"},
+      {R"({"git":"ssh://host/x"})", "does not allow the protocol ssh"},
       {R"({"git":"https://host/x","branch":"--force"})", "workspace.branch: is not a ref"},
       {R"({"git":"https://host/x","branch":"a..b"})", "workspace.branch: is not a ref"},
       {R"({"git":"https://host/x","base":"a b"})", "workspace.base: is not a ref"},

@@ -155,8 +155,9 @@ void AddWake(Command agents) {
   OptionRef delay =
       command.Option("--delay", options->delay, "DURATION", "Deliver it after this time: 30s, 5m, 1h30m");
   command
-      .Option("--at", options->at, "TIME",
-              "Deliver it then: '2026-01-31 08:00', '2026-01-31T08:00:00+01:00', 'tomorrow 8:00'")
+      .Option(
+          "--at", options->at, "TIME",
+          "Deliver it then: '2026-01-31 08:00', '2026-01-31T08:00:00+01:00', 'tomorrow 8:00'; a past time: now")
       .Excludes(delay);
   OptionRef steer =
       command.Flag("--steer", options->steer,
@@ -234,7 +235,7 @@ void AddAgents(Command root) {
            "it has half a minute to exit")
       .Destroys();
   AddOrder(agents, "interrupt", "Interrupt the present runs of agents, and pause their queues.",
-           "reeve interrupt a1", "its process keeps running")
+           "reeve interrupt a1", "a coding agent keeps its process; a program gets the signal INT")
       .Destroys();
   AddRemoval(agents);
   AddAgentsSet(agents);

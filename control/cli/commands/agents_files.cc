@@ -1,5 +1,6 @@
 // `reeve agents files …` and `reeve agents transcript`: the private files of an agent, and its recorded
 // traffic.
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -44,7 +45,7 @@ Result<std::string> ReadAll(const std::string& path) {
   std::error_code failed;
   if (std::filesystem::is_directory(path, failed)) return Error{"invalid_request", path + ": is a folder"};
   std::ifstream in(path, std::ios::binary);
-  if (!in) return Error{"file_not_found", path + " cannot be read"};
+  if (!in) return Error{"file_not_found", path + " cannot be read: " + std::strerror(errno)};
   std::string content(std::istreambuf_iterator<char>(in), {});
   if (in.bad()) return Error{"file_not_found", path + " cannot be read"};
   if (content.size() > kMaxFileBytes) return Error{"invalid_request", path + ": larger than 256 KiB"};
@@ -59,7 +60,8 @@ int PutFile(const FileOptions& options) {
   Console console(options.command, options);
   std::string name = options.name;
   if (name.empty() && options.file != "-") name = std::filesystem::path(options.file).filename().string();
-  if (name.empty()) return console.Fail({"invalid_request", "--name: say how the file is called"});
+  if (name.empty())
+    return console.Fail({"invalid_request", "--name NAME is missing: what comes from stdin has no name"});
   auto content = ReadAll(options.file);
   if (!content) return console.Fail(content.error());
   return ForEachAgentOf(options, [&](const Client& client, const std::string& id) -> Result<std::string> {

@@ -125,7 +125,7 @@ class Lister {
     if (!rows_.empty()) {
       console_.Line(Text());
     } else if (!ids_) {
-      console_.Note(query_.empty() ? "there are no agents; `reeve run` starts one" : "no such agents");
+      console_.Note(query_.empty() ? "there are no agents; `reeve run` starts one" : "no agent matches");
     }
     return kOk;
   }

@@ -78,7 +78,8 @@ int Cancel(const CancelOptions& options) {
 void AddQueue(Command agents) {
   Command queue = agents.Add("queue", "List or cancel the messages that wait for agents.");
   auto [list, options] = AddForAgents<EachAgentOptions>(
-      queue, "list", "List the messages that wait: those that are due in their order, then scheduled ones.");
+      queue, "list",
+      "List the waiting messages: first the due ones, in their order, then the scheduled ones.");
   AddCommonOptions(list, *options);
   list.Example("reeve queue list a1", "with the id of each message");
   list.Action([options = options] { return ListQueue(*options); });

@@ -110,7 +110,7 @@ void AddSet(Command agents) {
                  "wall=5m, stall=2m, idle=1h, tokens=100000, cost=2.5 (in dollars); 0 lifts it");
   command.Option("--restart", options->restart, "never|on_failure|always", "When it is started again");
   command.Option("--permission", options->permission, "ask|allow|deny",
-                 "The decision on requests that match no rule");
+                 "The answer when a coding agent asks to use a tool, if no rule of its spec decides");
   command.Option("--patch", options->patch, "JSON",
                  "A JSON Merge Patch of anything that PATCH /agents/ID can change");
   AddCommonOptions(command, *options);

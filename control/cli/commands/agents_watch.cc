@@ -259,7 +259,7 @@ void AddAgentsWatch(Command agents) {
   command.Flag("-f,--follow", options->follow, "Show their events meanwhile");
   command.OptionalValue("-n,--tail", options->tail, 20, 1, static_cast<int>(AgentLog::kMaxTail),
                         "Show their last NUMBER events (20), and exit unless --follow continues from there");
-  OptionRef any = command.Flag("--any", options->any, "Wait for the first of several agents only");
+  OptionRef any = command.Flag("--any", options->any, "End as soon as one of several agents is done");
   command.Flag("--all", options->all, "Wait for all, and exit with the code of the first failure")
       .Excludes(any);
   AddCommonOptions(command, *options);

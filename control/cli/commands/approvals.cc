@@ -67,6 +67,7 @@ int ListApprovals(const ApprovalsOptions& options) {
   }
   auto answer = Ask(*client, query);
   if (!answer) return console.Fail(answer.error());
+  if ((*answer)["approvals"].size() == 0) console.Note("no request waits for an answer");
   const int64_t now = SystemClock().WallMs();
   console.Rows((*answer)["approvals"].Elements(), {"AGENT", "ID", "TOOL", "AGE", "LEFT", "ABOUT"},
                [now](const JsonValue& waiting) -> std::vector<Table::Cell> {

@@ -147,7 +147,7 @@ void AddReplay(Command root) {
   command.Argument("FILE", options->file, "The transcript").Required();
   command.Option("--speed", options->speed, 0.001, 1e6, "How many times as fast as the recording")
       .Default("1");
-  command.Flag("--fast", options->fast, "Make no pauses at all");
+  command.Flag("--fast", options->fast, "Make no pauses at all, whatever --speed says");
   command.AllowExtras();  // a kind appends its own options to the command line of its program
   command.Example("reeve run --kind claude --prompt hello -- reeve replay turn.jsonl",
                   "repeats what claude said in the recording");

@@ -132,7 +132,7 @@ class Follower {
   void Interrupted() {
     if (asked_ != Asked::kNothing || agent_.empty() || removing_) return Stop();
     asked_ = Asked::kInterrupt;
-    output_.Note("interrupting the run (again: stop the agent)");
+    output_.Note("interrupting the run; a second Ctrl-C stops the agent");
     Order("interrupt");
   }
 
@@ -140,7 +140,7 @@ class Follower {
     if (asked_ == Asked::kStop || removing_) return Leave();
     asked_ = Asked::kStop;
     if (agent_.empty()) return;  // Created stops it
-    output_.Note("stopping agent " + agent_ + " (again: leave it running)");
+    output_.Note("stopping agent " + agent_ + "; another signal leaves it running");
     Order("stop");
   }
 
@@ -202,7 +202,8 @@ class Follower {
   // Says how to go on.
   [[nodiscard]] Error Refusal(Error error) const {
     if (error.code == "agent_exists")
-      error.message += ": choose another --id, or reeve agents rm --purge " + wanted_id_;
+      error.message += "; choose another --id. `reeve start " + wanted_id_ +
+                       "` starts it again, `reeve rm --purge " + wanted_id_ + "` deletes it and its log";
     const char* path = std::getenv("PATH");  // the daemon's PATH is not ours
     if (options_.command.empty() || !path || !error.message.ends_with("was not found")) return error;
     if (options_.command[0].find('/') != std::string::npos) return error;
@@ -271,9 +272,8 @@ void AddRun(Command root) {
   command.Details(
       "The daemon starts the agent. The output of a program is printed byte for byte, on stdout and stderr "
       "as it was; the messages of an agent are printed on stdout, its tool calls and questions on stderr. "
-      "With --prompt the command ends when the prompt is answered, and the agent stays.\n\n"
-      "A program reads our stdin, to its end, if that is a pipe or a file; if it is a terminal, the "
-      "program's "
+      "With --prompt, the end of a coding agent's run ends the command, and the agent stays.\n\n"
+      "A program reads our stdin, to its end, if that is a pipe or a file; if it is a terminal, the program's "
       "stdin is empty. With -i, -d or --prompt the program's stdin stays open for messages (`reeve "
       "wake`), and with -d or --prompt ours is not read. Other kinds of agents never read our stdin.\n\n"
       "Ctrl-C interrupts the run, a second one stops the agent, a third leaves it running (exit code 130). "
@@ -288,9 +288,8 @@ void AddRun(Command root) {
   command.Option("--title", options->title, "TEXT", "A name for people");
   command.Option("--cwd", options->cwd, "DIR", "Its working directory; with --workspace, a path in the clone")
       .Default("the current directory");
-  command.Option(
-      "--prompt", options->prompt, "TEXT",
-      "Its first message; -: read it from stdin. With an agent that has turns, run exits after the answer");
+  command.Option("--prompt", options->prompt, "TEXT",
+                 "Its first message; -: read it from stdin. With a coding agent, run exits after the answer");
   command.Option("--model", options->model, "MODEL", "provider/model, for kinds that have models");
   command.Option("-e,--env", options->env, "NAME[=VALUE]",
                  "A variable for its environment; without a value, the one of this environment");
@@ -303,7 +302,7 @@ void AddRun(Command root) {
       .Default("never");
   command
       .Option("--permission", options->permission, "ask|allow|deny",
-              "The answer to an agent that wants to use a tool, if no rule of its spec decides")
+              "The answer when a coding agent asks to use a tool, if no rule of its spec decides")
       .Default("ask");
   command.Option("--spec", options->spec_file, "FILE",
                  "A JSON file with a spec as in the API; options take precedence");

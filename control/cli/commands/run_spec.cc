@@ -199,7 +199,11 @@ Result<RunRequest> MakeRunRequest(const RunOptions& options, bool terminal) {
   if (!given) return given.error();
   const Kind* kind = FindKind((*given)["kind"].StringOr((*base)["kind"].StringOr("")));
   if (kind && !kind->program && !(*given)["command"] && !(*base)["command"])
-    return Error{"invalid_request", "say what to run: reeve run -- PROGRAM, or --kind claude --prompt TEXT"};
+    return Error{"invalid_request",
+                 kind->name == std::string_view("process")
+                     ? "say what to run: reeve run -- PROGRAM, or --kind claude --prompt TEXT"
+                     : std::string("kind ") + kind->name + " needs a program: reeve run --kind " +
+                           kind->name + " -- PROGRAM"};
   request.spec = MergePatch(base->root(), given->root());
   return request;
 }

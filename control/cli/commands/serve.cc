@@ -147,9 +147,10 @@ void AddServe(Command root, const Invocation& invocation) {
   auto options = std::make_shared<ServeOptions>();
   Command serve = root.Add("serve", "Run the daemon: spawn agents, keep their event logs, stream them.");
   serve.Details(
-      "Each option below is also a key of the file and, except token_file, a variable REEVE_<KEY>: "
-      "--drain-timeout is drain_timeout and REEVE_DRAIN_TIMEOUT. ServeOptions take precedence over the "
-      "environment, and the environment over the file.");
+      "The file that --config names may set every other option. A key has underscores, and the key of a list is "
+      "plural: drain_timeout, allowed_hosts, allowed_origins, workspace_protocols. Each key except token_file "
+      "is also a variable: REEVE_DRAIN_TIMEOUT. Options take precedence over the environment, and the "
+      "environment over the file.");
   serve.Option("--config", options->config_file, "FILE", "A TOML file with these settings")
       .Default(kDefaultConfigWords);
   serve.Variable("REEVE_TOKEN", "The only token, with all scopes; --token-file takes precedence.");

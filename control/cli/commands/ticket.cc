@@ -31,6 +31,9 @@ Result<std::string> BodyOf(const TicketOptions& options, const std::vector<std::
   if (!options.ttl.empty()) {
     auto ttl = ReadDuration("--ttl", options.ttl);
     if (!ttl) return ttl.error();
+    constexpr int64_t kMaxTtlMs = 60'000;
+    if (*ttl < 1 || *ttl > kMaxTtlMs)
+      return Error{"invalid_request", "--ttl: a ticket is valid for at most 1m, not for " + options.ttl};
     body.Set("ttl_ms", *ttl);
   }
   if (ids.size() == 1) {

@@ -107,7 +107,8 @@ bool CheckDaemon(const Client& client, const Target& target, bool named, Finding
       findings.Fail("daemon", "process " + std::to_string(target.daemon->pid) + " does not answer: " + why,
                     "read its log; restart it if it stays silent");
     } else {
-      findings.Warn("daemon", "none runs on " + target.config.data, "`reeve serve` starts one");
+      findings.Warn("daemon", "no daemon uses the data folder " + target.config.data,
+                    "`reeve serve` starts one");
     }
     return false;
   }
@@ -131,7 +132,7 @@ bool CheckDaemon(const Client& client, const Target& target, bool named, Finding
   }
   if (const auto failure = (*health)["upgrade_failure"].AsString())
     findings.Warn("daemon", "its last upgrade failed: " + std::string(*failure),
-                  "`reeve upgrade` tries again");
+                  "`reeve upgrade BINARY` with the right file");
   return true;
 }
 
@@ -240,7 +241,7 @@ void Show(const Console& console, const std::vector<Finding>& all) {
     if (console.json()) {
       JsonObject json;
       json.Set("status", kNames[grade]).Set("check", finding.about).Set("found", finding.found);
-      if (!finding.fix.empty()) json.Set("mend", finding.fix);
+      if (!finding.fix.empty()) json.Set("fix", finding.fix);
       console.Line(json.Take());
       continue;
     }

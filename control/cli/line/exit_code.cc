@@ -19,7 +19,7 @@ const std::vector<std::pair<int, const char*>>& ExitCodes() {
        "Failure, for a reason that has no code of its own. A command that follows an agent, such as `reeve "
        "run`, exits with the code of the agent's program instead if it had one."},
       {kUsage, "The command line is wrong."},
-      {kDataError, "The content of a file is wrong."},
+      {kDataError, "The recording that `reeve replay` reads is wrong."},
       {kNoSuchAgent, "The agent, approval, message or file does not exist."},
       {kUnreachable, "The daemon cannot be reached, or is about to exit."},
       {kIoError, "Writing output failed."},
@@ -53,9 +53,10 @@ const char* HintFor(const Error& error) {
   if (code == "agent_not_found") return "`reeve agents list` lists all agents";
   if (code == "approval_not_found") return "`reeve approvals list` lists those that wait";
   if (code == "already_resolved") return "that decision stands";
-  if (code == "agent_deleted") return "`reeve agents rm --purge` frees its id";
-  if (code == "unauthorized") return "give the daemon's token by --token-file or REEVE_TOKEN";
-  if (code == "forbidden") return "use a token with more scope";
+  if (code == "agent_deleted")
+    return "`reeve logs` still shows its log, `reeve rm --purge` deletes that, too";
+  if (code == "unauthorized")
+    return "the daemon's token is in DATA/token; give it by --token-file or REEVE_TOKEN";
   if (code == "no_daemon") return "`reeve serve` starts one";
   if (code == "unreachable")
     return "is the daemon running? `reeve serve` starts it, `reeve doctor` checks it";

@@ -241,8 +241,9 @@ int Manual(CommandLine& line, const Options& options, const std::string& version
   }
   const ResolvedCommand resolved = Resolve(line.doc(), options.words);
   if (!resolved.unknown.empty() || !resolved.words.empty()) {
-    std::fprintf(stderr, "reeve: man: no such command\n");
-    return kNoSuchAgent;
+    std::fprintf(stderr, "reeve: man: unknown command '%s'; see `reeve --help`\n",
+                 (resolved.unknown.empty() ? resolved.words.front() : resolved.unknown).c_str());
+    return kUsage;
   }
   std::fputs(ManualPage(*resolved.command, version).c_str(), stdout);
   return kOk;

@@ -98,7 +98,7 @@ std::string StateSentence(const JsonValue& agent, int64_t now_ms) {
   std::string text = PlainTextOf(agent["id"]);
   if (const std::string title = PlainTextOf(agent["title"]); !title.empty()) text += " \"" + title + "\"";
   if (state == "exited" || state == "failed") {
-    text += state == "failed" ? " has failed" : agent["exited_at"] ? " has exited" : " has not been started";
+    text += state == "failed" ? " has failed" : agent["exited_at"] ? " exited" : " has not been started";
     if (const JsonValue at = agent["exited_at"]; at) text += AgoWords(at, now_ms);
     const std::string note = StateNote(agent);
     if (!note.empty() && note != "done") text += ": " + note;
@@ -195,10 +195,11 @@ std::string AgentSentences(const JsonValue& agent, int64_t now_ms) {
   if (!labels.empty()) add("Labels: " + labels);
   const JsonValue made = agent["created_at"];
   if (made)
-    add("Made" + AgoWords(made, now_ms) + "; the last event was" + AgoWords(agent["last_event_at"], now_ms));
+    add("It was made" + AgoWords(made, now_ms) + "; the last event was" +
+        AgoWords(agent["last_event_at"], now_ms));
   const std::string_view state = agent["state"].StringOr("");
   if (state == "exited" || state == "failed")
-    add("A message starts it again: `reeve wake " + id + " -m TEXT`");
+    add("`reeve start " + id + "` starts it again; so does a message: `reeve wake " + id + " -m TEXT`");
   std::string text;
   for (const std::string& line : lines) AddTo(text, "\n", line);
   return text;

@@ -8,7 +8,7 @@ namespace reeve {
 
 namespace {
 
-using Kind = Key::Kind;
+using KeyKind = Key::Kind;
 
 constexpr char kEscape = '\x1b';
 constexpr std::string_view kPasteBegin = "\x1b[200~";
@@ -16,59 +16,59 @@ constexpr std::string_view kPasteEnd = "\x1b[201~";
 constexpr size_t kMaxSequence = 32;
 
 // Control characters; CSI and SS3 sequences (xterm, "PC-Style Function Keys"); keys with Alt.
-Kind KindOf(std::string_view bytes) {
-  static const std::map<std::string_view, Kind> kKinds = {{"\x01", Kind::kHome},
-                                                          {"\x02", Kind::kLeft},
-                                                          {"\x03", Kind::kInterrupt},
-                                                          {"\x04", Kind::kEndOfInput},
-                                                          {"\x05", Kind::kEnd},
-                                                          {"\x06", Kind::kRight},
-                                                          {"\b", Kind::kBackspace},
-                                                          {"\x7f", Kind::kBackspace},
-                                                          {"\n", Kind::kNewLine},
-                                                          {"\r", Kind::kEnter},
-                                                          {"\x0b", Kind::kKillRest},
-                                                          {"\x0c", Kind::kRedraw},
-                                                          {"\x0e", Kind::kDown},
-                                                          {"\x10", Kind::kUp},
-                                                          {"\x15", Kind::kKillLine},
-                                                          {"\x17", Kind::kKillWord},
-                                                          {"\x1a", Kind::kSuspend},
-                                                          {"\x1c", Kind::kQuit},
-                                                          {"\x1b[A", Kind::kUp},
-                                                          {"\x1bOA", Kind::kUp},
-                                                          {"\x1b[B", Kind::kDown},
-                                                          {"\x1bOB", Kind::kDown},
-                                                          {"\x1b[C", Kind::kRight},
-                                                          {"\x1bOC", Kind::kRight},
-                                                          {"\x1b[D", Kind::kLeft},
-                                                          {"\x1bOD", Kind::kLeft},
-                                                          {"\x1b[H", Kind::kHome},
-                                                          {"\x1bOH", Kind::kHome},
-                                                          {"\x1b[1~", Kind::kHome},
-                                                          {"\x1b[7~", Kind::kHome},
-                                                          {"\x1b[F", Kind::kEnd},
-                                                          {"\x1bOF", Kind::kEnd},
-                                                          {"\x1b[4~", Kind::kEnd},
-                                                          {"\x1b[8~", Kind::kEnd},
-                                                          {"\x1b[5~", Kind::kPageUp},
-                                                          {"\x1b[6~", Kind::kPageDown},
-                                                          {"\x1b[3~", Kind::kDelete},
-                                                          {"\x1b[1;5C", Kind::kWordRight},
-                                                          {"\x1b[1;3C", Kind::kWordRight},
-                                                          {"\x1b[1;5D", Kind::kWordLeft},
-                                                          {"\x1b[1;3D", Kind::kWordLeft},
-                                                          {"\x1b"
-                                                           "b",
-                                                           Kind::kWordLeft},
-                                                          {"\x1b"
-                                                           "f",
-                                                           Kind::kWordRight},
-                                                          {"\x1b\r", Kind::kNewLine},
-                                                          {"\x1b\n", Kind::kNewLine},
-                                                          {"\x1b\x7f", Kind::kKillWord}};
+Key::Kind KindOf(std::string_view bytes) {
+  static const std::map<std::string_view, Key::Kind> kKinds = {{"\x01", KeyKind::kHome},
+                                                               {"\x02", KeyKind::kLeft},
+                                                               {"\x03", KeyKind::kInterrupt},
+                                                               {"\x04", KeyKind::kEndOfInput},
+                                                               {"\x05", KeyKind::kEnd},
+                                                               {"\x06", KeyKind::kRight},
+                                                               {"\b", KeyKind::kBackspace},
+                                                               {"\x7f", KeyKind::kBackspace},
+                                                               {"\n", KeyKind::kNewLine},
+                                                               {"\r", KeyKind::kEnter},
+                                                               {"\x0b", KeyKind::kKillRest},
+                                                               {"\x0c", KeyKind::kRedraw},
+                                                               {"\x0e", KeyKind::kDown},
+                                                               {"\x10", KeyKind::kUp},
+                                                               {"\x15", KeyKind::kKillLine},
+                                                               {"\x17", KeyKind::kKillWord},
+                                                               {"\x1a", KeyKind::kSuspend},
+                                                               {"\x1c", KeyKind::kQuit},
+                                                               {"\x1b[A", KeyKind::kUp},
+                                                               {"\x1bOA", KeyKind::kUp},
+                                                               {"\x1b[B", KeyKind::kDown},
+                                                               {"\x1bOB", KeyKind::kDown},
+                                                               {"\x1b[C", KeyKind::kRight},
+                                                               {"\x1bOC", KeyKind::kRight},
+                                                               {"\x1b[D", KeyKind::kLeft},
+                                                               {"\x1bOD", KeyKind::kLeft},
+                                                               {"\x1b[H", KeyKind::kHome},
+                                                               {"\x1bOH", KeyKind::kHome},
+                                                               {"\x1b[1~", KeyKind::kHome},
+                                                               {"\x1b[7~", KeyKind::kHome},
+                                                               {"\x1b[F", KeyKind::kEnd},
+                                                               {"\x1bOF", KeyKind::kEnd},
+                                                               {"\x1b[4~", KeyKind::kEnd},
+                                                               {"\x1b[8~", KeyKind::kEnd},
+                                                               {"\x1b[5~", KeyKind::kPageUp},
+                                                               {"\x1b[6~", KeyKind::kPageDown},
+                                                               {"\x1b[3~", KeyKind::kDelete},
+                                                               {"\x1b[1;5C", KeyKind::kWordRight},
+                                                               {"\x1b[1;3C", KeyKind::kWordRight},
+                                                               {"\x1b[1;5D", KeyKind::kWordLeft},
+                                                               {"\x1b[1;3D", KeyKind::kWordLeft},
+                                                               {"\x1b"
+                                                                "b",
+                                                                KeyKind::kWordLeft},
+                                                               {"\x1b"
+                                                                "f",
+                                                                KeyKind::kWordRight},
+                                                               {"\x1b\r", KeyKind::kNewLine},
+                                                               {"\x1b\n", KeyKind::kNewLine},
+                                                               {"\x1b\x7f", KeyKind::kKillWord}};
   const auto found = kKinds.find(bytes);
-  return found == kKinds.end() ? Kind::kOther : found->second;
+  return found == kKinds.end() ? KeyKind::kOther : found->second;
 }
 
 // Bytes of the UTF-8 character at the front; 0 if it is incomplete; 1 for a byte that begins no character.
@@ -93,7 +93,7 @@ std::vector<Key> KeyReader::Feed(std::string_view bytes) {
 std::vector<Key> KeyReader::Lapse() {
   if (pending_.size() != 1 || pending_[0] != kEscape || pasting_) return {};
   pending_.clear();
-  return {{Kind::kEscape, ""}};
+  return {{KeyKind::kEscape, ""}};
 }
 
 bool KeyReader::Take(std::vector<Key>& keys) {
@@ -107,7 +107,7 @@ bool KeyReader::Take(std::vector<Key>& keys) {
   }
   const size_t size = SizeOfFirst(pending_);
   if (size == 0) return false;
-  keys.push_back({Kind::kText, pending_.substr(0, size)});
+  keys.push_back({KeyKind::kText, pending_.substr(0, size)});
   pending_.erase(0, size);
   return true;
 }
@@ -157,7 +157,7 @@ bool KeyReader::TakePaste(std::vector<Key>& keys) {
     }
   }
   paste_.clear();
-  keys.push_back({Kind::kPaste, std::move(text)});
+  keys.push_back({KeyKind::kPaste, std::move(text)});
   return true;
 }
 

@@ -40,7 +40,9 @@ class SpecChecks : public ::testing::Test {
 };
 
 TEST_F(SpecChecks, AKindIsRefusedThatDoesNotExist) {
-  EXPECT_EQ(Check(R"({"kind":"abacus","command":["true"]})"), "kind: there is no kind abacus");
+  EXPECT_EQ(
+      Check(R"({"kind":"abacus","command":["true"]})"),
+      "kind: there is no kind abacus; there are process, jsonl, opencode, kilo, claude, codex, acp, pi");
 }
 
 TEST_F(SpecChecks, AKindWithoutAProgramOfItsOwnNeedsACommand) {
@@ -94,8 +96,9 @@ TEST_F(SpecChecks, OptionsAreThoseOfTheKindAndTrueOrFalse) {
 TEST_F(SpecChecks, AWorkspaceNeedsAProtocolThatTheDaemonAllows) {
   const std::string process = R"({"kind":"process","command":["true"],)";
   EXPECT_EQ(Check(process + R"("workspace":{"git":"https://example.com/a.git"}})"), "");
-  EXPECT_EQ(Check(process + R"("workspace":{"git":"file:///srv/a.git"}})"),
-            "workspace.git: protocol file is not among the daemon's workspace_protocols");
+  EXPECT_EQ(
+      Check(process + R"("workspace":{"git":"file:///srv/a.git"}})"),
+      "workspace.git: the daemon does not allow the protocol file; `reeve serve --workspace-protocol file` does");
 }
 
 TEST_F(SpecChecks, TheProgramIsLookedUpWhereTheAgentWillRun) {

@@ -290,7 +290,7 @@ class AgentModelWalk : public AgentWalk {
 };
 
 TEST_F(AgentModelWalk, IsWhereItShouldBeAfterEveryStep) {
-  constexpr int kBatches = 10;
+  constexpr int kBatches = 6;
   constexpr int kAtOnce = 160;
   constexpr int kSteps = 18;
   std::cout << "seed " << kSeed << ", " << kBatches * kAtOnce << " sequences\n";

@@ -191,8 +191,8 @@ TEST(AgentSpec, RefusalsNameTheFieldAndTheReason) {
   EXPECT_THAT(Refusal(Read(R"({"kind":"../x"})")), HasSubstr("kind: "));
 
   const std::pair<const char*, const char*> cases[] = {
-      {R"("id":"A")", "id: must match"},
-      {R"("id":"")", "id: must match"},
+      {R"("id":"A")", "id: 'A' is not an id: up to 64 of a-z"},
+      {R"("id":"")", "id: '' is not an id"},
       {R"("id":7)", "id: must be a string"},
       {R"("command":"ls")", "command: must be an array of strings"},
       {R"("command":[])", "command: must not be empty"},

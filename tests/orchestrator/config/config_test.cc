@@ -147,7 +147,8 @@ TEST_F(ConfigTest, AnErrorNamesPlaceKeyAndReason) {
   EXPECT_EQ(Complaint("allowed_hosts = [\n  \"a\",\n  4]"),
             "3:3: allowed_hosts: expected an array of strings, but this is an array with an integer in it");
   EXPECT_EQ(Complaint("heartbeat = \"3d\""), "1:13: heartbeat: must be from 50ms to 1h");
-  EXPECT_EQ(Complaint("heartbeat = \"3 s\""), "1:13: heartbeat: a duration is written as 30s, 5m or 1h30m");
+  EXPECT_EQ(Complaint("heartbeat = \"3 s\""),
+            "1:13: heartbeat: '3 s' is not a duration such as 500ms, 30s, 5m, 1h30m or 2d");
   EXPECT_EQ(Complaint("segment_bytes = 1"), "1:17: segment_bytes: must be from 4KiB to 1TiB");
   EXPECT_EQ(Complaint("retain_bytes = -1"),
             "1:16: retain_bytes: a size is written as 4096, 64KiB, 16MiB or 1GiB");
@@ -164,7 +165,8 @@ TEST_F(ConfigTest, AnErrorNamesPlaceKeyAndReason) {
 
 TEST_F(ConfigTest, AnErrorOfTheEnvironmentOrOfAFlagNamesIt) {
   sources_.environment = {{"REEVE_HEARTBEAT", "soon"}};
-  EXPECT_EQ(Complaint(""), "REEVE_HEARTBEAT: heartbeat: a duration is written as 30s, 5m or 1h30m");
+  EXPECT_EQ(Complaint(""),
+            "REEVE_HEARTBEAT: heartbeat: 'soon' is not a duration such as 500ms, 30s, 5m, 1h30m or 2d");
   sources_.environment.clear();
   sources_.flags = {{"allowed_origins", {"https://a.example", "b.example"}}};
   auto loaded = Load("");

@@ -82,9 +82,17 @@ TEST(LineEditor, WritesAndErases) {
   EXPECT_EQ(Typed("one two  \x17").text(), "one ");
   EXPECT_EQ(Typed("one two\x1b[D\x1b[D\x0b").text(), "one t");
   EXPECT_EQ(Typed("one two\x1b[D\x1b[D\x15").text(), "wo");
-  EXPECT_EQ(Typed("bc\x01a\x05d").text(), "abcd");
+  EXPECT_EQ(Typed("bc\x01"
+                  "a\x05"
+                  "d")
+                .text(),
+            "abcd");
   EXPECT_EQ(Typed("ac\x1b[Db").text(), "abc");
-  EXPECT_EQ(Typed("one two\x1bbbig \x1bf!").text(), "one big two!");
+  EXPECT_EQ(Typed("one two\x1b"
+                  "bbig \x1b"
+                  "f!")
+                .text(),
+            "one big two!");
   EXPECT_EQ(Typed("a\nb").text(), "a\nb");
   EXPECT_EQ(Typed("a\xffz").text(), "az");  // not UTF-8
 }
