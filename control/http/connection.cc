@@ -18,9 +18,18 @@ class Connection::Exchange : public Reply::Sink {
   explicit Exchange(Connection& connection) : connection_(connection) {}
   void Answer(Response response) override { connection_.Answer(std::move(response)); }
   std::unique_ptr<AnswerStream> OpenStream() override { return connection_.GiveToStream(); }
+  void OnGone(std::function<void()> gone) override {
+    gone_ = std::move(gone);
+    connection_.shared_.moved(connection_);
+    if (connection_.hung_up_ || connection_.peer_ended_) connection_.Close();
+  }
+  [[nodiscard]] bool waits() const { return gone_ != nullptr; }
+  // The function for a client that goes now.
+  std::function<void()> TakeGone() { return std::exchange(gone_, {}); }
 
  private:
   Connection& connection_;
+  std::function<void()> gone_;
 };
 
 Connection::Connection(Shared& shared, bool from_unix_socket)
@@ -65,7 +74,41 @@ std::unique_ptr<AnswerStream> Connection::GiveToStream() {
 void Connection::OnReady(int events) {
   if (events & Watch::kWrite) Flush();
   if (events & Watch::kRead) Receive();
+  if (events & Watch::kHangUp) OnHangUp();
   Pump();
+}
+
+// The end may be far behind bytes that this connection does not read yet.
+void Connection::OnHangUp() {
+  if (state_ == State::kClosed) return;
+  hung_up_ = true;
+  int broken = 0;
+  socklen_t size = sizeof broken;
+  if (getsockopt(watch_->fd(), SOL_SOCKET, SO_ERROR, &broken, &size) != 0 || broken != 0 || WaitsForLong())
+    Close();
+}
+
+bool Connection::WaitsForLong() const { return exchange_ && exchange_->waits(); }
+
+bool Connection::Evict(bool urgent) {
+  const int64_t since_ms = out_.empty() ? entered_ms_ : progress_ms_;
+  const bool stalled = shared_.loop.NowMs() - since_ms >= kStalledMs;
+  switch (load()) {
+    case Load::kResting:
+      break;
+    case Load::kBusy:
+      if (state_ == State::kHandling || (!stalled && !(urgent && state_ == State::kLingering))) return false;
+      break;
+    case Load::kWaiting:
+      return false;
+  }
+  Close();
+  return true;
+}
+
+Connection::Load Connection::load() const {
+  if (state_ == State::kHandling) return WaitsForLong() ? Load::kWaiting : Load::kBusy;
+  return out_.empty() && state_ != State::kLingering ? Load::kResting : Load::kBusy;
 }
 
 void Connection::Receive() {
@@ -75,7 +118,7 @@ void Connection::Receive() {
     if (errno != EAGAIN && errno != EINTR) Close();
   } else if (got == 0) {
     peer_ended_ = true;
-    if (state_ == State::kLingering) Close();
+    if (state_ == State::kLingering || WaitsForLong()) Close();
   } else if (state_ == State::kLingering) {
     lingered_bytes_ += static_cast<size_t>(got);
     if (lingered_bytes_ > kLingerBytes) Close();
@@ -179,6 +222,7 @@ void Connection::Send(std::string bytes) {
   out_ = out_.empty() ? std::move(bytes) : out_ + bytes;  // a "100 Continue" may still be unsent
   progress_ms_ = shared_.loop.NowMs();
   Flush();
+  if (!out_.empty()) shared_.moved(*this);
 }
 
 void Connection::Flush() {
@@ -195,7 +239,11 @@ void Connection::Flush() {
   }
   out_ = {};
   out_sent_ = 0;
-  if (state_ == State::kIdle) Enter(State::kIdle);  // the idle time begins now
+  if (state_ == State::kIdle) {
+    Enter(State::kIdle);  // the idle time begins now
+  } else if (state_ != State::kClosed) {
+    shared_.moved(*this);
+  }
 }
 
 void Connection::Linger() {
@@ -207,12 +255,14 @@ void Connection::Linger() {
 void Connection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
-  exchange_.reset();
+  std::function<void()> gone;
+  if (auto exchange = std::exchange(exchange_, nullptr)) gone = exchange->TakeGone();
   watch_.reset();
   input_ = {};
   out_ = {};
   out_sent_ = 0;
   shared_.closed(*this);
+  if (gone) gone();
 }
 
 void Connection::Drain() {
@@ -239,12 +289,14 @@ void Connection::CheckTime(int64_t now_ms) {
 void Connection::Enter(State state) {
   state_ = state;
   entered_ms_ = shared_.loop.NowMs();
+  shared_.moved(*this);
 }
 
 void Connection::UpdateWatch() {
   if (state_ == State::kClosed) return;
   bool read = !peer_ended_ && state_ != State::kClosing && input_.size() < kMaxInput;
-  watch_->Want((read ? Watch::kRead : 0) | (out_.empty() ? 0 : Watch::kWrite));
+  watch_->Want((read ? Watch::kRead : 0) | (out_.empty() ? 0 : Watch::kWrite) |
+               (hung_up_ || peer_ended_ ? 0 : Watch::kHangUp));
 }
 
 }  // namespace reeve

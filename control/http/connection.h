@@ -30,6 +30,7 @@ class Connection {
   // can destroy the answer before the peer has read it.
   static constexpr int64_t kLingerMs = 2'000;
   static constexpr size_t kLingerBytes = size_t{4} << 20;
+  static constexpr int64_t kStalledMs = 1'000;  // a client that takes nothing for so long may be evicted
 
   // State that all connections of a server share. It outlives them.
   struct Shared {
@@ -38,6 +39,7 @@ class Connection {
     HttpParser::Limits parser;
     Server::Dispatch dispatch;
     std::function<void(Connection&)> closed;  // the connection closed its socket or gave it away
+    std::function<void(Connection&)> moved;   // its load() may have changed, and the peer has done something
     // A socket that a stream took comes back, with the bytes that arrived meanwhile. May be called when the
     // server has gone.
     std::function<void(std::unique_ptr<Watch>, std::string input, bool from_unix_socket)> rejoin;
@@ -58,6 +60,19 @@ class Connection {
   bool Open(Fd socket);
   // In place of Open: continues on a socket that a stream took from another Connection.
   void Rejoin(std::unique_ptr<Watch> socket, std::string input);
+  // Tells whether the connection may be closed to make room for another.
+  enum class Load {
+    kResting,  // no request is in progress: it may
+    kBusy,     // a request is in progress, or its answer is on the way
+    kWaiting,  // a request waits, perhaps for long (Reply::OnGone)
+  };
+  static constexpr size_t kLoads = 3;
+  [[nodiscard]] Load load() const;
+
+  // Closes at once if it is resting, or if its client takes nothing of an answer. With `urgent` a client that
+  // may not have read its last answer yet is closed, too. Returns whether it closed.
+  bool Evict(bool urgent);
+  [[nodiscard]] bool open() const { return state_ != State::kClosed; }
   // Answers with a problem and closes, whatever the peer has sent. No request may be in progress.
   void Refuse(const Error& error);
   // Closes the connection if it is idle, unless the next request has already arrived.
@@ -65,8 +80,9 @@ class Connection {
   // Closes or refuses a connection that has exceeded a time limit. The server calls it periodically.
   void CheckTime(int64_t now_ms);
 
-  // The position in the server's list.
+  // The position in the server's lists.
   std::list<std::unique_ptr<Connection>>::iterator place;
+  Load listed = Load::kResting;
 
  private:
   enum class State {
@@ -80,6 +96,7 @@ class Connection {
   class Exchange;
 
   void OnReady(int events);
+  void OnHangUp();
   void Receive();
   void Pump();
   bool TakeInput();
@@ -87,6 +104,7 @@ class Connection {
   void Answer(Response response);
   void Send(std::string bytes);
   void Flush();
+  [[nodiscard]] bool WaitsForLong() const;
   void Linger();
   void Close();
   void Enter(State state);
@@ -98,7 +116,8 @@ class Connection {
   State state_ = State::kIdle;
   bool from_unix_socket_;
   bool pumping_ = false;     // Pump is on the stack
-  bool peer_ended_ = false;  // the peer closed its half; it may still read
+  bool peer_ended_ = false;  // the peer closed its half, and all it sent is read; it may still read
+  bool hung_up_ = false;     // the peer closed its half; unread bytes may be left
   bool keep_alive_ = false;  // keep the connection after the current request
   bool http_1_0_ = false;    // the current request is of HTTP/1.0
   bool head_only_ = false;   // the current request is a HEAD

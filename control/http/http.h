@@ -82,6 +82,7 @@ class Reply {
     // Gives the socket away until the answer has ended. Nothing has been sent and nothing is watched: the new
     // owner first sets a callback of its own.
     virtual std::unique_ptr<AnswerStream> OpenStream() = 0;
+    virtual void OnGone(std::function<void()> /*gone*/) {}
   };
   explicit Reply(std::weak_ptr<Sink> sink) : sink_(std::move(sink)) {}
   Reply(Reply&&) = default;
@@ -94,6 +95,9 @@ class Reply {
   // For an answer without a known length: the caller writes its head and its body. Returns null when the
   // client has gone.
   std::unique_ptr<AnswerStream> OpenStream();
+  // For an answer that may take long: calls `gone`, at most once, when the client goes before the answer.
+  // From here on a client that ends its half of the connection has gone, too.
+  void OnGone(std::function<void()> gone);
   // The added headers. A stream puts them into its own head.
   [[nodiscard]] const Headers& headers() const { return headers_; }
   // True when the client has gone or the answer has been given.

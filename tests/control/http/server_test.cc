@@ -336,21 +336,29 @@ TEST_F(ServerTest, FarTooManyConnectionsAreJustClosed) {
   Server::Limits limits;
   limits.connections = 1;
   Start(limits);
+  RawClient busy(address);
+  busy.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 1; }));
   std::vector<std::unique_ptr<RawClient>> clients;
-  clients.reserve(100);
-  for (int i = 0; i < 100; ++i) clients.push_back(std::make_unique<RawClient>(address));
+  for (int i = 0; i < 100; ++i) {
+    clients.push_back(std::make_unique<RawClient>(address));
+    clients.back()->Send(Get("/later"));
+  }
   size_t told = 0;
   ASSERT_TRUE(Until([&] {
     size_t closed = 0;
     told = 0;
     for (auto& client : clients) {
       client->Poll();
-      closed += client->ended();
+      closed += client->ended() || client->reset();
       told += client->Answers().size();
     }
-    return closed == 99;
+    return closed == 100;
   }));
-  EXPECT_EQ(told, 64U);
+  EXPECT_GE(told, 1U);
+  EXPECT_LE(server->stats().connections, 1U + 64U);
+  EXPECT_EQ(later.size(), 1U);
+  EXPECT_FALSE(later[0].gone());
 }
 
 TEST_F(ServerTest, AClientInTheMiddleOfALargeUploadSeesWhyItIsRefused) {
@@ -364,21 +372,48 @@ TEST_F(ServerTest, AClientInTheMiddleOfALargeUploadSeesWhyItIsRefused) {
   EXPECT_EQ(client.Answers()[0].status, 413);
 }
 
+TEST_F(ServerTest, ANewcomerTakesThePlaceOfTheConnectionThatWasIdleLongest) {
+  Server::Limits limits;
+  limits.connections = 3;
+  Start(limits);
+  RawClient busy(address);
+  busy.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 1; }));
+  RawClient active(address);
+  ASSERT_TRUE(Until([&] { return server->stats().connections == 2; }));
+  RawClient idle(address);
+  ASSERT_TRUE(Until([&] { return server->stats().connections == 3; }));
+  active.Send(Get("/"));
+  ASSERT_TRUE(Until(active, [&] { return active.Answers().size() == 1; }));
+
+  RawClient newcomer(address);
+  newcomer.Send(Get("/"));
+  ASSERT_TRUE(Until(newcomer, [&] { return newcomer.Answers().size() == 1; }));
+  EXPECT_EQ(newcomer.Answers()[0].status, 200);
+  EXPECT_TRUE(Until(idle, [&] { return idle.ended(); }));
+  active.Send(Get("/"));
+  EXPECT_TRUE(Until(active, [&] { return active.Answers().size() == 2; }));
+  EXPECT_FALSE(later[0].gone());
+}
+
 TEST_F(ServerTest, ConnectionsBeyondTheLimitAreTurnedAway) {
   Server::Limits limits;
   limits.connections = 2;
   Start(limits);
   RawClient one(address);
   RawClient two(address);
-  ASSERT_TRUE(Until([&] { return server->stats().connections == 2; }));
+  one.Send(Get("/later"));
+  two.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 2; }));
   RawClient three(address);
   three.Send(Get("/"));
   ASSERT_TRUE(Until(three, [&] { return three.ended(); }));
   ASSERT_EQ(three.Answers().size(), 1U);
   EXPECT_EQ(three.Answers()[0].status, 503);
   EXPECT_NE(three.Answers()[0].Header("retry-after"), "");
-  EXPECT_TRUE(requests.empty());
+  EXPECT_EQ(requests.size(), 2U);
   one.Close();
+  later[0].Send(Response::Json(200, "done"));
   three.Close();
   ASSERT_TRUE(Until([&] { return server->stats().connections == 1; }));
   EXPECT_EQ(Ask(Get("/"))[0].status, 200);
@@ -415,6 +450,47 @@ TEST_F(ServerTest, AClientThatVanishesLeavesAReplyThatDoesNothing) {
   later[0].Send(Response::Json(200, "too late"));
   EXPECT_EQ(later[0].OpenStream(), nullptr);
   EXPECT_EQ(Ask(Get("/"))[0].status, 200);
+}
+
+// The reset is behind more bytes than the server reads while a request is in progress.
+TEST_F(ServerTest, AResetBehindUnreadBytesIsNoticedAtOnce) {
+  Start();
+  RawClient client(address);
+  std::string bytes = Get("/later");
+  while (bytes.size() < 4 * Connection::kMaxInput) bytes += Get("/next");
+  client.Send(bytes);
+  ASSERT_TRUE(Until(client, [&] { return later.size() == 1 && client.unsent() == 0; }));
+  linger abort{1, 0};
+  setsockopt(client.fd(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+  client.Close();
+  ASSERT_TRUE(RunUntil(loop, [&] { return later[0].gone(); }));
+  EXPECT_EQ(server->stats().connections, 0U);
+  EXPECT_EQ(requests.size(), 1U);
+}
+
+TEST_F(ServerTest, AHandlerThatTakesLongLearnsThatTheClientHasGone) {
+  Start();
+  for (bool behind_bytes : {false, true}) {
+    for (bool early : {false, true}) {
+      later.clear();
+      bool gone = false;
+      RawClient client(address);
+      client.Send(Get("/later"));
+      if (behind_bytes) {
+        std::string more;
+        while (2 * more.size() < 3 * Connection::kMaxInput) more += Get("/next");
+        client.Send(more);
+      }
+      ASSERT_TRUE(Until(client, [&] { return later.size() == 1 && client.unsent() == 0; }));
+      if (early) client.Close();
+      for (int turn = 0; early && turn < 5; ++turn) loop.RunOnce(false);
+      later[0].OnGone([&gone] { gone = true; });
+      if (!early) client.Close();
+      EXPECT_TRUE(Until([&] { return gone; })) << behind_bytes << early;
+      EXPECT_TRUE(later[0].gone());
+      EXPECT_EQ(server->stats().connections, 0U);
+    }
+  }
 }
 
 TEST_F(ServerTest, AReplyMayOutliveTheServer) {
