@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -32,15 +33,25 @@ class Connection::Exchange : public Reply::Sink {
   std::function<void()> gone_;
 };
 
+namespace {
+
+Error TooMuchHeld(const Server::Limits& limits) {
+  return {"too_many_requests", "the requests in progress hold " + std::to_string(limits.held_bytes >> 20) +
+                                   " MiB, which is the limit: try again later"};
+}
+
+}  // namespace
+
 Connection::Connection(Shared& shared, bool from_unix_socket)
     : shared_(shared), from_unix_socket_(from_unix_socket), parser_(shared.parser) {}
 
 Connection::~Connection() = default;
 
-bool Connection::Open(Fd socket) {
+bool Connection::Open(Fd socket, bool in_reserve) {
   auto watch = Watch::Make(shared_.loop, std::move(socket), [this](int events) { OnReady(events); });
   if (!watch.ok()) return false;
   watch_ = std::move(*watch);
+  in_reserve_ = in_reserve;
   Enter(State::kIdle);
   UpdateWatch();
   return true;
@@ -95,6 +106,7 @@ bool Connection::Evict(bool urgent) {
   const bool stalled = shared_.loop.NowMs() - since_ms >= kStalledMs;
   switch (load()) {
     case Load::kResting:
+      if (in_reserve_ && !urgent) return false;
       break;
     case Load::kBusy:
       if (state_ == State::kHandling || (!stalled && !(urgent && state_ == State::kLingering))) return false;
@@ -108,7 +120,8 @@ bool Connection::Evict(bool urgent) {
 
 Connection::Load Connection::load() const {
   if (state_ == State::kHandling) return WaitsForLong() ? Load::kWaiting : Load::kBusy;
-  return out_.empty() && state_ != State::kLingering ? Load::kResting : Load::kBusy;
+  const bool rests = out_.empty() && !admitted_ && state_ != State::kLingering;
+  return rests ? Load::kResting : Load::kBusy;
 }
 
 void Connection::Receive() {
@@ -157,6 +170,11 @@ void Connection::Pump() {
 bool Connection::TakeInput() {
   input_.erase(0, parser_.Feed(input_));
   if (input_.empty()) input_.shrink_to_fit();
+  if (Request* head = parser_.TakeHead()) {
+    if (auto refusal = Admit(*head)) return Decline(std::move(*refusal)), true;
+    if (parser_.state() == HttpParser::State::kBody && !input_.empty()) return true;
+  }
+  if (!Hold()) return Refuse(TooMuchHeld(shared_.limits)), true;
   switch (parser_.state()) {
     case HttpParser::State::kWhole:
       Dispatch();
@@ -177,15 +195,56 @@ bool Connection::TakeInput() {
   return false;
 }
 
+// A refusal, or nothing if the request may be served.
+std::optional<Response> Connection::Admit(Request& head) {
+  ++shared_.stats.requests;
+  request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
+  head.id = request_id_;
+  head.from_unix_socket = from_unix_socket_;
+  if (auto refusal = shared_.admit ? shared_.admit(head) : std::nullopt) return refusal;
+  if (in_reserve_ && !head.urgent) {
+    ++shared_.stats.refused;
+    return Response::Problem({"too_many_connections", "too many connections: try again later"});
+  }
+  known_ = head.caller.has_value();
+  operator_ = known_ && head.caller->scope >= Scope::kOperate;
+  if (!Hold()) return Response::Problem(TooMuchHeld(shared_.limits));
+  admitted_ = true;
+  shared_.moved(*this);
+  return std::nullopt;
+}
+
+// The connection goes on if the refused request has no body.
+void Connection::Decline(Response refusal) {
+  head_only_ = parser_.head_only();
+  keep_alive_ = false;
+  if (parser_.state() == HttpParser::State::kWhole) {
+    keep_alive_ = parser_.Take().keep_alive && !in_reserve_;
+  } else {
+    input_ = {};
+  }
+  Answer(std::move(refusal));
+}
+
+// Counts the bytes that this connection holds. Returns false if all connections together hold too many.
+bool Connection::Hold() {
+  size_t bytes = parser_.held() + (known_ ? 0 : input_.size() + out_.size());
+  if (exchange_) bytes = std::max(bytes, held_bytes_ + kFreeBytes);  // until the answer the body is in use
+  bytes = bytes > kFreeBytes ? bytes - kFreeBytes : 0;
+  size_t& all = shared_.stats.held_bytes;
+  const size_t most = operator_ ? shared_.limits.held_bytes : shared_.limits.held_bytes / 2;
+  if (bytes > held_bytes_ && all - held_bytes_ + bytes > most) return false;
+  all = all - held_bytes_ + bytes;
+  held_bytes_ = bytes;
+  return true;
+}
+
 void Connection::Dispatch() {
   auto [request, keep_alive, http_1_0] = parser_.Take();
-  keep_alive_ = keep_alive;
+  keep_alive_ = keep_alive && !in_reserve_;
   http_1_0_ = http_1_0;
   head_only_ = request.method == "HEAD";
-  request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
-  request.id = request_id_;
-  request.from_unix_socket = from_unix_socket_;
-  ++shared_.stats.requests;
+  admitted_ = false;
   Enter(State::kHandling);
   exchange_ = std::make_shared<Exchange>(*this);
   shared_.dispatch(std::move(request), Reply(exchange_));
@@ -204,6 +263,7 @@ void Connection::Answer(Response response) {
   if (last) response.headers.emplace_back("Connection", "close");
   std::string bytes = FormatHead(response.status, response.headers, request_id_);
   if (!head_only_) bytes += response.body;
+  admitted_ = false;
   Enter(last ? State::kClosing : State::kIdle);
   Send(std::move(bytes));
   Pump();
@@ -212,7 +272,7 @@ void Connection::Answer(Response response) {
 void Connection::Refuse(const Error& error) {
   ++shared_.stats.refused;
   keep_alive_ = false;
-  head_only_ = false;
+  head_only_ = parser_.head_only();
   input_ = {};
   request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
   Answer(Response::Problem(error));
@@ -261,6 +321,7 @@ void Connection::Close() {
   input_ = {};
   out_ = {};
   out_sent_ = 0;
+  shared_.stats.held_bytes -= std::exchange(held_bytes_, 0);
   shared_.closed(*this);
   if (gone) gone();
 }
@@ -294,6 +355,7 @@ void Connection::Enter(State state) {
 
 void Connection::UpdateWatch() {
   if (state_ == State::kClosed) return;
+  if (!Hold() && !known_) return Close();  // a client without a token sends on and takes no answers
   bool read = !peer_ended_ && state_ != State::kClosing && input_.size() < kMaxInput;
   watch_->Want((read ? Watch::kRead : 0) | (out_.empty() ? 0 : Watch::kWrite) |
                (hung_up_ || peer_ended_ ? 0 : Watch::kHangUp));

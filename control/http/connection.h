@@ -12,6 +12,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,7 @@ class Connection {
   // can destroy the answer before the peer has read it.
   static constexpr int64_t kLingerMs = 2'000;
   static constexpr size_t kLingerBytes = size_t{4} << 20;
+  static constexpr size_t kFreeBytes = 4096;  // each connection may hold so many uncounted: an ordinary head
   static constexpr int64_t kStalledMs = 1'000;  // a client that takes nothing for so long may be evicted
 
   // State that all connections of a server share. It outlives them.
@@ -38,6 +40,7 @@ class Connection {
     Server::Limits limits;
     HttpParser::Limits parser;
     Server::Dispatch dispatch;
+    Server::Admit admit;                      // may be empty
     std::function<void(Connection&)> closed;  // the connection closed its socket or gave it away
     std::function<void(Connection&)> moved;   // its load() may have changed, and the peer has done something
     // A socket that a stream took comes back, with the bytes that arrived meanwhile. May be called when the
@@ -56,8 +59,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   // Takes the accepted socket; called once. Returns false, and does not call `closed`, if it cannot be
-  // watched.
-  bool Open(Fd socket);
+  // watched. `in_reserve`: the server is full, and only one urgent request is served.
+  bool Open(Fd socket, bool in_reserve);
   // In place of Open: continues on a socket that a stream took from another Connection.
   void Rejoin(std::unique_ptr<Watch> socket, std::string input);
   // Tells whether the connection may be closed to make room for another.
@@ -100,7 +103,10 @@ class Connection {
   void Receive();
   void Pump();
   bool TakeInput();
+  [[nodiscard]] std::optional<Response> Admit(Request& head);
+  void Decline(Response refusal);
   void Dispatch();
+  [[nodiscard]] bool Hold();
   void Answer(Response response);
   void Send(std::string bytes);
   void Flush();
@@ -121,9 +127,14 @@ class Connection {
   bool keep_alive_ = false;  // keep the connection after the current request
   bool http_1_0_ = false;    // the current request is of HTTP/1.0
   bool head_only_ = false;   // the current request is a HEAD
+  bool in_reserve_ = false;  // the server was full when this connection came
+  bool admitted_ = false;    // the request that is arriving may be served
+  bool known_ = false;       // the last request that was admitted had a token
+  bool operator_ = false;    // and that has scope operate
   int64_t entered_ms_ = 0;   // when state_ was entered
   int64_t progress_ms_ = 0;  // when a byte of out_ was last sent
   size_t lingered_bytes_ = 0;
+  size_t held_bytes_ = 0;  // its part of Stats::held_bytes
   HttpParser parser_;
   std::string input_;  // bytes read and not yet parsed
   std::string out_;    // at most one answer; the next request waits until it is sent

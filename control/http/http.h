@@ -15,6 +15,7 @@
 namespace reeve {
 
 class AnswerStream;
+struct Route;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -37,13 +38,16 @@ struct Request {
   // object that the request creates can derive its id from it, so a repetition finds that object.
   std::string key = {};
 
-  // Filled in by auth, before the handler runs.
+  // --- filled in by auth at the end of the head
   struct Caller {
     Scope scope = Scope::kView;
     uint64_t token = 0;      // identifies the bearer token; not its text
     std::string agent = {};  // the agent that owns the token; empty: none
   };
   std::optional<Caller> caller;
+  const Route* route = nullptr;
+  // Served when the server is full: a probe, or an operator's request.
+  bool urgent = false;
 
   [[nodiscard]] std::string_view Header(std::string_view lower_case_name) const;  // the first one, or empty
   [[nodiscard]] bool HasHeader(std::string_view lower_case_name) const;

@@ -212,7 +212,7 @@ std::string AddressOf(int socket) {
 }
 
 struct Server::State {
-  State(Loop& loop, Limits limits, Dispatch dispatch);
+  State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit);
 
   Status Add(std::unique_ptr<Listener> listener, Fd socket);
   void Accept(Listener& listener);
@@ -250,11 +250,12 @@ struct Server::State {
   Lifetime alive;
 };
 
-Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
+Server::State::State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit)
     : shared{loop,
              limits,
              {limits.body_bytes, limits.header_bytes, limits.target_bytes},
              std::move(dispatch),
+             std::move(admit),
              [this](Connection& connection) { Retire(connection); },
              [this](Connection& connection) { Move(connection); },
              {},
@@ -296,15 +297,14 @@ void Server::State::Welcome(Fd socket, bool unix_socket) {
     ++shared.stats.refused;
     return;
   }
-  const bool full = Count() >= shared.limits.connections;
+  const bool in_reserve = Count() >= shared.limits.connections;
   if (!unix_socket) {
     int on = 1;
     setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   Connection& connection = Make(unix_socket);
-  if (!connection.Open(std::move(socket))) return connections[0].pop_back();
+  if (!connection.Open(std::move(socket), in_reserve)) return connections[0].pop_back();
   StartScan();
-  if (full) connection.Refuse({"too_many_connections", "too many connections: try again later"});
 }
 
 Connection& Server::State::Make(bool unix_socket) {
@@ -399,8 +399,8 @@ void Server::State::CloseIdle(std::function<void()> then) {
   retire.Start(0);
 }
 
-Server::Server(Loop& loop, Limits limits, Dispatch dispatch)
-    : state_(std::make_unique<State>(loop, limits, std::move(dispatch))) {}
+Server::Server(Loop& loop, Limits limits, Dispatch dispatch, Admit admit)
+    : state_(std::make_unique<State>(loop, limits, std::move(dispatch), std::move(admit))) {}
 
 Server::~Server() = default;
 

@@ -38,8 +38,9 @@ std::string Post(std::string_view target, std::string_view body) {
 // /stream.
 class ServerTest : public ::testing::Test {
  protected:
-  void Start(Server::Limits limits = {}, const std::string& url = "tcp://127.0.0.1:0") {
-    server = std::make_unique<Server>(loop, limits, [this](const Request& request, Reply reply) {
+  void Start(Server::Limits limits = {}, const std::string& url = "tcp://127.0.0.1:0",
+             const Server::Admit& admit = {}) {
+    auto answer = [this](const Request& request, Reply reply) {
       requests.push_back(request);
       if (request.path == "/later") {
         later.push_back(std::move(reply));
@@ -54,7 +55,8 @@ class ServerTest : public ::testing::Test {
       } else {
         reply.Send(Response::Json(200, request.method + ' ' + request.path + ' ' + request.body));
       }
-    });
+    };
+    server = std::make_unique<Server>(loop, limits, answer, admit);
     auto listening = server->Listen(url);
     ASSERT_TRUE(listening.ok()) << listening.error().message;
     address = *listening;
@@ -417,6 +419,72 @@ TEST_F(ServerTest, ConnectionsBeyondTheLimitAreTurnedAway) {
   three.Close();
   ASSERT_TRUE(Until([&] { return server->stats().connections == 1; }));
   EXPECT_EQ(Ask(Get("/"))[0].status, 200);
+}
+
+// Refuses what is not for /open; a request for /open/operator is an operator's, one for /open/view a
+// viewer's.
+std::optional<Response> AdmitOpen(Request& head) {
+  if (head.path.rfind("/open", 0) != 0) return Response::Problem({"unauthorized", {}});
+  if (head.path == "/open/view") head.caller = Request::Caller{Scope::kView, 1};
+  if (head.path == "/open/operator") head.caller = Request::Caller{Scope::kAdmin, 2};
+  head.urgent = head.caller && head.caller->scope == Scope::kAdmin;
+  return std::nullopt;
+}
+
+TEST_F(ServerTest, ARequestIsRefusedAtTheEndOfItsHead) {
+  Start({}, "tcp://127.0.0.1:0", AdmitOpen);
+  for (const char* expect : {"", "Expect: 100-continue\r\n"}) {
+    RawClient client(address);
+    client.Send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n" + std::string(expect) + "\r\n");
+    ASSERT_TRUE(Until(client, [&] { return client.ended(); })) << expect;
+    ASSERT_EQ(client.Answers().size(), 1U) << client.received();
+    EXPECT_EQ(client.Answers()[0].status, 401);
+    EXPECT_EQ(client.Answers()[0].Header("connection"), "close");
+  }
+  // Without a body the connection goes on.
+  EXPECT_EQ(Ask(Get("/x") + Get("/open"), 2)[1].status, 200);
+  EXPECT_EQ(requests.size(), 1U);
+}
+
+TEST_F(ServerTest, BodiesInFlightAreBoundedAndTheOperatorHasAReserve) {
+  Server::Limits limits;
+  limits.held_bytes = 100'000;
+  Start(limits, "tcp://127.0.0.1:0", AdmitOpen);
+  const auto upload = [](const std::string& target, const std::string& framing) {
+    return "POST " + target + " HTTP/1.1\r\nHost: a\r\n" + framing + "\r\n";
+  };
+  const std::string announced = "Content-Length: 50000\r\n";
+  RawClient first(address);
+  first.Send(upload("/open/view", announced));
+  ASSERT_TRUE(Until([&] { return server->stats().held_bytes > 40'000; }));
+  EXPECT_EQ(Ask(upload("/open/view", announced))[0].status, 429);
+  const std::string chunks =
+      "Transfer-Encoding: chunked\r\n\r\nc350\r\n" + std::string(50'000, 'x') + "\r\n0\r\n";
+  const auto refused = Ask(upload("/open/view", chunks))[0];
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_NE(refused.body.find("too_many_requests"), std::string::npos);
+  EXPECT_EQ(Ask(upload("/open/operator", chunks))[0].status, 200);
+  first.Send(std::string(50'000, 'x'));
+  ASSERT_TRUE(Until(first, [&] { return first.Answers().size() == 1; }));
+  EXPECT_EQ(first.Answers()[0].status, 200);
+  EXPECT_EQ(Ask(upload("/open/view", chunks))[0].status, 200);
+  EXPECT_EQ(server->stats().held_bytes, 0U);
+}
+
+TEST_F(ServerTest, AFullServerServesUrgentRequests) {
+  Server::Limits limits;
+  limits.connections = 1;
+  Start(limits, "tcp://127.0.0.1:0", [](Request& head) {
+    auto refusal = AdmitOpen(head);
+    return head.path == "/later" ? std::nullopt : refusal;
+  });
+  RawClient busy(address);
+  busy.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 1; }));
+  EXPECT_EQ(Ask(Get("/open"))[0].status, 503);
+  EXPECT_EQ(Ask(Get("/open/operator"))[0].status, 200);
+  EXPECT_EQ(Ask(Get("/open/operator"))[0].Header("connection"), "close");
+  EXPECT_FALSE(later[0].gone());
 }
 
 // --- clients that come and go
