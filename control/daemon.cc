@@ -90,8 +90,10 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       idempotency_(clock_, *base_.store),
       api_{*base_.loop, clock_, town_,  kinds_, tickets_, viewers_,
            exports_,    waits_, pages_, gate_,  *this,    config.base_path},
-      server_(*base_.loop, Server::Limits{}, Guard(gate_, router_, idempotency_, config.base_path)),
+      server_(*base_.loop, Server::Limits{}, Dispatching(gate_, idempotency_),
+              Admission(gate_, router_, config.base_path)),
       handover_(HandoverParts()),
+      heap_trim_(*base_.loop),
       last_step_(*base_.loop, [this] { base_.loop->Stop(); }) {
   exports_.SetTimeouts(config.stall_timeout_ms);
   town_.OnChange([this](Agent& agent, Town::Change change) {

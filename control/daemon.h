@@ -30,6 +30,7 @@
 #include "process/cgroup.h"
 #include "process/clock.h"
 #include "process/fd.h"
+#include "process/heap_trim.h"
 #include "process/http_client.h"
 #include "process/loop.h"
 #include "process/reaper.h"
@@ -123,6 +124,8 @@ class Daemon {
   Router router_;
   Server server_;
   Handover handover_;
+
+  HeapTrim heap_trim_;
 
   bool asked_to_stop_ = false;
   std::vector<Drained> want_to_know_;                   // callers that wait for the result of the drain

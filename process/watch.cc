@@ -28,18 +28,23 @@ void Watch::Release() {
 }
 
 void Watch::Want(int events) {
-  static_assert(kRead == UV_READABLE && kWrite == UV_WRITABLE);
+  static_assert(kRead == UV_READABLE && kWrite == UV_WRITABLE && kHangUp == UV_DISCONNECT);
   if (events == wanted_) return;
   wanted_ = events;
   if (events == 0) {
     uv_poll_stop(handle_.get());
-    return;
+  } else {
+    Poll();
   }
-  uv_poll_start(handle_.get(), events, [](uv_poll_t* polled, int status, int ready) {
+}
+
+void Watch::Poll() {
+  uv_poll_start(handle_.get(), wanted_, [](uv_poll_t* polled, int status, int ready) {
     auto* watch = OwnerOf<Watch>(polled);
     if (!watch) return;
-    // After an error (EBADF from epoll) the function is called all the same: its own system call returns the
-    // reason.
+    // At EPOLLERR libuv stops the handle. Polling goes on, because the function may have more to read before
+    // its system call returns the reason.
+    if (status < 0) watch->Poll();
     watch->ready_(status < 0 ? watch->wanted_ : ready & watch->wanted_);
   });
 }

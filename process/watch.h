@@ -23,6 +23,8 @@ class Watch {
   // the read or write that follows returns the error.
   static constexpr int kRead = 1;
   static constexpr int kWrite = 2;
+  // The peer of a socket has ended its half or broken the connection, even behind bytes that nobody reads.
+  static constexpr int kHangUp = 4;
 
   using Ready = std::function<void(int events)>;
 
@@ -43,6 +45,7 @@ class Watch {
 
  private:
   Watch(Fd fd, Ready ready);
+  void Poll();
 
   Fd fd_;  // declared before handle_, so that polling ends before the descriptor closes
   Ready ready_;

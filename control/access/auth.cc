@@ -64,6 +64,11 @@ size_t Count(const Request& request, std::string_view name) {
                                            [name](const auto& header) { return header.first == name; }));
 }
 
+bool HasBody(const Request& request) {
+  return request.HasHeader("transfer-encoding") ||
+         request.Header("content-length").find_first_not_of('0') != std::string_view::npos;
+}
+
 // Whether the request has a bearer token, and its text; the text is empty if there are several. Basic
 // credentials, which belong to a proxy, are ignored.
 struct Bearer {
@@ -231,24 +236,43 @@ const Router::Route* FindRoute(const Router& router, const std::string& base_pat
 
 }  // namespace
 
-Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency,
-                       std::string base_path) {
-  return [&gate, &router, &idempotency, base_path = std::move(base_path)](Request request, Reply reply) {
-    Headers cors = gate.CorsHeaders(request);
-    for (const auto& [name, value] : cors) reply.AddHeader(name, value);
-    Response refusal;
-    const Router::Route* route = FindRoute(router, base_path, request, &refusal);
-    if (auto refused = gate.Check(request, route ? route->access : Access::kOpen)) {
-      return reply.Send(std::move(*refused));
-    }
-    if (request.method == "OPTIONS") return reply.Send(AnswerOptions(request, !cors.empty()));
-    if (!route) return reply.Send(std::move(refusal));
-    if (Status known = Router::CheckQuery(*route, request); !known)
-      return reply.Send(Response::Problem(known.error()));
+namespace {
+
+// The refusal of a request whose head is whole, or the answer to a preflight. Otherwise fills in the route.
+std::optional<Response> Refusal(const Gate& gate, const Router& router, const std::string& base_path,
+                                Request& request, bool cors) {
+  Response refusal;
+  const Route* route = FindRoute(router, base_path, request, &refusal);
+  if (auto refused = gate.Check(request, route ? route->access : Access::kOpen)) return refused;
+  if (request.method == "OPTIONS") return AnswerOptions(request, cors);
+  if (!route) return refusal;
+  if (Status known = Router::CheckQuery(*route, request); !known) return Response::Problem(known.error());
+  if (!request.caller && HasBody(request))
+    return Response::Problem({"too_large", "a request without a token may have no body"});
+  request.route = route;
+  request.urgent = route->probe || (request.caller && request.caller->scope >= Scope::kOperate);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Server::Admit Admission(const Gate& gate, const Router& router, std::string base_path) {
+  return [&gate, &router, base_path = std::move(base_path)](Request& head) {
+    const Headers cors = gate.CorsHeaders(head);
+    auto refusal = Refusal(gate, router, base_path, head, !cors.empty());
+    if (refusal) refusal->headers.insert(refusal->headers.end(), cors.begin(), cors.end());
+    return refusal;
+  };
+}
+
+Server::Dispatch Dispatching(const Gate& gate, Idempotency& idempotency) {
+  return [&gate, &idempotency](Request request, Reply reply) {
+    for (const auto& [name, value] : gate.CorsHeaders(request)) reply.AddHeader(name, value);
+    const Handler& handler = request.route->handler;
     if (Idempotency::Concerns(request)) {
-      return idempotency.Handle(std::move(request), std::move(reply), route->handler);
+      return idempotency.Handle(std::move(request), std::move(reply), handler);
     }
-    route->handler(request, std::move(reply));
+    handler(request, std::move(reply));
   };
 }
 

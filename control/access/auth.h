@@ -49,10 +49,11 @@ class Gate {
   Names names_;
 };
 
-// Makes the dispatch function of the Server: CORS, preflights, the gate, idempotency and the route. It refers
-// to the first three arguments. A path may begin with `base_path`, because some proxies remove their prefix
-// and some do not.
-Server::Dispatch Guard(const Gate& gate, const Router& router, Idempotency& idempotency,
-                       std::string base_path = {});
+// Makes the function of the Server that admits a request when its head is whole: preflights, the route and
+// the gate. A client without a token may not send a body. It refers to the first two arguments. A path may
+// begin with `base_path`, because some proxies remove their prefix and some do not.
+Server::Admit Admission(const Gate& gate, const Router& router, std::string base_path = {});
+// Makes the dispatch function for requests that were admitted: CORS, idempotency and the route's handler.
+Server::Dispatch Dispatching(const Gate& gate, Idempotency& idempotency);
 
 }  // namespace reeve

@@ -1,14 +1,11 @@
 #include <fmt/core.h>
-#include <unistd.h>
-
-#include <fstream>
-
 #include "control/api/api.h"
 #include "control/api/waits.h"
 #include "control/daemon.h"
 #include "control/dashboard/assets.h"
 #include "orchestrator/agent/agent.h"
 #include "process/fd.h"
+#include "process/heap_trim.h"
 #include "process/log.h"
 
 namespace reeve {
@@ -45,14 +42,6 @@ std::string HealthJson(const ApiContext& api) {
       .Set("upgrade_failure", failure.empty() ? std::nullopt : std::optional(failure))
       .SetRaw("reasons", reasons.Take())
       .Take();
-}
-
-uint64_t ResidentBytes() {
-  std::ifstream file("/proc/self/statm");
-  uint64_t total = 0;
-  uint64_t resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 // Prometheus text exposition format 0.0.4.
@@ -126,6 +115,9 @@ std::string MetricsText(const ApiContext& api) {
               api.tickets.unredeemed());
   metrics.Add("reeve_connections", "gauge", "Open HTTP connections without live streams.",
               server.connections);
+  metrics.Add("reeve_request_bytes", "gauge",
+              "Bytes of the bodies of requests in progress, and of clients without a token.",
+              server.held_bytes);
   metrics.Add("reeve_requests_total", "counter", "HTTP requests.", server.requests);
   metrics.Add("reeve_requests_refused_total", "counter",
               "Requests that were malformed, too large, too slow or too many.", server.refused);
@@ -235,17 +227,21 @@ void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
 }  // namespace
 
 void AddTownRoutes(Router& router, ApiContext& api) {
-  router.Add("GET", "/health", Access::kOpen,
-             [&api](const Request&, Reply reply) {
-               reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api)));
-             },
-             {Router::kAnyQuery});
-  router.Add("GET", "/ready", Access::kOpen,
-             [&api](const Request&, Reply reply) {
-               reply.Send(api.town.draining() ? Response::Problem({"draining", "the daemon is shutting down"})
-                                              : Response::Json(200, R"({"ready":true})"));
-             },
-             {Router::kAnyQuery});
+  router
+      .Add("GET", "/health", Access::kOpen,
+           [&api](const Request&, Reply reply) {
+             reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api)));
+           },
+           {Router::kAnyQuery})
+      .probe = true;
+  router
+      .Add("GET", "/ready", Access::kOpen,
+           [&api](const Request&, Reply reply) {
+             reply.Send(api.town.draining() ? Response::Problem({"draining", "the daemon is shutting down"})
+                                            : Response::Json(200, R"({"ready":true})"));
+           },
+           {Router::kAnyQuery})
+      .probe = true;
   router.Add("GET", "/metrics", Access::kView, [&api](const Request&, Reply reply) {
     reply.Send({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, MetricsText(api)});
   });

@@ -60,7 +60,8 @@ class Waits::Wait {
   void Begin(int64_t timeout_ms) {
     until_ms_ = waits_.loop_.NowMs() + timeout_ms;
     deadline_.Start(timeout_ms);
-    ListenAndLook();
+    reply_.OnGone([this] { Finish({}); });
+    if (!reply_.gone()) ListenAndLook();
   }
   // No further condition can become true, unless one holds already.
   virtual void End() = 0;
@@ -119,7 +120,6 @@ class Waits::AgentWait final : public Waits::Wait {
 
   void Look() {
     Agent* agent = waits_.town_.Find(agent_);
-    if (reply_.gone()) return Finish({});
     if (!agent && condition_.until == Until::kMade) {
       listeners_.clear();  // those of an agent that was purged meanwhile
       if (waits_.ended_) FinishDraining();
@@ -240,7 +240,6 @@ class Waits::AnyWait final : public Waits::Wait {
 
   void LookAt(const std::string& id) {
     Agent* agent = waits_.town_.Find(id);
-    if (reply_.gone()) return Finish({});
     if (!agent || agent->deleted()) return;
     if (Check(*agent)) FinishWith(*agent, [this, agent] { return Check(*agent); });
   }

@@ -25,9 +25,8 @@ class Town;
 
 class Waits {
  public:
-  // The same as the most connections. A wait whose client has gone stays until its agent changes or its time
-  // is over.
-  static constexpr size_t kMaxWaits = 10'000;
+  // Fewer than the most connections, so that waits cannot take them all.
+  static constexpr size_t kMaxWaits = 9'000;
   // Each of these listens to every agent of the town.
   static constexpr size_t kMaxAnyWaits = 100;
 

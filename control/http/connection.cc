@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -18,20 +19,39 @@ class Connection::Exchange : public Reply::Sink {
   explicit Exchange(Connection& connection) : connection_(connection) {}
   void Answer(Response response) override { connection_.Answer(std::move(response)); }
   std::unique_ptr<AnswerStream> OpenStream() override { return connection_.GiveToStream(); }
+  void OnGone(std::function<void()> gone) override {
+    gone_ = std::move(gone);
+    connection_.shared_.moved(connection_);
+    if (connection_.hung_up_ || connection_.peer_ended_) connection_.Close();
+  }
+  [[nodiscard]] bool waits() const { return gone_ != nullptr; }
+  // The function for a client that goes now.
+  std::function<void()> TakeGone() { return std::exchange(gone_, {}); }
 
  private:
   Connection& connection_;
+  std::function<void()> gone_;
 };
+
+namespace {
+
+Error TooMuchHeld(const Server::Limits& limits) {
+  return {"too_many_requests", "the requests in progress hold " + std::to_string(limits.held_bytes >> 20) +
+                                   " MiB, which is the limit: try again later"};
+}
+
+}  // namespace
 
 Connection::Connection(Shared& shared, bool from_unix_socket)
     : shared_(shared), from_unix_socket_(from_unix_socket), parser_(shared.parser) {}
 
 Connection::~Connection() = default;
 
-bool Connection::Open(Fd socket) {
+bool Connection::Open(Fd socket, bool in_reserve) {
   auto watch = Watch::Make(shared_.loop, std::move(socket), [this](int events) { OnReady(events); });
   if (!watch.ok()) return false;
   watch_ = std::move(*watch);
+  in_reserve_ = in_reserve;
   Enter(State::kIdle);
   UpdateWatch();
   return true;
@@ -65,7 +85,43 @@ std::unique_ptr<AnswerStream> Connection::GiveToStream() {
 void Connection::OnReady(int events) {
   if (events & Watch::kWrite) Flush();
   if (events & Watch::kRead) Receive();
+  if (events & Watch::kHangUp) OnHangUp();
   Pump();
+}
+
+// The end may be far behind bytes that this connection does not read yet.
+void Connection::OnHangUp() {
+  if (state_ == State::kClosed) return;
+  hung_up_ = true;
+  int broken = 0;
+  socklen_t size = sizeof broken;
+  if (getsockopt(watch_->fd(), SOL_SOCKET, SO_ERROR, &broken, &size) != 0 || broken != 0 || WaitsForLong())
+    Close();
+}
+
+bool Connection::WaitsForLong() const { return exchange_ && exchange_->waits(); }
+
+bool Connection::Evict(bool urgent) {
+  const int64_t since_ms = out_.empty() ? entered_ms_ : progress_ms_;
+  const bool stalled = shared_.loop.NowMs() - since_ms >= kStalledMs;
+  switch (load()) {
+    case Load::kResting:
+      if (in_reserve_ && !urgent) return false;
+      break;
+    case Load::kBusy:
+      if (state_ == State::kHandling || (!stalled && !(urgent && state_ == State::kLingering))) return false;
+      break;
+    case Load::kWaiting:
+      return false;
+  }
+  Close();
+  return true;
+}
+
+Connection::Load Connection::load() const {
+  if (state_ == State::kHandling) return WaitsForLong() ? Load::kWaiting : Load::kBusy;
+  const bool rests = out_.empty() && !admitted_ && state_ != State::kLingering;
+  return rests ? Load::kResting : Load::kBusy;
 }
 
 void Connection::Receive() {
@@ -75,7 +131,7 @@ void Connection::Receive() {
     if (errno != EAGAIN && errno != EINTR) Close();
   } else if (got == 0) {
     peer_ended_ = true;
-    if (state_ == State::kLingering) Close();
+    if (state_ == State::kLingering || WaitsForLong()) Close();
   } else if (state_ == State::kLingering) {
     lingered_bytes_ += static_cast<size_t>(got);
     if (lingered_bytes_ > kLingerBytes) Close();
@@ -114,6 +170,11 @@ void Connection::Pump() {
 bool Connection::TakeInput() {
   input_.erase(0, parser_.Feed(input_));
   if (input_.empty()) input_.shrink_to_fit();
+  if (Request* head = parser_.TakeHead()) {
+    if (auto refusal = Admit(*head)) return Decline(std::move(*refusal)), true;
+    if (parser_.state() == HttpParser::State::kBody && !input_.empty()) return true;
+  }
+  if (!Hold()) return Refuse(TooMuchHeld(shared_.limits)), true;
   switch (parser_.state()) {
     case HttpParser::State::kWhole:
       Dispatch();
@@ -134,15 +195,56 @@ bool Connection::TakeInput() {
   return false;
 }
 
+// A refusal, or nothing if the request may be served.
+std::optional<Response> Connection::Admit(Request& head) {
+  ++shared_.stats.requests;
+  request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
+  head.id = request_id_;
+  head.from_unix_socket = from_unix_socket_;
+  if (auto refusal = shared_.admit ? shared_.admit(head) : std::nullopt) return refusal;
+  if (in_reserve_ && !head.urgent) {
+    ++shared_.stats.refused;
+    return Response::Problem({"too_many_connections", "too many connections: try again later"});
+  }
+  known_ = head.caller.has_value();
+  operator_ = known_ && head.caller->scope >= Scope::kOperate;
+  if (!Hold()) return Response::Problem(TooMuchHeld(shared_.limits));
+  admitted_ = true;
+  shared_.moved(*this);
+  return std::nullopt;
+}
+
+// The connection goes on if the refused request has no body.
+void Connection::Decline(Response refusal) {
+  head_only_ = parser_.head_only();
+  keep_alive_ = false;
+  if (parser_.state() == HttpParser::State::kWhole) {
+    keep_alive_ = parser_.Take().keep_alive && !in_reserve_;
+  } else {
+    input_ = {};
+  }
+  Answer(std::move(refusal));
+}
+
+// Counts the bytes that this connection holds. Returns false if all connections together hold too many.
+bool Connection::Hold() {
+  size_t bytes = parser_.held() + (known_ ? 0 : input_.size() + out_.size());
+  if (exchange_) bytes = std::max(bytes, held_bytes_ + kFreeBytes);  // until the answer the body is in use
+  bytes = bytes > kFreeBytes ? bytes - kFreeBytes : 0;
+  size_t& all = shared_.stats.held_bytes;
+  const size_t most = operator_ ? shared_.limits.held_bytes : shared_.limits.held_bytes / 2;
+  if (bytes > held_bytes_ && all - held_bytes_ + bytes > most) return false;
+  all = all - held_bytes_ + bytes;
+  held_bytes_ = bytes;
+  return true;
+}
+
 void Connection::Dispatch() {
   auto [request, keep_alive, http_1_0] = parser_.Take();
-  keep_alive_ = keep_alive;
+  keep_alive_ = keep_alive && !in_reserve_;
   http_1_0_ = http_1_0;
   head_only_ = request.method == "HEAD";
-  request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
-  request.id = request_id_;
-  request.from_unix_socket = from_unix_socket_;
-  ++shared_.stats.requests;
+  admitted_ = false;
   Enter(State::kHandling);
   exchange_ = std::make_shared<Exchange>(*this);
   shared_.dispatch(std::move(request), Reply(exchange_));
@@ -161,6 +263,7 @@ void Connection::Answer(Response response) {
   if (last) response.headers.emplace_back("Connection", "close");
   std::string bytes = FormatHead(response.status, response.headers, request_id_);
   if (!head_only_) bytes += response.body;
+  admitted_ = false;
   Enter(last ? State::kClosing : State::kIdle);
   Send(std::move(bytes));
   Pump();
@@ -169,7 +272,7 @@ void Connection::Answer(Response response) {
 void Connection::Refuse(const Error& error) {
   ++shared_.stats.refused;
   keep_alive_ = false;
-  head_only_ = false;
+  head_only_ = parser_.head_only();
   input_ = {};
   request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
   Answer(Response::Problem(error));
@@ -179,6 +282,7 @@ void Connection::Send(std::string bytes) {
   out_ = out_.empty() ? std::move(bytes) : out_ + bytes;  // a "100 Continue" may still be unsent
   progress_ms_ = shared_.loop.NowMs();
   Flush();
+  if (!out_.empty()) shared_.moved(*this);
 }
 
 void Connection::Flush() {
@@ -195,7 +299,11 @@ void Connection::Flush() {
   }
   out_ = {};
   out_sent_ = 0;
-  if (state_ == State::kIdle) Enter(State::kIdle);  // the idle time begins now
+  if (state_ == State::kIdle) {
+    Enter(State::kIdle);  // the idle time begins now
+  } else if (state_ != State::kClosed) {
+    shared_.moved(*this);
+  }
 }
 
 void Connection::Linger() {
@@ -207,12 +315,15 @@ void Connection::Linger() {
 void Connection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
-  exchange_.reset();
+  std::function<void()> gone;
+  if (auto exchange = std::exchange(exchange_, nullptr)) gone = exchange->TakeGone();
   watch_.reset();
   input_ = {};
   out_ = {};
   out_sent_ = 0;
+  shared_.stats.held_bytes -= std::exchange(held_bytes_, 0);
   shared_.closed(*this);
+  if (gone) gone();
 }
 
 void Connection::Drain() {
@@ -239,12 +350,15 @@ void Connection::CheckTime(int64_t now_ms) {
 void Connection::Enter(State state) {
   state_ = state;
   entered_ms_ = shared_.loop.NowMs();
+  shared_.moved(*this);
 }
 
 void Connection::UpdateWatch() {
   if (state_ == State::kClosed) return;
+  if (!Hold() && !known_) return Close();  // a client without a token sends on and takes no answers
   bool read = !peer_ended_ && state_ != State::kClosing && input_.size() < kMaxInput;
-  watch_->Want((read ? Watch::kRead : 0) | (out_.empty() ? 0 : Watch::kWrite));
+  watch_->Want((read ? Watch::kRead : 0) | (out_.empty() ? 0 : Watch::kWrite) |
+               (hung_up_ || peer_ended_ ? 0 : Watch::kHangUp));
 }
 
 }  // namespace reeve

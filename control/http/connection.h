@@ -12,6 +12,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ class Connection {
   // can destroy the answer before the peer has read it.
   static constexpr int64_t kLingerMs = 2'000;
   static constexpr size_t kLingerBytes = size_t{4} << 20;
+  static constexpr size_t kFreeBytes = 4096;  // each connection may hold so many uncounted: an ordinary head
+  static constexpr int64_t kStalledMs = 1'000;  // a client that takes nothing for so long may be evicted
 
   // State that all connections of a server share. It outlives them.
   struct Shared {
@@ -37,7 +40,9 @@ class Connection {
     Server::Limits limits;
     HttpParser::Limits parser;
     Server::Dispatch dispatch;
+    Server::Admit admit;                      // may be empty
     std::function<void(Connection&)> closed;  // the connection closed its socket or gave it away
+    std::function<void(Connection&)> moved;   // its load() may have changed, and the peer has done something
     // A socket that a stream took comes back, with the bytes that arrived meanwhile. May be called when the
     // server has gone.
     std::function<void(std::unique_ptr<Watch>, std::string input, bool from_unix_socket)> rejoin;
@@ -54,10 +59,23 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   // Takes the accepted socket; called once. Returns false, and does not call `closed`, if it cannot be
-  // watched.
-  bool Open(Fd socket);
+  // watched. `in_reserve`: the server is full, and only one urgent request is served.
+  bool Open(Fd socket, bool in_reserve);
   // In place of Open: continues on a socket that a stream took from another Connection.
   void Rejoin(std::unique_ptr<Watch> socket, std::string input);
+  // Tells whether the connection may be closed to make room for another.
+  enum class Load {
+    kResting,  // no request is in progress: it may
+    kBusy,     // a request is in progress, or its answer is on the way
+    kWaiting,  // a request waits, perhaps for long (Reply::OnGone)
+  };
+  static constexpr size_t kLoads = 3;
+  [[nodiscard]] Load load() const;
+
+  // Closes at once if it is resting, or if its client takes nothing of an answer. With `urgent` a client that
+  // may not have read its last answer yet is closed, too. Returns whether it closed.
+  bool Evict(bool urgent);
+  [[nodiscard]] bool open() const { return state_ != State::kClosed; }
   // Answers with a problem and closes, whatever the peer has sent. No request may be in progress.
   void Refuse(const Error& error);
   // Closes the connection if it is idle, unless the next request has already arrived.
@@ -65,8 +83,9 @@ class Connection {
   // Closes or refuses a connection that has exceeded a time limit. The server calls it periodically.
   void CheckTime(int64_t now_ms);
 
-  // The position in the server's list.
+  // The position in the server's lists.
   std::list<std::unique_ptr<Connection>>::iterator place;
+  Load listed = Load::kResting;
 
  private:
   enum class State {
@@ -80,13 +99,18 @@ class Connection {
   class Exchange;
 
   void OnReady(int events);
+  void OnHangUp();
   void Receive();
   void Pump();
   bool TakeInput();
+  [[nodiscard]] std::optional<Response> Admit(Request& head);
+  void Decline(Response refusal);
   void Dispatch();
+  [[nodiscard]] bool Hold();
   void Answer(Response response);
   void Send(std::string bytes);
   void Flush();
+  [[nodiscard]] bool WaitsForLong() const;
   void Linger();
   void Close();
   void Enter(State state);
@@ -98,13 +122,19 @@ class Connection {
   State state_ = State::kIdle;
   bool from_unix_socket_;
   bool pumping_ = false;     // Pump is on the stack
-  bool peer_ended_ = false;  // the peer closed its half; it may still read
+  bool peer_ended_ = false;  // the peer closed its half, and all it sent is read; it may still read
+  bool hung_up_ = false;     // the peer closed its half; unread bytes may be left
   bool keep_alive_ = false;  // keep the connection after the current request
   bool http_1_0_ = false;    // the current request is of HTTP/1.0
   bool head_only_ = false;   // the current request is a HEAD
+  bool in_reserve_ = false;  // the server was full when this connection came
+  bool admitted_ = false;    // the request that is arriving may be served
+  bool known_ = false;       // the last request that was admitted had a token
+  bool operator_ = false;    // and that has scope operate
   int64_t entered_ms_ = 0;   // when state_ was entered
   int64_t progress_ms_ = 0;  // when a byte of out_ was last sent
   size_t lingered_bytes_ = 0;
+  size_t held_bytes_ = 0;  // its part of Stats::held_bytes
   HttpParser parser_;
   std::string input_;  // bytes read and not yet parsed
   std::string out_;    // at most one answer; the next request waits until it is sent

@@ -175,6 +175,10 @@ void Reply::Send(Response response) {
   sink->Answer(std::move(response));
 }
 
+void Reply::OnGone(std::function<void()> gone) {
+  if (auto sink = sink_.lock()) sink->OnGone(std::move(gone));
+}
+
 std::unique_ptr<AnswerStream> Reply::OpenStream() {
   auto sink = std::exchange(sink_, {}).lock();
   return sink ? sink->OpenStream() : nullptr;

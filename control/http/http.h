@@ -15,6 +15,7 @@
 namespace reeve {
 
 class AnswerStream;
+struct Route;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -37,13 +38,16 @@ struct Request {
   // object that the request creates can derive its id from it, so a repetition finds that object.
   std::string key = {};
 
-  // Filled in by auth, before the handler runs.
+  // --- filled in by auth at the end of the head
   struct Caller {
     Scope scope = Scope::kView;
     uint64_t token = 0;      // identifies the bearer token; not its text
     std::string agent = {};  // the agent that owns the token; empty: none
   };
   std::optional<Caller> caller;
+  const Route* route = nullptr;
+  // Served when the server is full: a probe, or an operator's request.
+  bool urgent = false;
 
   [[nodiscard]] std::string_view Header(std::string_view lower_case_name) const;  // the first one, or empty
   [[nodiscard]] bool HasHeader(std::string_view lower_case_name) const;
@@ -82,6 +86,7 @@ class Reply {
     // Gives the socket away until the answer has ended. Nothing has been sent and nothing is watched: the new
     // owner first sets a callback of its own.
     virtual std::unique_ptr<AnswerStream> OpenStream() = 0;
+    virtual void OnGone(std::function<void()> /*gone*/) {}
   };
   explicit Reply(std::weak_ptr<Sink> sink) : sink_(std::move(sink)) {}
   Reply(Reply&&) = default;
@@ -94,6 +99,9 @@ class Reply {
   // For an answer without a known length: the caller writes its head and its body. Returns null when the
   // client has gone.
   std::unique_ptr<AnswerStream> OpenStream();
+  // For an answer that may take long: calls `gone`, at most once, when the client goes before the answer.
+  // From here on a client that ends its half of the connection has gone, too.
+  void OnGone(std::function<void()> gone);
   // The added headers. A stream puts them into its own head.
   [[nodiscard]] const Headers& headers() const { return headers_; }
   // True when the client has gone or the answer has been given.

@@ -128,6 +128,8 @@ struct HttpParser::Message {
   bool whole = false;
   bool keep_alive = false;
   bool expects_continue = false;
+  bool head_taken = false;
+  uint64_t announced = 0;      // Content-Length
   size_t extension_bytes = 0;  // size of all chunk extensions
   const char* feed = nullptr;  // the part of the body that llhttp reads now
   size_t body_sent = 0;        // bytes before `feed`, framing included
@@ -368,14 +370,11 @@ void HttpParser::Message::CheckFraming() {
   }
   if (!request.HasHeader("content-length")) return;
   std::string_view text = request.Header("content-length");
-  uint64_t length = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), announced);
   if (Count("content-length") > 1 || error != std::errc() || end != text.data() + text.size()) {
     return Refuse("invalid_request", "Content-Length is malformed");
   }
-  if (length > limits.body_bytes) {
-    RefuseBodySize();
-  }
+  if (announced > limits.body_bytes) return RefuseBodySize();
 }
 
 size_t HttpParser::Message::TakeBody(std::string_view bytes) {
@@ -406,13 +405,26 @@ HttpParser::HttpParser(const Limits& limits) : limits_(limits) {}
 HttpParser::~HttpParser() = default;
 
 size_t HttpParser::Feed(std::string_view bytes) {
-  size_t used = 0;
   if (!message_ && !bytes.empty()) message_ = std::make_unique<Message>(limits_);
-  if (state() == State::kHead) used = message_->TakeHead(bytes);
+  if (state() == State::kBody) return bytes.empty() ? 0 : message_->TakeBody(bytes);
+  if (state() != State::kHead) return 0;
+  const size_t used = message_->TakeHead(bytes);
   if (state() == State::kHead && message_->head.empty()) message_.reset();  // there were only empty lines
-  if (state() == State::kBody && used < bytes.size()) used += message_->TakeBody(bytes.substr(used));
   return used;
 }
+
+Request* HttpParser::TakeHead() {
+  if (state() != State::kBody && state() != State::kWhole) return nullptr;
+  return std::exchange(message_->head_taken, true) ? nullptr : &message_->request;
+}
+
+size_t HttpParser::held() const {
+  if (!message_) return 0;
+  return message_->head.size() +
+         std::max(message_->request.body.size(), static_cast<size_t>(message_->announced));
+}
+
+bool HttpParser::head_only() const { return message_ && message_->request.method == "HEAD"; }
 
 HttpParser::State HttpParser::state() const { return message_ ? message_->state : State::kEmpty; }
 

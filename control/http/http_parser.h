@@ -39,10 +39,17 @@ class HttpParser {
   HttpParser(const HttpParser&) = delete;
   HttpParser& operator=(const HttpParser&) = delete;
 
-  // Consumes bytes up to the end of one request and returns their number. Consumes none in kWhole and
-  // kRefused.
+  // Consumes bytes up to the end of a head or the end of a request, and returns their number. Consumes none
+  // in kWhole and kRefused.
   size_t Feed(std::string_view bytes);
   [[nodiscard]] State state() const;
+
+  // In kBody and kWhole: the request without its body, which may be filled in. Null after the first call.
+  Request* TakeHead();
+  // Bytes that the request in progress makes this object keep, with those that its head announces.
+  [[nodiscard]] size_t held() const;
+  // Whether the request in progress is a HEAD, as far as has arrived.
+  [[nodiscard]] bool head_only() const;
 
   // In kBody: true if the client waits for "100 Continue" before it sends the body. Returns true only once.
   bool TakeExpectation();

@@ -39,9 +39,10 @@ bool Matches(std::string_view pattern, std::string_view path, std::vector<std::s
 
 }  // namespace
 
-void Router::Add(std::string method, std::string pattern, Access access, Handler handler,
-                 std::vector<std::string_view> query) {
-  routes_.push_back({std::move(method), std::move(pattern), access, std::move(handler), std::move(query)});
+Route& Router::Add(std::string method, std::string pattern, Access access, Handler handler,
+                   std::vector<std::string_view> query) {
+  return routes_.emplace_back(
+      Route{std::move(method), std::move(pattern), access, std::move(handler), std::move(query)});
 }
 
 Status Router::CheckQuery(const Route& route, const Request& request) {

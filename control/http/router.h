@@ -14,21 +14,24 @@ namespace reeve {
 // The scope that a route needs. kOpen routes check tickets themselves or are public (health).
 enum class Access { kOpen, kView, kOperate, kAdmin };
 
+struct Route {
+  std::string method;
+  std::string pattern;  // "/agents/{id}/stream"
+  Access access;
+  Handler handler;
+  std::vector<std::string_view> query;
+  bool probe = false;  // answers load balancers, also when the server is full
+};
+
 class Router {
  public:
-  struct Route {
-    std::string method;
-    std::string pattern;  // "/agents/{id}/stream"
-    Access access;
-    Handler handler;
-    std::vector<std::string_view> query;
-  };
+  using Route = reeve::Route;
   // Allows every parameter in the query; for pages and probes, whose addresses others decorate.
   static constexpr std::string_view kAnyQuery = "*";
 
-  // `query` are the names of the parameters that the route knows.
-  void Add(std::string method, std::string pattern, Access access, Handler handler,
-           std::vector<std::string_view> query = {});
+  // `query` are the names of the parameters that the route knows. The result is valid until the next Add.
+  Route& Add(std::string method, std::string pattern, Access access, Handler handler,
+             std::vector<std::string_view> query = {});
 
   // Fills in request.params. Returns null, with the problem in `*refusal`, when no route matches.
   const Route* Match(Request& request, Response* refusal) const;

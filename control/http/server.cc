@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -31,8 +32,10 @@ namespace {
 constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr int kBacklog = 4096;
 constexpr int kAcceptsPerTurn = 64;  // a storm of new clients must not starve the present ones
-// Beyond Limits::connections, this many more get an answer that says so; the rest are just closed.
-constexpr size_t kMaxRefused = 64;
+// Beyond Limits::connections, this many more may be open: for probes and operators, and to tell the others
+// that the server is full. The rest are just closed.
+constexpr size_t kReserve = 64;
+constexpr int kLooksForRoom = 64;  // connections that one newcomer lets the server look at
 
 // One listening socket.
 struct Listener {
@@ -209,7 +212,7 @@ std::string AddressOf(int socket) {
 }
 
 struct Server::State {
-  State(Loop& loop, Limits limits, Dispatch dispatch);
+  State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit);
 
   Status Add(std::unique_ptr<Listener> listener, Fd socket);
   void Accept(Listener& listener);
@@ -217,7 +220,11 @@ struct Server::State {
   void Rejoin(std::unique_ptr<Watch> socket, std::string input, bool unix_socket);
   void TakeReturned();
   Connection& Make(bool unix_socket);
+  [[nodiscard]] size_t Count() const;
+  void MakeRoom(bool urgent);
+  void Move(Connection& connection);
   void Retire(Connection& connection);
+  void ForEach(const std::function<void(Connection&)>& visit);
   void Scan();
   void StartScan();
   void DestroyRetired();
@@ -225,7 +232,8 @@ struct Server::State {
 
   Connection::Shared shared;
   std::list<std::unique_ptr<Listener>> listeners;
-  std::list<std::unique_ptr<Connection>> connections;
+  // By Connection::Load. In each list the connection to which nothing has happened for longest stands first.
+  std::array<std::list<std::unique_ptr<Connection>>, Connection::kLoads> connections;
   std::list<std::unique_ptr<Connection>> retired;  // closed in this turn; may still be on the stack
   struct Returned {
     std::unique_ptr<Watch> socket;
@@ -242,12 +250,14 @@ struct Server::State {
   Lifetime alive;
 };
 
-Server::State::State(Loop& loop, Limits limits, Dispatch dispatch)
+Server::State::State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit)
     : shared{loop,
              limits,
              {limits.body_bytes, limits.header_bytes, limits.target_bytes},
              std::move(dispatch),
+             std::move(admit),
              [this](Connection& connection) { Retire(connection); },
+             [this](Connection& connection) { Move(connection); },
              {},
              std::vector<char>(kReadBytes),
              {},
@@ -281,25 +291,50 @@ void Server::State::Accept(Listener& listener) {
 }
 
 void Server::State::Welcome(Fd socket, bool unix_socket) {
-  if (connections.size() >= shared.limits.connections + kMaxRefused) {
+  const size_t reserve_end = shared.limits.connections + kReserve;
+  if (Count() >= shared.limits.connections) MakeRoom(Count() >= reserve_end);
+  if (Count() >= reserve_end) {
     ++shared.stats.refused;
     return;
   }
+  const bool in_reserve = Count() >= shared.limits.connections;
   if (!unix_socket) {
     int on = 1;
     setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  bool full = connections.size() >= shared.limits.connections;
   Connection& connection = Make(unix_socket);
-  if (!connection.Open(std::move(socket))) return connections.pop_back();
+  if (!connection.Open(std::move(socket), in_reserve)) return connections[0].pop_back();
   StartScan();
-  if (full) connection.Refuse({"too_many_connections", "too many connections: try again later"});
 }
 
 Connection& Server::State::Make(bool unix_socket) {
-  connections.push_back(std::make_unique<Connection>(shared, unix_socket));
-  connections.back()->place = std::prev(connections.end());
-  return *connections.back();
+  auto& list = connections[0];
+  list.push_back(std::make_unique<Connection>(shared, unix_socket));
+  list.back()->place = std::prev(list.end());
+  return *list.back();
+}
+
+size_t Server::State::Count() const {
+  size_t count = 0;
+  for (const auto& list : connections) count += list.size();
+  return count;
+}
+
+// Closes the connection that has been idle for longest, or one whose client takes no answer.
+void Server::State::MakeRoom(bool urgent) {
+  int looks = 0;
+  for (Connection::Load load : {Connection::Load::kResting, Connection::Load::kBusy}) {
+    for (const auto& connection : connections[static_cast<size_t>(load)]) {
+      if (++looks > kLooksForRoom || connection->Evict(urgent)) return;
+    }
+  }
+}
+
+void Server::State::Move(Connection& connection) {
+  auto& from = connections[static_cast<size_t>(connection.listed)];
+  connection.listed = connection.load();
+  auto& to = connections[static_cast<size_t>(connection.listed)];
+  to.splice(to.end(), from, connection.place);
 }
 
 // In a later turn, because the stream that gives the socket back is still on the stack.
@@ -310,20 +345,32 @@ void Server::State::Rejoin(std::unique_ptr<Watch> socket, std::string input, boo
 
 void Server::State::TakeReturned() {
   for (Returned& one : std::exchange(returned, {})) {
-    if (connections.size() >= shared.limits.connections) continue;  // closes it: its answer was sent
+    if (Count() >= shared.limits.connections) MakeRoom(false);
+    if (Count() >= shared.limits.connections) continue;  // closes it: its answer was sent
     Make(one.unix_socket).Rejoin(std::move(one.socket), std::move(one.input));
   }
-  if (!connections.empty()) StartScan();
+  if (Count() != 0) StartScan();
 }
 
 void Server::State::Retire(Connection& connection) {
-  retired.splice(retired.end(), connections, connection.place);
+  retired.splice(retired.end(), connections[static_cast<size_t>(connection.listed)], connection.place);
   retire.Start(0);
+}
+
+// `visit` may close the connection, or move it in the lists.
+void Server::State::ForEach(const std::function<void(Connection&)>& visit) {
+  std::vector<Connection*> all;  // closed ones are destroyed in a later turn
+  for (const auto& list : connections) {
+    for (const auto& connection : list) all.push_back(connection.get());
+  }
+  for (Connection* connection : all) {
+    if (connection->open()) visit(*connection);
+  }
 }
 
 void Server::State::DestroyRetired() {
   retired.clear();
-  if (!connections.empty() || !drained) return;
+  if (Count() != 0 || !drained) return;
   auto call = std::exchange(drained, {});
   call();
 }
@@ -337,30 +384,23 @@ void Server::State::StartScan() {
 }
 
 void Server::State::Scan() {
-  int64_t now = shared.loop.NowMs();
-  for (auto next = connections.begin(); next != connections.end();) {
-    Connection& connection = **next++;  // advance first: the connection may leave the list
-    connection.CheckTime(now);
-  }
+  ForEach([now = shared.loop.NowMs()](Connection& connection) { connection.CheckTime(now); });
   if (std::exchange(accept_paused, 0) > 0) {
     for (auto& listener : listeners) listener->watch->Want(Watch::kRead);
   }
-  if (connections.empty()) scan.Stop();
+  if (Count() == 0) scan.Stop();
 }
 
 // Each connection ends when its request in progress is answered. Calls `then` when none is left.
 void Server::State::CloseIdle(std::function<void()> then) {
   shared.draining = true;
   drained = std::move(then);
-  for (auto next = connections.begin(); next != connections.end();) {
-    Connection& connection = **next++;
-    connection.Drain();
-  }
+  ForEach([](Connection& connection) { connection.Drain(); });
   retire.Start(0);
 }
 
-Server::Server(Loop& loop, Limits limits, Dispatch dispatch)
-    : state_(std::make_unique<State>(loop, limits, std::move(dispatch))) {}
+Server::Server(Loop& loop, Limits limits, Dispatch dispatch, Admit admit)
+    : state_(std::make_unique<State>(loop, limits, std::move(dispatch), std::move(admit))) {}
 
 Server::~Server() = default;
 
@@ -453,7 +493,7 @@ void Server::Drain(std::function<void()> drained) {
 
 Server::Stats Server::stats() const {
   Stats stats = state_->shared.stats;
-  stats.connections = state_->connections.size();
+  stats.connections = state_->Count();
   return stats;
 }
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,12 +36,18 @@ class Server {
     int64_t idle_ms = 60'000;     // a kept-alive connection without a request
     int64_t write_ms = 30'000;    // a peer that reads nothing for so long is closed
     size_t connections = 10'000;  // without streams that took their socket
+    // All connections hold at most so much: bodies of requests in progress, and what clients without a token
+    // make the server keep. Callers below scope `operate` get half of it.
+    size_t held_bytes = size_t{64} << 20;
   };
 
   // Receives the request by value; a Handler fits too. It never destroys the Server during the call.
   using Dispatch = std::function<void(Request, Reply)>;
+  // Called at the end of a head, before a byte of the body is kept. Fills in the request, or refuses it.
+  using Admit = std::function<std::optional<Response>(Request& head)>;
 
-  Server(Loop& loop, Limits limits, Dispatch dispatch);
+  // An empty `admit` admits every request.
+  Server(Loop& loop, Limits limits, Dispatch dispatch, Admit admit = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -69,6 +76,7 @@ class Server {
     size_t connections = 0;
     uint64_t requests = 0;
     uint64_t refused = 0;  // malformed, too large, too slow, or over the limit
+    size_t held_bytes = 0;
   };
   [[nodiscard]] Stats stats() const;
 

@@ -6,6 +6,7 @@
 
 #include "process/proc.h"
 #include "tests/support/daemon.h"
+#include "tests/support/raw_client.h"
 
 namespace reeve {
 namespace {
@@ -55,6 +56,27 @@ TEST(Wait, ForAnAgentThatIsNotThereYet) {
   EXPECT_EQ(made.Field("id"), "a1");
   EXPECT_EQ(daemon.Get("/agents/a1/wait?until=made&timeout_ms=0").status, 200);
   EXPECT_EQ(other.Receive().status, 204);
+}
+
+// The client closes its connection, before or behind bytes that the daemon does not read yet.
+TEST(Wait, EndsWithItsClient) {
+  Daemon daemon;
+  daemon.Create(Spec("a1", "sleep 600"));
+  const auto waits = [&daemon](const char* count) {
+    return daemon.Get("/metrics").body.find(std::string("\nreeve_waits ") + count + "\n") !=
+           std::string::npos;
+  };
+  for (const size_t more : {size_t{0}, size_t{90'000}}) {
+    RawClient client(daemon.address());
+    const std::string head =
+        " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + daemon.token() + "\r\n\r\n";
+    std::string bytes = "GET /agents/a1/wait?until=exited" + head;
+    for (const size_t end = bytes.size() + more; bytes.size() < end;) bytes += "GET /health" + head;
+    client.Send(bytes);
+    ASSERT_TRUE(Eventually([&] { return client.Poll(), client.unsent() == 0 && waits("1"); }));
+    client.Close();
+    EXPECT_TRUE(Eventually([&] { return waits("0"); }, 10'000)) << more;
+  }
 }
 
 TEST(Wait, ForAnyAgentWithALabel) {

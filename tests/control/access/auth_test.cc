@@ -233,8 +233,8 @@ class GateTest : public ::testing::Test {
     ASSERT_TRUE(opened.ok());
     store = std::move(*opened);
     idempotency = std::make_unique<Idempotency>(clock, *store);
-    server =
-        std::make_unique<Server>(loop, Server::Limits{}, Guard(*gate, router, *idempotency, "/base/path"));
+    server = std::make_unique<Server>(loop, Server::Limits{}, Dispatching(*gate, *idempotency),
+                                      Admission(*gate, router, "/base/path"));
     auto tcp = server->Listen("tcp://127.0.0.1:0");
     auto local = server->Listen("unix://" + dir.path() + "/s");
     ASSERT_TRUE(tcp.ok() && local.ok());

@@ -38,8 +38,9 @@ std::string Post(std::string_view target, std::string_view body) {
 // /stream.
 class ServerTest : public ::testing::Test {
  protected:
-  void Start(Server::Limits limits = {}, const std::string& url = "tcp://127.0.0.1:0") {
-    server = std::make_unique<Server>(loop, limits, [this](const Request& request, Reply reply) {
+  void Start(Server::Limits limits = {}, const std::string& url = "tcp://127.0.0.1:0",
+             const Server::Admit& admit = {}) {
+    auto answer = [this](const Request& request, Reply reply) {
       requests.push_back(request);
       if (request.path == "/later") {
         later.push_back(std::move(reply));
@@ -54,7 +55,8 @@ class ServerTest : public ::testing::Test {
       } else {
         reply.Send(Response::Json(200, request.method + ' ' + request.path + ' ' + request.body));
       }
-    });
+    };
+    server = std::make_unique<Server>(loop, limits, answer, admit);
     auto listening = server->Listen(url);
     ASSERT_TRUE(listening.ok()) << listening.error().message;
     address = *listening;
@@ -336,21 +338,29 @@ TEST_F(ServerTest, FarTooManyConnectionsAreJustClosed) {
   Server::Limits limits;
   limits.connections = 1;
   Start(limits);
+  RawClient busy(address);
+  busy.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 1; }));
   std::vector<std::unique_ptr<RawClient>> clients;
-  clients.reserve(100);
-  for (int i = 0; i < 100; ++i) clients.push_back(std::make_unique<RawClient>(address));
+  for (int i = 0; i < 100; ++i) {
+    clients.push_back(std::make_unique<RawClient>(address));
+    clients.back()->Send(Get("/later"));
+  }
   size_t told = 0;
   ASSERT_TRUE(Until([&] {
     size_t closed = 0;
     told = 0;
     for (auto& client : clients) {
       client->Poll();
-      closed += client->ended();
+      closed += client->ended() || client->reset();
       told += client->Answers().size();
     }
-    return closed == 99;
+    return closed == 100;
   }));
-  EXPECT_EQ(told, 64U);
+  EXPECT_GE(told, 1U);
+  EXPECT_LE(server->stats().connections, 1U + 64U);
+  EXPECT_EQ(later.size(), 1U);
+  EXPECT_FALSE(later[0].gone());
 }
 
 TEST_F(ServerTest, AClientInTheMiddleOfALargeUploadSeesWhyItIsRefused) {
@@ -364,24 +374,117 @@ TEST_F(ServerTest, AClientInTheMiddleOfALargeUploadSeesWhyItIsRefused) {
   EXPECT_EQ(client.Answers()[0].status, 413);
 }
 
+TEST_F(ServerTest, ANewcomerTakesThePlaceOfTheConnectionThatWasIdleLongest) {
+  Server::Limits limits;
+  limits.connections = 3;
+  Start(limits);
+  RawClient busy(address);
+  busy.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 1; }));
+  RawClient active(address);
+  ASSERT_TRUE(Until([&] { return server->stats().connections == 2; }));
+  RawClient idle(address);
+  ASSERT_TRUE(Until([&] { return server->stats().connections == 3; }));
+  active.Send(Get("/"));
+  ASSERT_TRUE(Until(active, [&] { return active.Answers().size() == 1; }));
+
+  RawClient newcomer(address);
+  newcomer.Send(Get("/"));
+  ASSERT_TRUE(Until(newcomer, [&] { return newcomer.Answers().size() == 1; }));
+  EXPECT_EQ(newcomer.Answers()[0].status, 200);
+  EXPECT_TRUE(Until(idle, [&] { return idle.ended(); }));
+  active.Send(Get("/"));
+  EXPECT_TRUE(Until(active, [&] { return active.Answers().size() == 2; }));
+  EXPECT_FALSE(later[0].gone());
+}
+
 TEST_F(ServerTest, ConnectionsBeyondTheLimitAreTurnedAway) {
   Server::Limits limits;
   limits.connections = 2;
   Start(limits);
   RawClient one(address);
   RawClient two(address);
-  ASSERT_TRUE(Until([&] { return server->stats().connections == 2; }));
+  one.Send(Get("/later"));
+  two.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 2; }));
   RawClient three(address);
   three.Send(Get("/"));
   ASSERT_TRUE(Until(three, [&] { return three.ended(); }));
   ASSERT_EQ(three.Answers().size(), 1U);
   EXPECT_EQ(three.Answers()[0].status, 503);
   EXPECT_NE(three.Answers()[0].Header("retry-after"), "");
-  EXPECT_TRUE(requests.empty());
+  EXPECT_EQ(requests.size(), 2U);
   one.Close();
+  later[0].Send(Response::Json(200, "done"));
   three.Close();
   ASSERT_TRUE(Until([&] { return server->stats().connections == 1; }));
   EXPECT_EQ(Ask(Get("/"))[0].status, 200);
+}
+
+// Refuses what is not for /open; a request for /open/operator is an operator's, one for /open/view a
+// viewer's.
+std::optional<Response> AdmitOpen(Request& head) {
+  if (head.path.rfind("/open", 0) != 0) return Response::Problem({"unauthorized", {}});
+  if (head.path == "/open/view") head.caller = Request::Caller{Scope::kView, 1};
+  if (head.path == "/open/operator") head.caller = Request::Caller{Scope::kAdmin, 2};
+  head.urgent = head.caller && head.caller->scope == Scope::kAdmin;
+  return std::nullopt;
+}
+
+TEST_F(ServerTest, ARequestIsRefusedAtTheEndOfItsHead) {
+  Start({}, "tcp://127.0.0.1:0", AdmitOpen);
+  for (const char* expect : {"", "Expect: 100-continue\r\n"}) {
+    RawClient client(address);
+    client.Send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n" + std::string(expect) + "\r\n");
+    ASSERT_TRUE(Until(client, [&] { return client.ended(); })) << expect;
+    ASSERT_EQ(client.Answers().size(), 1U) << client.received();
+    EXPECT_EQ(client.Answers()[0].status, 401);
+    EXPECT_EQ(client.Answers()[0].Header("connection"), "close");
+  }
+  // Without a body the connection goes on.
+  EXPECT_EQ(Ask(Get("/x") + Get("/open"), 2)[1].status, 200);
+  EXPECT_EQ(requests.size(), 1U);
+}
+
+TEST_F(ServerTest, BodiesInFlightAreBoundedAndTheOperatorHasAReserve) {
+  Server::Limits limits;
+  limits.held_bytes = 100'000;
+  Start(limits, "tcp://127.0.0.1:0", AdmitOpen);
+  const auto upload = [](const std::string& target, const std::string& framing) {
+    return "POST " + target + " HTTP/1.1\r\nHost: a\r\n" + framing + "\r\n";
+  };
+  const std::string announced = "Content-Length: 50000\r\n";
+  RawClient first(address);
+  first.Send(upload("/open/view", announced));
+  ASSERT_TRUE(Until([&] { return server->stats().held_bytes > 40'000; }));
+  EXPECT_EQ(Ask(upload("/open/view", announced))[0].status, 429);
+  const std::string chunks =
+      "Transfer-Encoding: chunked\r\n\r\nc350\r\n" + std::string(50'000, 'x') + "\r\n0\r\n";
+  const auto refused = Ask(upload("/open/view", chunks))[0];
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_NE(refused.body.find("too_many_requests"), std::string::npos);
+  EXPECT_EQ(Ask(upload("/open/operator", chunks))[0].status, 200);
+  first.Send(std::string(50'000, 'x'));
+  ASSERT_TRUE(Until(first, [&] { return first.Answers().size() == 1; }));
+  EXPECT_EQ(first.Answers()[0].status, 200);
+  EXPECT_EQ(Ask(upload("/open/view", chunks))[0].status, 200);
+  EXPECT_EQ(server->stats().held_bytes, 0U);
+}
+
+TEST_F(ServerTest, AFullServerServesUrgentRequests) {
+  Server::Limits limits;
+  limits.connections = 1;
+  Start(limits, "tcp://127.0.0.1:0", [](Request& head) {
+    auto refusal = AdmitOpen(head);
+    return head.path == "/later" ? std::nullopt : refusal;
+  });
+  RawClient busy(address);
+  busy.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 1; }));
+  EXPECT_EQ(Ask(Get("/open"))[0].status, 503);
+  EXPECT_EQ(Ask(Get("/open/operator"))[0].status, 200);
+  EXPECT_EQ(Ask(Get("/open/operator"))[0].Header("connection"), "close");
+  EXPECT_FALSE(later[0].gone());
 }
 
 // --- clients that come and go
@@ -415,6 +518,47 @@ TEST_F(ServerTest, AClientThatVanishesLeavesAReplyThatDoesNothing) {
   later[0].Send(Response::Json(200, "too late"));
   EXPECT_EQ(later[0].OpenStream(), nullptr);
   EXPECT_EQ(Ask(Get("/"))[0].status, 200);
+}
+
+// The reset is behind more bytes than the server reads while a request is in progress.
+TEST_F(ServerTest, AResetBehindUnreadBytesIsNoticedAtOnce) {
+  Start();
+  RawClient client(address);
+  std::string bytes = Get("/later");
+  while (bytes.size() < 4 * Connection::kMaxInput) bytes += Get("/next");
+  client.Send(bytes);
+  ASSERT_TRUE(Until(client, [&] { return later.size() == 1 && client.unsent() == 0; }));
+  linger abort{1, 0};
+  setsockopt(client.fd(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+  client.Close();
+  ASSERT_TRUE(RunUntil(loop, [&] { return later[0].gone(); }));
+  EXPECT_EQ(server->stats().connections, 0U);
+  EXPECT_EQ(requests.size(), 1U);
+}
+
+TEST_F(ServerTest, AHandlerThatTakesLongLearnsThatTheClientHasGone) {
+  Start();
+  for (bool behind_bytes : {false, true}) {
+    for (bool early : {false, true}) {
+      later.clear();
+      bool gone = false;
+      RawClient client(address);
+      client.Send(Get("/later"));
+      if (behind_bytes) {
+        std::string more;
+        while (2 * more.size() < 3 * Connection::kMaxInput) more += Get("/next");
+        client.Send(more);
+      }
+      ASSERT_TRUE(Until(client, [&] { return later.size() == 1 && client.unsent() == 0; }));
+      if (early) client.Close();
+      for (int turn = 0; early && turn < 5; ++turn) loop.RunOnce(false);
+      later[0].OnGone([&gone] { gone = true; });
+      if (!early) client.Close();
+      EXPECT_TRUE(Until([&] { return gone; })) << behind_bytes << early;
+      EXPECT_TRUE(later[0].gone());
+      EXPECT_EQ(server->stats().connections, 0U);
+    }
+  }
 }
 
 TEST_F(ServerTest, AReplyMayOutliveTheServer) {
