@@ -149,8 +149,11 @@ class Agent {
 
   // --- for the town
   void Spawn();
-  // The log was committed or could not be (disk full). Output is read, or stays in the pipes.
-  void OnCommit() { ApplyBackPressure(); }
+  // A turn ended: the log was committed or could not be (disk full). Output is read, or stays in the pipes.
+  void OnCommit() {
+    journal_.EndTurn();
+    ApplyBackPressure();
+  }
   // The daemon is about to end. No message begins any more, and once no turn is open the process is stopped
   // with this grace time. The next daemon starts the agent again if its policy says so.
   void Drain(int64_t grace_ms);
