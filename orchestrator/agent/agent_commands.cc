@@ -20,7 +20,7 @@ constexpr std::string_view kOfSecrets[] = {"api", "record"};
 
 Status Agent::CheckExists() const {
   if (deleted()) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
-  return {};
+  return damage_ ? Status(*damage_) : Status();
 }
 
 void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {

@@ -12,6 +12,7 @@
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 #include "process/log.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -163,7 +164,7 @@ void Transcript::Write(const char* dir, std::string text, bool partial) {
     (void)std::rename(path_.c_str(), older_path_.c_str());
   }
   if (!file_.valid()) {
-    file_ = Fd(open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (auto file = OpenRegularFile(path_, O_WRONLY | O_CREAT | O_APPEND)) file_ = std::move(*file);
     struct stat there {};
     size_ = file_.valid() && fstat(file_.get(), &there) == 0 ? static_cast<uint64_t>(there.st_size) : 0;
   }

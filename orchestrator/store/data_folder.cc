@@ -16,6 +16,7 @@
 
 #include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -93,7 +94,8 @@ Status RuntimeFile::Write(const std::string& dir) const {
       JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
   const std::string path = PathIn(dir);
   const std::string made = path + ".new";
-  Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  (void)unlink(made.c_str());
+  Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd.valid() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       rename(made.c_str(), path.c_str()) != 0) {
     return OsError("write " + path, errno);
@@ -103,6 +105,7 @@ Status RuntimeFile::Write(const std::string& dir) const {
 
 Result<RuntimeFile> RuntimeFile::Read(const std::string& dir) {
   const std::string path = PathIn(dir);
+  if (auto file = OpenRegularFile(path, O_RDONLY); !file) return file.error();
   auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);

@@ -331,6 +331,11 @@ Store::~Store() {
 
 Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) {
   struct stat info {};
+  for (const char* part : {"", "-wal", "-shm", "-journal"}) {  // SQLite would wait for ever for a FIFO
+    const std::string file = path + part;
+    if (::lstat(file.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+      return Error{"store_failed", file + " is not a regular file"};
+  }
   if (::stat(path.c_str(), &info) != 0) {
     if (errno != ENOENT) return FileError(path, errno);
     if (Status made = Make(path); !made.ok()) return made.error();

@@ -39,6 +39,7 @@ const std::vector<Excuse> kExcuses = {
     {"begins again", {"Stream::since_ms", "Stream::held"}},
     {"timers that follow from the rest",
      {"OutputLines::parts_", "Approvals::deadline_", "Agent::messages_", "Agent::facts_"}},
+    {"a damaged agent is not handed over, but loaded again", {"Agent::damage_"}},
     {"derived from the rest", {"Agent::state_", "Agent::spawn_wanted_"}},
     {"written beside Members", {"Agent::spec_"}},
     {"read from the private folder", {"Agent::secrets_"}},
