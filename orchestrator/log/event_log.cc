@@ -45,12 +45,6 @@ std::optional<uint64_t> ParseSegmentName(std::string_view name) {
   return seq;
 }
 
-Error WriteError(std::string what, int err) {
-  Error error = OsError(std::move(what), err);
-  if (err == ENOSPC || err == EDQUOT || err == EFBIG) error.code = "disk_full";
-  return error;
-}
-
 std::optional<Cursor> ParseId(std::string_view bytes) {
   if (bytes.substr(0, 4) != "id: ") return std::nullopt;
   size_t line_end = bytes.find('\n');
@@ -328,7 +322,7 @@ Status EventLog::OpenSegment() {
   segment.position = committed_;
   std::string path = PathOf(segment);
   Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
-  if (!fd.valid()) return WriteError("make segment " + path, errno);
+  if (!fd.valid()) return OsError("make segment " + path, errno);
   if (fd_.valid()) unsynced_.push_back(std::move(fd_));
   fd_ = std::move(fd);
   segments_.push_back(segment);
@@ -366,7 +360,7 @@ Status EventLog::Commit() {
     }
     ssize_t n = writev(fd_.get(), pieces, count);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return WriteError("write event log of agent " + agent_, errno);
+    if (n < 0) return OsError("write event log of agent " + agent_, errno);
     written_ += static_cast<uint64_t>(n);
     needs_sync_ = true;
   }

@@ -125,6 +125,8 @@ Status LinkProgram(const std::string& data_dir, const std::string& binary) {
   const std::string link = folder + "/reeve";
   const std::string made = folder + "/.reeve.new";
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
+  std::error_code error;  // a link that is right needs no room on a full disk
+  if (std::filesystem::read_symlink(link, error) == binary) return {};
   (void)unlink(made.c_str());
   if (symlink(binary.c_str(), made.c_str()) != 0 || rename(made.c_str(), link.c_str()) != 0)
     return OsError("make " + link, errno);
