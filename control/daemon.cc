@@ -15,6 +15,7 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kGoodbyeMs = 2'000;  // time for viewers to end, then for connections
+constexpr int64_t kRuntimeRetryMs = 1'000;
 constexpr int kLastViewerTurns = 100;  // before this image ends, viewers get what their sockets take
 
 }  // namespace
@@ -94,6 +95,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
               Admission(gate_, router_, config.base_path)),
       handover_(HandoverParts()),
       heap_trim_(*base_.loop),
+      runtime_retry_(*base_.loop, [this] { WriteRuntime(); }),
       last_step_(*base_.loop, [this] { base_.loop->Stop(); }) {
   exports_.SetTimeouts(config.stall_timeout_ms);
   town_.OnChange([this](Agent& agent, Town::Change change) {
@@ -151,7 +153,7 @@ Status Daemon::BringBack(HandoverState& earlier) {
 }
 
 Status Daemon::Listen(const std::vector<ListenerState>& inherited) {
-  RuntimeFile runtime{static_cast<int>(getpid()), {}, REEVE_VERSION};
+  runtime_ = {static_cast<int>(getpid()), {}, REEVE_VERSION};
   const auto addresses = server_.Inherit(inherited, config_.listen);
   for (const std::string& url : config_.listen) {
     const auto known = addresses.find(url);
@@ -162,15 +164,20 @@ Status Daemon::Listen(const std::vector<ListenerState>& inherited) {
     }
     if (!listening) return listening.error();
     if (known == addresses.end()) std::printf("reeve: listening on %s\n", listening->c_str());
-    runtime.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
+    runtime_.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
   }
-  town_.SetServer(LocalAddress(runtime.listen));
-  if (Status written = runtime.Write(config_.data); !written) {
-    if (!handed_over()) return written;
-    log::Failure("{}", written.error().message);
-  }
+  town_.SetServer(LocalAddress(runtime_.listen));
+  WriteRuntime();
   std::fflush(stdout);
   return {};
+}
+
+// Without it only the commands on this machine do not find the daemon, which is no reason not to serve.
+void Daemon::WriteRuntime() {
+  const Status written = runtime_.Write(config_.data);
+  if (!written && runtime_failure_.empty()) log::Failure("{}", written.error().message);
+  runtime_failure_ = written ? "" : written.error().message;
+  if (!written) runtime_retry_.Start(kRuntimeRetryMs);
 }
 
 void Daemon::Run() {

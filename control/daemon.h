@@ -25,6 +25,7 @@
 #include "orchestrator/adapters/kind_catalog.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/handover/handover.h"
+#include "orchestrator/store/data_folder.h"
 #include "orchestrator/store/store.h"
 #include "orchestrator/town.h"
 #include "process/cgroup.h"
@@ -76,6 +77,8 @@ class Daemon {
   [[nodiscard]] uint64_t handovers() const { return handovers_; }   // handovers of this process
   // Why the last handover was abandoned. Empty if it was not.
   [[nodiscard]] const std::string& upgrade_failure() const { return handover_.failure(); }
+  // Why runtime.json could not be written; empty: it is there.
+  [[nodiscard]] const std::string& runtime_failure() const { return runtime_failure_; }
 
  private:
   // Resources that can fail to be acquired. They are acquired before anything else is made.
@@ -97,6 +100,8 @@ class Daemon {
   void AddRoutes();
   Status BringBack(HandoverState& earlier);
   Status Listen(const std::vector<ListenerState>& inherited);
+  // Writes runtime.json, and tries again until it is there.
+  void WriteRuntime();
   void ForgetToken(uint64_t token);
   void OnStopSignal();
   void OnDrained(std::vector<std::string> unfinished);
@@ -130,7 +135,10 @@ class Daemon {
   bool asked_to_stop_ = false;
   std::vector<Drained> want_to_know_;                   // callers that wait for the result of the drain
   std::optional<std::vector<std::string>> unfinished_;  // result of the drain, once it has ended
-  Timer last_step_;                                     // ends the daemon even if a connection does not end
+  RuntimeFile runtime_;
+  std::string runtime_failure_;
+  Timer runtime_retry_;
+  Timer last_step_;  // ends the daemon even if a connection does not end
 };
 
 }  // namespace reeve

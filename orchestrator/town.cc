@@ -17,6 +17,7 @@
 #include "process/loop.h"
 #include "process/proc.h"
 #include "process/random.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -35,14 +36,14 @@ constexpr int64_t kSweepLookMs = 10;
 // The town's identity: random, made once, stored in the data folder. It marks the environments of its
 // children.
 Result<std::string> TownId(const std::string& path) {
-  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd.valid()) return OsError("open " + path, errno);
+  auto fd = OpenRegularFile(path, O_RDWR | O_CREAT);
+  if (!fd) return fd.error();
   char buffer[64];
-  ssize_t n = read(fd.get(), buffer, sizeof buffer);
+  ssize_t n = read(fd->get(), buffer, sizeof buffer);
   if (n == 32) return std::string(buffer, 32);
   std::string id = RandomHex(16);
-  if (ftruncate(fd.get(), 0) != 0 ||
-      pwrite(fd.get(), id.data(), id.size(), 0) != static_cast<ssize_t>(id.size()) || fsync(fd.get()) != 0) {
+  if (ftruncate(fd->get(), 0) != 0 ||
+      pwrite(fd->get(), id.data(), id.size(), 0) != static_cast<ssize_t>(id.size()) || fsync(fd->get()) != 0) {
     return OsError("write " + path, errno);
   }
   return id;
@@ -154,20 +155,26 @@ Status Town::LoadRecords() {
   for (MessageRecord& message : *messages) by_agent[message.agent].push_back(std::move(message));
   for (const AgentRecord& record : *records) {
     if (agents_.count(record.id) != 0) continue;
+    if (!IsAgentId(record.id)) {
+      log::Failure("a record of the store has no valid id and is left alone");
+      continue;
+    }
     auto agent = Agent::Load(context_, record, by_agent[record.id]);
-    if (!agent) return agent.error();
-    Add(std::move(*agent));
+    if (!agent) log::Failure("agent {} cannot be loaded: {}", record.id, agent.error().message);
+    Add(agent ? std::move(*agent) : Agent::Damaged(context_, record, agent.error()));
   }
   std::vector<std::string> known;
   std::vector<std::string> repositories;
+  bool all_known = true;
   for (const auto& [name, agent] : agents_) {
     known.push_back(name);
+    all_known = all_known && !agent->damaged();
     if (agent->spec().workspace) repositories.push_back(Mirrors::NameOf(agent->spec().workspace.git));
   }
   std::sort(repositories.begin(), repositories.end());
   trash_.TakeUnknown(context_.private_dir, known);
   trash_.TakeUnknown(workspace_context_.folder, known);
-  trash_.TakeUnknown(MirrorsFolder(), repositories);
+  if (all_known) trash_.TakeUnknown(MirrorsFolder(), repositories);
   return {};
 }
 
@@ -182,7 +189,9 @@ void Town::Add(std::unique_ptr<Agent> agent) {
 
 std::vector<std::string> Town::HandOver(std::vector<int>& keep) const {
   std::vector<std::string> lines;
-  for (const auto& [id, agent] : agents_) lines.push_back(agent->HandOver(keep));
+  for (const auto& [id, agent] : agents_) {
+    if (!agent->damaged()) lines.push_back(agent->HandOver(keep));  // the next image tries to load the others
+  }
   return lines;
 }
 

@@ -25,8 +25,11 @@ namespace reeve {
 
 namespace {
 
+// A turn's first read is small, and each further one twice as large: an owner that has had enough after a few
+// hundred tiny lines can pause us only between two reads.
+constexpr size_t kFirstReadBytes = 128;
 constexpr size_t kReadBytes = size_t{64} << 10;  // a pipe holds as much
-constexpr size_t kTurnBytes = size_t{256}
+constexpr size_t kTurnBytes = size_t{128}
                               << 10;  // read from one pipe in one turn, so that no child holds up the loop
 // Bytes that may wait for a child that does not read. A protocol's message may be 16 MiB, and an answer may
 // repeat it quoted.
@@ -311,8 +314,9 @@ void Child::State::WantOutput() {
 void Child::State::Read(Output which) {
   Pipe& pipe = pipes[static_cast<size_t>(which)];
   char buffer[kReadBytes];
-  for (size_t budget = kTurnBytes; budget > 0 && !paused;) {
-    ssize_t got = read(pipe.watch->fd(), buffer, std::min<uint64_t>(kReadBytes, pipe.left));
+  size_t budget = kTurnBytes;
+  for (size_t size = kFirstReadBytes; budget > 0 && !paused; size = std::min(2 * size, kReadBytes)) {
+    ssize_t got = read(pipe.watch->fd(), buffer, std::min<uint64_t>(size, pipe.left));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN && stage < Stage::kDraining) return;
     if (got <= 0) {
@@ -324,7 +328,7 @@ void Child::State::Read(Output which) {
     if (pipe.left != ChildState::kNoEnd)
       pipe.left -= bytes;  // at 0 the next read returns 0, which means the end
     handlers.on_output(which, std::string_view(buffer, bytes));
-    if (bytes < kReadBytes && stage < Stage::kDraining) return;  // the pipe is empty, or nearly so
+    if (bytes < size && stage < Stage::kDraining) return;  // the pipe is empty, or nearly so
   }
 }
 

@@ -42,7 +42,9 @@ class Child {
   static constexpr int64_t kKillForMs = 5'000;
 
   struct Handlers {
-    // Bytes as they were read. The view is valid during the call only. Must not destroy the Child.
+    // Bytes as they were read, in a turn of the loop first a few and then twice as many each time, so that a
+    // handler that calls PauseReading gets few more than it wants. The view is valid during the call only.
+    // Must not destroy the Child.
     std::function<void(Output, std::string_view)> on_output;
     // The last call. The Child may be destroyed in it.
     std::function<void(const ExitStatus&)> on_done;

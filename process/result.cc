@@ -9,7 +9,10 @@ Error OsError(std::string what, int err) {
   char buffer[128];
   // This is the GNU strerror_r: it returns the text, which need not be in `buffer`.
   const bool no_descriptors = err == EMFILE || err == ENFILE;
-  return Error{no_descriptors ? "no_descriptors" : "os_error",
+  const bool full = err == ENOSPC || err == EDQUOT || err == EFBIG;
+  return Error{no_descriptors ? "no_descriptors"
+               : full         ? "disk_full"
+                              : "os_error",
                std::move(what) + ": " + strerror_r(err, buffer, sizeof buffer)};
 }
 

@@ -16,8 +16,8 @@ struct Error {
   std::string message;
 };
 
-// An error from a failed system call: code "os_error", or "no_descriptors" if all file descriptors are in
-// use; message "<what>: <strerror(err)>".
+// An error from a failed system call: code "os_error", "no_descriptors" if all file descriptors are in use,
+// or "disk_full" also for a quota or the limit of a file's size; message "<what>: <strerror(err)>".
 Error OsError(std::string what, int err);
 
 // Either a T or an Error. Check ok() before value(); calling value() on an error is a bug and aborts.

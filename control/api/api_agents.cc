@@ -1,6 +1,7 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent.h"
 #include "process/loop.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -311,8 +313,11 @@ void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
   auto response = std::make_shared<Response>(Response{200, {{"Content-Type", "application/x-ndjson"}}, ""});
   auto read = [files, response] {
     for (const std::string& file : files) {
-      std::ifstream in(file, std::ios::binary);
-      response->body.append(std::istreambuf_iterator<char>(in), {});
+      auto in = OpenRegularFile(file, O_RDONLY);
+      if (!in) continue;
+      char bytes[65'536];
+      for (ssize_t got = 0; (got = ::read(in->get(), bytes, sizeof bytes)) > 0;)
+        response->body.append(bytes, static_cast<size_t>(got));
     }
   };
   auto answer = [response, shared = Shared(std::move(reply))] { shared->Send(std::move(*response)); };

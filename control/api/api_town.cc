@@ -27,7 +27,9 @@ std::string HealthJson(const ApiContext& api) {
   const bool few_descriptors = FreeDescriptors(kFewDescriptors) < kFewDescriptors;
   if (few_descriptors)
     reasons.Add("all file descriptors are in use: raise the limit of open files (ulimit -n)");
-  const bool degraded = town.logs.blocked != 0 || few_descriptors;
+  const std::string& runtime_failure = api.daemon.runtime_failure();
+  if (!runtime_failure.empty()) reasons.Add(runtime_failure);
+  const bool degraded = town.logs.blocked != 0 || few_descriptors || !runtime_failure.empty();
   const std::string failure = api.daemon.upgrade_failure();
   return JsonObject()
       .Set("status", api.town.draining() ? "draining"

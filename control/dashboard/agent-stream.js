@@ -216,10 +216,21 @@ export class AgentStream extends HTMLElement {
     else this.#parts.jump.hidden = false;
   }
 
+  // An item that its view cannot show is shown as it is: one bad item must not keep the others from the page.
   #drawItem(item) {
+    try {
+      this.#drawAs(item.kind, item);
+    } catch {
+      this.#nodes.get(item)?.node.remove();
+      this.#nodes.delete(item);
+      this.#drawAs('bad', item);
+    }
+  }
+
+  #drawAs(view, item) {
     let drawn = this.#nodes.get(item);
     if (!drawn) {
-      drawn = kViews[item.kind](item, this);
+      drawn = kViews[view](item, this);
       drawn.node.classList.add('item', item.kind);
       drawn.node.setAttribute('part', `item ${item.kind}`);
       if (item.time) drawn.node.title = new Date(item.time).toLocaleString();

@@ -22,9 +22,16 @@ export class Transcript {
     this.#maxItems = maxItems;
   }
 
+  // An event that its taker cannot read is shown as it is: one bad event must not end the stream.
   add(event) {
-    const take = kTakers[event.type] ?? kTakers[event.type?.replace(/[^.]*$/, '*')] ?? other;
-    take(this, event, event.data ?? {});
+    const type = String(event.type);
+    const data = event.data ?? {};
+    const take = kTakers[type] ?? kTakers[type.replace(/[^.]*$/, '*')] ?? other;
+    try {
+      take(this, event, data);
+    } catch {
+      other(this, { ...event, type }, data);
+    }
     this.#trim();
   }
 
@@ -222,6 +229,7 @@ const other = plain('other');
 const silent = () => {};
 
 const kTakers = {
+  __proto__: null,
   'user.message': (transcript, event, data) => {
     transcript.push({ ...origin(event), kind: 'user', text: clip(asText(data.text)) });
   },

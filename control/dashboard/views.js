@@ -256,8 +256,8 @@ function plan(item) {
       const entries = Array.isArray(item.data.entries) ? item.data.entries : [];
       list.replaceChildren(
         ...entries.map((entry) => {
-          const text = entry.content ?? entry.text ?? entry.title ?? asText(entry);
-          return h('li', { 'data-status': entry.status ?? '' }, text);
+          const text = entry?.content ?? entry?.text ?? entry?.title ?? entry;
+          return h('li', { 'data-status': entry?.status ?? '' }, asText(text));
         }),
       );
     },
@@ -290,5 +290,6 @@ export const kViews = {
   agent: ({ type, data, time }) => fixed('line', join(describeAgent(type, data), clockTime(time))),
   error: ({ data }) => fixed('alert', join(data.fatal ? 'fatal error' : 'error', data.code, data.message)),
   gap: ({ from, to, reason }) => fixed('alert', `events lost: ${from}–${to} (${reason})`),
+  bad: (item) => ({ node: h('div', { class: 'line' }, h('b', {}, item.type ?? item.kind), ' ', h('code', {}, compact(item.data ?? {}))) }),
   other: ({ type, data }) => ({ node: h('div', { class: 'line' }, h('b', {}, type), ' ', h('code', {}, compact(data))) }),
 };

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 
 namespace reeve {
@@ -18,6 +20,17 @@ bool IsPlain(std::string_view type) {
   return type.size() <= 64 && std::all_of(type.begin(), type.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_';
          });
+}
+
+// Other types of the families of content are the program's own, and so are their data.
+bool HasItsShape(std::string_view type, const JsonLine& scanned, std::string_view line) {
+  const bool known =
+      std::find(std::begin(event_type::kAll), std::end(event_type::kAll), type) != std::end(event_type::kAll);
+  if (!known) return true;
+  if (!scanned.as_declared) return false;
+  if (type != event_type::kPlanUpdated) return true;
+  auto json = JsonDocument::Parse(line);
+  return json && (!(*json)["entries"] || IsPlan((*json)["entries"]));
 }
 
 class JsonlAdapter : public Adapter {
@@ -46,11 +59,12 @@ class JsonlAdapter : public Adapter {
 
  private:
   void TakeLine(std::string_view line) {
-    auto object = ScanJsonObject(line);
+    auto object = ScanJsonObject(line, ContentMembers());
     if (!object) return lines_.EmitLine();
     const std::string_view type = object->type;
     if (turns_ && type.substr(0, 4) == "run.") return TakeRun(type, line);
-    if (!event_type::IsContent(type) || !IsPlain(type)) return lines_.EmitJsonLine(true);
+    if (!event_type::IsContent(type) || !IsPlain(type) || !HasItsShape(type, *object, line))
+      return lines_.EmitJsonLine(true);
     data_.assign(line.substr(0, object->type_begin));
     data_ += line.substr(object->type_end);
     host_.Emit(type, data_);
@@ -73,8 +87,9 @@ class JsonlAdapter : public Adapter {
     } else {
       return lines_.EmitJsonLine(true);
     }
-    if (json && (*json)["usage"].Is(JsonType::kObject))
-      host_.Emit(event_type::kUsageUpdated, (*json)["usage"].Raw());
+    const std::string usage = json ? (*json)["usage"].Raw() : "";
+    auto scanned = ScanJsonObject(usage, ContentMembers());
+    if (scanned && scanned->as_declared) host_.Emit(event_type::kUsageUpdated, usage);
     host_.OnTurnEnded(end);
   }
 

@@ -161,7 +161,7 @@ void Agent::Advance() {
     UpdateClocks();
     ApplyBackPressure();
     state_ = Derive();
-    writer_.SaveIfChanged();
+    if (!damaged()) writer_.SaveIfChanged();
   } while (advancing_ == Advancing::kAgain);
   advancing_ = Advancing::kNo;
   NotifyListeners();

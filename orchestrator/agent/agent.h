@@ -65,6 +65,10 @@ class Agent {
   // says so.
   static Result<std::unique_ptr<Agent>> Load(AgentContext& context, const AgentRecord& record,
                                              const std::vector<MessageRecord>& messages);
+  // In place of Load, for a record or log that Load refused with `why`: an agent in state failed, of which the
+  // rest of the daemon needs to know no more than its id. It can be looked at and deleted; every other command
+  // gets that error. Its record stays as it is, for a later daemon to try again.
+  static std::unique_ptr<Agent> Damaged(AgentContext& context, const AgentRecord& record, Error why);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
@@ -78,6 +82,7 @@ class Agent {
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool deleted() const { return wish_ >= Wish::kDeleted; }
   [[nodiscard]] bool purge() const { return wish_ == Wish::kPurged; }
+  [[nodiscard]] bool damaged() const { return damage_.has_value(); }
   [[nodiscard]] bool made() const { return writer_.stored(); }  // its record is on disk
   [[nodiscard]] bool ready() const { return process_.ready(); }
   // Why it has no process, if it could not be started or is not started again.
@@ -149,8 +154,11 @@ class Agent {
 
   // --- for the town
   void Spawn();
-  // The log was committed or could not be (disk full). Output is read, or stays in the pipes.
-  void OnCommit() { ApplyBackPressure(); }
+  // A turn ended: the log was committed or could not be (disk full). Output is read, or stays in the pipes.
+  void OnCommit() {
+    journal_.EndTurn();
+    ApplyBackPressure();
+  }
   // The daemon is about to end. No message begins any more, and once no turn is open the process is stopped
   // with this grace time. The next daemon starts the agent again if its policy says so.
   void Drain(int64_t grace_ms);
@@ -209,7 +217,7 @@ class Agent {
   // A question is not pending: the result is the error of a decision about it.
   void FindResolved(const char* what, const std::string& id, Status unknown, Done done);
   void AppendError(const Error& error, bool fatal);
-  [[nodiscard]] Status CheckExists() const;    // Error "agent_deleted"
+  [[nodiscard]] Status CheckExists() const;    // Error "agent_deleted", or its damage
   [[nodiscard]] Status CheckMayBegin() const;  // also Error "draining"
   void ForgetSecrets();
   [[nodiscard]] Result<AgentSpec> MakeSpec(const SpecUpdates::Change& change);
@@ -227,6 +235,7 @@ class Agent {
   const Kind& kind_;
   const bool has_turns_;
   int64_t created_ms_ = 0;
+  std::optional<Error> damage_;  // why it could not be loaded
 
   Wish wish_ = Wish::kStopped;
   bool replace_ = false;                   // start again at once when the current process has ended

@@ -16,11 +16,19 @@ constexpr std::string_view kAtStart[] = {"env",       "system_prompt", "cwd",   
                                          "readiness", "api",           "kind_options"};
 constexpr std::string_view kOfSecrets[] = {"api", "record"};
 
+// The result of a command that has acted although the record could not be written.
+Agent::Done ActedAnyway(const std::string& what, Agent::Done done) {
+  return [what, done = std::move(done)](const Status& written) {
+    if (written) return done(written);
+    done(Error{written.error().code, what + ", but this cannot be stored yet: " + written.error().message});
+  };
+}
+
 }  // namespace
 
 Status Agent::CheckExists() const {
   if (deleted()) return Error{"agent_deleted", "agent " + id() + " has been deleted"};
-  return {};
+  return damage_ ? Status(*damage_) : Status();
 }
 
 void Agent::Send(Message message, std::function<void(Result<Accepted>)> done) {
@@ -104,7 +112,7 @@ void Agent::Stop(int64_t grace_ms, Done done) {
   backoff_.Stop();
   mailbox_.OnStop(runs_.open().has_value());
   StopProcess(grace_ms, EndReason::kPerson);
-  writer_.Save(std::move(done));
+  writer_.Save(ActedAnyway("agent " + id() + " is stopped", std::move(done)));
   Advance();
 }
 
@@ -139,7 +147,7 @@ void Agent::Delete(bool purge, Done done) {
   backoff_.Stop();
   messages_->CancelAll();
   StopProcess(kDefaultGraceMs, EndReason::kPerson);
-  writer_.Save(std::move(done));
+  writer_.Save(ActedAnyway("agent " + id() + " is deleted", std::move(done)));
   Advance();
 }
 

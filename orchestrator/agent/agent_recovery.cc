@@ -15,6 +15,8 @@ namespace reeve {
 
 namespace {
 
+constexpr const char* kProcessKind = "process";  // stands in for a kind that is not known
+
 // The lowest taken_seq of the messages that an earlier daemon had claimed; 0: it had claimed none.
 uint64_t LowestTakenSeq(const std::vector<std::pair<MessageRecord, std::optional<Message>>>& messages) {
   uint64_t lowest = 0;
@@ -48,6 +50,7 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   if (!spec_json) return failed("its spec on disk: " + spec_json.error().message);
   auto spec = AgentSpec::FromJson(spec_json->root());
   if (!spec) return failed("its spec on disk: " + spec.error().message);
+  if (spec->id != record.id) return failed("its spec on disk is that of agent " + spec->id);
   if (!context.find_kind(spec->kind)) return failed("unknown kind " + spec->kind);
   auto state_json = JsonDocument::Parse(record.state);
   if (!state_json) return failed("its state on disk: " + state_json.error().message);
@@ -101,6 +104,22 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   }
   agent->state_ = agent->Derive();
   agent->writer_.Save([](const Status&) {});
+  return agent;
+}
+
+std::unique_ptr<Agent> Agent::Damaged(AgentContext& context, const AgentRecord& record, Error why) {
+  auto spec_json = JsonDocument::Parse(record.spec);
+  auto spec = spec_json ? AgentSpec::FromJson(spec_json->root()) : Result<AgentSpec>(spec_json.error());
+  if (!spec || spec->id != record.id || !context.find_kind(spec->kind)) {
+    spec = AgentSpec();
+    spec->id = record.id;
+    spec->kind = kProcessKind;
+  }
+  std::unique_ptr<Agent> agent(new Agent(context, std::move(*spec)));
+  if (record.deleted) agent->wish_ = Wish::kDeleted;
+  agent->process_.Fail(why);
+  agent->damage_ = std::move(why);
+  agent->state_ = agent->Derive();
   return agent;
 }
 

@@ -18,6 +18,7 @@ Status Journal::Open() {
   if (!opened) return opened.error();
   log_ = std::move(*opened);
   log_->OnDirty(dirty_);
+  EndTurn();
   return {};
 }
 

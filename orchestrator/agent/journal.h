@@ -1,5 +1,6 @@
 // Journal: the event log of one agent, for the agent's parts to write to. Each event gets the id of the open
-// run. Only this class decides when the agent's output must wait because the disk is full.
+// run. Only this class decides when the agent's output must wait: because the disk is full, or because the
+// agent has had its share of this turn of the loop.
 //
 // Owned by its Agent; on the loop's thread.
 #pragma once
@@ -21,6 +22,11 @@ struct AgentContext;
 
 class Journal {
  public:
+  // Bytes of events that an agent's output may append in one turn of the loop, so that an agent that prints
+  // without end delays the others by some 0.1 ms. The rest is read in later turns. A tenth of it would serve
+  // the others little better, and viewers of such an agent worse, as each turn is a write to each of them.
+  static constexpr uint64_t kTurnBytes = uint64_t{16} << 10;
+
   struct Event {
     std::string_view type;
     std::string_view data;  // a JSON object on one line
@@ -42,13 +48,18 @@ class Journal {
   // An error: the disk does not take the events now. The commit is retried at the end of each turn.
   Status CommitNow();
   [[nodiscard]] uint64_t next_seq() const { return log_->head().seq + 1; }
+  // The turn's events were committed, or refused by the disk: the agent's next share begins.
+  void EndTurn() { turn_begin_ = log_->appended_position(); }
   // Later events belong to this run; empty: to no run.
   void SetRun(std::string run) { run_ = std::move(run); }
 
   // --- any time
   [[nodiscard]] bool dirty() const { return log_ && log_->dirty(); }
-  // Too much waits for the disk, so the agent's output must stay in its pipes.
-  [[nodiscard]] bool blocked() const { return log_ && !log_->writable(); }
+  // Too much waits for the disk, or the share of this turn is used up, so the agent's output must stay in its
+  // pipes.
+  [[nodiscard]] bool blocked() const {
+    return log_ && (!log_->writable() || log_->appended_position() - turn_begin_ > kTurnBytes);
+  }
   // The last committed event. If the log is not open, the last event of an earlier daemon.
   [[nodiscard]] Cursor cursor() const { return log_ ? log_->committed() : cursor_; }
   [[nodiscard]] int64_t last_event_ms() const { return last_event_ms_; }  // wall clock
@@ -74,7 +85,8 @@ class Journal {
   const std::string agent_;
   const std::function<void()> dirty_;
   std::unique_ptr<EventLog> log_;
-  Cursor cursor_;  // used until the log is open
+  uint64_t turn_begin_ = 0;  // position in the log
+  Cursor cursor_;            // used until the log is open
   std::string run_;
   int64_t last_event_ms_ = 0;
 };

@@ -53,10 +53,12 @@ void RecordWriter::Write(std::optional<MessageRecord> first, std::vector<Done> d
     for (const Done& done : dones) done(status);  // even if the agent was destroyed meanwhile
     if (!alive.expired()) WriteNext();
   };
+  // The end of an agent must be on disk even if that is full: it is what makes room.
+  const Store::Room room = content.alive ? Store::Room::kFree : Store::Room::kReserve;
   if (first) {
     store_.PutAgent(std::move(content.record), std::move(*first), std::move(on_disk));
   } else {
-    store_.PutAgent(std::move(content.record), std::move(on_disk));
+    store_.PutAgent(std::move(content.record), std::move(on_disk), room);
   }
 }
 

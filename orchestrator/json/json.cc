@@ -262,29 +262,35 @@ class TreeBuilder : public NoNumbers {
 // Checks the line, and finds the top-level member "type".
 class Scanner : public NoNumbers {
  public:
-  Scanner(std::string_view line, const Stream& in) : line_(line), in_(in) {}
+  Scanner(std::string_view line, const Stream& in, std::span<const MemberType> declared)
+      : line_(line), in_(in), declared_(declared) {}
 
-  static bool Null() { return true; }
-  static bool Bool(bool) { return true; }
-  static bool RawNumber(const char*, rapidjson::SizeType, bool) { return true; }
+  bool Null() { return TakeValue(JsonType::kNull); }
+  bool Bool(bool) { return TakeValue(JsonType::kBool); }
+  bool RawNumber(const char*, rapidjson::SizeType, bool) { return TakeValue(JsonType::kNumber); }
   bool String(const char*, rapidjson::SizeType size, bool) {
     if (depth_ == 1 && at_type_) TakeType(size);
-    return true;
+    return TakeValue(JsonType::kString);
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
     if (depth_ != 1) return true;
-    at_type_ = std::string_view(text, size) == "type";
+    const std::string_view key(text, size);
+    at_type_ = key == "type";
+    const auto known = std::find_if(declared_.begin(), declared_.end(),
+                                    [key](const MemberType& one) { return one.name == key; });
+    member_ = known == declared_.end() ? nullptr : &*known;
     types_ += at_type_ ? 1 : 0;
     key_end_ = in_.Tell();
     return true;
   }
-  bool StartObject() { return ++depth_ <= kMaxLineDepth; }
-  bool StartArray() { return ++depth_ <= kMaxLineDepth; }
+  bool StartObject() { return TakeValue(JsonType::kObject) && ++depth_ <= kMaxLineDepth; }
+  bool StartArray() { return TakeValue(JsonType::kArray) && ++depth_ <= kMaxLineDepth; }
   bool EndObject(rapidjson::SizeType) { return --depth_, true; }
   bool EndArray(rapidjson::SizeType) { return --depth_, true; }
 
   [[nodiscard]] JsonLine Found() const {
     JsonLine found;
+    found.as_declared = as_declared_;
     if (types_ != 1 || type_.empty()) return found;
     found.type = type_;
     found.type_begin = key_end_of_type_ - kKey.size();
@@ -302,6 +308,11 @@ class Scanner : public NoNumbers {
   static constexpr std::string_view kKey = "\"type\"";
   static constexpr std::string_view kSpace = " \t";
 
+  bool TakeValue(JsonType type) {
+    if (depth_ == 1 && member_ && member_->type != type) as_declared_ = false;
+    return true;
+  }
+
   // Only a type that is written without escapes can be a view; its decoded size shows that.
   void TakeType(size_t size) {
     const size_t begin = line_.find_first_not_of(" \t\r\n:", key_end_);
@@ -312,6 +323,9 @@ class Scanner : public NoNumbers {
 
   std::string_view line_;
   const Stream& in_;
+  const std::span<const MemberType> declared_;
+  const MemberType* member_ = nullptr;  // the declaration of the present top-level member
+  bool as_declared_ = true;
   int depth_ = 0;
   bool at_type_ = false;  // the present top-level member is "type"
   int types_ = 0;
@@ -428,7 +442,7 @@ std::string JsonValue::Raw() const {
   return text;
 }
 
-Result<JsonLine> ScanJsonObject(std::string_view line) {
+Result<JsonLine> ScanJsonObject(std::string_view line, std::span<const MemberType> declared) {
   if (line.size() > kMaxJsonBytes) return InvalidJson("too large", kMaxJsonBytes);
   for (char end : {'\n', '\r'}) {
     if (size_t at = line.find(end); at != std::string_view::npos) return InvalidJson("a line end", at);
@@ -437,12 +451,12 @@ Result<JsonLine> ScanJsonObject(std::string_view line) {
   if (first == std::string_view::npos || line[first] != '{') return InvalidJson("not an object", 0);
 
   Stream in(line.data(), line.size());
-  Scanner scanner(line, in);
+  Scanner scanner(line, in, declared);
   rapidjson::ParseResult result = Read(in, scanner);
   if (result.Code() == rapidjson::kParseErrorStringUnicodeSurrogateInvalid) {
     std::string repaired(line);
     ReplaceLoneSurrogates(repaired);  // keeps all offsets
-    Result<JsonLine> found = ScanJsonObject(repaired);
+    Result<JsonLine> found = ScanJsonObject(repaired, declared);
     if (!found.ok() || found->type.empty()) return found;
     found->type = line.substr(static_cast<size_t>(found->type.data() - repaired.data()), found->type.size());
     return found;

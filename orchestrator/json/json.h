@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -98,11 +99,17 @@ struct JsonLine {
   std::string_view type;  // the top-level string member "type" if it has no escapes; else empty
   size_t type_begin = 0;  // the bytes of the member `"type":"…"` with one comma: without them, the rest is
   size_t type_end = 0;    // still an object. Both 0 without a type.
+  bool as_declared = true;  // each top-level member that is declared has its type
+};
+// The type that a member of this name has wherever it is there.
+struct MemberType {
+  std::string_view name;
+  JsonType type;
 };
 // Succeeds if `line` is one valid JSON object without line ends, no deeper than kMaxLineDepth; otherwise
 // Error "invalid_json". An accepted line can go into a frame unchanged. A "type" that occurs twice, in any
 // spelling, counts as none.
-Result<JsonLine> ScanJsonObject(std::string_view line);
+Result<JsonLine> ScanJsonObject(std::string_view line, std::span<const MemberType> declared = {});
 
 // Appends `text` quoted and escaped (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
 void AppendJsonString(std::string& out, std::string_view text);

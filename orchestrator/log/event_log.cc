@@ -15,6 +15,7 @@
 
 #include "process/clock.h"
 #include "process/log.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -44,12 +45,6 @@ std::optional<uint64_t> ParseSegmentName(std::string_view name) {
   return seq;
 }
 
-Error WriteError(std::string what, int err) {
-  Error error = OsError(std::move(what), err);
-  if (err == ENOSPC || err == EDQUOT || err == EFBIG) error.code = "disk_full";
-  return error;
-}
-
 std::optional<Cursor> ParseId(std::string_view bytes) {
   if (bytes.substr(0, 4) != "id: ") return std::nullopt;
   size_t line_end = bytes.find('\n');
@@ -71,12 +66,12 @@ Result<std::vector<uint64_t>> ListSegments(const std::string& dir) {
 
 // Reads `size` bytes of a file, which must contain all of them.
 Result<std::string> ReadPart(const std::string& path, uint64_t offset, uint64_t size) {
-  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return OsError("read " + path, errno);
+  auto fd = OpenRegularFile(path, O_RDONLY);
+  if (!fd) return fd.error();
   std::string bytes(size, '\0');
   size_t got = 0;
   while (got < bytes.size()) {
-    ssize_t n = pread(fd.get(), bytes.data() + got, bytes.size() - got, static_cast<off_t>(offset + got));
+    ssize_t n = pread(fd->get(), bytes.data() + got, bytes.size() - got, static_cast<off_t>(offset + got));
     if (n <= 0) return OsError("read " + path, n < 0 ? errno : EIO);
     got += static_cast<size_t>(n);
   }
@@ -86,8 +81,8 @@ Result<std::string> ReadPart(const std::string& path, uint64_t offset, uint64_t 
 // Saves `bytes` to `path` if possible. A failure, such as a full disk, must not prevent the log from being
 // opened.
 void KeepAside(const std::string& path, std::string_view bytes) {
-  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (fd.valid() && write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())) {
+  auto fd = OpenRegularFile(path, O_WRONLY | O_CREAT | O_TRUNC);
+  if (fd && write(fd->get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())) {
     log::Failure("{}: kept {} bytes of damaged events in this file", path, bytes.size());
   } else {
     log::Failure("{}", OsError("keep damaged events in " + path, errno).message);
@@ -327,7 +322,7 @@ Status EventLog::OpenSegment() {
   segment.position = committed_;
   std::string path = PathOf(segment);
   Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
-  if (!fd.valid()) return WriteError("make segment " + path, errno);
+  if (!fd.valid()) return OsError("make segment " + path, errno);
   if (fd_.valid()) unsynced_.push_back(std::move(fd_));
   fd_ = std::move(fd);
   segments_.push_back(segment);
@@ -338,8 +333,10 @@ Status EventLog::OpenSegment() {
 Status EventLog::ReopenSegment() {
   if (fd_.valid() || segments_.empty() || segments_.back().epoch != epoch_) return {};
   const std::string path = PathOf(segments_.back());
-  fd_ = Fd(open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
-  return fd_.valid() ? Status() : WriteError("open segment " + path, errno);
+  auto fd = OpenRegularFile(path, O_RDWR | O_APPEND);
+  if (!fd) return fd.error();
+  fd_ = std::move(*fd);
+  return {};
 }
 
 Status EventLog::Commit() {
@@ -363,7 +360,7 @@ Status EventLog::Commit() {
     }
     ssize_t n = writev(fd_.get(), pieces, count);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return WriteError("write event log of agent " + agent_, errno);
+    if (n < 0) return OsError("write event log of agent " + agent_, errno);
     written_ += static_cast<uint64_t>(n);
     needs_sync_ = true;
   }
@@ -486,9 +483,9 @@ Result<int> EventLog::ReadableFd(const Segment& segment) const {
   if (fd_.valid() && &segment == &segments_.back()) return fd_.get();
   if (!read_fd_.valid() || read_fd_seq_ != segment.first_seq) {
     std::string path = PathOf(segment);
-    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) return OsError("read " + path, errno);
-    read_fd_ = std::move(fd);
+    auto fd = OpenRegularFile(path, O_RDONLY);
+    if (!fd) return fd.error();
+    read_fd_ = std::move(*fd);
     read_fd_seq_ = segment.first_seq;
   }
   return read_fd_.get();
@@ -554,10 +551,10 @@ std::function<void()> EventLog::Warm(uint64_t position) const {
   if (position < begin_position() || position >= committed_) return [] {};
   const Segment& segment = SegmentAt(position);
   return [path = PathOf(segment), offset = static_cast<off_t>(position - segment.position)] {
-    Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) return;  // it was trimmed meanwhile: the reader learns that when it reads again
+    auto fd = OpenRegularFile(path, O_RDONLY);
+    if (!fd) return;  // it was trimmed meanwhile: the reader learns that when it reads again
     std::string bytes(size_t{1} << 20, '\0');
-    (void)!pread(fd.get(), bytes.data(), bytes.size(), offset);
+    (void)!pread(fd->get(), bytes.data(), bytes.size(), offset);
   };
 }
 
@@ -721,12 +718,12 @@ Result<uint64_t> EventLog::Files::Scan(
   for (const File& file : files) {
     const uint64_t end = file.position + file.bytes;
     if (position >= end) continue;
-    const Fd fd(open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid() && errno == ENOENT)
+    auto fd = OpenRegularFile(file.path, O_RDONLY);
+    if (!fd && access(file.path.c_str(), F_OK) != 0)
       return Error{"expired", "these events of agent " + agent + " have been deleted"};
-    if (!fd.valid()) return OsError("read " + file.path, errno);
+    if (!fd) return fd.error();
     auto read = [&file, &fd](uint64_t at, char* out, size_t size) -> Result<size_t> {
-      const ssize_t got = pread(fd.get(), out, size, static_cast<off_t>(at - file.position));
+      const ssize_t got = pread(fd->get(), out, size, static_cast<off_t>(at - file.position));
       if (got <= 0) return OsError("read " + file.path, got < 0 ? errno : EIO);
       return static_cast<size_t>(got);
     };

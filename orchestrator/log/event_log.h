@@ -81,6 +81,7 @@ class EventLog {
   // Writes the appended events. After an error (a full disk) the next Commit writes all of them.
   Status Commit();
   [[nodiscard]] bool dirty() const { return committed_ != end_; }
+  [[nodiscard]] uint64_t appended_position() const { return end_; }  // end of the appended bytes
   [[nodiscard]] bool writable() const { return end_ - committed_ < kMaxUncommitted; }
   // Duplicates of the descriptors of all segments written to since the last call, for an fdatasync off the
   // loop.

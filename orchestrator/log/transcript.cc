@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <utility>
 
 #include "orchestrator/json/json.h"
 #include "process/clock.h"
 #include "process/log.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -19,16 +22,106 @@ namespace {
 
 constexpr size_t kLeastSecret = 8;
 
-// Each secret in the forms in which it may appear: unchanged, within a JSON string, and for a secret of
-// several lines each line by itself.
+using Add = std::function<void(std::string)>;
+
+bool IsAsciiLetterOrDigit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+std::string ReplaceAll(std::string_view text, std::string_view what, std::string_view by) {
+  std::string replaced;
+  for (size_t at = 0; (at = text.find(what)) != std::string_view::npos;
+       text.remove_prefix(at + what.size())) {
+    replaced.append(text.substr(0, at)).append(by);
+  }
+  return replaced.append(text);
+}
+
+std::string UnicodeEscape(uint32_t unit) {
+  char escape[16];
+  (void)std::snprintf(escape, sizeof escape, "\\u%04x", unit);
+  return escape;
+}
+
+// UTF-8 with every character beyond ASCII as \\uXXXX, in pairs beyond U+FFFF.
+std::string EscapeWide(std::string_view text) {
+  std::string escaped;
+  for (size_t at = 0; at < text.size();) {
+    const auto first = static_cast<unsigned char>(text[at]);
+    const size_t size = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (size == 1 || at + size > text.size()) {
+      escaped += text[at++];
+      continue;
+    }
+    uint32_t code = first & (0xFFU >> (size + 1));
+    for (size_t i = 1; i < size; ++i) code = code << 6U | (static_cast<unsigned char>(text[at + i]) & 0x3FU);
+    at += size;
+    if (code > 0xFFFF) {
+      escaped += UnicodeEscape(0xD800 + ((code - 0x10000) >> 10U));
+      code = 0xDC00 + ((code - 0x10000) & 0x3FFU);
+    }
+    escaped += UnicodeEscape(code);
+  }
+  return escaped;
+}
+
+// Within a JSON string, as different libraries write it: with "/", characters beyond ASCII, or those of HTML
+// escaped too.
+void AddQuoted(std::string_view secret, const Add& add) {
+  std::string quoted;
+  AppendJsonString(quoted, secret);
+  quoted = quoted.substr(1, quoted.size() - 2);
+  add(quoted);
+  add(ReplaceAll(quoted, "/", "\\/"));
+  add(EscapeWide(quoted));
+  std::string html = quoted;
+  for (const char* c : {"<", ">", "&", "'"})
+    html = ReplaceAll(html, c, UnicodeEscape(static_cast<unsigned char>(*c)));
+  add(html);
+}
+
+// In a URL or a form.
+void AddPercentEncoded(std::string_view secret, const Add& add) {
+  for (const std::string_view plain : {"-_.~", "-_.~/", "-_.!~*'()"}) {
+    for (const char* digits : {"0123456789ABCDEF", "0123456789abcdef"}) {
+      std::string text;
+      for (const char c : secret) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (IsAsciiLetterOrDigit(c) || plain.find(c) != std::string_view::npos) {
+          text += c;
+        } else {
+          text += {'%', digits[byte >> 4U], digits[byte & 15U]};
+        }
+      }
+      add(ReplaceAll(text, "%20", "+"));
+      add(std::move(text));
+    }
+  }
+}
+
+// Within Base64 of a longer text, in which the secret begins at any of the three places of a group of bytes.
+// The characters at its ends that also depend on other bytes are not part of the form.
+void AddBase64(std::string_view secret, const Add& add) {
+  for (size_t before = 0; before < 3; ++before) {
+    const std::string all = Base64(std::string(before, 'x') + std::string(secret));
+    const size_t begin = (before * 8 + 5) / 6;
+    std::string text = all.substr(begin, (before + secret.size()) * 8 / 6 - begin);
+    add(ReplaceAll(ReplaceAll(text, "+", "-"), "/", "_"));
+    add(std::move(text));
+  }
+}
+
+// Each secret in the forms in which it may appear: unchanged, quoted, percent-encoded, in Base64, and for a
+// secret of several lines each line by itself.
 std::vector<std::string> FormsOf(const std::vector<std::string>& secrets) {
   std::vector<std::string> forms;
   auto add = [&forms](std::string_view secret) {
     if (secret.size() < kLeastSecret) return;
+    const Add take = [&forms](std::string form) { forms.push_back(std::move(form)); };
     forms.emplace_back(secret);
-    std::string quoted;
-    AppendJsonString(quoted, secret);
-    forms.push_back(quoted.substr(1, quoted.size() - 2));
+    AddQuoted(secret, take);
+    AddPercentEncoded(secret, take);
+    AddBase64(secret, take);
   };
   for (std::string_view secret : secrets) {
     add(secret);
@@ -163,7 +256,7 @@ void Transcript::Write(const char* dir, std::string text, bool partial) {
     (void)std::rename(path_.c_str(), older_path_.c_str());
   }
   if (!file_.valid()) {
-    file_ = Fd(open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (auto file = OpenRegularFile(path_, O_WRONLY | O_CREAT | O_APPEND)) file_ = std::move(*file);
     struct stat there {};
     size_ = file_.valid() && fstat(file_.get(), &there) == 0 ? static_cast<uint64_t>(there.st_size) : 0;
   }

@@ -5,8 +5,8 @@
 //
 // "in" is the agent's stdout (or event stream), "err" its stderr, and "out" is everything we sent to it. Each
 // line of the agent becomes a line here. A line that is longer than 1 MiB, or that was not ended, continues
-// in the next one, with "partial":true. Text that is not UTF-8 is Base64, with "encoding":"base64". The exact
-// values of secrets are replaced by "***".
+// in the next one, with "partial":true. Text that is not UTF-8 is Base64, with "encoding":"base64". The
+// values of secrets are replaced by "***", also as they are written in JSON, in URLs and in Base64.
 //
 // The transcript is in `<base>.jsonl`. Past 16 MiB that file becomes `<base>.1.jsonl` and replaces the one
 // before. Owned by its Agent. Each line is handed to the kernel at once: it survives the end of the daemon,

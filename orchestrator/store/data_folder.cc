@@ -16,6 +16,7 @@
 
 #include "orchestrator/config/units.h"
 #include "orchestrator/json/json.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -93,7 +94,8 @@ Status RuntimeFile::Write(const std::string& dir) const {
       JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
   const std::string path = PathIn(dir);
   const std::string made = path + ".new";
-  Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  (void)unlink(made.c_str());
+  Fd fd(open(made.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd.valid() || write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       rename(made.c_str(), path.c_str()) != 0) {
     return OsError("write " + path, errno);
@@ -103,6 +105,7 @@ Status RuntimeFile::Write(const std::string& dir) const {
 
 Result<RuntimeFile> RuntimeFile::Read(const std::string& dir) {
   const std::string path = PathIn(dir);
+  if (auto file = OpenRegularFile(path, O_RDONLY); !file) return file.error();
   auto text = ReadConfigFile(path);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
@@ -122,6 +125,8 @@ Status LinkProgram(const std::string& data_dir, const std::string& binary) {
   const std::string link = folder + "/reeve";
   const std::string made = folder + "/.reeve.new";
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make " + folder, errno);
+  std::error_code error;  // a link that is right needs no room on a full disk
+  if (std::filesystem::read_symlink(link, error) == binary) return {};
   (void)unlink(made.c_str());
   if (symlink(binary.c_str(), made.c_str()) != 0 || rename(made.c_str(), link.c_str()) != 0)
     return OsError("make " + link, errno);

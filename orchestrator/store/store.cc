@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -15,7 +16,9 @@
 #include <thread>
 #include <utility>
 
+#include "orchestrator/store/disk_reserve.h"
 #include "process/fd.h"
+#include "process/log.h"
 #include "process/loop.h"
 
 namespace reeve {
@@ -218,6 +221,13 @@ Status Accept(Database& database) {
   return database.Execute(kSettings);
 }
 
+Result<Database> OpenAccepted(const std::string& path) {
+  Result<Database> database = Database::Open(path);
+  if (!database.ok()) return database;
+  if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
+  return database;
+}
+
 Status AddToCounter(Database& database, const std::string& counter, uint64_t count, uint64_t& before) {
   auto read = [&before, count](sqlite3_stmt* row) {
     before = static_cast<uint64_t>(sqlite3_column_int64(row, 0)) - count;
@@ -231,18 +241,23 @@ Status AddToCounter(Database& database, const std::string& counter, uint64_t cou
 }  // namespace
 
 struct Store::State {
-  State(Loop& the_loop, Database the_database) : loop(the_loop), database(std::move(the_database)) {}
+  State(Loop& the_loop, Database the_database, DiskReserve the_reserve)
+      : loop(the_loop), reserve(std::move(the_reserve)), database(std::move(the_database)) {}
 
   struct Operation {
     std::function<Status(Database&)> act;
     Done done;
+    Room room = Room::kFree;
   };
 
   Loop& loop;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // the loop's thread only
 
   std::mutex database_mutex;
-  Database database;  // guarded by database_mutex
+  // Guarded by database_mutex.
+  const DiskReserve reserve;
+  Database database;
+  bool erase = false;  // pages of the files may still show what was replaced or deleted
 
   std::mutex mutex;
   std::condition_variable wake;
@@ -256,10 +271,10 @@ struct Store::State {
 
   std::thread worker;
 
-  void Submit(std::function<Status(Database&)> act, Done done) {
+  void Submit(std::function<Status(Database&)> act, Done done, Room room = Room::kFree) {
     {
       std::lock_guard<std::mutex> lock(mutex);
-      queue.push_back({std::move(act), std::move(done)});
+      queue.push_back({std::move(act), std::move(done), room});
     }
     wake.notify_one();
   }
@@ -276,16 +291,44 @@ struct Store::State {
         id, static_cast<int64_t>(kMaxEnded));
   }
 
-  // Commits all of them in one transaction, so with one fsync: they succeed or fail together.
-  Status Commit(const std::vector<Operation>& batch) {
-    std::lock_guard<std::mutex> lock(database_mutex);
+  // Commits all of them in one transaction, so with one fsync: they succeed or fail together. With kReserve
+  // only those that may use it.
+  Status Transact(const std::vector<Operation>& batch, Room room) {
     Status status = database.Execute("BEGIN IMMEDIATE");
     for (const Operation& operation : batch) {
-      if (status.ok()) status = operation.act(database);
+      if (status.ok() && (room == Room::kFree || operation.room == room)) status = operation.act(database);
     }
     if (status.ok()) status = database.Execute("COMMIT");
     if (!status.ok()) (void)database.Execute("ROLLBACK");  // SQLite may have rolled back already
+    if (status.ok() && erase) Erase();
     return status;
+  }
+
+  // The results of those that may not use the reserve, and of those that may.
+  struct Committed {
+    Status free;
+    Status reserve;
+  };
+  Committed Commit(const std::vector<Operation>& batch) {
+    std::lock_guard<std::mutex> lock(database_mutex);
+    const Status all = Transact(batch, Room::kFree);
+    auto may = [](const Operation& operation) { return operation.room == Room::kReserve; };
+    if (all || all.error().code != "disk_full" || std::none_of(batch.begin(), batch.end(), may))
+      return {all, all};
+    reserve.Release();
+    Committed committed{all, Transact(batch, Room::kReserve)};
+    reserve.Take();
+    return committed;
+  }
+
+  // The WAL still holds the pages as they were. SQLite has zeroed what was deleted in the new ones.
+  void Erase() {
+    int64_t busy = 0;
+    const Status emptied = database.Query("PRAGMA wal_checkpoint(TRUNCATE)", [&busy](sqlite3_stmt* row) {
+      busy = sqlite3_column_int64(row, 0);
+    });
+    erase = !emptied || busy != 0;
+    if (erase) log::Warning("the store's WAL cannot be emptied now; deleted secrets stay in it until it can");
   }
 
   void Work() {
@@ -298,14 +341,15 @@ struct Store::State {
         batch.swap(queue);
         working = true;
       }
-      Status status = Commit(batch);
+      Committed committed = Commit(batch);
       // A `done` belongs to the loop. We move it there as a whole, so that it is also destroyed on the loop's
       // thread.
       auto finished = std::make_shared<std::vector<Operation>>(std::move(batch));
-      loop.Post([still = alive, finished = std::move(finished), status = std::move(status)] {
+      loop.Post([still = alive, finished = std::move(finished), committed = std::move(committed)] {
         for (Operation& operation : *finished) {
           if (!*still) return;  // an earlier callback may have destroyed the store
-          if (operation.done) operation.done(status);
+          if (!operation.done) continue;
+          operation.done(operation.room == Room::kReserve ? committed.reserve : committed.free);
         }
       });
       std::lock_guard<std::mutex> lock(mutex);
@@ -331,6 +375,11 @@ Store::~Store() {
 
 Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) {
   struct stat info {};
+  for (const char* part : {"", "-wal", "-shm", "-journal"}) {  // SQLite would wait for ever for a FIFO
+    const std::string file = path + part;
+    if (::lstat(file.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+      return Error{"store_failed", file + " is not a regular file"};
+  }
   if (::stat(path.c_str(), &info) != 0) {
     if (errno != ENOENT) return FileError(path, errno);
     if (Status made = Make(path); !made.ok()) return made.error();
@@ -338,11 +387,16 @@ Result<std::unique_ptr<Store>> Store::Open(Loop& loop, const std::string& path) 
     return Error{"store_failed", path + ": the file is empty, so it is not a store of reeve"};
   }
   if (::chmod(path.c_str(), 0600) != 0) return FileError("chmod " + path, errno);
-  Result<Database> database = Database::Open(path);
+  const DiskReserve reserve(path + "-reserve");
+  Result<Database> database = OpenAccepted(path);
+  if (!database.ok() && database.error().code == "disk_full") {
+    reserve.Release();
+    database = OpenAccepted(path);
+  }
   if (!database.ok()) return database.error();
-  if (Status accepted = Accept(*database); !accepted.ok()) return accepted.error();
+  reserve.Take();
   try {
-    return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database))));
+    return std::unique_ptr<Store>(new Store(std::make_unique<State>(loop, std::move(*database), reserve)));
   } catch (const std::system_error& failure) {
     return OsError("make the thread of " + path, failure.code().value());
   }
@@ -395,7 +449,7 @@ Result<std::vector<MessageRecord>> Store::LoadMessages() {
 Result<uint64_t> Store::Reserve(const std::string& counter, uint64_t count) {
   uint64_t before = 0;
   auto act = [&](Database& database) { return AddToCounter(database, counter, count, before); };
-  Status status = state_->Commit({{act, nullptr}});
+  const Status status = state_->Commit({{act, nullptr, Room::kReserve}}).reserve;
   if (!status.ok()) return status.error();
   return before;
 }
@@ -411,7 +465,12 @@ void Store::ReserveLater(std::string counter, uint64_t count, std::function<void
 
 namespace {
 
-Status WriteAgent(Database& database, const AgentRecord& record) {
+// `erase` is set if this replaces another spec.
+Status WriteAgent(Database& database, const AgentRecord& record, bool& erase) {
+  Status status = database.Query(
+      "SELECT 1 FROM agents WHERE id = ?1 AND spec IS NOT ?2", [&erase](sqlite3_stmt*) { erase = true; },
+      record.id, record.spec);
+  if (!status) return status;
   return database.Run(
       "INSERT INTO agents (id, spec, state, deleted) VALUES (?1, ?2, ?3, ?4)"
       " ON CONFLICT (id) DO UPDATE SET spec = ?2, state = ?3, deleted = ?4",
@@ -436,15 +495,16 @@ void Store::Ask(Read read, std::function<void(Result<Found>)> done) {
                  });
 }
 
-void Store::PutAgent(AgentRecord record, Done done) {
-  state_->Submit([record = std::move(record)](Database& database) { return WriteAgent(database, record); },
-                 std::move(done));
+void Store::PutAgent(AgentRecord record, Done done, Room room) {
+  state_->Submit([record = std::move(record),
+                  of = state_.get()](Database& database) { return WriteAgent(database, record, of->erase); },
+                 std::move(done), room);
 }
 
 void Store::PutAgent(AgentRecord record, MessageRecord first, Done done) {
   state_->Submit(
-      [record = std::move(record), first = std::move(first)](Database& database) {
-        Status status = WriteAgent(database, record);
+      [record = std::move(record), first = std::move(first), of = state_.get()](Database& database) {
+        Status status = WriteAgent(database, record, of->erase);
         return status.ok() ? WriteMessage(database, first) : status;
       },
       std::move(done));
@@ -452,12 +512,13 @@ void Store::PutAgent(AgentRecord record, MessageRecord first, Done done) {
 
 void Store::DeleteAgent(std::string id, Done done) {
   state_->Submit(
-      [id = std::move(id)](Database& database) {
+      [id = std::move(id), of = state_.get()](Database& database) {
+        of->erase = true;
         Status status = database.Run("DELETE FROM messages WHERE agent = ?", id);
         if (status.ok()) status = database.Run("DELETE FROM runs WHERE agent = ?", id);
         return status.ok() ? database.Run("DELETE FROM agents WHERE id = ?", id) : status;
       },
-      std::move(done));
+      std::move(done), Room::kReserve);
 }
 
 void Store::AddMessages(std::vector<MessageRecord> records,

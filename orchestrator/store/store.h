@@ -8,6 +8,9 @@
 // requested meanwhile, which succeed or fail together. `done` runs on the loop, in the order of the requests,
 // once the write is on disk, or with an Error that carries SQLite's reason: "disk_full", after which a later
 // write may succeed, or "store_failed". A 2xx waits for it.
+//
+// The end of an agent can be written to a full disk too: room is kept for it (DiskReserve). A spec that was
+// replaced or deleted, which may hold secrets, is on no page of the files any more when `done` runs.
 #pragma once
 
 #include <cstdint>
@@ -80,10 +83,12 @@ class Store {
   Result<uint64_t> Reserve(const std::string& counter, uint64_t count);
 
   // --- at any time; the write is on disk when `done` reports success
-  void PutAgent(AgentRecord record, Done done);
+  // kReserve: the write may use the room that is kept on the disk.
+  enum class Room { kFree, kReserve };
+  void PutAgent(AgentRecord record, Done done, Room room = Room::kFree);
   // Writes both an agent and its first message, or neither.
   void PutAgent(AgentRecord record, MessageRecord first, Done done);
-  void DeleteAgent(std::string id, Done done);  // also its messages and runs
+  void DeleteAgent(std::string id, Done done);  // also its messages and runs; may use the reserve
   // Adds messages, all or none. If there is already one with the id of the first, that one is returned and
   // nothing changes; otherwise returns nothing.
   void AddMessages(std::vector<MessageRecord> records,

@@ -1,13 +1,15 @@
 // Saves an agent's uncommitted work. The agent may have written anything into its clone's .git: filters,
 // fsmonitor, submodules with filters of their own. So we read the work with a repository of our own, which is
 // made for this purpose and only puts its objects where the clone has them, and with plumbing commands that
-// start no other program.
+// start no other program. The objects and the ref that git writes into the clone stay in it: a .git that
+// leads elsewhere is refused (CheckConfined).
 #include <algorithm>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "orchestrator/workspace/clone_check.h"
 #include "orchestrator/workspace/saved_work.h"
 #include "orchestrator/workspace/workspace.h"
 #include "process/confined_files.h"
@@ -56,12 +58,16 @@ void Workspace::SaveWork(int64_t timeout_ms, std::function<void(Result<Saved>)> 
   saving_->repository = context_.folder + "/" + std::string(kHalfWritten) + RandomHex(8);
   saving_->saved.branch = SavedWork::Ref(agent_).substr(std::string_view("refs/heads/").size());
   auto made = std::make_shared<Status>();
-  context_.loop.Offload([made, path = saving_->repository] { *made = MakeBareRepository(path); },
-                        [this, made, mine = std::weak_ptr<Saving>(saving_)] {
-                          if (mine.expired()) return;
-                          if (!*made) return EndSaving(made->error());
-                          ReadRefs();
-                        });
+  context_.loop.Offload(
+      [made, path = saving_->repository, clone = path_] {
+        *made = CheckConfined(clone);
+        if (*made) *made = MakeBareRepository(path);
+      },
+      [this, made, mine = std::weak_ptr<Saving>(saving_)] {
+        if (mine.expired()) return;
+        if (!*made) return EndSaving(made->error());
+        ReadRefs();
+      });
 }
 
 // Reads the refs of the clone: its HEAD, the work that was saved last, and what it knows of upstream.

@@ -1,5 +1,5 @@
 // How long after an agent's own last line of a turn does a viewer see that the turn has ended? For the kinds
-// that speak on stdio, alone and beside an agent that prints as fast as it is read.
+// that speak on stdio, alone and beside agents that print as fast as they are read.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -9,6 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "process/fd.h"
 #include "tests/bench/benchmarks.h"
@@ -19,7 +22,7 @@ namespace reeve::bench {
 
 namespace {
 
-constexpr int kTurns = 100;
+constexpr int kTurns = 400;
 constexpr const char* kKinds[] = {"jsonl", "claude", "codex", "acp"};
 
 // --- the agent
@@ -175,20 +178,41 @@ Result<std::vector<double>> TurnsOf(Daemon& daemon, const std::string& kind) {
 
 }  // namespace
 
+namespace {
+
+struct Neighbour {
+  const char* name;
+  std::vector<std::string> command;  // empty: the source, or with `name` empty nobody
+};
+
+Status AddNeighbour(Daemon& daemon, const Neighbour& neighbour) {
+  if (*neighbour.name == '\0') return {};
+  if (!neighbour.command.empty()) return daemon.AddAgent("busy", "process", neighbour.command);
+  if (Status added = daemon.AddSource("busy"); !added) return added;
+  return daemon.Send("busy", SourceOrder(1'000'000'000, 0));
+}
+
+}  // namespace
+
 Status RunTurns(const Options& options, Report& report) {
   report.Begin("turns", fmt::format("{} turns a kind: from the agent's own line to the viewer", kTurns));
-  for (const bool busy : {false, true}) {
+  const Neighbour neighbours[] = {{"", {}},
+                                  {", beside a busy agent", {}},
+                                  {", beside yes", {"/usr/bin/yes"}},
+                                  {", beside yes ''", {"/usr/bin/yes", ""}}};
+  std::map<std::string, double> quiet;  // p99 of each kind
+  for (const Neighbour& neighbour : neighbours) {
     auto daemon = Daemon::Start(options.reeve);
     if (!daemon) return daemon.error();
-    if (busy) {
-      if (Status added = (*daemon)->AddSource("busy"); !added) return added;
-      if (Status ordered = (*daemon)->Send("busy", SourceOrder(1'000'000'000, 0)); !ordered) return ordered;
-    }
+    if (Status added = AddNeighbour(**daemon, neighbour); !added) return added;
     for (const char* kind : kKinds) {
       auto took = TurnsOf(**daemon, kind);
       if (!took) return took.error();
-      report.Add(fmt::format("{}{}", kind, busy ? ", beside a busy agent" : ""),
-                 {{"p50_us", (*took)[kTurns / 2], 0}, {"p99_us", (*took)[kTurns * 99 / 100], 0}});
+      const double p99 = (*took)[kTurns * 99 / 100];
+      quiet.emplace(kind, p99);
+      report.Add(
+          fmt::format("{}{}", kind, neighbour.name),
+          {{"p50_us", (*took)[kTurns / 2], 0}, {"p99_us", p99, 0}, {"p99_ratio", p99 / quiet[kind], 2}});
     }
   }
   report.End();

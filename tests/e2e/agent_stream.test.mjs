@@ -7,9 +7,10 @@ import { test } from 'node:test';
 import { assertSameSequence, complaints, Daemon, outDir, startBrowser, ticker, until } from './harness.mjs';
 
 // A page of the daemon's origin with nothing but an element on agent a1, which notes all it is told.
-async function openViewer(browser, daemon, attributes) {
+async function openViewer(browser, daemon, attributes, prepare = async () => {}) {
   const page = await browser.newPage({ viewport: { width: 900, height: 1100 } });
   const complained = complaints(page);
+  await prepare(page);
   await page.goto(`${daemon.origin}/`);
   await page.evaluate(
     async ([headers, given]) => {
@@ -121,6 +122,35 @@ test('what an agent prints is shown as text and nothing else', async (t) => {
     elements: window.element.shadowRoot.querySelectorAll('img, script').length,
   }));
   assert.deepEqual(found, { harmed: undefined, elements: 0 });
+});
+
+// No daemon sends most of these: it checks what an agent says. But one that is older or newer may.
+test('no single bad event keeps the others from the page', async (t) => {
+  const daemon = await Daemon.start(t);
+  await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command: ['cat'] });
+  const values = [null, 7, true, 'text', [], [null], {}, { a: null }, [[{}]]];
+  const fields = ['text', 'message_id', 'call_id', 'name', 'input', 'output', 'error', 'entries', 'title', 'path', 'diff'];
+  fields.push('additions', 'usage', 'id', 'message', 'schema', 'options', 'json', 'stream', 'reason', 'code', 'cost_usd');
+  const types = ['assistant.delta', 'assistant.message', 'reasoning.delta', 'tool.started', 'tool.output', 'tool.completed'];
+  types.push('tool.failed', 'plan.updated', 'usage.updated', 'title.updated', 'file.edited', 'agent.output', 'agent.error');
+  types.push('user.message', 'run.completed', 'run.failed', 'approval.requested', 'elicitation.requested');
+  types.push('elicitation.resolved', 'subagent.started', 'message.queued', 'agent.failed', 'constructor', '__proto__', '');
+  const bad = types.flatMap((type) => values.flatMap((value) => [value, ...fields.map((field) => ({ [field]: value }))].map((data) => ({ type, data }))));
+  bad.push({ type: 'plan.updated', data: { entries: [null, 3, 'x', { content: {} }] } }, { type: null, data: null });
+  bad.push({ type: 'elicitation.requested', data: { id: 'q', schema: { properties: { a: null }, required: 3 } } });
+  const all = [...bad, { type: 'user.message', data: { text: 'the last of them' } }];
+  const frame = ({ type, data }, i) =>
+    `id: 1-${i + 1}\nevent: ${type}\ndata: ${JSON.stringify({ agent: 'a1', epoch: 1, seq: i + 1, time: '2024-05-01T10:00:00.000Z', type, run: `r${i}`, data })}\n\n`;
+  const hello = JSON.stringify({ epoch: 1, oldest: '1-0', head: `1-${all.length}`, resume: 'x' });
+  const body = `event: stream.hello\ndata: ${hello}\n\n${all.map(frame).join('')}event: stream.synced\ndata: {}\n\n`;
+  const answer = { status: 200, contentType: 'text/event-stream; charset=utf-8', body };
+  const browser = await startBrowser(t);
+  const viewer = await openViewer(browser, daemon, { 'max-items': '100000' }, (page) =>
+    page.route('**/agents/a1/stream?*', (route) => route.fulfill(answer)),
+  );
+  await until('the last event', async () => (await viewer.text()).includes('the last of them'));
+  assert.equal((await viewer.events()).length >= all.length, true);
+  assert.deepEqual(viewer.complained, []);
 });
 
 test('the page holds the newest items only and says how many are not shown', async (t) => {

@@ -162,5 +162,41 @@ TEST(FullDisk, LosesNothingThatWasSeenWhenTheDaemonIsKilledThen) {
   EXPECT_TRUE(stream->events() + again->events() == log);
 }
 
+// A full disk must not keep its own remedy, the deletion of an agent, from happening.
+TEST(FullDisk, TheDaemonStartsOnItAndEndsAgents) {
+  SmallDisk disk("24m");
+  NEEDS(disk);
+  Daemon daemon(On(disk));
+  for (const char* id : {"a1", "a2", "a3"}) {
+    daemon.Create(std::string(R"({"id":")") + id +
+                  R"(","kind":"process","command":["cat"],"restart":{"policy":"always"}})");
+    daemon.WaitFor(id, "until=ready");
+  }
+  daemon.Kill();
+  // The daemon removes this file of a daemon that was killed, which would make room for its own.
+  unlink((daemon.data_dir() + "/runtime.json").c_str());
+  disk.FillUpTo(0);
+  daemon.Start();
+  const HttpAnswer health = daemon.Get("/health");
+  EXPECT_EQ(health.Field("status"), "degraded");
+  EXPECT_NE(health.Field("reasons").find("runtime.json: No space left on device"), std::string::npos)
+      << health.body;
+
+  const HttpAnswer file = daemon.Call("PUT", "/agents/a1/files/key", "secret");
+  EXPECT_EQ(file.status, 503) << file.wire;
+  EXPECT_EQ(file.Field("code"), "disk_full");
+  EXPECT_EQ(daemon.Post("/agents/a1/stop").status, 202);
+  EXPECT_LT(daemon.Call("DELETE", "/agents/a2").status, 300);
+  EXPECT_LT(daemon.Call("DELETE", "/agents/a3?purge=true").status, 300);
+  EXPECT_TRUE(Eventually([&] { return daemon.Get("/agents/a3").status == 404; }));
+  daemon.Kill();
+  disk.MakeRoom();
+  daemon.Start();
+  EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "exited");
+  EXPECT_EQ(daemon.Get("/agents/a2").status, 410);
+  EXPECT_EQ(daemon.Get("/agents/a3").status, 404);
+  EXPECT_TRUE(Eventually([&] { return daemon.Get("/health").Field("status") == "ok"; }));
+}
+
 }  // namespace
 }  // namespace reeve

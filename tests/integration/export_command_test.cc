@@ -274,5 +274,19 @@ TEST_F(CutExport, InterruptedItLeavesNothing) {
   EXPECT_FALSE(Kept());
 }
 
+TEST_F(ExportCommand, ATerminalGetsNothingThatControlsIt) {
+  // U+009B begins a control sequence, U+202E turns text around.
+  daemon_.Create(R"({"id":"evil","kind":"process","command":["printf","a\\302\\233b\\342\\200\\256c"]})");
+  daemon_.WaitFor("evil");
+  const std::string copy = folder_.path() + "/typescript";
+  Tmux terminal({"/usr/bin/script", "-q", "-c", std::string(kReeveBinary) + " export evil", copy},
+                {.environment = {"REEVE_DATA=" + daemon_.data_dir()}});
+  EXPECT_EQ(terminal.Wait(), 0);
+  const std::string shown = ReadFile(copy);
+  EXPECT_THAT(shown, HasSubstr("a\\u009bb\\u202ec"));
+  EXPECT_EQ(shown.find("\xC2\x9B"), std::string::npos);
+  EXPECT_EQ(shown.find("\xE2\x80\xAE"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace reeve

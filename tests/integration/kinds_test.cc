@@ -175,6 +175,35 @@ END
   EXPECT_EQ(daemon.Get("/agents/a1").Field("last_run.usage.input_tokens"), "3");
 }
 
+// Viewers rely on the types of the members of an event's data.
+TEST(JsonlKind, AnItemWhoseMembersHaveOtherTypesIsOutput) {
+  Daemon daemon;
+  const Strings bad = {
+      R"({"type":"plan.updated","entries":[null]})",
+      R"({"type":"plan.updated","entries":[{"content":"a"},"b"]})",
+      R"({"type":"plan.updated","entries":{"content":"a"}})",
+      R"({"type":"assistant.delta","text":7})",
+      R"({"te\u0078t":null,"type":"assistant.message"})",
+      R"({"type":"reasoning.message","text":"a","text":[]})",
+      R"({"type":"tool.started","call_id":1,"name":"bash","input":{}})",
+      R"({"type":"tool.started","call_id":"c","name":"bash","input":"ls"})",
+      R"({"type":"tool.completed","call_id":"c","output":{}})",
+      R"({"type":"file.edited","path":["x"]})",
+      R"({"type":"title.updated","title":{}})",
+      R"({"type":"usage.updated","input_tokens":"3"})",
+  };
+  std::string script = "cat <<'END'\n";
+  for (const std::string& line : bad) script += line + "\n";
+  script += R"({"type":"plan.updated","entries":[{"content":"a","status":"pending"}],"note":null})"
+            "\n"
+            R"({"type":"tool.mine","input":7,"text":null})"
+            "\nEND\n";
+  auto events = EventsOf(daemon, "jsonl", script);
+  EXPECT_EQ(Of(events, "agent.output", "data.json"), bad);
+  EXPECT_EQ(Of(events, "plan.updated", "data.entries"), Strings{R"([{"content":"a","status":"pending"}])"});
+  EXPECT_EQ(Of(events, "tool.mine", "data.input"), Strings{"7"});
+}
+
 TEST(JsonlKind, WhatOnlyTheDaemonKnowsCannotBeForged) {
   Daemon daemon;
   const Strings forged = {"agent.exited",

@@ -582,6 +582,33 @@ std::string Wip(const std::string& repository, const std::string& command) {
   return Shell(repository, "git " + command + " reeve/a1/wip 2>/dev/null || true");
 }
 
+// Another repository, of the agent's choice, gets nothing.
+TEST_F(WorkspaceTest, WorkIsSavedNowhereButInTheClone) {
+  Shell(dir.path(), "git init -q other");
+  const std::string other = dir.path() + "/other/.git";
+  Daemon daemon(Options({"--workspace-wip", "commit"}));
+  const std::vector<std::pair<std::string, std::string>> tricks = {
+      {"link", "mv .git real; ln -s " + other + " .git"},
+      {"file", "mv .git real; echo gitdir: " + other + " > .git"},
+      {"common", "echo " + other + " > .git/commondir"},
+      {"objects", "mv .git/objects/* " + other + "/objects/; rm -rf .git/objects; ln -s " + other +
+                      "/objects .git/objects"},
+      {"refs",
+       "cp -r .git/refs/* " + other + "/refs/; rm -rf .git/refs; ln -s " + other + "/refs .git/refs"}};
+  for (const auto& [id, trick] : tricks) {
+    daemon.Create(Spec(id, "echo mine > mine; " + trick + "; echo at work; exec sleep 600"));
+    ASSERT_TRUE(
+        Eventually([&, one = id] { return Said(daemon, one).find("at work\n") != std::string::npos; }));
+  }
+  const std::string before = Shell(other, "find . | sort");
+  daemon.Signal(SIGTERM);
+  (void)daemon.Wait();
+  EXPECT_EQ(Shell(other, "find . | sort"), before);
+  for (const auto& [id, trick] : tricks) {
+    EXPECT_THAT(daemon.LogFiles(id), HasSubstr("leads out of the clone")) << trick;
+  }
+}
+
 TEST_F(WorkspaceTest, ADrainKeepsUncommittedWork) {
   Daemon daemon(Options({"--workspace-wip", "push"}));
   daemon.Create(

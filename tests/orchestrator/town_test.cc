@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,49 @@ TEST(Town, TheRecordIsNeverAheadOfTheLog) {
   const std::vector<std::string> types = TypesOnDisk(dir.path());
   EXPECT_EQ(types, (std::vector<std::string>{"agent.starting", "run.started", "agent.ready", "agent.stopping",
                                              "run.cancelled", "agent.exited"}));
+}
+
+// A record that cannot be read is that agent's trouble alone, and stays for a later daemon.
+TEST(Town, ADamagedRecordKeepsOnlyItsAgentDown) {
+  log::SetLevel(log::Level::kOff);
+  TempDir dir;
+  const std::string good = R"({"id":"good","kind":"process","command":["true"]})";
+  const std::vector<AgentRecord> records = {
+      {"cut", R"({"id":"cut","kind":"proc)", "{}"},
+      {"kind", R"({"id":"kind","kind":"of-tomorrow","command":["true"]})", "{}"},
+      {"other", good, "{}"},
+      {"state", R"({"id":"state","kind":"process","command":["true"]})", R"({"exit":7)"},
+      {"../up", R"({"id":"../up","kind":"process","command":["true"]})", "{}"},
+      {"good", good, "{}"}};
+  {
+    Life life(dir.path());
+    size_t written = 0;
+    for (const AgentRecord& record : records) {
+      life.store->PutAgent(record, [&written](const Status& status) { written += status.ok() ? 1 : 0; });
+    }
+    ASSERT_TRUE(RunUntil(life.loop, [&] { return written == records.size(); }));
+  }
+  Life life(dir.path());
+  EXPECT_EQ(life.town->agents().size(), 5U);
+  EXPECT_EQ(life.town->Find("good")->state(), AgentState::kExited);
+  for (const char* id : {"cut", "kind", "other", "state"}) {
+    Agent* agent = life.town->Find(id);
+    ASSERT_NE(agent, nullptr) << id;
+    EXPECT_EQ(agent->state(), AgentState::kFailed) << id;
+    EXPECT_NE(agent->ToJson().find("\"reason\":\"agent " + std::string(id)), std::string::npos)
+        << agent->ToJson();
+    agent->Start([](const Status& started) { EXPECT_EQ(started.error().code, "store_failed"); });
+  }
+  std::optional<Status> deleted;
+  life.town->Delete("cut", true, [&deleted](const Status& status) { deleted = status; });
+  ASSERT_TRUE(RunUntil(life.loop, [&] { return deleted && !life.town->Find("cut"); }));
+  EXPECT_TRUE(deleted->ok());
+  ASSERT_TRUE(life.store->Settle(10'000).ok());
+  auto left = life.store->LoadAgents();
+  ASSERT_TRUE(left.ok());
+  ASSERT_EQ(left->size(), records.size() - 1);
+  EXPECT_EQ((*left)[0].spec, records[1].spec);
+  EXPECT_EQ((*left)[2].state, records[3].state);
 }
 
 }  // namespace

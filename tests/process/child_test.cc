@@ -479,10 +479,12 @@ TEST_P(ChildTest, TheEndWaitsForAPausedReader) {
 TEST_P(ChildTest, PausingInTheMiddleOfOutputIsObeyed) {
   std::unique_ptr<Child> child;
   size_t calls = 0;
+  size_t most = 0;
   bool done = false;
   Child::Handlers handlers;
-  handlers.on_output = [&child, &calls](Child::Output, std::string_view) {
+  handlers.on_output = [&child, &calls, &most](Child::Output, std::string_view bytes) {
     ++calls;
+    most = std::max(most, bytes.size());
     child->PauseReading(true);
   };
   handlers.on_done = [&done](const ExitStatus&) { done = true; };
@@ -495,6 +497,7 @@ TEST_P(ChildTest, PausingInTheMiddleOfOutputIsObeyed) {
     EXPECT_EQ(calls, expected);
     child->PauseReading(false);
   }
+  EXPECT_LE(most, 128U) << "a turn begins with little, so that little comes after enough";
 }
 
 TEST_P(ChildTest, AMebibyteGoesThroughStdin) {

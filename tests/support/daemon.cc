@@ -386,6 +386,7 @@ void Daemon::Start() {
                                     "--data",     data_dir_,
                                     "--listen",   options_.inherit_fd < 0 ? listen : options_.listen};
   words.insert(words.end(), options_.arguments.begin(), options_.arguments.end());
+  words.insert(words.begin(), options_.wrapper.begin(), options_.wrapper.end());
   std::vector<std::string> variables = options_.environment;
   for (const char* name : {"PATH", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) variables.push_back(std::string(name) + "=" + value);
@@ -410,7 +411,7 @@ void Daemon::Start() {
     if (getppid() != parent) _exit(1);
     dup2(in.get(), 0);
     dup2(out.get(), 1);
-    dup2(err.get(), 2);
+    dup2(options_.stderr_fd >= 0 ? options_.stderr_fd : err.get(), 2);
     if (options_.inherit_fd >= 0) dup2(options_.inherit_fd, 3);
     execve(argv[0], argv.data(), envp.data());
     _exit(127);

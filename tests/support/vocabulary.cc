@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_data.h"
 
 namespace reeve {
 
@@ -26,6 +27,7 @@ class Rules {
     if (family == "tool") return TakeTool(act, *data);
     if (type == "agent.output" && !(*data)["json"] && !(*data)["text"]) return "output without any";
     if (type == "agent.error" && (*data)["code"].StringOr("").empty()) return "an error without a code";
+    if (type == "plan.updated" && !IsPlan((*data)["entries"])) return "a plan that is no list of objects";
     if (type == "file.edited" && (*data)["path"].StringOr("").empty()) return "an edit of nothing";
     return {};
   }

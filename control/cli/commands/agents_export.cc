@@ -22,6 +22,7 @@
 #include "control/cli/terminal/console.h"
 #include "orchestrator/json/json.h"
 #include "process/fd.h"
+#include "process/lines.h"
 #include "process/loop.h"
 
 namespace reeve {
@@ -46,6 +47,7 @@ class Output {
     auto output = std::make_unique<Output>();
     if (file.empty() || file == "-") {
       output->what_ = "stdout";
+      output->terminal_ = isatty(STDOUT_FILENO) == 1;
       return output;
     }
     output->what_ = output->path_ = file;
@@ -53,6 +55,7 @@ class Output {
     if (stat(file.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
       output->file_ = Fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
       output->path_.clear();
+      output->terminal_ = isatty(output->file_.get()) == 1;
     } else {
       std::error_code error;
       const auto target = std::filesystem::canonical(file, error);  // follow a link rather than replace it
@@ -76,6 +79,14 @@ class Output {
   [[nodiscard]] bool makes_file() const { return !made_.empty(); }
 
   Status Write(std::string_view bytes) {
+    if (!terminal_) return WriteBytes(bytes);
+    unsafe_ += bytes;
+    std::string tail = unsafe_.substr(unsafe_.size() - Lines::UnfinishedCharacter(unsafe_));
+    unsafe_.resize(unsafe_.size() - tail.size());
+    return WriteBytes(SafeJson(std::exchange(unsafe_, std::move(tail))));
+  }
+
+  Status WriteBytes(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t written = write(file_.valid() ? file_.get() : STDOUT_FILENO, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
@@ -104,6 +115,8 @@ class Output {
   std::string path_;
   std::string made_;  // the temporary file; empty: there is none
   Fd file_;           // invalid: stdout
+  bool terminal_ = false;
+  std::string unsafe_;  // the beginning of a character, for a terminal
 };
 
 // Downloads one agent after another.

@@ -101,11 +101,13 @@ void RunOutput::Note(const std::string& text) {
 }
 
 void RunOutput::TakeOutput(const JsonValue& data) {
+  const bool to_err = data["stream"].StringOr("") == "stderr";
   std::string bytes = OutputBytes(data);
+  if (isatty(to_err ? STDERR_FILENO : STDOUT_FILENO) == 1) bytes = PlainLines(WithoutSequences(bytes));
   if (!IsPartial(data)) bytes += '\n';
   if (one_) notes_.Break();
   mid_line_ = !bytes.ends_with('\n');
-  Write(data["stream"].StringOr("") == "stderr" ? stderr : stdout, bytes);
+  Write(to_err ? stderr : stdout, bytes);
 }
 
 void RunOutput::TakeWords(const JsonValue& event) {

@@ -1,6 +1,6 @@
 // RunOutput: the output of `reeve run`, as if its program ran in the foreground. The program's output goes
-// byte for byte to the stream it was written to, an assistant's messages go to stdout, and notes go to
-// stderr.
+// to the stream it was written to, byte for byte, or without control characters if that is a terminal. An
+// assistant's messages go to stdout, and notes go to stderr.
 #pragma once
 
 #include <cstdio>

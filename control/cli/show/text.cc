@@ -36,10 +36,11 @@ Character First(std::string_view text) {
   return {code, size};
 }
 
-// Includes bidirectional overrides (UAX #9), which can make one name look like another.
+// Includes the separators of lines and the bidirectional controls (UAX #9), which can make one name look like
+// another.
 bool IsControl(char32_t code) {
-  return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x202A && code <= 0x202E) ||
-         (code >= 0x2066 && code <= 0x2069);
+  return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || code == 0x200E || code == 0x200F ||
+         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
 std::string Clean(std::string_view text, bool keep_lines) {

@@ -20,7 +20,7 @@ std::string PlainLines(std::string_view text);
 std::string Escaped(std::string_view bytes);
 
 // Escapes as \uXXXX the characters that JSON permits in strings but that control a terminal (DEL, C1) or
-// reverse its text.
+// reverse its text. C0 stays: JSON has none in strings, and our own text for a terminal has colours.
 std::string SafeJson(std::string_view json);
 
 // Bytes of the first character. `text` is not empty.

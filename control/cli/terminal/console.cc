@@ -141,7 +141,10 @@ int Console::Fail(const Error& error, const std::string& about) {
   return code;
 }
 
+// This is the last place before a terminal: text from an agent should be Plain here already.
 Status WriteOutput(FILE* file, std::string_view text, Flush flush) {
+  std::string safe;
+  if (isatty(fileno(file)) == 1) text = safe = SafeJson(text);
   if (std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
       (flush == Flush::kNo || std::fflush(file) == 0)) {
     return {};

@@ -7,7 +7,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <string>
 #include <utility>
+
+#include "control/cli/show/text.h"
 
 namespace reeve {
 
@@ -98,7 +101,8 @@ TerminalSize TerminalSizeOf(int fd) {
 }
 
 void WriteToTerminal(std::string_view bytes) {
-  std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+  const std::string safe = SafeJson(bytes);
+  std::fwrite(safe.data(), 1, safe.size(), stdout);
   std::fflush(stdout);
 }
 

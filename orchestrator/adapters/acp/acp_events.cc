@@ -7,6 +7,7 @@
 #include "orchestrator/adapters/edits.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 
 namespace reeve {
@@ -141,7 +142,7 @@ void AcpEvents::TakeUpdate(const JsonValue& update) {
   if (kind == "agent_message_chunk") return TakeChunk(TurnContent::Text::kAssistant, update);
   if (kind == "agent_thought_chunk") return TakeChunk(TurnContent::Text::kReasoning, update);
   if (kind == "tool_call" || kind == "tool_call_update") return TakeCall(update, false);
-  if (kind == "plan" && update["entries"].Is(JsonType::kArray)) return EmitPlan(update["entries"].Raw());
+  if (kind == "plan" && IsPlan(update["entries"])) return EmitPlan(update["entries"].Raw());
   if (kind == "session_info_update") {
     const std::string_view title = update["title"].StringOr("");
     if (title.empty() || title == title_) return;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <iterator>
 
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/adapters/questions.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 
@@ -221,6 +223,9 @@ bool OpencodeEvents::TakeMessage(const JsonValue& info) {
 void OpencodeEvents::TakeTodos(std::string entries) {
   if (entries == todos_) return;
   todos_ = std::move(entries);
+  auto json = JsonDocument::Parse(todos_);
+  if (!json || !IsPlan(json->root()))
+    return EmitJsonOutput(host_, "events", JsonObject().SetRaw("todos", todos_).Take());
   host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", todos_).Take());
 }
 

@@ -60,6 +60,18 @@ TEST_F(JournalTest, EventsOfARunThatBeginsWithThemHaveItsId) {
   EXPECT_EQ(Events(), "run.started r1\nuser.message r1\nuser.message r9\n");
 }
 
+TEST_F(JournalTest, BlocksOnceTheShareOfATurnIsUsedUp) {
+  Open();
+  const std::string line = R"({"text":")" + std::string(1000, 'x') + "\"}";
+  uint64_t appended = 0;
+  for (; !journal->blocked(); appended += line.size()) journal->Append("agent.output", line);
+  EXPECT_LE(appended, Journal::kTurnBytes + line.size());
+  ASSERT_TRUE(journal->AppendNow({{"run.started", "{}"}}, "r1").ok());
+  EXPECT_TRUE(journal->blocked()) << "a commit within the turn gives no further share";
+  journal->EndTurn();
+  EXPECT_FALSE(journal->blocked());
+}
+
 TEST_F(JournalTest, WhatIsAppendedNowIsOnDiskAndTheRestIsToBeCommitted) {
   Open();
   EXPECT_FALSE(journal->dirty());
@@ -166,10 +178,12 @@ TEST_F(JournalOnAFullDisk, ItBlocksOnceTooMuchWaits) {
   journal->Append("agent.output", big);
   EXPECT_EQ(journal->CommitNow().error().code, "disk_full");
   EXPECT_TRUE(journal->dirty());
+  journal->EndTurn();
   EXPECT_FALSE(journal->blocked()) << "some may wait";
   for (size_t size = 0; size < EventLog::kMaxUncommitted; size += big.size()) {
     journal->Append("agent.output", big);
   }
+  journal->EndTurn();
   EXPECT_TRUE(journal->blocked());
   EXPECT_EQ(journal->cursor().seq, 1U);
   // The room must be for all of it: 1 MiB and what is there.

@@ -237,7 +237,18 @@ TEST_F(RecordWriterOnAFullDisk, ASaveGivesTheStoresErrorAndIsTriedAgainByTheAgen
   EXPECT_EQ(OnDisk(), state);
 }
 
+TEST_F(RecordWriterOnAFullDisk, TheEndOfAnAgentIsWrittenAllTheSame) {
+  for (int i = 0; i < 20; ++i) {
+    state = std::to_string(i) + std::string(5'000, 'x');
+    writer->Save(Note("end"));
+    ASSERT_TRUE(UntilSettled());
+    EXPECT_EQ(std::exchange(told, ""), "end ");
+    EXPECT_EQ(OnDisk(), state);
+  }
+}
+
 TEST_F(RecordWriterOnAFullDisk, ThoseWhoAskedForTheNextWriteHaveTheirOwnOutcome) {
+  alive = true;
   writer->Save([this](const Status& status) {
     told += status.ok() ? "first " : "first:" + status.error().code + " ";
     disk.MakeRoom();

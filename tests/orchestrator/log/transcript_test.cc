@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -149,6 +150,43 @@ TEST_F(TranscriptTest, WhatItHidesIsHiddenAfterAHandoverToo) {
   ASSERT_TRUE(RestoreState(saved->root(), next).ok());
   next.ReceivedMessage("key-of-yesterday file-of-yesterday key-of-today");
   EXPECT_EQ(Lines(), Expected{"in *** *** ***"});
+}
+
+TEST_F(TranscriptTest, HidesASecretHoweverItIsEncoded) {
+  const std::string secret = "p\xC3\xA4ss/w<o>rd \"+&\\?~!\xF0\x9F\x94\x91";
+  Transcript transcript(clock, base, {secret});
+  std::vector<std::string> encoded = {
+      R"(p\u00e4ss/w<o>rd \"+&\\?~!\ud83d\udd11)",
+      R"(p\u00e4ss/w<o>rd \"+&\\?~!\ud83d\udd11)",
+      "p\xC3\xA4ss\\/w<o>rd \\\"+&\\\\?~!\xF0\x9F\x94\x91",
+      "p\xC3\xA4ss/w\\u003co\\u003erd \\\"+\\u0026\\\\?~!\xF0\x9F\x94\x91",
+      "p%C3%A4ss%2Fw%3Co%3Erd%20%22%2B%26%5C%3F~%21%F0%9F%94%91",
+      "p%c3%a4ss%2fw%3co%3erd%20%22%2b%26%5c%3f~%21%f0%9f%94%91",
+      "p%C3%A4ss%2Fw%3Co%3Erd+%22%2B%26%5C%3F~%21%F0%9F%94%91",
+      "p%C3%A4ss%2Fw%3Co%3Erd%20%22%2B%26%5C%3F~!%F0%9F%94%91",
+      "p%C3%A4ss/w%3Co%3Erd%20%22%2B%26%5C%3F~%21%F0%9F%94%91",
+  };
+  for (const std::string& one : encoded) transcript.Received(Child::Output::kStdout, "<" + one + ">\n");
+  EXPECT_EQ(Lines(), Expected(encoded.size(), "in <***>"));
+}
+
+TEST_F(TranscriptTest, HidesASecretAtEveryPlaceOfABase64Text) {
+  const std::string secret = "sk-ant-0123456789\xFB\xEF\xBE";
+  Transcript transcript(clock, base, {secret});
+  for (size_t before = 0; before < 6; ++before) {
+    for (size_t after = 0; after < 3; ++after) {
+      const std::string text = Base64(std::string(before, 'u') + secret + std::string(after, ':'));
+      transcript.Received(Child::Output::kStdout, text + "\n");
+      std::string url = text;
+      std::replace(url.begin(), url.end(), '+', '-');
+      std::replace(url.begin(), url.end(), '/', '_');
+      transcript.Received(Child::Output::kStdout, url + "\n");
+    }
+  }
+  for (const std::string& line : Lines()) {
+    EXPECT_NE(line.find("***"), std::string::npos) << line;
+    EXPECT_LT(line.size(), 3 + 8 + 3 + 8U) << line;
+  }
 }
 
 }  // namespace

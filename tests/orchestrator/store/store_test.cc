@@ -474,5 +474,30 @@ TEST_F(StoreTest, LooksWhetherItKnowsAFileWithoutChangingIt) {
   EXPECT_FALSE(Store::Check(path_).ok());
 }
 
+TEST_F(StoreTest, ASecretThatWasReplacedOrDeletedIsInNoFileOnceThatIsSaid) {
+  auto store = Open();
+  auto spec = [](const std::string& secret) {
+    return R"({"env":{"KEY":")" + secret + R"("},"title":")" + std::string(700, 't') + "\"}";
+  };
+  auto secret = [](int i) { return "sesame-" + std::to_string(i) + "-sesame"; };
+  // Enough of them that pages split, and records move between them.
+  for (int i = 0; i < 60; ++i)
+    ASSERT_TRUE(Put(*store, AgentRecord{"a" + std::to_string(i), spec(secret(i)), "{}"}).ok());
+  auto found = [this](const std::string& text) {
+    for (const char* file : {"", "-wal", "-shm"}) {
+      if (ReadFile(path_ + file).find(text) != std::string::npos) return path_ + file;
+    }
+    return std::string();
+  };
+  for (int i = 0; i < 60; ++i) ASSERT_NE(found(secret(i)), "");
+  for (int i = 0; i < 60; i += 2) {
+    ASSERT_TRUE(Put(*store, AgentRecord{"a" + std::to_string(i), spec(""), "{}"}).ok());
+    EXPECT_EQ(found(secret(i)), "");
+    const std::string gone = "a" + std::to_string(i + 1);
+    ASSERT_TRUE(Await([&](Store::Done done) { store->DeleteAgent(gone, std::move(done)); }).ok());
+    EXPECT_EQ(found(secret(i + 1)), "");
+  }
+}
+
 }  // namespace
 }  // namespace reeve

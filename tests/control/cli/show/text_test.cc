@@ -22,6 +22,7 @@ TEST(Text, JsonThatIsSafeToPrintSaysTheSame) {
             R"({"text":"\u009b 31m \u009d \u007f \u202e \u2066"})");
   const std::string plain = R"({"text":"\u001b é 😀 ∑ \n"})";
   EXPECT_EQ(SafeJson(plain), plain);
+  EXPECT_EQ(Plain("a\u061Cb\u200Ec\u200Fd\u2028e\u202Ef\u2069g"), "a b c d e f g");
 }
 
 }  // namespace
