@@ -114,7 +114,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
     town_.logs().Commit();
     return viewers_.Serve();
   });
-  AddRoutes();
+  AddRoutes(router_, api_);
 }
 
 Daemon::~Daemon() = default;
@@ -134,16 +134,6 @@ Town::Options Daemon::TownOptions() {
   options.git = GitOptionsOf(config_);
   options.binary = options_.program;
   return options;
-}
-
-void Daemon::AddRoutes() {
-  AddAgentRoutes(router_, api_);
-  AddBatchRoutes(router_, api_);
-  AddMessageRoutes(router_, api_);
-  AddEventRoutes(router_, api_);
-  AddFileRoutes(router_, api_);
-  AddStreamRoutes(router_, api_);
-  AddTownRoutes(router_, api_);
 }
 
 Status Daemon::BringBack(HandoverState& earlier) {

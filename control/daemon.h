@@ -97,7 +97,6 @@ class Daemon {
   [[nodiscard]] bool handed_over() const { return options_.handover >= 0; }
   [[nodiscard]] Town::Options TownOptions();
   [[nodiscard]] Handover::Parts HandoverParts();
-  void AddRoutes();
   Status BringBack(HandoverState& earlier);
   Status Listen(const std::vector<ListenerState>& inherited);
   // Writes runtime.json, and tries again until it is there.

@@ -43,7 +43,8 @@ Result<std::string> TownId(const std::string& path) {
   if (n == 32) return std::string(buffer, 32);
   std::string id = RandomHex(16);
   if (ftruncate(fd->get(), 0) != 0 ||
-      pwrite(fd->get(), id.data(), id.size(), 0) != static_cast<ssize_t>(id.size()) || fsync(fd->get()) != 0) {
+      pwrite(fd->get(), id.data(), id.size(), 0) != static_cast<ssize_t>(id.size()) ||
+      fsync(fd->get()) != 0) {
     return OsError("write " + path, errno);
   }
   return id;

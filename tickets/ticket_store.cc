@@ -69,6 +69,15 @@ struct Entry {
   std::optional<Hash> url;  // of a resume ticket: the hash of the ticket that must come with the cookie
 };
 
+// Memory that the entry takes, roughly.
+size_t BytesOf(const Entry& entry) {
+  constexpr size_t kNode = 96;  // of a map, or of a string with its block
+  size_t bytes = sizeof(Entry) + 4 * kNode + entry.grant.origin.size();
+  for (const std::string& agent : entry.grant.agents) bytes += sizeof agent + agent.size();
+  for (const auto& [agent, cursor] : entry.grant.after) bytes += kNode + agent.size() + cursor.size();
+  return bytes;
+}
+
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 }  // namespace
@@ -83,20 +92,37 @@ struct TicketStore::State {
   // The hashes of each kind, by age (kFirst, kClosed) or by stream (kStanding).
   std::array<std::map<uint64_t, Hash>, 3> by_kind;
   std::set<std::pair<int64_t, Hash>> by_expiry;
+  // The tickets of each bearer token that do not belong to an open stream, by age.
+  struct Share {
+    size_t bytes = 0;
+    std::map<uint64_t, Hash> by_age;
+  };
+  std::map<uint64_t, Share> shares;
   uint64_t last_age = 0;
 
   std::map<uint64_t, Hash>& Of(Kind kind) { return by_kind[static_cast<size_t>(kind)]; }
 
   void Add(const Hash& hash, Entry entry) {
     Of(entry.kind).emplace(entry.key, hash);
-    if (entry.expires_at != kNever) by_expiry.emplace(entry.expires_at, hash);
+    if (entry.kind != Kind::kStanding) {
+      by_expiry.emplace(entry.expires_at, hash);
+      Share& share = shares[entry.grant.token];
+      share.bytes += BytesOf(entry);
+      share.by_age.emplace(entry.key, hash);
+    }
     entries.emplace(hash, std::move(entry));
   }
 
   Entry Take(Entries::iterator at) {
     Entry entry = std::move(at->second);
     Of(entry.kind).erase(entry.key);
-    by_expiry.erase({entry.expires_at, at->first});
+    if (entry.kind != Kind::kStanding) {
+      by_expiry.erase({entry.expires_at, at->first});
+      const auto share = shares.find(entry.grant.token);
+      share->second.bytes -= BytesOf(entry);
+      share->second.by_age.erase(entry.key);
+      if (share->second.by_age.empty()) shares.erase(share);
+    }
     entries.erase(at);
     return entry;
   }
@@ -107,9 +133,18 @@ struct TicketStore::State {
     }
   }
 
-  void MakeRoom(Kind kind, size_t limit) {
+  // Adds a ticket that belongs to no open stream. Older ones make room.
+  void AddWithin(size_t limit, const Hash& hash, Entry entry) {
     DropExpired();
-    while (Of(kind).size() >= limit) Take(entries.find(Of(kind).begin()->second));
+    auto& all = Of(entry.kind);
+    while (all.size() >= limit) Take(entries.find(all.begin()->second));
+    const size_t bytes = BytesOf(entry);
+    for (auto at = shares.find(entry.grant.token);
+         at != shares.end() && at->second.bytes + bytes > kMaxTokenBytes;
+         at = shares.find(entry.grant.token)) {
+      Take(entries.find(at->second.by_age.begin()->second));
+    }
+    Add(hash, std::move(entry));
   }
 
   // If `url` is given, the entry must be the resume ticket of a chain that began with it.
@@ -128,10 +163,10 @@ TicketStore::TicketStore(const Clock& clock) : state_(std::make_unique<State>(cl
 TicketStore::~TicketStore() = default;
 
 std::string TicketStore::Issue(Grant grant, int64_t ttl_ms) {
-  state_->MakeRoom(Kind::kFirst, kMaxTickets);
   const int64_t expires_at = state_->clock.MonotonicMs() + std::clamp<int64_t>(ttl_ms, 1, kMaxTtlMs);
   std::string ticket = NewTicket();
-  state_->Add(Sha256(ticket), {std::move(grant), Kind::kFirst, ++state_->last_age, expires_at, std::nullopt});
+  state_->AddWithin(kMaxTickets, Sha256(ticket),
+                    {std::move(grant), Kind::kFirst, ++state_->last_age, expires_at, std::nullopt});
   return ticket;
 }
 
@@ -159,11 +194,10 @@ void TicketStore::CloseStream(uint64_t stream) {
   if (at == standing.end()) return;
   const Hash hash = at->second;
   Entry entry = state_->Take(state_->entries.find(hash));
-  state_->MakeRoom(Kind::kClosed, kMaxClosed);
   entry.kind = Kind::kClosed;
   entry.key = ++state_->last_age;
   entry.expires_at = state_->clock.MonotonicMs() + kResumeMs;
-  state_->Add(hash, std::move(entry));
+  state_->AddWithin(kMaxClosed, hash, std::move(entry));
 }
 
 void TicketStore::RevokeToken(uint64_t token) {
@@ -193,9 +227,9 @@ void TicketStore::Restore(std::vector<Saved> tickets) {
     const auto hash = FromText(ticket.hash);
     if (!hash) continue;
     const Kind kind = ticket.resume ? Kind::kClosed : Kind::kFirst;
-    state_->MakeRoom(kind, ticket.resume ? kMaxClosed : kMaxTickets);
-    state_->Add(*hash,
-                {std::move(ticket.grant), kind, ++state_->last_age, ticket.expires_at, FromText(ticket.url)});
+    state_->AddWithin(
+        ticket.resume ? kMaxClosed : kMaxTickets, *hash,
+        {std::move(ticket.grant), kind, ++state_->last_age, ticket.expires_at, FromText(ticket.url)});
   }
 }
 

@@ -62,6 +62,10 @@ class TicketStore {
   // viewers of a proxy that restarts, and bounds those of a client that connects in a loop.
   static constexpr size_t kMaxClosed = 16'384;
 
+  // Memory for the tickets of one bearer token, without those of open streams; beyond this its oldest are
+  // dropped first. This suffices for all that the other limits allow, unless tickets name many agents.
+  static constexpr size_t kMaxTokenBytes = size_t{16} << 20;
+
   explicit TicketStore(const Clock& clock);
   ~TicketStore();
   TicketStore(const TicketStore&) = delete;

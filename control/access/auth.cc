@@ -54,11 +54,6 @@ bool IsOwnOrigin(std::string_view origin, std::string_view host) {
   return false;
 }
 
-bool IsProbe(const Request& request) {
-  return (request.method == "GET" || request.method == "HEAD") &&
-         (request.path == "/health" || request.path == "/ready");
-}
-
 size_t Count(const Request& request, std::string_view name) {
   return static_cast<size_t>(std::count_if(request.headers.begin(), request.headers.end(),
                                            [name](const auto& header) { return header.first == name; }));
@@ -152,7 +147,6 @@ void Gate::SetNames(Names names) {
 }
 
 std::optional<Response> Gate::Check(Request& request, Access access) const {
-  if (IsProbe(request)) return std::nullopt;
   if (auto error = CheckHost(request)) return Response::Problem(*error);
   if (auto error = CheckOrigin(request)) return Response::Problem(*error);
   if (request.method == "OPTIONS") return std::nullopt;  // a preflight carries no token
@@ -174,6 +168,7 @@ std::optional<Response> Gate::Check(Request& request, Access access) const {
 // evil.example".
 std::optional<Error> Gate::CheckHost(const Request& request) const {
   if (request.from_unix_socket) return std::nullopt;
+  if (!request.HasHeader("host")) return std::nullopt;  // HTTP/1.0: a probe, and no browser
   std::string_view name = HostName(request.Header("host"));
   if (IsAddress(name)) return std::nullopt;
   if (!name.empty() && name.back() == '.') name.remove_suffix(1);

@@ -32,8 +32,7 @@ class Gate {
   void SetNames(Names names);
 
   // Returns nothing when the request may continue to a route with that access, else the refusal. Fills in
-  // request.caller if there is a valid bearer token; a wrong token is refused on an open route too. Probes
-  // (GET /health, /ready) are never refused: load balancers know neither names nor tokens.
+  // request.caller if there is a valid bearer token; a wrong token is refused on an open route too.
   [[nodiscard]] std::optional<Response> Check(Request& request, Access access) const;
 
   // Headers for every answer to this request, errors and streams included, so that a page of an allowed

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "control/http/answer_stream.h"
+#include "control/http/router.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/store/store.h"
 #include "process/clock.h"
@@ -59,12 +60,16 @@ Response FromJson(const std::string& text) {
 // Sits between the handler and the client: stores the handler's answer before the client gets it.
 class Idempotency::UnderWay final : public Reply::Sink {
  public:
-  UnderWay(Idempotency& owner, std::string key, std::string body, Reply reply)
-      : owner_(owner), key_(std::move(key)), body_(std::move(body)), reply_(std::move(reply)) {}
+  UnderWay(Idempotency& owner, const Request& request, std::string body, Reply reply)
+      : owner_(owner),
+        key_(request.key),
+        token_(request.caller ? request.caller->token : 0),
+        body_(std::move(body)),
+        reply_(std::move(reply)) {}
 
   void Answer(Response response) override {
     if (response.status < 200 || response.status > 299) return Finish(response);
-    AnswerRecord record{key_, body_, ToJson(response), owner_.clock_.WallMs()};
+    AnswerRecord record{key_, body_, ToJson(response), owner_.clock_.WallMs(), token_};
     owner_.store_.PutAnswer(std::move(record), [this, response](const Status& status) {
       // The request took effect all the same.
       if (!status)
@@ -94,6 +99,7 @@ class Idempotency::UnderWay final : public Reply::Sink {
 
   Idempotency& owner_;
   const std::string key_;
+  const uint64_t token_;
   const std::string body_;  // digest of the body
   Reply reply_;
 };
@@ -102,13 +108,9 @@ Idempotency::Idempotency(const Clock& clock, Store& store) : clock_(clock), stor
 Idempotency::~Idempotency() = default;
 
 bool Idempotency::Concerns(const Request& request) {
-  constexpr std::string_view kTickets = "/stream-ticket";
   const bool changes = request.method == "POST" || request.method == "PUT" || request.method == "PATCH" ||
                        request.method == "DELETE";
-  const std::string_view path = request.path;
-  const bool ticket =
-      path.size() >= kTickets.size() && path.substr(path.size() - kTickets.size()) == kTickets;
-  return changes && !ticket && request.HasHeader(kHeader);
+  return changes && !request.route->secret && request.HasHeader(kHeader);
 }
 
 void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
@@ -126,7 +128,7 @@ void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
     return reply.Send(Response::Problem(
         {"too_many_requests", "too many requests with an Idempotency-Key are in progress"}));
   }
-  auto under_way = std::make_shared<UnderWay>(*this, request.key, std::move(body), std::move(reply));
+  auto under_way = std::make_shared<UnderWay>(*this, request, std::move(body), std::move(reply));
   under_way_.emplace(request.key, under_way);
   const std::string key = request.key;
   auto look = [this, under_way, &handler,

@@ -3,8 +3,19 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 namespace reeve {
+
+void AddRoutes(Router& router, ApiContext& api) {
+  AddAgentRoutes(router, api);
+  AddBatchRoutes(router, api);
+  AddMessageRoutes(router, api);
+  AddEventRoutes(router, api);
+  AddFileRoutes(router, api);
+  AddStreamRoutes(router, api);
+  AddTownRoutes(router, api);
+}
 
 Result<Agent*> FindAgent(const ApiContext& api, const Request& request) {
   const std::string& id = request.params.at(0);
@@ -20,9 +31,38 @@ Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request) {
   return agent;
 }
 
-Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed) {
+namespace {
+
+// The name of a member that an object in `value` has twice. Readers disagree on which one counts (RFC 8259
+// section 4). The depth is limited by the parser.
+std::optional<std::string> FindRepeatedKey(const JsonValue& value) {
+  if (value.Is(JsonType::kArray)) {
+    for (const JsonValue& element : value.Elements()) {
+      if (auto key = FindRepeatedKey(element)) return key;
+    }
+  }
+  if (!value.Is(JsonType::kObject)) return std::nullopt;
+  std::set<std::string_view> keys;
+  for (const auto& [key, member] : value.Members()) {
+    if (!keys.insert(key).second) return std::string(key.substr(0, 64));
+    if (auto inner = FindRepeatedKey(member)) return inner;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<JsonDocument> ParseBody(const Request& request) {
   auto json =
       JsonDocument::Parse(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
+  if (!json) return json;
+  if (const auto key = FindRepeatedKey(json->root()))
+    return Error{"invalid_request", "the member " + *key + " is there twice"};
+  return json;
+}
+
+Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed) {
+  auto json = ParseBody(request);
   if (!json) return json.error();
   if (!json->root().Is(JsonType::kObject)) return Error{"invalid_request", "the body is not a JSON object"};
   for (const auto& [key, value] : json->root().Members()) {

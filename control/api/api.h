@@ -46,6 +46,10 @@ struct ApiContext {
   std::string base_path;  // "" or "/prefix": put before each path in an answer
 };
 
+// Adds every route of the daemon. Only the handlers use `api`, so a list of the routes can be made without
+// one.
+void AddRoutes(Router& router, ApiContext& api);
+
 void AddAgentRoutes(Router& router, ApiContext& api);    // agents, their commands, approvals, kinds
 void AddBatchRoutes(Router& router, ApiContext& api);    // several agents at once, exports
 void AddMessageRoutes(Router& router, ApiContext& api);  // messages, the queue, runs
@@ -62,6 +66,8 @@ Result<Agent*> FindAgent(const ApiContext& api, const Request& request);
 // As FindAgent, but a deleted agent is an error (410).
 Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request);
 
+// Parses the body; an empty one is {}. Error "invalid_request" for an object with two members of one name.
+Result<JsonDocument> ParseBody(const Request& request);
 // Reads the body as an object whose members are all in `allowed`. An empty body is {}. The error names the
 // member and the reason.
 Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed);

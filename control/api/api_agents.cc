@@ -84,7 +84,7 @@ void List(ApiContext& api, const Request& request, Reply reply) {
 }
 
 void Create(ApiContext& api, const Request& request, Reply reply) {
-  auto json = JsonDocument::Parse(request.body);
+  auto json = ParseBody(request);
   if (!json) return reply.Send(Response::Problem(json.error()));
   auto spec = AgentSpec::FromJson(json->root());
   if (!spec) return reply.Send(Response::Problem(spec.error()));
@@ -124,13 +124,9 @@ void Delete(ApiContext& api, const Request& request, Reply reply) {
   api.town.Delete(request.params[0], purge->value_or(false), std::move(answer));
 }
 
-// The fields that need scope admin: they decide what an agent may do and what runs in it.
-bool IsForAdmins(std::string_view field) {
-  for (const char* name :
-       {"permissions", "limits", "env", "cwd", "command", "api", "record", "kind_options"}) {
-    if (field == name) return true;
-  }
-  return false;
+// The fields that scope operate may change. All others decide what an agent may do and what runs in it.
+bool IsForOperators(std::string_view field) {
+  return field == "title" || field == "starred" || field == "labels" || field == "model";
 }
 
 void Patch(ApiContext& api, const Request& request, Reply reply) {
@@ -139,7 +135,7 @@ void Patch(ApiContext& api, const Request& request, Reply reply) {
   auto body = ReadBody(request, Town::kChangeable);
   if (!body) return reply.Send(Response::Problem(body.error()));
   for (const JsonValue::Member& member : body->root().Members()) {
-    if (!IsForAdmins(member.key) || (request.caller && request.caller->scope == Scope::kAdmin)) continue;
+    if (IsForOperators(member.key) || (request.caller && request.caller->scope == Scope::kAdmin)) continue;
     return reply.Send(Response::Problem(
         {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"}));
   }

@@ -68,6 +68,7 @@ Result<std::string> FindAwaited(const ApiContext& api, const Request& request,
 
 void BeginWait(ApiContext& api, const Request& request, Reply reply) {
   Waits::Condition condition;
+  condition.token = request.caller->token;
   condition.message = request.Query("message_id").value_or("");
   condition.run = request.Query("run_id").value_or("");
   condition.after_run = request.Query("after_run").value_or("");
@@ -94,6 +95,7 @@ void BeginWait(ApiContext& api, const Request& request, Reply reply) {
 void BeginAnyWait(ApiContext& api, const Request& request, Reply reply) {
   using Until = Waits::Condition::Until;
   Waits::Condition condition;
+  condition.token = request.caller->token;
   auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
   if (!timeout) return reply.Send(Response::Problem(timeout.error()));
   const auto until = ParseUntil(request.Query("until").value_or("terminal"));

@@ -73,8 +73,7 @@ Result<Message> ReadMessage(const ApiContext& api, const JsonValue& json, bool& 
 Result<Delivery> ReadDelivery(const ApiContext& api, const Request& request) {
   const std::vector<std::string_view> members = {"text", "mode", "model", "delay_ms", "run_at"};
   Delivery delivery;
-  auto json =
-      JsonDocument::Parse(request.body.empty() ? std::string_view("{}") : std::string_view(request.body));
+  auto json = ParseBody(request);
   delivery.several = json && (*json)["messages"];
   auto body = ReadBody(request, delivery.several ? std::vector<std::string_view>{"messages"} : members);
   if (!body) return body.error();

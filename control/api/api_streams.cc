@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "control/access/auth.h"
@@ -111,13 +112,13 @@ void IssueForSeveral(ApiContext& api, const Request& request, Reply reply) {
   } else if (!agents.Is(JsonType::kArray) || agents.size() == 0) {
     return reply.Send(Response::Problem({"invalid_request", R"(agents: must be a list of ids, or "*")"}));
   } else {
+    std::set<std::string> named;
     for (const JsonValue& value : agents.Elements()) {
       const std::string id(value.StringOr(""));
       if (!api.town.Find(id))
         return reply.Send(
             Response::Problem({"agent_not_found", "agents: there is no agent " + id.substr(0, 64)}));
-      if (std::find(grant.agents.begin(), grant.agents.end(), id) == grant.agents.end())
-        grant.agents.push_back(id);
+      if (named.insert(id).second) grant.agents.push_back(id);
     }
   }
   const JsonValue after = (*body)["after"];
@@ -126,6 +127,13 @@ void IssueForSeveral(ApiContext& api, const Request& request, Reply reply) {
         Response::Problem({"invalid_request", "after: must be an object that maps agent ids to cursors"}));
   }
   for (const auto& [id, cursor] : after.Members()) {
+    const bool shown = grant.all_agents
+                           ? api.town.Find(std::string(id)) != nullptr
+                           : std::find(grant.agents.begin(), grant.agents.end(), id) != grant.agents.end();
+    if (!shown) {
+      return reply.Send(Response::Problem(
+          {"agent_not_found", "after: the ticket shows no agent " + std::string(id.substr(0, 64))}));
+    }
     if (Status read = ReadAfter(std::string(id), cursor, grant); !read)
       return reply.Send(Response::Problem(read.error()));
   }
@@ -298,8 +306,8 @@ void AddStreamRoutes(Router& router, ApiContext& api) {
   auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
     return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
   };
-  router.Add("POST", "/agents/{id}/stream-ticket", Access::kView, with(IssueForAgent));
-  router.Add("POST", "/stream-ticket", Access::kView, with(IssueForSeveral));
+  router.Add("POST", "/agents/{id}/stream-ticket", Access::kView, with(IssueForAgent)).secret = true;
+  router.Add("POST", "/stream-ticket", Access::kView, with(IssueForSeveral)).secret = true;
   router.Add("GET", "/agents/{id}/stream", Access::kOpen, with(StreamOne),
              {"ticket", "after", "types", "follow"});
   router.Add("GET", "/stream", Access::kOpen, with(StreamSeveral),

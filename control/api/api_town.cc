@@ -16,25 +16,27 @@ constexpr int64_t kMinDrainMs = 1'000;
 constexpr size_t kFewDescriptors = 16;  // the start of an agent takes about ten, most of them for a moment
 constexpr int64_t kMaxDrainMs = 86'400'000;
 
-// The health report for people, load balancers and systemd; `reasons` says in words what is wrong.
-std::string HealthJson(const ApiContext& api) {
+// The health report for people, load balancers and systemd; `reasons` says in words what is wrong. A caller
+// without a token (`known` is false) learns the status alone.
+std::string HealthJson(const ApiContext& api, bool known) {
   const Town::Stats town = api.town.stats();
   JsonArray reasons;
   if (town.logs.blocked != 0) {
     reasons.Add(std::to_string(town.logs.blocked) +
                 " event logs cannot be written: " + town.logs.blocked_reason);
   }
-  const bool few_descriptors = FreeDescriptors(kFewDescriptors) < kFewDescriptors;
+  const bool few_descriptors =
+      FreeDescriptors(kFewDescriptors) < kFewDescriptors || !api.daemon.server_stats().accepting;
   if (few_descriptors)
     reasons.Add("all file descriptors are in use: raise the limit of open files (ulimit -n)");
   const std::string& runtime_failure = api.daemon.runtime_failure();
   if (!runtime_failure.empty()) reasons.Add(runtime_failure);
   const bool degraded = town.logs.blocked != 0 || few_descriptors || !runtime_failure.empty();
+  const char* status = api.town.draining() ? "draining" : degraded ? "degraded" : "ok";
+  if (!known) return JsonObject().Set("status", status).Take();
   const std::string failure = api.daemon.upgrade_failure();
   return JsonObject()
-      .Set("status", api.town.draining() ? "draining"
-                     : degraded          ? "degraded"
-                                         : "ok")
+      .Set("status", status)
       .Set("version", REEVE_VERSION)
       .Set("town", api.town.name())
       .Set("agents", static_cast<uint64_t>(town.agents))
@@ -189,7 +191,7 @@ void BeginDrain(ApiContext& api, const Request& request, Reply reply) {
     });
   }
   api.daemon.Drain(timeout_ms, {});
-  reply.Send(Response::Json(202, HealthJson(api)));
+  reply.Send(Response::Json(202, HealthJson(api, true)));
 }
 
 void DescribeDrain(const ApiContext& api, Reply reply) {
@@ -231,8 +233,9 @@ void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
 void AddTownRoutes(Router& router, ApiContext& api) {
   router
       .Add("GET", "/health", Access::kOpen,
-           [&api](const Request&, Reply reply) {
-             reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api)));
+           [&api](const Request& request, Reply reply) {
+             reply.Send(Response::Json(api.town.draining() ? 503 : 200,
+                                       HealthJson(api, request.caller.has_value())));
            },
            {Router::kAnyQuery})
       .probe = true;

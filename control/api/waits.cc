@@ -41,12 +41,27 @@ std::optional<Response> CheckState(Until until, const Agent& agent) {
 
 }  // namespace
 
+namespace {
+
+// Memory that a wait takes, roughly, with its connection and its part in the agents to which it listens.
+size_t BytesOf(const Waits::Condition& condition, size_t agents) {
+  constexpr size_t kWait = 2048;
+  constexpr size_t kListener = 256;
+  size_t bytes = kWait + agents * kListener + condition.message.size() + condition.run.size() +
+                 condition.after_run.size();
+  for (const auto& [name, value] : condition.labels) bytes += 2 * sizeof name + name.size() + value.size();
+  return bytes;
+}
+
+}  // namespace
+
 // One waiting request. It checks its agents at every change.
 class Waits::Wait {
  public:
-  Wait(Waits& waits, Condition condition, Reply reply)
+  Wait(Waits& waits, Condition condition, size_t agents, Reply reply)
       : waits_(waits),
         id_(++waits.last_),
+        bytes_(BytesOf(condition, agents)),
         condition_(std::move(condition)),
         reply_(std::move(reply)),
         deadline_(waits.loop_, [this] {
@@ -57,6 +72,8 @@ class Waits::Wait {
   Wait& operator=(const Wait&) = delete;
 
   [[nodiscard]] uint64_t id() const { return id_; }
+  [[nodiscard]] uint64_t token() const { return condition_.token; }
+  [[nodiscard]] size_t bytes() const { return bytes_; }  // that it took when it began
   void Begin(int64_t timeout_ms) {
     until_ms_ = waits_.loop_.NowMs() + timeout_ms;
     deadline_.Start(timeout_ms);
@@ -92,6 +109,7 @@ class Waits::Wait {
 
   Waits& waits_;
   const uint64_t id_;
+  const size_t bytes_;
   const Condition condition_;
   int64_t until_ms_ = 0;
   Reply reply_;
@@ -103,7 +121,9 @@ class Waits::Wait {
 class Waits::AgentWait final : public Waits::Wait {
  public:
   AgentWait(Waits& waits, std::string agent, Condition condition, Reply reply)
-      : Wait(waits, std::move(condition), std::move(reply)), agent_(std::move(agent)), run_(condition_.run) {}
+      : Wait(waits, std::move(condition), 1, std::move(reply)),
+        agent_(std::move(agent)),
+        run_(condition_.run) {}
 
   void End() override { Look(); }
   void AgentMade(Agent& agent) override {
@@ -214,7 +234,7 @@ class Waits::AgentWait final : public Waits::Wait {
 class Waits::AnyWait final : public Waits::Wait {
  public:
   AnyWait(Waits& waits, Condition condition, Reply reply)
-      : Wait(waits, std::move(condition), std::move(reply)) {
+      : Wait(waits, std::move(condition), waits.town_.agents().size(), std::move(reply)) {
     ++waits_.any_;
   }
   ~AnyWait() override { --waits_.any_; }
@@ -272,21 +292,32 @@ Waits::Waits(Loop& loop, Town& town, size_t max_waits)
 
 Waits::~Waits() { EndAll(); }
 
+bool Waits::TakeRoom(const Condition& condition, size_t agents, Reply& reply) {
+  const size_t bytes = BytesOf(condition, agents);
+  const auto held = bytes_.find(condition.token);
+  std::string limit;
+  if (all_.size() >= max_waits_)
+    limit = std::to_string(max_waits_) + " requests to /wait are already open, which is the limit";
+  else if (held != bytes_.end() && held->second + bytes > kMaxTokenBytes)
+    limit = "the open requests to /wait of this token take " + std::to_string(kMaxTokenBytes >> 20) +
+            " MiB, which is the limit";
+  if (!limit.empty()) return reply.Send(Response::Problem({"too_many_requests", limit})), false;
+  bytes_[condition.token] += bytes;
+  return true;
+}
+
 void Waits::Begin(const std::string& agent, Condition condition, int64_t timeout_ms, Reply reply) {
-  if (all_.size() >= max_waits_) {
-    return reply.Send(Response::Problem(
-        {"too_many_requests",
-         std::to_string(max_waits_) + " requests to /wait are already open, which is the limit"}));
-  }
+  if (!TakeRoom(condition, 1, reply)) return;
   Add(std::make_unique<AgentWait>(*this, agent, std::move(condition), std::move(reply)), timeout_ms);
 }
 
 void Waits::BeginAny(Condition condition, int64_t timeout_ms, Reply reply) {
-  if (any_ >= kMaxAnyWaits || all_.size() >= max_waits_) {
+  if (any_ >= kMaxAnyWaits) {
     return reply.Send(Response::Problem(
-        {"too_many_requests", std::to_string(std::min(kMaxAnyWaits, max_waits_)) +
+        {"too_many_requests", std::to_string(kMaxAnyWaits) +
                                   " requests that wait for any agent are already open, which is the limit"}));
   }
+  if (!TakeRoom(condition, town_.agents().size(), reply)) return;
   Add(std::make_unique<AnyWait>(*this, std::move(condition), std::move(reply)), timeout_ms);
 }
 
@@ -311,6 +342,9 @@ void Waits::EndAll() {
 // The wait is destroyed in a later turn: its timer or its listener may be on the stack.
 void Waits::Remove(uint64_t wait) {
   auto found = all_.find(wait);
+  const auto held = bytes_.find(found->second->token());
+  held->second -= found->second->bytes();
+  if (held->second == 0) bytes_.erase(held);
   gone_.push_back(std::move(found->second));
   all_.erase(found);
   sweep_.Start(0);

@@ -27,6 +27,8 @@ class Waits {
  public:
   // Fewer than the most connections, so that waits cannot take them all.
   static constexpr size_t kMaxWaits = 9'000;
+  // Memory for the waits of one bearer token, connections included. A token cannot take all waits.
+  static constexpr size_t kMaxTokenBytes = size_t{16} << 20;
   // Each of these listens to every agent of the town.
   static constexpr size_t kMaxAnyWaits = 100;
 
@@ -48,6 +50,7 @@ class Waits {
     std::vector<std::pair<std::string, std::string>> labels;
     // For any agent, with kTerminal: only runs that ended after this wall-clock time. 0: all.
     int64_t since_ms = 0;
+    uint64_t token = 0;  // of the caller
   };
 
   Waits(Loop& loop, Town& town, size_t max_waits = kMaxWaits);
@@ -74,6 +77,8 @@ class Waits {
   class Wait;
   class AgentWait;
   class AnyWait;
+  // Answers `reply` if there is no room for a wait that listens to so many agents.
+  [[nodiscard]] bool TakeRoom(const Condition& condition, size_t agents, Reply& reply);
   void Add(std::unique_ptr<Wait> wait, int64_t timeout_ms);
   void Remove(uint64_t wait);
 
@@ -84,6 +89,7 @@ class Waits {
   uint64_t last_ = 0;
   size_t any_ = 0;  // open waits for any agent
   std::map<uint64_t, std::unique_ptr<Wait>> all_;
+  std::map<uint64_t, size_t> bytes_;         // of open waits, by token
   std::vector<std::unique_ptr<Wait>> gone_;  // answered; may still be on the stack
   Timer sweep_;                              // empties gone_
 };

@@ -24,8 +24,10 @@ enum class Scope { kView, kOperate, kAdmin };  // each scope includes those befo
 // A request that has arrived whole and passed the parser's checks. A value.
 struct Request {
   std::string method;
-  // As it was sent, without the query and, in absolute form, without scheme and host: "%2F" is not a slash.
-  // The router decodes it segment by segment. The parser has checked that it can be decoded and holds no NUL.
+  // Without the query and, in absolute form, without scheme and host. It is normalized (RFC 3986 section
+  // 6.2.2.2), so two spellings of a path are equal: only what cannot stand for itself is percent-encoded, for
+  // instance "%2F", which is not a slash. The router decodes it segment by segment. It can be decoded,
+  // without a NUL.
   std::string path;
   std::vector<std::pair<std::string, std::string>> query;  // decoded ('+' is a space), in order of appearance
   // Names are in lower case. The host of a target in absolute form has replaced that of "host".

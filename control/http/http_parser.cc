@@ -55,6 +55,28 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
+// The one spelling of a percent-encoded path: a character that can stand for itself does.
+std::string Normalize(std::string_view path) {
+  std::string normal;
+  for (size_t at = 0; at < path.size(); ++at) {
+    const std::string_view escape = path.substr(at, 3);
+    if (path[at] != '%' || escape.size() < 3) {
+      normal += path[at];
+      continue;
+    }
+    const auto decoded = PercentDecode(escape);
+    const char c = decoded ? decoded->front() : '%';
+    if (c > 0x20 && c < 0x7f && std::string_view("/%?#").find(c) == std::string_view::npos) {
+      normal += c;
+    } else {
+      for (char digit : escape)
+        normal += digit >= 'a' && digit <= 'f' ? static_cast<char>(digit - 'a' + 'A') : digit;
+    }
+    at += 2;
+  }
+  return normal;
+}
+
 // application/x-www-form-urlencoded, as URLSearchParams writes it. Returns false if it cannot be decoded.
 bool ParseQuery(std::string_view text, std::vector<std::pair<std::string, std::string>>& query) {
   while (!text.empty()) {
@@ -72,6 +94,69 @@ bool ParseQuery(std::string_view text, std::vector<std::pair<std::string, std::s
   return true;
 }
 
+// Follows the framing of a chunked body, to find the blanks that RFC 9112 section 7.1.1 allows around the ";"
+// and "=" of chunk extensions ("bad" whitespace). llhttp refuses them, so it gets the body without them. It
+// still checks everything else.
+class ChunkBlanks {
+ public:
+  // The number of bytes before the next such blank, or all.
+  size_t Skip(std::string_view bytes);
+  // The blank is taken.
+  void TakeBlank() { after_blank_ = true; }
+  // A blank stood where none may be.
+  [[nodiscard]] bool misplaced() const { return misplaced_; }
+
+ private:
+  static constexpr uint64_t kHuge = uint64_t{1} << 40;  // beyond any limit of a body
+  static bool IsSeparator(char c) { return c == ';' || c == '='; }
+  void TakeOfLine(char c);
+
+  enum class Part { kSizeLine, kData, kTrailers };
+  Part part_ = Part::kSizeLine;
+  uint64_t size_ = 0;  // of the chunk, while its line arrives
+  uint64_t left_ = 0;  // of the chunk and its CR LF
+  char last_ = 0;      // of the line, without blanks
+  bool in_extension_ = false;
+  bool after_blank_ = false;
+  bool misplaced_ = false;
+};
+
+size_t ChunkBlanks::Skip(std::string_view bytes) {
+  size_t at = 0;
+  while (at < bytes.size() && part_ != Part::kTrailers && !misplaced_) {
+    if (part_ == Part::kData) {
+      const auto part = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size() - at));
+      left_ -= part;
+      at += part;
+      if (left_ == 0) part_ = Part::kSizeLine;
+      continue;
+    }
+    const char c = bytes[at];
+    if ((c == ' ' || c == '\t') && last_ != 0) return at;
+    TakeOfLine(c);
+    ++at;
+  }
+  return misplaced_ ? at : part_ == Part::kTrailers ? bytes.size() : at;
+}
+
+void ChunkBlanks::TakeOfLine(char c) {
+  misplaced_ = after_blank_ && !IsSeparator(last_) && !IsSeparator(c);
+  after_blank_ = false;
+  last_ = c;
+  if (c == '\n') {
+    part_ = size_ == 0 ? Part::kTrailers : Part::kData;
+    left_ = size_ + 2;
+    size_ = 0;
+    last_ = 0;
+    in_extension_ = false;
+    return;
+  }
+  const auto digit =
+      std::string_view("0123456789abcdef").find(c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c);
+  in_extension_ = in_extension_ || digit == std::string_view::npos;
+  if (!in_extension_) size_ = std::min(16 * size_ + digit, kHuge);
+}
+
 }  // namespace
 
 // One request while it arrives.
@@ -80,6 +165,7 @@ struct HttpParser::Message {
 
   size_t TakeHead(std::string_view bytes);
   size_t TakeBody(std::string_view bytes);
+  size_t Execute(std::string_view bytes);
   void TakeLine(std::string_view line);
   void TakeRequestLine(std::string_view line);
   void TakeTarget(std::string_view target);
@@ -131,6 +217,7 @@ struct HttpParser::Message {
   bool head_taken = false;
   uint64_t announced = 0;      // Content-Length
   size_t extension_bytes = 0;  // size of all chunk extensions
+  ChunkBlanks blanks;
   const char* feed = nullptr;  // the part of the body that llhttp reads now
   size_t body_sent = 0;        // bytes before `feed`, framing included
 };
@@ -297,6 +384,7 @@ void HttpParser::Message::TakeTarget(std::string_view target) {
   if (!decoded || decoded->find('\0') != std::string::npos) {
     return Refuse("invalid_request", "bad percent-encoding in the path");
   }
+  request.path = Normalize(request.path);
   if (question != std::string_view::npos && !ParseQuery(target.substr(question + 1), request.query)) {
     Refuse("invalid_request", "bad percent-encoding in the query");
   }
@@ -378,6 +466,25 @@ void HttpParser::Message::CheckFraming() {
 }
 
 size_t HttpParser::Message::TakeBody(std::string_view bytes) {
+  if (!request.HasHeader("transfer-encoding")) return Execute(bytes);
+  size_t used = 0;
+  while (used < bytes.size() && state == State::kBody) {
+    const std::string_view rest = bytes.substr(used);
+    const size_t part = blanks.Skip(rest);
+    if (blanks.misplaced()) {
+      Refuse("invalid_request", "a blank in the size of a chunk");
+    } else if (part > 0) {
+      used += Execute(rest.substr(0, part));
+    } else {
+      blanks.TakeBlank();
+      (void)OnChunkExtension(nullptr, 1);
+      ++used;
+    }
+  }
+  return used;
+}
+
+size_t HttpParser::Message::Execute(std::string_view bytes) {
   feed = bytes.data();
   llhttp_errno_t error = llhttp_execute(&llhttp, bytes.data(), bytes.size());
   size_t used = whole ? static_cast<size_t>(llhttp_get_error_pos(&llhttp) - feed) : bytes.size();

@@ -21,6 +21,8 @@ struct Route {
   Handler handler;
   std::vector<std::string_view> query;
   bool probe = false;  // answers load balancers, also when the server is full
+  // Each answer is new: it is not kept for an Idempotency-Key, because it contains a secret.
+  bool secret = false;
 };
 
 class Router {
@@ -33,6 +35,7 @@ class Router {
   Route& Add(std::string method, std::string pattern, Access access, Handler handler,
              std::vector<std::string_view> query = {});
 
+  [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
   // Fills in request.params. Returns null, with the problem in `*refusal`, when no route matches.
   const Route* Match(Request& request, Response* refusal) const;
   // Error "invalid_request", which names the first parameter that the route does not know.

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 #include <utility>
 
 #include "control/http/connection.h"
+#include "process/fd.h"
 #include "process/lifetime.h"
 #include "process/log.h"
 #include "process/loop.h"
@@ -35,7 +37,8 @@ constexpr int kAcceptsPerTurn = 64;  // a storm of new clients must not starve t
 // Beyond Limits::connections, this many more may be open: for probes and operators, and to tell the others
 // that the server is full. The rest are just closed.
 constexpr size_t kReserve = 64;
-constexpr int kLooksForRoom = 64;  // connections that one newcomer lets the server look at
+constexpr int64_t kWarnMs = 10'000;  // between two lines of the log about the same trouble
+constexpr int kLooksForRoom = 64;    // connections that one newcomer lets the server look at
 
 // One listening socket.
 struct Listener {
@@ -67,6 +70,11 @@ struct Bound {
 
 Error InvalidUrl(const std::string& url, const std::string& reason) {
   return {"invalid_request", "listen on " + url + ": " + reason};
+}
+
+bool IsPending(int listener) {
+  pollfd waiting{listener, POLLIN, 0};
+  return poll(&waiting, 1, 0) == 1;
 }
 
 Result<Bound> BindTcp(const std::string& url, std::string_view rest) {
@@ -216,12 +224,14 @@ struct Server::State {
 
   Status Add(std::unique_ptr<Listener> listener, Fd socket);
   void Accept(Listener& listener);
+  void PauseAccepting(Listener& listener, int reason);
+  void ResumeAccepting();
   void Welcome(Fd socket, bool unix_socket);
   void Rejoin(std::unique_ptr<Watch> socket, std::string input, bool unix_socket);
   void TakeReturned();
   Connection& Make(bool unix_socket);
   [[nodiscard]] size_t Count() const;
-  void MakeRoom(bool urgent);
+  bool MakeRoom(bool urgent);
   void Move(Connection& connection);
   void Retire(Connection& connection);
   void ForEach(const std::function<void(Connection&)>& visit);
@@ -240,8 +250,8 @@ struct Server::State {
     std::string input;
     bool unix_socket;
   };
-  std::vector<Returned> returned;  // their streams ended in this turn
-  size_t accept_paused = 0;        // listeners that wait for free descriptors
+  std::vector<Returned> returned;    // their streams ended in this turn
+  std::optional<int64_t> warned_ms;  // when the log last told that no connection can be accepted
   std::function<void()> drained;
   bool paused = false;  // by Pause
   Timer scan;           // one timer for the time-outs of all connections
@@ -270,6 +280,10 @@ Server::State::State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit)
   shared.rejoin = alive.Guard([this](std::unique_ptr<Watch> socket, std::string input, bool unix_socket) {
     Rejoin(std::move(socket), std::move(input), unix_socket);
   });
+  loop.BeforeSleep([this, watched = alive.Watch()] {
+    if (!watched.expired() && !shared.stats.accepting && FreeDescriptors(1) != 0) ResumeAccepting();
+    return false;
+  });
   shared.id_prefix = "req-" + RandomHex(4) + '-';  // ids of different runs must differ
 }
 
@@ -279,20 +293,38 @@ void Server::State::Accept(Listener& listener) {
     if (socket.valid()) {
       Welcome(std::move(socket), listener.unix_socket);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      // The new client stays in the backlog, which would wake us without end. Try again at the next scan.
-      log::Warning("cannot accept connections for now: {}", OsError("accept", errno).message);
-      listener.watch->Want(0);
-      ++accept_paused;
-      return StartScan();
+      const int reason = errno;
+      if (!IsPending(listener.watch->fd()))
+        return;  // accept4() looks for a descriptor before it looks for a client
+      if (reason == EMFILE && MakeRoom(false)) continue;
+      return PauseAccepting(listener, reason);
     } else if (errno != EINTR && errno != ECONNABORTED) {
       return;  // EAGAIN, or an error of the peer's network, which accept4() reports as its own
     }
   }
 }
 
+// The new client stays in the backlog, which would wake us without end. The server tries again at the end of
+// a turn that left a descriptor free, and at the next scan.
+void Server::State::PauseAccepting(Listener& listener, int reason) {
+  const int64_t now = shared.loop.NowMs();
+  if (!warned_ms || now - *warned_ms >= kWarnMs) {
+    log::Warning("cannot accept connections for now: {}", OsError("accept", reason).message);
+    warned_ms = now;
+  }
+  listener.watch->Want(0);
+  shared.stats.accepting = false;
+  StartScan();
+}
+
+void Server::State::ResumeAccepting() {
+  if (std::exchange(shared.stats.accepting, true) || paused) return;
+  for (auto& listener : listeners) listener->watch->Want(Watch::kRead);
+}
+
 void Server::State::Welcome(Fd socket, bool unix_socket) {
   const size_t reserve_end = shared.limits.connections + kReserve;
-  if (Count() >= shared.limits.connections) MakeRoom(Count() >= reserve_end);
+  if (Count() >= shared.limits.connections) (void)MakeRoom(Count() >= reserve_end);
   if (Count() >= reserve_end) {
     ++shared.stats.refused;
     return;
@@ -321,13 +353,15 @@ size_t Server::State::Count() const {
 }
 
 // Closes the connection that has been idle for longest, or one whose client takes no answer.
-void Server::State::MakeRoom(bool urgent) {
+bool Server::State::MakeRoom(bool urgent) {
   int looks = 0;
   for (Connection::Load load : {Connection::Load::kResting, Connection::Load::kBusy}) {
     for (const auto& connection : connections[static_cast<size_t>(load)]) {
-      if (++looks > kLooksForRoom || connection->Evict(urgent)) return;
+      if (++looks > kLooksForRoom) return false;
+      if (connection->Evict(urgent)) return true;
     }
   }
+  return false;
 }
 
 void Server::State::Move(Connection& connection) {
@@ -345,7 +379,7 @@ void Server::State::Rejoin(std::unique_ptr<Watch> socket, std::string input, boo
 
 void Server::State::TakeReturned() {
   for (Returned& one : std::exchange(returned, {})) {
-    if (Count() >= shared.limits.connections) MakeRoom(false);
+    if (Count() >= shared.limits.connections) (void)MakeRoom(false);
     if (Count() >= shared.limits.connections) continue;  // closes it: its answer was sent
     Make(one.unix_socket).Rejoin(std::move(one.socket), std::move(one.input));
   }
@@ -385,9 +419,7 @@ void Server::State::StartScan() {
 
 void Server::State::Scan() {
   ForEach([now = shared.loop.NowMs()](Connection& connection) { connection.CheckTime(now); });
-  if (std::exchange(accept_paused, 0) > 0) {
-    for (auto& listener : listeners) listener->watch->Want(Watch::kRead);
-  }
+  ResumeAccepting();
   if (Count() == 0) scan.Stop();
 }
 
@@ -472,7 +504,7 @@ std::map<std::string, std::string> Server::Inherit(const std::vector<ListenerSta
 
 void Server::Pause(std::function<void()> quiet) {
   for (auto& listener : state_->listeners) listener->watch->Want(0);
-  state_->accept_paused = 0;
+  state_->shared.stats.accepting = true;
   state_->paused = true;
   state_->CloseIdle(std::move(quiet));
 }

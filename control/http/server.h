@@ -77,6 +77,7 @@ class Server {
     uint64_t requests = 0;
     uint64_t refused = 0;  // malformed, too large, too slow, or over the limit
     size_t held_bytes = 0;
+    bool accepting = true;  // false: new clients wait, because no descriptor or memory is free
   };
   [[nodiscard]] Stats stats() const;
 

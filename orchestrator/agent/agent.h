@@ -65,9 +65,9 @@ class Agent {
   // says so.
   static Result<std::unique_ptr<Agent>> Load(AgentContext& context, const AgentRecord& record,
                                              const std::vector<MessageRecord>& messages);
-  // In place of Load, for a record or log that Load refused with `why`: an agent in state failed, of which the
-  // rest of the daemon needs to know no more than its id. It can be looked at and deleted; every other command
-  // gets that error. Its record stays as it is, for a later daemon to try again.
+  // In place of Load, for a record or log that Load refused with `why`: an agent in state failed, of which
+  // the rest of the daemon needs to know no more than its id. It can be looked at and deleted; every other
+  // command gets that error. Its record stays as it is, for a later daemon to try again.
   static std::unique_ptr<Agent> Damaged(AgentContext& context, const AgentRecord& record, Error why);
   ~Agent();
   Agent(const Agent&) = delete;

@@ -1,6 +1,6 @@
-// DiskReserve: room on a disk that is kept for what must be written although the disk is full, as the end of an
-// agent: a file that is given up for the length of such a write. It has kBytes, or an eighth of what a small
-// disk had left. Owned by the Store; on one thread at a time.
+// DiskReserve: room on a disk that is kept for what must be written although the disk is full, as the end of
+// an agent: a file that is given up for the length of such a write. It has kBytes, or an eighth of what a
+// small disk had left. Owned by the Store; on one thread at a time.
 #pragma once
 
 #include <cstdint>

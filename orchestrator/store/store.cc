@@ -48,6 +48,11 @@ constexpr const char* kSchema[] = {
     "CREATE TABLE answers (key TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT NOT NULL,"
     "                      made_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX answers_made ON answers (made_ms);",
+
+    "ALTER TABLE answers ADD COLUMN token INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE answers ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE answers SET bytes = LENGTH(CAST(answer AS BLOB));"
+    "CREATE INDEX answers_token ON answers (token, made_ms, bytes);",
 };
 constexpr int kVersion = static_cast<int>(std::size(kSchema));
 
@@ -59,7 +64,8 @@ constexpr const char* kSettings =
 // One in this many writes of a bounded kind enforces the bound. The number is prime, so that agents that take
 // turns all get their share.
 constexpr uint64_t kTrimEvery = 61;
-constexpr int kBusyMs = 5000;  // for a person who looks at the file with sqlite3(1)
+constexpr uint64_t kTrimBytes = uint64_t{4} << 20;  // likewise, for answers
+constexpr int kBusyMs = 5000;                       // for a person who looks at the file with sqlite3(1)
 
 struct CloseDatabase {
   void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
@@ -266,7 +272,7 @@ struct Store::State {
   std::vector<Operation> queue;
   bool stopping = false;
   // Counted by the worker, to know when to trim.
-  uint64_t messages_ended = 0, runs_put = 0, answers_put = 0;
+  uint64_t messages_ended = 0, runs_put = 0, answers_put = 0, answer_bytes_put = 0;
   bool working = false;  // a batch is being committed
 
   std::thread worker;
@@ -602,12 +608,25 @@ void Store::AddRun(RunRecord record, Done done) {
 void Store::PutAnswer(AnswerRecord record, Done done) {
   state_->Submit(
       [record = std::move(record), of = state_.get()](Database& database) {
+        const auto token = static_cast<int64_t>(record.token);
         Status status = database.Run(
-            "INSERT INTO answers (key, request, answer, made_ms) VALUES (?1, ?2, ?3, ?4)"
-            " ON CONFLICT (key) DO UPDATE SET request = ?2, answer = ?3, made_ms = ?4",
-            record.key, record.request, record.answer, record.made_ms);
-        if (!status.ok() || ++of->answers_put % kTrimEvery != 0) return status;
+            "INSERT INTO answers (key, request, answer, made_ms, token, bytes) VALUES (?1, ?2, ?3, ?4, ?5, "
+            "?6)"
+            " ON CONFLICT (key) DO UPDATE SET request = ?2, answer = ?3, made_ms = ?4, bytes = ?6",
+            record.key, record.request, record.answer, record.made_ms, token,
+            static_cast<int64_t>(record.answer.size()));
+        of->answer_bytes_put += record.answer.size();
+        if (!status.ok() || (++of->answers_put % kTrimEvery != 0 && of->answer_bytes_put < kTrimBytes))
+          return status;
+        of->answer_bytes_put = 0;
         status = database.Run("DELETE FROM answers WHERE made_ms <= ?", record.made_ms - kAnswerMs);
+        if (!status.ok()) return status;
+        status = database.Run(
+            "DELETE FROM answers WHERE token = ?1 AND made_ms <= (SELECT MAX(made_ms) FROM"
+            " (SELECT made_ms, SUM(bytes) OVER (ORDER BY made_ms DESC) AS total FROM answers WHERE token = "
+            "?1)"
+            " WHERE total > ?2)",
+            token, static_cast<int64_t>(kMaxTokenAnswers));
         if (!status.ok()) return status;
         return database.Run(
             "DELETE FROM answers WHERE made_ms <="
@@ -679,9 +698,10 @@ void Store::FindAnswer(std::string key, std::function<void(Result<std::optional<
   Ask<std::optional<AnswerRecord>>(
       [key = std::move(key)](Database& database, std::optional<AnswerRecord>& found) {
         return database.Query(
-            "SELECT key, request, answer, made_ms FROM answers WHERE key = ?",
+            "SELECT key, request, answer, made_ms, token FROM answers WHERE key = ?",
             [&found](sqlite3_stmt* row) {
-              found = AnswerRecord{Text(row, 0), Text(row, 1), Text(row, 2), sqlite3_column_int64(row, 3)};
+              found = AnswerRecord{Text(row, 0), Text(row, 1), Text(row, 2), sqlite3_column_int64(row, 3),
+                                   static_cast<uint64_t>(sqlite3_column_int64(row, 4))};
             },
             key);
       },

@@ -55,6 +55,7 @@ struct AnswerRecord {
   std::string request;  // a digest of its body
   std::string answer;   // JSON
   int64_t made_ms = 0;  // wall clock
+  uint64_t token = 0;   // the caller's
 };
 
 class Store {
@@ -102,7 +103,8 @@ class Store {
   void FailMessage(std::string id, std::string reason, Done done);
   void PutRun(RunRecord record, Done done);  // the newest kMaxEnded of an agent are kept
   void AddRun(RunRecord record, Done done);  // unless it is there already
-  // Deletes answers older than kAnswerMs, and the oldest beyond kMaxAnswers.
+  // Deletes answers older than kAnswerMs, the oldest beyond kMaxAnswers, and the oldest of a token beyond
+  // kMaxTokenAnswers. It does so after some writes, or some bytes, not each time.
   void PutAnswer(AnswerRecord record, Done done);
   void ReserveLater(std::string counter, uint64_t count, std::function<void(Result<uint64_t>)> done);
 
@@ -123,6 +125,7 @@ class Store {
   static constexpr size_t kMaxEnded = 1'000;
   static constexpr int64_t kAnswerMs = 86'400'000;  // a day (control/api/API.md)
   static constexpr size_t kMaxAnswers = 1'000'000;
+  static constexpr size_t kMaxTokenAnswers = size_t{16} << 20;  // bytes
 
  private:
   struct State;

@@ -71,6 +71,26 @@ TEST(Http, A202HasTheAgent) {
   EXPECT_EQ(daemon.Call("DELETE", "/agents/a1?purge=true").status, 204);
 }
 
+TEST(Http, ARepeatedMemberOfABodyIsRefused) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
+  struct Case {
+    const char* method;
+    const char* target;
+    const char* body;
+  };
+  for (const Case& wrong :
+       {Case{"POST", "/agents", R"({"kind":"process","twice":1,"command":["true"],"twice":2})"},
+        {"POST", "/agents", R"({"kind":"process","command":["true"],"env":{"twice":"1","twice":"2"}})"},
+        {"PATCH", "/agents/a1", R"({"title":"a","labels":{"twice":"1","\u0074wice":"2"}})"},
+        {"POST", "/agents/a1/message", R"({"messages":[{"text":"a","twice":1,"twice":1}]})"},
+        {"POST", "/stream-ticket", R"({"agents":["a1"],"after":{"twice":"0","twice":"0"}})"}}) {
+    const HttpAnswer answer = daemon.Call(wrong.method, wrong.target, wrong.body);
+    EXPECT_EQ(answer.status, 400) << wrong.body << answer.wire;
+    EXPECT_NE(answer.Field("detail").find("the member twice"), std::string::npos) << answer.body;
+  }
+}
+
 TEST(Http, AnUnknownQueryParameterIsRefusedEverywhere) {
   Daemon daemon;
   daemon.Create(kEnded);

@@ -112,7 +112,12 @@ TEST(Town, HealthSaysHowItIs) {
   daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
   auto stream = daemon.Stream("/agents/a1/stream");
   ASSERT_TRUE(stream->UntilEvent("stream.synced"));
-  HttpAnswer health = HttpConnection(daemon.address()).Call("GET", "/health");  // no token
+  HttpConnection stranger(daemon.address());
+  EXPECT_EQ(stranger.Call("GET", "/health").body, R"({"status":"ok"})");
+  EXPECT_EQ(stranger.Call("GET", "/health", "", {{"Origin", "https://evil.example"}}).status, 403);
+  EXPECT_EQ(stranger.Call("GET", "/health", "", {{"Authorization", "Bearer wrong-token-0123456789"}}).status,
+            401);
+  HttpAnswer health = daemon.Get("/health");
   EXPECT_EQ(health.status, 200);
   EXPECT_EQ(health.Field("status"), "ok");
   EXPECT_EQ(health.Field("town"), "springfield");

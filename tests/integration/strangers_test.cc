@@ -1,5 +1,5 @@
-// Clients without a token, or with the least one, in numbers: the daemon's memory stays bounded, and the operator is
-// served all the while.
+// Clients without a token, or with the least one, in numbers: the daemon's memory stays bounded, and the
+// operator is served all the while.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -29,7 +29,8 @@ std::string Authorization(const std::string& token) { return "Authorization: Bea
 // Many connections that send the same bytes, as fast as the daemon takes them.
 class Flood {
  public:
-  Flood(const std::string& address, size_t clients, std::string bytes) : bytes_(std::move(bytes)), sent_(clients) {
+  Flood(const std::string& address, size_t clients, std::string bytes)
+      : bytes_(std::move(bytes)), sent_(clients) {
     for (size_t i = 0; i < clients; ++i) clients_.push_back(std::make_unique<RawClient>(address));
   }
 
@@ -77,7 +78,8 @@ std::string Upload(const std::string& line, const std::string& headers) {
 TEST(Strangers, CannotFillTheMemoryWithBodies) {
   Daemon daemon;
   const size_t before = daemon.ResidentBytes();
-  for (const char* headers : {"", "Authorization: Bearer wrong-token-0123456789\r\n", "Expect: 100-continue\r\n"}) {
+  for (const char* headers :
+       {"", "Authorization: Bearer wrong-token-0123456789\r\n", "Expect: 100-continue\r\n"}) {
     Flood flood(daemon.address(), kClients, Upload("POST /agents", headers));
     ASSERT_TRUE(flood.Send());
     EXPECT_TRUE(Eventually([&] { return flood.Answered(401) == kClients; })) << flood.Answered(401);
@@ -94,7 +96,8 @@ TEST(Strangers, CannotFillTheMemoryWithHeadsAndUnreadAnswers) {
   std::string pipelined;
   while (pipelined.size() < 200'000) pipelined += Head("GET /", "");
   // The kernel holds megabytes of answers for each client that does not read.
-  for (const auto& [bytes, count] : {std::pair{head.substr(0, 15'000), kClients}, std::pair{pipelined, size_t{200}}}) {
+  for (const auto& [bytes, count] :
+       {std::pair{head.substr(0, 15'000), kClients}, std::pair{pipelined, size_t{200}}}) {
     std::vector<std::unique_ptr<RawClient>> clients;
     for (size_t i = 0; i < count; ++i) {
       clients.push_back(std::make_unique<RawClient>(daemon.address()));
@@ -105,7 +108,8 @@ TEST(Strangers, CannotFillTheMemoryWithHeadsAndUnreadAnswers) {
   }
 }
 
-// A body of a client with a token is kept, so all of them together are bounded; afterwards the memory is given back.
+// A body of a client with a token is kept, so all of them together are bounded; afterwards the memory is
+// given back.
 TEST(Strangers, BodiesInFlightAreBounded) {
   Daemon daemon;
   const size_t before = daemon.ResidentBytes();

@@ -160,6 +160,15 @@ TEST_F(Tickets, RequestsForThemAreChecked) {
     const char* body;
     int status;
   };
+  // A key does not repeat a ticket, however its path is spelt.
+  for (const char* target :
+       {"/stream-ticket", "/stream%2dticket", "/%73tream-ticket", "/agents/a1/stream-ticke%74"}) {
+    const std::string body = target[1] == 'a' ? "{}" : R"({"agents":["a1"]})";
+    const HttpAnswer first = daemon_.Call("POST", target, body, {{"Idempotency-Key", "k1"}});
+    const HttpAnswer second = daemon_.Call("POST", target, body, {{"Idempotency-Key", "k1"}});
+    EXPECT_EQ(second.status, 200) << second.wire;
+    EXPECT_NE(first.Field("ticket"), second.Field("ticket")) << target;
+  }
   for (const Case& wrong : {Case{"/agents/nobody/stream-ticket", "{}", 404},
                             {"/agents/a1/stream-ticket", R"({"ttl_ms":60001})", 400},
                             {"/agents/a1/stream-ticket", R"({"ttl_ms":0})", 400},
@@ -174,6 +183,9 @@ TEST_F(Tickets, RequestsForThemAreChecked) {
                             {"/stream-ticket", R"({"agents":[1]})", 404},
                             {"/stream-ticket", R"({"agents":["a1","nobody"]})", 404},
                             {"/stream-ticket", R"({"agents":["a1"],"after":"0"})", 400},
+                            {"/stream-ticket", R"({"agents":["a1"],"after":{"a2":"0"}})", 404},
+                            {"/stream-ticket", R"({"agents":"*","after":{"nobody":"0"}})", 404},
+                            {"/stream-ticket", R"({"agents":["nobody"]})", 404},
                             {"/stream-ticket", R"({"agents":["a1"],"after":{"a1":"x"}})", 400}}) {
     EXPECT_EQ(daemon_.Post(wrong.target, wrong.body).status, wrong.status) << wrong.target << wrong.body;
   }

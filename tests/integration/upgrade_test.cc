@@ -93,8 +93,7 @@ TEST_F(Upgrades, AStateThatIsNotUnderstoodIsRefused) {
   ExpectRefused(Program("sed '2s/\\\\\"kind\\\\\":\\\\\"process/\\\\\"kind\\\\\":\\\\\"later/' | " + real),
                 "there is no kind later");
   EXPECT_EQ(Ask(Program(real)).status, 202);  // and with ours it is understood
-  EXPECT_TRUE(Eventually(
-      [this] { return HttpConnection(daemon_.address()).Call("GET", "/health").Field("handovers") == "1"; }));
+  EXPECT_TRUE(Eventually([this] { return daemon_.Get("/health").Field("handovers") == "1"; }));
 }
 
 TEST_F(Upgrades, WhatFailsAfterTheTrialIsSaidToo) {
@@ -124,8 +123,7 @@ TEST_F(Upgrades, ARelativePathIsRefused) {
 
 TEST_F(Upgrades, ASignalHandsOverToTheFileItWasStartedFrom) {
   daemon_.Signal(SIGUSR2);
-  EXPECT_TRUE(Eventually(
-      [this] { return HttpConnection(daemon_.address()).Call("GET", "/health").Field("handovers") == "1"; }));
+  EXPECT_TRUE(Eventually([this] { return daemon_.Get("/health").Field("handovers") == "1"; }));
 }
 
 TEST_F(Upgrades, ByTheCommandLine) {

@@ -31,8 +31,8 @@ CannedServer::~CannedServer() {
 
 std::string CannedServer::Json(const std::string& body, const std::string& status) {
   return "HTTP/1.1 " + status +
-         "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\nConnection: close\r\n\r\n" + body;
+         "\r\nX-Request-Id: req-1\r\nContent-Type: application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
 }
 
 void CannedServer::Serve() const {

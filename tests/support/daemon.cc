@@ -446,7 +446,7 @@ bool Daemon::HandOver(std::string_view binary) const {
   if (answer.status != 202) return false;
   const int64_t before = std::atoll(answer.Field("handovers").c_str());
   const bool done = Eventually([this, before] {
-    const HttpAnswer health = HttpConnection(address_).Call("GET", "/health");
+    const HttpAnswer health = Get("/health");
     return health.status == 200 && std::atoll(health.Field("handovers").c_str()) == before + 1;
   });
   EXPECT_TRUE(done) << log();

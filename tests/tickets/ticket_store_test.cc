@@ -247,6 +247,27 @@ TEST_F(Tickets, ClosedStreamsAreRememberedUpToALimit) {
   EXPECT_TRUE(Opens(standing));
 }
 
+// Large tickets of one token push out only its own.
+TEST_F(Tickets, ATokenHasABoundedNumberOfBytes) {
+  const std::string other = store_.Issue(For("a"), 60'000);
+  Grant large;
+  large.token = 7;
+  large.agents = {"a"};
+  for (int i = 0; i < 20'000; ++i) large.after["agent-" + std::to_string(i)] = "1-1";
+  std::vector<std::string> tickets;
+  for (int i = 0; i < 20; ++i) tickets.push_back(store_.Issue(large, 60'000));
+  EXPECT_LT(store_.unredeemed(), 12u);
+  EXPECT_GT(store_.unredeemed(), 5u);
+  EXPECT_FALSE(Opens(tickets.front()));
+  EXPECT_TRUE(Opens(tickets.back()));
+  EXPECT_TRUE(Opens(other));
+  for (uint64_t stream = 1; stream <= 20; ++stream) {
+    (void)store_.OpenStream(stream, large, "");
+    store_.CloseStream(stream);
+  }
+  EXPECT_LT(store_.Save().size(), 12u);
+}
+
 TEST_F(Tickets, RevokingATokenEndsAllItIssued) {
   Grant mine = For("a");
   mine.token = 1;

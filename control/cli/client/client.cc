@@ -79,7 +79,7 @@ Result<Client> Client::Find(const Options& options) {
   std::error_code failed;
   const bool no_file = !path.empty() && !std::filesystem::exists(path, failed) && !failed;
   // The token is for the daemon only, so another program at the default address must not see it.
-  if (client->guessed_ && (no_file || !client->IsReeve())) {
+  if (client->guessed_ && (no_file || !client->Answers())) {
     return Error{"no_daemon", "no daemon runs here (" + DataDirOf(options) + ")" +
                                   (client->doubt_.empty() ? "" : ": " + client->doubt_)};
   }
@@ -95,11 +95,18 @@ Result<Client> Client::Find(const Options& options) {
   return client;
 }
 
-bool Client::IsReeve() const {
+bool Client::Answers() const {
   HttpRequest request = Request("GET", "/health");
   request.timeout_ms = kProbeMs;
-  auto health = AskJson(std::move(request));
-  return health && (*health)["town"];
+  return IsReeve(Call(std::move(request)));
+}
+
+bool Client::IsReeve(const Result<HttpResponse>& health) {
+  if (!health || health->Header("x-request-id").substr(0, 4) != "req-") return false;
+  auto json = JsonDocument::Parse(health->body);
+  if (!json) return false;
+  const std::string_view status = (*json)["status"].StringOr("");
+  return status == "ok" || status == "degraded" || status == "draining";
 }
 
 HttpRequest Client::Request(std::string method, const std::string& path, std::string body) const {

@@ -25,6 +25,8 @@ class Client {
   static Result<Client> Find(const Options& options);
   // Without a token, for requests that need none, such as GET /health.
   static Result<Client> FindServer(const Options& options);
+  // Whether the answer to GET /health came from a reeve. Without a token it contains only the status.
+  static bool IsReeve(const Result<HttpResponse>& health);
   // The file of the token; empty: REEVE_TOKEN holds it.
   static std::string TokenFile(const Options& options);
 
@@ -50,8 +52,8 @@ class Client {
   // The address of the daemon that runs on this folder. Empty if none does, with `doubt_` set if the file
   // names one.
   std::string ReadRuntimeFile(const std::string& data_dir);
-  // Whether the server answers as a reeve does.
-  [[nodiscard]] bool IsReeve() const;
+  // Whether a reeve answers at the server.
+  [[nodiscard]] bool Answers() const;
 
   std::string server_;
   std::string unix_socket_;

@@ -94,35 +94,45 @@ void CheckRuntimeFile(Target& target, Findings& findings) {
   target.daemon = std::move(*runtime);
 }
 
+void ReportNoDaemon(const std::string& why, const Target& target, bool named, Findings& findings) {
+  if (named) {
+    findings.Fail("daemon", why, "check --server and REEVE_SERVER");
+  } else if (target.daemon) {
+    findings.Fail("daemon", "process " + std::to_string(target.daemon->pid) + " does not answer: " + why,
+                  "read its log; restart it if it stays silent");
+  } else {
+    findings.Warn("daemon", "no daemon uses the data folder " + target.config.data,
+                  "`reeve serve` starts one");
+  }
+}
+
 // Returns whether a daemon answers. `named`: the user named the server.
-bool CheckDaemon(const Client& client, const Target& target, bool named, Findings& findings) {
+bool CheckDaemon(const Client& client, const Client::Options& options, const Target& target, bool named,
+                 Findings& findings) {
   auto answer = client.Call(Get(client, "/health"));
-  auto health = JsonDocument::Parse(answer ? answer->body : "");
-  if (!answer || !health || !(*health)["version"]) {
+  if (!Client::IsReeve(answer)) {
     const std::string why =
         answer ? client.server() + ": the program that answers is not reeve" : answer.error().message;
-    if (named) {
-      findings.Fail("daemon", why, "check --server and REEVE_SERVER");
-    } else if (target.daemon) {
-      findings.Fail("daemon", "process " + std::to_string(target.daemon->pid) + " does not answer: " + why,
-                    "read its log; restart it if it stays silent");
-    } else {
-      findings.Warn("daemon", "no daemon uses the data folder " + target.config.data,
-                    "`reeve serve` starts one");
-    }
+    ReportNoDaemon(why, target, named, findings);
     return false;
   }
+  // Without a token the daemon tells its status alone.
+  if (auto known = Client::Find(options)) {
+    if (auto full = known->Call(Get(*known, "/health")); Client::IsReeve(full)) answer = std::move(full);
+  }
+  auto health = JsonDocument::Parse(answer->body);
   const std::string version((*health)["version"].StringOr(""));
   const std::string status((*health)["status"].StringOr(""));
-  std::string daemon = "reeve " + version;
+  std::string daemon = version.empty() ? "reeve" : "reeve " + version;
   if (target.daemon && !named) daemon += ", process " + std::to_string(target.daemon->pid);
-  if (version != REEVE_VERSION) {
+  if (!version.empty() && version != REEVE_VERSION) {
     findings.Warn("daemon", daemon + " answers, but this is reeve " REEVE_VERSION,
                   "`reeve upgrade` replaces its binary; agents keep running");
   }
   if (status == "ok") {
-    findings.Ok("daemon", daemon + ": " + (*health)["agents"].Raw() + " agents, " +
-                              (*health)["viewers"].Raw() + " viewers");
+    findings.Ok("daemon", daemon + (version.empty() ? " answers"
+                                                    : ": " + (*health)["agents"].Raw() + " agents, " +
+                                                          (*health)["viewers"].Raw() + " viewers"));
   } else {
     std::string reasons;
     for (const JsonValue& reason : (*health)["reasons"].Elements())
@@ -271,7 +281,7 @@ int Examine(const Options& options) {
   CheckRuntimeFile(target, findings);
   const char* variable = std::getenv("REEVE_SERVER");
   const bool named = !options.client.server.empty() || (variable && *variable);
-  const bool answers = CheckDaemon(*client, target, named, findings);
+  const bool answers = CheckDaemon(*client, client_options, target, named, findings);
   CheckToken(client_options, answers, findings);
   CheckListeners(target, findings);
   CheckKinds(client_options, answers, findings);

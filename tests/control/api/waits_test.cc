@@ -51,6 +51,16 @@ class WaitsTest : public testing::Test {
     ASSERT_TRUE(RunUntil(loop_, [this] { return agent_->runs().open().has_value(); }));
   }
 
+  // A wait of this token that takes so many bytes.
+  std::shared_ptr<Client> BeginOf(uint64_t token, size_t bytes) {
+    auto client = std::make_shared<Client>();
+    Waits::Condition condition;
+    condition.labels = {{"team", std::string(bytes, 'x')}};
+    condition.token = token;
+    waits_->BeginAny(condition, 20'000, Reply(client));
+    return client;
+  }
+
   std::shared_ptr<Client> Begin(Until until, int64_t timeout_ms = 20'000) {
     auto client = std::make_shared<Client>();
     Waits::Condition condition;
@@ -72,6 +82,18 @@ class WaitsTest : public testing::Test {
   std::unique_ptr<Waits> waits_;
   Agent* agent_ = nullptr;
 };
+
+TEST_F(WaitsTest, ATokenHasABoundedNumberOfBytes) {
+  const size_t half = Waits::kMaxTokenBytes / 2;
+  auto first = BeginOf(1, half);
+  auto second = BeginOf(1, half);
+  auto other = BeginOf(2, half);
+  EXPECT_EQ(first->status(), 0);
+  EXPECT_EQ(second->status(), 429);
+  EXPECT_EQ(other->status(), 0);
+  waits_->EndAll();
+  EXPECT_EQ(first->status(), 503);
+}
 
 TEST_F(WaitsTest, AConditionThatHoldsIsAnsweredAtOnce) {
   EXPECT_EQ(Begin(Until::kReady)->status(), 200);

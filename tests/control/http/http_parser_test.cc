@@ -66,7 +66,7 @@ TEST(HttpParser, TakesARequestApart) {
   ASSERT_EQ(outcome.requests.size(), 1U) << outcome.refusal;
   const Request& request = outcome.requests[0];
   EXPECT_EQ(request.method, "PATCH");
-  EXPECT_EQ(request.path, "/agents/a%31");
+  EXPECT_EQ(request.path, "/agents/a1");
   EXPECT_EQ(request.Query("label"), "k:a b&");
   EXPECT_EQ(request.Query("empty"), "");
   EXPECT_EQ(request.Query("after"), "0");
@@ -88,6 +88,26 @@ TEST(HttpParser, JoinsChunksAndIgnoresTrailers) {
   EXPECT_FALSE(outcome.requests[0].HasHeader("x-trailer"));
   EXPECT_EQ(outcome.requests[0].Header("host"), "a");
   EXPECT_EQ(outcome.requests[1].path, "/next");
+}
+
+// RFC 9112 section 7.1.1
+TEST(HttpParser, BlanksMayStandAroundChunkExtensions) {
+  const std::string body = "5 ; a\t=  b\r\nh l;o\r\n1;d = e\r\n \r\n0 ;f\r\nT: x y\r\n\r\n";
+  const std::string bytes = Post("Transfer-Encoding: chunked\r\n", body) + Get("/next");
+  for (size_t step = 1; step <= bytes.size(); ++step) {
+    auto outcome = Parse(bytes, step);
+    ASSERT_EQ(outcome.requests.size(), 2U) << step << outcome.refusal;
+    EXPECT_EQ(outcome.requests[0].body, "h l;o ") << step;
+    EXPECT_EQ(outcome.requests[1].path, "/next");
+  }
+}
+
+TEST(HttpParser, APathHasOneSpelling) {
+  const std::pair<const char*, const char*> table[] = {
+      {"/%73tream%2Dticket", "/stream-ticket"}, {"/a%2fb", "/a%2Fb"}, {"/%25%41", "/%25A"},
+      {"/%3F%23%20%c3%a4", "/%3F%23%20%C3%A4"}, {"/%2525", "/%2525"}, {"/plain", "/plain"},
+  };
+  for (const auto& [target, path] : table) EXPECT_EQ(Parse(Get(target)).requests.at(0).path, path) << target;
 }
 
 TEST(HttpParser, KnowsWhetherTheConnectionGoesOn) {
@@ -256,6 +276,12 @@ TEST(HttpParser, RefusesWhatTwoReadersCouldReadDifferently) {
       {"LF in a chunk extension", Post("Transfer-Encoding: chunked\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n")},
       {"huge chunk extension",
        Post("Transfer-Encoding: chunked\r\n", "5;" + std::string(300, 'a') + "\r\nhello\r\n0\r\n\r\n")},
+      {"blank before a chunk size", Post("Transfer-Encoding: chunked\r\n", " 5\r\nhello\r\n0\r\n\r\n")},
+      {"blank in a chunk size", Post("Transfer-Encoding: chunked\r\n", "0 5\r\nhello\r\n0\r\n\r\n")},
+      {"blank after an extension", Post("Transfer-Encoding: chunked\r\n", "5;a \r\nhello\r\n0\r\n\r\n")},
+      {"blank in an extension", Post("Transfer-Encoding: chunked\r\n", "5;a b\r\nhello\r\n0\r\n\r\n")},
+      {"endless blanks",
+       Post("Transfer-Encoding: chunked\r\n", "5" + std::string(300, ' ') + ";a\r\nhello\r\n0\r\n\r\n")},
       {"zeros before a chunk size",
        Post("Transfer-Encoding: chunked\r\n", std::string(3000, '0') + "5\r\nhello\r\n0\r\n\r\n")},
       {"not HTTP at all", std::string("\x16\x03\x01\x02\x00\x01", 6)},

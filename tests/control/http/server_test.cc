@@ -441,6 +441,16 @@ TEST_F(ServerTest, ARequestIsRefusedAtTheEndOfItsHead) {
     EXPECT_EQ(client.Answers()[0].status, 401);
     EXPECT_EQ(client.Answers()[0].Header("connection"), "close");
   }
+  // A HEAD gets no body with its refusal, whoever refuses it.
+  for (const std::string& head : {std::string("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n"),
+                                  std::string("HEAD /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+                                  std::string("HEAD bad HTTP/1.1\r\nHost: a\r\n\r\n")}) {
+    RawClient client(address);
+    client.Send(head);
+    client.EndSending();
+    ASSERT_TRUE(Until(client, [&] { return client.ended(); })) << head;
+    EXPECT_EQ(client.received().find("\r\n\r\n") + 4, client.received().size()) << client.received();
+  }
   // Without a body the connection goes on.
   EXPECT_EQ(Ask(Get("/x") + Get("/open"), 2)[1].status, 200);
   EXPECT_EQ(requests.size(), 1U);
@@ -757,19 +767,34 @@ TEST_F(ServerTest, LeaksNoDescriptorWhenItEnds) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
-TEST_F(ServerTest, OutOfDescriptorsItWaitsAndGoesOnLater) {
+// The process has no descriptor left while this lives.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit tight = before_;
+    tight.rlim_cur = OpenDescriptors() + 20;
+    setrlimit(RLIMIT_NOFILE, &tight);
+    for (Fd hog(dup(0)); hog.valid(); hog = Fd(dup(0))) hogs_.push_back(std::move(hog));
+  }
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  void FreeOne() { hogs_.pop_back(); }
+
+ private:
+  rlimit before_{};
+  std::vector<Fd> hogs_;
+};
+
+TEST_F(ServerTest, OutOfDescriptorsItWaitsAndGoesOnAsSoonAsOneIsFree) {
   Start();
   RawClient first(address);
-  ASSERT_TRUE(Until([&] { return server->stats().connections == 1; }));
+  first.Send(Get("/later"));
+  ASSERT_TRUE(Until([&] { return later.size() == 1; }));
   RawClient second(address);  // in the backlog
   second.Send(Get("/"));
-  std::vector<Fd> hogs;
-  rlimit before{};
-  getrlimit(RLIMIT_NOFILE, &before);
-  rlimit tight = before;
-  tight.rlim_cur = OpenDescriptors() + 20;
-  setrlimit(RLIMIT_NOFILE, &tight);
-  for (Fd hog(dup(0)); hog.valid(); hog = Fd(dup(0))) hogs.push_back(std::move(hog));
+  NoDescriptors none;
   // It must not spin on the newcomer: the turns of 200 ms are those of RunUntil's own 5 ms tick.
   bool over = false;
   int turns = 0;
@@ -778,11 +803,25 @@ TEST_F(ServerTest, OutOfDescriptorsItWaitsAndGoesOnLater) {
   EXPECT_TRUE(Until([&] { return ++turns, over; }));
   EXPECT_LT(turns, 100);
   EXPECT_EQ(server->stats().connections, 1U);
-  first.Send(Get("/still-served"));
+  EXPECT_FALSE(server->stats().accepting);
+  later[0].Send(Response::Json(200, "still served"));
   EXPECT_TRUE(Until(first, [&] { return first.Answers().size() == 1; }));
-  hogs.clear();
-  setrlimit(RLIMIT_NOFILE, &before);
+  int until_served = 0;
+  none.FreeOne();
+  EXPECT_TRUE(Until(second, [&] { return ++until_served, second.Answers().size() == 1; }));
+  EXPECT_LT(until_served, 20) << "turns; a scan comes once a second";
+  EXPECT_TRUE(server->stats().accepting);
+}
+
+TEST_F(ServerTest, OutOfDescriptorsAnIdleConnectionMakesRoom) {
+  Start();
+  RawClient idle(address);
+  ASSERT_TRUE(Until([&] { return server->stats().connections == 1; }));
+  RawClient second(address);
+  second.Send(Get("/"));
+  const NoDescriptors none;
   EXPECT_TRUE(Until(second, [&] { return second.Answers().size() == 1; }));
+  EXPECT_TRUE(Until(idle, [&] { return idle.ended(); }));
 }
 
 // --- draining

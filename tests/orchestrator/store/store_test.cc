@@ -249,6 +249,34 @@ TEST_F(StoreTest, AnswersComeInOrderOnceItIsOnDisk) {
   EXPECT_EQ(checked, 3);
 }
 
+// Answers of one token push out only its own.
+TEST_F(StoreTest, AnswersOfATokenAreBoundedByTheirBytes) {
+  auto store = Open();
+  const auto has = [&](const std::string& key) {
+    std::optional<bool> found;
+    store->FindAnswer(key, [&found](const Result<std::optional<AnswerRecord>>& answer) {
+      found = answer.ok() && answer->has_value();
+    });
+    EXPECT_TRUE(RunUntil(loop_, [&found] { return found.has_value(); }));
+    return found.value_or(false);
+  };
+  const auto put = [&](const std::string& key, size_t bytes, int64_t made_ms, uint64_t token) {
+    return Await([&](Store::Done done) {
+             store->PutAnswer({key, "r", std::string(bytes, 'x'), made_ms, token}, std::move(done));
+           })
+        .ok();
+  };
+  ASSERT_TRUE(put("other", 10, 1, 2));
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(put("k" + std::to_string(i), size_t{1} << 20, 1'000 + i, 1));
+  int kept = 0;
+  for (int i = 0; i < 40; ++i) kept += has("k" + std::to_string(i));
+  EXPECT_GE(kept, 14);
+  EXPECT_LE(kept, 21);
+  EXPECT_TRUE(has("k39"));
+  EXPECT_FALSE(has("k0"));
+  EXPECT_TRUE(has("other"));
+}
+
 TEST_F(StoreTest, ClosingCommitsWhatWasHandedOverAndAnswersNothing) {
   bool answered = false;
   {
