@@ -152,7 +152,7 @@ class Daemon {
     bool may_fail = false;             // it may end before it listens
     int inherit_fd = -1;               // is descriptor 3 in the daemon (listen: "fd://3")
     int stderr_fd = -1;                // is its stderr, of which log() then has nothing
-    std::vector<std::string> wrapper;  // a program that becomes the daemon, by its path, and its arguments
+    std::vector<std::string> wrapper = {};  // a program that becomes the daemon, by its path, and its arguments
   };
   // Starts it and waits until it listens; a failure to is the test's.
   Daemon();
