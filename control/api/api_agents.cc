@@ -8,6 +8,7 @@
 #include "control/api/api.h"
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent.h"
+#include "orchestrator/agent/approval_excerpt.h"
 #include "process/loop.h"
 #include "process/regular_file.h"
 
@@ -210,9 +211,13 @@ void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
     }
     for (const PendingApproval& approval : agent->approvals().pending()) {
       if (of_id && approval.request.id != *of_id) continue;
-      std::string json = approval.ToJson();
+      const ApprovalExcerpt shown = of_id ? ApprovalExcerpt{approval, false} : ExcerptOf(approval);
+      std::string json = shown.approval.ToJson();
       json.back() = ',';
-      json += JsonObject().Set("agent", id).Set("run", approval.run).Take().substr(1);
+      JsonObject more;
+      more.Set("agent", id).Set("run", approval.run);
+      if (shown.cut) more.Set("excerpt", true);
+      json += more.Take().substr(1);
       oldest_first.emplace(approval.requested_at_ms, std::move(json));
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "orchestrator/agent/approval_excerpt.h"
 #include "orchestrator/agent/content_schema.h"
 #include "orchestrator/agent/tool_names.h"
 #include "orchestrator/json/json.h"
@@ -18,6 +19,15 @@ constexpr size_t kMaxAlways = 256;
 // A second answer comes within seconds, not after hundreds of other approvals. The runs have the older ones.
 constexpr size_t kRemembered = 256;
 constexpr char kNobody[] = "nobody answered in time";
+// A person reads less, and each question is copied and shown in answers.
+constexpr size_t kMaxPendingBytes = size_t{4} << 20;
+constexpr char kTooLarge[] = "the questions of this agent that wait for a person would hold more than 4 MiB";
+
+size_t HeldBy(const std::vector<PendingApproval>& pending) {
+  size_t bytes = 0;
+  for (const PendingApproval& one : pending) bytes += BytesOf(one.request);
+  return bytes;
+}
 
 }  // namespace
 
@@ -117,11 +127,22 @@ void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::
   // It may come outside a turn, from a server or a sub-agent in the background. Then it waits without a run.
   PendingApproval pending{std::move(request), run, cwd, session, clock_.WallMs(), 0};
   if (permissions_.timeout_ms != 0) pending.deadline_ms = pending.requested_at_ms + permissions_.timeout_ms;
+  const bool fits = HeldBy(pending_) + BytesOf(pending.request) <= kMaxPendingBytes ||
+                    Judge(pending).verdict != Permissions::Verdict::kAsk;
+  if (!fits) pending = ExcerptOf(pending).approval;
   (void)handlers_.record(
       pending.request.elicitation ? event_type::kElicitationRequested : event_type::kApprovalRequested,
       pending.ToJson(), false);
   pending_.push_back(pending);
-  Apply(pending);
+  const std::string& id = pending.request.id;
+  if (fits) {
+    Apply(pending);
+  } else if (pending.request.elicitation) {
+    if (Resolve(id, NameOf(ElicitationAnswer::Action::kCancel), "daemon", kTooLarge, false))
+      handlers_.answered(id, {ElicitationAnswer::Action::kCancel, ""});
+  } else if (Resolve(id, NameOf(Decision::kDeny), "daemon", kTooLarge, false)) {
+    handlers_.decided(id, {false, kTooLarge, ""});
+  }
   CheckDeadlines();
 }
 

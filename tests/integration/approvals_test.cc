@@ -70,6 +70,17 @@ bool UntilTold(const Daemon& daemon, const std::string& text) {
 
 const Strings kOneQuestion = {"> prompt", kTurn, Asks("p1", "mkdir x"), "> answer", kEnd};
 
+TEST(Approval, AListShowsExcerptsAndASingleOneIsWhole) {
+  Daemon daemon;
+  const std::string command(size_t{300} << 10, 'x');
+  Create(daemon, "a1", {"> prompt", kTurn, Asks("p1", command), "> answer", kEnd});
+  ASSERT_TRUE(UntilState(daemon, "needs_input"));
+  const HttpAnswer list = daemon.Get("/approvals");
+  EXPECT_LT(list.body.size(), 3'000U);
+  EXPECT_NE(list.body.find(R"("excerpt":true)"), std::string::npos) << list.body;
+  EXPECT_NE(daemon.Get("/approvals?agent=a1&id=p1").body.find(command), std::string::npos);
+}
+
 TEST(Approval, IsShownListedAndAnsweredOnce) {
   Daemon daemon;
   Create(daemon, "a1", kOneQuestion);

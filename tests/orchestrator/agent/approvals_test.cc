@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "orchestrator/agent/approval_excerpt.h"
 #include "tests/orchestrator/agent/approvals_fixture.h"
 
 namespace reeve {
@@ -41,6 +42,33 @@ TEST_F(ApprovalsTest, AQuestionThatIsRepeatedChangesNothing) {
   Ask(Bash("p1", R"({"command":"rm"})"));
   EXPECT_EQ(Take(), "");
   EXPECT_EQ(approvals.Find("p1")->request.input, R"({"command":"ls"})");
+}
+
+// One that does not fit is refused, and neither it nor its event is kept whole.
+TEST_F(ApprovalsTest, BytesThatWaitForAPersonAreBounded) {
+  const auto large = [](size_t bytes) { return R"({"command":")" + std::string(bytes, 'x') + "\"}"; };
+  Ask(Bash("p1", large(size_t{3} << 20)));
+  Take();
+  Ask(Bash("p2", large(size_t{2} << 20)));
+  const std::string refused = Take();
+  EXPECT_NE(refused.find("approval.resolved p2 deny by daemon: the questions of this agent"),
+            std::string::npos)
+      << refused;
+  EXPECT_NE(refused.find("told p2 deny: the questions of this agent"), std::string::npos) << refused;
+  ApprovalRequest question = Question("e1");
+  question.message = std::string(size_t{2} << 20, 'x');
+  Ask(question);
+  EXPECT_NE(Take().find("told e1 cancel"), std::string::npos);
+  Ask(Bash("p3"));
+  EXPECT_EQ(Pending(), "p1 p3 ");
+  ASSERT_TRUE(approvals.Decide("p1", Decision::kAllowOnce, "", "").ok());
+  Ask(Bash("p2", large(size_t{2} << 20)));
+  EXPECT_EQ(Pending(), "p3 p2 ");
+  const ApprovalExcerpt excerpt = ExcerptOf(*approvals.Find("p2"));
+  EXPECT_TRUE(excerpt.cut);
+  EXPECT_LT(excerpt.approval.ToJson().size(), 2000U);
+  EXPECT_NE(excerpt.approval.request.input.find("xxx…"), std::string::npos);
+  EXPECT_FALSE(ExcerptOf(*approvals.Find("p3")).cut);
 }
 
 TEST_F(ApprovalsTest, AnIdThatWasDecidedMayBeAskedAgain) {
