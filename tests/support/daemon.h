@@ -148,11 +148,12 @@ class Daemon {
     std::vector<std::string> environment;  // NAME=value, beside PATH, HOME and the sanitizers'
     std::string data_dir;                  // empty: one of its own, that goes with it
     std::string listen = "tcp://127.0.0.1:0";
-    bool fails = false;                // it is to end before it listens
-    bool may_fail = false;             // it may end before it listens
-    int inherit_fd = -1;               // is descriptor 3 in the daemon (listen: "fd://3")
-    int stderr_fd = -1;                // is its stderr, of which log() then has nothing
-    std::vector<std::string> wrapper;  // a program that becomes the daemon, by its path, and its arguments
+    bool fails = false;     // it is to end before it listens
+    bool may_fail = false;  // it may end before it listens
+    int inherit_fd = -1;    // is descriptor 3 in the daemon (listen: "fd://3")
+    int stderr_fd = -1;     // is its stderr, of which log() then has nothing
+    // A program that becomes the daemon, by its path, and its arguments.
+    std::vector<std::string> wrapper = {};
   };
   // Starts it and waits until it listens; a failure to is the test's.
   Daemon();
