@@ -25,9 +25,10 @@ namespace reeve {
 
 namespace {
 
-// A turn's first read is small, and each further one twice as large: an owner that has had enough after a few
-// hundred tiny lines can pause us only between two reads.
-constexpr size_t kFirstReadBytes = 128;
+// An owner that has had enough after a few hundred tiny lines can pause us only between two reads. So the
+// first read of a turn is about as large as all that the owner took in the turn before, and each further one
+// is twice as large.
+constexpr size_t kLeastReadBytes = 128;
 constexpr size_t kReadBytes = size_t{64} << 10;  // a pipe holds as much
 constexpr size_t kTurnBytes = size_t{128}
                               << 10;  // read from one pipe in one turn, so that no child holds up the loop
@@ -66,6 +67,7 @@ struct Child::State {
   struct Pipe {
     std::unique_ptr<Watch> watch;        // none: the pipe has ended
     uint64_t left = ChildState::kNoEnd;  // see ChildState
+    size_t first_read = kLeastReadBytes;
   };
 
   State(const ChildContext& context, pid_t child, ProcessTree process_tree, Handlers on)
@@ -314,8 +316,8 @@ void Child::State::WantOutput() {
 void Child::State::Read(Output which) {
   Pipe& pipe = pipes[static_cast<size_t>(which)];
   char buffer[kReadBytes];
-  size_t budget = kTurnBytes;
-  for (size_t size = kFirstReadBytes; budget > 0 && !paused; size = std::min(2 * size, kReadBytes)) {
+  size_t taken = 0;
+  for (size_t size = pipe.first_read; taken < kTurnBytes && !paused; size = std::min(2 * size, kReadBytes)) {
     ssize_t got = read(pipe.watch->fd(), buffer, std::min<uint64_t>(size, pipe.left));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN && stage < Stage::kDraining) return;
@@ -324,10 +326,13 @@ void Child::State::Read(Output which) {
       return;
     }
     auto bytes = static_cast<size_t>(got);
-    budget -= std::min(budget, bytes);
+    const bool first = taken == 0;
+    taken += bytes;
     if (pipe.left != ChildState::kNoEnd)
       pipe.left -= bytes;  // at 0 the next read returns 0, which means the end
     handlers.on_output(which, std::string_view(buffer, bytes));
+    // One read that was too much leaves no other clue than that.
+    pipe.first_read = std::clamp(paused && first ? bytes / 2 : taken, kLeastReadBytes, kReadBytes);
     if (bytes < size && stage < Stage::kDraining) return;  // the pipe is empty, or nearly so
   }
 }

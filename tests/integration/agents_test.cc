@@ -138,7 +138,7 @@ TEST(Agents, RefuseWithTheReasonInWords) {
   daemon.Create(Spec("done", kEnds));
   daemon.WaitFor("done");
   const Refusal refusals[] = {
-      {"POST", "/agents", "", 400, "invalid_json", ""},
+      {"POST", "/agents", "", 400, "invalid_request", "kind"},
       {"POST", "/agents", "{", 400, "invalid_json", ""},
       {"POST", "/agents", "[]", 400, "invalid_request", "object"},
       {"POST", "/agents", R"({"command":["true"]})", 400, "invalid_request", "kind"},

@@ -47,9 +47,9 @@ RunOutput::RunOutput(Console& console, std::function<void(const Error& reason)> 
              [this](std::string_view text) { Write(console_.json() ? stdout : stderr, text); }),
       words_(Looks(console, console.colours()), [this](std::string_view text) { Write(stdout, text); }) {}
 
-void RunOutput::Write(FILE* where, std::string_view text) {
+void RunOutput::Write(FILE* where, std::string_view text, Writer writer) {
   if (lost_) return;
-  const Status written = WriteOutput(where, text);
+  const Status written = writer(where, text, Flush::kYes);
   if (written) return;
   lost_ = true;
   on_lost_(written.error());
@@ -101,13 +101,11 @@ void RunOutput::Note(const std::string& text) {
 }
 
 void RunOutput::TakeOutput(const JsonValue& data) {
-  const bool to_err = data["stream"].StringOr("") == "stderr";
   std::string bytes = OutputBytes(data);
-  if (isatty(to_err ? STDERR_FILENO : STDOUT_FILENO) == 1) bytes = PlainLines(WithoutSequences(bytes));
   if (!IsPartial(data)) bytes += '\n';
   if (one_) notes_.Break();
   mid_line_ = !bytes.ends_with('\n');
-  Write(to_err ? stderr : stdout, bytes);
+  Write(data["stream"].StringOr("") == "stderr" ? stderr : stdout, bytes, WriteBytes);
 }
 
 void RunOutput::TakeWords(const JsonValue& event) {

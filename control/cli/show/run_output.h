@@ -1,6 +1,6 @@
 // RunOutput: the output of `reeve run`, as if its program ran in the foreground. The program's output goes
-// to the stream it was written to, byte for byte, or without control characters if that is a terminal. An
-// assistant's messages go to stdout, and notes go to stderr.
+// byte for byte to the stream it was written to, an assistant's messages go to stdout, and notes go to
+// stderr.
 #pragma once
 
 #include <cstdio>
@@ -29,7 +29,8 @@ class RunOutput {
   void Note(const std::string& text);
 
  private:
-  void Write(FILE* where, std::string_view text);
+  using Writer = Status (*)(FILE* file, std::string_view text, Flush flush);
+  void Write(FILE* where, std::string_view text, Writer writer = WriteOutput);
   void BreakLine();
   void TakeOutput(const JsonValue& data);
   // Writes complete messages, if stdout is not a terminal.

@@ -143,9 +143,11 @@ int Console::Fail(const Error& error, const std::string& about) {
 
 // This is the last place before a terminal: text from an agent should be Plain here already.
 Status WriteOutput(FILE* file, std::string_view text, Flush flush) {
-  std::string safe;
-  if (isatty(fileno(file)) == 1) text = safe = SafeJson(text);
-  if (std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
+  return isatty(fileno(file)) == 1 ? WriteBytes(file, SafeJson(text), flush) : WriteBytes(file, text, flush);
+}
+
+Status WriteBytes(FILE* file, std::string_view bytes, Flush flush) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() &&
       (flush == Flush::kNo || std::fflush(file) == 0)) {
     return {};
   }

@@ -74,6 +74,8 @@ class Console {
 enum class Flush { kYes, kNo };
 // On failure returns "hung_up" if the reader is gone, else "write_failed", and keeps nothing of `text`.
 Status WriteOutput(FILE* file, std::string_view text, Flush flush = Flush::kYes);
+// The same without the last filter, for the output of a program that the user runs in the foreground.
+Status WriteBytes(FILE* file, std::string_view bytes, Flush flush = Flush::kYes);
 // For stdout. If it cannot take the text, says so on stderr and ends the process with kIoError.
 void WriteOrExit(std::string_view text, Flush flush = Flush::kYes);
 // An object with the member "agent" in front, for one that does not name its agent.
