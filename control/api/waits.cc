@@ -49,7 +49,8 @@ size_t BytesOf(const Waits::Condition& condition, size_t agents) {
   constexpr size_t kListener = 256;
   size_t bytes = kWait + agents * kListener + condition.message.size() + condition.run.size() +
                  condition.after_run.size();
-  for (const auto& [name, value] : condition.labels) bytes += 2 * sizeof name + name.size() + value.size();
+  for (const auto& [name, value] : condition.labels)
+    bytes += 2 * sizeof(std::string) + name.size() + value.size();
   return bytes;
 }
 

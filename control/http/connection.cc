@@ -19,8 +19,8 @@ class Connection::Exchange : public Reply::Sink {
   explicit Exchange(Connection& connection) : connection_(connection) {}
   void Answer(Response response) override { connection_.Answer(std::move(response)); }
   std::unique_ptr<AnswerStream> OpenStream() override { return connection_.GiveToStream(); }
-  void OnGone(std::function<void()> gone) override {
-    gone_ = std::move(gone);
+  void OnGone(const std::function<void()>& gone) override {
+    gone_ = gone;
     connection_.shared_.moved(connection_);
     if (connection_.hung_up_ || connection_.peer_ended_) connection_.Close();
   }

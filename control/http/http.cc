@@ -175,8 +175,8 @@ void Reply::Send(Response response) {
   sink->Answer(std::move(response));
 }
 
-void Reply::OnGone(std::function<void()> gone) {
-  if (auto sink = sink_.lock()) sink->OnGone(std::move(gone));
+void Reply::OnGone(const std::function<void()>& gone) {
+  if (auto sink = sink_.lock()) sink->OnGone(gone);
 }
 
 std::unique_ptr<AnswerStream> Reply::OpenStream() {

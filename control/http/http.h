@@ -88,7 +88,7 @@ class Reply {
     // Gives the socket away until the answer has ended. Nothing has been sent and nothing is watched: the new
     // owner first sets a callback of its own.
     virtual std::unique_ptr<AnswerStream> OpenStream() = 0;
-    virtual void OnGone(std::function<void()> /*gone*/) {}
+    virtual void OnGone(const std::function<void()>& /*gone*/) {}
   };
   explicit Reply(std::weak_ptr<Sink> sink) : sink_(std::move(sink)) {}
   Reply(Reply&&) = default;
@@ -103,7 +103,7 @@ class Reply {
   std::unique_ptr<AnswerStream> OpenStream();
   // For an answer that may take long: calls `gone`, at most once, when the client goes before the answer.
   // From here on a client that ends its half of the connection has gone, too.
-  void OnGone(std::function<void()> gone);
+  void OnGone(const std::function<void()>& gone);
   // The added headers. A stream puts them into its own head.
   [[nodiscard]] const Headers& headers() const { return headers_; }
   // True when the client has gone or the answer has been given.
