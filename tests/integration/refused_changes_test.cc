@@ -84,8 +84,10 @@ TEST_F(FailingDisk, AChangeThatFailsTakesNothingFromTheOneThatFollowedIt) {
   daemon_->WaitFor("a1", "until=ready");
   HttpConnection one(daemon_->address());
   HttpConnection other(daemon_->address());
-  // Its answer comes after all that the start had to write.
-  ASSERT_EQ(daemon_->Call("PATCH", "/agents/a1", R"({"labels":{"x":"y"}})").status, 200);
+  // The record may change while it is written, and is then written once more behind the answer. The second
+  // answer comes after that.
+  for (const char* labels : {R"({"labels":{"x":"y"}})", R"({"labels":{"x":"z"}})"})
+    ASSERT_EQ(daemon_->Call("PATCH", "/agents/a1", labels).status, 200);
   ASSERT_EQ(daemon_->Get("/health").status, 200);
   Arm();
   Patch(one, R"({"title":"one"})");
