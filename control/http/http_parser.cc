@@ -473,6 +473,7 @@ size_t HttpParser::Message::TakeBody(std::string_view bytes) {
     const size_t part = blanks.Skip(rest);
     if (blanks.misplaced()) {
       Refuse("invalid_request", "a blank in the size of a chunk");
+      return bytes.size();
     } else if (part > 0) {
       used += Execute(rest.substr(0, part));
     } else {

@@ -102,6 +102,25 @@ TEST(HttpParser, BlanksMayStandAroundChunkExtensions) {
   }
 }
 
+// A parser that took nothing would be fed for ever.
+TEST(HttpParser, AMisplacedBlankIsTakenWithItsRefusal) {
+  const std::string bytes = Post("Transfer-Encoding: chunked\r\n", "5 a\r\n\r\n");
+  for (size_t step = 1; step <= bytes.size(); ++step) {
+    HttpParser parser(kLimits);
+    std::string_view rest = bytes;
+    while (!rest.empty() && parser.state() != HttpParser::State::kRefused) {
+      std::string_view piece = rest.substr(0, step);
+      rest.remove_prefix(piece.size());
+      while (!piece.empty() && parser.state() != HttpParser::State::kRefused) {
+        const size_t used = parser.Feed(piece);
+        ASSERT_GT(used, 0U) << step;
+        piece.remove_prefix(used);
+      }
+    }
+    EXPECT_EQ(parser.state(), HttpParser::State::kRefused) << step;
+  }
+}
+
 TEST(HttpParser, APathHasOneSpelling) {
   const std::pair<const char*, const char*> table[] = {
       {"/%73tream%2Dticket", "/stream-ticket"}, {"/a%2fb", "/a%2Fb"}, {"/%25%41", "/%25A"},
