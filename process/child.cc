@@ -39,6 +39,10 @@ constexpr int64_t kOrphanGraceMs = 2'000;  // between TERM and KILL for the proc
 constexpr int64_t kLookMs = 20;            // between two checks whether the tree is empty
 constexpr int64_t kEndNowMs = 1'000;       // how long the destructor kills at most, as it blocks
 
+int SendSignal(int pidfd, int signum) {
+  return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signum, nullptr, 0));
+}
+
 // A child runs without a cgroup where none can be made: /proc then shows its tree.
 std::unique_ptr<Cgroup> MakeCgroup(const ChildContext& context, std::string_view marker) {
   if (!context.cgroups) return {};
@@ -195,8 +199,7 @@ void Child::PauseReading(bool paused) {
 }
 
 void Child::Signal(int signum) {
-  // Until we have waited for the child, nobody else can have its pid or its group.
-  if (!state_->exited) kill(-state_->pid, signum);
+  if (!state_->exited) SendSignal(state_->exit_watch->fd(), signum);
 }
 
 void Child::Stop(int64_t grace_ms) {

@@ -80,7 +80,7 @@ class Child {
   // exits, so on_done waits until reading resumes.
   void PauseReading(bool paused);
 
-  // Sends a signal to the child's process group, as a terminal does for Ctrl-C.
+  // Sends a signal to the child alone, through its pidfd.
   void Signal(int signum);
 
   // Sends TERM to the whole tree, after `grace_ms` KILL, and repeats KILL until the tree is empty. May be

@@ -42,7 +42,7 @@ class AgentHost : public AgentEvents {
   // Writes to the child's stdin. Error "not_running", "queue_full": nothing was written.
   virtual Status WriteStdin(std::string_view bytes) = 0;
   virtual void CloseStdin() = 0;
-  // Sends a signal to the child's process group.
+  // Sends a signal to the child alone.
   virtual void Signal(int signum) = 0;
 
  protected:

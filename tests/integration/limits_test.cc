@@ -114,9 +114,9 @@ TEST(Stall, OutputIsASignOfLifeAndNoProgress) {
 TEST(Stall, CanInterruptTheRun) {
   Daemon daemon;
   daemon.Create(Turns(daemon,
-                      std::string(kStart) + "\nstop=; until [ \"$stop\" ]; do read -t 0.02 -u 9; done\n" +
+                      std::string(kStart) + "\nstop=; until [ \"$stop\" ]; do sleep 0.02; done\n" +
                           "say '{\"type\":\"run.cancelled\"}'",
-                      R"({"stall_ms":100,"on_stall":"interrupt"})", "trap 'stop=1' INT; exec 9<> <(:)"));
+                      R"({"stall_ms":100,"on_stall":"interrupt"})", "trap 'stop=1' INT"));
   Prompt(daemon, "work");
   ASSERT_TRUE(UntilState(daemon, "idle") &&
               Eventually([&] { return Types(daemon, "run.failed").size() == 1; }));
@@ -141,9 +141,9 @@ TEST(Stall, CanReplaceTheProcess) {
 
 TEST(WallLimit, FailsATurnThatTakesTooLongWhateverTheProgramCallsIt) {
   Daemon daemon;
-  daemon.Create(
-      Turns(daemon, std::string(kStart) + "\nstop=; until [ \"$stop\" ]; do read -t 0.02 -u 9; done\n" + kEnd,
-            R"({"wall_ms":200})", "trap 'stop=1' INT; exec 9<> <(:)"));
+  daemon.Create(Turns(daemon,
+                      std::string(kStart) + "\nstop=; until [ \"$stop\" ]; do sleep 0.02; done\n" + kEnd,
+                      R"({"wall_ms":200})", "trap 'stop=1' INT"));
   Prompt(daemon, "work");
   ASSERT_TRUE(Eventually([&] { return Types(daemon, "run.failed").size() == 1; }));
   EXPECT_EQ(OfFirst(daemon, "run.failed", "data.error.code"), "limit_exceeded");
@@ -182,8 +182,8 @@ TEST(SpendingLimits, EndTheRunThatPassesThem) {
             "sleep 0.1; echo still allowed\n"
             "say "
             "'{\"type\":\"usage.updated\",\"input_tokens\":900,\"output_tokens\":101,\"cost_usd\":0.51}'\n"
-            "stop=; until [ \"$stop\" ]; do read -t 0.02 -u 9; done\nsay '{\"type\":\"run.cancelled\"}'",
-        "{" + std::string(limit) + "}", "trap 'stop=1' INT; exec 9<> <(:)"));
+            "stop=; until [ \"$stop\" ]; do sleep 0.02; done\nsay '{\"type\":\"run.cancelled\"}'",
+        "{" + std::string(limit) + "}", "trap 'stop=1' INT"));
     Prompt(daemon, "work");
     ASSERT_TRUE(Eventually([&] { return Types(daemon, "run.failed").size() == 1; })) << limit;
     EXPECT_EQ(Types(daemon, "agent.output,run.failed"), (Strings{"agent.output", "run.failed"}));

@@ -36,15 +36,13 @@ HttpAnswer Say(const Daemon& daemon, const std::string& text, const std::string&
   return daemon.Post("/agents/a1/message", R"({"text":")" + text + R"(","mode":")" + mode + "\"}");
 }
 
-// A jsonl program with turns: a line is a turn, which lasts until `gate` exists or it is interrupted. It
-// waits without a child, because bash may leave a loop whose child is interrupted.
+// A jsonl program with turns: a line is a turn, which lasts until `gate` exists or it is interrupted.
 std::string Gated(const Daemon& daemon, const std::string& more = "") {
   WriteFile(daemon.data_dir() + "/a1.sh", R"(
 trap 'stop=1' INT
-exec 9<> <(:)
 while read -r line; do
   echo '{"type":"run.started"}'
-  until [ -e )" + daemon.data_dir() + R"(/gate ] || [ "$stop" ]; do read -t 0.02 -u 9; done
+  until [ -e )" + daemon.data_dir() + R"(/gate ] || [ "$stop" ]; do sleep 0.02; done
   if [ "$stop" ]; then echo '{"type":"run.cancelled"}'; else echo '{"type":"run.completed"}'; fi
   stop=
 done
@@ -330,13 +328,12 @@ TEST(Wake, WhatComesAfterAPersonsInterruptIsWhatIsDoneInstead) {
   Daemon daemon;
   WriteFile(daemon.data_dir() + "/a1.sh", R"(
 trap 'stop=1' INT
-exec 9<> <(:)
 while read -r line; do
   echo '{"type":"run.started"}'
   stop=
   case "$line" in
     first) until [ "$stop" ] && [ -e )" + daemon.data_dir() +
-                                              R"(/gate ]; do read -t 0.02 -u 9; done
+                                              R"(/gate ]; do sleep 0.02; done
            echo '{"type":"run.cancelled"}' ;;
     *) echo '{"type":"run.completed"}' ;;
   esac

@@ -159,23 +159,13 @@ TEST_P(ChildTest, ACgroupThatCannotBeMadeOrEnteredIsDoneWithout) {
   EXPECT_EQ(child->done->code, 4);
 }
 
-TEST_P(ChildTest, SignalsReachTheChildsGroup) {
+TEST_P(ChildTest, SignalsReachTheChildAlone) {
   auto child = Start("trap 'echo got it; exit 0' INT; echo ready; while :; do sleep 0.01; done");
   ASSERT_TRUE(Says(*child, "ready"));
   child->child->Signal(SIGINT);
   ASSERT_TRUE(Finish(*child));
   EXPECT_TRUE(child->Said("got it"));
   child->child->Signal(SIGINT);  // harmless now
-}
-
-// A shell that waits for a command ends only if the command does.
-TEST_P(ChildTest, SignalsReachWhatAShellWaitsFor) {
-  auto child = Start("(echo ready; exec sleep 600); echo after");
-  ASSERT_TRUE(Says(*child, "ready"));
-  child->child->Signal(SIGINT);
-  ASSERT_TRUE(Finish(*child));
-  EXPECT_EQ(child->done->signal, SIGINT);
-  EXPECT_FALSE(child->Said("after"));
 }
 
 TEST_P(ChildTest, TheLastOutputBeforeTheExitIsNeverLost) {
