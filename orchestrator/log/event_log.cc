@@ -82,7 +82,8 @@ Result<std::string> ReadPart(const std::string& path, uint64_t offset, uint64_t 
 // opened.
 void KeepAside(const std::string& path, std::string_view bytes) {
   auto fd = OpenRegularFile(path, O_WRONLY | O_CREAT | O_TRUNC);
-  if (fd && write(fd->get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())) {
+  if (!fd) return log::Failure("damaged events are not kept: {}", fd.error().message);
+  if (write(fd->get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())) {
     log::Failure("{}: kept {} bytes of damaged events in this file", path, bytes.size());
   } else {
     log::Failure("{}", OsError("keep damaged events in " + path, errno).message);

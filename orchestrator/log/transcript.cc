@@ -43,7 +43,7 @@ std::string UnicodeEscape(uint32_t unit) {
   return escape;
 }
 
-// UTF-8 with every character beyond ASCII as \\uXXXX, in pairs beyond U+FFFF.
+// UTF-8 with every character beyond ASCII as an escape of UTF-16, in pairs beyond U+FFFF.
 std::string EscapeWide(std::string_view text) {
   std::string escaped;
   for (size_t at = 0; at < text.size();) {
