@@ -63,7 +63,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
               {[this](int64_t silent_ms) { facts_->OnStalled(silent_ms); },
                [this](int64_t silent_ms) { facts_->OnResumed(silent_ms); },
                [this] { facts_->OnWallTimeOver(); }, [this] { facts_->OnIdleTooLong(); }}),
-      approvals_(context.loop, context.clock, id(), spec_.permissions,
+      approvals_(context.loop, context.clock, id(), spec_.permissions, context.question_bytes,
                  {[this](std::string_view type, const std::string& data, bool now) -> Status {
                     if (!now) return journal_.Append(type, data), Status();
                     auto appended = journal_.AppendNow({{type, data}});

@@ -8,6 +8,7 @@
 
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/agent/approvals.h"
 #include "orchestrator/log/event_log.h"
 #include "orchestrator/workspace/workspace.h"
 
@@ -49,6 +50,7 @@ struct AgentContext {
   std::function<void(const std::string& path)> discard;        // delete this folder
   const Kind* (*find_kind)(std::string_view name) = FindKind;  // tests substitute a kind
   std::string programs_dir = {};  // holds the program `reeve`, for agents that may use the API; empty: none
+  QuestionBytes question_bytes = {};  // of all agents
 };
 
 }  // namespace reeve

@@ -22,12 +22,10 @@ constexpr char kNobody[] = "nobody answered in time";
 // A person reads less, and each question is copied and shown in answers.
 constexpr size_t kMaxPendingBytes = size_t{4} << 20;
 constexpr char kTooLarge[] = "the questions of this agent that wait for a person would hold more than 4 MiB";
-
-size_t HeldBy(const std::vector<PendingApproval>& pending) {
-  size_t bytes = 0;
-  for (const PendingApproval& one : pending) bytes += BytesOf(one.request);
-  return bytes;
-}
+// Many agents together must not fill the memory either. 16 of them can, so a few cannot lock out the others.
+constexpr size_t kMaxPendingBytesOfAll = size_t{64} << 20;
+constexpr char kAllTooLarge[] =
+    "the questions of all agents that wait for a person would hold more than 64 MiB";
 
 }  // namespace
 
@@ -112,11 +110,12 @@ std::string PendingApproval::ToJson() const {
 // ------------------------------------------------------------------------------------------------- asking
 
 Approvals::Approvals(Loop& loop, const Clock& clock, std::string agent, const Permissions& permissions,
-                     Handlers handlers)
+                     QuestionBytes& all, Handlers handlers)
     : clock_(clock),
       agent_(std::move(agent)),
       permissions_(permissions),
       handlers_(std::move(handlers)),
+      bytes_(all),
       deadline_(loop, [this] {
         if (CheckDeadlines()) handlers_.changed();
       }) {}
@@ -127,23 +126,40 @@ void Approvals::Ask(ApprovalRequest request, const std::string& run, const std::
   // It may come outside a turn, from a server or a sub-agent in the background. Then it waits without a run.
   PendingApproval pending{std::move(request), run, cwd, session, clock_.WallMs(), 0};
   if (permissions_.timeout_ms != 0) pending.deadline_ms = pending.requested_at_ms + permissions_.timeout_ms;
-  const bool fits = HeldBy(pending_) + BytesOf(pending.request) <= kMaxPendingBytes ||
-                    Judge(pending).verdict != Permissions::Verdict::kAsk;
-  if (!fits) pending = ExcerptOf(pending).approval;
+  const char* too_large = WhyTooLarge(pending);
+  if (too_large) pending = ExcerptOf(pending).approval;
   (void)handlers_.record(
       pending.request.elicitation ? event_type::kElicitationRequested : event_type::kApprovalRequested,
       pending.ToJson(), false);
   pending_.push_back(pending);
+  CountBytes();
   const std::string& id = pending.request.id;
-  if (fits) {
+  if (!too_large) {
     Apply(pending);
   } else if (pending.request.elicitation) {
-    if (Resolve(id, NameOf(ElicitationAnswer::Action::kCancel), "daemon", kTooLarge, false))
+    if (Resolve(id, NameOf(ElicitationAnswer::Action::kCancel), "daemon", too_large, false))
       handlers_.answered(id, {ElicitationAnswer::Action::kCancel, ""});
-  } else if (Resolve(id, NameOf(Decision::kDeny), "daemon", kTooLarge, false)) {
-    handlers_.decided(id, {false, kTooLarge, ""});
+  } else if (Resolve(id, NameOf(Decision::kDeny), "daemon", too_large, false)) {
+    handlers_.decided(id, {false, too_large, ""});
   }
   CheckDeadlines();
+}
+
+const char* Approvals::WhyTooLarge(const PendingApproval& pending) const {
+  const size_t bytes = BytesOf(pending.request);
+  const char* why = nullptr;
+  if (bytes_.bytes() + bytes > kMaxPendingBytes) {
+    why = kTooLarge;
+  } else if (bytes_.all() + bytes > kMaxPendingBytesOfAll) {
+    why = kAllTooLarge;
+  }
+  return why && Judge(pending).verdict == Permissions::Verdict::kAsk ? why : nullptr;
+}
+
+void Approvals::CountBytes() {
+  size_t bytes = 0;
+  for (const PendingApproval& one : pending_) bytes += BytesOf(one.request);
+  bytes_.Set(bytes);
 }
 
 void Approvals::JudgeAgain() {
@@ -304,6 +320,7 @@ Status Approvals::Resolve(const std::string& id, const char* decision, const cha
   const ResolvedApproval resolved{id, decision, by};
   if (handlers_.resolved) handlers_.resolved(pending->run, resolved);
   pending_.erase(pending);
+  CountBytes();
   Remember(resolved);
   return {};
 }

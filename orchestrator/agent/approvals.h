@@ -77,6 +77,32 @@ struct SessionGrants {
   }
 };
 
+// The bytes that the open questions of several agents hold in all. Each agent has a share of its own in it.
+class QuestionBytes {
+ public:
+  class Share {
+   public:
+    explicit Share(QuestionBytes& all) : all_(all) {}
+    ~Share() { Set(0); }
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+
+    void Set(size_t bytes) {
+      all_.total_ += bytes - bytes_;
+      bytes_ = bytes;
+    }
+    [[nodiscard]] size_t bytes() const { return bytes_; }
+    [[nodiscard]] size_t all() const { return all_.total_; }
+
+   private:
+    QuestionBytes& all_;
+    size_t bytes_ = 0;
+  };
+
+ private:
+  size_t total_ = 0;
+};
+
 class Approvals {
  public:
   struct Handlers {
@@ -92,9 +118,9 @@ class Approvals {
     std::function<void(const std::string& run, const ResolvedApproval&)> resolved = {};
   };
 
-  // `permissions` belong to the spec and may change.
+  // `permissions` belong to the spec and may change. `all`: the bytes of all agents of the town.
   Approvals(Loop& loop, const Clock& clock, std::string agent, const Permissions& permissions,
-            Handlers handlers);
+            QuestionBytes& all, Handlers handlers);
 
   [[nodiscard]] const std::vector<PendingApproval>& pending() const { return pending_; }
   // Null: the question is not pending.
@@ -143,12 +169,17 @@ class Approvals {
   }
   static void Members(auto& self, auto& state) {
     state("pending", self.pending_);
+    self.CountBytes();
     state("resolved", self.resolved_);
     state("always", self.always_);
     state("grants", self.grants_);
   }
 
  private:
+  void CountBytes();
+  void CountBytes() const {}  // for Members, which only reads
+  // Why the question may not wait for a person; null: it may.
+  [[nodiscard]] const char* WhyTooLarge(const PendingApproval& pending) const;
   // By id; true: an elicitation.
   [[nodiscard]] std::map<std::string, bool> OpenIds() const;
   [[nodiscard]] Permissions::Judgement Judge(const PendingApproval& pending) const;
@@ -166,6 +197,7 @@ class Approvals {
   const Permissions& permissions_;
   const Handlers handlers_;
   std::vector<PendingApproval> pending_;
+  QuestionBytes::Share bytes_;             // of pending_
   std::deque<ResolvedApproval> resolved_;  // the newest last
   SessionGrants grants_;
   std::deque<AllowedCall> always_;  // calls allowed by "allow_always", the newest last

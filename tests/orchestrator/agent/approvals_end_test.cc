@@ -123,7 +123,7 @@ TEST_F(ApprovalsEnd, AQuestionThatAnothersDeadlineTakesBackIsNotDecidedAsWell) {
 
 TEST_F(ApprovalsEnd, TheTimerDecidesAndTells) {
   SystemClock system;
-  Approvals timed(loop, system, "a1", permissions, Handlers());
+  Approvals timed(loop, system, "a1", permissions, bytes_of_all, Handlers());
   permissions.timeout_ms = 20;
   timed.Ask(Bash("p1"), "r1", "/work");
   timed.Ask(Bash("p2"), "r1", "/work");
@@ -137,7 +137,7 @@ TEST_F(ApprovalsEnd, TheTimerDecidesAndTells) {
 // what was asked before.
 TEST_F(ApprovalsEnd, TheTimerIsSetForTheNextDeadlineWheneverItWasAsked) {
   SystemClock system;
-  Approvals timed(loop, system, "a1", permissions, Handlers());
+  Approvals timed(loop, system, "a1", permissions, bytes_of_all, Handlers());
   permissions.timeout_ms = 20;
   timed.Ask(Bash("first"), "r1", "/work");
   permissions.timeout_ms = 3'600'000;
@@ -163,7 +163,7 @@ TEST_F(ApprovalsEnd, AHandoverKeepsAllOfThem) {
   auto json = JsonDocument::Parse(text);
   ASSERT_TRUE(json.ok()) << text;
 
-  Approvals next(loop, clock, "a1", permissions, Handlers());
+  Approvals next(loop, clock, "a1", permissions, bytes_of_all, Handlers());
   ASSERT_TRUE(RestoreState(json->root(), next).ok());
   EXPECT_EQ(SaveState(next), text);
   EXPECT_EQ(next.Decide("p1", Decision::kDeny, "", "").error().code, "already_resolved");
@@ -186,7 +186,7 @@ TEST_F(ApprovalsEnd, TheRecordKeepsWhatIsAllowedAndWhichOnesWait) {
   auto json = JsonDocument::Parse(writer.Take());
   EXPECT_EQ((*json)["pending"].Raw(), R"({"e1":true,"p2":false})");
 
-  Approvals next(loop, clock, "a1", permissions, Handlers());
+  Approvals next(loop, clock, "a1", permissions, bytes_of_all, Handlers());
   StateReader reader(json->root());
   Approvals::Record(next, reader);
   ASSERT_TRUE(reader.status().ok());

@@ -97,7 +97,8 @@ class ApprovalsFixture : public ::testing::Test {
   bool disk_full = false;
   int changed = 0;
   std::function<void(const std::string&)> on_told;
-  Approvals approvals{loop, clock, "a1", permissions, Handlers()};
+  QuestionBytes bytes_of_all;
+  Approvals approvals{loop, clock, "a1", permissions, bytes_of_all, Handlers()};
 };
 
 }  // namespace reeve

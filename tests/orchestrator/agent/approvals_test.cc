@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "orchestrator/agent/approval_excerpt.h"
 #include "tests/orchestrator/agent/approvals_fixture.h"
@@ -69,6 +71,42 @@ TEST_F(ApprovalsTest, BytesThatWaitForAPersonAreBounded) {
   EXPECT_LT(excerpt.approval.ToJson().size(), 2000U);
   EXPECT_NE(excerpt.approval.request.input.find("xxx…"), std::string::npos);
   EXPECT_FALSE(ExcerptOf(*approvals.Find("p3")).cut);
+}
+
+// The bytes of all agents are bounded, too, and are free again when a question or an agent has ended.
+TEST_F(ApprovalsTest, BytesOfAllAgentsThatWaitForAPersonAreBounded) {
+  const std::string large = R"({"command":")" + std::string((size_t{4} << 20) - 4096, 'x') + "\"}";
+  std::vector<std::unique_ptr<Approvals>> others;
+  const auto ask_one_more = [&] {
+    others.push_back(std::make_unique<Approvals>(loop, clock, "b" + std::to_string(others.size()),
+                                                 permissions, bytes_of_all, Handlers()));
+    others.back()->Ask(Bash("p1", large), "r1", "/work");
+  };
+  for (int i = 0; i < 16; ++i) ask_one_more();
+  for (const auto& other : others) ASSERT_EQ(other->pending().size(), 1U);
+  Take();
+  const std::string half = R"({"command":")" + std::string(size_t{2} << 20, 'x') + "\"}";
+  Ask(Bash("p1", half));
+  const std::string refused = Take();
+  EXPECT_NE(refused.find("told p1 deny: the questions of all agents"), std::string::npos) << refused;
+  EXPECT_EQ(Pending(), "");
+  // A question that the policy decides needs no person, and no room.
+  Rule(permissions.allow, "bash");
+  Ask(Bash("p2", half));
+  EXPECT_NE(Take().find("told p2 allow"), std::string::npos);
+  permissions.allow.clear();
+
+  ASSERT_TRUE(others.back()->Decide("p1", Decision::kAllowOnce, "", "").ok());
+  Ask(Bash("p3", half));
+  EXPECT_EQ(Pending(), "p3 ");
+  Take();
+  Ask(Bash("p4", half.substr(0, 1000) + "\"}"));
+  EXPECT_EQ(Pending(), "p3 p4 ");
+  ask_one_more();
+  EXPECT_TRUE(others.back()->pending().empty());
+  others.erase(others.begin());
+  ask_one_more();
+  EXPECT_EQ(others.back()->pending().size(), 1U);
 }
 
 TEST_F(ApprovalsTest, AnIdThatWasDecidedMayBeAskedAgain) {

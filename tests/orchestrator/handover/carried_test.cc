@@ -35,7 +35,7 @@ const std::vector<Excuse> kExcuses = {
     {"saved only while nothing waits for the disk, and not during a drain",
      {"AgentWorkspace::saving_", "AgentWorkspace::tried_", "Agent::drain_grace_ms_", "Agent::writer_",
       "Agent::updates_"}},
-    {"counted anew", {"Mailbox::counts_", "Mailbox::bytes_", "Mailbox::by_id_"}},
+    {"counted anew", {"Approvals::bytes_", "Mailbox::counts_", "Mailbox::bytes_", "Mailbox::by_id_"}},
     {"begins again", {"Stream::since_ms", "Stream::held"}},
     {"timers that follow from the rest",
      {"OutputLines::parts_", "Approvals::deadline_", "Agent::messages_", "Agent::facts_"}},
