@@ -7,8 +7,11 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "process/handle.h"
+#include "process/lifetime.h"
 #include "process/loop.h"
 #include "process/timer.h"
 
@@ -18,6 +21,9 @@ namespace {
 
 // More than the head of any server we have met. The limit exists so that an endless head ends.
 constexpr size_t kMaxHeadBytes = size_t{64} << 10;
+// The body of a stream: the size of the pieces that are delivered, and the size from which curl has to wait.
+constexpr size_t kPieceBytes = size_t{4} << 10;
+constexpr size_t kMaxHeldBytes = size_t{64} << 10;
 // Idle connections kept for reuse.
 constexpr long kMaxIdleConnections = 32;
 
@@ -87,15 +93,19 @@ struct HttpClient::State {
 
   void Act(curl_socket_t socket, int events);
   void Deliver();
+  void ContinueLater(Transfer* transfer);
+  void Continue();
   void WatchSocket(curl_socket_t socket, int what);
 
   Loop& loop;
-  Timer timer;
+  Timer timer;  // set by curl alone
   std::map<curl_socket_t, std::unique_ptr<Poll>> polls;
   // Transfers that have something to report. curl must not be called from within its callbacks, so the
   // callbacks only record; the user's functions run when curl has returned.
   std::vector<Transfer*> ready;
+  std::set<Transfer*> continuing;  // they go on in the next turn of the loop
   Multi multi;
+  Lifetime alive;
 };
 
 // One call. curl's callbacks fill it, Deliver empties it.
@@ -112,8 +122,10 @@ class HttpClient::State::Transfer : public HttpCall {
   Transfer(State& state, HttpRequest request, Sink sink);
   ~Transfer() override;
 
+  void PauseReading(bool paused) override;
   void End(CURLcode code);
   void Deliver();
+  void Continue();
 
  private:
   void SetUp();
@@ -131,7 +143,9 @@ class HttpClient::State::Transfer : public HttpCall {
   Easy easy_;
   char reason_[CURL_ERROR_SIZE] = "";
 
-  bool ready_ = false;  // this transfer is in state_.ready
+  bool ready_ = false;        // this transfer is in state_.ready
+  bool paused_ = false;       // by the caller
+  bool curl_paused_ = false;  // because enough of the body is held
   bool too_large_ = false;
   size_t head_bytes_ = 0;
   HttpResponse response_;
@@ -160,6 +174,18 @@ void HttpClient::State::Deliver() {
     ready.erase(ready.begin());
     transfer->Deliver();
   }
+}
+
+void HttpClient::State::ContinueLater(Transfer* transfer) {
+  // A timer of 0 ms that is started by another one may run in the same turn.
+  if (continuing.empty()) loop.Post(alive.Guard([this] { Continue(); }));
+  continuing.insert(transfer);
+}
+
+void HttpClient::State::Continue() {
+  const std::set<Transfer*> now = std::exchange(continuing, {});
+  for (Transfer* transfer : now) transfer->Continue();
+  Deliver();
 }
 
 // curl reports which events it wants of a socket that it owns. It asks us to forget a socket before it closes
@@ -200,8 +226,7 @@ HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink si
       easy_(Check(curl_easy_init())) {
   if (auto error = Invalid()) {
     end_ = std::move(*error);
-    Ready();
-    state_.timer.Start(0);  // reported from the loop, like any other end
+    state_.ContinueLater(this);  // reported from the loop, like any other end
     return;
   }
   SetUp();
@@ -211,6 +236,7 @@ HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink si
 HttpClient::State::Transfer::~Transfer() {
   sink_->cancelled = true;
   if (ready_) std::erase(state_.ready, this);
+  state_.continuing.erase(this);
   curl_multi_remove_handle(state_.multi.get(), easy_.get());
 }
 
@@ -320,9 +346,23 @@ size_t HttpClient::State::Transfer::TakeBody(std::string_view bytes) {
     too_large_ = true;
     return 0;
   }
+  if (!sink_->done && body_.size() >= kMaxHeldBytes) {
+    curl_paused_ = true;
+    return CURL_WRITEFUNC_PAUSE;  // curl gives these bytes again
+  }
   body_.append(bytes);
   Ready();
   return bytes.size();
+}
+
+void HttpClient::State::Transfer::PauseReading(bool paused) {
+  if (std::exchange(paused_, paused) && !paused) state_.ContinueLater(this);
+}
+
+void HttpClient::State::Transfer::Continue() {
+  Ready();
+  if (paused_ || body_.size() >= kMaxHeldBytes || !std::exchange(curl_paused_, false)) return;
+  curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
 }
 
 void HttpClient::State::Transfer::End(CURLcode code) {
@@ -352,15 +392,25 @@ void HttpClient::State::Transfer::Deliver() {
     response_.body = std::move(body_);
     return sink->done(std::move(response_));
   }
-  std::string body;
-  body.swap(body_);
-  std::optional<Status> end = std::move(end_);
   if (head_whole_ && !std::exchange(head_told_, true) && sink->stream.on_head) {
     HttpResponse head = std::move(response_);
     sink->stream.on_head(head);
   }
-  if (!sink->cancelled && !body.empty() && sink->stream.on_body) sink->stream.on_body(body);
-  if (!sink->cancelled && end && sink->stream.on_end) sink->stream.on_end(*end);
+  if (sink->cancelled || paused_) return;
+  const std::string body = std::exchange(body_, {});
+  for (size_t at = 0; at < body.size(); at += kPieceBytes) {
+    if (paused_) {
+      body_ = body.substr(at);
+      return;
+    }
+    if (sink->stream.on_body) sink->stream.on_body(std::string_view(body).substr(at, kPieceBytes));
+    if (sink->cancelled) return;
+  }
+  if (paused_) return;
+  if (curl_paused_) return state_.ContinueLater(this);
+  if (!end_) return;
+  const Status end = *std::exchange(end_, std::nullopt);
+  if (sink->stream.on_end) sink->stream.on_end(end);
 }
 
 std::string PercentEncode(std::string_view text) {

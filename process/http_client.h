@@ -47,10 +47,16 @@ std::string PercentEncode(std::string_view text);
 class HttpCall {
  public:
   virtual ~HttpCall() = default;
+
+  // For calls by Open: pauses or resumes the delivery of the body, and of the end after it: back-pressure.
+  // May be called from within on_body. The server has to wait once some 64 KiB are held here.
+  virtual void PauseReading(bool paused) = 0;
 };
 
 class HttpClient {
  public:
+  // A body is delivered in pieces of at most 4 KiB, so that an on_body that pauses gets few more bytes than
+  // it wants, and some 64 KiB in one turn of the loop, so that a fast server does not delay everybody else.
   struct Stream {
     std::function<void(const HttpResponse& head)> on_head;  // with an empty body
     std::function<void(std::string_view bytes)> on_body;

@@ -37,6 +37,10 @@ class Adapter {
   // now; the agent ends an open turn.
   virtual void OnExited() = 0;
 
+  // Back-pressure: the agent takes no more content now, or takes it again. The child's pipes are paused by
+  // the agent itself; an adapter that hears its agent in another way pauses that, too.
+  virtual void PauseReading(bool paused) { (void)paused; }
+
   // Gives a prompt, when no turn runs (kinds with turns), or a line of input (kinds without). An Error means
   // that the agent did not take it. A prompt that fails later is reported by OnTurnEnded.
   virtual Status Prompt(const std::string& text) = 0;

@@ -246,8 +246,16 @@ Result<uint64_t> AgentProcess::WriteInput(std::optional<uint64_t> offset, std::s
   return input_bytes_;
 }
 
+// A kind without turns passes on what its program wrote, and has checked it as it read it.
+void AgentProcess::Emit(std::string_view type, std::string_view data) {
+  if (!kind_.can.turns || HasItsShape(type, data)) return owner_.Emit(type, data);
+  log::Debug("agent {}: {} has members of wrong types", spec_.id, type);
+  EmitJsonOutput(*this, "stdout", data);
+}
+
 void AgentProcess::PauseReading(bool paused) {
   if (child_) child_->PauseReading(paused);
+  if (adapter_) adapter_->PauseReading(paused);
 }
 
 void AgentProcess::Decide(const std::string& id, const ApprovalAnswer& answer) {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "tests/support/loop_fixture.h"
 #include "tests/support/test_server.h"
@@ -328,6 +330,57 @@ TEST_F(HttpClientTest, AStreamThatBreaksSaysSo) {
   ASSERT_TRUE(RunUntil(loop, [&got] { return got.end.has_value(); }));
   EXPECT_EQ(got.body, "one");
   EXPECT_FALSE(got.end->ok());
+}
+
+// Back-pressure: nothing more is delivered, and the server has to wait.
+TEST_F(HttpClientTest, APausedStreamDeliversNothingUntilItIsResumed) {
+  const std::string sent(size_t{32} << 20, 'x');  // more than the buffers of sockets
+  serve = [&sent](Connection& connection, const Request&) {
+    connection.Answer(200, sent);
+    connection.Close();
+  };
+  std::unique_ptr<HttpCall> call;
+  size_t got = 0, largest = 0;
+  bool pause = true;
+  std::optional<Status> end;
+  HttpClient::Stream stream;
+  stream.on_body = [&](std::string_view bytes) {
+    got += bytes.size();
+    largest = std::max(largest, bytes.size());
+    if (pause) call->PauseReading(true);
+  };
+  stream.on_end = [&end](const Status& how) { end = how; };
+  call = client.Open(Get("/event"), std::move(stream));
+  ASSERT_TRUE(RunUntil(loop, [&got] { return got > 0; }));
+  for (int time = 0; time < 3; ++time) {
+    const size_t before = got;
+    for (int turn = 0; turn < 200; ++turn) loop.RunOnce(false);
+    EXPECT_EQ(got, before);
+    EXPECT_EQ(server.open(), 1U) << "the server did not have to wait";
+    call->PauseReading(false);
+    ASSERT_TRUE(RunUntil(loop, [&] { return got > before; }));
+  }
+  pause = false;
+  call->PauseReading(false);
+  ASSERT_TRUE(RunUntil(loop, [&end] { return end.has_value(); }));
+  EXPECT_TRUE(end->ok());
+  EXPECT_EQ(got, sent.size());
+  EXPECT_LE(largest, 4096U);
+}
+
+// A server that sends without end does not keep others from the loop.
+TEST_F(HttpClientTest, AStreamDeliversSomeOfItsBytesInATurnOfTheLoop) {
+  const std::string sent(size_t{8} << 20, 'x');
+  serve = [&sent](Connection& connection, const Request&) { connection.Answer(200, sent); };
+  size_t in_turn = 0, got = 0;
+  HttpClient::Stream stream;
+  stream.on_body = [&](std::string_view bytes) { in_turn += bytes.size(); };
+  auto call = client.Open(Get("/event"), std::move(stream));
+  ASSERT_TRUE(RunUntil(loop, [&] {
+    EXPECT_LE(in_turn, size_t{128} << 10);
+    got += std::exchange(in_turn, 0);
+    return got == sent.size();
+  }));
 }
 
 TEST_F(HttpClientTest, AStreamMayBeDestroyedByEachOfItsFunctions) {

@@ -7,6 +7,7 @@ namespace reeve {
 
 void RecordingHost::Emit(std::string_view type, std::string_view data) {
   lines_.push_back(std::string(type) + " " + std::string(data));
+  if (on_emit) on_emit();
 }
 
 void RecordingHost::OnReady() {

@@ -59,6 +59,7 @@ class RecordingHost : public AgentHost {
 
   // Called, where set, after a line of that kind: what an Agent would do from within.
   std::function<void()> on_ready;
+  std::function<void()> on_emit;
   std::function<void()> on_turn_ended;
   std::function<void(const ApprovalRequest&)> on_approval;
 

@@ -25,9 +25,6 @@ namespace {
 
 constexpr int kMaxFailures =
     10;  // consecutive failures of the event stream; after these the server is given up
-// Events that are held until a snapshot has been taken: more than a server sends in those few seconds.
-constexpr size_t kMaxHeld = 10'000;
-constexpr size_t kMaxHeldBytes = size_t{32} << 20;
 constexpr size_t kMaxMessagesBytes = size_t{32} << 20;
 constexpr size_t kMaxModelsBytes = size_t{16} << 20;  // a few hundred providers with all their details
 constexpr int kLooks = 3;  // for the turn of an accepted prompt that the stream never reported
@@ -115,6 +112,7 @@ class OpencodeAdapter final : public Adapter {
   void OnSpawned() override {}  // its output will announce the port
   void OnOutput(Child::Output from, std::string_view bytes) override { lines_.Take(from, bytes); }
   void OnExited() override;
+  void PauseReading(bool paused) override;
   Status Prompt(const std::string& text) override;
   void Interrupt() override;
   bool PrepareStop() override;
@@ -184,6 +182,7 @@ class OpencodeAdapter final : public Adapter {
 
   void Probe();
   void OpenStream();
+  void PauseStream();
   void OnStreamBytes(std::string_view bytes);
   void TakeEvent(const std::string& data);
   void Broke(const std::string& reason);
@@ -224,8 +223,10 @@ class OpencodeAdapter final : public Adapter {
   int failures_ = 0;       // consecutive failures of the stream
   int64_t opened_ms_ = 0;  // when the first event came on the present stream
   std::unique_ptr<SseParser> parser_;
-  std::vector<std::string> held_;  // events that are held until the session is set or the snapshot taken
-  size_t held_bytes_ = 0;
+  bool paused_ = false;  // the agent takes no more now
+  // The stream is not read until the session is set or the snapshot taken. These events came in the piece of
+  // it that was read last before that.
+  std::vector<std::string> held_;
   std::unique_ptr<OpencodeCatchUp> catch_up_;
   bool unheard_ = false;  // the turn of an accepted prompt may have passed while the stream was broken
   int looks_ = 0;         // how often we looked for that turn
@@ -372,6 +373,24 @@ void OpencodeAdapter::OpenStream() {
     Broke(how.ok() ? "the server closed it" : how.error().message);
   };
   stream_ = host_.http().Open(std::move(request), std::move(stream));
+  PauseStream();
+}
+
+// A stream that is not read cannot be known to be silent.
+void OpencodeAdapter::PauseStream() {
+  if (!stream_) return;
+  const bool pause = paused_ || state_ == State::kAdopting || state_ == State::kCatchingUp;
+  stream_->PauseReading(pause);
+  if (pause) {
+    silence_.Stop();
+  } else if (!silence_.active()) {
+    silence_.Start(state_ == State::kOpening ? timing_.open_ms : timing_.silence_ms);
+  }
+}
+
+void OpencodeAdapter::PauseReading(bool paused) {
+  paused_ = paused;
+  PauseStream();
 }
 
 void OpencodeAdapter::OnStreamBytes(std::string_view bytes) {
@@ -386,8 +405,6 @@ void OpencodeAdapter::OnStreamBytes(std::string_view bytes) {
 
 void OpencodeAdapter::TakeEvent(const std::string& data) {
   if (state_ == State::kAdopting || state_ == State::kCatchingUp) {
-    held_bytes_ += data.size();
-    if (held_.size() >= kMaxHeld || held_bytes_ > kMaxHeldBytes) return Broke("too many events at once");
     held_.push_back(data);
     return;
   }
@@ -409,7 +426,6 @@ void OpencodeAdapter::Broke(const std::string& reason) {
   fetches_.clear();
   catch_up_.reset();
   held_.clear();
-  held_bytes_ = 0;
   silence_.Stop();
   events_.StreamBroke();
   unheard_ = events_.awaiting_turn() && !prompt_;
@@ -435,6 +451,7 @@ void OpencodeAdapter::Broke(const std::string& reason) {
 
 void OpencodeAdapter::Adopt() {
   state_ = State::kAdopting;
+  PauseStream();
   if (resume_.empty()) return MakeSession();
   Call(fetches_, Request("GET", "/session/" + PercentEncode(resume_)),
        [this](const Result<HttpResponse>& answer) {
@@ -486,6 +503,7 @@ void OpencodeAdapter::Adopted(const std::string& session_json, int64_t horizon_m
 
 void OpencodeAdapter::BeginCatchUp() {
   state_ = State::kCatchingUp;
+  PauseStream();
   catch_up_ = std::make_unique<OpencodeCatchUp>(
       events_, [this](const std::string& path, OpencodeCatchUp::Keep keep) { Ask(path, std::move(keep)); },
       [this] { FinishCatchUp(); });
@@ -515,7 +533,7 @@ void OpencodeAdapter::FinishCatchUp() {
 // The stream is open, and we have missed nothing before it.
 void OpencodeAdapter::Live() {
   state_ = State::kLive;
-  held_bytes_ = 0;
+  PauseStream();
   const std::vector<std::string> held = std::exchange(held_, {});
   for (const std::string& data : held) TakeEvent(data);
   if (!std::exchange(ready_, true)) host_.OnReady();

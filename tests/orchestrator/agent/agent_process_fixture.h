@@ -33,6 +33,7 @@ class ShellAdapter : public Adapter {
   }
   void OnExited() override { host.Emit("agent.output", R"({"text":"the rest of a line"})"); }
   Status Prompt(const std::string& text) override { return host.WriteStdin(text + "\n"); }
+  void PauseReading(bool paused) override { calls += paused ? "pause " : "read "; }
   void Interrupt() override { calls += "interrupt "; }
   void Steer(const std::string& id, const std::string& text) override { calls += "steer " + id + text + " "; }
   void Decide(const std::string& id, const ApprovalAnswer& answer) override {

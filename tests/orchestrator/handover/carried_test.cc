@@ -53,7 +53,7 @@ const std::vector<Excuse> kExcuses = {
       "OpencodeAdapter::next_call_", "OpencodeAdapter::commands_", "OpencodeAdapter::fetches_",
       "OpencodeAdapter::stream_"}},
     {"Resume asks the server for its state again",
-     {"OpencodeAdapter::held_", "OpencodeAdapter::held_bytes_", "OpencodeAdapter::catch_up_",
+     {"OpencodeAdapter::held_", "OpencodeAdapter::paused_", "OpencodeAdapter::catch_up_",
       "OpencodeAdapter::unheard_", "OpencodeAdapter::looks_", "OpencodeAdapter::waiting_for_",
       "OpencodeAdapter::again_", "OpencodeAdapter::silence_", "OpencodeAdapter::settle_"}},
 };

@@ -763,6 +763,35 @@ TEST_F(OpencodeTest, ABreakBeforeTheSessionIsMadeMissesNothing) {
   EXPECT_TRUE(UntilTold("plan.updated"));
 }
 
+// --- back-pressure
+
+// The agent pauses it when it has had its share of a turn of the loop. Nothing is lost by that.
+TEST_F(OpencodeTest, AStreamIsNotReadWhileTheAgentTakesNoMore) {
+  timing.silence_ms = 100;
+  LaunchReady();
+  SayTurn();
+  ASSERT_TRUE(UntilTold("> turn started"));
+  SayMessage("msg_1", 1);
+  SayText("msg_1", "prt_1", "", false);
+  constexpr size_t kDeltas = 10'000;
+  for (size_t i = 0; i < kDeltas; ++i) SayDelta("msg_1", "prt_1", "x");
+  host.on_emit = [this] { adapter->PauseReading(true); };
+  for (int share = 0; share < 3; ++share) {
+    const size_t before = host.Count("assistant.delta");
+    adapter->PauseReading(false);
+    ASSERT_TRUE(Until([&] { return host.Count("assistant.delta") > before; }));
+    Turn();
+    EXPECT_LT(host.Count("assistant.delta"), before + 100);
+  }
+  // A stream that is not read is not silent either: it does not break.
+  const int64_t now = loop.NowMs();
+  ASSERT_TRUE(Until([&] { return loop.NowMs() > now + 3 * timing.silence_ms; }));
+  host.on_emit = nullptr;
+  adapter->PauseReading(false);
+  EXPECT_TRUE(UntilTold("assistant.delta", kDeltas));
+  EXPECT_EQ(server.Asked("GET /event"), 1U);
+}
+
 // --- a handover to a new binary
 
 TEST_F(OpencodeTest, AHandoverBeforeItIsReadyGoesOnFromThere) {
