@@ -1,5 +1,6 @@
 #include "process/clock.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
@@ -26,7 +27,10 @@ int64_t SystemClock::MonotonicMs() const { return Read(CLOCK_MONOTONIC); }
 int64_t SystemClock::WallMs() const { return Read(CLOCK_REALTIME); }
 
 std::string FormatTime(int64_t wall_ms) {
-  std::time_t seconds = wall_ms / 1000;
+  // The years 0 to 9999. A program may have given another number.
+  wall_ms = std::clamp<int64_t>(wall_ms, -62'167'219'200'000, 253'402'300'799'999);
+  const int64_t ms = (wall_ms % 1000 + 1000) % 1000;
+  std::time_t seconds = (wall_ms - ms) / 1000;
   std::tm parts{};
   gmtime_r(&seconds, &parts);
   std::string text = "0000-00-00T00:00:00.000Z";
@@ -36,7 +40,7 @@ std::string FormatTime(int64_t wall_ms) {
   PutDigits(text.data() + 11, 2, parts.tm_hour);
   PutDigits(text.data() + 14, 2, parts.tm_min);
   PutDigits(text.data() + 17, 2, parts.tm_sec);
-  PutDigits(text.data() + 20, 3, wall_ms % 1000);
+  PutDigits(text.data() + 20, 3, ms);
   return text;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <iterator>
 
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/output_lines.h"
@@ -22,15 +21,9 @@ bool IsPlain(std::string_view type) {
          });
 }
 
-// Other types of the families of content are the program's own, and so are their data.
-bool HasItsShape(std::string_view type, const JsonLine& scanned, std::string_view line) {
-  const bool known =
-      std::find(std::begin(event_type::kAll), std::end(event_type::kAll), type) != std::end(event_type::kAll);
-  if (!known) return true;
-  if (!scanned.as_declared) return false;
-  if (type != event_type::kPlanUpdated) return true;
-  auto json = JsonDocument::Parse(line);
-  return json && (!(*json)["entries"] || IsPlan((*json)["entries"]));
+// The line was scanned once already, with ContentMembers(); only a plan needs a closer look.
+bool FitsItsType(std::string_view type, const JsonLine& scanned, std::string_view line) {
+  return (scanned.as_declared && type != event_type::kPlanUpdated) || HasItsShape(type, line);
 }
 
 class JsonlAdapter : public Adapter {
@@ -63,7 +56,7 @@ class JsonlAdapter : public Adapter {
     if (!object) return lines_.EmitLine();
     const std::string_view type = object->type;
     if (turns_ && type.substr(0, 4) == "run.") return TakeRun(type, line);
-    if (!event_type::IsContent(type) || !IsPlain(type) || !HasItsShape(type, *object, line))
+    if (!event_type::IsContent(type) || !IsPlain(type) || !FitsItsType(type, *object, line))
       return lines_.EmitJsonLine(true);
     data_.assign(line.substr(0, object->type_begin));
     data_ += line.substr(object->type_end);

@@ -1,5 +1,6 @@
 #include "orchestrator/adapters/turn_content.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 
 #include <algorithm>
@@ -135,6 +136,7 @@ void TurnContent::End(std::string_view call_id, Outcome outcome, std::string_vie
   const Call call = std::move(open->call);
   calls_.erase(open);
   Finished(call.id);
+  if (duration_ms) duration_ms = std::clamp<int64_t>(*duration_ms, 0, kMaxCount);
   JsonObject data;
   data.Set("call_id", call.id);
   if (!call.session.empty()) data.Set("session", call.session);

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_context.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/transcript.h"
 #include "process/clock.h"
 #include "process/log.h"

@@ -191,7 +191,7 @@ class AgentProcess final : private AgentHost {
   HttpClient& http() override;
   [[nodiscard]] const AgentSpec& spec() const override { return spec_; }
   [[nodiscard]] const std::string& model() const override;
-  void Emit(std::string_view type, std::string_view data) override { owner_.Emit(type, data); }
+  void Emit(std::string_view type, std::string_view data) override;
   void OnReady() override;
   void OnTurnStarted() override { owner_.OnTurnStarted(); }
   void OnTurnEnded(const TurnEnd& end) override { owner_.OnTurnEnded(end); }

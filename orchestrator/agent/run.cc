@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "orchestrator/json/json.h"
+#include "orchestrator/log/event_data.h"
 #include "process/clock.h"
 
 namespace reeve {
@@ -45,9 +46,9 @@ const char* MessageState(Run::Status status) {
 }
 
 void Usage::Add(const Usage& other) {
-  input_tokens += other.input_tokens;
-  output_tokens += other.output_tokens;
-  cost_usd += other.cost_usd;
+  AddCount(input_tokens, other.input_tokens);
+  AddCount(output_tokens, other.output_tokens);
+  AddCost(cost_usd, other.cost_usd);
 }
 
 std::string Usage::ToJson() const {
@@ -61,8 +62,8 @@ std::string Usage::ToJson() const {
 Usage Usage::Parse(const std::string& json) {
   auto parsed = JsonDocument::Parse(json);
   if (!parsed) return {};
-  return {(*parsed)["input_tokens"].AsInt().value_or(0), (*parsed)["output_tokens"].AsInt().value_or(0),
-          (*parsed)["cost_usd"].AsDouble().value_or(0)};
+  return {CountIn((*parsed)["input_tokens"]), CountIn((*parsed)["output_tokens"]),
+          CostIn((*parsed)["cost_usd"])};
 }
 
 bool Run::Has(const std::string& message) const {

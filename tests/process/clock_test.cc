@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
 namespace reeve {
 namespace {
 
@@ -9,6 +12,13 @@ TEST(Time, PrintsAndReadsWhatItPrinted) {
   for (int64_t ms : {int64_t{0}, int64_t{1'700'000'000'123}, int64_t{4'102'444'799'999}}) {
     EXPECT_EQ(ParseTime(FormatTime(ms)), ms);
   }
+}
+
+// A program may report any number as a time.
+TEST(Time, PrintsEveryNumberAsATime) {
+  EXPECT_EQ(FormatTime(-1), "1969-12-31T23:59:59.999Z");
+  EXPECT_EQ(FormatTime(std::numeric_limits<int64_t>::max()), "9999-12-31T23:59:59.999Z");
+  EXPECT_EQ(FormatTime(std::numeric_limits<int64_t>::min()), "0000-01-01T00:00:00.000Z");
 }
 
 TEST(Time, ReadsWhatRfc3339Allows) {

@@ -21,6 +21,8 @@ class Rules {
     if (!ScanJsonObject(text)) return "no JSON object on one line";
     auto data = JsonDocument::Parse(text);
     if (!data) return "unreadable JSON";
+    if (!HasItsShape(type, text)) return "members of wrong types";
+    if (type == "usage.updated" && !IsUsage(*data)) return "usage beyond any bound";
     const size_t dot = type.find('.');
     const std::string family = type.substr(0, dot), act = type.substr(dot + 1);
     if (family == "assistant" || family == "reasoning") return TakeText(family, act, *data);
@@ -34,6 +36,12 @@ class Rules {
   std::string End() const { return Open("the process ended"); }
 
  private:
+  static bool IsUsage(const JsonDocument& data) {
+    for (const char* member : {"input_tokens", "output_tokens"}) {
+      if (data[member] && data[member].AsInt() != CountIn(data[member])) return false;
+    }
+    return !data["cost_usd"] || data["cost_usd"].AsDouble() == CostIn(data["cost_usd"]);
+  }
   std::string TakeCall(const std::string& call) {
     if (call == "ready" && std::exchange(ready_, true)) return "ready twice";
     if (call.substr(0, 5) == "turn " && call != "turn started") {

@@ -97,15 +97,13 @@ void AcpEvents::BeginTurn() {
 void AcpEvents::EndTurn(const JsonValue& result) {
   content_.EndTexts();
   const JsonValue usage = result["usage"];
-  auto count = [&usage](const char* member) {  // a count beyond any real use is nonsense
-    return std::clamp<int64_t>(usage[member].AsInt().value_or(0), 0, 1'000'000'000'000);
-  };
+  auto count = [&usage](const char* member) { return CountIn(usage[member]); };
   const int64_t input = count("inputTokens") + count("cachedReadTokens") + count("cachedWriteTokens");
   const int64_t output = count("outputTokens") + count("thoughtTokens");
   if (input + output > 0) {  // kilo counts nothing for a cancelled turn
     JsonObject data;
     data.Set("input_tokens", input).Set("output_tokens", output);
-    if (has_cost_) data.Set("cost_usd", cost_ - cost_before_);
+    if (has_cost_) data.Set("cost_usd", std::max(cost_ - cost_before_, 0.0));
     host_.Emit(event_type::kUsageUpdated, data.Take());
   }
   using Outcome = TurnEnd::Outcome;
@@ -135,14 +133,14 @@ void AcpEvents::TakeUpdate(const JsonValue& update) {
   const std::string_view kind = update["sessionUpdate"].StringOr("");
   if (kind == "usage_update" && update["cost"]["currency"].StringOr("") == "USD") {
     has_cost_ = true;
-    cost_ = update["cost"]["amount"].AsDouble().value_or(cost_);
+    if (update["cost"]["amount"].AsDouble()) cost_ = CostIn(update["cost"]["amount"]);
     if (std::exchange(cost_unknown_, false)) cost_before_ = cost_;
   }
   if (std::find(std::begin(kHousekeeping), std::end(kHousekeeping), kind) != std::end(kHousekeeping)) return;
   if (kind == "agent_message_chunk") return TakeChunk(TurnContent::Text::kAssistant, update);
   if (kind == "agent_thought_chunk") return TakeChunk(TurnContent::Text::kReasoning, update);
   if (kind == "tool_call" || kind == "tool_call_update") return TakeCall(update, false);
-  if (kind == "plan" && IsPlan(update["entries"])) return EmitPlan(update["entries"].Raw());
+  if (kind == "plan" && IsPlan(update["entries"])) return EmitPlan(update["entries"]);
   if (kind == "session_info_update") {
     const std::string_view title = update["title"].StringOr("");
     if (title.empty() || title == title_) return;
@@ -152,9 +150,9 @@ void AcpEvents::TakeUpdate(const JsonValue& update) {
   EmitOther(update);
 }
 
-void AcpEvents::EmitPlan(std::string entries) {
-  if (entries == plan_) return;
-  plan_ = std::move(entries);
+void AcpEvents::EmitPlan(const JsonValue& entries) {
+  if (!IsPlan(entries) || entries.Raw() == plan_) return;
+  plan_ = entries.Raw();
   host_.Emit(event_type::kPlanUpdated, JsonObject().SetRaw("entries", plan_).Take());
 }
 
@@ -228,7 +226,7 @@ void AcpEvents::TakeCall(const JsonValue& call, bool asked) {
   if (!completed) return;
   if (ended.name == "plan") {  // kilo makes a plan by a tool, and does not report it otherwise
     auto input = JsonDocument::Parse(ended.input);
-    if (input && (*input)["todos"].Is(JsonType::kArray)) EmitPlan((*input)["todos"].Raw());
+    if (input) EmitPlan((*input)["todos"]);
   }
   for (const auto& [path, diff] : ended.edits) EmitEdit(host_, path, diff);
 }

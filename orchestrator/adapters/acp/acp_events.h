@@ -97,7 +97,7 @@ class AcpEvents {
   void TakeChunk(TurnContent::Text kind, const JsonValue& update);
   void TakeCall(const JsonValue& call, bool asked);
   void Learn(Call& known, const JsonValue& call);
-  void EmitPlan(std::string entries);
+  void EmitPlan(const JsonValue& entries);
   void EmitOther(const JsonValue& update);
 
   AgentHost& host_;

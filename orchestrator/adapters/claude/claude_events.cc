@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 
@@ -121,13 +122,13 @@ bool ClaudeEvents::TakeSystem(const JsonValue& line) {
 void ClaudeEvents::TakeRetry(const JsonValue& line) {
   std::string message(line["error"].StringOr("unknown"));
   if (auto status = line["error_status"].AsInt()) message += ", HTTP " + std::to_string(*status);
-  message += "; try " + std::to_string(ClaudeCount(line["attempt"]) + 1) + " of " +
-             std::to_string(ClaudeCount(line["max_retries"]) + 1) + " in " +
-             std::to_string(ClaudeCount(line["retry_delay_ms"])) + " ms";
+  message += "; try " + std::to_string(CountIn(line["attempt"]) + 1) + " of " +
+             std::to_string(CountIn(line["max_retries"]) + 1) + " in " +
+             std::to_string(CountIn(line["retry_delay_ms"])) + " ms";
   host_.Emit(event_type::kAgentError, JsonObject()
                                           .Set("code", "retry")
                                           .Set("message", message)
-                                          .Set("attempt", ClaudeCount(line["attempt"]))
+                                          .Set("attempt", CountIn(line["attempt"]))
                                           .Set("fatal", false)
                                           .Take());
 }
@@ -140,8 +141,7 @@ void ClaudeEvents::TakeRateLimit(const JsonValue& info) {
   JsonObject data;
   data.Set("code", "rate_limit").Set("message", message).Set("fatal", false);
   if (info["resetsAt"]) {  // in seconds
-    data.Set("retry_at",
-             FormatTime(std::min(ClaudeCount(info["resetsAt"]), int64_t{100'000'000'000}) * 1000));
+    data.Set("retry_at", FormatTime(std::min(CountIn(info["resetsAt"]), int64_t{100'000'000'000}) * 1000));
   }
   host_.Emit(event_type::kAgentError, data.Take());
 }

@@ -5,6 +5,7 @@
 
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 
 namespace reeve {
@@ -72,7 +73,7 @@ Edit Patched(std::string_view path, const JsonValue& hunks) {
   edit.diff = "--- " + std::string(path) + "\n+++ " + std::string(path) + "\n";
   for (const JsonValue& hunk : hunks.Elements()) {
     auto range = [&hunk](const char* start, const char* lines) {
-      return std::to_string(ClaudeCount(hunk[start])) + "," + std::to_string(ClaudeCount(hunk[lines]));
+      return std::to_string(CountIn(hunk[start])) + "," + std::to_string(CountIn(hunk[lines]));
     };
     edit.diff += "@@ -" + range("oldStart", "oldLines") + " +" + range("newStart", "newLines") + " @@\n";
     for (const JsonValue& line : hunk["lines"].Elements()) AddLine(edit, line.StringOr(""));
@@ -84,11 +85,6 @@ Edit Patched(std::string_view path, const JsonValue& hunks) {
 
 void EmitClaudeOutput(AgentHost& host, const JsonValue& value) {
   EmitJsonOutput(host, "stdout", value.Raw());
-}
-
-int64_t ClaudeCount(const JsonValue& value) {
-  constexpr int64_t kMost = 1'000'000'000'000'000;
-  return std::clamp(value.AsInt().value_or(0), int64_t{0}, kMost);
 }
 
 // --- texts
@@ -140,8 +136,8 @@ bool ClaudeMessages::TakeStream(const JsonValue& line) {
     const JsonValue message = event["message"];
     message_ = message["id"].StringOr("");
     const JsonValue usage = message["usage"];
-    prompt_tokens_ = ClaudeCount(usage["input_tokens"]) + ClaudeCount(usage["cache_read_input_tokens"]) +
-                     ClaudeCount(usage["cache_creation_input_tokens"]);
+    prompt_tokens_ = CountIn(usage["input_tokens"]) + CountIn(usage["cache_read_input_tokens"]) +
+                     CountIn(usage["cache_creation_input_tokens"]);
   } else if (type == "content_block_start") {
     CloseText();
     const std::string_view block = event["content_block"]["type"].StringOr("");
@@ -156,11 +152,11 @@ bool ClaudeMessages::TakeStream(const JsonValue& line) {
     if (open_ && kind == "thinking_delta" && !open_->spoken)
       EmitDelta(*open_, delta["thinking"].StringOr(""));
   } else if (type == "message_delta") {
-    running_.input_tokens += std::exchange(prompt_tokens_, 0);
-    running_.output_tokens += ClaudeCount(event["usage"]["output_tokens"]);
+    AddCount(running_.input_tokens, std::exchange(prompt_tokens_, 0));
+    AddCount(running_.output_tokens, CountIn(event["usage"]["output_tokens"]));
     Usage so_far = turn_;
-    so_far.input_tokens += running_.input_tokens;
-    so_far.output_tokens += running_.output_tokens;
+    AddCount(so_far.input_tokens, running_.input_tokens);
+    AddCount(so_far.output_tokens, running_.output_tokens);
     if (so_far.input_tokens + so_far.output_tokens > 0) EmitUsage(so_far);
   } else {
     return type == "content_block_stop" || type == "message_stop" || type == "ping";
@@ -335,23 +331,24 @@ void ClaudeMessages::EndTurn(std::string_view error) {
 void ClaudeMessages::TakeUsage(const JsonValue& result) {
   running_ = {};
   prompt_tokens_ = 0;
-  const std::optional<double> total = result["total_cost_usd"].AsDouble();
+  std::optional<double> total;
+  if (result["total_cost_usd"].AsDouble()) total = CostIn(result["total_cost_usd"]);
   const JsonValue models = result["model_usage_since_last_result"];
   if (models.Is(JsonType::kObject)) {
     for (const auto& [model, usage] : models.Members()) {
-      turn_.input_tokens += ClaudeCount(usage["inputTokens"]) + ClaudeCount(usage["cacheReadInputTokens"]) +
-                            ClaudeCount(usage["cacheCreationInputTokens"]);
-      turn_.output_tokens += ClaudeCount(usage["outputTokens"]);
-      turn_.cost_usd += usage["costUSD"].AsDouble().value_or(0);
+      AddCount(turn_.input_tokens, CountIn(usage["inputTokens"]) + CountIn(usage["cacheReadInputTokens"]) +
+                                       CountIn(usage["cacheCreationInputTokens"]));
+      AddCount(turn_.output_tokens, CountIn(usage["outputTokens"]));
+      AddCost(turn_.cost_usd, CostIn(usage["costUSD"]));
     }
     turn_.has_cost = true;
   } else {
     const JsonValue usage = result["usage"];
-    turn_.input_tokens += ClaudeCount(usage["input_tokens"]) + ClaudeCount(usage["cache_read_input_tokens"]) +
-                          ClaudeCount(usage["cache_creation_input_tokens"]);
-    turn_.output_tokens += ClaudeCount(usage["output_tokens"]);
+    AddCount(turn_.input_tokens, CountIn(usage["input_tokens"]) + CountIn(usage["cache_read_input_tokens"]) +
+                                     CountIn(usage["cache_creation_input_tokens"]));
+    AddCount(turn_.output_tokens, CountIn(usage["output_tokens"]));
     turn_.has_cost = total && total_cost_usd_;
-    if (turn_.has_cost) turn_.cost_usd += std::max(0.0, *total - *total_cost_usd_);
+    if (turn_.has_cost) AddCost(turn_.cost_usd, std::max(0.0, *total - *total_cost_usd_));
   }
   if (total) total_cost_usd_ = total;
   EmitUsage(turn_);

@@ -121,7 +121,5 @@ class ClaudeMessages {
 
 // Emits a line that fits no other event type.
 void EmitClaudeOutput(AgentHost& host, const JsonValue& value);
-// A counter; 0 for a value that is no number or too large for a counter.
-int64_t ClaudeCount(const JsonValue& value);
 
 }  // namespace reeve

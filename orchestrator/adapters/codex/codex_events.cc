@@ -7,6 +7,7 @@
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/adapters/questions.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 
 namespace reeve {
@@ -147,6 +148,7 @@ Error ErrorOf(const JsonValue& error) {
   const JsonValue info = error["codexErrorInfo"];
   std::string code(info.StringOr("other"));
   if (info.Is(JsonType::kObject) && info.size() > 0) code = info.Members().front().key;
+  if (code.empty()) code = "other";
   const std::string_view message = error["message"].StringOr("");
   auto inner = JsonDocument::Parse(message);
   if (!inner) return {std::move(code), std::string(message)};
@@ -441,9 +443,7 @@ void CodexEvents::TakeUsage(std::string_view thread, const JsonValue& usage) {
   auto known = threads_.find(thread);
   if (known == threads_.end()) return;
   auto read = [&usage](const char* which) {
-    auto count = [tokens = usage[which]](const char* member) {  // a count beyond any real use is nonsense
-      return std::clamp<int64_t>(tokens[member].AsInt().value_or(0), 0, 1'000'000'000'000);
-    };
+    auto count = [tokens = usage[which]](const char* member) { return CountIn(tokens[member]); };
     return Usage{count("inputTokens"), count("outputTokens")};
   };
   Thread& it = known->second;
@@ -455,8 +455,8 @@ void CodexEvents::TakeUsage(std::string_view thread, const JsonValue& usage) {
   if (!in_turn_) return;
   Usage sum;
   for (const auto& [id, one] : threads_) {
-    sum.input_tokens += one.total.input_tokens - one.base.input_tokens;
-    sum.output_tokens += one.total.output_tokens - one.base.output_tokens;
+    AddCount(sum.input_tokens, one.total.input_tokens - one.base.input_tokens);
+    AddCount(sum.output_tokens, one.total.output_tokens - one.base.output_tokens);
   }
   if (told_ == sum) return;
   told_ = sum;

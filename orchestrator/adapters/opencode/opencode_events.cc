@@ -76,7 +76,8 @@ std::string_view SessionOf(const JsonValue& properties) {
 
 // {"name":"APIError","data":{"message":…}}
 Error ErrorOf(const JsonValue& error) {
-  std::string_view name = error["name"].StringOr("UnknownError");
+  std::string_view name = error["name"].StringOr("");
+  if (name.empty()) name = "UnknownError";
   return {std::string(name), std::string(error["data"]["message"].StringOr(name))};
 }
 bool IsAbort(const Error& error) { return error.code == "MessageAbortedError"; }
@@ -140,7 +141,7 @@ void OpencodeEvents::TakeSession(std::string_view type, const JsonValue& info) {
   const std::string_view id = info["id"].StringOr("");
   const std::string_view title = info["title"].StringOr("");
   if (id == session_) {
-    const int64_t updated_ms = WholeNumber(info["time"]["updated"]);
+    const int64_t updated_ms = CountIn(info["time"]["updated"]);
     if (title.empty() || title == title_ || updated_ms < title_ms_) return;
     title_ms_ = updated_ms;
     const bool first = title_.empty() && type == "session.created";
@@ -185,9 +186,9 @@ void OpencodeEvents::TakeStatus(std::string_view session, const JsonValue& statu
   if (type == "busy") return;
   // The session waits: for a retry, or for the network to come back.
   JsonObject data;
-  data.Set("code", type).Set("message", status["message"].StringOr(""));
-  if (status["attempt"]) data.Set("attempt", WholeNumber(status["attempt"]));
-  if (status["next"]) data.Set("retry_at", FormatTime(WholeNumber(status["next"])));
+  data.Set("code", type.empty() ? "waits" : type).Set("message", status["message"].StringOr(""));
+  if (status["attempt"]) data.Set("attempt", CountIn(status["attempt"]));
+  if (status["next"]) data.Set("retry_at", FormatTime(CountIn(status["next"])));
   host_.Emit(event_type::kAgentError, data.Set("fatal", false).Take());
 }
 
@@ -458,7 +459,7 @@ void OpencodeEvents::StreamBroke() {
 bool OpencodeEvents::Follows(const JsonValue& child) const {
   auto known = children_.find(child["id"].StringOr(""));
   if (known != children_.end()) return known->second.running;
-  return WholeNumber(child["time"]["created"]) > messages_.horizon_ms();
+  return CountIn(child["time"]["created"]) > messages_.horizon_ms();
 }
 
 void OpencodeEvents::TakeSnapshot(const Snapshot& snapshot) {

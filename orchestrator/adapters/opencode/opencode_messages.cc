@@ -6,6 +6,7 @@
 
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 
 namespace reeve {
@@ -43,11 +44,6 @@ JsonObject CallData(const OpencodeMessages::Call& call) {
 }
 
 }  // namespace
-
-int64_t WholeNumber(const JsonValue& value) {
-  if (auto whole = value.AsInt()) return *whole;
-  return static_cast<int64_t>(std::clamp(value.AsDouble().value_or(0), 0.0, 1e15));
-}
 
 void EmitOther(AgentHost& host, const JsonValue& value) { EmitJsonOutput(host, "events", value.Raw()); }
 
@@ -97,7 +93,7 @@ void OpencodeMessages::StreamBroke() {
 bool OpencodeMessages::ReachesBack(const JsonValue& messages) const {
   if (messages.size() == 0) return true;
   const JsonValue oldest = messages.At(0)["info"];
-  return WholeNumber(oldest["time"]["created"]) <= horizon_ms_ ||
+  return CountIn(oldest["time"]["created"]) <= horizon_ms_ ||
          messages_.find(oldest["id"].StringOr("")) != messages_.end();
 }
 
@@ -105,7 +101,7 @@ bool OpencodeMessages::HasNewAnswer(const JsonValue& messages) const {
   const auto all = messages.Elements();
   return std::any_of(all.begin(), all.end(), [this](const JsonValue& message) {
     const JsonValue info = message["info"];
-    return info["role"].StringOr("") == "assistant" && WholeNumber(info["time"]["created"]) > horizon_ms_ &&
+    return info["role"].StringOr("") == "assistant" && CountIn(info["time"]["created"]) > horizon_ms_ &&
            messages_.find(info["id"].StringOr("")) == messages_.end();
   });
 }
@@ -123,7 +119,7 @@ bool OpencodeMessages::TakeInfo(const JsonValue& info) {
   Message message;
   message.assistant = info["role"].StringOr("") == "assistant";
   message.sub_agent = info["sessionID"].StringOr("") != session_;
-  message.created_ms = WholeNumber(info["time"]["created"]);
+  message.created_ms = CountIn(info["time"]["created"]);
   if (id.empty() || message.created_ms <= horizon_ms_) return false;
   if (messages_.size() >= kMaxMessages) {
     auto oldest = messages_.begin();  // ids ascend
@@ -274,9 +270,12 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
                                    [&key](const auto& entry) { return entry.second.call == key; });
     if (taken || now.id.empty()) now.id = part["id"].StringOr("");
     known.call = CallKey(message_id, now.id);
-    now.id = Announce(message_id, now).id;
+    const Call& begun = Announce(message_id, now);
+    now.id = begun.id;
+    now.name = begun.name;
   } else if (auto begun = calls_.find(known.call); begun != calls_.end()) {
     now.id = begun->second.id;
+    now.name = begun->second.name;
   }
   if (status == "running") {
     const std::string_view output = state["metadata"]["output"].StringOr("");
@@ -295,7 +294,8 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
   end.Set("output", state[status == "error" ? "error" : "output"].StringOr(""));
   end.Set("exit_code", state["metadata"]["exit"].AsInt());  // of a command
   const JsonValue time = state["time"];
-  if (time["end"]) end.Set("duration_ms", WholeNumber(time["end"]) - WholeNumber(time["start"]));
+  if (time["end"])
+    end.Set("duration_ms", std::max<int64_t>(CountIn(time["end"]) - CountIn(time["start"]), 0));
   host_.Emit(failed ? event_type::kToolFailed : event_type::kToolCompleted, end.Take());
   if (status == "completed") EmitEdits(state["metadata"]);
 }
@@ -303,10 +303,9 @@ void OpencodeMessages::TakeTool(const JsonValue& part, Part& known, const Messag
 void OpencodeMessages::TakeUsage(const JsonValue& part) {
   const JsonValue tokens = part["tokens"];
   const JsonValue cache = tokens["cache"];
-  usage_.input_tokens +=
-      WholeNumber(tokens["input"]) + WholeNumber(cache["read"]) + WholeNumber(cache["write"]);
-  usage_.output_tokens += WholeNumber(tokens["output"]) + WholeNumber(tokens["reasoning"]);
-  usage_.cost_usd += part["cost"].AsDouble().value_or(0);
+  AddCount(usage_.input_tokens, CountIn(tokens["input"]) + CountIn(cache["read"]) + CountIn(cache["write"]));
+  AddCount(usage_.output_tokens, CountIn(tokens["output"]) + CountIn(tokens["reasoning"]));
+  AddCost(usage_.cost_usd, CostIn(part["cost"]));
   host_.Emit(event_type::kUsageUpdated, JsonObject()
                                             .Set("input_tokens", usage_.input_tokens)
                                             .Set("output_tokens", usage_.output_tokens)
@@ -328,7 +327,7 @@ void OpencodeMessages::EmitEdit(const JsonValue& file, std::string_view diff) {
   if (diff.empty()) diff = file["patch"].StringOr("");
   JsonObject data;
   data.Set("path", path);
-  data.Set("additions", WholeNumber(file["additions"])).Set("deletions", WholeNumber(file["deletions"]));
+  data.Set("additions", CountIn(file["additions"])).Set("deletions", CountIn(file["deletions"]));
   if (!diff.empty() && diff.size() <= kMaxDiffBytes) data.Set("diff", diff);
   host_.Emit(event_type::kFileEdited, data.Take());
 }

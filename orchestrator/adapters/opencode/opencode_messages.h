@@ -150,8 +150,6 @@ class OpencodeMessages {
   } usage_;  // of the present turn, sub-agents included
 };
 
-// A JavaScript number as a whole number.
-int64_t WholeNumber(const JsonValue& value);
 // Emits a value that has no event type of its own: agent.output {stream: "events", json}.
 void EmitOther(AgentHost& host, const JsonValue& value);
 

@@ -4,6 +4,7 @@
 
 #include "orchestrator/adapters/edits.h"
 #include "orchestrator/agent/tool_names.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log/event_types.h"
 
 namespace reeve {
@@ -165,9 +166,9 @@ bool PiEvents::TakeUpdate(const JsonValue& update) {
 }
 
 void PiEvents::TakeUsage(const JsonValue& usage) {
-  auto count = [&usage](const char* name) { return std::max<int64_t>(usage[name].AsInt().value_or(0), 0); };
-  const double cost = std::max(usage["cost"]["total"].AsDouble().value_or(0), 0.0);
-  const Usage more{count("input") + count("cacheRead") + count("cacheWrite"), count("output"), cost};
+  auto count = [&usage](const char* name) { return CountIn(usage[name]); };
+  const Usage more{count("input") + count("cacheRead") + count("cacheWrite"), count("output"),
+                   CostIn(usage["cost"]["total"])};
   if (more.input_tokens == 0 && more.output_tokens == 0) return;
   usage_.Add(more);
   host_.Emit(event_type::kUsageUpdated, usage_.ToJson());

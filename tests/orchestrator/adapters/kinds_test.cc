@@ -16,8 +16,11 @@
 #include <vector>
 
 #include "orchestrator/adapters/adapter.h"
+#include "orchestrator/log/event_data.h"
+#include "orchestrator/log/event_types.h"
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/odd_json.h"
 #include "tests/support/paths.h"
 #include "tests/support/rpc_recording.h"
 #include "tests/support/vocabulary.h"
@@ -59,6 +62,35 @@ std::vector<std::string> LinesOf(const std::string& kind) {
   if (lines.empty())
     lines = {R"({"type":"assistant.message","message_id":"m","text":"t"})", "words", "{}", "[1]"};
   return lines;
+}
+
+// The same, recording by recording and in their order. A kind that was not recorded says a little of
+// everything.
+std::vector<std::vector<std::string>> RecordingsOf(const std::string& kind) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kFixtures)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(kind + "-") && name.ends_with(".jsonl") && !name.ends_with("-stdin.jsonl"))
+      names.push_back(entry.path());
+  }
+  std::sort(names.begin(), names.end());
+  std::vector<std::vector<std::string>> recordings;
+  for (const std::string& name : names) {
+    std::istringstream file(ReadFile(name));
+    recordings.emplace_back();
+    for (std::string line; std::getline(file, line);) {
+      if (!line.starts_with("<< ")) recordings.back().push_back(line);
+    }
+  }
+  if (recordings.empty()) {
+    recordings = {{R"({"type":"assistant.message","message_id":"m","text":"t"})",
+                   R"({"type":"tool.started","call_id":"c","name":"bash","input":{"command":"ls"}})",
+                   R"({"type":"tool.completed","call_id":"c","name":"bash","output":"a","exit_code":0})",
+                   R"({"type":"plan.updated","entries":[{"content":"a","status":"pending"}]})",
+                   R"({"type":"usage.updated","input_tokens":1,"output_tokens":2,"cost_usd":0.5})",
+                   R"({"type":"file.edited","path":"a","diff":"d"})", "words"}};
+  }
+  return recordings;
 }
 
 // Some adapters make ids at random; each run of 8 hexadecimal digits or more becomes one '#'.
@@ -104,6 +136,31 @@ TEST_P(EveryKind, SurvivesGarbage) {
   SayGarbled(LinesOf(GetParam()), [&one](const std::string& line) { one.Say(line + "\n"); });
   one.adapter->OnExited();
   EXPECT_EQ(BrokenRuleOf(one), "");
+}
+
+// A viewer may rely on the types of the vocabulary, whatever the agent says in its own protocol.
+TEST_P(EveryKind, WhatItSaysHasItsShapeEvenIfTheAgentsMembersHaveWrongTypes) {
+  const std::vector<std::vector<std::string>> recordings = RecordingsOf(GetParam());
+  std::mt19937 random(7);
+  size_t content = 0;
+  for (int round = 0; round < 300; ++round) {
+    Spawned one(kind);
+    (void)one.adapter->Prompt("hello");
+    const std::vector<std::string>& lines = recordings[random() % recordings.size()];
+    for (const std::string& line : lines)
+      one.Say((random() % 4 == 0 ? WithAnOddValue(line, random) : line) + "\n");
+    one.adapter->OnExited();
+    ASSERT_EQ(BrokenRuleOf(one), "") << "round " << round;
+    for (const std::string& line : one.host.lines()) {
+      const size_t space = line.find(' ');
+      const std::string type = line.substr(0, space);
+      if (!event_type::IsContent(type)) continue;
+      ++content;
+      EXPECT_TRUE(HasItsShape(type, line.substr(space + 1))) << line.substr(0, 500);
+    }
+  }
+  const bool on_stdout = GetParam() != "process" && GetParam() != "opencode" && GetParam() != "kilo";
+  EXPECT_EQ(content > 0, on_stdout);  // opencode_events_test.cc has the same for what comes by HTTP
 }
 
 // Wherever the output breaks off, everything that began has an end.

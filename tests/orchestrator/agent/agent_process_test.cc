@@ -203,5 +203,38 @@ TEST_F(AgentProcessTest, DestroyedItsProcessEndsAndNothingIsTold) {
   EXPECT_EQ(owner.told, "");
 }
 
+// An adapter may hear its agent in another way than by the child's pipes.
+TEST_F(AgentProcessTest, BackPressureReachesTheAdapter) {
+  StartReady(kSleeps);
+  adapter().calls.clear();
+  process->PauseReading(true);
+  process->PauseReading(false);
+  EXPECT_EQ(adapter().calls, "pause read ");
+}
+
+// A viewer relies on the types of the vocabulary, so an item that has others becomes agent.output.
+TEST_F(AgentProcessTest, AnItemWithMembersOfWrongTypesIsOutput) {
+  Kind turns = Shell();
+  turns.can.turns = true;
+  process = std::make_unique<AgentProcess>(*context, spec, turns, owner);
+  StartReady(kSleeps);
+  owner.told = "";
+  adapter().host.Emit("plan.updated", R"({"entries":[{"content":"a"}]})");
+  adapter().host.Emit("usage.updated", R"({"input_tokens":1,"output_tokens":2,"cost_usd":0.5})");
+  EXPECT_EQ(owner.told, "emit plan.updated; emit usage.updated;");
+  for (const auto& [type, data] : std::vector<std::pair<std::string, std::string>>{
+           {"plan.updated", R"({"entries":[null]})"},
+           {"plan.updated", R"({"entries":{}})"},
+           {"assistant.delta", R"({"text":7})"},
+           {"tool.started", R"({"call_id":"c","name":"bash","input":[]})"},
+           {"usage.updated", R"({"input_tokens":null})"},
+           {"file.edited", "{\"path\":\n\"a\"}"},
+           {"title.updated", "no JSON"}}) {
+    owner.told = "";
+    adapter().host.Emit(type, data);
+    EXPECT_EQ(owner.told, "emit agent.output;") << type << " " << data;
+  }
+}
+
 }  // namespace
 }  // namespace reeve

@@ -13,10 +13,12 @@
 #include "process/sse_parser.h"
 #include "tests/support/handover.h"
 #include "tests/support/loop_fixture.h"
+#include "tests/support/odd_json.h"
 #include "tests/support/opencode_server.h"
 #include "tests/support/paths.h"
 #include "tests/support/recording_host.h"
 #include "tests/support/sanitized.h"
+#include "tests/support/vocabulary.h"
 
 namespace reeve {
 namespace {
@@ -115,6 +117,20 @@ TEST_P(Recordings, AreTheSameAcrossAHandoverAfterEachEvent) {
     replay.HandOver();
   }
   EXPECT_EQ(replay.host.Text(), ReadFile(Fixture(std::string(GetParam()) + ".expected")));
+}
+
+// A viewer may rely on the types of the vocabulary, whatever the server says.
+TEST_P(Recordings, WithOddValuesStillHaveTheShapeOfTheirTypes) {
+  const std::vector<std::string> recorded = Recorded(GetParam());
+  std::mt19937 random(7);
+  for (int round = 0; round < 50; ++round) {
+    Replay replay;
+    replay.Adopt(recorded);
+    for (const std::string& text : recorded)
+      replay.Take(random() % 4 == 0 ? WithAnOddValue(text, random) : text);
+    replay.events->ServerGone();
+    ASSERT_EQ(BrokenRule(replay.host.lines()), "") << "round " << round;
+  }
 }
 
 TEST_P(Recordings, AreSilentForAnotherSession) {
