@@ -56,7 +56,7 @@ bool Allows(const Grant& grant, const Redemption& claim) {
 }
 
 enum class Kind {
-  kFirst,     // one of the 1000; opens a new stream
+  kFirst,     // one of a token's 1000; opens a new stream
   kStanding,  // continues an open stream
   kClosed,    // continues a stream that has closed, for kResumeMs
 };
@@ -95,9 +95,17 @@ struct TicketStore::State {
   // The tickets of each bearer token that do not belong to an open stream, by age.
   struct Share {
     size_t bytes = 0;
-    std::map<uint64_t, Hash> by_age;
+    std::map<uint64_t, Hash> first, closed;
+
+    std::map<uint64_t, Hash>& Of(Kind kind) { return kind == Kind::kFirst ? first : closed; }
+    [[nodiscard]] const Hash& oldest() const {
+      const bool older = closed.empty() || (!first.empty() && first.begin()->first < closed.begin()->first);
+      return older ? first.begin()->second : closed.begin()->second;
+    }
   };
-  std::map<uint64_t, Share> shares;
+  std::map<uint64_t, Share> shares;                // by token; none is empty
+  std::set<std::pair<size_t, uint64_t>> by_bytes;  // the same shares: bytes, token
+  size_t bytes = 0;                                // of all of them
   uint64_t last_age = 0;
 
   std::map<uint64_t, Hash>& Of(Kind kind) { return by_kind[static_cast<size_t>(kind)]; }
@@ -107,8 +115,8 @@ struct TicketStore::State {
     if (entry.kind != Kind::kStanding) {
       by_expiry.emplace(entry.expires_at, hash);
       Share& share = shares[entry.grant.token];
-      share.bytes += BytesOf(entry);
-      share.by_age.emplace(entry.key, hash);
+      share.Of(entry.kind).emplace(entry.key, hash);
+      SetBytes(entry.grant.token, share, share.bytes + BytesOf(entry));
     }
     entries.emplace(hash, std::move(entry));
   }
@@ -119,12 +127,19 @@ struct TicketStore::State {
     if (entry.kind != Kind::kStanding) {
       by_expiry.erase({entry.expires_at, at->first});
       const auto share = shares.find(entry.grant.token);
-      share->second.bytes -= BytesOf(entry);
-      share->second.by_age.erase(entry.key);
-      if (share->second.by_age.empty()) shares.erase(share);
+      share->second.Of(entry.kind).erase(entry.key);
+      SetBytes(entry.grant.token, share->second, share->second.bytes - BytesOf(entry));
+      if (share->second.bytes == 0) shares.erase(share);
     }
     entries.erase(at);
     return entry;
+  }
+
+  void SetBytes(uint64_t token, Share& share, size_t now) {
+    by_bytes.erase({share.bytes, token});
+    bytes += now - share.bytes;
+    share.bytes = now;
+    if (now != 0) by_bytes.emplace(now, token);
   }
 
   void DropExpired() {
@@ -136,14 +151,17 @@ struct TicketStore::State {
   // Adds a ticket that belongs to no open stream. Older ones make room.
   void AddWithin(size_t limit, const Hash& hash, Entry entry) {
     DropExpired();
-    auto& all = Of(entry.kind);
-    while (all.size() >= limit) Take(entries.find(all.begin()->second));
-    const size_t bytes = BytesOf(entry);
-    for (auto at = shares.find(entry.grant.token);
-         at != shares.end() && at->second.bytes + bytes > kMaxTokenBytes;
-         at = shares.find(entry.grant.token)) {
-      Take(entries.find(at->second.by_age.begin()->second));
-    }
+    const size_t more = BytesOf(entry);
+    const auto share = [this, token = entry.grant.token]() -> Share* {
+      const auto at = shares.find(token);
+      return at == shares.end() ? nullptr : &at->second;
+    };
+    for (Share* own = share(); own && own->Of(entry.kind).size() >= limit; own = share())
+      Take(entries.find(own->Of(entry.kind).begin()->second));
+    for (Share* own = share(); own && own->bytes + more > kMaxTokenBytes; own = share())
+      Take(entries.find(own->oldest()));
+    while (!by_bytes.empty() && bytes + more > kMaxBytes)
+      Take(entries.find(shares.at(by_bytes.rbegin()->second).oldest()));
     Add(hash, std::move(entry));
   }
 

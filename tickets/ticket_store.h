@@ -56,15 +56,20 @@ struct Redemption {
 class TicketStore {
  public:
   static constexpr int64_t kMaxTtlMs = 60'000;
-  static constexpr size_t kMaxTickets = 1000;  // unredeemed; beyond this the oldest is dropped first
+  // Unredeemed tickets of one bearer token; beyond this its oldest is dropped first. The tickets of other
+  // tokens stay.
+  static constexpr size_t kMaxTickets = 1000;
   static constexpr int64_t kResumeMs = 60'000;
-  // Resume tickets of closed streams; beyond this the oldest is dropped first. This leaves room for all
-  // viewers of a proxy that restarts, and bounds those of a client that connects in a loop.
+  // Resume tickets of closed streams, likewise. This leaves room for all viewers of a proxy that restarts,
+  // and bounds those of a client that connects in a loop.
   static constexpr size_t kMaxClosed = 16'384;
 
   // Memory for the tickets of one bearer token, without those of open streams; beyond this its oldest are
   // dropped first. This suffices for all that the other limits allow, unless tickets name many agents.
   static constexpr size_t kMaxTokenBytes = size_t{16} << 20;
+  // The same for all tokens together, as each agent may have one. Beyond this the oldest tickets of the token
+  // that holds most are dropped.
+  static constexpr size_t kMaxBytes = size_t{64} << 20;
 
   explicit TicketStore(const Clock& clock);
   ~TicketStore();

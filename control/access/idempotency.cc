@@ -16,6 +16,7 @@ namespace reeve {
 namespace {
 
 constexpr std::string_view kHeader = "idempotency-key";
+constexpr size_t kEntryBytes = size_t{4} << 10;  // of a request in progress, without its body and its answer
 
 bool IsKey(std::string_view text) {
   return !text.empty() && text.size() <= Idempotency::kMaxKeyBytes &&
@@ -65,11 +66,16 @@ class Idempotency::UnderWay final : public Reply::Sink {
         key_(request.key),
         token_(request.caller ? request.caller->token : 0),
         body_(std::move(body)),
-        reply_(std::move(reply)) {}
+        reply_(std::move(reply)) {
+    Hold(kEntryBytes + request.body.size());
+  }
 
   void Answer(Response response) override {
     if (response.status < 200 || response.status > 299) return Finish(response);
     AnswerRecord record{key_, body_, ToJson(response), owner_.clock_.WallMs(), token_};
+    const size_t bytes = record.answer.size() + response.body.size();
+    if (!owner_.Fits(token_, bytes)) return Finish(response);
+    Hold(bytes);
     owner_.store_.PutAnswer(std::move(record), [this, response](const Status& status) {
       // The request took effect all the same.
       if (!status)
@@ -90,7 +96,12 @@ class Idempotency::UnderWay final : public Reply::Sink {
   }
 
  private:
+  void Hold(size_t bytes) {
+    owner_.Count(token_, bytes);
+    bytes_ += bytes;
+  }
   std::shared_ptr<UnderWay> Leave() {
+    owner_.Discount(token_, std::exchange(bytes_, 0));
     auto found = owner_.under_way_.find(key_);
     auto self = found->second;
     owner_.under_way_.erase(found);
@@ -101,11 +112,30 @@ class Idempotency::UnderWay final : public Reply::Sink {
   const std::string key_;
   const uint64_t token_;
   const std::string body_;  // digest of the body
+  size_t bytes_ = 0;
   Reply reply_;
 };
 
 Idempotency::Idempotency(const Clock& clock, Store& store) : clock_(clock), store_(store) {}
 Idempotency::~Idempotency() = default;
+
+bool Idempotency::Fits(uint64_t token, size_t more) const {
+  const auto own = bytes_by_token_.find(token);
+  return bytes_ + more <= kMaxBytes &&
+         (own == bytes_by_token_.end() ? 0 : own->second) + more <= kMaxTokenBytes;
+}
+
+void Idempotency::Count(uint64_t token, size_t more) {
+  bytes_by_token_[token] += more;
+  bytes_ += more;
+}
+
+void Idempotency::Discount(uint64_t token, size_t less) {
+  const auto own = bytes_by_token_.find(token);
+  own->second -= less;
+  bytes_ -= less;
+  if (own->second == 0) bytes_by_token_.erase(own);
+}
 
 bool Idempotency::Concerns(const Request& request) {
   const bool changes = request.method == "POST" || request.method == "PUT" || request.method == "PATCH" ||
@@ -124,9 +154,10 @@ void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
     return reply.Send(
         Response::Problem({"request_under_way", "a request with this Idempotency-Key is still in progress"}));
   }
-  if (under_way_.size() >= kMaxUnderWay) {
-    return reply.Send(Response::Problem(
-        {"too_many_requests", "too many requests with an Idempotency-Key are in progress"}));
+  if (!Fits(request.caller ? request.caller->token : 0, kEntryBytes + request.body.size())) {
+    return reply.Send(
+        Response::Problem({"too_many_requests",
+                           "the requests with an Idempotency-Key that are in progress hold too many bytes"}));
   }
   auto under_way = std::make_shared<UnderWay>(*this, request, std::move(body), std::move(reply));
   under_way_.emplace(request.key, under_way);

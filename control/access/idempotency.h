@@ -10,6 +10,8 @@
 // Owned by the Daemon; on the loop's thread. The store and the clock outlive it.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,7 +26,10 @@ class Store;
 class Idempotency {
  public:
   static constexpr size_t kMaxKeyBytes = 255;
-  static constexpr size_t kMaxUnderWay = 10'000;  // the same as the most connections
+  // Bytes that the requests in progress of one token hold, and those of all tokens: their bodies, and their
+  // answers while these are written. Beyond that a request is refused, and an answer is sent but not kept.
+  static constexpr size_t kMaxTokenBytes = size_t{16} << 20;
+  static constexpr size_t kMaxBytes = size_t{64} << 20;
 
   Idempotency(const Clock& clock, Store& store);
   ~Idempotency();
@@ -40,9 +45,15 @@ class Idempotency {
  private:
   class UnderWay;
 
+  [[nodiscard]] bool Fits(uint64_t token, size_t more) const;
+  void Count(uint64_t token, size_t more);
+  void Discount(uint64_t token, size_t less);
+
   const Clock& clock_;
   Store& store_;
   std::map<std::string, std::shared_ptr<UnderWay>> under_way_;  // by Request::key
+  std::map<uint64_t, size_t> bytes_by_token_;
+  size_t bytes_ = 0;
 };
 
 }  // namespace reeve

@@ -268,6 +268,43 @@ TEST_F(Tickets, ATokenHasABoundedNumberOfBytes) {
   EXPECT_LT(store_.Save().size(), 12u);
 }
 
+TEST_F(Tickets, OneTokenPushesOutNoTicketOfAnother) {
+  Grant mine = For("a");
+  mine.token = 1;
+  Grant theirs = For("a");
+  theirs.token = 2;
+  const std::string ticket = store_.Issue(mine, 60'000);
+  const std::string resume = store_.OpenStream(1, mine, "");
+  store_.CloseStream(1);
+  for (size_t i = 0; i < 2 * TicketStore::kMaxTickets; ++i) (void)store_.Issue(theirs, 60'000);
+  for (uint64_t stream = 2; stream < 2 + 2 * TicketStore::kMaxClosed; ++stream) {
+    (void)store_.OpenStream(stream, theirs, "");
+    store_.CloseStream(stream);
+  }
+  EXPECT_EQ(store_.unredeemed(), TicketStore::kMaxTickets + 1);
+  EXPECT_TRUE(Opens(ticket));
+  EXPECT_TRUE(Opens(resume));
+}
+
+// Each agent may have a token, so the tokens together are bounded, too. The one that holds most makes room.
+TEST_F(Tickets, AllTokensTogetherHaveABoundedNumberOfBytes) {
+  Grant small = For("a");
+  small.token = 1;
+  const std::string kept = store_.Issue(small, 60'000);
+  Grant large = For("a");
+  for (int i = 0; i < 20'000; ++i) large.after["agent-" + std::to_string(i)] = "1-1";
+  std::vector<std::string> newest;
+  for (large.token = 2; large.token < 12; ++large.token) {
+    for (int i = 0; i < 6; ++i) newest.push_back(store_.Issue(large, 60'000));
+  }
+  constexpr size_t kLeastBytes = 20'000 * 96;  // of one of them
+  EXPECT_LE(store_.unredeemed(), TicketStore::kMaxBytes / kLeastBytes + 1);
+  EXPECT_GT(store_.unredeemed(), 20U);
+  EXPECT_FALSE(Opens(newest.front()));
+  EXPECT_TRUE(Opens(newest.back()));
+  EXPECT_TRUE(Opens(kept));
+}
+
 TEST_F(Tickets, RevokingATokenEndsAllItIssued) {
   Grant mine = For("a");
   mine.token = 1;
@@ -312,7 +349,7 @@ class Model {
   void Issued(const std::string& text, const Grant& grant, int64_t ttl_ms) {
     std::vector<Known*> unredeemed;
     for (Known& known : all_) {
-      if (known.stream == 0 && Live(known)) unredeemed.push_back(&known);
+      if (known.stream == 0 && Live(known) && known.grant.token == grant.token) unredeemed.push_back(&known);
     }
     if (unredeemed.size() == TicketStore::kMaxTickets) unredeemed.front()->gone = true;
     all_.push_back({text, grant, clock_.monotonic_ms + ttl_ms, 0, ""});
