@@ -315,7 +315,10 @@ void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
   auto read = [files, response] {
     for (const std::string& file : files) {
       auto in = OpenRegularFile(file, O_RDONLY);
-      if (!in) continue;
+      if (!in) {
+        *response = Response::Problem({"os_error", "transcript " + in.error().message});
+        return;
+      }
       char bytes[65'536];
       for (ssize_t got = 0; (got = ::read(in->get(), bytes, sizeof bytes)) > 0;)
         response->body.append(bytes, static_cast<size_t>(got));

@@ -27,6 +27,8 @@ constexpr int kLockStepMs = 10;
 
 bool StartsWith(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
 
+constexpr size_t kMaxRuntimeBytes = size_t{64} << 10;
+
 // An address that covers all interfaces also covers loopback.
 std::string AsLoopback(const std::string& url) {
   for (const char* any : {"http://0.0.0.0:", "http://[::]:"}) {
@@ -53,6 +55,22 @@ Result<Fd> OpenOwnFolder(std::string path) {
                                       ", but reeve runs as " + UserName(geteuid())};
   }
   return folder;
+}
+
+Result<std::string> ReadAllOf(const Fd& fd, const std::string& path, size_t max_bytes) {
+  std::string text(max_bytes + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {  // a pipe gives its bytes piece by piece
+    const ssize_t got = read(fd.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return OsError("read " + path, errno);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > max_bytes)
+    return Error{"invalid_request",
+                 "read " + path + ": larger than " + FormatSize(static_cast<int64_t>(max_bytes))};
+  return std::string(WithoutByteOrderMark(std::string_view(text).substr(0, size)));
 }
 
 }  // namespace
@@ -105,8 +123,9 @@ Status RuntimeFile::Write(const std::string& dir) const {
 
 Result<RuntimeFile> RuntimeFile::Read(const std::string& dir) {
   const std::string path = PathIn(dir);
-  if (auto file = OpenRegularFile(path, O_RDONLY); !file) return file.error();
-  auto text = ReadConfigFile(path);
+  auto opened = OpenRegularFile(path, O_RDONLY);
+  if (!opened) return opened.error();
+  auto text = ReadAllOf(*opened, path, kMaxRuntimeBytes);
   if (!text) return text.error();
   auto json = JsonDocument::Parse(*text);
   if (!json) return Error{"invalid_json", path + ": " + json.error().message};
@@ -159,21 +178,9 @@ std::string HomeFolder() {
 }
 
 Result<std::string> ReadConfigFile(const std::string& path, size_t max_bytes) {
-  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return OsError("read " + path, errno);
-  std::string text(max_bytes + 1, '\0');
-  size_t size = 0;
-  while (size < text.size()) {  // a pipe gives its bytes piece by piece
-    const ssize_t got = read(fd.get(), text.data() + size, text.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return OsError("read " + path, errno);
-    if (got == 0) break;
-    size += static_cast<size_t>(got);
-  }
-  if (size > max_bytes)
-    return Error{"invalid_request",
-                 "read " + path + ": larger than " + FormatSize(static_cast<int64_t>(max_bytes))};
-  return std::string(WithoutByteOrderMark(std::string_view(text).substr(0, size)));
+  return ReadAllOf(fd, path, max_bytes);
 }
 
 }  // namespace reeve

@@ -1,15 +1,19 @@
 #include "orchestrator/workspace/git.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <deque>
-#include <fstream>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "process/clock.h"
 #include "process/lines.h"
 #include "process/loop.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -21,6 +25,7 @@ constexpr int64_t kProgressMs = 1'000;
 constexpr int64_t kPhaseMs = 100;    // the phases come from the server, which may change them with each line
 constexpr int64_t kGraceMs = 2'000;  // git removes its locks and drafts after TERM
 constexpr size_t kLeastSecret = 4;
+constexpr size_t kMaxCredentialBytes = size_t{1} << 20;
 
 // The variables that git and its ssh need from the daemon's own environment.
 constexpr const char* kInherited[] = {"PATH",        "HOME",         "USER",          "LOGNAME",
@@ -74,6 +79,21 @@ std::optional<Progress> ParseProgress(std::string_view line) {
   if (number.empty() || number.find_first_not_of(" 0123456789") != std::string::npos || number.size() > 5)
     return std::nullopt;
   return Progress{std::string(line.substr(0, colon)), std::atoi(number.c_str())};
+}
+
+// The file of credentials; empty if there is none. This runs on the loop, which must not wait for a pipe.
+std::string CredentialsIn(const std::string& path) {
+  if (path.empty()) return {};
+  auto file = OpenRegularFile(path, O_RDONLY);
+  if (!file) return {};
+  std::string text(kMaxCredentialBytes, '\0');
+  size_t size = 0;
+  for (ssize_t got = 0; size < text.size(); size += static_cast<size_t>(got)) {
+    got = read(file->get(), text.data() + size, text.size() - size);
+    if (got <= 0) break;
+  }
+  text.resize(size);
+  return text;
 }
 
 }  // namespace
@@ -287,8 +307,8 @@ Git::Stats Git::stats() const {
 
 // Removes secrets, because a server may repeat what it was sent.
 std::string Git::WithoutSecrets(std::string text) const {
-  std::ifstream file(options_.credentials);
-  for (std::string line; !options_.credentials.empty() && std::getline(file, line);) {
+  std::istringstream file(CredentialsIn(options_.credentials));
+  for (std::string line; std::getline(file, line);) {
     const size_t scheme = line.find("://");
     const size_t at = line.rfind('@');
     if (scheme == std::string::npos || at == std::string::npos || at < scheme + 3) continue;

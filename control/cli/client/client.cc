@@ -1,5 +1,7 @@
 #include "control/cli/client/client.h"
 
+#include <fcntl.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -8,6 +10,7 @@
 #include "orchestrator/config/config.h"
 #include "orchestrator/json/json.h"
 #include "process/loop.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -72,6 +75,13 @@ std::string Client::TokenFile(const Options& options) {
   return file && *file ? file : DataDirOf(options) + "/token";
 }
 
+Result<std::string> Client::ReadTokenFile(const Options& options, const std::string& path) {
+  if (path == DataDirOf(options) + "/token") {
+    if (auto file = OpenRegularFile(path, O_RDONLY); !file) return file.error();
+  }
+  return ReadConfigFile(path);
+}
+
 Result<Client> Client::Find(const Options& options) {
   auto client = FindServer(options);
   if (!client) return client;
@@ -87,7 +97,7 @@ Result<Client> Client::Find(const Options& options) {
     client->token_ = std::getenv("REEVE_TOKEN");
     return client;
   }
-  auto text = ReadConfigFile(path);
+  auto text = ReadTokenFile(options, path);
   if (!text) return Error{"unauthorized", "no token: " + text.error().message};
   auto token = Tokens::Strongest(*text, path);
   if (!token) return Error{"unauthorized", token.error().message};

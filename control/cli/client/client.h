@@ -29,6 +29,8 @@ class Client {
   static bool IsReeve(const Result<HttpResponse>& health);
   // The file of the token; empty: REEVE_TOKEN holds it.
   static std::string TokenFile(const Options& options);
+  // Reads it. The one in the data folder must be a regular file; one that a caller names may be a pipe.
+  static Result<std::string> ReadTokenFile(const Options& options, const std::string& path);
 
   // A request to the API with address and token, ready for HttpClient.
   [[nodiscard]] HttpRequest Request(std::string method, const std::string& path, std::string body = {}) const;

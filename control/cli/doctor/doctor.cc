@@ -148,7 +148,8 @@ bool CheckDaemon(const Client& client, const Client::Options& options, const Tar
 
 // --- the token of the commands
 
-bool CheckTokenFile(const std::string& path, bool answers, Findings& findings) {
+bool CheckTokenFile(const Client::Options& options, const std::string& path, bool answers,
+                    Findings& findings) {
   struct stat there {};
   if (stat(path.c_str(), &there) != 0) {
     if (answers) {
@@ -159,7 +160,7 @@ bool CheckTokenFile(const std::string& path, bool answers, Findings& findings) {
     }
     return false;
   }
-  auto text = ReadConfigFile(path);
+  auto text = Client::ReadTokenFile(options, path);
   if (!text) {
     findings.Fail("token", text.error().message, "run doctor as its owner, or as a member of its group");
     return false;
@@ -178,7 +179,7 @@ bool CheckTokenFile(const std::string& path, bool answers, Findings& findings) {
 void CheckToken(const Client::Options& options, bool answers, Findings& findings) {
   const std::string path = Client::TokenFile(options);
   const std::string where = path.empty() ? "REEVE_TOKEN" : path;
-  if (!path.empty() && !CheckTokenFile(path, answers, findings)) return;
+  if (!path.empty() && !CheckTokenFile(options, path, answers, findings)) return;
   if (!answers) return findings.Ok("token", where + " holds one; no daemon runs to check it");
   auto client = Client::Find(options);
   if (!client) return findings.Fail("token", client.error().message, "give another one");
