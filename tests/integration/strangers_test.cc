@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "process/fd.h"
 #include "tests/support/daemon.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/sanitized.h"
@@ -125,13 +126,60 @@ TEST(Strangers, BodiesInFlightAreBounded) {
       << before << ' ' << daemon.ResidentBytes();
 }
 
+// Where the daemon may have little memory, a failed allocation would end it, and all agents with it.
+TEST(Strangers, CannotEndADaemonThatMayHaveLittleMemory) {
+  if (kSanitized) return;  // a sanitizer reserves terabytes of addresses
+  RaiseDescriptorLimit();
+  size_t idle_kib = 0;
+  {
+    Daemon daemon;
+    const std::string status = ReadFile("/proc/" + std::to_string(daemon.pid()) + "/status");
+    const size_t at = status.find("VmSize:");
+    ASSERT_NE(at, std::string::npos);
+    idle_kib = std::stoul(status.substr(at + 7));
+  }
+  Daemon::Options options;
+  options.wrapper = {"/bin/sh", "-c",
+                     "ulimit -v " + std::to_string(idle_kib + 256 * 1024) + " && exec \"$0\" \"$@\""};
+  Daemon daemon(options);
+  const std::string limits = ReadFile("/proc/" + std::to_string(daemon.pid()) + "/limits");
+  ASSERT_NE(limits.find(std::to_string((idle_kib + 256 * 1024) * 1024)), std::string::npos) << limits;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  const auto served = [&daemon] {
+    EXPECT_EQ(HttpConnection(daemon.address()).Call("GET", "/health").status, 200);
+    EXPECT_EQ(daemon.Get("/agents/a1").Field("state"), "running");
+  };
+  std::string pipelined;
+  while (pipelined.size() < 200'000) pipelined += Head("GET /", "");
+  const std::string head = Head("GET /agents", "X: " + std::string(15'000, 'x')).substr(0, 15'000);
+  for (const auto& [bytes, count] :
+       {std::pair{Upload("POST /agents", ""), 2'000},
+        std::pair{Upload("POST /agents", Authorization("wrong-token-0123456789")), 2'000},
+        std::pair{Upload("POST /agents", "Expect: 100-continue\r\n"), 2'000}, std::pair{head, 10'500},
+        std::pair{pipelined, 200}}) {
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < count; ++i) {
+      clients.push_back(std::make_unique<RawClient>(daemon.address()));
+      (void)send(clients.back()->fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    served();
+  }
+  // Those who have a token are bounded as well.
+  Flood flood(daemon.address(), 200, Upload("POST /agents", Authorization(daemon.token())));
+  ASSERT_TRUE(flood.Send());
+  EXPECT_TRUE(Eventually([&] { return flood.Answered(429) >= 200 - 64; })) << flood.Answered(429);
+  served();
+}
+
 // Waits, for which a view token suffices, take all connections but the reserve.
 TEST(Strangers, ATokenForViewingDoesNotLockOutTheOperator) {
   constexpr size_t kWaits = 10'100;
+  if (kSanitized) GTEST_SKIP() << "a sanitized daemon is too slow for " << kWaits << " connections";
+  RaiseDescriptorLimit();
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
-  if (kSanitized || files.rlim_cur < kWaits + 500)
-    GTEST_SKIP() << kWaits << " connections need as many descriptors, and an unsanitized daemon";
+  ASSERT_GE(files.rlim_cur, kWaits + 500)
+      << "this test needs a hard limit (ulimit -Hn) of as many descriptors";
   const std::string view = "view-token-0123456789";
   const std::string admin = "admin-token-0123456789";
   TempDir dir;
