@@ -135,6 +135,7 @@ class HttpClient::State::Transfer : public HttpCall {
   void Ready();
   size_t TakeHeader(std::string_view line);
   size_t TakeBody(std::string_view bytes);
+  int AskWhetherToSend();
 
   State& state_;
   HttpRequest request_;
@@ -147,6 +148,7 @@ class HttpClient::State::Transfer : public HttpCall {
   bool paused_ = false;       // by the caller
   bool curl_paused_ = false;  // because enough of the body is held
   bool too_large_ = false;
+  std::optional<Error> not_sent_;  // may_send's reason
   size_t head_bytes_ = 0;
   HttpResponse response_;
   bool head_whole_ = false;
@@ -301,6 +303,12 @@ void HttpClient::State::Transfer::SetUp() {
       easy, CURLOPT_HEADERFUNCTION, +[](char* bytes, size_t, size_t size, void* self) {
         return static_cast<Transfer*>(self)->TakeHeader({bytes, size});
       });
+  if (request_.may_send) {
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
+    curl_easy_setopt(
+        easy, CURLOPT_PREREQFUNCTION,
+        +[](void* self, char*, char*, int, int) { return static_cast<Transfer*>(self)->AskWhetherToSend(); });
+  }
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
   curl_easy_setopt(
       easy, CURLOPT_WRITEFUNCTION, +[](char* bytes, size_t, size_t size, void* self) {
@@ -355,6 +363,13 @@ size_t HttpClient::State::Transfer::TakeBody(std::string_view bytes) {
   return bytes.size();
 }
 
+int HttpClient::State::Transfer::AskWhetherToSend() {
+  const Status may = request_.may_send();
+  if (may) return CURL_PREREQFUNC_OK;
+  not_sent_ = may.error();
+  return CURL_PREREQFUNC_ABORT;
+}
+
 void HttpClient::State::Transfer::PauseReading(bool paused) {
   if (std::exchange(paused_, paused) && !paused) state_.ContinueLater(this);
 }
@@ -373,14 +388,19 @@ void HttpClient::State::Transfer::End(CURLcode code) {
 Error HttpClient::State::Transfer::Explain(CURLcode code) const {
   std::string who = HostOf(request_.url);
   if (!request_.unix_socket.empty()) who = request_.unix_socket;
+  if (not_sent_) return {not_sent_->code, who + ": " + not_sent_->message};
   if (too_large_) return {"too_large", who + ": the answer exceeds its size limit"};
   if (code == CURLE_OPERATION_TIMEDOUT) return {"timeout", who + ": no answer in time"};
+  const std::string reason = reason_[0] ? reason_ : curl_easy_strerror(code);
+  if (code == CURLE_COULDNT_RESOLVE_HOST) return {"unknown_host", who + ": there is no such host"};
+  if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR)
+    return {"tls_failed", who + ": " + reason};
   long system_error = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &system_error);
   if (code == CURLE_COULDNT_CONNECT && system_error != 0) {
     return {"unreachable", OsError(who, static_cast<int>(system_error)).message};
   }
-  return {"unreachable", who + ": " + (reason_[0] ? reason_ : curl_easy_strerror(code))};
+  return {"unreachable", who + ": " + reason};
 }
 
 void HttpClient::State::Transfer::Deliver() {

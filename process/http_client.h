@@ -30,6 +30,9 @@ struct HttpRequest {
   int64_t connect_timeout_ms = 5'000;
   int64_t timeout_ms = 30'000;               // of the whole call; 0: no limit (streams)
   size_t max_body_bytes = size_t{16} << 20;  // of the answer, when Send collects it
+  // Asked once the connection is there, before anything is sent on it; it must not use the client. An Error
+  // ends the call with that error. It is copied with the request.
+  std::function<Status()> may_send = {};
 };
 
 struct HttpResponse {
@@ -68,9 +71,9 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // Any HTTP status is a response; an Error ("unreachable", "timeout", "too_large") means that no response
-  // came. The functions are called from the loop, never from within Send or Open, and they may destroy the
-  // call.
+  // Any HTTP status is a response; an Error ("unreachable", "unknown_host", "tls_failed", "timeout",
+  // "too_large", or that of may_send) means that no response came. The functions are called from the loop,
+  // never from within Send or Open, and they may destroy the call.
   [[nodiscard]] std::unique_ptr<HttpCall> Send(HttpRequest request,
                                                std::function<void(Result<HttpResponse>)> done);
   [[nodiscard]] std::unique_ptr<HttpCall> Open(HttpRequest request, Stream stream);

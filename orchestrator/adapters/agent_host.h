@@ -2,6 +2,7 @@
 // by AgentProcess, and by a recorder in tests.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,11 @@ class AgentHost : public AgentEvents {
 
   // The end of the work that PrepareStop announced.
   virtual void OnStopPrepared() = 0;
+
+  // Whether this agent's own processes, and no others, listen on this port of 127.0.0.1. Error
+  // "foreign_listener". Asked before a secret is sent there: a process that has gone leaves its port to
+  // whoever takes it.
+  virtual Status CheckListener(uint16_t port) = 0;
 
   // Starts another process in this agent's tree, with the agent's environment and `spawn.env` over it. The
   // caller owns it.

@@ -11,6 +11,7 @@
 #include "orchestrator/log/event_data.h"
 #include "orchestrator/log/transcript.h"
 #include "process/clock.h"
+#include "process/listener.h"
 #include "process/log.h"
 
 namespace reeve {
@@ -246,6 +247,12 @@ Result<uint64_t> AgentProcess::WriteInput(std::optional<uint64_t> offset, std::s
   }
   if (close) CloseStdin();
   return input_bytes_;
+}
+
+Status AgentProcess::CheckListener(uint16_t port) {
+  if (child_ && OnlyTheseListen(port, child_->Tree())) return {};
+  return Error{"foreign_listener", "no process of agent " + spec_.id + " listens on port " +
+                                       std::to_string(port) + ", or not it alone; nothing was sent there"};
 }
 
 // A kind without turns passes on what its program wrote, and has checked it as it read it.

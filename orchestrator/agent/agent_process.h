@@ -205,6 +205,7 @@ class AgentProcess final : private AgentHost {
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
   void OnStopPrepared() override;
+  Status CheckListener(uint16_t port) override;
   Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) override;
   Result<std::unique_ptr<Child>> AdoptHelper(ChildState state, Child::Handlers handlers) override;
 

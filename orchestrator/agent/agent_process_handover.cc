@@ -35,6 +35,7 @@ class NoHost final : public AgentHost {
   void OnReceived(std::string_view) override {}
   void OnSent(std::string_view) override {}
   void OnStopPrepared() override {}
+  Status CheckListener(uint16_t) override { return Error{"not_running", "a trial restore"}; }
   Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec, Child::Handlers) override { return Refusal(); }
   Result<std::unique_ptr<Child>> AdoptHelper(ChildState, Child::Handlers) override { return Refusal(); }
   Status WriteStdin(std::string_view) override { return Refusal(); }

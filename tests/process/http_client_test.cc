@@ -288,6 +288,35 @@ TEST_F(HttpClientTest, APostIsNeverSentTwice) {
   EXPECT_EQ(posts, 1);
 }
 
+// A caller may look at the other side of a connection before it is sent a secret.
+TEST_F(HttpClientTest, NothingIsSentUnlessTheCallerAgrees) {
+  int requests = 0, asked = 0;
+  serve = [&requests](Connection& connection, const Request&) {
+    ++requests;
+    connection.Answer(200, "");
+  };
+  Status may;
+  HttpRequest request = Get("/");
+  request.may_send = [&] {
+    ++asked;
+    return may;
+  };
+  ASSERT_TRUE(Fetch(request).ok());
+  EXPECT_EQ(asked, 1);
+  may = Error{"foreign_listener", "somebody else listens there"};
+  for (const char* method : {"GET", "POST"}) {  // on the connection that stayed, and on another one
+    request.method = method;
+    auto refused = Fetch(request);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, "foreign_listener");
+    EXPECT_NE(refused.error().message.find("somebody else listens there"), std::string::npos);
+  }
+  EXPECT_EQ(asked, 3);
+  EXPECT_EQ(requests, 1);
+  may = {};
+  EXPECT_TRUE(Fetch(request).ok());
+}
+
 struct Streamed {
   int head = 0;
   std::string body;

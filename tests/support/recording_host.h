@@ -41,6 +41,7 @@ class RecordingHost : public AgentHost {
   Status WriteStdin(std::string_view bytes) override;
   void CloseStdin() override;
   void OnStopPrepared() override;
+  Status CheckListener(uint16_t) override { return listener; }
   // Refused unless a test gives what does it.
   Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) override;
   std::function<Result<std::unique_ptr<Child>>(SpawnSpec, Child::Handlers)> spawn_beside;
@@ -55,6 +56,7 @@ class RecordingHost : public AgentHost {
   [[nodiscard]] size_t Count(std::string_view beginning) const;
   void Clear() { lines_.clear(); }
 
+  Status listener;                       // who listens on the agent's port
   std::vector<std::string> heard, told;  // what passed other than by pipes
 
   // Called, where set, after a line of that kind: what an Agent would do from within.

@@ -324,6 +324,7 @@ HttpRequest OpencodeAdapter::Request(const char* method, const std::string& path
   request.headers = {{"Content-Type", "application/json"}};
   request.user = flavour_.name;
   request.password = password_;
+  request.may_send = [this] { return host_.CheckListener(static_cast<uint16_t>(port_)); };
   return request;
 }
 
@@ -351,6 +352,11 @@ void OpencodeAdapter::Probe() {
   request.timeout_ms = timing_.probe_ms;
   Call(fetches_, std::move(request), [this](const Result<HttpResponse>& answer) {
     if (Good(answer)) return OpenStream();
+    if (!answer && answer.error().code == "foreign_listener") {
+      state_ = State::kEnded;
+      host_.OnBroken({answer.error().code, std::string(flavour_.name) + ": " + answer.error().message});
+      return Advance();
+    }
     again_.Start(timing_.probe_again_ms);
   });
 }

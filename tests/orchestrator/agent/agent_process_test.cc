@@ -9,6 +9,8 @@
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/log/transcript.h"
 #include "tests/orchestrator/agent/agent_process_fixture.h"
+#include "tests/support/paths.h"
+#include "tests/support/test_server.h"
 
 namespace reeve {
 namespace {
@@ -201,6 +203,26 @@ TEST_F(AgentProcessTest, DestroyedItsProcessEndsAndNothingIsTold) {
   process.reset();
   EXPECT_TRUE(RunUntil(loop_, [pid] { return kill(pid, 0) != 0; }));
   EXPECT_EQ(owner.told, "");
+}
+
+// Any program that listens will do: here a daemon, behind a shell.
+TEST_F(AgentProcessTest, ItKnowsWhetherItsOwnProcessesListenOnAPort) {
+  StartReady("echo ready; " + std::string(kReeveBinary) + " serve --listen tcp://127.0.0.1:0 --data " +
+             dir_.path() + "/data; true");
+  const std::string before = "listening on http://127.0.0.1:";
+  ASSERT_TRUE(RunUntil(loop_, [&] {
+    const size_t at = adapter().output.find(before);
+    return at != std::string::npos && adapter().output.find('\n', at) != std::string::npos;
+  }));
+  const auto own = static_cast<uint16_t>(
+      std::stoul(adapter().output.substr(adapter().output.find(before) + before.size())));
+  EXPECT_TRUE(adapter().host.CheckListener(own).ok());
+  TestServer impostor(loop_, [](TestServer::Connection&, const TestServer::Request&) {});
+  const Status foreign = adapter().host.CheckListener(impostor.port());
+  ASSERT_FALSE(foreign.ok());
+  EXPECT_EQ(foreign.error().code, "foreign_listener");
+  EXPECT_NE(foreign.error().message.find("agent a1"), std::string::npos);
+  EXPECT_NE(foreign.error().message.find(std::to_string(impostor.port())), std::string::npos);
 }
 
 // An adapter may hear its agent in another way than by the child's pipes.

@@ -763,6 +763,27 @@ TEST_F(OpencodeTest, ABreakBeforeTheSessionIsMadeMissesNothing) {
   EXPECT_TRUE(UntilTold("plan.updated"));
 }
 
+// --- the other side of the port
+
+TEST_F(OpencodeTest, NothingIsSentToAServerThatIsNotItsOwn) {
+  host.listener = Error{"foreign_listener", "another process listens there"};
+  Launch();
+  ASSERT_TRUE(UntilTold("> broken foreign_listener"));
+  EXPECT_THAT(host.Text(), HasSubstr("another process listens there"));
+  EXPECT_THAT(server.requests(), ElementsAre());
+}
+
+// The server has died behind a program that lives on, and another one has its port.
+TEST_F(OpencodeTest, AServerWhosePortSomebodyElseTookGetsNothingMore) {
+  LaunchReady();
+  const size_t asked = server.requests().size();
+  host.listener = Error{"foreign_listener", "another process listens there"};
+  server.BreakStreams();
+  ASSERT_TRUE(UntilTold("> broken stream_lost"));
+  EXPECT_THAT(host.Text(), HasSubstr("another process listens there"));
+  EXPECT_EQ(server.requests().size(), asked);
+}
+
 // --- back-pressure
 
 // The agent pauses it when it has had its share of a turn of the loop. Nothing is lost by that.
