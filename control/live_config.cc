@@ -1,11 +1,19 @@
 #include "control/live_config.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
+#include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "control/http/server.h"
 #include "control/streams/exports.h"
+#include "orchestrator/store/data_folder.h"
 #include "orchestrator/town.h"
+#include "process/regular_file.h"
 
 namespace reeve {
 
@@ -79,11 +87,37 @@ Gate::Names NamesOf(const Config& config) {
   return names;
 }
 
+Status CheckFiles(const Config& config) {
+  const auto wrong = [](const std::string& setting, const std::string& why) {
+    return Error{"invalid_config", setting + ": " + why};
+  };
+  const Tokens::Source source = TokenSourceOf(config);
+  if (!source.file.empty() || !source.variable.empty()) {
+    if (auto tokens = Tokens::Load(source); !tokens) return Error{"invalid_config", tokens.error().message};
+  }
+  if (Status data = CheckDataDir(config.data); !data) return wrong("data", data.error().message);
+  if (!config.git_credentials.empty()) {
+    if (auto file = OpenRegularFile(config.git_credentials, O_RDONLY); !file)
+      return wrong("git_credentials", file.error().message);
+  }
+  for (const std::string& url : config.listen) {
+    constexpr std::string_view kUnix = "unix://";
+    if (!url.starts_with(kUnix)) continue;
+    const std::filesystem::path folder = std::filesystem::absolute(url.substr(kUnix.size())).parent_path();
+    std::error_code error;
+    if (!std::filesystem::is_directory(folder, error))
+      return wrong("listen", url + ": there is no folder " + folder.string());
+    if (access(folder.c_str(), W_OK | X_OK) != 0)
+      return wrong("listen", url + ": " + OsError("write to " + folder.string(), errno).message);
+  }
+  return {};
+}
+
 Status CheckExposure(const Config& config, bool token_chosen) {
   for (const std::string& url : config.listen) {
     if (IsLoopback(HostOf(url))) continue;
     if (!token_chosen) {
-      return Error{"invalid_request",
+      return Error{"invalid_config",
                    url + " is reachable from other machines: set --token-file or REEVE_TOKEN"};
     }
     log::Warning("{} is reachable from other machines and speaks plain HTTP: put TLS in front of it", url);

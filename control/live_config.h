@@ -30,7 +30,10 @@ log::Level LogLevelOf(const Config& config);
 EventLog::Limits LogLimitsOf(const Config& config);
 Viewers::Limits ViewerLimitsOf(const Config& config);
 Gate::Names NamesOf(const Config& config);
-// An error if other machines can reach the daemon and nobody chose a token.
+// Whether the files and folders that the settings name can be used, tokens included. Error "invalid_config"
+// names the setting, the file and the reason.
+Status CheckFiles(const Config& config);
+// Error "invalid_config" if other machines can reach the daemon and nobody chose a token.
 Status CheckExposure(const Config& config, bool token_chosen);
 
 class LiveConfig {

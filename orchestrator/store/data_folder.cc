@@ -100,6 +100,23 @@ Result<Fd> LockDataDir(const std::string& path) {
   return folder;
 }
 
+Status CheckDataDir(const std::string& path) {
+  struct stat there {};
+  if (lstat(path.c_str(), &there) == 0) {
+    auto folder = OpenOwnFolder(path);
+    return folder ? Status() : folder.error();
+  }
+  if (errno != ENOENT) return OsError("data folder " + path, errno);
+  std::filesystem::path above = std::filesystem::absolute(path).parent_path();
+  std::error_code error;
+  while (!std::filesystem::exists(above, error) && above != above.root_path()) above = above.parent_path();
+  if (!std::filesystem::is_directory(above, error))
+    return OsError("data folder " + path + ": " + above.string(), ENOTDIR);
+  if (access(above.c_str(), W_OK | X_OK) != 0)
+    return OsError("data folder " + path + ": write to " + above.string(), errno);
+  return {};
+}
+
 bool DataDirLocked(const std::string& path) {
   const Fd lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   return lock.valid() && flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;

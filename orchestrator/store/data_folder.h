@@ -17,6 +17,9 @@ std::string DefaultDataDir();
 // folder itself (flock), because a lock file can be removed. Waits for up to a second for another lock to go.
 // Errors: "busy", another daemon has locked it; "unsafe_folder", it is a link or belongs to another user.
 Result<Fd> LockDataDir(const std::string& path);
+// Whether LockDataDir could use this folder, or make it, as far as can be told without a change. Errors name
+// it.
+Status CheckDataDir(const std::string& path);
 // Whether a daemon holds that lock. A lock is proof: it ends with its process, and nobody else can have it.
 bool DataDirLocked(const std::string& path);
 

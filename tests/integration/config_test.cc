@@ -16,6 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+using Strings = std::vector<std::string>;
 
 class ConfigFileOfADaemon : public testing::Test {
  protected:
@@ -67,6 +68,38 @@ TEST_F(CheckConfig, ExitsByWhoseFaultItIs) {
   Command tokens({"serve", "--config", path_, "--check-config"});
   EXPECT_EQ(tokens.Wait(), 78);
   EXPECT_THAT(tokens.err(), HasSubstr("/tokens: No such file"));
+  // The same for every other setting that names a file, and for a daemon that is not only asked.
+  Write("");
+  const std::string none = folder_.path() + "/none", file_path = folder_.path() + "/file";
+  WriteFile(file_path, "x");
+  const std::vector<std::pair<Strings, std::string>> wrong = {
+      {{"--git-credentials", none}, "git_credentials: open " + none + ": No such file or directory"},
+      {{"--git-credentials", folder_.path()},
+       "git_credentials: " + folder_.path() + " is not a regular file"},
+      {{"--token-file", none}, "token file " + none + ": No such file or directory"},
+      {{"--token-file", folder_.path()}, "token file " + folder_.path() + ": not a regular file"},
+      {{"--token-file", file_path}, file_path},
+      {{"--data", file_path}, "data: data folder " + file_path + ": Not a directory"},
+      {{"--data", file_path + "/data"}, "data: data folder " + file_path + "/data"},
+      {{"--listen", "unix://" + none + "/s"}, "listen: unix://" + none + "/s: there is no folder " + none},
+      {{"--listen", "tcp://0.0.0.0:0"}, "reachable from other machines"},
+  };
+  for (const auto& [words, reason] : wrong) {
+    for (const bool check : {true, false}) {
+      Strings all = {"serve", "--config", path_};
+      if (words[0] != "--data") all.insert(all.end(), {"--data", folder_.path() + "/unused"});
+      if (words[0] != "--listen") all.insert(all.end(), {"--listen", "tcp://127.0.0.1:0"});
+      all.insert(all.end(), words.begin(), words.end());
+      if (check) all.emplace_back("--check-config");
+      Command command(all);
+      EXPECT_EQ(command.Wait(), 78) << words[0] << ' ' << words[1];
+      EXPECT_THAT(command.err(), HasSubstr(reason));
+      EXPECT_EQ(command.out(), "");
+    }
+  }
+  Command named({"serve", "--config", none, "--check-config"});
+  EXPECT_EQ(named.Wait(), 78);
+  EXPECT_THAT(named.err(), HasSubstr(none));
   // A daemon that is not only asked says the same and does not start.
   Write("hartbeat = \"2s\"\n");
   Command serve({"serve", "--config", path_, "--data", folder_.path() + "/data"});

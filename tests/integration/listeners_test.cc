@@ -75,7 +75,7 @@ TEST(Listeners, BeyondLoopbackWantATokenThatWasConfiguredOnPurpose) {
   options.listen = "tcp://0.0.0.0:0";
   options.fails = true;
   Daemon refused(options);
-  EXPECT_EQ(refused.Wait(), 64);
+  EXPECT_EQ(refused.Wait(), 78);
   EXPECT_NE(refused.log().find("--token-file or REEVE_TOKEN"), std::string::npos) << refused.log();
 
   options.fails = false;

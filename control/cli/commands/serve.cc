@@ -46,11 +46,8 @@ int Refuse(const Error& error) {
 int CheckConfig(const LoadedConfig& loaded) {
   const Tokens::Source source = TokenSourceOf(loaded.config);
   const bool chosen = !source.file.empty() || !source.variable.empty();
-  auto wrong = [](Error error) { return Refuse({"invalid_config", std::move(error.message)}); };
-  if (chosen) {
-    if (auto tokens = Tokens::Load(source); !tokens) return wrong(tokens.error());
-  }
-  if (Status safe = CheckExposure(loaded.config, chosen); !safe) return wrong(safe.error());
+  if (Status files = CheckFiles(loaded.config); !files) return Refuse(files.error());
+  if (Status safe = CheckExposure(loaded.config, chosen); !safe) return Refuse(safe.error());
   std::fputs(DescribeConfig(loaded).c_str(), stdout);
   return kOk;
 }
@@ -104,6 +101,10 @@ int Serve(const ServeOptions& options, const Invocation& invocation) {
   MakeUndumpable();
   RaiseDescriptorLimit();  // a viewer costs one, a child four
   if (options.handover_trial) return Try(loaded->config);
+  if (options.handover < 0) {
+    // A daemon that is handed over keeps its agents, whatever has become of these files.
+    if (Status files = CheckFiles(loaded->config); !files) return Refuse(files.error());
+  }
   auto daemon = Daemon::Start(std::move(sources), loaded->config,
                               {invocation.program, LastingArguments(invocation.words),
                                !options.config_file.empty(), options.handover});
