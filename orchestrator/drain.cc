@@ -27,6 +27,7 @@ void Drain::Begin(int64_t timeout_ms, Done done) {
   deadline_ms_ = clock_.MonotonicMs() + timeout_ms;
   // An agent without turns understands TERM as a request to finish, so it gets the whole time for that.
   for (const auto& [id, agent] : agents_) {
+    if (!agent->has_turns() && agent->runs().open()) programs_[id] = agent->runs().open()->id;
     agent->Drain(agent->has_turns() ? Agent::kDefaultGraceMs : timeout_ms);
   }
   watch_.Start(0, kLookMs);
@@ -51,6 +52,7 @@ void Drain::StopProcesses() {
     if (!agent->has_process()) continue;
     if (agent->runs().open()) {
       unfinished_.push_back("agent " + id + ": its run " + agent->runs().open()->id + " did not end in time");
+      programs_.erase(id);
     }
     agent->Shutdown(Agent::kDefaultGraceMs);
   }
@@ -69,6 +71,14 @@ void Drain::SaveWip(int64_t left_ms) {
 }
 
 void Drain::NameUnfinished() {
+  for (const auto& [id, run] : programs_) {
+    const auto agent = agents_.find(id);
+    if (agent == agents_.end() || agent->second->has_process()) continue;
+    const Run* last = agent->second->runs().last();
+    if (!last || last->id != run || !last->signal) continue;  // it has ended as a program does
+    unfinished_.push_back("agent " + id + ": its run " + run + " was cut off by signal " +
+                          std::to_string(*last->signal));
+  }
   for (const std::string& id : waits_for_) {
     const bool process = agents_.at(id)->has_process();
     unfinished_.push_back(

@@ -60,6 +60,8 @@ class Drain {
   int64_t deadline_ms_ = 0;  // of the current step; monotonic
   std::vector<std::string> waits_for_;
   std::vector<std::string> unfinished_;
+  // The open runs of the programs, which are asked to end by TERM at once; by agent.
+  std::map<std::string, std::string> programs_;
   Done done_;
   Timer watch_;
 };

@@ -60,9 +60,34 @@ TEST(DrainCommand, PrintsWhatCouldNotFinish) {
   }
 }
 
+// A program is asked to end by TERM. One that does not know that signal is cut off by it, and one that
+// ignores it by KILL.
+TEST(DrainCommand, PrintsProgramsThatItCutOff) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
+  daemon.Create(R"({"id":"a2","kind":"process","command":["/bin/sh","-c",)"
+                R"("trap '' TERM; echo ready; while :; do sleep 0.01; done"]})");
+  daemon.WaitFor("a1", "until=ready");
+  ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("a2").find("ready") != std::string::npos; }));
+  const std::string first = daemon.Get("/agents/a1").Field("run.run_id");
+  const std::string second = daemon.Get("/agents/a2").Field("run.run_id");
+  Command drain({"drain", "--timeout", "1s"}, {"REEVE_DATA=" + daemon.data_dir()});
+  EXPECT_EQ(drain.Wait(), 0) << drain.err();
+  EXPECT_THAT(drain.out(), HasSubstr("agent a1: its run " + first + " was cut off by signal 15\n"));
+  // Which of the two comes first, the end of the time or that of the program, is a matter of milliseconds.
+  const std::string about = "agent a2: its run " + second;
+  EXPECT_THAT(drain.out(), testing::AnyOf(HasSubstr(about + " was cut off by signal 9\n"),
+                                          HasSubstr(about + " did not end in time\n")));
+  EXPECT_EQ(daemon.Wait(), 0);
+}
+
 TEST(DrainCommand, SaysNothingWhereEverythingEnded) {
   Daemon daemon;
-  daemon.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  daemon.Create(R"({"id":"a1","kind":"process","command":["/bin/sh","-c",)"
+                R"("trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done"]})");
+  daemon.Create(R"({"id":"a2","kind":"process","command":["true"]})");
+  EXPECT_EQ(daemon.WaitFor("a2").Field("exit.code"), "0");
+  ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("a1").find("ready") != std::string::npos; }));
   EXPECT_EQ(daemon.Post("/drain", R"({"wait":"yes"})").status, 400);
   Command drain({"drain", "--json"}, {"REEVE_DATA=" + daemon.data_dir()});
   EXPECT_EQ(drain.Wait(), 0);
