@@ -10,6 +10,7 @@
 #include "orchestrator/log/event_types.h"
 #include "orchestrator/log/transcript.h"
 #include "process/clock.h"
+#include "process/loop.h"
 #include "process/proc.h"
 
 namespace reeve {
@@ -83,6 +84,11 @@ std::string Agent::ToJson() const {
   }
   if (process_.exit()) state.SetRaw("exit", ExitJson(*process_.exit()));
   state.Set("restarts", restarts_.total());
+  if (const std::optional<int64_t> due_ms = backoff_.due_ms(); due_ms && state_ == State::kBackoff) {
+    // To the second, so that one start is the same time in each answer.
+    const int64_t at_ms = now_ms + *due_ms - context_.loop.NowMs();
+    state.Set("restart_at", FormatTime((at_ms + 500) / 1000 * 1000));
+  }
   if (runs_.open()) state.SetRaw("run", runs_.open()->ToJson());
   SetWaitingFor(state);
   if (runs_.last()) state.SetRaw("last_run", runs_.last()->ToJson());

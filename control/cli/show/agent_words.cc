@@ -60,10 +60,20 @@ std::string ExitNote(const JsonValue& agent) {
   return code == 0 ? "" : "ended with code " + std::to_string(code);
 }
 
-std::string StateNote(const JsonValue& agent) {
+// "starts again in 5s (code 1)".
+std::string StartsAgain(const JsonValue& agent, int64_t now_ms) {
+  const std::string at(agent["restart_at"].StringOr(""));
+  if (at.empty()) return "starts again";
+  const std::string why = WhyFailed(agent["last_run"]);
+  return "starts again in " + DurationWords(std::max<int64_t>(WallMsOf(agent["restart_at"]) - now_ms, 0)) +
+         (why.empty() ? "" : " (" + why + ")");
+}
+
+std::string StateNote(const JsonValue& agent, int64_t now_ms) {
   const std::string_view state = agent["state"].StringOr("");
   if (agent["deleted"].AsBool().value_or(false)) return "deleted";
   if (const auto reason = agent["reason"].AsString()) return Plain(*reason);
+  if (state == "backoff") return StartsAgain(agent, now_ms);
   if (state != "exited" && state != "idle") return {};
   std::string note = LastRunNote(agent);
   if (state != "exited" || !note.empty()) return note;
@@ -100,12 +110,12 @@ std::string StateSentence(const JsonValue& agent, int64_t now_ms) {
   if (state == "exited" || state == "failed") {
     text += state == "failed" ? " has failed" : agent["exited_at"] ? " exited" : " has not been started";
     if (const JsonValue at = agent["exited_at"]; at) text += AgoWords(at, now_ms);
-    const std::string note = StateNote(agent);
+    const std::string note = StateNote(agent, now_ms);
     if (!note.empty() && note != "done") text += ": " + note;
     return text + ".";
   }
   const std::string words = state == "needs_input" ? "waiting for a person"
-                            : state == "backoff"   ? "waiting before it is started again"
+                            : state == "backoff"   ? "waiting: it " + StartsAgain(agent, now_ms)
                                                    : state;
   text += " is " + words;
   if (agent["pid"]) text += " (process " + Plain(agent["pid"].Raw()) + ")";
@@ -150,7 +160,7 @@ Outcome OutcomeOfAgent(const JsonValue& agent, const std::string& until) {
 }
 
 std::string AgentNote(const JsonValue& agent, int64_t now_ms) {
-  return JoinWords({StateNote(agent), QueueNote(agent, now_ms)});
+  return JoinWords({StateNote(agent, now_ms), QueueNote(agent, now_ms)});
 }
 
 std::string CommandOf(const JsonValue& agent) {
