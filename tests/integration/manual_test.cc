@@ -57,6 +57,16 @@ TEST(Manual, TellsEverythingOfEachCommandInGoodRoff) {
   }
 }
 
+// A reader of reeve(1) finds each command, also those that are commands of another one.
+TEST(Manual, OfReeveItselfListsEveryCommand) {
+  TempDir folder;
+  Command man({"man", "--output", folder.path() + "/man1"});
+  ASSERT_EQ(man.Wait(), 0) << man.err();
+  const std::string text = Shown(folder.path() + "/man1/reeve.1");
+  for (const char* page : {"reeve-run", "reeve-agents-list", "reeve-agents-logs", "reeve-agents-stop"})
+    EXPECT_THAT(text, HasSubstr("\n       " + std::string(page) + "(1)")) << text;
+}
+
 // The pages are the same for every builder and in every place.
 TEST(Manual, IsTheSameForEverybody) {
   for (const DeclaredCommand& command : DeclaredCommands()) {

@@ -284,6 +284,13 @@ std::string ManualPage(const CommandDoc& command, const std::string& version) {
   for (const auto& one : command.commands) {
     if (!one->hidden) Entry(out, Bold(PageName(*one)) + "(1)", Prose(one->summary));
   }
+  for (const auto& one : command.commands) {
+    if (!one->open || one->hidden) continue;
+    out += ".SS Commands of " + Escape(one->name) + ", whose name may be omitted\n";
+    for (const auto& inner : one->commands) {
+      if (!inner->hidden) Entry(out, Bold(PageName(*inner)) + "(1)", Prose(inner->summary));
+    }
+  }
   Pairs codes;
   for (const auto& [code, what] : ExitCodes()) codes.emplace_back(std::to_string(code), what);
   Section(out, "EXIT STATUS", codes);
