@@ -1,13 +1,13 @@
 // Messages that wait for their time, are taken back, sent twice with one key; and what is remembered of them
 // (control/api/API.md, "Messages").
 #include <gtest/gtest.h>
-#include <sqlite3.h>
 
 #include <string>
 #include <vector>
 
 #include "process/clock.h"
 #include "tests/support/daemon.h"
+#include "tests/support/old_store.h"
 
 namespace reeve {
 namespace {
@@ -142,14 +142,7 @@ TEST(Messages, AKeyIsFreeAgainWhenItsDayIsOver) {
   ASSERT_TRUE(UntilTexts(daemon, {"night"}));
   ASSERT_EQ(daemon.WaitFor("a1", "until=idle").status, 200);
   daemon.Kill();
-  sqlite3* file = nullptr;
-  ASSERT_EQ(sqlite3_open((daemon.data_dir() + "/reeve.db").c_str(), &file), SQLITE_OK);
-  EXPECT_EQ(sqlite3_exec(file,
-                         "UPDATE answers SET made_ms = made_ms - 90000000;"
-                         "UPDATE messages SET body = json_set(body, '$.queued_ms', 1)",
-                         nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(file);
+  MakeOlder(daemon.data_dir() + "/reeve.db", 25 * 3'600'000);
   daemon.Start();
   HttpAnswer second = say();
   EXPECT_EQ(second.status, 202);
