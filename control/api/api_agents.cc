@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -130,11 +131,27 @@ bool IsForOperators(std::string_view field) {
   return field == "title" || field == "starred" || field == "labels" || field == "model";
 }
 
+// The fields of a spec that PATCH does not take.
+constexpr std::string_view kFixed[] = {"id",     "kind",  "workspace",   "prompt",
+                                       "resume", "files", "allow_setuid"};
+
+Error CannotChange(std::string_view field) {
+  const bool files = field == "files";
+  return {"invalid_request",
+          std::string(field) + ": cannot be changed by PATCH; " +
+              (files ? "PUT /agents/{id}/files/{name} replaces a file" : "create another agent with it")};
+}
+
 void Patch(ApiContext& api, const Request& request, Reply reply) {
   auto agent = FindLiveAgent(api, request);
   if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto body = ReadBody(request, Town::kChangeable);
+  std::vector<std::string_view> known = Town::kChangeable;
+  known.insert(known.end(), std::begin(kFixed), std::end(kFixed));
+  auto body = ReadBody(request, known);
   if (!body) return reply.Send(Response::Problem(body.error()));
+  for (const std::string_view field : kFixed) {
+    if (body->root()[field]) return reply.Send(Response::Problem(CannotChange(field)));
+  }
   for (const JsonValue::Member& member : body->root().Members()) {
     if (IsForOperators(member.key) || (request.caller && request.caller->scope == Scope::kAdmin)) continue;
     return reply.Send(Response::Problem(

@@ -190,6 +190,11 @@ TEST(Agents, RefuseWithTheReasonInWords) {
       {"POST", "/agents/here/approvals/p1", R"({"decision":"allow_once"})", 404, "approval_not_found", "p1"},
       {"POST", "/agents/here/approvals/p1", R"({"decision":"perhaps"})", 400, "invalid_request", "decision"},
       {"POST", "/agents/here/approvals/p1", R"({"allow":true})", 400, "invalid_request", "allow"},
+      {"PATCH", "/agents/here", R"({"resume":"s1"})", 400, "invalid_request", "resume: cannot be changed"},
+      {"PATCH", "/agents/here", R"({"workspace":null})", 400, "invalid_request",
+       "workspace: cannot be changed"},
+      {"PATCH", "/agents/here", R"({"files":{"a":"b"}})", 400, "invalid_request", "files: cannot be changed"},
+      {"PATCH", "/agents/here", R"({"titel":"x"})", 400, "invalid_request", "titel"},
       {"GET", "/nowhere", "", 404, "not_found", ""},
       {"PUT", "/agents/here", "{}", 405, "method_not_allowed", "GET"},
   };
