@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "process/clock.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 #include "tests/support/paths.h"
@@ -166,6 +167,56 @@ TEST_F(AgentsCommand, WorkWithoutTheWordAgents) {
 }
 
 // A process that takes its time to end, and does not want to.
+// People know these words from comparable tools.
+TEST_F(AgentsCommand, KnowTheWordsOfOtherTools) {
+  const auto reeve = [this](const std::vector<std::string>& words) {
+    return Run(words, {"REEVE_DATA=" + daemon_.data_dir()});
+  };
+  for (const char* word : {"delete", "remove"}) {
+    MakeCat("a1");
+    EXPECT_EQ(reeve({"inspect", "a1"}).out, reeve({"status", "a1"}).out);
+    EXPECT_EQ(reeve({"kill", "a1"}).code, 0);
+    EXPECT_TRUE(Eventually([&] { return daemon_.Get("/agents/a1").Field("state") == "exited"; }));
+    EXPECT_EQ(reeve({word, "a1", "--purge"}).code, 0);
+    EXPECT_TRUE(Eventually([&] { return daemon_.Get("/agents/a1").status == 404; }));
+  }
+  // Nobody is led to them by a slip of the finger, and no help mentions them.
+  for (const char* word : {"kil", "delet", "remov", "removee"}) {
+    const Outcome wrong = reeve({word, "a1"});
+    EXPECT_EQ(wrong.code, 64);
+    EXPECT_THAT(wrong.err, Not(HasSubstr("did you mean"))) << word;
+  }
+  const std::string help =
+      reeve({"--help"}).out + reeve({"agents", "--help"}).out + reeve({"stop", "--help"}).out;
+  for (const char* word : {"kill,", ", kill", ", delete", ", remove", "inspect"})
+    EXPECT_THAT(help, Not(HasSubstr(word)));
+}
+
+// A person who waits for it wants to know how long.
+TEST_F(AgentsCommand, SaysWhenAnAgentStartsAgain) {
+  daemon_.Create(R"({"id":"a1","kind":"process","command":["/bin/sh","-c","exit 3"],)"
+                 R"("restart":{"policy":"always","max_restarts":1000}})");
+  std::string at;
+  ASSERT_TRUE(Eventually([&] {
+    at = daemon_.Get("/agents/a1").Field("restart_at");
+    return !at.empty();
+  }));
+  EXPECT_TRUE(ParseTime(at)) << at;
+  EXPECT_GE(*ParseTime(at) + 1'500, SystemClock().WallMs());
+  std::string list, status;
+  EXPECT_TRUE(Eventually([&] {
+    list = Agents({"list"}).out;
+    return list.find("starts again in ") != std::string::npos;
+  })) << list;
+  EXPECT_THAT(list, HasSubstr("(code 3)"));
+  EXPECT_TRUE(Eventually([&] {
+    status = Agents({"status", "a1"}).out;
+    return status.find("a1 is waiting: it starts again in ") != std::string::npos;
+  })) << status;
+  ASSERT_EQ(daemon_.Post("/agents/a1/stop").status, 202);
+  EXPECT_TRUE(Eventually([&] { return daemon_.Get("/agents/a1").Field("restart_at").empty(); }));
+}
+
 TEST_F(AgentsCommand, RemovesWhenTheProcessIsGone) {
   daemon_.Create(
       R"({"id":"a1","kind":"process","command":["sh","-c","trap : TERM; echo set; while :; do sleep 0.1; done"]})");
@@ -262,6 +313,20 @@ TEST_F(AgentsCommand, PrintsTranscriptsAndReloads) {
   const Outcome reload = Run({"reload", "--data", daemon_.data_dir()});
   EXPECT_EQ(reload.code, 0) << reload.err;
   EXPECT_EQ(reload.out, "no setting has changed\n");
+}
+
+// RFC 6761, section 6.4: no host has a name below .invalid.
+TEST_F(AgentsCommand, HintsAtTheHostAndAtTls) {
+  const Outcome host = Run({"list", "--server", "http://reeve.invalid:1", "--json"}, {"REEVE_TOKEN=x"});
+  EXPECT_EQ(host.code, 69);
+  EXPECT_EQ(JsonField(host.err, "error.code"), "unknown_host");
+  EXPECT_THAT(
+      Run({"list", "--server", "http://reeve.invalid:1"}, {"REEVE_TOKEN=x"}).err,
+      HasSubstr("reeve.invalid:1: there is no such host; check the host in --server or REEVE_SERVER"));
+  const std::string address = "https" + daemon_.address().substr(4);
+  const Outcome tls = Run({"list", "--server", address}, {"REEVE_TOKEN=x"});
+  EXPECT_EQ(tls.code, 69);
+  EXPECT_THAT(tls.err, HasSubstr("reeve itself speaks http://"));
 }
 
 TEST_F(AgentsCommand, SaysWhatKeepsItFromTheDaemon) {

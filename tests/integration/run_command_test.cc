@@ -219,14 +219,14 @@ TEST(RunCommand, GivesItAnEnvironment) {
   EXPECT_EQ(unset.Wait(), 64);
   EXPECT_NE(unset.err().find("NOT_SET is not set"), std::string::npos) << unset.err();
   Command line(WordsFor(daemon, {"--env-file", folder.path() + "/env", "--", "true"}));
-  EXPECT_EQ(line.Wait(), 64);
+  EXPECT_EQ(line.Wait(), 65);
   EXPECT_NE(line.err().find("line 5: neither NAME=value nor a NAME that is set"), std::string::npos)
       << line.err();
   // A value of several lines may be a key's.
   for (const char* secret : {"MIIEvQIBADANBgkqhkiG9w0", "abc+/def==", "c2VjcmV0+"}) {
     WriteFile(folder.path() + "/key", "KEY=-----BEGIN\n" + std::string(secret) + "\n");
     Command key(WordsFor(daemon, {"--env-file", folder.path() + "/key", "--", "true"}));
-    EXPECT_EQ(key.Wait(), 64) << secret;
+    EXPECT_EQ(key.Wait(), 65) << secret;
     EXPECT_NE(key.err().find("line 2: "), std::string::npos) << key.err();
     EXPECT_EQ(key.err().find(secret), std::string::npos) << key.err();
   }
@@ -245,7 +245,7 @@ TEST(RunCommand, TakesASpecOfAFile) {
   EXPECT_EQ(daemon.Get("/agents/a1").Field("labels.team"), "web");
   WriteFile(folder.path() + "/spec", "[]");
   Command array(WordsFor(daemon, {"--spec", folder.path() + "/spec", "--", "true"}));
-  EXPECT_EQ(array.Wait(), 64);
+  EXPECT_EQ(array.Wait(), 65);
   Command none(WordsFor(daemon, {"--spec", folder.path() + "/none", "--", "true"}));
   EXPECT_EQ(none.Wait(), 66);
 }
@@ -418,11 +418,11 @@ TEST(RunCommand, WhatIsNotUtf8IsRefusedAndNamed) {
   EXPECT_NE(variable.err().find("the value of LATIN is not UTF-8"), std::string::npos) << variable.err();
   WriteFile(folder.path() + "/env", "A=1\nB=caf\xe9\n");
   Command file(WordsFor(daemon, {"--env-file", folder.path() + "/env", "--", "true"}));
-  EXPECT_EQ(file.Wait(), 64);
+  EXPECT_EQ(file.Wait(), 65);
   EXPECT_NE(file.err().find("line 2: it is not UTF-8"), std::string::npos) << file.err();
   WriteFile(folder.path() + "/spec", "{\"command\":[\"cat\",\"caf\xe9\"]}");
   Command spec(WordsFor(daemon, {"--spec", folder.path() + "/spec"}));
-  EXPECT_EQ(spec.Wait(), 64);
+  EXPECT_EQ(spec.Wait(), 65);
   const std::string latin = folder.path() + "/caf\xe9";
   ASSERT_EQ(mkdir(latin.c_str(), 0700), 0);
   Command here({{kReeveBinary, "run", "--data", daemon.data_dir(), "--", "pwd"}, latin});
@@ -449,7 +449,7 @@ TEST(RunCommand, SkipsByteOrderMarksAndReadsLargeFiles) {
   EXPECT_EQ(command.out(), "1 100000\n");
   WriteFile(folder.path() + "/spec", std::string((size_t{1} << 20) + 1, ' '));
   Command large(WordsFor(daemon, {"--spec", folder.path() + "/spec", "--", "true"}));
-  EXPECT_EQ(large.Wait(), 64);
+  EXPECT_EQ(large.Wait(), 65);
   EXPECT_NE(large.err().find("larger than 1MiB"), std::string::npos) << large.err();
 }
 

@@ -11,8 +11,8 @@ namespace {
 
 // The first copy of a repeated request may still be under way.
 bool IsTemporary(const std::string& code) {
-  return code == "unreachable" || code == "timeout" || code == "draining" || code == "busy" ||
-         code == "request_under_way" || code == "queue_full";
+  return code == "unreachable" || code == "unknown_host" || code == "timeout" || code == "draining" ||
+         code == "busy" || code == "request_under_way" || code == "queue_full";
 }
 
 }  // namespace

@@ -192,6 +192,7 @@ Command AddOrder(Command agents, const char* name, const char* summary, const ch
 void AddRemoval(Command agents) {
   auto [command, options] =
       AddForAgents<OrderOptions>(agents, "rm", "Stop and delete agents; their logs stay readable.");
+  for (const char* alias : {"delete", "remove"}) command.HiddenAlias(alias);
   command.Destroys();
   command.Details(
       "Returns when their processes have ended. A deleted agent keeps its id and its log until it is purged: "
@@ -228,9 +229,10 @@ void AddAgents(Command root) {
   AddAgentsAttach(agents);
   AddOrder(agents, "start", "Start agents, or resume their paused queues.", "reeve start a1 a2",
            "both, if they have exited");
-  AddOrder(agents, "stop", "Stop agents; `start` starts them again.", "reeve stop team=web",
-           "every agent of the team")
-      .Destroys();
+  Command stop = AddOrder(agents, "stop", "Stop agents; `start` starts them again.", "reeve stop team=web",
+                          "every agent of the team");
+  stop.HiddenAlias("kill");
+  stop.Destroys();
   AddOrder(agents, "restart", "Stop agents and start them again.", "reeve restart a1 --grace 30s",
            "it has half a minute to exit")
       .Destroys();

@@ -235,7 +235,8 @@ class LiveLister : public Lister {
     if (fetched) return Draw();
     if (ExitCodeOf(fetched.error()) != kUnreachable) return Stop(console_.Fail(fetched.error()));
     // The stream waits for a daemon that is away; a busy one is asked again.
-    if (fetched.error().code != "unreachable") Change();
+    const std::string& code = fetched.error().code;
+    if (code != "unreachable" && code != "unknown_host") Change();
   }
 
   void Draw() {

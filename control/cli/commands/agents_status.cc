@@ -10,6 +10,7 @@ namespace reeve {
 void AddAgentsStatus(Command agents) {
   auto [command, options] = AddForAgents<EachAgentOptions>(
       agents, "status", "Describe the state of agents, with their last run and what waits.");
+  command.HiddenAlias("inspect");
   AddCommonOptions(command, *options);
   command.Example("reeve status a1", "in sentences");
   command.Example("reeve status a1 --json", "the whole object of the API");

@@ -22,9 +22,11 @@ using Variables = std::map<std::string, std::string>;
 
 Error Invalid(const std::string& reason) { return {"invalid_request", reason}; }
 
+Error InvalidFile(const std::string& reason) { return {"invalid_file", reason}; }
+
 // A file that is too large is there.
 Error FileError(const char* option, const Error& error) {
-  return {error.code == "invalid_request" ? "invalid_request" : "file_not_found", option + error.message};
+  return {error.code == "invalid_request" ? "invalid_file" : "file_not_found", option + error.message};
 }
 
 // The names that files of variables use. execve(2) takes any name without '='; -e and the API do too.
@@ -73,7 +75,7 @@ Status AddVariables(Variables& variables, const std::string& path) {
     } else if (Status added = AddVariable(variables, line); !added) {
       wrong = added.error().message;
     }
-    if (!wrong.empty()) return Invalid(fmt::format("--env-file {}, line {}: {}", path, number, wrong));
+    if (!wrong.empty()) return InvalidFile(fmt::format("--env-file {}, line {}: {}", path, number, wrong));
   }
   return {};
 }
@@ -96,9 +98,8 @@ Result<JsonDocument> ReadSpec(const std::string& path) {
   auto text = ReadConfigFile(path, kMaxSpecBytes);
   if (!text) return FileError("--spec ", text.error());
   auto spec = JsonDocument::Parse(*text);
-  if (!spec) return Error{"invalid_request", "--spec " + path + ": " + spec.error().message};
-  if (!spec->root().Is(JsonType::kObject))
-    return Error{"invalid_request", "--spec " + path + ": not a JSON object"};
+  if (!spec) return InvalidFile("--spec " + path + ": " + spec.error().message);
+  if (!spec->root().Is(JsonType::kObject)) return InvalidFile("--spec " + path + ": not a JSON object");
   return spec;
 }
 

@@ -30,7 +30,8 @@ void AddNames(const CommandDoc& command, Strings& known, Strings& dangerous) {
     if (one->hidden) continue;
     Strings& names = one->destroys ? dangerous : known;
     names.push_back(one->name);
-    names.insert(names.end(), one->aliases.begin(), one->aliases.end());
+    for (const Strings* others : {&one->aliases, &one->hidden_aliases})
+      names.insert(names.end(), others->begin(), others->end());
     if (one->open) AddNames(*one, known, dangerous);
   }
 }

@@ -60,6 +60,7 @@ struct OptionDoc {
 struct CommandDoc {
   std::string name;
   std::vector<std::string> aliases;
+  std::vector<std::string> hidden_aliases;                     // known, but in no help
   std::string summary;                                         // one sentence
   std::string details;                                         // paragraphs
   std::deque<OptionDoc> options;                               // their addresses are stable
@@ -128,6 +129,7 @@ class Command {
 
   Command Add(const char* name, const char* summary);
   void Alias(const char* name) { doc_->aliases.emplace_back(name); }
+  void HiddenAlias(const char* name) { doc_->hidden_aliases.emplace_back(name); }
   void Open() { doc_->open = true; }
   void Destroys() { doc_->destroys = true; }
   void Details(std::string text) { doc_->details = std::move(text); }

@@ -107,8 +107,10 @@ std::string CommandDoc::Path() const { return parent ? parent->Path() + " " + na
 
 const CommandDoc* CommandDoc::Find(const std::string& wanted) const {
   for (const auto& command : commands) {
-    const auto& others = command->aliases;
-    if (command->name == wanted || std::find(others.begin(), others.end(), wanted) != others.end())
+    const auto named = [&wanted](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), wanted) != names.end();
+    };
+    if (command->name == wanted || named(command->aliases) || named(command->hidden_aliases))
       return command.get();
   }
   for (const auto& command : commands) {

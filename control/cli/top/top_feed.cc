@@ -64,7 +64,8 @@ void TopFeed::Connected(bool up) {
 }
 
 void TopFeed::StreamEnded(const Result<std::string>& reason) {
-  const bool gone = reason || reason.error().code == "unreachable" || reason.error().code == "timeout";
+  const bool gone = reason || reason.error().code == "unreachable" || reason.error().code == "unknown_host" ||
+                    reason.error().code == "timeout";
   if (gone && town_.known) return reopen_.Start(kReopenMs);
   handlers_.on_end(reason ? Error{"unreachable", client_.server() + " has ended the stream"}
                           : reason.error());
