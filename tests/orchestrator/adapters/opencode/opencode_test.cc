@@ -788,7 +788,7 @@ TEST_F(OpencodeTest, AServerWhosePortSomebodyElseTookGetsNothingMore) {
 
 // The agent pauses it when it has had its share of a turn of the loop. Nothing is lost by that.
 TEST_F(OpencodeTest, AStreamIsNotReadWhileTheAgentTakesNoMore) {
-  timing.silence_ms = 100;
+  timing.silence_ms = 1'000;
   LaunchReady();
   SayTurn();
   ASSERT_TRUE(UntilTold("> turn started"));
@@ -806,11 +806,53 @@ TEST_F(OpencodeTest, AStreamIsNotReadWhileTheAgentTakesNoMore) {
   }
   // A stream that is not read is not silent either: it does not break.
   const int64_t now = loop.NowMs();
-  ASSERT_TRUE(Until([&] { return loop.NowMs() > now + 3 * timing.silence_ms; }));
+  ASSERT_TRUE(Until([&] { return loop.NowMs() > now + 3 * timing.silence_ms / 2; }));
   host.on_emit = nullptr;
   adapter->PauseReading(false);
   EXPECT_TRUE(UntilTold("assistant.delta", kDeltas));
   EXPECT_EQ(server.Asked("GET /event"), 1U);
+}
+
+// An agent that says much at once gets a share of each turn of the loop, as an Agent pauses and resumes it.
+TEST_F(OpencodeTest, AnotherAgentGetsItsTurnWhileOneSaysMuch) {
+  timing.silence_ms = 60'000;  // the quiet one says nothing for a while
+  LaunchReady();
+  SayTurn();
+  ASSERT_TRUE(UntilTold("> turn started"));
+  SayMessage("msg_1", 1);
+  SayText("msg_1", "prt_1", "", false);
+  OpencodeServer quiet_server(loop);
+  quiet_server.directory = server.directory;
+  RecordingHost quiet(loop);
+  auto other = MakeServerAdapter(quiet, {}, kKilo, timing);
+  SpawnSpec any;
+  any.cwd = "/home/ann/a b";
+  ASSERT_TRUE(other->Prepare(any).ok());
+  for (const std::string& entry : any.env) {
+    if (entry.find("KILO_SERVER_PASSWORD=") == 0) quiet_server.password = entry.substr(21);
+  }
+  other->OnOutput(Child::Output::kStdout,
+                  "kilo server listening on http://127.0.0.1:" + std::to_string(quiet_server.port()) + "\n");
+  ASSERT_TRUE(Until([&quiet] { return quiet.Has("> ready"); }));
+
+  constexpr size_t kDeltas = 20'000;
+  size_t share = 0;
+  host.on_emit = [&] {
+    if (++share == 50) adapter->PauseReading(true);
+  };
+  for (size_t i = 0; i < kDeltas; ++i) SayDelta("msg_1", "prt_1", "x");
+  quiet_server.Say(R"({"type":"session.turn.open","properties":{"sessionID":"ses_1"}})");
+  ASSERT_TRUE(Until([&] {
+    share = 0;
+    adapter->PauseReading(false);
+    return quiet.Has("> turn started");
+  })) << quiet.Text();
+  EXPECT_LT(host.Count("assistant.delta"), kDeltas / 4);
+  ASSERT_TRUE(Until([&] {
+    share = 0;
+    adapter->PauseReading(false);
+    return host.Count("assistant.delta") == kDeltas;
+  }));
 }
 
 // --- a handover to a new binary
