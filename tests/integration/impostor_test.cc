@@ -1,4 +1,4 @@
-// The kinds opencode and kilo talk to a port. Whoever else listens there gets no password.
+// The kinds opencode and kilo talk to a port. Another program that listens there gets no password.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ class Impostor {
     port_ = ntohs(name.sin_port);
   }
   [[nodiscard]] int port() const { return port_; }
-  // Of all connections so far, up to the end of each.
+  // The bytes of all connections so far, up to the end of each.
   [[nodiscard]] std::string Received() {
     std::string all;
     for (;;) {

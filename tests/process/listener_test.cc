@@ -1,4 +1,4 @@
-// Who listens on a port, tried with real processes and sockets.
+// Tests which process listens on a port, with real processes and sockets.
 #include "process/listener.h"
 
 #include <arpa/inet.h>
