@@ -290,9 +290,10 @@ void Keeper::OnDeadlines() {
 }
 
 void Keeper::OnSignals() {
-  signalfd_siginfo arrived{};
-  while (read(signals_.get(), &arrived, sizeof arrived) == static_cast<ssize_t>(sizeof arrived))
-    OnSignal(static_cast<int>(arrived.ssi_signo));
+  std::array<signalfd_siginfo, 8> arrived{};  // more than there are kinds of signals
+  const ssize_t got = read(signals_.get(), arrived.data(), sizeof arrived);
+  for (size_t i = 0; got > 0 && i < static_cast<size_t>(got) / sizeof arrived[0]; ++i)
+    OnSignal(static_cast<int>(arrived[i].ssi_signo));
 }
 
 void Keeper::OnSignal(int signum) {

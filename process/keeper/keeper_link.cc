@@ -1,7 +1,6 @@
 #include "process/keeper/keeper_link.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -19,8 +18,7 @@ namespace reeve {
 namespace {
 
 // Longer than any spawn takes. A keeper that is slower is stuck, and a late reply would be taken for another.
-constexpr int kReplyTimeoutMs = 30'000;
-constexpr timeval kSendTimeout = {30, 0};
+constexpr timeval kReplyTimeout = {30, 0};
 
 Error KeeperFailed(const std::string& reason) { return {"keeper_failed", "the keeper: " + reason}; }
 
@@ -40,7 +38,8 @@ Result<Fd> InMemfd(std::string_view bytes) {
 
 Result<std::unique_ptr<KeeperLink>> KeeperLink::Connect(Fd socket) {
   if (fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0) return KeeperFailed("there is no connection to it");
-  (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof kSendTimeout);
+  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO})
+    (void)setsockopt(socket.get(), SOL_SOCKET, option, &kReplyTimeout, sizeof kReplyTimeout);
   std::unique_ptr<KeeperLink> link(new KeeperLink(std::move(socket)));
   if (Status greeted = link->Greet(); !greeted) return greeted.error();
   if (Status fetched = link->FetchHeld(); !fetched) return fetched.error();
@@ -141,10 +140,20 @@ Result<Started> KeeperLink::Spawn(const SpawnSpec& spec, const std::array<int, 3
     return Error{"spawn_failed", (spec.argv.empty() ? "" : spec.argv[0]) +
                                      ": its arguments and environment are larger than the kernel takes"};
   }
-  const auto memfd = InMemfd(bytes);
-  if (!memfd) return memfd.error();
-  const int fds[] = {memfd->get(), stdio[0], stdio[1], stdio[2]};
-  if (!Ask(keeper::Spawn{}, fds))
+  keeper::Spawn spawn;
+  std::vector<int> fds(stdio.begin(), stdio.end());
+  std::string_view inline_spec;
+  Fd memfd;
+  if (bytes.size() <= keeper::kMaxMessageBytes - sizeof spawn) {
+    inline_spec = bytes;
+  } else {
+    auto made = InMemfd(bytes);
+    if (!made) return made.error();
+    memfd = std::move(*made);
+    fds.insert(fds.begin(), memfd.get());
+  }
+  spawn.size = static_cast<uint32_t>(inline_spec.size());
+  if (!Ask(spawn, fds, inline_spec))
     return socket_.valid() ? OsError("a request to the keeper", errno) : KeeperFailed("it does not answer");
   if (auto failure = Failure()) return *failure;
   std::string_view tail;
@@ -227,16 +236,11 @@ bool KeeperLink::Tell(const Struct& message, std::span<const int> fds, std::stri
 }
 
 template <typename Struct>
-bool KeeperLink::Ask(const Struct& message, std::span<const int> fds) {
-  if (!Tell(message, fds)) return false;
+bool KeeperLink::Ask(const Struct& message, std::span<const int> fds, std::string_view tail) {
+  if (!Tell(message, fds, tail)) return false;
   for (;;) {
-    pollfd readable{socket_.get(), POLLIN, 0};
-    const int ready = poll(&readable, 1, kReplyTimeoutMs);
-    if (ready < 0 && errno == EINTR) continue;
-    packet_.result = keeper::Packet::Result::kClosed;
-    if (ready == 1) Receive(socket_.get(), packet_, MSG_DONTWAIT);
-    if (packet_.result == keeper::Packet::Result::kNothing) continue;
-    if (packet_.result == keeper::Packet::Result::kClosed) {
+    Receive(socket_.get(), packet_, 0);  // returns without a message after the timeout
+    if (packet_.result != keeper::Packet::Result::kMessage) {
       socket_.Close();
       return false;
     }

@@ -99,7 +99,7 @@ class KeeperLink {
   bool Tell(const Struct& message, std::span<const int> fds = {}, std::string_view tail = {});
   // Sends a request and receives its reply into packet_. False: the link is closed now.
   template <typename Struct>
-  bool Ask(const Struct& message, std::span<const int> fds = {});
+  bool Ask(const Struct& message, std::span<const int> fds = {}, std::string_view tail = {});
   [[nodiscard]] std::optional<Error> Failure() const;
   Error Nonsense();
 

@@ -94,10 +94,11 @@ struct Drop {  // no reply
   uint64_t key = 0;
 };
 
-struct Spawn {  // with four descriptors: a memfd with the spec (spec.h), and the child's stdin, stdout,
-                // stderr
+// With three descriptors, the child's stdin, stdout and stderr, and followed by `size` bytes, the spec
+// (spec.h). A spec that is too long for a message is in a memfd, a descriptor before the three; `size` is 0.
+struct Spawn {
   Type type = Type::kSpawn;
-  uint32_t zero = 0;
+  uint32_t size = 0;
 };
 
 struct Spawned {  // with the pidfd

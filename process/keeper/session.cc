@@ -113,8 +113,8 @@ bool Session::Handle() {
     case Type::kDrop:
       return exactly(Drop{}, [this](const Drop& drop) { holdings_.fds.erase(drop.key); });
     case Type::kSpawn: {
-      const bool right = packet_.fds.size() == 4 || (packet_.fds.size() < 4 && packet_.lost_fds);
-      return right && exactly(Spawn{}, [this](const Spawn&) { OnSpawn(); });
+      const auto spawn = packet_.As<Spawn>(&tail);
+      return spawn && spawn->size == tail.size() && OnSpawn(tail);
     }
     case Type::kExitOf:
       return exactly(ExitOf{}, [this](const ExitOf& ask) { OnExitOf(ask.pid); });
@@ -237,20 +237,34 @@ void Session::OnKeep(uint64_t key) {
   if (packet_.fds.empty() || !holdings_.Keep(key, std::move(packet_.fds.front()))) ++lost_;
 }
 
-void Session::OnSpawn() {
-  if (dead_) return;
-  if (packet_.fds.size() < 4) return Refuse("no_descriptors", "the keeper has no free descriptors");
-  auto bytes = ReadSpec(packet_.fds[0].get());
-  if (!bytes) return Break(bytes.error().message);
-  const auto spec = DecodeSpec(*bytes);
-  if (!spec) return Break("the spec is malformed");
-  auto started = spawn_(*spec, {packet_.fds[1].get(), packet_.fds[2].get(), packet_.fds[3].get()});
-  if (!started) return Refuse(started.error().code, started.error().message);
+bool Session::OnSpawn(std::string_view inline_spec) {
+  const size_t expected = inline_spec.empty() ? 4 : 3;
+  const bool lost = packet_.lost_fds && packet_.fds.size() < expected;
+  if (packet_.fds.size() != expected && !lost) return false;
+  if (dead_) return true;
+  if (lost) {
+    Refuse("no_descriptors", "the keeper has no free descriptors");
+    return true;
+  }
+  auto long_spec = inline_spec.empty() ? ReadSpec(packet_.fds[0].get()) : std::string();
+  if (!long_spec) {
+    Break(long_spec.error().message);
+    return true;
+  }
+  const auto spec = DecodeSpec(inline_spec.empty() ? *long_spec : inline_spec);
+  if (!spec) return false;
+  const Fd* stdio = &packet_.fds[expected - 3];
+  auto started = spawn_(*spec, {stdio[0].get(), stdio[1].get(), stdio[2].get()});
+  if (!started) {
+    Refuse(started.error().code, started.error().message);
+    return true;
+  }
   holdings_.children.insert(started->pid);
   Spawned spawned;
   spawned.pid = started->pid;
   const int pidfd = started->pidfd.get();
   Reply(spawned, {&pidfd, 1});
+  return true;
 }
 
 void Session::OnExitOf(pid_t pid) {

@@ -78,7 +78,7 @@ class Session {
   void OnNextHeld(uint64_t key);
   void OnNextChild(pid_t pid);
   void OnKeep(uint64_t key);
-  void OnSpawn();
+  bool OnSpawn(std::string_view inline_spec);
   void OnExitOf(pid_t pid);
   bool OnUpgrade(const Upgrade& message, std::string_view texts);
 

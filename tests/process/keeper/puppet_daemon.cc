@@ -148,8 +148,9 @@ class Puppet {
       link_->Drop(key());
     } else if (verb == "dropuntaken") {
       link_->DropUntaken();
-    } else if (verb == "raw") {  // BYTES: as one message
-      if (send(socket_, rest.data(), rest.size(), MSG_NOSIGNAL) < 0) Say("refused");
+    } else if (verb == "raw") {  // BYTES: as one message, which the keeper must not accept
+      (void)send(socket_, rest.data(), rest.size(), MSG_NOSIGNAL);
+      for (;;) pause();
     } else if (verb == "environment") {
       for (char** entry = environ; *entry != nullptr; ++entry) Say(*entry);
     } else {

@@ -72,6 +72,7 @@ RunningKeeper::RunningKeeper(const Options& options) {
         mount("proc", "/proc", "proc", 0, nullptr) != 0)
       _exit(99);
   }
+  setpgid(0, 0);  // as a shell does
   dup2(stdin_end.get(), 0);
   dup2(stdout_end.get(), 1);
   dup2(stderr_end.get(), 2);
@@ -130,6 +131,16 @@ pid_t RunningKeeper::Spawn(const std::string& script) {
   const std::string spawned = Ask("spawn " + script);
   EXPECT_EQ(spawned.rfind("spawned ", 0), 0U) << spawned;
   return spawned.rfind("spawned ", 0) == 0 ? std::atoi(spawned.c_str() + 8) : -1;
+}
+
+pid_t RunningKeeper::Run(const std::string& script) {
+  Say("run " + script);
+  pid_t printed = -1;
+  for (int i = 0; i < 2; ++i) {  // in any order
+    const std::string line = Line();
+    if (line.rfind("spawned ", 0) != 0) printed = std::atoi(line.c_str());
+  }
+  return printed;
 }
 
 void RunningKeeper::Signal(int signum) const { kill(pid_, signum); }

@@ -36,7 +36,8 @@ class RunningKeeper {
   pid_t Begun(std::string* line = nullptr);
   // The same, and lets the daemon say Ready.
   pid_t BegunAndReady();
-  pid_t Spawn(const std::string& script);
+  pid_t Spawn(const std::string& script);  // its pid
+  pid_t Run(const std::string& script);    // the pid that the script prints
 
   void Signal(int signum) const;
   int Wait();  // the exit code, minus the signal, or -1000 if it goes on
