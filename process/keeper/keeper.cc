@@ -213,6 +213,7 @@ void Keeper::Become(const std::string& path) {
       "--state", std::to_string(state->get()), "--"};
   words.insert(words.end(), options_.program.begin(), options_.program.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   // The signals stay blocked, so that none is lost.

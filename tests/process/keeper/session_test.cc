@@ -285,7 +285,7 @@ TEST_F(SessionTest, ALackOfDescriptorsIsNoFaultOfTheDaemon) {
 
   holdings_.most_fds = 1;
   Keep keep;
-  for (const uint64_t key : {1, 2, 1}) {
+  for (const uint64_t key : {1U, 2U, 1U}) {
     keep.key = key;
     ASSERT_TRUE(Send(daemon_.get(), keep, std::vector<int>{null.get()}));
   }
