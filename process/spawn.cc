@@ -36,6 +36,7 @@ enum class Step : int {
   kParentDeath,
   kFolder,
   kPipes,
+  kDescriptor3,
   kExec
 };
 
@@ -51,6 +52,7 @@ struct Plan {
   const char* const* programs;  // the paths to try to execute, in order; ends in null
   const char* folder;           // null: our own folder
   int fds[3];                   // all above 2
+  int descriptor_3;             // -1: none
   int cgroup;                   // folder to enter, or -1
   rlim_t open_files;
   rlim_t open_files_hard;
@@ -172,6 +174,12 @@ IN_CHILD ExecFailure WhyRefused(const char* path, int error) {
   // All our descriptors are close-on-exec; a library's might not be. Before Linux 5.11 this call fails, which
   // is harmless.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  // Now that nothing else is needed, so that it may replace a descriptor of ours.
+  if (plan.descriptor_3 == 3) {
+    if (fcntl(3, F_SETFD, 0) != 0) Fail(plan, Step::kDescriptor3, errno);
+  } else if (plan.descriptor_3 >= 0) {
+    if (dup2(plan.descriptor_3, 3) < 0) Fail(plan, Step::kDescriptor3, errno);
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -281,6 +289,8 @@ Error FailedStep(const SpawnSpec& spec, const Plan& plan) {
       return Failed(spec.cwd, plan.error);
     case Step::kPipes:
       return Failed("dup2", plan.error);
+    case Step::kDescriptor3:
+      return Failed("descriptor 3", plan.error);
     case Step::kExec:
       break;
   }
@@ -415,9 +425,7 @@ std::string WhyNotFound(const std::string& program, const std::string& path) {
   return why;
 }
 
-Result<Spawned> Spawn(const SpawnSpec& spec) {
-  if (auto checked = CheckStrings(spec); !checked) return checked.error();
-
+Result<ChildStdio> MakeStdio(const SpawnSpec& spec) {
   auto input = spec.stdin_from >= 0 ? GivenInput(spec.stdin_from)
                : spec.stdin_pipe    ? MakePipe()
                                     : NullInput();
@@ -426,6 +434,30 @@ Result<Spawned> Spawn(const SpawnSpec& spec) {
   if (!input) return input.error();
   if (!output) return output.error();
   if (!errors) return errors.error();
+  ChildStdio stdio;
+  stdio.child = {std::move(input->read_end), std::move(output->write_end), std::move(errors->write_end)};
+  stdio.stdin_fd = std::move(input->write_end);
+  stdio.stdout_fd = std::move(output->read_end);
+  stdio.stderr_fd = std::move(errors->read_end);
+  for (const Fd* fd : {&stdio.stdin_fd, &stdio.stdout_fd, &stdio.stderr_fd}) {
+    if (fd->valid()) fcntl(fd->get(), F_SETFL, O_NONBLOCK);
+  }
+  return stdio;
+}
+
+Result<Started> SpawnWith(const SpawnSpec& spec, const std::array<int, 3>& stdio) {
+  if (auto checked = CheckStrings(spec); !checked) return checked.error();
+
+  Plan plan{};
+  std::array<Fd, 3> higher;
+  for (size_t i = 0; i < stdio.size(); ++i) {
+    plan.fds[i] = stdio[i];
+    if (stdio[i] > 2) continue;
+    higher[i] = Fd(fcntl(stdio[i], F_DUPFD_CLOEXEC, 3));
+    if (!higher[i].valid()) return Failed("descriptor", errno);
+    plan.fds[i] = higher[i].get();
+  }
+  plan.descriptor_3 = spec.descriptor_3;
   Fd cgroup;
   if (!spec.cgroup.empty()) {
     cgroup = Fd(open(spec.cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -442,15 +474,11 @@ Result<Spawned> Spawn(const SpawnSpec& spec) {
   rlimit open_files{};
   getrlimit(RLIMIT_NOFILE, &open_files);
 
-  Plan plan{};
   plan.argv = argv.data();
   plan.env = env.data();
   plan.shell_argv = shell_argv.data();
   plan.programs = programs.data();
   plan.folder = spec.cwd.empty() ? nullptr : spec.cwd.c_str();
-  plan.fds[0] = input->read_end.get();
-  plan.fds[1] = output->write_end.get();
-  plan.fds[2] = errors->write_end.get();
   plan.cgroup = cgroup.get();
   plan.open_files = std::min<rlim_t>(spec.max_open_files.value_or(kDefaultOpenFiles), open_files.rlim_max);
   plan.open_files_hard = open_files.rlim_max;
@@ -463,7 +491,7 @@ Result<Spawned> Spawn(const SpawnSpec& spec) {
   plan.die_with_parent = spec.die_with_parent;
   plan.parent = getpid();
 
-  Spawned child;
+  Started child;
   long pid = Launch(plan, child.pidfd);
   if (pid < 0)
     return Failed(spec.cgroup.empty() ? "clone" : "clone into cgroup " + spec.cgroup, static_cast<int>(-pid));
@@ -478,13 +506,16 @@ Result<Spawned> Spawn(const SpawnSpec& spec) {
     Reap(child.pid);
     return Failed("pidfd_open", error);
   }
-  child.stdin_fd = std::move(input->write_end);
-  child.stdout_fd = std::move(output->read_end);
-  child.stderr_fd = std::move(errors->read_end);
-  for (const Fd* fd : {&child.stdin_fd, &child.stdout_fd, &child.stderr_fd}) {
-    if (fd->valid()) fcntl(fd->get(), F_SETFL, O_NONBLOCK);
-  }
   return child;
+}
+
+Result<Spawned> Spawn(const SpawnSpec& spec) {
+  auto stdio = MakeStdio(spec);
+  if (!stdio) return stdio.error();
+  auto started = SpawnWith(spec, {stdio->child[0].get(), stdio->child[1].get(), stdio->child[2].get()});
+  if (!started) return started.error();
+  return Spawned{started->pid, std::move(started->pidfd), std::move(stdio->stdin_fd),
+                 std::move(stdio->stdout_fd), std::move(stdio->stderr_fd)};
 }
 
 }  // namespace reeve

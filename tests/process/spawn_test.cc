@@ -71,6 +71,30 @@ TEST(Spawn, TheFolderIsWhatWasGiven) {
   EXPECT_EQ(OutputOf(spec), folder.path() + "\n");
 }
 
+TEST(Spawn, GivesOneMoreDescriptor) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const Fd read_end(ends[0]);
+  const Fd write_end(ends[1]);
+  ASSERT_EQ(write(write_end.get(), "given\n", 6), 6);
+  SpawnSpec spec = Shell("head -n 1 <&3; cd /proc/self/fd && echo [0-9]*");
+  spec.descriptor_3 = read_end.get();
+  EXPECT_EQ(OutputOf(spec), "given\n0 1 2 3 4\n");  // 4 is what the shell reads
+}
+
+TEST(Spawn, TakesAnyDescriptorsOfTheCaller) {
+  auto stdio = MakeStdio(Shell(""));
+  ASSERT_TRUE(stdio.ok());
+  auto child = SpawnWith(Shell("echo out; echo error >&2"),
+                         {STDIN_FILENO, stdio->child[1].get(), stdio->child[2].get()});
+  ASSERT_TRUE(child.ok()) << child.error().message;
+  EXPECT_EQ(Wait(child->pid), 0);
+  EXPECT_EQ(fcntl(stdio->child[1].get(), F_GETFD), FD_CLOEXEC) << "it stays the caller's";
+  for (Fd& fd : stdio->child) fd.Close();
+  EXPECT_EQ(ReadToEnd(stdio->stdout_fd.get()), "out\n");
+  EXPECT_EQ(ReadToEnd(stdio->stderr_fd.get()), "error\n");
+}
+
 TEST(Spawn, LeadsAGroupOfItsOwn) {
   auto child = Spawn(Shell("exec sleep 1000"));
   ASSERT_TRUE(child.ok());
