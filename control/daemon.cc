@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "control/cli/line/exit_code.h"
@@ -20,23 +22,45 @@ constexpr int kLastViewerTurns = 100;  // before this image ends, viewers get wh
 
 }  // namespace
 
-Result<Daemon::Base> Daemon::MakeBase(const Config& config, bool handed_over, int lock_fd) {
-  auto lock = handed_over ? Inherit(lock_fd) : LockDataDir(config.data);
+// The keeper holds the lock from the first daemon on.
+Result<Fd> Daemon::Lock(const Config& config, KeeperParent* keeper) {
+  if (keeper) {
+    for (const uint64_t key : keeper->Kept(ProcessParent::Purpose::kLock)) return keeper->Take(key);
+  }
+  auto lock = LockDataDir(config.data);
+  if (lock && keeper) (void)keeper->Keep(lock->get(), ProcessParent::Purpose::kLock);
+  return lock;
+}
+
+Result<Daemon::Base> Daemon::MakeBase(const Config& config, int keeper_fd) {
+  auto loop = std::make_unique<Loop>();
+  auto reaper = std::make_unique<Reaper>(*loop);
+  std::unique_ptr<KeeperParent> keeper;
+  std::unique_ptr<CrashPage> crash_page;
+  if (keeper_fd >= 0) {
+    auto connected = KeeperParent::Connect(*loop, Fd(keeper_fd));
+    if (!connected) return connected.error();
+    keeper = std::move(*connected);
+    auto page = CrashPage::Open(*keeper);
+    if (!page) return page.error();
+    crash_page = std::move(*page);
+    log::CopyTo([to = crash_page.get()](std::string_view line) { to->Log(line); });
+  }
+  const bool follows = keeper && !keeper->Kept(ProcessParent::Purpose::kLock).empty();
+  auto lock = Lock(config, keeper.get());
   if (!lock) return lock.error();
   // A killed daemon left it. Until this daemon listens, nobody may follow it to a port that is another's now.
-  if (!handed_over) (void)std::remove(RuntimeFile::PathIn(config.data).c_str());
+  if (!follows) (void)std::remove(RuntimeFile::PathIn(config.data).c_str());
   auto tokens = Tokens::Load(TokenSourceOf(config));
   if (!tokens) return tokens.error();
   if (Status safe = CheckExposure(config, tokens->configured()); !safe) {
-    if (!handed_over) return safe.error();
-    // The earlier image was just as exposed, and that is no reason to end running agents. The trial could not
-    // see it, because it has no sockets.
+    if (!follows) return safe.error();
+    // The earlier daemon was just as exposed, and that is no reason to end running agents. The trial could
+    // not see it, because it has no sockets.
     log::Failure("{}", safe.error().message);
   }
-  auto loop = std::make_unique<Loop>();
   if (Status threads = loop->StartThreads(); !threads) return threads.error();
-  auto reaper = std::make_unique<Reaper>(*loop);
-  auto cgroups = CgroupRoot::Open();
+  auto cgroups = CgroupRoot::Open(keeper ? keeper->link().keeper_pid() : 0);
   if (cgroups) {
     (*cgroups)->SweepDead();
   } else {
@@ -48,37 +72,73 @@ Result<Daemon::Base> Daemon::MakeBase(const Config& config, bool handed_over, in
               std::move(*tokens),
               std::move(loop),
               std::move(reaper),
+              std::move(keeper),
+              std::move(crash_page),
               cgroups ? std::move(*cgroups) : nullptr,
-              std::move(*store)};
+              std::move(*store),
+              follows,
+              {}};
+}
+
+Result<HandoverState> Daemon::ReadEarlier(Base& base) {
+  const auto keys = base.keeper->Kept(ProcessParent::Purpose::kTownCheckpoint);
+  for (auto key = keys.rbegin(); key != keys.rend(); ++key) {  // the newest valid one
+    auto checkpoint = Checkpoint::Open(base.keeper->Take(*key), *key);
+    if (!checkpoint) return checkpoint.error();
+    base.earlier_towns.push_back(*key);
+    if (!checkpoint->valid()) continue;
+    auto text = checkpoint->Read(0);
+    if (!text) return text.error();
+    return HandoverState::Parse(*text);
+  }
+  return HandoverState();
+}
+
+// Whether the upgrade that the earlier daemon ended for has succeeded: the keeper tells of no death since.
+bool Daemon::Became(const Base& base, const HandoverState& earlier) {
+  return !earlier.becoming.empty() && base.keeper && !base.keeper->link().last_end();
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(ConfigSources sources, const Config& config, Options options) {
-  const bool handed_over = options.handover >= 0;
-  Result<HandoverState> earlier = handed_over ? ReadState(options.handover) : HandoverState();
-  if (!earlier) return earlier.error();
-  auto base = MakeBase(config, handed_over, earlier->lock_fd);
+  auto base = MakeBase(config, options.keeper);
   if (!base) return base.error();
+  const bool follows = base->follows;
+  auto earlier = follows ? ReadEarlier(*base) : HandoverState();
+  if (!earlier) return earlier.error();
+  HandoverState state = std::move(*earlier);
   std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(sources), config, std::move(options), std::move(*base), *earlier));
-  if (Status ready = daemon->BringBack(*earlier); !ready) return ready.error();
-  if (Status listening = daemon->Listen(earlier->listeners); !listening) return listening.error();
-  if (handed_over) {
+      new Daemon(std::move(sources), config, std::move(options), std::move(*base), state, follows));
+  if (Status ready = daemon->BringBack(state); !ready) return ready.error();
+  if (Status listening = daemon->Listen(state.listeners); !listening) return listening.error();
+  if (!state.becoming.empty() && !Became(daemon->base_, state)) {
+    daemon->handover_.SetFailure(state.becoming + ": it did not become ready, as the log says");
+  }
+  if (follows) {
     daemon->town_.Resume();
-    daemon->base_.reaper->Look();  // reaps the processes that ended during the handover
-    log::Info("took over from reeve {}: {} agents", earlier->version, daemon->town_.agents().size());
+    daemon->base_.keeper->ForgetTheRest();
+    log::Info("continuing after reeve {}: {} agents", state.version, daemon->town_.agents().size());
+  }
+  daemon->CommitTurn();
+  if (KeeperParent* keeper = daemon->base_.keeper.get()) {
+    if (Status saved = daemon->CommitTown(); !saved) return saved.error();
+    // Until now the next daemon would have needed those of the earlier one.
+    for (const uint64_t key : daemon->base_.earlier_towns) keeper->Drop(key);
+    keeper->link().Ready();
   }
   return daemon;
 }
 
 Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Base base,
-               const HandoverState& earlier)
+               const HandoverState& earlier, bool follows)
     : options_(std::move(options)),
       config_(config),
-      handovers_(earlier.handovers),
-      started_ms_(handed_over() ? earlier.started_ms : clock_.MonotonicMs()),
+      follows_(follows),
+      handovers_(earlier.handovers + (Became(base, earlier) ? 1 : 0)),
+      started_ms_(follows ? earlier.started_ms : clock_.MonotonicMs()),
       base_(std::move(base)),
       http_(*base_.loop),
-      town_(*base_.loop, clock_, http_, *base_.store, *base_.reaper, base_.cgroups.get(), TownOptions()),
+      town_(*base_.loop, clock_, http_, *base_.store, *base_.reaper, parent(), base_.cgroups.get(),
+            TownOptions()),
       kinds_(*base_.loop, *base_.reaper, base_.cgroups.get()),
       tickets_(clock_),
       viewers_(*base_.loop, town_, tickets_, ViewerLimitsOf(config)),
@@ -91,6 +151,11 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       idempotency_(clock_, *base_.store),
       api_{*base_.loop, clock_, town_,  kinds_, tickets_, viewers_,
            exports_,    waits_, pages_, gate_,  *this,    config.base_path},
+      serving_(base_.loop->BeforeSleep([this] {
+        CommitTurn();
+        const bool more = viewers_.Serve();
+        return more || town_.logs().dirty();
+      })),
       server_(*base_.loop, Server::Limits{}, Dispatching(gate_, idempotency_),
               Admission(gate_, router_, config.base_path)),
       handover_(HandoverParts()),
@@ -109,15 +174,10 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
         return viewers_.AgentPurged(agent);
     }
   });
-  // The end of every turn: first write to disk, then to the viewers.
-  base_.loop->BeforeSleep([this] {
-    town_.logs().Commit();
-    return viewers_.Serve();
-  });
   AddRoutes(router_, api_);
 }
 
-Daemon::~Daemon() = default;
+Daemon::~Daemon() { log::CopyTo({}); }
 
 Town::Options Daemon::TownOptions() {
   Town::Options options;
@@ -133,28 +193,46 @@ Town::Options Daemon::TownOptions() {
   };
   options.git = GitOptionsOf(config_);
   options.binary = options_.program;
+  options.crash_page = base_.crash_page.get();
   return options;
 }
 
 Status Daemon::BringBack(HandoverState& earlier) {
-  Status ready = handed_over() ? town_.Adopt(earlier.agents) : town_.Load();
+  Status ready = follows_ ? town_.Adopt() : town_.Load();
   if (ready) tickets_.Restore(std::move(earlier.tickets));
   return ready;
 }
 
 Status Daemon::Listen(const std::vector<ListenerState>& inherited) {
-  runtime_ = {static_cast<int>(getpid()), {}, REEVE_VERSION};
-  const auto addresses = server_.Inherit(inherited, config_.listen);
+  runtime_ = {static_cast<int>(getpid()), 0, {}, REEVE_VERSION};
+  std::vector<ListenerState> there = inherited;
+  if (base_.keeper && !follows_) {
+    // The keeper holds the descriptors that it was started with, under their numbers.
+    for (const std::string& url : config_.listen) {
+      if (url.starts_with("fd://"))
+        there.push_back({std::strtoull(url.c_str() + 5, nullptr, 10), url, "", "", 0, 0});
+    }
+  }
+  const auto addresses =
+      server_.Inherit(there, config_.listen, [this](uint64_t key) { return parent().Take(key); });
+  for (const ListenerState& listener : there) {
+    if (addresses.count(listener.url) == 0) parent().Drop(listener.key);  // it is no longer wanted
+  }
   for (const std::string& url : config_.listen) {
     const auto known = addresses.find(url);
     auto listening = known == addresses.end() ? server_.Listen(url) : known->second;
-    if (!listening && handed_over()) {
+    if (!listening && follows_) {
       log::Failure("{}", listening.error().message);
       continue;
     }
     if (!listening) return listening.error();
-    if (known == addresses.end()) std::printf("reeve: listening on %s\n", listening->c_str());
+    if (known == addresses.end() || !follows_) std::printf("reeve: listening on %s\n", listening->c_str());
     runtime_.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
+  }
+  if (base_.keeper) {
+    server_.KeepListeners(
+        [this](int socket) { return base_.keeper->Keep(socket, ProcessParent::Purpose::kListener); });
+    runtime_.keeper_pid = static_cast<int>(base_.keeper->link().keeper_pid());
   }
   town_.SetServer(LocalAddress(runtime_.listen));
   WriteRuntime();
@@ -184,6 +262,7 @@ void Daemon::Run() {
   LetSignalsIn();
   loop.Run();
   (void)std::remove(RuntimeFile::PathIn(config_.data).c_str());
+  if (base_.keeper) base_.keeper->link().Bye(kOk);
   log::Info("stopped");
 }
 
@@ -197,7 +276,10 @@ void Daemon::ForgetToken(uint64_t token) {
 // -------------------------------------------------------------------------------------------------- drain
 
 void Daemon::OnStopSignal() {
-  if (std::exchange(asked_to_stop_, true)) _exit(kCancelled);  // the second signal; children die with us
+  if (std::exchange(asked_to_stop_, true)) {  // the second signal
+    if (base_.keeper) base_.keeper->link().Bye(kCancelled);
+    _exit(kCancelled);  // the agents end with us, or with the keeper
+  }
   Drain({}, {});
 }
 
@@ -224,9 +306,36 @@ void Daemon::OnDrained(std::vector<std::string> unfinished) {
   });
 }
 
-// ----------------------------------------------------------------------------------------------- handover
+// -------------------------------------------------------------------------------------------- checkpoints
+
+void Daemon::CommitTurn() {
+  town_.logs().Commit();
+  if (!base_.keeper || (checkpoint_ && tickets_.changes() == saved_changes_)) return;
+  if (Status saved = CommitTown(); !saved) log::Failure("{}", saved.error().message);
+}
+
+Status Daemon::CommitTown() {
+  if (!checkpoint_) {
+    auto made = Checkpoint::Make(*base_.keeper, ProcessParent::Purpose::kTownCheckpoint);
+    if (!made) return made.error();
+    checkpoint_ = std::move(*made);
+  }
+  saved_changes_ = tickets_.changes();
+  Status saved = checkpoint_->Write(0, Save().ToText());
+  return saved ? checkpoint_->Commit() : saved;
+}
+
+HandoverState Daemon::Save() {
+  return {REEVE_VERSION, handovers_, becoming_, started_ms_, server_.Listeners(), tickets_.Save(), {}};
+}
+
+// ------------------------------------------------------------------------------------------------ upgrade
 
 void Daemon::Upgrade(const std::string& binary, Handover::Tried tried) {
+  if (!base_.keeper) {
+    return tried(
+        Error{"not_supported", "this daemon runs without a keeper, so an upgrade would end its agents"});
+  }
   handover_.Begin(binary, std::move(tried));
 }
 
@@ -237,21 +346,30 @@ Handover::Parts Daemon::HandoverParts() {
           *base_.store,
           [this] { return NextArguments(); },
           options_.program,
-          [this](std::vector<int>& keep) { return Save(keep); },
+          [this] { return Save(); },
           [this](std::function<void()> quiet) { server_.Pause(std::move(quiet)); },
           [this] { server_.Resume(); },
-          [this] {
-            for (int turn = 0; turn < kLastViewerTurns && viewers_.Serve();) ++turn;
-          }};
+          [this](const std::string& binary) { return Become(binary); }};
 }
 
-HandoverState Daemon::Save(std::vector<int>& keep) {
-  const int lock = base_.lock.get();
-  keep.push_back(lock);
-  return {REEVE_VERSION, handovers_ + 1, started_ms_, lock, server_.HandOver(keep), tickets_.Save(), {}};
+// Returns only if it fails.
+Status Daemon::Become(const std::string& binary) {
+  if (access(binary.c_str(), X_OK) != 0) return OsError("execute " + binary, errno);
+  becoming_ = binary;
+  town_.logs().Commit();
+  const Status saved = CommitTown();
+  if (!saved) {
+    becoming_.clear();
+    return saved;
+  }
+  for (int turn = 0; turn < kLastViewerTurns && viewers_.Serve();) ++turn;
+  log::Info("upgrade: {} follows", binary);
+  (void)std::fflush(nullptr);
+  base_.keeper->link().Upgrade(binary, KeeperProgramBeside(binary));
+  _exit(kOk);  // destructors would end the agents
 }
 
-// The next image must use the same configuration file as this daemon, even if no argument names it.
+// The next daemon must use the same configuration file as this daemon, even if no argument names it.
 std::vector<std::string> Daemon::NextArguments() const {
   std::vector<std::string> words = options_.arguments;
   if (!options_.names_config && !live_.file().empty()) words.insert(words.end(), {"--config", live_.file()});

@@ -1,7 +1,10 @@
 // Daemon: everything that `reeve serve` runs. It makes the parts in the order of their dependencies, connects
-// them, and does the operations that concern all of them: drain, reload, handover to another binary.
+// them, and does the operations that concern all of them: drain, reload, upgrade.
 //
-// Owned by the serve command; on the main thread, which runs the loop and spawns all children.
+// With a keeper (process/keeper/PROTOCOL.md), agents outlive it: it may die at any moment, and the next
+// daemon continues from its checkpoints (KEEPER.md).
+//
+// Owned by the serve command; on the main thread, which runs the loop.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +27,8 @@
 #include "control/streams/viewers.h"
 #include "orchestrator/adapters/kind_catalog.h"
 #include "orchestrator/config/config.h"
+#include "orchestrator/handover/checkpoint.h"
+#include "orchestrator/handover/crash_page.h"
 #include "orchestrator/handover/handover.h"
 #include "orchestrator/store/data_folder.h"
 #include "orchestrator/store/store.h"
@@ -33,6 +38,7 @@
 #include "process/fd.h"
 #include "process/heap_trim.h"
 #include "process/http_client.h"
+#include "process/keeper_parent.h"
 #include "process/loop.h"
 #include "process/reaper.h"
 #include "process/timer.h"
@@ -44,14 +50,15 @@ class Daemon {
  public:
   struct Options {
     std::string program;                 // the path from which this process was started
-    std::vector<std::string> arguments;  // arguments of `serve`, without those that a handover added
+    std::vector<std::string> arguments;  // arguments of `serve`, without those that the keeper added
     bool names_config = false;           // `arguments` contain --config
-    int handover = -1;                   // descriptor of the earlier image's state; -1: no handover
+    int keeper = -1;                     // descriptor that leads to the keeper; -1: there is none
   };
 
-  // Locks the data folder, restores the agents, listens, and prints the addresses. In a handover it adopts
-  // the running agents instead, and only logs a listener that fails, because that is no reason to end running
-  // agents. `sources` name the file that `config` came from. On an error, nothing remains.
+  // Locks the data folder, restores the agents, listens, and prints the addresses. If an earlier daemon of
+  // this keeper has died, it adopts the running agents instead, and only logs a listener that fails, because
+  // that is no reason to end running agents. `sources` name the file that `config` came from. On an error,
+  // nothing remains.
   static Result<std::unique_ptr<Daemon>> Start(ConfigSources sources, const Config& config, Options options);
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -74,7 +81,15 @@ class Daemon {
 
   [[nodiscard]] Server::Stats server_stats() const { return server_.stats(); }
   [[nodiscard]] int64_t started_ms() const { return started_ms_; }  // monotonic; the start of the first image
-  [[nodiscard]] uint64_t handovers() const { return handovers_; }   // handovers of this process
+  [[nodiscard]] uint64_t handovers() const { return handovers_; }   // upgrades since then
+  // Deaths of earlier daemons of this keeper; 0 without a keeper.
+  [[nodiscard]] uint64_t restarts() const { return base_.keeper ? base_.keeper->link().restarts() : 0; }
+  // How the last of them died; nothing if none did since an upgrade or the first start.
+  [[nodiscard]] std::optional<KeeperLink::LastEnd> last_death() const {
+    return base_.keeper ? base_.keeper->link().last_end() : std::nullopt;
+  }
+  // The last lines of its log.
+  [[nodiscard]] std::string last_log() const { return base_.crash_page ? base_.crash_page->last_log() : ""; }
   // Why the last handover was abandoned. Empty if it was not.
   [[nodiscard]] const std::string& upgrade_failure() const { return handover_.failure(); }
   // Why runtime.json could not be written; empty: it is there.
@@ -87,30 +102,46 @@ class Daemon {
     Tokens tokens;
     std::unique_ptr<Loop> loop;
     std::unique_ptr<Reaper> reaper;
-    std::unique_ptr<CgroupRoot> cgroups;  // null: cgroups are not available
+    std::unique_ptr<KeeperParent> keeper;   // null: agents end with this daemon
+    std::unique_ptr<CrashPage> crash_page;  // with a keeper
+    std::unique_ptr<CgroupRoot> cgroups;    // null: cgroups are not available
     std::unique_ptr<Store> store;
+    bool follows = false;                 // an earlier daemon of the keeper
+    std::vector<uint64_t> earlier_towns;  // keys of its checkpoints
   };
   Daemon(ConfigSources sources, const Config& config, Options options, Base base,
-         const HandoverState& earlier);
+         const HandoverState& earlier, bool follows);
 
-  static Result<Base> MakeBase(const Config& config, bool handed_over, int lock_fd);
-  [[nodiscard]] bool handed_over() const { return options_.handover >= 0; }
+  static Result<Base> MakeBase(const Config& config, int keeper);
+  static Result<Fd> Lock(const Config& config, KeeperParent* keeper);
+  // The town's state of the earlier daemon of this keeper.
+  static Result<HandoverState> ReadEarlier(Base& base);
+  static bool Became(const Base& base, const HandoverState& earlier);
+  [[nodiscard]] ProcessParent& parent() {
+    return base_.keeper ? static_cast<ProcessParent&>(*base_.keeper) : *base_.reaper;
+  }
   [[nodiscard]] Town::Options TownOptions();
   [[nodiscard]] Handover::Parts HandoverParts();
   Status BringBack(HandoverState& earlier);
   Status Listen(const std::vector<ListenerState>& inherited);
+  // The end of a turn: commits what the agents did, then the town.
+  void CommitTurn();
+  Status CommitTown();
+  Status Become(const std::string& binary);
   // Writes runtime.json, and tries again until it is there.
   void WriteRuntime();
   void ForgetToken(uint64_t token);
   void OnStopSignal();
   void OnDrained(std::vector<std::string> unfinished);
-  [[nodiscard]] HandoverState Save(std::vector<int>& keep);
+  [[nodiscard]] HandoverState Save();
   [[nodiscard]] std::vector<std::string> NextArguments() const;
 
   const Options options_;
   const Config config_;  // at the start; live_ has the current one
+  const bool follows_;   // an earlier daemon of this keeper
   const uint64_t handovers_;
-  SystemClock clock_;
+  std::string becoming_;  // see HandoverState
+  SystemClock clock_{};
   const int64_t started_ms_;
   Base base_;
   HttpClient http_;
@@ -126,6 +157,9 @@ class Daemon {
   Idempotency idempotency_;
   ApiContext api_;
   Router router_;
+  std::optional<Checkpoint> checkpoint_;  // of the town, with a keeper
+  uint64_t saved_changes_ = 0;            // TicketStore::changes() of the checkpoint
+  const bool serving_;                    // made before the server, whose answers leave after this step
   Server server_;
   Handover handover_;
 

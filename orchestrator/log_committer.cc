@@ -48,10 +48,10 @@ void LogCommitter::Commit() {
   std::vector<Agent*> now;
   now.swap(dirty_);
   for (Agent* agent : now) {
-    const Status committed = agent->open_log()->Commit();
+    const Status committed = agent->Commit();
+    std::erase(blocked_, agent);
     if (committed) {
       ++commits_;
-      agent->OnCommit();
       continue;
     }
     if (blocked_.empty()) {
@@ -59,7 +59,6 @@ void LogCommitter::Commit() {
       blocked_reason_ = committed.error().message;
     }
     blocked_.push_back(agent);
-    agent->OnCommit();
   }
   if (!blocked_.empty() && !retry_.active()) retry_.Start(kRetryMs);
 }
@@ -67,7 +66,7 @@ void LogCommitter::Commit() {
 Status LogCommitter::Settle() {
   Commit();
   if (!blocked_.empty()) return Error{"disk_full", blocked_reason_};
-  // The next image assumes that everything it opens is durable.
+  // The next daemon assumes that everything it opens is durable.
   for (const auto& [id, agent] : agents_) {
     if (!agent->settled())
       return Error{"disk_full", "agent " + id + ": not all of its state could be stored"};

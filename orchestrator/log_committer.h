@@ -1,5 +1,6 @@
-// LogCommitter: writes the event logs of a town's agents to disk. It commits the changed logs at the end of
-// each turn of the loop, retries failed commits, syncs and trims logs, and releases the memory of quiet logs.
+// LogCommitter: writes the checkpoints and event logs of a town's agents. It commits the changed agents at
+// the end of each turn of the loop, retries failed commits, syncs and trims logs, and releases the memory of
+// quiet logs.
 //
 // Owned by the Town; on the loop's thread. The map of agents outlives it; an agent that leaves the map is
 // forgotten first (Forget).
@@ -34,10 +35,12 @@ class LogCommitter {
   LogCommitter(const LogCommitter&) = delete;
   LogCommitter& operator=(const LogCommitter&) = delete;
 
-  // The open log of this agent has something to commit.
+  // This agent has something to commit.
   void MarkDirty(Agent& agent) { dirty_.push_back(&agent); }
   void Forget(const Agent& agent);
-  // Commits all changed logs and reports the result to their agents. Called at the end of every turn, before
+  // Commit has something to do.
+  [[nodiscard]] bool dirty() const { return !dirty_.empty(); }
+  // Commits all changed agents. Called at the end of every turn, before
   // viewers are served. A log that cannot be written (a full disk) is retried after a while.
   void Commit();
   void SetSync(bool sync) { sync_ = sync; }

@@ -1,6 +1,7 @@
 #include "orchestrator/town.h"
 
 #include <fcntl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,12 +11,15 @@
 
 #include "orchestrator/adapters/spec_checks.h"
 #include "orchestrator/agent/agent.h"
+#include "orchestrator/handover/crash_page.h"
+#include "orchestrator/handover/saved_state.h"
 #include "orchestrator/log/transcript.h"
 #include "orchestrator/store/data_folder.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
 #include "process/proc.h"
+#include "process/process_parent.h"
 #include "process/random.h"
 #include "process/regular_file.h"
 
@@ -32,6 +36,7 @@ constexpr int kSpawnsPerTurn = 2;
 constexpr uint64_t kEpochBlock = 32'768;
 constexpr int64_t kSweepMs = 2'000;
 constexpr int64_t kSweepLookMs = 10;
+constexpr size_t kPoisonBytes = size_t{1} << 20;  // copied in one call
 
 // The town's identity: random, made once, stored in the data folder. It marks the environments of its
 // children.
@@ -75,14 +80,14 @@ std::string Absolute(const std::string& path) {
 
 }  // namespace
 
-Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper,
-           CgroupRoot* cgroups, Options options)
+Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, ProcessParent& helpers,
+           ProcessParent& agents, CgroupRoot* cgroups, Options options)
     : loop_(loop),
       clock_(clock),
       store_(store),
       options_(std::move(options)),
       trash_(loop, options_.data_dir + "/trash"),
-      git_({loop, reaper, cgroups}, options_.git),
+      git_({loop, helpers, cgroups}, options_.git),
       mirrors_(loop, git_, Absolute(options_.data_dir) + "/mirrors"),
       disk_(loop, {Absolute(options_.data_dir) + "/mirrors", Absolute(options_.data_dir) + "/workspaces"}),
       workspace_context_{loop,
@@ -95,7 +100,7 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                clock,
                http,
                store,
-               reaper,
+               agents,
                cgroups,
                options_.data_dir + "/events",
                options_.data_dir + "/transcripts",
@@ -111,7 +116,11 @@ Town::Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reape
                  if (!spawn_.active()) spawn_.Start(0);
                },
                [this](Agent& agent) { logs_.MarkDirty(agent); },
-               [this](const std::string& path) { trash_.Take(path); }},
+               [this](const std::string& path) { trash_.Take(path); },
+               FindKind,
+               {},
+               {},
+               options_.crash_page},
       logs_(loop, clock, agents_, options_.sync),
       drain_(loop, clock, agents_, logs_),
       spawn_(loop, [this] { SpawnSome(); }) {}
@@ -155,7 +164,10 @@ Status Town::LoadRecords() {
   std::map<std::string, std::vector<MessageRecord>> by_agent;
   for (MessageRecord& message : *messages) by_agent[message.agent].push_back(std::move(message));
   for (const AgentRecord& record : *records) {
-    if (agents_.count(record.id) != 0) continue;
+    if (agents_.count(record.id) != 0) {
+      unfinished_[record.id] = std::move(by_agent[record.id]);
+      continue;
+    }
     if (!IsAgentId(record.id)) {
       log::Failure("a record of the store has no valid id and is left alone");
       continue;
@@ -186,37 +198,79 @@ void Town::Add(std::unique_ptr<Agent> agent) {
   if (purge) PurgeOnceEnded(id);
 }
 
-// ----------------------------------------------------------------------------------------------- handover
+// -------------------------------------------------------------------------------------------- checkpoints
 
-std::vector<std::string> Town::HandOver(std::vector<int>& keep) const {
+std::vector<std::string> Town::HandOver() const {
   std::vector<std::string> lines;
   for (const auto& [id, agent] : agents_) {
-    if (!agent->damaged()) lines.push_back(agent->HandOver(keep));  // the next image tries to load the others
+    if (agent->has_checkpoint()) lines.push_back(agent->HandOver());
   }
   return lines;
 }
 
-Status Town::Adopt(const std::vector<std::string>& lines) {
+Status Town::Adopt() {
   if (Status opened = Open(); !opened) return opened;
   SweepLeftovers(Git::Marker(context_.town_id));  // nobody waits for these gits; workspaces start again
-  for (const std::string& line : lines) {
-    auto saved = JsonDocument::Parse(line);
-    if (!saved) return Error{"handover_state", "an agent: " + saved.error().message};
-    auto agent = Agent::Adopt(context_, saved->root());
-    if (agent) {
-      Add(std::move(*agent));
-      continue;
-    }
-    const std::string id((*saved)["id"].StringOr(""));
-    log::Failure("agent {} could not be adopted and is restored as after a crash: {}", id,
-                 agent.error().message);
-    SweepLeftovers("REEVE_TREE=" + context_.town_id + "/" + id);
+  const std::string poisoned = options_.crash_page ? options_.crash_page->TakePoisoned() : "";
+  std::vector<uint64_t> keys = context_.parent.Kept(ProcessParent::Purpose::kAgentCheckpoint);
+  std::sort(keys.rbegin(), keys.rend());  // the newest of an id first
+  for (const uint64_t key : keys) AdoptFrom(key, poisoned);
+  if (Status loaded = LoadRecords(); !loaded) return loaded;
+  if (Agent* agent = Find(poisoned); agent && !agent->has_checkpoint() && !agent->damaged()) {
+    agent->SetAside({"poisoned", "the daemon died three times in a row of its output, which is kept in " +
+                                     PoisonFolder() + "/" + poisoned + ".stdout and .stderr"});
   }
-  return LoadRecords();
+  return {};
+}
+
+void Town::AdoptFrom(uint64_t key, const std::string& poisoned) {
+  auto checkpoint = Checkpoint::Open(context_.parent.Take(key), key);
+  if (checkpoint && !checkpoint->valid())
+    return context_.parent.Drop(key);  // its first turn was not committed
+  auto text = checkpoint ? Agent::HandOverOf(*checkpoint) : Result<std::string>(checkpoint.error());
+  auto saved = text ? JsonDocument::Parse(*text) : Result<JsonDocument>(text.error());
+  if (!saved) {
+    log::Failure("a checkpoint cannot be read: {}", saved.error().message);
+    return context_.parent.Drop(key);
+  }
+  const std::string id((*saved)["id"].StringOr(""));
+  if (Find(id)) return context_.parent.Drop(key);
+  if (!poisoned.empty() && id == poisoned) {
+    SetAside(saved->root());
+    return context_.parent.Drop(key);
+  }
+  auto agent = Agent::Adopt(context_, saved->root(), std::move(*checkpoint));
+  if (agent) return Add(std::move(*agent));
+  log::Failure("agent {} could not be adopted and is restored as after the death of its process: {}", id,
+               agent.error().message);
+  context_.parent.Drop(key);
+  SweepLeftovers("REEVE_TREE=" + context_.town_id + "/" + id);
+}
+
+// Kills a poisoned agent's process, and keeps the output that was not handled for whoever looks for the
+// fault.
+void Town::SetAside(const JsonValue& saved) {
+  const std::string id(saved["id"].StringOr(""));
+  log::Failure("agent {} is set aside: the daemon died three times in a row of its output", id);
+  ChildState child;
+  (void)RestoreState(saved["child"], child);
+  (void)mkdir(PoisonFolder().c_str(), 0700);
+  for (size_t i = 0; i < child.outputs.size(); ++i) {
+    const std::string path = PoisonFolder() + "/" + id + (i == 0 ? ".stdout" : ".stderr");
+    Fd from = context_.parent.Take(child.outputs[i].capture);
+    auto into = OpenRegularFile(path, O_WRONLY | O_CREAT | O_TRUNC);
+    auto at = static_cast<off_t>(child.outputs[i].consumed);
+    while (into && from.valid() && sendfile(into->get(), from.get(), &at, kPoisonBytes) > 0) continue;
+    context_.parent.Drop(child.outputs[i].capture);
+  }
+  SweepLeftovers("REEVE_TREE=" + context_.town_id + "/" + id);
 }
 
 void Town::Resume() {
-  for (auto& [id, agent] : agents_) agent->Activate();
+  for (auto& [id, agent] : agents_) {
+    if (agent->has_checkpoint()) agent->Activate(unfinished_[id]);
+  }
+  unfinished_.clear();
 }
 
 uint64_t Town::NextEpoch() {
@@ -342,6 +396,7 @@ void Town::FinishDeletion(Agent& agent) {
   trash_.Take(workspace_context_.folder + "/" + id);
   trash_.Take(context_.events_dir + "/" + id);  // a large log takes a while
   logs_.Forget(agent);
+  agent.DropCheckpoint();
   purging_.erase(id);
   const std::unique_ptr<Agent> gone = std::move(agents_[id]);
   agents_.erase(id);

@@ -15,6 +15,7 @@
 #include "orchestrator/agent/agent_context.h"
 #include "orchestrator/drain.h"
 #include "orchestrator/log_committer.h"
+#include "orchestrator/store/store.h"
 #include "orchestrator/store/trash.h"
 #include "process/disk_sync.h"
 #include "process/lifetime.h"
@@ -24,6 +25,7 @@
 namespace reeve {
 
 class Agent;
+class CrashPage;
 
 class Town {
  public:
@@ -36,11 +38,13 @@ class Town {
     bool sync = true;  // fdatasync written logs once a second
     ApiAccess api = {};
     Git::Options git = {};
+    CrashPage* crash_page = nullptr;  // with a keeper
     std::string binary = {};  // the path of this program, which agents get on their PATH; empty: they do not
   };
 
-  Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, Reaper& reaper, CgroupRoot* cgroups,
-       Options options);
+  // `helpers`: the parent of the daemon's own processes (git). `agents`: the parent of the agents'.
+  Town(Loop& loop, const Clock& clock, HttpClient& http, Store& store, ProcessParent& helpers,
+       ProcessParent& agents, CgroupRoot* cgroups, Options options);
   ~Town();
   Town(const Town&) = delete;
   Town& operator=(const Town&) = delete;
@@ -49,12 +53,12 @@ class Town {
   // the loop runs.
   Status Load();
 
-  // --- handover to a new binary (HANDOVER.md)
-  // One line for each agent (Agent::HandOver). Adds descriptors that must stay open to `keep`.
-  [[nodiscard]] std::vector<std::string> HandOver(std::vector<int>& keep) const;
-  // In place of Load: adopts the agents of those lines with their processes. An agent that cannot be adopted
-  // is restored from the store, as after a crash.
-  Status Adopt(const std::vector<std::string>& lines);
+  // --- after the death of the daemon (KEEPER.md)
+  // One line for each agent that has a checkpoint (Agent::HandOver).
+  [[nodiscard]] std::vector<std::string> HandOver() const;
+  // In place of Load: adopts the agents whose processes outlived the earlier daemon, from their checkpoints.
+  // An agent that cannot be adopted is restored from the store, as after the death of its process.
+  Status Adopt();
   // Called after Adopt, once the whole daemon is assembled.
   void Resume();
 
@@ -102,7 +106,10 @@ class Town {
  private:
   Status Open();
   [[nodiscard]] std::string MirrorsFolder() const { return options_.data_dir + "/mirrors"; }
+  [[nodiscard]] std::string PoisonFolder() const { return options_.data_dir + "/poisoned"; }
   Status LoadRecords();
+  void AdoptFrom(uint64_t key, const std::string& poisoned);
+  void SetAside(const JsonValue& saved);
   void Add(std::unique_ptr<Agent> agent);
   uint64_t NextEpoch();
   void SpawnSome();
@@ -124,6 +131,7 @@ class Town {
   uint64_t epoch_end_ = 0;  // the last one that is reserved on disk
   bool reserving_ = false;  // more epochs are being reserved
   std::map<std::string, std::unique_ptr<Agent>> agents_;
+  std::map<std::string, std::vector<MessageRecord>> unfinished_;  // messages of adopted agents, until Resume
   std::map<std::string, uint64_t> purging_;  // agents to purge once they have no process: id → listener
   std::deque<std::string> spawn_queue_;      // ids, because an agent may be gone by its turn
   LogCommitter logs_;

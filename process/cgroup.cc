@@ -157,15 +157,17 @@ void Cgroup::Kill() { KillAll(path_); }
 
 bool Cgroup::OomKilled() const { return Field(path_ + "/memory.events", "oom_kill") > 0; }
 
-Result<std::unique_ptr<CgroupRoot>> CgroupRoot::Open() {
-  return OpenAt(ReadSmallFile("/proc/self/mountinfo"), ReadSmallFile("/proc/self/cgroup"));
+Result<std::unique_ptr<CgroupRoot>> CgroupRoot::Open(pid_t owner) {
+  return OpenAt(ReadSmallFile("/proc/self/mountinfo"), ReadSmallFile("/proc/self/cgroup"), owner);
 }
 
-Result<std::unique_ptr<CgroupRoot>> CgroupRoot::OpenAt(const std::string& mounts, const std::string& self) {
+Result<std::unique_ptr<CgroupRoot>> CgroupRoot::OpenAt(const std::string& mounts, const std::string& self,
+                                                       pid_t owner) {
   auto own = OwnFolder(mounts, self);
   if (!own) return own.error();
-  std::string path = fmt::format("{}/reeve-{}-{}-{}", *own, PidNamespace(), getpid(), StartTime(getpid()));
-  // An existing folder is ours: an earlier image made it before a handover to this binary.
+  if (owner == 0) owner = getpid();
+  std::string path = fmt::format("{}/reeve-{}-{}-{}", *own, PidNamespace(), owner, StartTime(owner));
+  // An existing folder is ours: an earlier daemon of this keeper made it.
   if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     return Error{"not_supported", OsError("cannot make cgroup " + path, errno).message};
   }
@@ -186,7 +188,7 @@ Result<std::unique_ptr<Cgroup>> CgroupRoot::Make(std::string_view label) {
     std::string path = fmt::format("{}/{}-{}", path_, name, ++made_);
     if (mkdir(path.c_str(), 0755) == 0) return std::make_unique<Cgroup>(std::move(path));
     if (errno != EEXIST)
-      return OsError("cannot make cgroup " + path, errno);  // EEXIST: made before a handover
+      return OsError("cannot make cgroup " + path, errno);  // EEXIST: made by an earlier daemon
   }
 }
 

@@ -37,17 +37,20 @@ class Cgroup {
   std::string path_;
 };
 
-// The folder below which this daemon makes its cgroups. Each daemon has one, below the cgroup it runs in,
-// named after its pid and start time. The daemon makes it once at start, and removes it at the end with all
-// that is left in it.
+// The folder below which this daemon makes its cgroups. It is below the cgroup that the daemon runs in, and
+// named after the pid and start time of the process that keeps the agents: the keeper, or else the daemon.
+// The next daemon of a keeper has the same one. The daemon makes it at start, and removes it at the end with
+// all that is left in it.
 class CgroupRoot {
  public:
   // Error "not_supported" says why the daemon can make no cgroup here: there is no cgroup v2, or it is
   // read-only, or it belongs to someone else.
-  static Result<std::unique_ptr<CgroupRoot>> Open();
+  // `owner`: the process that keeps the agents; 0: this process.
+  static Result<std::unique_ptr<CgroupRoot>> Open(pid_t owner = 0);
   // The same, from the text of /proc/self/mountinfo and of /proc/self/cgroup, so that a test can supply its
   // own.
-  static Result<std::unique_ptr<CgroupRoot>> OpenAt(const std::string& mounts, const std::string& self);
+  static Result<std::unique_ptr<CgroupRoot>> OpenAt(const std::string& mounts, const std::string& self,
+                                                    pid_t owner = 0);
   ~CgroupRoot();
   CgroupRoot(const CgroupRoot&) = delete;
   CgroupRoot& operator=(const CgroupRoot&) = delete;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,12 +11,15 @@
 #include <csignal>
 #include <utility>
 
+#include "process/capture.h"
 #include "process/cgroup.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
+#include "process/outbox.h"
+#include "process/process_parent.h"
 #include "process/process_tree.h"
-#include "process/reaper.h"
+#include "process/publish_queue.h"
 #include "process/timer.h"
 #include "process/watch.h"
 
@@ -52,89 +54,126 @@ std::unique_ptr<Cgroup> MakeCgroup(const ChildContext& context, std::string_view
   return {};
 }
 
-// Takes a descriptor of the old image. Exec left it open, but our own children must not inherit it.
-Fd Inherit(int number) {
-  if (number >= 0) fcntl(number, F_SETFD, FD_CLOEXEC);
-  return Fd(number);
-}
-
-Spawned Inherit(const ChildState& saved) {
-  return {saved.pid, Inherit(saved.pidfd), Inherit(saved.stdin_fd), Inherit(saved.outputs[0].fd),
-          Inherit(saved.outputs[1].fd)};
-}
-
 }  // namespace
 
-struct Child::State {
+struct Child::State final : PublishQueue::Member {
   using Stage = ChildState::Stage;
 
+  // A descriptor that the parent keeps, too.
+  struct Kept {
+    Fd fd;
+    uint64_t key = 0;
+    [[nodiscard]] bool complete() const { return key == 0 || fd.valid(); }
+  };
+  struct Files {
+    Kept pidfd, input, outbox;
+    std::array<Kept, 2> outputs;
+    std::array<Kept, 2> captures;
+  };
   struct Pipe {
-    std::unique_ptr<Watch> watch;        // none: the pipe has ended
+    std::unique_ptr<Watch> watch;  // none: the pipe has ended
+    Capture capture;
+    uint64_t key = 0;
+    uint64_t capture_key = 0;
     uint64_t left = ChildState::kNoEnd;  // see ChildState
     size_t first_read = kLeastReadBytes;
   };
 
   State(const ChildContext& context, pid_t child, ProcessTree process_tree, Handlers on)
       : loop(context.loop),
-        reaper(context.reaper),
+        parent(context.parent),
+        queue(context.queue),
         pid(child),
         tree(std::move(process_tree)),
         handlers(std::move(on)),
-        timer(loop, [this] { Advance(); }) {}
+        timer(loop, [this] { Advance(); }),
+        more(loop, [this] { ReadOn(); }) {}
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
-  Status Open(Spawned spawned);
-  Status Restore(ChildState saved, Spawned inherited);
+  Status Open(Files files, const ChildState& saved);
+  Status Restore(ChildState saved);
   [[nodiscard]] ChildState Save() const;
   void Abandon();
   void Read(Output which);
+  void ReadOn();
   void WantOutput();
-  void Flush();
+  void EndPipe(Pipe& pipe);
+  void Changed();
+  void Publish() override;
+  void SendInput();
   void CloseInput();
+  void Drop(uint64_t& key);
   void OnExit();
   void Advance();
   void Settle(bool empty);
   void Drain();
   void EndNow();
-  void Reap();
+  void LetGo();
 
   Loop& loop;
-  Reaper& reaper;
+  ProcessParent& parent;
+  PublishQueue* queue;
   pid_t pid;
   uint64_t start_time = 0;  // 0: not read yet
   ProcessTree tree;
   Handlers handlers;
   Timer timer;        // fires Advance
+  Timer more;         // fires ReadOn: output waits in a Capture
   SystemClock clock;  // the loop's clock is late after a long turn, which would cut the grace short
   Stage stage = Stage::kRunning;
   ExitStatus status;
   bool exited = false;
   bool paused = false;
-  std::unique_ptr<Watch> exit_watch;  // the pidfd, until the child is reaped
-  std::array<Pipe, 2> pipes;          // by Output
+  bool abandoned = false;
+  std::unique_ptr<Watch> exit_watch;  // the pidfd, until the child is buried
+  uint64_t exit_key = 0;
+  std::array<Pipe, 2> pipes;  // by Output
   std::unique_ptr<Watch> input;
-  std::string input_bytes;   // bytes that stdin has not taken yet
-  bool close_input = false;  // close stdin once input_bytes is written
+  uint64_t input_key = 0;
+  Outbox outbox;
+  uint64_t outbox_key = 0;
+  bool close_input = false;  // close stdin once the outbox is empty
+  bool close_published = false;
   int64_t kill_at = 0;
   int64_t give_up_at = 0;
 };
 
 Result<std::unique_ptr<Child>> Child::Start(const ChildContext& context, SpawnSpec spec, std::string marker,
                                             Handlers handlers) {
+  auto stdio = MakeStdio(spec);
+  if (!stdio) return stdio.error();
+  State::Files files;
+  for (State::Kept* kept : {&files.captures[0], &files.captures[1], &files.outbox}) {
+    if (!context.parent.keeps() || (kept == &files.outbox && !stdio->stdin_fd.valid())) continue;
+    auto file = kept == &files.outbox ? Outbox::MakeFile() : Capture::MakeFile();
+    if (!file) return file.error();
+    kept->fd = std::move(*file);
+  }
   std::unique_ptr<Cgroup> cgroup = MakeCgroup(context, marker);
   if (cgroup) spec.cgroup = cgroup->path();
-  auto spawned = Spawn(spec);
-  if (!spawned && cgroup) {  // the machine may let us make a cgroup but not enter it
+  const std::array<int, 3> ends = {stdio->child[0].get(), stdio->child[1].get(), stdio->child[2].get()};
+  auto started = context.parent.Start(spec, ends);
+  if (!started && cgroup) {  // the machine may let us make a cgroup but not enter it
     cgroup.reset();
     spec.cgroup.clear();
-    std::string reason = spawned.error().message;
-    spawned = Spawn(spec);
-    if (spawned) log::Warning("running a child without a cgroup: {}", reason);
+    std::string reason = started.error().message;
+    started = context.parent.Start(spec, ends);
+    if (started) log::Warning("running a child without a cgroup: {}", reason);
   }
-  if (!spawned) return spawned.error();
-  context.reaper.Own(spawned->pid);
-  ProcessTree tree(context.reaper, spawned->pid, std::move(marker), std::move(cgroup));
-  auto state = std::make_unique<State>(context, spawned->pid, std::move(tree), std::move(handlers));
-  Status opened = state->Open(std::move(*spawned));
+  if (!started) return started.error();
+  files.pidfd.fd = std::move(started->pidfd);
+  files.input.fd = std::move(stdio->stdin_fd);
+  files.outputs[0].fd = std::move(stdio->stdout_fd);
+  files.outputs[1].fd = std::move(stdio->stderr_fd);
+  for (State::Kept* kept : {&files.pidfd, &files.input, &files.outbox, &files.outputs[0], &files.outputs[1],
+                            &files.captures[0], &files.captures[1]}) {
+    if (kept->fd.valid()) kept->key = context.parent.Keep(kept->fd.get(), ProcessParent::Purpose::kChild);
+  }
+  ProcessTree tree(context.parent, started->pid, std::move(marker), std::move(cgroup));
+  auto state = std::make_unique<State>(context, started->pid, std::move(tree), std::move(handlers));
+  Status opened = state->Open(std::move(files), ChildState());
   std::unique_ptr<Child> child(new Child(std::move(state)));
   if (!opened) return opened.error();
   return child;
@@ -142,20 +181,18 @@ Result<std::unique_ptr<Child>> Child::Start(const ChildContext& context, SpawnSp
 
 Result<std::unique_ptr<Child>> Child::Adopt(const ChildContext& context, ChildState saved,
                                             Handlers handlers) {
-  Spawned inherited = Inherit(saved);
-  bool reaped = saved.stage >= State::Stage::kDraining;
-  siginfo_t info{};
-  if (!reaped && (saved.pid <= 0 ||
-                  waitid(P_PID, static_cast<id_t>(saved.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0)) {
-    return Error{"handover_state", "process " + std::to_string(saved.pid) + " is no child of this daemon"};
+  const bool buried = saved.stage >= State::Stage::kDraining;
+  if (!buried) {
+    if (auto exit = context.parent.ExitOf(saved.pid); !exit)
+      return Error{"handover_state", exit.error().message};
+    context.parent.Own(saved.pid);
   }
-  if (!reaped) context.reaper.Own(saved.pid);
   std::unique_ptr<Cgroup> cgroup;
   if (!saved.cgroup.empty()) cgroup = std::make_unique<Cgroup>(std::move(saved.cgroup));
-  ProcessTree tree(context.reaper, saved.pid, std::move(saved.marker), std::move(cgroup),
+  ProcessTree tree(context.parent, saved.pid, std::move(saved.marker), std::move(cgroup),
                    std::move(saved.terminated));
   auto state = std::make_unique<State>(context, saved.pid, std::move(tree), std::move(handlers));
-  Status restored = state->Restore(std::move(saved), std::move(inherited));
+  Status restored = state->Restore(std::move(saved));
   std::unique_ptr<Child> child(new Child(std::move(state)));
   if (!restored) return restored.error();
   return child;
@@ -176,11 +213,11 @@ uint64_t Child::start_time() const {
 
 Status Child::WriteStdin(std::string_view bytes) {
   if (!state_->input || state_->close_input) return Error{"not_running", "the process's stdin is closed"};
-  if (state_->input_bytes.size() + bytes.size() > kMaxInputBytes) {
+  if (state_->outbox.waiting() + bytes.size() > kMaxInputBytes) {
     return Error{"queue_full", "the process does not read its stdin: 32 MiB are waiting"};
   }
-  state_->input_bytes.append(bytes);
-  state_->Flush();
+  if (Status staged = state_->outbox.Stage(bytes); !staged) return staged;
+  state_->Changed();
   if (!state_->input) return Error{"not_running", "the process's stdin is closed"};
   return {};
 }
@@ -188,7 +225,7 @@ Status Child::WriteStdin(std::string_view bytes) {
 void Child::CloseStdin() {
   if (!state_->input) return;
   state_->close_input = true;
-  state_->Flush();
+  state_->Changed();
 }
 
 void Child::PauseReading(bool paused) {
@@ -228,36 +265,59 @@ std::vector<ProcessId> Child::Tree() const {
   return state_->tree.Members();
 }
 
-ChildState Child::Save(std::vector<int>& keep) const {
-  ChildState saved = state_->Save();
-  for (int fd : {saved.pidfd, saved.stdin_fd, saved.outputs[0].fd, saved.outputs[1].fd}) {
-    if (fd >= 0) keep.push_back(fd);
-  }
-  return saved;
-}
+ChildState Child::Save() const { return state_->Save(); }
 
 void Child::Abandon() { state_->Abandon(); }
 
-Status Child::State::Open(Spawned spawned) {
-  auto open = [this](std::unique_ptr<Watch>& place, Fd fd, Watch::Ready ready) -> Status {
+Status Child::State::Open(Files files, const ChildState& saved) {
+  exit_key = files.pidfd.key;
+  input_key = files.input.key;
+  outbox_key = files.outbox.key;
+  bool complete = true;
+  for (size_t i = 0; i < pipes.size(); ++i) {
+    pipes[i].key = files.outputs[i].key;
+    pipes[i].capture_key = files.captures[i].key;
+    complete = complete && files.outputs[i].complete() && files.captures[i].complete();
+  }
+  complete = complete && files.pidfd.complete() && files.input.complete() && files.outbox.complete();
+  if (!complete) return Error{"os_error", "a descriptor is missing"};
+  auto watch = [this](std::unique_ptr<Watch>& place, Fd fd, Watch::Ready ready) -> Status {
     if (!fd.valid()) return {};
-    auto watch = Watch::Make(loop, std::move(fd), std::move(ready));
-    if (!watch) return watch.error();
-    place = std::move(*watch);
+    auto made = Watch::Make(loop, std::move(fd), std::move(ready));
+    if (!made) return made.error();
+    place = std::move(*made);
     return {};
   };
-  auto read = [this](Output which) { return [this, which](int) { Read(which); }; };
-  Status opened = open(exit_watch, std::move(spawned.pidfd), [this](int) { OnExit(); });
-  if (opened) opened = open(pipes[0].watch, std::move(spawned.stdout_fd), read(Output::kStdout));
-  if (opened) opened = open(pipes[1].watch, std::move(spawned.stderr_fd), read(Output::kStderr));
-  if (opened) opened = open(input, std::move(spawned.stdin_fd), [this](int) { Flush(); });
+  Status opened = watch(exit_watch, std::move(files.pidfd.fd), [this](int) { OnExit(); });
+  for (Output which : {Output::kStdout, Output::kStderr}) {
+    const auto i = static_cast<size_t>(which);
+    if (!opened || !files.outputs[i].fd.valid()) continue;
+    auto capture = Capture::Continue(std::move(files.captures[i].fd), saved.outputs[i].consumed);
+    if (!capture) return capture.error();
+    pipes[i].capture = std::move(*capture);
+    opened = watch(pipes[i].watch, std::move(files.outputs[i].fd), [this, which](int) { Read(which); });
+  }
+  if (opened && files.input.fd.valid()) {
+    auto continued = Outbox::Continue(std::move(files.outbox.fd), saved.staged);
+    if (!continued) return continued.error();
+    outbox = std::move(*continued);
+    opened = watch(input, std::move(files.input.fd), [this](int) { SendInput(); });
+  }
   if (!opened) return opened;
   if (exit_watch && !exited) exit_watch->Want(Watch::kRead);
   WantOutput();
   return {};
 }
 
-Status Child::State::Restore(ChildState saved, Spawned inherited) {
+Child::State::~State() {
+  if (abandoned) return;
+  Drop(exit_key);
+  for (Pipe& pipe : pipes) EndPipe(pipe);
+  CloseInput();
+  if (queue) queue->Leave(*this);
+}
+
+Status Child::State::Restore(ChildState saved) {
   start_time = saved.start_time;
   stage = saved.stage;
   status = saved.status;
@@ -265,31 +325,41 @@ Status Child::State::Restore(ChildState saved, Spawned inherited) {
   paused = saved.paused;
   kill_at = saved.kill_at;
   give_up_at = saved.give_up_at;
-  input_bytes = std::move(saved.input);
-  close_input = saved.close_input;
-  for (size_t i = 0; i < pipes.size(); ++i) pipes[i].left = saved.outputs[i].left;
-  Status opened = Open(std::move(inherited));
+  close_input = close_published = saved.close_input;
+  Files files;
+  auto take = [this](uint64_t key) { return key == 0 ? Kept() : Kept{parent.Take(key), key}; };
+  files.pidfd = take(saved.pidfd);
+  files.input = take(saved.input);
+  files.outbox = take(saved.outbox);
+  for (size_t i = 0; i < pipes.size(); ++i) {
+    files.outputs[i] = take(saved.outputs[i].pipe);
+    files.captures[i] = take(saved.outputs[i].capture);
+    pipes[i].left = saved.outputs[i].left;
+  }
+  Status opened = Open(std::move(files), saved);
   if (!opened) return Error{"handover_state", "child " + std::to_string(pid) + ": " + opened.error().message};
   if (!exit_watch && stage < Stage::kDraining)
     return Error{"handover_state", "the state of child " + std::to_string(pid) + " has no pidfd"};
-  if (input && !input_bytes.empty()) input->Want(Watch::kWrite);
+  if (input && (outbox.sendable() || close_input)) input->Want(Watch::kWrite);
   if (exited || stage != Stage::kRunning) timer.Start(0);
   return {};
 }
 
 ChildState Child::State::Save() const {
-  auto number = [](const std::unique_ptr<Watch>& watch) { return watch ? watch->fd() : -1; };
   ChildState saved;
   saved.pid = pid;
   saved.start_time = start_time;
   saved.marker = tree.marker();
   if (tree.cgroup()) saved.cgroup = tree.cgroup()->path();
   saved.terminated = tree.terminated();
-  saved.pidfd = number(exit_watch);
-  saved.stdin_fd = number(input);
-  for (size_t i = 0; i < pipes.size(); ++i) saved.outputs[i] = {number(pipes[i].watch), pipes[i].left};
-  saved.input = input_bytes;
+  saved.pidfd = exit_key;
+  saved.input = input_key;
+  saved.outbox = outbox_key;
+  saved.staged = outbox.staged();
   saved.close_input = close_input;
+  for (size_t i = 0; i < pipes.size(); ++i) {
+    saved.outputs[i] = {pipes[i].key, pipes[i].capture_key, pipes[i].capture.consumed(), pipes[i].left};
+  }
   saved.paused = paused;
   saved.exited = exited;
   saved.stage = stage;
@@ -300,19 +370,30 @@ ChildState Child::State::Save() const {
 }
 
 void Child::State::Abandon() {
-  for (auto* watch : {&exit_watch, &pipes[0].watch, &pipes[1].watch, &input}) {
-    if (*watch) (*watch)->Release();
-    watch->reset();
-  }
+  abandoned = true;
+  for (auto* watch : {&exit_watch, &pipes[0].watch, &pipes[1].watch, &input}) watch->reset();
+  if (queue) queue->Leave(*this);
   tree.ReleaseCgroup();
   timer.Stop();
+  more.Stop();
   stage = Stage::kDone;
 }
 
 void Child::State::WantOutput() {
   if (stage >= Stage::kDraining) return;  // the timer reads the rest
+  bool waits = false;
   for (Pipe& pipe : pipes) {
-    if (pipe.watch) pipe.watch->Want(paused ? 0 : Watch::kRead);
+    if (!pipe.watch) continue;
+    pipe.watch->Want(paused ? 0 : Watch::kRead);
+    waits = waits || pipe.capture.waiting() != 0;
+  }
+  if (waits && !paused) more.Start(0);
+}
+
+void Child::State::ReadOn() {
+  for (Output which : {Output::kStdout, Output::kStderr}) {
+    const Pipe& pipe = pipes[static_cast<size_t>(which)];
+    if (pipe.watch && pipe.capture.waiting() != 0 && stage < Stage::kDraining) Read(which);
   }
 }
 
@@ -321,62 +402,83 @@ void Child::State::Read(Output which) {
   char buffer[kReadBytes];
   size_t taken = 0;
   for (size_t size = pipe.first_read; taken < kTurnBytes && !paused; size = std::min(2 * size, kReadBytes)) {
-    ssize_t got = read(pipe.watch->fd(), buffer, std::min<uint64_t>(size, pipe.left));
+    ssize_t got = pipe.capture.Read(pipe.watch->fd(), buffer, std::min<uint64_t>(size, pipe.left));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN && stage < Stage::kDraining) return;
-    if (got <= 0) {
-      pipe.watch.reset();
-      return;
-    }
+    if (got <= 0) return EndPipe(pipe);
     auto bytes = static_cast<size_t>(got);
     const bool first = taken == 0;
     taken += bytes;
     if (pipe.left != ChildState::kNoEnd)
       pipe.left -= bytes;  // at 0 the next read returns 0, which means the end
     handlers.on_output(which, std::string_view(buffer, bytes));
+    if (queue) queue->Add(*this);
     // One read that was too much leaves no other clue than that.
     pipe.first_read = std::clamp(paused && first ? bytes / 2 : taken, kLeastReadBytes, kReadBytes);
-    if (bytes < size && stage < Stage::kDraining) return;  // the pipe is empty, or nearly so
+    if (pipe.capture.waiting() == 0 && bytes < size && stage < Stage::kDraining) break;  // or nearly empty
   }
+  if (!queue) pipe.capture.Release();
+  if (pipe.capture.waiting() != 0 && !paused && stage < Stage::kDraining) more.Start(0);
 }
 
-void Child::State::Flush() {
-  size_t written = 0;
-  while (written < input_bytes.size()) {
-    ssize_t taken = write(input->fd(), input_bytes.data() + written, input_bytes.size() - written);
-    if (taken < 0 && errno == EINTR) continue;
-    if (taken < 0 && errno == EAGAIN) break;
-    if (taken < 0) return CloseInput();  // nobody reads it any more
-    written += static_cast<size_t>(taken);
+void Child::State::EndPipe(Pipe& pipe) {
+  pipe.watch.reset();
+  Drop(pipe.key);
+  Drop(pipe.capture_key);
+}
+
+// The parent's duplicate of a pipe must go too, or the child would not notice that ours has gone.
+void Child::State::Drop(uint64_t& key) {
+  if (key == 0) return;
+  if (queue) {
+    queue->Drop(key);
+  } else {
+    parent.Drop(key);
   }
-  input_bytes.erase(0, written);
-  if (!input_bytes.empty()) return input->Want(Watch::kWrite);
-  std::string().swap(input_bytes);  // frees what may have been megabytes
-  if (close_input) return CloseInput();
+  key = 0;
+}
+
+void Child::State::Changed() {
+  if (queue) return queue->Add(*this);
+  Publish();
+}
+
+void Child::State::Publish() {
+  for (Pipe& pipe : pipes) {
+    if (pipe.watch) pipe.capture.Release();
+  }
+  outbox.Publish();
+  close_published = close_input;
+  if (input) SendInput();
+}
+
+void Child::State::SendInput() {
+  if (!outbox.Send(input->fd())) return CloseInput();  // nobody reads it any more
+  if (outbox.sendable()) return input->Want(Watch::kWrite);
+  if (close_published) return CloseInput();
   input->Want(0);
 }
 
 void Child::State::CloseInput() {
   input.reset();
-  std::string().swap(input_bytes);
+  Drop(input_key);
+  Drop(outbox_key);
+  outbox = Outbox();
 }
 
 void Child::State::OnExit() {
-  siginfo_t info{};
-  // WNOWAIT leaves the child unreaped, so that its pid keeps naming its process group while we look for the
-  // rest of its tree.
-  int result = waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
-  if (result == 0 && info.si_pid == 0) return;
-  if (result != 0) log::Warning("the exit status of child {} was taken by other code", pid);
-  if (info.si_code == CLD_EXITED) {
-    status.code = info.si_status;
+  const auto exit = parent.ExitOf(pid);
+  if (exit && !*exit) return;
+  if (exit) {
+    status.code = (*exit)->code;
+    status.signal = (*exit)->signal;
   } else {
-    status.signal = info.si_status;
+    log::Warning("the exit status of child {} was taken by other code", pid);
   }
   exited = true;
   exit_watch->Want(0);
   CloseInput();
-  reaper.Forget();
+  parent.Forget();
   timer.Start(0);  // children that exit in one turn share one look at the processes they left
 }
 
@@ -415,14 +517,14 @@ void Child::State::Settle(bool empty) {
                    stat ? stat->name : "");
     }
   }
-  Reap();
+  LetGo();
   CloseInput();
   for (Pipe& pipe : pipes) {
     if (!pipe.watch) continue;
     pipe.watch->Want(0);
     int bytes = 0;
     ioctl(pipe.watch->fd(), FIONREAD, &bytes);
-    pipe.left = static_cast<uint64_t>(std::max(bytes, 0));
+    pipe.left = pipe.capture.waiting() + static_cast<uint64_t>(std::max(bytes, 0));
   }
   stage = Stage::kDraining;
   Drain();
@@ -438,11 +540,14 @@ void Child::State::Drain() {
   on_done(ExitStatus(status));  // may destroy this object
 }
 
-void Child::State::Reap() {
-  siginfo_t info{};
-  waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
-  reaper.Disown(pid);
+void Child::State::LetGo() {
+  if (queue) {
+    queue->Bury(pid);
+  } else {
+    parent.Bury(pid);
+  }
   exit_watch.reset();
+  Drop(exit_key);
   tree.RemoveCgroup();
 }
 
@@ -451,17 +556,16 @@ void Child::State::EndNow() {
   if (stage >= Stage::kDraining) return;
   for (int64_t deadline = clock.MonotonicMs() + kEndNowMs; clock.MonotonicMs() < deadline;) {
     tree.Kill();
-    siginfo_t info{};
-    waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT);
-    reaper.Forget();
-    if (info.si_pid == pid && tree.Empty()) {
-      reaper.Look();  // the members of a moment ago are zombies now
-      return Reap();
+    const auto exit = parent.ExitOf(pid);
+    parent.Forget();
+    if (exit && *exit && tree.Empty()) {
+      parent.Look();  // the members of a moment ago are zombies now
+      return LetGo();
     }
     usleep(500);
   }
   log::Failure("cannot kill a process tree: child={}", pid);
-  Reap();
+  LetGo();
 }
 
 }  // namespace reeve

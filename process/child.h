@@ -25,13 +25,16 @@ namespace reeve {
 
 class CgroupRoot;
 class Loop;
-class Reaper;
+class ProcessParent;
+class PublishQueue;
 
-// The objects that all children of a daemon share. They outlive the children.
+// The objects that children share. They outlive the children.
 struct ChildContext {
   Loop& loop;
-  Reaper& reaper;
+  ProcessParent& parent;
   CgroupRoot* cgroups = nullptr;  // where cgroups can be made; each child then gets one
+  // Input for the child and the like waits here for the end of its owner's turn. Null: it waits for nothing.
+  PublishQueue* queue = nullptr;
 };
 
 class Child {
@@ -54,9 +57,9 @@ class Child {
   // a process that left the tree (one with its own session that was reparented to us).
   static Result<std::unique_ptr<Child>> Start(const ChildContext& context, SpawnSpec spec, std::string marker,
                                               Handlers handlers);
-  // Makes a Child again from the state that Save() returned. It reads the output that has arrived since, and
-  // notices when the child has exited since. Error "handover_state" when there is no such child or
-  // descriptor; then Adopt closes the descriptors it could open, and kills the child if it is ours.
+  // Makes a Child again from the state that Save() returned to an earlier daemon. It reads the output that
+  // was not handled since, and notices when the child has exited since. Error "handover_state" when there is
+  // no such child or descriptor; then Adopt kills the child if it is ours.
   static Result<std::unique_ptr<Child>> Adopt(const ChildContext& context, ChildState state,
                                               Handlers handlers);
   ~Child();
@@ -90,12 +93,10 @@ class Child {
   // The live processes of its tree, the child first. Reads /proc.
   [[nodiscard]] std::vector<ProcessId> Tree() const;
 
-  // For a handover: everything that Adopt() needs, as of now. Adds to `keep` the descriptors that must stay
-  // open until then. Save changes nothing: this Child continues if the handover is abandoned.
-  [[nodiscard]] ChildState Save(std::vector<int>& keep) const;
-  // Gives up the process and its descriptors without touching them, because they belong to the Child that
-  // Adopt() made from Save()'s state. No handler is called any more. Only for an adopter in this same
-  // process: exec does not need it.
+  // Everything that Adopt() needs, as of now. Only where the parent keeps descriptors.
+  [[nodiscard]] ChildState Save() const;
+  // Gives up the process without touching it, because a Child that Adopt() makes from Save()'s state follows.
+  // No handler is called any more. For tests, in which no daemon dies.
   void Abandon();
 
  private:

@@ -1,7 +1,7 @@
-// ChildState: a Child as plain values, for a handover (orchestrator/handover/saved_state.h): its process, its
-// pipes and the bytes that wait for them. Child::Save makes it. Child::Adopt makes a Child of it again, in
-// this process or in the image that this process becomes by exec. It names descriptors by number, because
-// exec keeps the numbers.
+// ChildState: a Child as plain values, for a checkpoint (orchestrator/handover/saved_state.h): its process
+// and how far its pipes were handled. Child::Save makes it. Child::Adopt makes a Child of it again, in the
+// next daemon. It names descriptors by the keys under which the parent keeps them (ProcessParent::Keep); 0:
+// none.
 #pragma once
 
 #include <sys/types.h>
@@ -45,11 +45,15 @@ struct ChildState {
   static constexpr uint64_t kNoEnd = UINT64_MAX;
 
   struct Output {
-    int fd = -1;             // -1: the pipe has ended
+    uint64_t pipe = 0;       // 0: the pipe has ended
+    uint64_t capture = 0;    // its Capture's file
+    uint64_t consumed = 0;   // bytes that were handled
     uint64_t left = kNoEnd;  // bytes that still count, once every writer is gone
 
     static void Members(auto& self, auto& state) {
-      state("fd", self.fd);
+      state("pipe", self.pipe);
+      state("capture", self.capture);
+      state("consumed", self.consumed);
       state.Number("left", self.left);
     }
   };
@@ -59,11 +63,12 @@ struct ChildState {
   std::string marker;                 // see Child::Start
   std::string cgroup;                 // path of its folder, or empty
   std::vector<ProcessId> terminated;  // processes of the tree that TERM was sent to
-  int pidfd = -1;                     // -1 once the child is reaped
-  int stdin_fd = -1;                  // -1: closed, or there never was one
+  uint64_t pidfd = 0;                 // 0 once the child is reaped
+  uint64_t input = 0;                 // stdin; 0: closed, or there never was one
+  uint64_t outbox = 0;                // its Outbox's file
+  uint64_t staged = 0;                // bytes that were staged for it
+  bool close_input = false;           // close stdin once they are written
   std::array<Output, 2> outputs;      // stdout, stderr
-  std::string input;                  // bytes that stdin has not taken yet
-  bool close_input = false;           // close stdin once `input` is written
   bool paused = false;
   bool exited = false;
   Stage stage = Stage::kRunning;
@@ -78,10 +83,11 @@ struct ChildState {
     state("cgroup", self.cgroup);
     state("told", self.terminated);
     state("pidfd", self.pidfd);
-    state("stdin", self.stdin_fd);
-    state("outputs", self.outputs);
-    state.Bytes("input", self.input);
+    state("input", self.input);
+    state("outbox", self.outbox);
+    state("staged", self.staged);
     state("close_input", self.close_input);
+    state("outputs", self.outputs);
     state("paused", self.paused);
     state("exited", self.exited);
     state.Enum("stage", self.stage, kStages);

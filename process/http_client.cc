@@ -94,6 +94,7 @@ struct HttpClient::State {
   void Act(curl_socket_t socket, int events);
   void Deliver();
   void ContinueLater(Transfer* transfer);
+  void StartLater(Transfer* transfer);
   void Continue();
   void WatchSocket(curl_socket_t socket, int what);
 
@@ -104,6 +105,8 @@ struct HttpClient::State {
   // callbacks only record; the user's functions run when curl has returned.
   std::vector<Transfer*> ready;
   std::set<Transfer*> continuing;  // they go on in the next turn of the loop
+  std::vector<Transfer*> unstarted;
+  bool starts = false;  // the step that starts them was added
   Multi multi;
   Lifetime alive;
 };
@@ -123,6 +126,7 @@ class HttpClient::State::Transfer : public HttpCall {
   ~Transfer() override;
 
   void PauseReading(bool paused) override;
+  void Start();
   void End(CURLcode code);
   void Deliver();
   void Continue();
@@ -221,6 +225,18 @@ void HttpClient::State::WatchSocket(curl_socket_t socket, int what) {
   });
 }
 
+// The step is added with the first transfer, and so after those of the loop's owner, which put the turn on
+// disk.
+void HttpClient::State::StartLater(Transfer* transfer) {
+  unstarted.push_back(transfer);
+  if (std::exchange(starts, true)) return;
+  loop.BeforeSleep([this, watched = alive.Watch()] {
+    if (watched.expired()) return false;
+    for (Transfer* next : std::exchange(unstarted, {})) next->Start();
+    return false;
+  });
+}
+
 HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink sink)
     : state_(state),
       request_(std::move(request)),
@@ -232,12 +248,15 @@ HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink si
     return;
   }
   SetUp();
-  curl_multi_add_handle(state_.multi.get(), easy_.get());
+  state_.StartLater(this);
 }
+
+void HttpClient::State::Transfer::Start() { curl_multi_add_handle(state_.multi.get(), easy_.get()); }
 
 HttpClient::State::Transfer::~Transfer() {
   sink_->cancelled = true;
   if (ready_) std::erase(state_.ready, this);
+  std::erase(state_.unstarted, this);
   state_.continuing.erase(this);
   curl_multi_remove_handle(state_.multi.get(), easy_.get());
 }

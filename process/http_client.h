@@ -74,6 +74,8 @@ class HttpClient {
   // Any HTTP status is a response; an Error ("unreachable", "unknown_host", "tls_failed", "timeout",
   // "too_large", or that of may_send) means that no response came. The functions are called from the loop,
   // never from within Send or Open, and they may destroy the call.
+  // The request leaves at the end of the turn, after the steps that were added before the first request
+  // (Loop::BeforeSleep).
   [[nodiscard]] std::unique_ptr<HttpCall> Send(HttpRequest request,
                                                std::function<void(Result<HttpResponse>)> done);
   [[nodiscard]] std::unique_ptr<HttpCall> Open(HttpRequest request, Stream stream);

@@ -25,9 +25,17 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
     const std::lock_guard<std::mutex> lock(mutex_);
     return writer_.dropped();
   }
+  void CopyTo(std::function<void(std::string_view)> copy) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    copy_ = std::move(copy);
+  }
 
  private:
-  void sink_it_(const spdlog::details::log_msg& message) override { writer_.Write(Format(message)); }
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    std::string line = Format(message);
+    if (copy_) copy_(line);
+    writer_.Write(std::move(line));
+  }
   void flush_() override {}
 
   std::string Format(const spdlog::details::log_msg& message) {
@@ -42,6 +50,7 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
     return Format({"reeve", spdlog::level::warn, text});
   }
 
+  std::function<void(std::string_view)> copy_;
   LineWriter writer_{STDERR_FILENO, [this](uint64_t dropped) { return NoteOf(dropped); }};
 };
 
@@ -115,5 +124,6 @@ void TellOfAborts() {
 }
 
 uint64_t Dropped() { return TheSink()->Dropped(); }
+void CopyTo(std::function<void(std::string_view)> copy) { TheSink()->CopyTo(std::move(copy)); }
 
 }  // namespace reeve::log

@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 
 #include <cstdint>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -20,6 +21,8 @@ void SetLevel(Level level);
 bool Enabled(Level level);
 void Write(Level level, std::string_view message);
 uint64_t Dropped();  // lines that stderr did not take
+// Also gives each line, with its '\n', to `copy`: from any thread, one at a time. Empty: no more.
+void CopyTo(std::function<void(std::string_view line)> copy);
 
 // From now on, a line on stderr says why the process ends when a library aborts it, which libuv does for want
 // of memory or watches, or when memory is exhausted.

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <latch>
 #include <mutex>
 #include <system_error>
@@ -39,8 +40,8 @@ struct Loop::State {
   uv_loop_t uv{};
   UvHandle<uv_async_t> wake;
   UvHandle<uv_prepare_t> prepare;
-  UvHandle<uv_idle_t> busy;  // while it runs, the next poll does not sleep
-  std::vector<std::function<bool()>> steps;
+  UvHandle<uv_idle_t> busy;                 // while it runs, the next poll does not sleep
+  std::deque<std::function<bool()>> steps;  // one may be added while they run
   std::vector<std::unique_ptr<Signal>> signals;
   size_t offloaded = 0;
 
@@ -60,7 +61,7 @@ struct Loop::State {
 
   void RunSteps() {
     bool more = false;
-    for (auto& step : steps) more |= step();
+    for (size_t i = 0; i < steps.size(); ++i) more |= steps[i]();
     if (more && !uv_is_active(reinterpret_cast<uv_handle_t*>(busy.get()))) {
       uv_idle_start(busy.get(), [](uv_idle_t*) {});
     } else if (!more) {
@@ -151,7 +152,10 @@ Status Loop::StartThreads() {
 
 size_t Loop::offloaded() const { return state_->offloaded; }
 
-void Loop::BeforeSleep(std::function<bool()> step) { state_->steps.push_back(std::move(step)); }
+bool Loop::BeforeSleep(std::function<bool()> step) {
+  state_->steps.push_back(std::move(step));
+  return true;
+}
 
 void Loop::OnSignal(int signum, std::function<void()> handler) {
   auto signal = std::make_unique<Signal>();

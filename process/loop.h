@@ -42,7 +42,7 @@ class Loop {
   // Runs `work` on libuv's pool, then `done` on the loop. Both run, even while the loop is being destroyed.
   // Never spawn a process in `work`: a child's pdeathsig is bound to the thread that made it.
   // `loss` says whether something would be lost if the process became another binary while the work runs
-  // (orchestrator/handover/HANDOVER.md).
+  // (orchestrator/handover/KEEPER.md).
   enum class Loss { kMatters, kHarmless };
   void Offload(std::function<void()> work, std::function<void()> done, Loss loss = Loss::kMatters);
   // The number of offloaded tasks whose loss matters and whose `done` has not run.
@@ -51,8 +51,8 @@ class Loop {
   // Runs `step` at the end of every turn, after timers and before the loop may sleep. A step that returns
   // true has left work undone: the loop polls without sleeping and comes back. This is the explicit ready
   // list that a capped flush needs. Steps run in the order in which they were added, and are never removed
-  // while the loop runs.
-  void BeforeSleep(std::function<bool()> step);
+  // while the loop runs. Returns true.
+  bool BeforeSleep(std::function<bool()> step);
 
   // Calls `handler` on the loop when `signum` arrives, until the loop is destroyed. Several arrivals may
   // cause one call.

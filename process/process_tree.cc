@@ -34,7 +34,7 @@ std::vector<ProcessId> ProcessTree::Members() const {
     if (known.insert(member.pid).second) members.push_back(member);
   };
   for (const ProcessId& member : Descendants(root_)) add(member);
-  for (const ProcessStat& orphan : reaper_.Adopted()) {
+  for (const ProcessStat& orphan : parent_.Adopted()) {
     if (!Claims(orphan)) continue;
     for (const ProcessId& member : Descendants(orphan.id.pid)) add(member);
   }
@@ -55,15 +55,15 @@ bool ProcessTree::Empty() const {
     if (cgroup_) {
       if (!Members().empty()) return false;
     } else {
-      const auto& adopted = reaper_.Adopted();
+      const auto& adopted = parent_.Adopted();
       if (std::any_of(adopted.begin(), adopted.end(),
                       [this](const ProcessStat& orphan) { return !orphan.zombie && Claims(orphan); }))
         return false;
       // A process that ended while we looked may have been of the tree, and may have left a child that we did
       // not see.
-      if (reaper_.complete() && AllLive(adopted)) return true;
+      if (parent_.complete() && AllLive(adopted)) return true;
     }
-    reaper_.Forget();
+    parent_.Forget();
   }
   return cgroup_ != nullptr;  // the kernel may count zombies as members
 }
@@ -94,7 +94,7 @@ void ProcessTree::EachMember(const std::function<bool(const ProcessId&)>& act) c
   for (int pass = 0; pass < kPasses && found; ++pass) {
     found = false;
     for (const ProcessId& member : Members()) found |= act(member);
-    if (pass > 0) reaper_.Forget();  // the first repetition shares a look with other trees
+    if (pass > 0) parent_.Forget();  // the first repetition shares a look with other trees
   }
 }
 

@@ -1,8 +1,8 @@
 // ProcessTree: the processes that descend from one child, wherever they went: each may have left its group,
-// its session and its parent. Owned by a Child; `reaper` must outlive it.
+// its session and its parent. Owned by a Child; `parent` must outlive it.
 //
 // These processes belong to the tree: those that the kernel shows below the child; those in its cgroup, where
-// there is one; and among the orphans that we adopted, those that carry the child's marker in their
+// there is one; and among the orphans that the parent adopted, those that carry the child's marker in their
 // environment, are in its process group, or were seen in the tree before. Without a cgroup, a process escapes
 // only if it wiped its environment *and* left the group *and* lost its parent before anyone looked.
 #pragma once
@@ -17,17 +17,17 @@
 
 #include "process/cgroup.h"
 #include "process/proc.h"
-#include "process/reaper.h"
+#include "process/process_parent.h"
 
 namespace reeve {
 
 class ProcessTree {
  public:
-  // `root` is a child of ours that is not reaped while the tree lives, so that its pid still names its group.
-  // `terminated`: the members that an earlier image of this daemon has sent TERM to.
-  ProcessTree(Reaper& reaper, pid_t root, std::string marker, std::unique_ptr<Cgroup> cgroup,
+  // `root` is a child of `parent` that is not reaped while the tree lives, so that its pid still names its
+  // group. `terminated`: the members that an earlier daemon has sent TERM to.
+  ProcessTree(ProcessParent& parent, pid_t root, std::string marker, std::unique_ptr<Cgroup> cgroup,
               std::vector<ProcessId> terminated = {})
-      : reaper_(reaper),
+      : parent_(parent),
         root_(root),
         marker_(std::move(marker)),
         cgroup_(std::move(cgroup)),
@@ -64,7 +64,7 @@ class ProcessTree {
   [[nodiscard]] bool Claims(const ProcessStat& orphan) const;
   void EachMember(const std::function<bool(const ProcessId&)>& act) const;
 
-  Reaper& reaper_;
+  ProcessParent& parent_;
   pid_t root_;
   std::string marker_;
   std::unique_ptr<Cgroup> cgroup_;

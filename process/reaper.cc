@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -17,7 +18,6 @@ namespace {
 
 // One look serves all SIGCHLDs of this long. Nobody waits for an orphan to be reaped.
 constexpr int64_t kReapDelayMs = 50;
-constexpr int64_t kShareLookMs = 5;
 constexpr int kMostPasses = 100;  // of one look: one costs less than a fork and an exit
 // Children are made on the loop's thread, which is the main thread, and the kernel gives orphans to the main
 // thread.
@@ -49,26 +49,46 @@ Reaper::Reaper(Loop& loop) : soon_(loop, [this] { Look(); }) {
 
 Reaper::~Reaper() = default;
 
-const std::vector<ProcessStat>& Reaper::Adopted() {
-  if (clock_.MonotonicMs() >= look_again_at_) Look();
-  return adopted_;
+Result<Started> Reaper::Start(const SpawnSpec& spec, const std::array<int, 3>& stdio) {
+  auto started = SpawnWith(spec, stdio);
+  if (started) Own(started->pid);
+  return started;
 }
 
-void Reaper::Look() {
-  complete_ = false;
-  for (int pass = 0; pass < kMostPasses && !complete_; ++pass) {
-    adopted_.clear();
-    complete_ = true;
+Result<std::optional<ProcessParent::Exit>> Reaper::ExitOf(pid_t pid) {
+  siginfo_t info{};
+  // WNOWAIT leaves the child unreaped, so that its pid keeps naming its process group while its owner looks
+  // for the rest of its tree.
+  if (pid <= 0 || waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    return Error{"not_ours", "process " + std::to_string(pid) + " is no child of this daemon"};
+  }
+  if (info.si_pid == 0) return std::optional<Exit>();
+  Exit exit;
+  (info.si_code == CLD_EXITED ? exit.code : exit.signal) = info.si_status;
+  return std::optional<Exit>(exit);
+}
+
+void Reaper::Bury(pid_t pid) {
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
+  Disown(pid);
+}
+
+bool Reaper::LookForOrphans(std::vector<ProcessStat>& adopted) {
+  bool complete = false;
+  for (int pass = 0; pass < kMostPasses && !complete; ++pass) {
+    adopted.clear();
+    complete = true;
     for (pid_t pid : ParsePids(ReadSmallFile(kOwnChildren))) {
-      if (owned_.count(pid) != 0) continue;
+      if (owns(pid)) continue;
       siginfo_t info{};
       const bool reaped =
           waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) == 0 && info.si_pid == pid;
-      if (reaped) complete_ = false;
-      if (auto stat = reaped ? std::nullopt : StatProcess(pid)) adopted_.push_back(std::move(*stat));
+      if (reaped) complete = false;
+      if (auto stat = reaped ? std::nullopt : StatProcess(pid)) adopted.push_back(std::move(*stat));
     }
   }
-  look_again_at_ = clock_.MonotonicMs() + kShareLookMs;
+  return complete;
 }
 
 }  // namespace reeve

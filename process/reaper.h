@@ -1,55 +1,36 @@
-// Reaper: makes this process the subreaper of its descendants (PID 1 is one already), so that descendants
-// that lose their parent become our children, and reaps on SIGCHLD every child that nobody owns. Made once,
-// by the Daemon (or a test), before the first spawn. It outlives every Child. On the loop's thread.
+// Reaper: this process as the parent of its children. It is a subreaper (prctl(2)): a process whose parent
+// ends becomes our child. Where it runs below a keeper, only the daemon's own helpers, such as git, are its
+// children.
 //
-// While it lives, no other code may wait for a child that it does not own: the Reaper would take the exit
-// status.
+// It buries orphans at SIGCHLD, so nothing else may wait for a child that it does not own.
 #pragma once
 
 #include <sys/types.h>
 
-#include <unordered_set>
+#include <array>
+#include <optional>
 #include <vector>
 
-#include "process/clock.h"
 #include "process/handle.h"
-#include "process/proc.h"
+#include "process/process_parent.h"
 #include "process/timer.h"
 
 namespace reeve {
 
 class Loop;
 
-class Reaper {
+class Reaper : public ProcessParent {
  public:
   explicit Reaper(Loop& loop);
-  ~Reaper();
-  Reaper(const Reaper&) = delete;
-  Reaper& operator=(const Reaper&) = delete;
+  ~Reaper() override;
 
-  // Between these two calls the Reaper leaves `pid` alone, because its owner waits for it.
-  void Own(pid_t pid) { owned_.insert(pid); }
-  void Disown(pid_t pid) { owned_.erase(pid); }
-
-  // Our living children that nobody owns: the processes that lost their parent. One scan of /proc serves all
-  // callers for some milliseconds or until Forget(), because a thousand children may exit or be stopped in
-  // one turn.
-  const std::vector<ProcessStat>& Adopted();
-  // Whether that answer was complete when it was made. It is not if processes fork and exit faster than we
-  // look.
-  [[nodiscard]] bool complete() const { return complete_; }
-  // Drops the cached answer of Adopted(), because a process has exited.
-  void Forget() { look_again_at_ = 0; }
-  // Looks now, and reaps the children that have exited. Repeats that while it reaps one, because a process
-  // that exits leaves its own children to us.
-  void Look();
+  Result<Started> Start(const SpawnSpec& spec, const std::array<int, 3>& stdio) override;
+  Result<std::optional<Exit>> ExitOf(pid_t pid) override;
+  void Bury(pid_t pid) override;
 
  private:
-  std::unordered_set<pid_t> owned_;
-  std::vector<ProcessStat> adopted_;
-  bool complete_ = true;
-  SystemClock clock_;  // not the loop's clock, which stands still during a turn
-  int64_t look_again_at_ = 0;
+  bool LookForOrphans(std::vector<ProcessStat>& adopted) override;
+
   Timer soon_;
   UvHandle<uv_signal_t> signal_;
 };

@@ -22,11 +22,6 @@ Result<std::unique_ptr<Watch>> Watch::Make(Loop& loop, Fd fd, Ready ready) {
   return watch;
 }
 
-void Watch::Release() {
-  handle_.reset();
-  (void)fd_.Release();
-}
-
 void Watch::Want(int events) {
   static_assert(kRead == UV_READABLE && kWrite == UV_WRITABLE && kHangUp == UV_DISCONNECT);
   if (events == wanted_) return;

@@ -38,8 +38,6 @@ class Watch {
   void Want(int events);
   [[nodiscard]] int wanted() const { return wanted_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
-  // Stops watching and leaves the descriptor open, because it has another owner now.
-  void Release();
   // Replaces the function. A connection uses this to hand its socket to a viewer.
   void SetReady(Ready ready) { ready_ = std::move(ready); }
 

@@ -2,10 +2,11 @@
 # Installs, builds and runs all tests.
 #
 #   tests/run.sh                 everything, as CI does
-#   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz
+#   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz soak
 #
 # REEVE_SKIP_AGENTS=1 skips the tests with real agents (claude, codex, kilo: 1 GB). FUZZ_SECONDS (20) is the time for
-# each fuzz target, and FUZZ_SEED (1) its seed; another seed tries other inputs.
+# each fuzz target, and FUZZ_SEED (1) its seed; another seed tries other inputs. soak needs the step build before it, and
+# kills the daemon a thousand times.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 all="build lint test e2e quickstart asan valgrind fuzz"
@@ -138,6 +139,7 @@ for name in ${*:-$all}; do
       ;;
     quickstart) step quickstart deploy/quickstart.sh --check ;;
     fuzz) step fuzz fuzz ;;
+    soak) REEVE_CRASHES=1000 step soak build/dev/tests/integration_test --gtest_filter=Day.NoAgentNotices* ;;
     *) echo "run.sh: unknown step '$name': $all" >&2; exit 64 ;;
   esac
 done

@@ -107,10 +107,12 @@ struct TicketStore::State {
   std::set<std::pair<size_t, uint64_t>> by_bytes;  // the same shares: bytes, token
   size_t bytes = 0;                                // of all of them
   uint64_t last_age = 0;
+  uint64_t changes = 0;
 
   std::map<uint64_t, Hash>& Of(Kind kind) { return by_kind[static_cast<size_t>(kind)]; }
 
   void Add(const Hash& hash, Entry entry) {
+    ++changes;
     Of(entry.kind).emplace(entry.key, hash);
     if (entry.kind != Kind::kStanding) {
       by_expiry.emplace(entry.expires_at, hash);
@@ -122,6 +124,7 @@ struct TicketStore::State {
   }
 
   Entry Take(Entries::iterator at) {
+    ++changes;
     Entry entry = std::move(at->second);
     Of(entry.kind).erase(entry.key);
     if (entry.kind != Kind::kStanding) {
@@ -231,8 +234,7 @@ std::vector<TicketStore::Saved> TicketStore::Save() const {
   for (Kind kind : {Kind::kFirst, Kind::kClosed, Kind::kStanding}) {
     for (const auto& [key, hash] : state_->Of(kind)) {
       const Entry& entry = state_->entries.at(hash);
-      const int64_t expires_at =
-          kind == Kind::kStanding ? state_->clock.MonotonicMs() + kResumeMs : entry.expires_at;
+      const int64_t expires_at = kind == Kind::kStanding ? Saved::kStreamOpen : entry.expires_at;
       tickets.push_back({ToText(hash), entry.grant, kind != Kind::kFirst, expires_at,
                          entry.url ? ToText(*entry.url) : std::string()});
     }
@@ -245,11 +247,14 @@ void TicketStore::Restore(std::vector<Saved> tickets) {
     const auto hash = FromText(ticket.hash);
     if (!hash) continue;
     const Kind kind = ticket.resume ? Kind::kClosed : Kind::kFirst;
+    if (ticket.expires_at == Saved::kStreamOpen) ticket.expires_at = state_->clock.MonotonicMs() + kResumeMs;
     state_->AddWithin(
         ticket.resume ? kMaxClosed : kMaxTickets, *hash,
         {std::move(ticket.grant), kind, ++state_->last_age, ticket.expires_at, FromText(ticket.url)});
   }
 }
+
+uint64_t TicketStore::changes() const { return state_->changes; }
 
 size_t TicketStore::unredeemed() const {
   state_->DropExpired();

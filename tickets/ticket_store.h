@@ -1,5 +1,5 @@
 // TicketStore: one-use stream tickets (control/api/API.md). Owned by the Daemon; used on the loop's thread.
-// By design it forgets all tickets when the daemon exits, except in a handover. No I/O, no libuv.
+// Tickets are never on a disk. They outlive the daemon in its checkpoint, in memory. No I/O, no libuv.
 //
 // A ticket is 256 bits from the system's generator, in base64url. The store keeps only its SHA-256. Redeeming
 // is one step: a ticket that is found, bound as the claim says and not expired is used up. Every other case
@@ -101,12 +101,13 @@ class TicketStore {
   // Voids every ticket that this bearer token issued.
   void RevokeToken(uint64_t token);
 
-  // For a handover: all tickets, the oldest first, as if every stream closed now. Times are monotonic.
+  // For a checkpoint: all tickets, the oldest first. Times are monotonic.
   struct Saved {
+    static constexpr int64_t kStreamOpen = -1;
     std::string hash;  // SHA-256, raw
     Grant grant;
     bool resume = false;
-    int64_t expires_at = 0;
+    int64_t expires_at = 0;  // kStreamOpen: kResumeMs after Restore, because the stream ended with its daemon
     std::string url;  // of a resume ticket that needs one: the hash of the ticket with which its chain began
 
     static void Members(auto& self, auto& state) {
@@ -118,6 +119,8 @@ class TicketStore {
     }
   };
   [[nodiscard]] std::vector<Saved> Save() const;
+  // Rises with each change of what Save returns.
+  [[nodiscard]] uint64_t changes() const;
   // Fills an empty store. Skips entries that are no tickets.
   void Restore(std::vector<Saved> tickets);
 

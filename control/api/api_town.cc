@@ -16,6 +16,19 @@ constexpr int64_t kMinDrainMs = 1'000;
 constexpr size_t kFewDescriptors = 16;  // the start of an agent takes about ten, most of them for a moment
 constexpr int64_t kMaxDrainMs = 86'400'000;
 
+// How the daemon before this one died; null: it did not.
+std::string LastDeathJson(const Daemon& daemon) {
+  const auto death = daemon.last_death();
+  if (!death) return "null";
+  JsonObject json;
+  if (death->signal != 0) {
+    json.Set("signal", death->signal);
+  } else {
+    json.Set("code", death->code);
+  }
+  return json.Set("log", daemon.last_log()).Take();
+}
+
 // The health report for people, load balancers and systemd; `reasons` says in words what is wrong. A caller
 // without a token (`known` is false) learns the status alone.
 std::string HealthJson(const ApiContext& api, bool known) {
@@ -43,6 +56,8 @@ std::string HealthJson(const ApiContext& api, bool known) {
       .Set("viewers", static_cast<uint64_t>(api.viewers.stats().viewers))
       .Set("uptime_ms", api.clock.MonotonicMs() - api.daemon.started_ms())
       .Set("handovers", api.daemon.handovers())
+      .Set("restarts", api.daemon.restarts())
+      .SetRaw("last_death", LastDeathJson(api.daemon))
       .Set("upgrade_failure", failure.empty() ? std::nullopt : std::optional(failure))
       .SetRaw("reasons", reasons.Take())
       .Take();
@@ -72,6 +87,8 @@ std::string MetricsText(const ApiContext& api) {
   const Viewers::Stats viewers = api.viewers.stats();
   const Server::Stats server = api.daemon.server_stats();
   Metrics metrics;
+  metrics.Add("reeve_daemon_restarts_total", "counter", "Daemons of this keeper that died.",
+              api.daemon.restarts());
   metrics.Head("reeve_agents", "gauge", "Agents by state.");
   for (const auto& [state, count] : town.by_state) metrics.Labelled("reeve_agents", "state", state, count);
   metrics.Add("reeve_messages_waiting", "gauge", "Messages that are due and wait for their agents.",

@@ -45,7 +45,9 @@ Error TooMuchHeld(const Server::Limits& limits) {
 Connection::Connection(Shared& shared, bool from_unix_socket)
     : shared_(shared), from_unix_socket_(from_unix_socket), parser_(shared.parser) {}
 
-Connection::~Connection() = default;
+Connection::~Connection() {
+  if (unsent_) std::erase(shared_.unsent, this);
+}
 
 bool Connection::Open(Fd socket, bool in_reserve) {
   auto watch = Watch::Make(shared_.loop, std::move(socket), [this](int events) { OnReady(events); });
@@ -83,7 +85,7 @@ std::unique_ptr<AnswerStream> Connection::GiveToStream() {
 }
 
 void Connection::OnReady(int events) {
-  if (events & Watch::kWrite) Flush();
+  if ((events & Watch::kWrite) && !unsent_) Flush();
   if (events & Watch::kRead) Receive();
   if (events & Watch::kHangUp) OnHangUp();
   Pump();
@@ -221,8 +223,11 @@ void Connection::Decline(Response refusal) {
   if (parser_.state() == HttpParser::State::kWhole) {
     keep_alive_ = parser_.Take().keep_alive && !in_reserve_;
   } else {
-    input_ = {};
+    parser_.Forget();
   }
+  // Freed after the answer is made: otherwise the answer, which waits for the end of the turn, would lie in
+  // the middle of that memory, and each connection would take new memory.
+  const std::string dropped = keep_alive_ ? std::string() : std::exchange(input_, {});
   Answer(std::move(refusal));
 }
 
@@ -271,18 +276,26 @@ void Connection::Answer(Response response) {
 
 void Connection::Refuse(const Error& error) {
   ++shared_.stats.refused;
+  Response problem = Response::Problem(error);  // `error` may be the parser's
   keep_alive_ = false;
   head_only_ = parser_.head_only();
-  input_ = {};
+  const std::string dropped = std::exchange(input_, {});  // as in Decline
+  parser_.Forget();
   request_id_ = shared_.id_prefix + std::to_string(++shared_.last_id);
-  Answer(Response::Problem(error));
+  Answer(std::move(problem));
 }
 
 void Connection::Send(std::string bytes) {
   out_ = out_.empty() ? std::move(bytes) : out_ + bytes;  // a "100 Continue" may still be unsent
   progress_ms_ = shared_.loop.NowMs();
+  if (!std::exchange(unsent_, true)) shared_.unsent.push_back(this);
+  shared_.moved(*this);
+}
+
+void Connection::SendAnswer() {
+  if (!std::exchange(unsent_, false)) return;  // it was closed meanwhile
   Flush();
-  if (!out_.empty()) shared_.moved(*this);
+  Pump();
 }
 
 void Connection::Flush() {
@@ -315,6 +328,7 @@ void Connection::Linger() {
 void Connection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
+  if (std::exchange(unsent_, false)) std::erase(shared_.unsent, this);
   std::function<void()> gone;
   if (auto exchange = std::exchange(exchange_, nullptr)) gone = exchange->TakeGone();
   watch_.reset();

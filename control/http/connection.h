@@ -46,8 +46,9 @@ class Connection {
     // A socket that a stream took comes back, with the bytes that arrived meanwhile. May be called when the
     // server has gone.
     std::function<void(std::unique_ptr<Watch>, std::string input, bool from_unix_socket)> rejoin;
-    std::vector<char> buffer;  // one read goes here first
-    std::string id_prefix;     // each request id begins with it
+    std::vector<Connection*> unsent;  // have an answer of this turn
+    std::vector<char> buffer;         // one read goes here first
+    std::string id_prefix;            // each request id begins with it
     uint64_t last_id = 0;
     bool draining = false;
     Server::Stats stats;  // the server itself counts `connections`
@@ -78,6 +79,8 @@ class Connection {
   [[nodiscard]] bool open() const { return state_ != State::kClosed; }
   // Answers with a problem and closes, whatever the peer has sent. No request may be in progress.
   void Refuse(const Error& error);
+  // At the end of a turn: sends the answer that the turn gave.
+  void SendAnswer();
   // Closes the connection if it is idle, unless the next request has already arrived.
   void Drain();
   // Closes or refuses a connection that has exceeded a time limit. The server calls it periodically.
@@ -127,6 +130,7 @@ class Connection {
   bool keep_alive_ = false;  // keep the connection after the current request
   bool http_1_0_ = false;    // the current request is of HTTP/1.0
   bool head_only_ = false;   // the current request is a HEAD
+  bool unsent_ = false;      // out_ waits for the end of the turn
   bool in_reserve_ = false;  // the server was full when this connection came
   bool admitted_ = false;    // the request that is arriving may be served
   bool known_ = false;       // the last request that was admitted had a token

@@ -532,6 +532,8 @@ size_t HttpParser::held() const {
          std::max(message_->request.body.size(), static_cast<size_t>(message_->announced));
 }
 
+void HttpParser::Forget() { message_.reset(); }
+
 bool HttpParser::head_only() const { return message_ && message_->request.method == "HEAD"; }
 
 HttpParser::State HttpParser::state() const { return message_ ? message_->state : State::kEmpty; }

@@ -48,6 +48,8 @@ class HttpParser {
   Request* TakeHead();
   // Bytes that the request in progress makes this object keep, with those that its head announces.
   [[nodiscard]] size_t held() const;
+  // Forgets the message, which is of no more use. Nothing may be fed any more.
+  void Forget();
   // Whether the request in progress is a HEAD, as far as has arrived.
   [[nodiscard]] bool head_only() const;
 

@@ -46,6 +46,7 @@ struct Listener {
   bool unix_socket = false;
   std::string url;
   std::string address;
+  uint64_t key = 0;    // see ListenerState
   std::string remove;  // our socket file; removed at the end if it is still the same file
   dev_t device = 0;
   ino_t inode = 0;
@@ -162,6 +163,7 @@ Result<Bound> BindUnix(const std::string& url, const std::string& path) {
   return bound;
 }
 
+// Takes `fd` only if it returns no error.
 Result<Bound> AdoptDescriptor(const std::string& url, int fd) {
   int type = 0;
   int listening = 0;
@@ -223,6 +225,7 @@ struct Server::State {
   State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit);
 
   Status Add(std::unique_ptr<Listener> listener, Fd socket);
+  bool SendAnswers();
   void Accept(Listener& listener);
   void PauseAccepting(Listener& listener, int reason);
   void ResumeAccepting();
@@ -269,6 +272,7 @@ Server::State::State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit)
              [this](Connection& connection) { Retire(connection); },
              [this](Connection& connection) { Move(connection); },
              {},
+             {},
              std::vector<char>(kReadBytes),
              {},
              0,
@@ -281,10 +285,17 @@ Server::State::State(Loop& loop, Limits limits, Dispatch dispatch, Admit admit)
     Rejoin(std::move(socket), std::move(input), unix_socket);
   });
   loop.BeforeSleep([this, watched = alive.Watch()] {
-    if (!watched.expired() && !shared.stats.accepting && FreeDescriptors(1) != 0) ResumeAccepting();
-    return false;
+    if (watched.expired()) return false;
+    if (!shared.stats.accepting && FreeDescriptors(1) != 0) ResumeAccepting();
+    return SendAnswers();
   });
   shared.id_prefix = "req-" + RandomHex(4) + '-';  // ids of different runs must differ
+}
+
+// Returns whether a connection has another answer at once, which waits for the end of the next turn.
+bool Server::State::SendAnswers() {
+  for (Connection* connection : std::exchange(shared.unsent, {})) connection->SendAnswer();
+  return !shared.unsent.empty();
 }
 
 void Server::State::Accept(Listener& listener) {
@@ -463,41 +474,51 @@ Result<std::string> Server::Listen(const std::string& url) {
   return bound->address;
 }
 
-std::vector<ListenerState> Server::HandOver(std::vector<int>& keep) const {
+void Server::KeepListeners(const std::function<uint64_t(int socket)>& keep) {
+  for (auto& listener : state_->listeners) {
+    if (listener->key == 0) listener->key = keep(listener->watch->fd());
+  }
+}
+
+std::vector<ListenerState> Server::Listeners() const {
   std::vector<ListenerState> saved;
   for (const auto& listener : state_->listeners) {
-    keep.push_back(listener->watch->fd());
-    saved.push_back({listener->watch->fd(), listener->url, listener->address, listener->remove,
-                     listener->device, listener->inode});
+    saved.push_back({listener->key, listener->url, listener->address, listener->remove, listener->device,
+                     listener->inode});
   }
   return saved;
 }
 
 std::map<std::string, std::string> Server::Inherit(const std::vector<ListenerState>& earlier,
-                                                   const std::vector<std::string>& wanted) {
+                                                   const std::vector<std::string>& wanted,
+                                                   const std::function<Fd(uint64_t key)>& take) {
   std::map<std::string, std::string> addresses;
   for (const ListenerState& saved : earlier) {
-    auto bound = AdoptDescriptor(saved.url, saved.fd);
+    Fd socket = take(saved.key);
+    auto bound = AdoptDescriptor(saved.url, socket.get());
     if (!bound.ok()) {
       log::Failure("{}", bound.error().message);
       continue;
     }
+    (void)socket.Release();
     auto listener = std::make_unique<Listener>();
     listener->unix_socket = bound->unix_socket;
     listener->url = saved.url;
-    listener->address = saved.address;
+    listener->address = saved.address.empty() ? bound->address : saved.address;
+    listener->key = saved.key;
     listener->remove = saved.path;
     listener->device = saved.device;
     listener->inode = saved.inode;
     if (std::find(wanted.begin(), wanted.end(), saved.url) == wanted.end()) {
-      log::Info("no longer listening on {}", saved.address);
+      log::Info("no longer listening on {}", listener->address);
       continue;
     }
+    const std::string address = listener->address;
     if (auto added = state_->Add(std::move(listener), std::move(bound->socket)); !added) {
       log::Failure("{}", added.error().message);
       continue;
     }
-    addresses.emplace(saved.url, saved.address);
+    addresses.emplace(saved.url, address);
   }
   return addresses;
 }

@@ -1,8 +1,12 @@
 // Room http/: HTTP/1.1 connections, requests and answers, without knowledge of agents.
 //
 // Server: listens (TCP, Unix socket, inherited descriptor), owns the HTTP/1.1 connections and dispatches
-// whole requests to one handler. Owned by the Daemon; the loop outlives it. It knows nothing of routes or
-// tokens.
+// whole requests to one handler. It knows nothing of routes or tokens.
+//
+// Answers leave at the end of the loop's turn (Loop::BeforeSleep), so a step that was added before the Server
+// was made can first put the turn on disk: nobody outside learns of what a crash could undo.
+//
+// Owned by the Daemon; the loop outlives it.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +20,7 @@
 
 #include "control/http/http.h"
 #include "orchestrator/handover/handover_state.h"
+#include "process/fd.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -61,14 +66,16 @@ class Server {
   // when no connection is left; streams that took their socket do not count.
   void Drain(std::function<void()> drained);
 
-  // --- handover to a new binary
-  // The listening sockets. Adds their descriptors to `keep`.
-  [[nodiscard]] std::vector<ListenerState> HandOver(std::vector<int>& keep) const;
-  // Adopts the sockets whose URLs are still wanted and closes the others. Returns the addresses by URL; these
-  // URLs need no Listen. A socket that cannot be adopted is logged.
+  // --- the listening sockets outlive the daemon (KEEPER.md)
+  // Sets the keys of those that have none.
+  void KeepListeners(const std::function<uint64_t(int socket)>& keep);
+  [[nodiscard]] std::vector<ListenerState> Listeners() const;
+  // Adopts the sockets whose URLs are still wanted and closes the others; `take` returns the socket of a key.
+  // Returns the addresses by URL; these URLs need no Listen. A socket that cannot be adopted is logged.
   std::map<std::string, std::string> Inherit(const std::vector<ListenerState>& earlier,
-                                             const std::vector<std::string>& wanted);
-  // As Drain, but new clients wait in the backlog: for the next image, or until Resume.
+                                             const std::vector<std::string>& wanted,
+                                             const std::function<Fd(uint64_t key)>& take);
+  // As Drain, but new clients wait in the backlog: for the next daemon, or until Resume.
   void Pause(std::function<void()> quiet);
   void Resume();
 

@@ -51,14 +51,11 @@ class Adapter {
   // process has exited, but no longer than its grace.
   virtual bool PrepareStop() { return true; }
 
-  // --- handover to a new binary
+  // --- checkpoints
   //
-  // Returns all that this adapter knows of its process, as a JSON object, and adds the descriptors that must
-  // stay open to `keep`, by number. The adapter continues as before if the handover is abandoned.
-  [[nodiscard]] virtual std::string Save(std::vector<int>& keep) const {
-    (void)keep;
-    return "{}";
-  }
+  // Returns all that this adapter knows of its process, as a JSON object, from which an adapter of the next
+  // daemon continues.
+  [[nodiscard]] virtual std::string Save() const { return "{}"; }
   // Replaces Prepare and OnSpawned when the process runs already. `state` was saved by an adapter of this
   // kind, in this reeve or an older one. Restore only reads: it touches no descriptor and no connection and
   // calls no function of the host, because a trial restore calls it too. Error: the state was not understood.

@@ -46,7 +46,7 @@ class JsonlAdapter : public Adapter {
   Status Prompt(const std::string& text) override { return host_.WriteStdin(text + "\n"); }
   void Interrupt() override { host_.Signal(SIGINT); }
 
-  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  [[nodiscard]] std::string Save() const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
   static void Members(auto& self, auto& state) { state("lines", self.lines_); }
 

@@ -61,7 +61,8 @@ std::string VersionIn(std::string_view output) {
   return {};
 }
 
-KindCatalog::KindCatalog(Loop& loop, Reaper& reaper, CgroupRoot* cgroups) : context_{loop, reaper, cgroups} {}
+KindCatalog::KindCatalog(Loop& loop, ProcessParent& parent, CgroupRoot* cgroups)
+    : context_{loop, parent, cgroups} {}
 KindCatalog::~KindCatalog() = default;
 
 void KindCatalog::Describe(std::function<void(std::string)> done) {

@@ -22,7 +22,7 @@ class Reaper;
 
 class KindCatalog {
  public:
-  KindCatalog(Loop& loop, Reaper& reaper, CgroupRoot* cgroups);
+  KindCatalog(Loop& loop, ProcessParent& parent, CgroupRoot* cgroups);
   ~KindCatalog();
   KindCatalog(const KindCatalog&) = delete;
   KindCatalog& operator=(const KindCatalog&) = delete;

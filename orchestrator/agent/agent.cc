@@ -10,11 +10,13 @@
 #include "orchestrator/agent/agent_facts.h"
 #include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/config/units.h"
+#include "orchestrator/handover/crash_page.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
 #include "process/clock.h"
 #include "process/log.h"
 #include "process/loop.h"
+#include "process/process_parent.h"
 #include "process/random.h"
 
 namespace reeve {
@@ -40,7 +42,7 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       spec_(std::move(spec)),
       kind_(*context.find_kind(spec_.kind)),
       has_turns_(kind_.can.turns || spec_.turns),
-      journal_(context, id(), [this] { context_.dirty(*this); }),
+      journal_(context, id(), [this] { TouchAll(); }),
       writer_(context.loop, context.store,
               {[this] {
                  const AgentSpec& next = updates_.writing() && !deleted() ? *updates_.writing() : spec_;
@@ -89,7 +91,8 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       facts_(std::make_unique<Facts>(*this)),
       process_(context, spec_, kind_, *facts_) {}
 
-Agent::~Agent() = default;
+// Parts that end with it may report changes, which nobody will commit.
+Agent::~Agent() { touched_ = true; }
 
 Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec spec, std::string made_by,
                                              Done done) {
@@ -164,7 +167,69 @@ void Agent::Advance() {
     if (!damaged()) writer_.SaveIfChanged();
   } while (advancing_ == Advancing::kAgain);
   advancing_ = Advancing::kNo;
+  if (context_.parent.keeps()) TouchAll();
   NotifyListeners();
+}
+
+void Agent::Touch() {
+  if (!std::exchange(touched_, true)) context_.dirty(*this);
+}
+
+void Agent::TouchAll() {
+  touched_all_ = true;
+  Touch();
+}
+
+// The record in the store is enough for an agent that has no process and wants none.
+bool Agent::NeedsCheckpoint() const {
+  return context_.parent.keeps() && (process_.alive() || wish_ == Wish::kAlive);
+}
+
+void Agent::DropCheckpoint() {
+  if (!checkpoint_) return;
+  context_.parent.Drop(checkpoint_->key());
+  checkpoint_.reset();
+  touched_all_ = true;
+}
+
+Status Agent::WriteCheckpoint() {
+  if (touched_all_ || !checkpoint_->valid()) {
+    const std::string settled = SettledText();
+    if (Status written = checkpoint_->Write(0, settled); !written) return written;
+#if defined(REEVE_SANITIZED)
+    settled_text_ = settled;
+#endif
+  }
+#if defined(REEVE_SANITIZED)
+  if (settled_text_ != SettledText()) {
+    log::Failure("agent {}: a change was not told: {} is now {}", id(), settled_text_, SettledText());
+    std::abort();
+  }
+#endif
+  touched_all_ = false;
+  return checkpoint_->Write(1, FlowingText(), process_.last_words());
+}
+
+Status Agent::Commit() {
+  touched_ = false;
+  const bool needed = NeedsCheckpoint();
+  Status committed;
+  if (needed && !checkpoint_) {
+    auto made = Checkpoint::Make(context_.parent, ProcessParent::Purpose::kAgentCheckpoint);
+    if (made) checkpoint_ = std::move(*made);
+    if (!made) committed = made.error();
+  }
+  if (committed && needed) committed = WriteCheckpoint();
+  if (committed && journal_.log()) committed = journal_.CommitNow();
+  if (committed && needed) committed = checkpoint_->Commit();  // from here on the turn has happened
+  if (committed && !needed && checkpoint_) {
+    DropCheckpoint();
+  }
+  if (committed && context_.crash_page && process_.TakeHandledOutput()) context_.crash_page->Committed(id());
+  if (committed) process_.Publish();
+  if (journal_.log()) journal_.EndTurn();
+  ApplyBackPressure();
+  return committed;
 }
 
 void Agent::UpdateClocks() {

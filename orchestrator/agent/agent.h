@@ -37,6 +37,7 @@
 #include "orchestrator/agent/run_history.h"
 #include "orchestrator/agent/runs.h"
 #include "orchestrator/agent/spec_updates.h"
+#include "orchestrator/handover/checkpoint.h"
 #include "process/lifetime.h"
 
 namespace reeve {
@@ -69,6 +70,8 @@ class Agent {
   // the rest of the daemon needs to know no more than its id. It can be looked at and deleted; every other
   // command gets that error. Its record stays as it is, for a later daemon to try again.
   static std::unique_ptr<Agent> Damaged(AgentContext& context, const AgentRecord& record, Error why);
+  // Called after Load: it has failed, and is not started again by itself.
+  void SetAside(Error why);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
@@ -154,11 +157,9 @@ class Agent {
 
   // --- for the town
   void Spawn();
-  // A turn ended: the log was committed or could not be (disk full). Output is read, or stays in the pipes.
-  void OnCommit() {
-    journal_.EndTurn();
-    ApplyBackPressure();
-  }
+  // The end of a turn: writes the checkpoint and the log, then lets the turn's effects happen. Error: the
+  // disk does not take the events now (full); then the turn stays uncommitted, and output stays in its pipes.
+  Status Commit();
   // The daemon is about to end. No message begins any more, and once no turn is open the process is stopped
   // with this grace time. The next daemon starts the agent again if its policy says so.
   void Drain(int64_t grace_ms);
@@ -174,20 +175,27 @@ class Agent {
   // Calls all listeners; for the town, when this agent can no longer be found.
   void NotifyListeners() { listeners_.Notify(); }
 
-  // --- handover to a new binary (HANDOVER.md)
-  // The whole state as one line of JSON. Adds descriptors that must stay open to `keep`. The line is complete
-  // only if the agent is settled. If the handover is abandoned, the agent continues as before.
-  [[nodiscard]] std::string HandOver(std::vector<int>& keep) const;
+  // --- checkpoints (KEEPER.md)
+  // The whole state as one line of JSON.
+  [[nodiscard]] std::string HandOver() const;
+  // The same from a checkpoint.
+  static Result<std::string> HandOverOf(const Checkpoint& checkpoint);
+  [[nodiscard]] bool has_checkpoint() const { return checkpoint_.has_value(); }
+  // The agent is about to be destroyed for good.
+  void DropCheckpoint();
   // No part of it waits for the store.
   [[nodiscard]] bool settled() const;
-  // The process outlives this object, as in an exec; for tests.
+  // The process outlives this object, as if the daemon had died; for tests.
   void Abandon() { process_.Abandon(); }
   // Whether Adopt would accept the line; has no effect. Error "handover_state".
   static Status TryAdopt(Loop& loop, HttpClient& http, const JsonValue& saved);
-  // In place of Load: the process continues. On an error that process has been killed.
-  static Result<std::unique_ptr<Agent>> Adopt(AgentContext& context, const JsonValue& saved);
-  // Called after Adopt, once the whole daemon is assembled.
-  void Activate();
+  // In place of Load, for an agent whose process outlived its daemon: it continues. On an error that process
+  // has been killed. `checkpoint`: the one that contained `saved`.
+  static Result<std::unique_ptr<Agent>> Adopt(AgentContext& context, const JsonValue& saved,
+                                              std::optional<Checkpoint> checkpoint);
+  // Called after Adopt, once the whole daemon is assembled. `messages`: the store's records of its unfinished
+  // messages, which may be older or newer than the checkpoint.
+  void Activate(const std::vector<MessageRecord>& messages);
 
  private:
   class Facts;
@@ -197,6 +205,13 @@ class Agent {
   Agent(AgentContext& context, AgentSpec spec);
 
   void Advance();
+  // It has changed in this turn, and must be committed at the turn's end.
+  void Touch();
+  // The same, and the change concerns the part of its state that Settled saves.
+  void TouchAll();
+  [[nodiscard]] bool NeedsCheckpoint() const;
+  Status WriteCheckpoint();
+  void TakeOpenContentAgain();
   [[nodiscard]] State Derive() const;
   [[nodiscard]] bool draining() const { return drain_grace_ms_.has_value(); }
   [[nodiscard]] bool turn_open() const { return has_turns_ && runs_.open(); }
@@ -227,7 +242,11 @@ class Agent {
   [[nodiscard]] std::string StateJson() const;
   Status LoadState(const JsonValue& state);
   static void Record(auto& self, auto& state);
-  static void Members(auto& self, auto& state);
+  // The two parts of a checkpoint: members that output does not change, and those that it does.
+  static void Settled(auto& self, auto& state);
+  static void Flowing(auto& self, auto& state);
+  [[nodiscard]] std::string SettledText() const;
+  [[nodiscard]] std::string FlowingText() const;
 
   AgentContext& context_;
   AgentSpec spec_;
@@ -242,6 +261,11 @@ class Agent {
   std::optional<int64_t> drain_grace_ms_;  // set once the daemon is about to end
   bool spawn_wanted_ = false;              // the town was asked for a turn
   State state_ = State::kExited;
+
+  bool touched_ = false;
+  bool touched_all_ = true;
+  std::optional<Checkpoint> checkpoint_;  // while its process should outlive the daemon
+  std::string settled_text_;              // in the checkpoint; kept by builds with sanitizers, to check it
 
   Journal journal_;
   RecordWriter writer_;

@@ -17,9 +17,10 @@ namespace reeve {
 class Agent;
 class CgroupRoot;
 class Clock;
+class CrashPage;
 class HttpClient;
 class Loop;
-class Reaper;
+class ProcessParent;
 class Store;
 
 // Grants agents access to the API. The API is a layer above, so the daemon supplies these functions.
@@ -34,7 +35,7 @@ struct AgentContext {
   const Clock& clock;
   HttpClient& http;
   Store& store;
-  Reaper& reaper;
+  ProcessParent& parent;          // of the agents' processes
   CgroupRoot* cgroups = nullptr;  // null: process_tree.h works without cgroups
   std::string events_dir;         // holds one folder for each agent
   std::string transcripts_dir;    // holds the transcripts of recorded agents
@@ -46,11 +47,12 @@ struct AgentContext {
   EventLog::Limits log_limits;
   std::function<uint64_t()> next_epoch;
   std::function<void(Agent&)> want_spawn;  // the town calls Spawn() when it is this agent's turn
-  std::function<void(Agent&)> dirty;       // its log must be committed at the end of this turn
+  std::function<void(Agent&)> dirty;       // it has changed and must be committed at the end of this turn
   std::function<void(const std::string& path)> discard;        // delete this folder
   const Kind* (*find_kind)(std::string_view name) = FindKind;  // tests substitute a kind
   std::string programs_dir = {};  // holds the program `reeve`, for agents that may use the API; empty: none
   QuestionBytes question_bytes = {};  // of all agents
+  CrashPage* crash_page = nullptr;    // null: nothing outlives this daemon
 };
 
 }  // namespace reeve

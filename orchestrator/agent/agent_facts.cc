@@ -51,12 +51,13 @@ SpawnSpec Agent::Facts::BaseSpawn() const {
 // --------------------------------------------------------------------------------- the process's reports
 
 void Agent::Facts::Emit(std::string_view type, std::string_view data) {
-  agent_.journal_.Append(type, data);
-  agent_.open_content_.Take(type, data, agent_.context_.clock.WallMs());
+  agent_.journal_.AppendContent(type, data);
+  agent_.Touch();
+  agent_.open_content_.Take(type, data, agent_.journal_.next_seq() - 1, agent_.context_.clock.WallMs());
   if (type == event_type::kUsageUpdated && agent_.runs_.open()) OnUsage(data);
   if (type != event_type::kAgentOutput && type != event_type::kAgentError) agent_.clocks_.Progressed();
   if (type.starts_with("assistant.") || type.starts_with("reasoning.") || type.starts_with("tool."))
-    agent_.model_.OnContent();
+    if (agent_.model_.OnContent()) agent_.TouchAll();
   if (agent_.journal_.blocked()) agent_.ApplyBackPressure();
 }
 
@@ -176,6 +177,7 @@ void Agent::Facts::FollowExit(const AgentProcess::End& end) {
 
 void Agent::Facts::OnUsage(std::string_view data) {
   agent_.runs_.SetUsage(data);
+  agent_.TouchAll();
   const Limits& limits = agent_.spec_.limits;
   if (limits.max_tokens == 0 && limits.max_cost_usd == 0) return;
   const Usage usage = Usage::Parse(std::string(data));

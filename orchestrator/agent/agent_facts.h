@@ -29,6 +29,7 @@ class Agent::Facts final : public AgentProcess::Owner {
   void OnReceived() override { agent_.clocks_.Received(); }
   void OnInterruptIgnored() override;
   void OnExited(const AgentProcess::End& end) override;
+  void OnChanged() override { agent_.Touch(); }
   [[nodiscard]] SpawnSpec BaseSpawn() const override;
   [[nodiscard]] const std::string& model() const override { return agent_.model(); }
 

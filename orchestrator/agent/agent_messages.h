@@ -42,6 +42,11 @@ class Agent::Messages {
   // A message waits for an agent whose process has ended and would not start again by itself: tries to start
   // it.
   void Wake();
+  // A message that arrived is on disk now and takes its place. Returns the number of the event that reports
+  // it.
+  uint64_t Place(const Message& message);
+  // The message was claimed too early and waits for the next opportunity.
+  void GiveBackClaimed();
 
  private:
   void DeliverLine(const Message& message, std::function<void(Result<Accepted>)> done);
@@ -54,7 +59,6 @@ class Agent::Messages {
                    const AllDone& done);
   void AllSentBefore(const MessageRecord& there, std::vector<Message> messages, const AllDone& done);
   [[nodiscard]] Status Prepare(Message& message) const;
-  uint64_t Place(const Message& message);
   [[nodiscard]] const char* DispositionOf(const Message& message) const;
   void Arrive(const std::string& message_id);
   void EndInStore(const std::string& message_id, Run::Status how, const std::string& run_id);
@@ -62,7 +66,6 @@ class Agent::Messages {
   void Fail(const std::string& message_id, const std::string& reason);
   void WatchDue();
   void BeginClaimed();
-  void GiveBackClaimed();
 
   Agent& agent_;
   Timer due_;  // fires when the next scheduled message is due

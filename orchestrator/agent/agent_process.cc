@@ -6,6 +6,7 @@
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/output_lines.h"
 #include "orchestrator/agent/agent_context.h"
+#include "orchestrator/handover/crash_page.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_data.h"
@@ -13,6 +14,7 @@
 #include "process/clock.h"
 #include "process/listener.h"
 #include "process/log.h"
+#include "process/process_parent.h"
 
 namespace reeve {
 
@@ -40,6 +42,7 @@ AgentProcess::AgentProcess(AgentContext& context, const AgentSpec& spec, const K
       kind_(kind),
       owner_(owner),
       session_(spec.resume),
+      queue_(context.parent, [this] { owner_.OnChanged(); }),
       ready_deadline_(context.loop,
                       [this] {
                         OnBroken({"not_ready", "the process was not ready within " +
@@ -78,6 +81,10 @@ const std::string& AgentProcess::model() const { return owner_.model(); }
 
 std::string AgentProcess::Marker() const { return "REEVE_TREE=" + context_.town_id + "/" + spec_.id; }
 
+ChildContext AgentProcess::ForChild() {
+  return {context_.loop, context_.parent, context_.cgroups, context_.parent.keeps() ? &queue_ : nullptr};
+}
+
 Child::Handlers AgentProcess::ChildHandlers() {
   return {[this](Child::Output from, std::string_view bytes) { OnOutput(from, bytes); },
           [this](const ExitStatus& exit) { OnChildDone(exit); }};
@@ -98,8 +105,7 @@ Status AgentProcess::Spawn() {
   spawn.env.push_back(Marker());
   Status status = adapter_->Prepare(spawn);
   if (status) {
-    auto child =
-        Child::Start({context_.loop, context_.reaper, context_.cgroups}, spawn, Marker(), ChildHandlers());
+    auto child = Child::Start(ForChild(), spawn, Marker(), ChildHandlers());
     if (child) child_ = std::move(*child);
     if (!child) status = child.error();
   }
@@ -193,7 +199,10 @@ void AgentProcess::OnOutput(Child::Output from, std::string_view bytes) {
   last_words_.append(bytes.substr(bytes.size() - std::min(bytes.size(), kLastWords)));
   if (last_words_.size() > 2 * kLastWords) last_words_.erase(0, last_words_.size() - kLastWords);
   owner_.OnReceived();
+  if (context_.crash_page) context_.crash_page->Handling(spec_.id);
   adapter_->OnOutput(from, bytes);
+  if (context_.crash_page) context_.crash_page->Done();
+  handled_output_ = true;
 }
 
 void AgentProcess::OnReady() {
@@ -288,13 +297,11 @@ Result<std::unique_ptr<Child>> AgentProcess::SpawnHelper(SpawnSpec spawn, Child:
   const std::string marker =
       "REEVE_BESIDE=" + context_.town_id + "/" + spec_.id + "/" + std::to_string(++helpers_);
   spawn.env.push_back(marker);
-  return Child::Start({context_.loop, context_.reaper, context_.cgroups}, std::move(spawn), marker,
-                      std::move(handlers));
+  return Child::Start(ForChild(), std::move(spawn), marker, std::move(handlers));
 }
 
 Result<std::unique_ptr<Child>> AgentProcess::AdoptHelper(ChildState state, Child::Handlers handlers) {
-  return Child::Adopt({context_.loop, context_.reaper, context_.cgroups}, std::move(state),
-                      std::move(handlers));
+  return Child::Adopt(ForChild(), std::move(state), std::move(handlers));
 }
 
 }  // namespace reeve

@@ -12,10 +12,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "orchestrator/adapters/agent_host.h"
 #include "process/child_state.h"
+#include "process/publish_queue.h"
 #include "process/result.h"
 #include "process/timer.h"
 
@@ -66,6 +68,8 @@ class AgentProcess final : private AgentHost {
     virtual void OnInterruptIgnored() = 0;
     // It has exited and its output is read. The phase is already kNone.
     virtual void OnExited(const End& end) = 0;
+    // Something waits for the end of the owner's turn (Publish).
+    virtual void OnChanged() = 0;
 
    protected:
     ~Owner() = default;
@@ -144,21 +148,28 @@ class AgentProcess final : private AgentHost {
 
   // Leaves its output in the pipes, or reads it again.
   void PauseReading(bool paused);
+  // The end of the output of the current or last process, which a checkpoint saves beside Members.
+  [[nodiscard]] std::string_view last_words() const { return last_words_; }
+  void SetLastWords(std::string last_words) { last_words_ = std::move(last_words); }
   // Makes or ends the transcript, as the spec wants it.
   void SetTranscript();
   // Keeps a secret out of its transcript.
   void Hide(const std::string& secret);
 
-  // --- handover (HANDOVER.md): the living process, in addition to Members. Descriptors that must stay open
-  // are added to `keep`.
-  void SaveChild(StateWriter& state, std::vector<int>& keep) const;
+  // --- checkpoints (KEEPER.md)
+  // The turn is on disk: its effects on the processes happen now.
+  void Publish() { queue_.Publish(); }
+  // Whether output was handled since the last call.
+  [[nodiscard]] bool TakeHandledOutput() { return std::exchange(handled_output_, false); }
+  // The living process, in addition to Members.
+  void SaveChild(StateWriter& state) const;
   Status AdoptChild(const JsonValue& saved);
   // Whether AdoptChild would accept the state; has no effect.
   static Status TryAdopt(Loop& loop, HttpClient& http, const AgentSpec& spec, const Kind& kind,
                          const std::string& session, const JsonValue& saved);
   // Called after AdoptChild, once the whole daemon is assembled.
   void Activate();
-  // The process outlives this object, as in an exec; for tests.
+  // The process outlives this object; for tests.
   void Abandon();
 
   // The members that the record in the store contains.
@@ -173,7 +184,6 @@ class AgentProcess final : private AgentHost {
     Record(self, state);
     state.Enum("phase", self.phase_, kPhases);
     state("ready_ms", self.ready_ms_);
-    state.Bytes("last_words", self.last_words_);
     state("grace_ms", self.grace_ms_);
     state("helpers", self.helpers_);
     state("input_bytes", self.input_bytes_);
@@ -209,6 +219,7 @@ class AgentProcess final : private AgentHost {
   Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) override;
   Result<std::unique_ptr<Child>> AdoptHelper(ChildState state, Child::Handlers handlers) override;
 
+  [[nodiscard]] ChildContext ForChild();
   [[nodiscard]] Child::Handlers ChildHandlers();
   [[nodiscard]] std::string Marker() const;
   void OnOutput(Child::Output from, std::string_view bytes);
@@ -228,6 +239,8 @@ class AgentProcess final : private AgentHost {
   uint64_t helpers_ = 0;                    // number of helper processes started so far
   uint64_t input_bytes_ = 0;                // bytes that WriteInput has written to this process's stdin
   std::unique_ptr<Transcript> transcript_;  // null: the spec wants none
+  bool handled_output_ = false;             // in this turn
+  PublishQueue queue_;
   Timer ready_deadline_;
   Timer stop_deadline_;  // ends the polite part
   Timer interrupt_deadline_;

@@ -1,4 +1,4 @@
-// Hands a living process over to a new binary (HANDOVER.md): its child and its adapter.
+// The checkpoint of a living process (KEEPER.md): its child and its adapter.
 #include <utility>
 
 #include "orchestrator/adapters/adapter.h"
@@ -67,18 +67,16 @@ Result<ChildState> ReadChild(const JsonValue& saved) {
 
 }  // namespace
 
-void AgentProcess::SaveChild(StateWriter& state, std::vector<int>& keep) const {
+void AgentProcess::SaveChild(StateWriter& state) const {
   if (!child_) return;
-  const ChildState child = child_->Save(keep);
-  state("child", child);
-  state("adapter", adapter_->Save(keep));
+  state("child", child_->Save());
+  state("adapter", adapter_->Save());
 }
 
 Status AgentProcess::AdoptChild(const JsonValue& saved) {
   auto state = ReadChild(saved["child"]);
   if (!state) return state.error();
-  auto child =
-      Child::Adopt({context_.loop, context_.reaper, context_.cgroups}, std::move(*state), ChildHandlers());
+  auto child = Child::Adopt(ForChild(), std::move(*state), ChildHandlers());
   if (!child) return child.error();
   child_ = std::move(*child);
   adapter_ = kind_.make(*this, session_);

@@ -2,14 +2,18 @@
 // log shows as unfinished is closed there, once.
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "orchestrator/agent/agent_messages.h"
+#include "orchestrator/agent/agent_recovery.h"
 #include "orchestrator/agent/log_tail.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
 #include "process/clock.h"
+#include "process/log.h"
 
 namespace reeve {
 
@@ -28,18 +32,6 @@ uint64_t LowestTakenSeq(const std::vector<std::pair<MessageRecord, std::optional
 }
 
 }  // namespace
-
-// The steps that bring an agent of an earlier daemon up to date with its log.
-class Agent::Recovery {
- public:
-  explicit Recovery(Agent& agent) : agent_(agent) {}
-  void ApplyLogTail(LogTail& tail, const Cursor& recorded);
-  void CloseOpenEnds(const LogTail& tail);
-  void RestoreMessage(const MessageRecord& record, std::optional<Message> message, const LogTail& tail);
-
- private:
-  Agent& agent_;
-};
 
 Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRecord& record,
                                            const std::vector<MessageRecord>& messages) {
@@ -123,6 +115,19 @@ std::unique_ptr<Agent> Agent::Damaged(AgentContext& context, const AgentRecord& 
   return agent;
 }
 
+void Agent::SetAside(Error why) {
+  wish_ = Wish::kStopped;
+  process_.Fail(std::move(why));
+  const AgentProcess::Failure& failure = *process_.failure();
+  if (journal_.Open()) {
+    journal_.Append(
+        event_type::kAgentFailed,
+        JsonObject().Set("code", failure.error.code).Set("message", failure.error.message).Take());
+  }
+  state_ = Derive();
+  writer_.Save([](const Status&) {});
+}
+
 // The log is written before the record, so it is right about a run or process that ended in between.
 // `recorded` is the log's end when the record was written.
 void Agent::Recovery::ApplyLogTail(LogTail& tail, const Cursor& recorded) {
@@ -201,6 +206,41 @@ void Agent::Recovery::RestoreMessage(const MessageRecord& record, std::optional<
   const Run* run = agent_.runs_.Find(run_id);
   const char* state = never ? "cancelled" : run ? MessageState(run->status) : "done";
   agent_.context_.store.EndMessage(record.id, state, run_id, [](const Status&) {});
+}
+
+// A daemon that was killed may have written to the store what its last checkpoint does not know, and the
+// other way round. Nobody was told of the former. The checkpoint is right about everything that it knows.
+void Agent::Recovery::FollowStore(const std::vector<MessageRecord>& messages) {
+  if (agent_.mailbox_.claimed()) agent_.messages_->GiveBackClaimed();
+  std::set<std::string> stored;
+  std::vector<std::pair<MessageRecord, std::optional<Message>>> unknown;
+  for (const MessageRecord& record : messages) {
+    stored.insert(record.id);
+    const Mailbox::Entry* entry = agent_.mailbox_.Find(record.id);
+    const Run* run = agent_.runs_.OfMessage(record.id);
+    if (!entry && run) {  // it has begun; it ends with its run, at the latest
+      const bool open = agent_.runs_.open() && agent_.runs_.open()->id == run->id;
+      if (!open)
+        agent_.context_.store.EndMessage(record.id, MessageState(run->status), run->id, [](const Status&) {});
+    } else if (!entry) {
+      unknown.emplace_back(record, Message::FromJson(record.id, record.body));
+    } else if (entry->stage == Mailbox::Stage::kArriving) {
+      (void)agent_.messages_->Place(Message(entry->message));
+    }
+  }
+  for (const std::string& id : agent_.mailbox_.Arriving()) {
+    if (stored.count(id) == 0) agent_.mailbox_.Remove(id);
+  }
+  if (!unknown.empty() && agent_.journal_.Open()) {
+    auto tail = LogTail::Read(*agent_.journal_.log(), true, LowestTakenSeq(unknown));
+    if (!tail) log::Failure("agent {}: {}", agent_.id(), tail.error().message);
+    for (auto& [record, message] : unknown) {
+      if (tail) RestoreMessage(record, std::move(message), *tail);
+    }
+  }
+  for (const Run& run : agent_.runs_.ended()) {
+    agent_.context_.store.AddRun({agent_.id(), run.number(), run.ToJson()}, [](const Status&) {});
+  }
 }
 
 }  // namespace reeve

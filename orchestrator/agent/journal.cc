@@ -14,17 +14,23 @@ Journal::Journal(AgentContext& context, std::string agent, std::function<void()>
 Status Journal::Open() {
   if (log_) return {};
   auto opened = EventLog::Open(context_.clock, context_.events_dir + "/" + agent_, agent_,
-                               context_.next_epoch(), context_.log_limits);
+                               context_.next_epoch(), context_.log_limits, last_);
   if (!opened) return opened.error();
   log_ = std::move(*opened);
-  log_->OnDirty(dirty_);
+  last_.reset();
   EndTurn();
   return {};
 }
 
 Cursor Journal::Append(std::string_view type, std::string_view data) {
+  AppendContent(type, data);
+  dirty_();
+  return log_->head();
+}
+
+void Journal::AppendContent(std::string_view type, std::string_view data) {
   last_event_ms_ = context_.clock.WallMs();
-  return log_->Append(type, run_, data);
+  log_->Append(type, run_, data);
 }
 
 Result<Cursor> Journal::AppendNow(std::initializer_list<Event> events, std::string_view run) {
@@ -32,6 +38,7 @@ Result<Cursor> Journal::AppendNow(std::initializer_list<Event> events, std::stri
   for (const Event& event : events) stamped.push_back({event.type, run.empty() ? run_ : run, event.data});
   auto appended = log_->AppendNow(stamped);
   if (appended) last_event_ms_ = context_.clock.WallMs();
+  dirty_();
   return appended;
 }
 

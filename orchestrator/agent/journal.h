@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,7 +33,7 @@ class Journal {
     std::string_view data;  // a JSON object on one line
   };
 
-  // `dirty` is called when the log must be committed at the end of this turn.
+  // `dirty` is called when the log must be committed at the end of this turn, and at each Append.
   Journal(AgentContext& context, std::string agent, std::function<void()> dirty);
 
   // Opens the log on first use. Errors of EventLog::Open.
@@ -42,6 +43,8 @@ class Journal {
 
   // --- only while the log is open
   Cursor Append(std::string_view type, std::string_view data);
+  // An event of what the agent said, not of a change of the agent.
+  void AppendContent(std::string_view type, std::string_view data);
   // On success all these events are on disk with the id of `run` (empty: the open run); otherwise none is in
   // the log.
   Result<Cursor> AppendNow(std::initializer_list<Event> events, std::string_view run = {});
@@ -75,18 +78,28 @@ class Journal {
   static void Members(auto& self, auto& state) {
     Record(self, state);
     state("run", self.run_);
+    std::optional<uint64_t> last = self.last();
+    state("last", last);
+    self.RestoreLast(last);
   }
 
  private:
   void RestoreCursor(Cursor cursor) { cursor_ = cursor; }
   void RestoreCursor(Cursor) const {}  // for Record, which only reads
+  // The number of the last event of this turn, which a checkpoint of it includes.
+  [[nodiscard]] std::optional<uint64_t> last() const {
+    return log_ ? std::optional(log_->head().seq) : last_;
+  }
+  void RestoreLast(std::optional<uint64_t> last) { last_ = last; }
+  void RestoreLast(std::optional<uint64_t>) const {}
 
   AgentContext& context_;
   const std::string agent_;
   const std::function<void()> dirty_;
   std::unique_ptr<EventLog> log_;
-  uint64_t turn_begin_ = 0;  // position in the log
-  Cursor cursor_;            // used until the log is open
+  uint64_t turn_begin_ = 0;       // position in the log
+  Cursor cursor_;                 // used until the log is open
+  std::optional<uint64_t> last_;  // of the checkpoint that this was restored from, until the log is open
   std::string run_;
   int64_t last_event_ms_ = 0;
 };

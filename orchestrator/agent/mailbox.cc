@@ -33,6 +33,14 @@ bool Mailbox::ArrivingNow() const {
                      [](const Entry& entry) { return entry.message.run_at_ms == 0; });
 }
 
+std::vector<std::string> Mailbox::Arriving() const {
+  std::vector<std::string> ids;
+  for (const Entry& entry : entries_) {
+    if (entry.stage == Stage::kArriving) ids.push_back(entry.message.id);
+  }
+  return ids;
+}
+
 std::vector<const Mailbox::Entry*> Mailbox::All() const {
   std::vector<const Entry*> all;
   for (auto at = entries_.begin(), end = BeginOf(Stage::kArriving); at != end; ++at) all.push_back(&*at);
@@ -216,6 +224,20 @@ Mailbox::Entries::const_iterator Mailbox::BeginOf(Stage stage) const {
   return before <= entries_.size() / 2
              ? std::next(entries_.begin(), static_cast<ptrdiff_t>(before))
              : std::prev(entries_.end(), static_cast<ptrdiff_t>(entries_.size() - before));
+}
+
+Mailbox::Entries Mailbox::NotInStore() const {
+  const bool few = count(Stage::kWaiting) <= kMaxWaiting;
+  Entries entries;
+  for (const Entry& entry : entries_) {
+    if (entry.stage != Stage::kScheduled && (few || entry.stage != Stage::kWaiting)) entries.push_back(entry);
+  }
+  return entries;
+}
+
+void Mailbox::TakeEntries(Entries entries) {
+  entries_ = std::move(entries);
+  Recount();
 }
 
 void Mailbox::Recount() {

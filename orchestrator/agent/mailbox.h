@@ -14,6 +14,7 @@
 #include <list>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "orchestrator/agent/message.h"
@@ -65,6 +66,7 @@ class Mailbox {
   [[nodiscard]] const Message* claimed() const;
   // A due message is being written to disk.
   [[nodiscard]] bool ArrivingNow() const;
+  [[nodiscard]] std::vector<std::string> Arriving() const;  // their ids
   // In the order of the API's queue, without arriving messages.
   [[nodiscard]] std::vector<const Entry*> All() const;
   // The wall-clock time when the next scheduled message is due; 0: none is scheduled.
@@ -120,11 +122,13 @@ class Mailbox {
     state("paused", self.paused_);
     state("pauses", self.pauses_);
   }
-  // A settled mailbox has no arriving and no claimed messages.
+  // Without the scheduled messages, of which there may be 10,000: the store has them. The same holds for
+  // waiting ones once they are more than kMaxWaiting.
   static void Members(auto& self, auto& state) {
     Record(self, state);
-    state("entries", self.entries_);
-    self.Recount();
+    Entries entries = self.NotInStore();
+    state("entries", entries);
+    self.TakeEntries(std::move(entries));
   }
 
  private:
@@ -146,8 +150,10 @@ class Mailbox {
   // The first entry of a stage; if there is none, that of the next stage which has one.
   [[nodiscard]] Entries::const_iterator BeginOf(Stage stage) const;
   void Pause();
+  [[nodiscard]] Entries NotInStore() const;
+  void TakeEntries(Entries entries);
+  void TakeEntries(const Entries&) const {}  // for Members, which only read
   void Recount();
-  void Recount() const {}  // for Members, which only read
 
   const bool has_turns_;
   Entries entries_;  // by stage; scheduled ones by time

@@ -23,7 +23,8 @@ class ModelChoice {
     chosen_ = model;
     on_trial_ = true;
   }
-  void OnContent() { on_trial_ = false; }
+  // Returns whether that changed the state.
+  bool OnContent() { return std::exchange(on_trial_, false); }
   // The turn failed. Returns whether the choice was taken back.
   bool OnFailed() {
     if (!std::exchange(on_trial_, false)) return false;

@@ -23,7 +23,16 @@ bool AppendBounded(std::string& text, std::string_view more, size_t most) {
 
 }  // namespace
 
-void OpenContent::Take(std::string_view type, std::string_view data, int64_t now_ms) {
+uint64_t OpenContent::since() const {
+  if (since_ != 0) return since_;
+  uint64_t oldest = 0;
+  for (const Text& one : texts_) oldest = oldest == 0 ? one.seq : std::min(oldest, one.seq);
+  for (const Call& one : calls_) oldest = oldest == 0 ? one.seq : std::min(oldest, one.seq);
+  return oldest;
+}
+
+void OpenContent::Take(std::string_view type, std::string_view data, uint64_t seq, int64_t now_ms) {
+  since_ = 0;
   using namespace event_type;
   const bool delta = type == kAssistantDelta || type == kReasoningDelta;
   const bool whole = type == kAssistantMessage || type == kReasoningMessage;
@@ -34,13 +43,13 @@ void OpenContent::Take(std::string_view type, std::string_view data, int64_t now
   if (!json) return;
   const std::string_view call = (*json)["call_id"].StringOr("");
   if (delta) {
-    TakeDelta(type == kReasoningDelta, json->root());
+    TakeDelta(type == kReasoningDelta, json->root(), seq);
   } else if (whole) {
     EndText(type == kReasoningMessage, (*json)["message_id"].StringOr(""));
   } else if (ends) {
     EndCall(call);
   } else if (type == kToolStarted) {
-    StartCall(json->root(), now_ms);
+    StartCall(json->root(), seq, now_ms);
   } else {
     auto running =
         std::find_if(calls_.begin(), calls_.end(), [call](const Call& one) { return one.id == call; });
@@ -49,14 +58,14 @@ void OpenContent::Take(std::string_view type, std::string_view data, int64_t now
   }
 }
 
-void OpenContent::TakeDelta(bool reasoning, const JsonValue& data) {
+void OpenContent::TakeDelta(bool reasoning, const JsonValue& data, uint64_t seq) {
   const std::string_view id = data["message_id"].StringOr("");
   auto text = std::find_if(texts_.begin(), texts_.end(), [reasoning, id](const Text& one) {
     return one.reasoning == reasoning && one.id == id;
   });
   if (text == texts_.end()) {
     if (texts_.size() == kMaxTexts) texts_.pop_front();
-    texts_.push_back({reasoning, std::string(id), {}, false});
+    texts_.push_back({reasoning, std::string(id), {}, false, seq});
     text = texts_.end() - 1;
   }
   text->truncated |= AppendBounded(text->text, data["text"].StringOr(""), kMaxBytes);
@@ -71,7 +80,7 @@ void OpenContent::EndText(bool reasoning, std::string_view id) {
                texts_.end());
 }
 
-void OpenContent::StartCall(const JsonValue& data, int64_t now_ms) {
+void OpenContent::StartCall(const JsonValue& data, uint64_t seq, int64_t now_ms) {
   const std::string_view id = data["call_id"].StringOr("");
   EndCall(id);
   if (calls_.size() == kMaxCalls) calls_.pop_front();
@@ -81,7 +90,8 @@ void OpenContent::StartCall(const JsonValue& data, int64_t now_ms) {
                     std::string(input ? input.Raw() : "null"),
                     {},
                     false,
-                    now_ms});
+                    now_ms,
+                    seq});
 }
 
 void OpenContent::EndCall(std::string_view id) {

@@ -25,15 +25,7 @@ class OpenContent {
     std::string output;
     bool truncated = false;
     int64_t started_ms = 0;  // wall clock
-
-    static void Members(auto& self, auto& state) {
-      state("id", self.id);
-      state("name", self.name);
-      state("input", self.input);
-      state("output", self.output);
-      state("truncated", self.truncated);
-      state("started_ms", self.started_ms);
-    }
+    uint64_t seq = 0;        // of the event that began it
   };
 
   static constexpr size_t kMaxTexts = 64;
@@ -41,8 +33,8 @@ class OpenContent {
   // Limit of one text or one call's output; the beginning of a longer one is cut.
   static constexpr size_t kMaxBytes = size_t{1} << 20;
 
-  // An event of the log; `data` is a JSON object. Only events of content are read.
-  void Take(std::string_view type, std::string_view data, int64_t now_ms);
+  // An event of the log, and its number and time; `data` is a JSON object. Only events of content are read.
+  void Take(std::string_view type, std::string_view data, uint64_t seq, int64_t now_ms);
   // The run has ended, and with it its texts and calls.
   void EndRun();
   // The process has ended.
@@ -56,11 +48,16 @@ class OpenContent {
   // last plan.updated, or null.
   [[nodiscard]] std::string ToJson() const;
 
+  // The log has the content itself. After a restore the events from `since` on are taken again, or those of
+  // its last kMostAgain bytes.
   static void Members(auto& self, auto& state) {
-    state("texts", self.texts_);
-    state("calls", self.calls_);
+    uint64_t since = self.since();
+    state("since", since);
+    self.TakeAgainFrom(since);
     state("plan", self.plan_);
   }
+  static constexpr uint64_t kMostAgain = uint64_t{4} << 20;
+  [[nodiscard]] uint64_t since() const;  // the number of the oldest event of what is open; 0: nothing is open
 
  private:
   struct Text {
@@ -68,22 +65,19 @@ class OpenContent {
     std::string id;  // empty: the agent gives none
     std::string text;
     bool truncated = false;
-
-    static void Members(auto& self, auto& state) {
-      state("reasoning", self.reasoning);
-      state("id", self.id);
-      state("text", self.text);
-      state("truncated", self.truncated);
-    }
+    uint64_t seq = 0;  // of the event that began it
   };
-  void TakeDelta(bool reasoning, const JsonValue& data);
+  void TakeAgainFrom(uint64_t since) { since_ = since; }
+  void TakeAgainFrom(uint64_t) const {}  // for Members, which only read
+  void TakeDelta(bool reasoning, const JsonValue& data, uint64_t seq);
   void EndText(bool reasoning, std::string_view id);
-  void StartCall(const JsonValue& data, int64_t now_ms);
+  void StartCall(const JsonValue& data, uint64_t seq, int64_t now_ms);
   void EndCall(std::string_view id);
 
   std::deque<Text> texts_;
   std::deque<Call> calls_;
-  std::string plan_;  // JSON, or empty
+  std::string plan_;    // JSON, or empty
+  uint64_t since_ = 0;  // what is open was restored, and its events are still to be taken again
 };
 
 }  // namespace reeve

@@ -56,7 +56,7 @@ class RecordWriter {
   [[nodiscard]] bool stored() const { return stored_; }
   // Saves if the state differs from what the store has. Not while the disk is full: `changed` will tell.
   void SaveIfChanged();
-  // Sets the stored state without a write, for an agent that was handed over.
+  // Sets the stored state without a write, for an agent that was restored from its checkpoint.
   void SetStored(std::string state, bool alive);
 
   // A write of something other than the record. It is repeated until it succeeds.

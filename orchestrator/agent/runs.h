@@ -41,6 +41,7 @@ class Runs {
  public:
   [[nodiscard]] const std::optional<Run>& open() const { return open_; }
   [[nodiscard]] const Run* last() const { return ended_.empty() ? nullptr : &ended_.back(); }
+  [[nodiscard]] const std::deque<Run>& ended() const { return ended_; }  // the last kKept, the newest last
   // The open run, or one of the last kKept runs. Null: it is unknown here.
   [[nodiscard]] const Run* Find(const std::string& run_id) const;
   [[nodiscard]] const Run* OfMessage(const std::string& message_id) const;

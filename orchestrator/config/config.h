@@ -35,6 +35,8 @@ struct Config {
   int64_t heartbeat_ms = 15'000;
   int64_t stall_timeout_ms = 600'000;
   int64_t drain_timeout_ms = 10'000;
+  int64_t orphan_timeout_ms = 60'000;
+  int64_t restart_delay_ms = 5'000;
   std::vector<std::string> workspace_protocols = {"https", "ssh"};
   int64_t workspace_timeout_ms = 300'000;
   std::string workspace_wip = "off";

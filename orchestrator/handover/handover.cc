@@ -1,8 +1,6 @@
 #include "orchestrator/handover/handover.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,7 +27,7 @@ namespace {
 
 constexpr size_t kMaxSaid = size_t{64} << 10;  // of a trial's output
 constexpr int64_t kLookMs = 2;
-// The signals that the next image will get once it can handle them.
+// The signals that a daemon gets once it can handle them.
 sigset_t HeldSignals() {
   sigset_t held;
   sigemptyset(&held);
@@ -43,24 +41,6 @@ std::string_view LastLine(std::string_view text) {
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
   const size_t end = text.rfind('\n');
   return text.substr(end == std::string_view::npos ? 0 : end + 1).substr(0, 1024);
-}
-
-std::vector<char*> Pointers(std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (std::string& string : strings) pointers.push_back(string.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-// Decides whether exec keeps these descriptors.
-Status SetCloseOnExec(const std::vector<int>& descriptors, bool close) {
-  for (int fd : descriptors) {
-    if (fcntl(fd, F_SETFD, close ? FD_CLOEXEC : 0) != 0) {
-      return OsError("descriptor " + std::to_string(fd), errno);
-    }
-  }
-  return {};
 }
 
 }  // namespace
@@ -95,9 +75,8 @@ void Handover::Begin(const std::string& binary, Tried tried) {
 }
 
 Status Handover::StartTrial() {
-  std::vector<int> ignored;
-  HandoverState state = parts_.save(ignored);
-  state.agents = parts_.town.HandOver(ignored);
+  HandoverState state = parts_.save();
+  state.agents = parts_.town.HandOver();
   auto memory = PutInMemory(state.ToText());
   if (!memory) return memory.error();
   SpawnSpec spawn;
@@ -109,7 +88,7 @@ Status Handover::StartTrial() {
   const std::string marker = "REEVE_TRIAL=" + RandomHex(8);
   spawn.env.push_back(marker);
   trial_ = std::make_unique<Trial>();
-  auto child = Child::Start({parts_.loop, parts_.reaper}, std::move(spawn), marker,
+  auto child = Child::Start({parts_.loop, parts_.helpers}, std::move(spawn), marker,
                             {[this](Child::Output from, std::string_view bytes) {
                                std::string& said = trial_->said[static_cast<size_t>(from)];
                                if (said.size() < kMaxSaid) said += bytes.substr(0, kMaxSaid - said.size());
@@ -165,7 +144,7 @@ void Handover::Go() {
     return deadline_.Start(kLookMs);
   }
   if (status && parts_.loop.offloaded() != 0) status = Error{"busy", "files are still being written"};
-  if (status) status = Become();
+  if (status) status = parts_.become(binary_);
   parts_.release();
   GiveUp(status.error().message);
 }
@@ -177,39 +156,6 @@ Status Handover::Settle() {
     if (Status settled = parts_.town.logs().Settle(); !settled) return settled;
   } while (!parts_.town.logs().settled());
   return parts_.store.Settle(kSettleMs);
-}
-
-// Returns only if it fails; then nothing has changed.
-Status Handover::Become() {
-  std::vector<int> keep;
-  HandoverState state = parts_.save(keep);
-  state.agents = parts_.town.HandOver(keep);
-  auto memory = PutInMemory(state.ToText());
-  if (!memory) return memory.error();
-  keep.push_back(memory->get());
-
-  std::vector<std::string> words = {binary_, "serve"};
-  for (std::string& word : parts_.arguments()) words.push_back(std::move(word));
-  words.emplace_back("--handover");
-  words.push_back(std::to_string(memory->get()));
-  const std::vector<char*> argv = Pointers(words);
-  parts_.flush();
-  log::Info("handover: becoming {}", binary_);
-  (void)std::fflush(nullptr);
-  const sigset_t held = HeldSignals();
-  sigset_t before;
-  pthread_sigmask(SIG_BLOCK, &held, &before);
-  // A library's descriptors may lack the flag. Before Linux 5.11 this call fails, and such descriptors
-  // accumulate.
-  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-  Status kept = SetCloseOnExec(keep, false);
-  if (kept) {
-    execve(argv[0], argv.data(), environ);
-    kept = OsError("execute " + binary_, errno);
-  }
-  (void)SetCloseOnExec(keep, true);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return kept;
 }
 
 void Handover::GiveUp(const std::string& reason) {

@@ -1,9 +1,9 @@
 // Room handover/: the state that one image of the daemon passes to the next, and how it does that.
 //
-// Handover: turns this process into another binary without any agent noticing (HANDOVER.md). First a child of
-// the new binary, the trial, reads the state and reports whether it could continue. Then requests in flight
-// are answered, the store and the logs finish their writes, and exec follows. Any failure before exec is
-// reported, and this image continues.
+// Handover: continues as another binary without any agent noticing (KEEPER.md). First a child of the new
+// binary, the trial, reads the state and reports whether it could continue. Then requests in flight are
+// answered, the store and the logs finish their writes, and this process ends; the keeper starts the new
+// binary. Any failure before that is reported, and this daemon continues.
 //
 // Owned by the Daemon, which passes functions that reach the layers above; on the loop's thread.
 #pragma once
@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "orchestrator/handover/handover_state.h"
@@ -31,18 +32,19 @@ class Handover {
 
   struct Parts {
     Loop& loop;
-    Reaper& reaper;
+    ProcessParent& helpers;  // the parent of the trial
     Town& town;
     Store& store;
     std::function<std::vector<std::string>()>
         arguments;       // of this daemon, without the program and the arguments that a handover added
     std::string binary;  // the path that it was started from; a replaced file there is the new binary
-    // The state that the next image gets, without the agents. Adds descriptors to `keep`.
-    std::function<HandoverState(std::vector<int>& keep)> save;
+    std::function<HandoverState()> save;  // the town's state, without the agents
     std::function<void(std::function<void()> quiet)>
         hold;                       // accepts no connections; calls `quiet` when none is left
     std::function<void()> release;  // accepts connections again, after a failed handover
-    std::function<void()> flush;  // the last step before exec: viewers get the bytes that their sockets take
+    // The last step: commits this turn, and ends the process so that `binary` follows. Returns only if it
+    // fails.
+    std::function<Status(const std::string& binary)> become;
   };
   explicit Handover(Parts parts);
   ~Handover();
@@ -55,6 +57,8 @@ class Handover {
   // gives the reason.
   void Begin(const std::string& binary, Tried tried);
   [[nodiscard]] const std::string& failure() const { return failure_; }
+  // An earlier daemon ended for a binary that did not become ready, so this one continues.
+  void SetFailure(std::string reason) { failure_ = std::move(reason); }
 
  private:
   struct Trial;
@@ -63,7 +67,6 @@ class Handover {
   void HoldAndGo();
   void Go();
   Status Settle();
-  Status Become();
   void GiveUp(const std::string& reason);
 
   Parts parts_;
@@ -75,7 +78,7 @@ class Handover {
   int64_t settle_until_ms_ = 0;
 };
 
-// Runs the trial: reads the state from `fd` and does all that the next image would do with it, without
+// Runs the trial: reads the state from `fd` and does all that the next daemon would do with it, without
 // touching anything. Opens the data folder's store for reading. Error "handover_state", or the store's.
 Status TryHandover(int fd, const std::string& data_dir);
 

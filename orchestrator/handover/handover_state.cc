@@ -81,9 +81,4 @@ Result<HandoverState> ReadState(int fd) {
   return HandoverState::Parse(text);
 }
 
-Result<Fd> Inherit(int fd) {
-  if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return OsError("descriptor " + std::to_string(fd), errno);
-  return Fd(fd);
-}
-
 }  // namespace reeve

@@ -1,5 +1,5 @@
 // HandoverState: the state that one image of the daemon passes to the next, besides the files on disk
-// (HANDOVER.md). A value. Its text is JSON Lines: first the daemon's own line, then one line for each agent.
+// (KEEPER.md). A value. Its text is JSON Lines: first the daemon's own line, then one line for each agent.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace reeve {
 
 // A listening socket.
 struct ListenerState {
-  int fd = -1;
+  uint64_t key = 0;     // under which the parent of processes keeps it
   std::string url;      // the URL from the configuration
   std::string address;  // the address for clients
   std::string path;     // our socket file, to be removed at the end if it is still this one
@@ -23,7 +23,7 @@ struct ListenerState {
   uint64_t inode = 0;
 
   static void Members(auto& self, auto& state) {
-    state("fd", self.fd);
+    state.Number("key", self.key);
     state("url", self.url);
     state("address", self.address);
     state("path", self.path);
@@ -35,12 +35,12 @@ struct ListenerState {
 struct HandoverState {
   // Rises when another version would misread the text; no other format is read. A new member does not raise
   // it: readers ignore unknown members, and missing members keep their defaults.
-  static constexpr int64_t kFormat = 2;
+  static constexpr int64_t kFormat = 3;
 
   std::string version;     // of the image that wrote it
-  uint64_t handovers = 0;  // of this process, including the coming one
+  uint64_t handovers = 0;  // completed upgrades
+  std::string becoming;    // the binary of an upgrade that is not complete yet; empty: none
   int64_t started_ms = 0;  // monotonic: when the first image began to serve
-  int lock_fd = -1;        // of the data folder's lock
   std::vector<ListenerState> listeners;
   std::vector<TicketStore::Saved> tickets;
   std::vector<std::string> agents;  // Agent::HandOver
@@ -49,8 +49,8 @@ struct HandoverState {
   static void Members(auto& self, auto& state) {
     state("version", self.version);
     state("handovers", self.handovers);
+    state("becoming", self.becoming);
     state("started_ms", self.started_ms);
-    state("lock_fd", self.lock_fd);
     state("listeners", self.listeners);
     state("tickets", self.tickets);
   }
@@ -63,7 +63,5 @@ struct HandoverState {
 Result<Fd> PutInMemory(const std::string& text);
 // Reads the state from `fd`, and closes it.
 Result<HandoverState> ReadState(int fd);
-// Takes over a descriptor that exec carried, and makes it close-on-exec again.
-Result<Fd> Inherit(int fd);
 
 }  // namespace reeve

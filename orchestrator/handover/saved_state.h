@@ -89,10 +89,6 @@ inline constexpr int64_t kMaxInt = 1'000'000'000;
 
 class StateWriter {
  public:
-  StateWriter() = default;
-  // `keep` collects the descriptors that exec must leave open; it must outlive the writer.
-  explicit StateWriter(std::vector<int>& keep) : keep_(&keep) {}
-
   template <typename T>
   void operator()(std::string_view name, const T& value) {
     object_.SetRaw(name, Text(value));
@@ -120,8 +116,7 @@ class StateWriter {
   template <typename Process, typename State>
   void Child(std::string_view name, const std::unique_ptr<Process>& child, const std::optional<State>& left) {
     (void)left;
-    std::vector<int> ignored;
-    if (child) (*this)(name, child->Save(keep_ ? *keep_ : ignored));
+    if (child) (*this)(name, child->Save());
   }
   // `names` are indexed by the values of the enumeration, from 0.
   template <typename E, size_t N>
@@ -136,7 +131,6 @@ class StateWriter {
   template <typename T>
   std::string Text(const T& value);
 
-  std::vector<int>* keep_ = nullptr;
   JsonObject object_;
 };
 
@@ -207,13 +201,6 @@ std::string SaveState(const T& object) {
   T::Members(object, state);
   return state.Take();
 }
-// For an object with processes. `keep` collects the descriptors that exec must leave open.
-template <typename T>
-std::string SaveState(const T& object, std::vector<int>& keep) {
-  StateWriter state(keep);
-  T::Members(object, state);
-  return state.Take();
-}
 template <typename T>
 Status RestoreState(const JsonValue& from, T& object) {
   StateReader state(from);
@@ -258,7 +245,6 @@ std::string StateWriter::Text(const T& value) {
     text = list.Take();
   } else {
     StateWriter inner;
-    inner.keep_ = keep_;
     T::Members(value, inner);
     text = inner.Take();
   }

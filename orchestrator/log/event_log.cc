@@ -169,11 +169,42 @@ EventLog::EventLog(const Clock& clock, std::string dir, std::string agent, uint6
 EventLog::~EventLog() = default;
 
 Result<std::unique_ptr<EventLog>> EventLog::Open(const Clock& clock, std::string dir, std::string agent,
-                                                 uint64_t epoch, Limits limits) {
+                                                 uint64_t epoch, Limits limits,
+                                                 std::optional<uint64_t> last) {
   if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return OsError("make event log " + dir, errno);
   std::unique_ptr<EventLog> log(new EventLog(clock, std::move(dir), std::move(agent), epoch, limits));
   if (auto recovered = log->Recover(); !recovered) return recovered.error();
+  if (last) {
+    if (Status cut = log->CutAfter(*last); !cut) return cut.error();
+  }
   return log;
+}
+
+// Called once the log is recovered, before anything is appended.
+Status EventLog::CutAfter(uint64_t seq) {
+  while (!segments_.empty() && segments_.back().first_seq > seq) {
+    const std::string path = PathOf(segments_.back());
+    if (unlink(path.c_str()) != 0) return OsError("remove " + path, errno);
+    committed_ = segments_.back().position;
+    const uint64_t before = segments_.back().first_seq - 1;
+    segments_.pop_back();
+    committed_head_ = {segments_.empty() ? epoch_ : segments_.back().epoch, before};
+  }
+  if (!segments_.empty() && committed_head_.seq > seq) {
+    auto end = PositionAfter(seq);
+    if (!end) return end.error();
+    Segment& segment = segments_.back();
+    const std::string path = PathOf(segment);
+    segment.bytes = *end - segment.position;
+    if (truncate(path.c_str(), static_cast<off_t>(segment.bytes)) != 0)
+      return OsError("truncate " + path, errno);
+    committed_ = *end;
+    committed_head_ = {segment.epoch, seq};
+  }
+  read_fd_.Close();
+  head_ = committed_head_;
+  end_ = written_ = tail_begin_ = committed_;
+  return {};
 }
 
 // Finds the segments, from the last one back. Cuts the torn tail of the last one. An earlier segment that
@@ -264,7 +295,6 @@ std::string EventLog::PathOf(const Segment& segment) const {
 // ---------------------------------------------------------------------------------------------- writing
 
 Cursor EventLog::Append(std::string_view type, std::string_view run, std::string_view data) {
-  const bool was_clean = !dirty();
   if (int64_t now = clock_.WallMs(); now != time_ms_) {
     time_ms_ = now;
     time_ = FormatTime(now);
@@ -284,7 +314,6 @@ Cursor EventLog::Append(std::string_view type, std::string_view run, std::string
     rest.remove_prefix(size);
     end_ += size;
   }
-  if (was_clean && on_dirty_) on_dirty_();
   return head_;
 }
 

@@ -61,9 +61,11 @@ class EventLog {
   };
 
   // Opens the log in folder `dir` (created if necessary), and cuts a torn tail. A new epoch begins in a new
-  // segment, so each segment has one epoch. `epoch` must be greater than any epoch this log has seen.
+  // segment, so each segment has one epoch. `epoch` must be greater than any epoch this log has seen. `last`:
+  // later events are removed, because the daemon that wrote them died before anybody could see them.
   static Result<std::unique_ptr<EventLog>> Open(const Clock& clock, std::string dir, std::string agent,
-                                                uint64_t epoch, Limits limits);
+                                                uint64_t epoch, Limits limits,
+                                                std::optional<uint64_t> last = {});
   ~EventLog();
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
@@ -86,10 +88,6 @@ class EventLog {
   // Duplicates of the descriptors of all segments written to since the last call, for an fdatasync off the
   // loop.
   std::vector<Fd> TakeForSync();
-
-  // `notify` is called each time the log goes from clean to dirty, so that the town knows which logs to
-  // commit.
-  void OnDirty(std::function<void()> notify) { on_dirty_ = std::move(notify); }
 
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
   // The last appended event, and the last committed one. If there is none in this epoch: {epoch, 0}, or the
@@ -198,6 +196,7 @@ class EventLog {
 
   EventLog(const Clock& clock, std::string dir, std::string agent, uint64_t epoch, Limits limits);
   Status Recover();
+  Status CutAfter(uint64_t seq);
   Result<std::optional<Segment>> RecoverSegment(uint64_t first_seq);
   Status OpenSegment();
   Status ReopenSegment();
@@ -242,7 +241,6 @@ class EventLog {
   int64_t max_commit_us_ = 0;
   uint64_t appended_ = 0;
   std::vector<Reader*> readers_;
-  std::function<void()> on_dirty_;
 };
 
 }  // namespace reeve

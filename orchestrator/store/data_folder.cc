@@ -126,7 +126,13 @@ Status RuntimeFile::Write(const std::string& dir) const {
   JsonArray urls;
   for (const std::string& url : listen) urls.Add(url);
   const std::string text =
-      JsonObject().Set("pid", pid).SetRaw("listen", urls.Take()).Set("version", version).Take() + "\n";
+      JsonObject()
+          .Set("pid", pid)
+          .Set("keeper_pid", keeper_pid == 0 ? std::nullopt : std::optional(int64_t{keeper_pid}))
+          .SetRaw("listen", urls.Take())
+          .Set("version", version)
+          .Take() +
+      "\n";
   const std::string path = PathIn(dir);
   const std::string made = path + ".new";
   (void)unlink(made.c_str());

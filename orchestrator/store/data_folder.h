@@ -25,7 +25,8 @@ bool DataDirLocked(const std::string& path);
 
 // DIR/runtime.json: how to reach the daemon that runs on DIR.
 struct RuntimeFile {
-  int pid = 0;
+  int pid = 0;                      // of the daemon
+  int keeper_pid = 0;               // of its keeper; 0: it has none
   std::vector<std::string> listen;  // "http://127.0.0.1:8080", "unix:///run/reeve.sock"
   std::string version;
   std::string data_dir = {};  // where Read found it

@@ -58,14 +58,16 @@ bool Holdings::Reap(pid_t pid) {
   return true;
 }
 
-bool Holdings::ReapOrphans(pid_t daemon) const {
+bool Holdings::ReapOrphans(pid_t daemon) {
   for (int pass = 0; pass < kMostPasses; ++pass) {
     bool complete = true;
     for (const pid_t pid : ParsePids(ReadSmallFile(kOwnChildren))) {
       if (pid == daemon || children.count(pid) != 0) continue;
       siginfo_t info{};
-      if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) == 0 && info.si_pid == pid)
+      if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) == 0 && info.si_pid == pid) {
         complete = false;
+        ++reaped;
+      }
     }
     if (complete) return true;
   }

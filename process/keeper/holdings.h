@@ -32,6 +32,8 @@ struct Holdings {
   std::set<pid_t> children;
   uint64_t next_key = kFirstFreeKey;  // greater than all keys that were ever used
 
+  uint64_t reaped = 0;  // orphans so far
+
   size_t most_fds = SIZE_MAX;  // more are not held, so that the keeper can always start a daemon
 
   // Holds `fd` under `key`, instead of an earlier one. False: there are too many.
@@ -43,7 +45,7 @@ struct Holdings {
   bool Reap(pid_t pid);
   // Reaps all children that have exited, except held ones and `daemon`. Repeats that while it reaps one,
   // because a process that exits leaves its own children to us. False: processes exit faster than it looks.
-  bool ReapOrphans(pid_t daemon) const;
+  bool ReapOrphans(pid_t daemon);
 };
 
 }  // namespace reeve::keeper

@@ -24,13 +24,12 @@ namespace {
 
 constexpr int64_t kReapDelayMs = 50;    // one look serves all SIGCHLDs of this long
 constexpr int64_t kFirstDelayMs = 100;  // before the second restart; doubled for each further one
-constexpr int64_t kLongestDelayMs = 5'000;
-constexpr int kMostLevels = 10;       // 100 ms doubled so often is beyond the longest delay
-constexpr int64_t kGoodMs = 10'000;   // a daemon that was ready for this long counts as a good one
-constexpr int64_t kGoneMs = 5'000;    // a daemon without a connection ends by itself within this time
-constexpr int64_t kGraceMs = 5'000;   // between TERM and KILL
-constexpr int64_t kEndLookMs = 20;    // between two looks at what is left
-constexpr int64_t kGiveUpMs = 5'000;  // processes that take no signal for so long belong to another user
+constexpr int kMostLevels = 10;         // 100 ms doubled so often is beyond any useful delay
+constexpr int64_t kGoodMs = 10'000;     // a daemon that was ready for this long counts as a good one
+constexpr int64_t kGoneMs = 5'000;      // a daemon without a connection ends by itself within this time
+constexpr int64_t kGraceMs = 5'000;     // between TERM and KILL
+constexpr int64_t kEndLookMs = 20;      // between two looks at what is left
+constexpr int64_t kGiveUpMs = 5'000;    // processes that take no signal for so long belong to another user
 constexpr int kTrialMs = 5'000;
 constexpr size_t kSpareDescriptors = 64;  // for the keeper itself and for one message
 constexpr int kNotFound = 127;            // the exit code of shells for a program that cannot be started
@@ -85,6 +84,9 @@ Keeper::Keeper(Options options) : options_(std::move(options)), env_(PublicEnvir
     exit_code_ = 1;
   }
   if (manager_.watchdog_ms() > 0) watchdog_at_ms_ = clock_.MonotonicMs();
+  for (const int fd : options_.inherited) {
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) (void)holdings_.Keep(static_cast<uint64_t>(fd), Fd(fd));
+  }
 }
 
 void Keeper::Restore(const KeeperState& state) {
@@ -101,6 +103,7 @@ void Keeper::Restore(const KeeperState& state) {
   }
   holdings_.next_key = state.next_key;
   holdings_.children = state.children;
+  program_before_ = state.program_before;
   reap_at_ms_ = clock_.MonotonicMs();  // the SIGCHLD of the trial, and of orphans meanwhile
 }
 
@@ -117,6 +120,7 @@ KeeperState Keeper::State() const {
   state.next_key = holdings_.next_key;
   for (const auto& [key, fd] : holdings_.fds) state.fds.emplace(key, fd.get());
   state.children = holdings_.children;
+  state.program_before = program_before_;
   return state;
 }
 
@@ -177,9 +181,14 @@ void Keeper::OnDaemonEnd(int code, int signal) {
   // A daemon that has not installed its handlers yet dies of the signal that we passed on.
   if (!was_ready_ || (stop_signal_ != 0 && signal == stop_signal_))
     return End(signal != 0 ? 128 + signal : code, 0);
+  if (!upgrade && !program_before_.empty()) {
+    log_.Failure("the upgrade failed, because " + options_.program[0] +
+                 " did not become ready: " + HowEnded(code, signal) + "; " + program_before_ + " continues");
+    options_.program[0] = std::exchange(program_before_, {});
+  }
   if (!upgrade) return RestartLater(code, signal);
 
-  options_.program[0] = upgrade->program;
+  program_before_ = std::exchange(options_.program[0], upgrade->program);
   if (signal != 0 || code != 0) return RestartLater(code, signal);
   last_code_ = 0;
   last_signal_ = 0;
@@ -193,7 +202,7 @@ void Keeper::RestartLater(int code, int signal) {
   last_code_ = signal != 0 ? -1 : code;
   last_signal_ = signal;
   const int64_t delay =
-      delay_level_ == 0 ? 0 : std::min(kFirstDelayMs << (delay_level_ - 1), kLongestDelayMs);
+      delay_level_ == 0 ? 0 : std::min(kFirstDelayMs << (delay_level_ - 1), options_.restart_delay_ms);
   delay_level_ = std::min(delay_level_ + 1, kMostLevels);
   log_.Warning("the daemon has died and is started again: " + HowEnded(code, signal) +
                " restarts=" + std::to_string(restarts_) + " delay_ms=" + std::to_string(delay));
@@ -208,9 +217,14 @@ void Keeper::Become(const std::string& path) {
   if (const Status tried = TryOut(path, state->get()); !tried)
     return log_.Failure("cannot become " + path + ": " + tried.error().message);
 
-  std::vector<std::string> words = {
-      path,      "--orphan-timeout-ms",        std::to_string(options_.orphan_timeout_ms),
-      "--state", std::to_string(state->get()), "--"};
+  std::vector<std::string> words = {path,
+                                    "--orphan-timeout-ms",
+                                    std::to_string(options_.orphan_timeout_ms),
+                                    "--restart-delay-ms",
+                                    std::to_string(options_.restart_delay_ms),
+                                    "--state",
+                                    std::to_string(state->get()),
+                                    "--"};
   words.insert(words.end(), options_.program.begin(), options_.program.end());
   std::vector<char*> argv;
   argv.reserve(words.size() + 1);
@@ -281,6 +295,11 @@ void Keeper::OnDeadlines() {
     SendTo(daemon_->pidfd, SIGKILL);
   }
   if (due(watchdog_at_ms_)) CheckWatchdog();
+  if (daemon_ && !program_before_.empty() && due(orphan_at_ms_) && !ending_) {
+    log_.Failure("the new daemon did not become ready in time and is killed");
+    SendTo(daemon_->pidfd, SIGKILL);  // the program before it gets as much time
+    orphan_at_ms_ = now + options_.orphan_timeout_ms;
+  }
   if (due(orphan_at_ms_) && !ending_) {
     log_.Failure("no daemon became ready in time: all processes are stopped, orphan_timeout_ms=" +
                  std::to_string(options_.orphan_timeout_ms));
@@ -314,13 +333,16 @@ void Keeper::OnSignal(int signum) {
     end_again_at_ms_ = ending_->kill_at_ms;
     return;
   }
+  if (signum == SIGUSR1) return;  // means nothing to the daemon
   if (IsStop(signum)) {
     manager_.Stopping();
     stop_signal_ = signum;
     // As with a daemon that is told to stop while it starts: it has nothing to do, and exits with 0.
     if (!daemon_) return End(0, kGraceMs);
   }
-  if (daemon_) SendTo(daemon_->pidfd, signum);
+  // A daemon that starts reads its configuration anyway, and has not installed its handlers yet.
+  if (daemon_ && (IsStop(signum) || daemon_->ready)) SendTo(daemon_->pidfd, signum);
+  if (daemon_ && IsStop(signum)) daemon_->told_to_stop = true;
   if (daemon_ && signum == SIGHUP) manager_.Reloaded();
 }
 
@@ -346,9 +368,10 @@ void Keeper::OnReady() {
   daemon_->ready = true;
   daemon_->ready_since_ms = clock_.MonotonicMs();
   orphan_at_ms_ = -1;
+  program_before_.clear();
   if (!std::exchange(was_ready_, true)) manager_.Ready();
   // The daemon before it died after it was told to stop, and this one does not know that.
-  if (stop_signal_ != 0) SendTo(daemon_->pidfd, stop_signal_);
+  if (stop_signal_ != 0 && !std::exchange(daemon_->told_to_stop, true)) SendTo(daemon_->pidfd, stop_signal_);
 }
 
 void Keeper::CheckExit() {

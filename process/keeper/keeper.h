@@ -30,6 +30,7 @@ struct RunningDaemon {
   Fd pidfd;
   std::unique_ptr<Session> session;
   bool ready = false;
+  bool told_to_stop = false;
   int64_t ready_since_ms = 0;
   int64_t kill_at_ms = -1;    // it has closed its connection, and must end until then
   uint64_t pings = 0;         // how many were sent
@@ -48,6 +49,8 @@ class Keeper {
   struct Options {
     int64_t orphan_timeout_ms = 60'000;
     std::vector<std::string> program;  // the daemon's words; "--keeper 3" is added to them
+    int64_t restart_delay_ms = 5'000;  // the longest time between a death of the daemon and its next start
+    std::vector<int> inherited;        // descriptors to hold, under their numbers as keys
     uint64_t soft_limit = 0;           // RLIMIT_NOFILE that the daemon gets
   };
 
@@ -96,9 +99,10 @@ class Keeper {
   int last_code_ = 0;  // see Welcome
   int last_signal_ = 0;
   int delay_level_ = 0;
-  int stop_signal_ = 0;     // TERM or INT, once it has arrived
-  bool was_ready_ = false;  // some daemon has said Ready
-  uint64_t lost_ = 0;       // descriptors of this daemon that could not be held, as far as the log says so
+  int stop_signal_ = 0;         // TERM or INT, once it has arrived
+  bool was_ready_ = false;      // some daemon has said Ready
+  std::string program_before_;  // of the daemon before the present upgrade, until the new one is ready
+  uint64_t lost_ = 0;  // descriptors of this daemon that could not be held, as far as the log says so
 
   // Deadlines on CLOCK_MONOTONIC; -1 is never.
   int64_t restart_at_ms_ = -1;

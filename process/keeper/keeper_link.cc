@@ -115,8 +115,17 @@ void KeeperLink::DropUntaken() {
 
 std::vector<KeeperLink::HeldChild> KeeperLink::TakeChildren() { return std::exchange(children_, {}); }
 
-uint64_t KeeperLink::Keep(int fd) {
-  const uint64_t key = next_key_++;
+std::vector<uint64_t> KeeperLink::Untaken(uint8_t purpose) const {
+  std::vector<uint64_t> keys;
+  for (const auto& [key, fd] : untaken_) {
+    if (key >= keeper::kFirstFreeKey && key % kPurposes == purpose) keys.push_back(key);
+  }
+  return keys;
+}
+
+uint64_t KeeperLink::Keep(int fd, uint8_t purpose) {
+  const uint64_t key = (next_key_ + kPurposes - 1) / kPurposes * kPurposes + purpose;
+  next_key_ = key + 1;
   KeepAs(key, fd);
   return key;
 }
@@ -188,13 +197,14 @@ void KeeperLink::Reap(pid_t pid) {
   Tell(reap);
 }
 
-bool KeeperLink::Look() {
-  if (!Ask(keeper::Look{})) return false;
+KeeperLink::Looked KeeperLink::Look() {
+  if (!Ask(keeper::Look{})) return {};
   std::string_view tail;
   const auto looked = packet_.As<keeper::Looked>(&tail);
-  if (packet_.type() == keeper::Type::kLooked && looked && tail.empty()) return looked->complete != 0;
+  if (packet_.type() == keeper::Type::kLooked && looked && tail.empty())
+    return {looked->complete != 0, looked->reaped};
   (void)Nonsense();
-  return false;
+  return {};
 }
 
 void KeeperLink::Ready() { Tell(keeper::Ready{}); }

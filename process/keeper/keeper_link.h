@@ -54,14 +54,17 @@ class KeeperLink {
   // The descriptor that an earlier daemon kept under this key, close-on-exec. Empty if there is none, or if
   // it was taken. The keeper goes on holding it.
   Fd Take(uint64_t key);
+  // The keys of this purpose that earlier daemons kept and nobody has taken.
+  [[nodiscard]] std::vector<uint64_t> Untaken(uint8_t purpose) const;
   // Lets the keeper drop all descriptors of earlier daemons that were not taken.
   void DropUntaken();
   // The children of earlier daemons; empty at the second call. The keeper goes on holding them.
   std::vector<HeldChild> TakeChildren();
 
   // From now on the keeper holds a duplicate of `fd`, which stays the caller's. Returns its key, which is
-  // greater than all others in the life of the keeper.
-  uint64_t Keep(int fd);
+  // greater than all others in the life of the keeper, and tells its `purpose`: a number below kPurposes.
+  uint64_t Keep(int fd, uint8_t purpose = 0);
+  static constexpr uint64_t kPurposes = 8;
   // The same under a fixed key below 100, instead of the descriptor that was held under it.
   void KeepAs(uint64_t key, int fd);
   void Drop(uint64_t key);
@@ -73,8 +76,13 @@ class KeeperLink {
   std::optional<Exit> ExitOf(pid_t pid);
   // Lets the keeper take the exit status and forget the child.
   void Reap(pid_t pid);
-  // Lets the keeper reap the orphans that have exited. False if processes exit faster than it looks.
-  bool Look();
+  struct Looked {
+    bool complete = false;  // false: processes exit faster than it looks
+    uint64_t reaped = 0;    // orphans in the life of the keeper
+    explicit operator bool() const { return complete; }
+  };
+  // Lets the keeper reap the orphans that have exited.
+  Looked Look();
 
   // Announces that this daemon works: only then is the keeper content, and forwards systemd's READY.
   void Ready();

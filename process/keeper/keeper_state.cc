@@ -32,7 +32,8 @@ struct SavedHeader {
   int64_t orphan_at_ms = 0;
   uint64_t soft_limit = 0;
   uint64_t next_key = 0;
-  uint64_t fds = 0;  // so many SavedFd follow
+  uint64_t fds = 0;          // so many SavedFd follow
+  uint64_t before_size = 0;  // so many bytes of a path follow at last
 };
 static_assert(std::has_unique_object_representations_v<SavedHeader>);
 
@@ -84,10 +85,12 @@ Result<Fd> SaveState(const KeeperState& state) {
   header.soft_limit = state.soft_limit;
   header.next_key = state.next_key;
   header.fds = state.fds.size();
+  header.before_size = state.program_before.size();
   std::string bytes;
   AppendTo(bytes, header);
   for (const auto& [key, fd] : state.fds) AppendTo(bytes, SavedFd{key, fd, 0});
   for (const pid_t pid : state.children) AppendTo(bytes, int32_t{pid});
+  bytes += state.program_before;
 
   Fd memfd(memfd_create("reeve-keeper", MFD_CLOEXEC));
   if (!memfd.valid()) return OsError("memfd", errno);
@@ -109,8 +112,8 @@ Result<KeeperState> LoadState(int memfd) {
                                      ", and this keeper reads version " + std::to_string(kStateVersion)};
   }
   const size_t rest = bytes->size() - sizeof header;
-  if (header.fds > rest / sizeof(SavedFd) ||
-      rest != header.fds * sizeof(SavedFd) + header.children * sizeof(int32_t))
+  if (header.fds > rest / sizeof(SavedFd) || header.before_size > rest ||
+      rest != header.fds * sizeof(SavedFd) + header.children * sizeof(int32_t) + header.before_size)
     return malformed;
   KeeperState state;
   state.restarts = header.restarts;
@@ -131,6 +134,7 @@ Result<KeeperState> LoadState(int memfd) {
     const auto pid = CutFrom<int32_t>(at);
     if (pid <= 0 || !state.children.insert(pid).second) return malformed;
   }
+  state.program_before.assign(at, header.before_size);
   return state;
 }
 

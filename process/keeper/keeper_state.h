@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <string>
 
 #include "process/fd.h"
 #include "process/keeper/protocol.h"
@@ -30,6 +31,7 @@ struct KeeperState {
   uint64_t next_key = kFirstFreeKey;
   std::map<uint64_t, int> fds;  // by key
   std::set<pid_t> children;
+  std::string program_before;  // the daemon's program before an upgrade that is not complete yet; empty: none
 };
 
 // A memfd with the state. Error: no memory, no descriptors.

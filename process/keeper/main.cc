@@ -1,10 +1,12 @@
 // reeve-keeper: the parent process of the daemon and of all agents (keeper.h). `reeve serve` becomes it by
 // exec, so it is started by no person.
 //
-//   reeve-keeper [--orphan-timeout-ms N] [--state FD] -- PROGRAM ARG...
-//   reeve-keeper --trial FD
+//   reeve-keeper [--orphan-timeout-ms N] [--restart-delay-ms N] [--inherit FD]... [--state FD] -- PROGRAM
+//   ARG... reeve-keeper --trial FD
 //
-// --state and --trial are for the upgrade of the keeper itself (keeper_state.h).
+// --inherit names a descriptor that this process was started with, such as a listening socket of systemd. The
+// daemon finds it under that number as its key. --state and --trial are for the upgrade of the keeper itself
+// (keeper_state.h).
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
@@ -30,8 +32,10 @@ constexpr int kUsage = 64;
 
 struct Words {
   std::optional<int64_t> orphan_timeout_ms;
+  std::optional<int64_t> restart_delay_ms;
   std::optional<int64_t> state;
   std::optional<int64_t> trial;
+  std::vector<int> inherited;
   std::vector<std::string> program;
 };
 
@@ -51,8 +55,12 @@ std::optional<Words> Parse(const std::vector<std::string>& words) {
     if (!number) return {};
     if (option == "--orphan-timeout-ms") {
       parsed.orphan_timeout_ms = number;
+    } else if (option == "--restart-delay-ms") {
+      parsed.restart_delay_ms = number;
     } else if (option == "--state" && *number <= INT32_MAX) {
       parsed.state = number;
+    } else if (option == "--inherit" && *number > 2 && *number < int64_t{reeve::keeper::kFirstFreeKey}) {
+      parsed.inherited.push_back(static_cast<int>(*number));
     } else if (option == "--trial" && *number <= INT32_MAX) {
       parsed.trial = number;
     } else {
@@ -106,7 +114,9 @@ int Main(const std::vector<std::string>& arguments) {
   reeve::keeper::Keeper::Options options;
   if (words->orphan_timeout_ms) options.orphan_timeout_ms = *words->orphan_timeout_ms;
   options.program = std::move(words->program);
+  if (words->restart_delay_ms) options.restart_delay_ms = *words->restart_delay_ms;
   options.soft_limit = limit.rlim_cur;
+  options.inherited = std::move(words->inherited);
   reeve::keeper::Keeper keeper(std::move(options));
   if (words->state) {
     const reeve::Fd state(static_cast<int>(*words->state));

@@ -139,6 +139,7 @@ struct Look {
 struct Looked {
   Type type = Type::kLooked;
   uint32_t complete = 0;
+  uint64_t reaped = 0;  // orphans in the life of the keeper
 };
 
 struct Ready {  // no reply

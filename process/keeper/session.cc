@@ -125,6 +125,7 @@ bool Session::Handle() {
       return exactly(Look{}, [this](const Look&) {
         Looked looked;
         looked.complete = holdings_.ReapOrphans(daemon_) ? 1 : 0;
+        looked.reaped = holdings_.reaped;
         Reply(looked);
       });
     case Type::kReady:

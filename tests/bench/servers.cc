@@ -182,6 +182,10 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const std::string& path) {
                  path + " serve: no listening line: " + line + "\n" + ReadFile(folder + "/stderr")};
   }
   daemon->port_ = static_cast<uint16_t>(std::strtoul(line.c_str() + colon + 1, nullptr, 10));
+  constexpr std::string_view kPid = "{\"pid\":";
+  const std::string runtime = ReadFile(folder + "/data/runtime.json");
+  if (!runtime.starts_with(kPid)) return Error{"not_ready", "runtime.json: " + runtime};
+  daemon->pid_ = static_cast<pid_t>(std::strtol(runtime.c_str() + kPid.size(), nullptr, 10));
   daemon->token_ = ReadFile(folder + "/data/token");
   while (!daemon->token_.empty() && daemon->token_.back() == '\n') daemon->token_.pop_back();
   if (Status connected = daemon->Connect(); !connected) return connected.error();

@@ -35,7 +35,8 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> Start(const std::string& path);
   ~Daemon();
 
-  [[nodiscard]] pid_t pid() const { return process_.pid(); }
+  [[nodiscard]] pid_t pid() const { return pid_; }               // of the daemon itself
+  [[nodiscard]] pid_t parent() const { return process_.pid(); }  // its keeper, or the same
   [[nodiscard]] uint16_t port() const { return port_; }
   [[nodiscard]] int64_t ready_us() const { return ready_us_; }  // from fork to the line that says so
   // Continues on a connection of its own, in a fork of this process.
@@ -56,6 +57,7 @@ class Daemon {
 
   std::string folder_;
   Process process_;
+  pid_t pid_ = -1;
   Fd stdout_;
   uint16_t port_ = 0;
   int64_t ready_us_ = 0;

@@ -36,7 +36,7 @@ class LiveConfigTest : public ::testing::Test {
     auto opened = Store::Open(loop_, dir_.path() + "/reeve.db");
     ASSERT_TRUE(opened.ok());
     store_ = std::move(*opened);
-    town_ = std::make_unique<Town>(loop_, clock_, http_, *store_, reaper_, nullptr,
+    town_ = std::make_unique<Town>(loop_, clock_, http_, *store_, reaper_, reaper_, nullptr,
                                    Town::Options{dir_.path(), "town", 10, {}, false});
     tokens_ = std::make_unique<Tokens>(std::move(*Tokens::Load({{}, {}, dir_.path()})));
     viewers_ = std::make_unique<Viewers>(loop_, *town_, tickets_, Viewers::Limits{});

@@ -21,7 +21,7 @@ const kTypes = [
 //
 // To be open means here to have heard an event: a cut between the daemon's taking of a resume ticket and the
 // client's getting of the next one ends the stream, as it must when each is good for one use.
-async function cutAndCompare(daemon, proxy, viewers, times) {
+async function cutAndCompare(daemon, proxy, viewers, times, cut = () => proxy.cut()) {
   const each = async (what, reached) => {
     for (const [i, viewer] of viewers.entries()) await until(`${what}, viewer ${i}`, () => reached(viewer), 30_000);
   };
@@ -29,7 +29,7 @@ async function cutAndCompare(daemon, proxy, viewers, times) {
     await each(`stream ${opened}`, async (viewer) => (await viewer.opened()) === opened);
     const last = (await daemon.call('GET', '/agents/a1')).cursor.split('-')[1];
     await each(`events of stream ${opened}`, async (viewer) => (await viewer.seq()) > Number(last));
-    if (opened <= times) proxy.cut();
+    if (opened <= times) await cut();
   }
   await daemon.call('POST', '/agents/a1/stop', {});
   await each('the 204', async (viewer) => (await viewer.readyState()) === 2);
@@ -37,8 +37,8 @@ async function cutAndCompare(daemon, proxy, viewers, times) {
   for (const [i, viewer] of viewers.entries()) assertSameSequence(await viewer.events(), log, `viewer ${i}`);
 }
 
-async function startTicker(t) {
-  const daemon = await Daemon.start(t);
+async function startTicker(t, ...args) {
+  const daemon = await Daemon.start(t, ...args);
   const proxy = await Proxy.start(t, daemon.port);
   await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command: ticker() });
   return { daemon, proxy };
@@ -49,8 +49,8 @@ async function streamUrl(daemon, proxy) {
   return `${proxy.origin}${url}&after=0`;
 }
 
-test("Chromium's EventSource comes back by its cookie, two tabs at once", async (t) => {
-  const { daemon, proxy } = await startTicker(t);
+// Two tabs of one browser.
+async function openTabs(t, daemon, proxy) {
   const browser = await startBrowser(t);
   const context = await browser.newContext(); // one jar of cookies
   const openTab = async () => {
@@ -73,7 +73,17 @@ test("Chromium's EventSource comes back by its cookie, two tabs at once", async 
       readyState: () => page.evaluate(() => window.source.readyState),
     };
   };
-  await cutAndCompare(daemon, proxy, [await openTab(), await openTab()], 2);
+  return [await openTab(), await openTab()];
+}
+
+test("Chromium's EventSource comes back by its cookie, two tabs at once", async (t) => {
+  const { daemon, proxy } = await startTicker(t);
+  await cutAndCompare(daemon, proxy, await openTabs(t, daemon, proxy), 2);
+});
+
+test("Chromium's EventSource stays on an agent over ten crashes of the daemon", async (t) => {
+  const { daemon, proxy } = await startTicker(t, ['--restart-delay', '0']);
+  await cutAndCompare(daemon, proxy, await openTabs(t, daemon, proxy), 10, () => daemon.crash());
 });
 
 // As a browser's: cookies by path, over all connections.

@@ -1,5 +1,5 @@
-// The daemon becomes another image of itself, again and again, while real agents are in mid-turn and viewers watch:
-// orchestrator/handover/HANDOVER.md. No agent is restarted, nothing is lost, nothing comes twice.
+// Another daemon follows, again and again, by an upgrade and by a crash in turn, while real agents are in mid-turn and
+// viewers watch: orchestrator/handover/KEEPER.md. No agent is restarted, nothing is lost, nothing comes twice.
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -93,7 +93,7 @@ class Viewer {
 const why = skipped('claude') || skipped('kilo');
 test(`${kHandovers} handovers with claude and kilo in mid-turn and ${kViewers} viewers`, { skip: why, timeout: 900_000 }, async (t) => {
   const model = await Model.start(t);
-  const daemon = await Daemon.start(t);
+  const daemon = await Daemon.start(t, ['--restart-delay', '0']);
   const agents = ['claude-1', 'claude-2', 'kilo-1', 'kilo-2'];
   for (const id of agents) {
     await createAgent(daemon, id.split('-')[0], id, model.port, { permissions: { default: 'allow' } });
@@ -118,10 +118,17 @@ test(`${kHandovers} handovers with claude and kilo in mid-turn and ${kViewers} v
     }
     await sleep(upTo(400));
     for (const id of agents) inMidTurn += (await call(daemon, 'GET', `/agents/${id}`)).state === 'running' ? 1 : 0;
-    await call(daemon, 'POST', '/upgrade', {});
+    if (i % 2 === 0) {
+      await call(daemon, 'POST', '/upgrade', {});
+    } else {
+      await daemon.crash();
+    }
     await until(
       () => `handover ${i + 1}\n${daemon.log}`,
-      async () => (await call(daemon, 'GET', '/health').catch(() => ({}))).handovers === i + 1,
+      async () => {
+        const { handovers, restarts } = await call(daemon, 'GET', '/health').catch(() => ({}));
+        return handovers + restarts === i + 1;
+      },
     );
   }
   assert.ok(inMidTurn > kHandovers, `agents were in mid-turn ${inMidTurn} times only`);

@@ -63,7 +63,15 @@ export class Daemon {
     return this;
   }
 
-  // kill -9, as a crash.
+  // kill -9 to the daemon alone: its keeper and the agents live, and the next daemon follows.
+  async crash() {
+    const runtime = () => JSON.parse(readFileSync(path.join(this.dir, 'runtime.json'), 'utf8'));
+    const { pid } = runtime();
+    process.kill(pid, 'SIGKILL');
+    await until('the next daemon', () => runtime().pid !== pid);
+  }
+
+  // kill -9 to the keeper, with which everything ends.
   async kill() {
     this.child.kill('SIGKILL');
     await this.exited;

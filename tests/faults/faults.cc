@@ -8,6 +8,8 @@
 // Two other plans hold for as long as that file is there: REEVE_FAULT=syncfs, every syncfs fails with EIO;
 // REEVE_FAULT=full, every write, sync, truncation and rename fails with ENOSPC.
 // stderr and stdout are left alone.
+// REEVE_FAULT=poison:WORD: the process is killed when pread returns text that contains WORD, as that of an
+// agent does (process/capture.h).
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -17,6 +19,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <string_view>
 
 namespace {
@@ -29,11 +32,15 @@ struct Plan {
   bool syncfs = false;
   bool full = false;
   const char* armed = nullptr;
+  std::string_view poison;
   Plan() {
     const char* text = std::getenv("REEVE_FAULT");
     armed = std::getenv("REEVE_FAULT_ARMED");
-    if (!text || !armed) return;
+    if (!text) return;
     const std::string_view plan(text);
+    constexpr std::string_view kPoison = "poison:";
+    if (plan.substr(0, kPoison.size()) == kPoison) poison = plan.substr(kPoison.size());
+    if (!armed || !poison.empty()) return;
     syncfs = plan == "syncfs";
     full = plan == "full";
     if (syncfs || full) return;
@@ -53,6 +60,8 @@ const Plan& ThePlan() {
   return plan;
 }
 
+std::atomic<bool> poisoned{false};
+
 Fault Next(int fd) {
   const Plan& plan = ThePlan();
   static std::atomic<long> count{0};
@@ -70,7 +79,9 @@ Fault Next(int fd) {
   if (plan.fault == Fault::kEnospc) {
     return number >= plan.at && number < plan.at + 20 ? plan.fault : Fault::kNone;
   }
-  return number == plan.at ? plan.fault : Fault::kNone;
+  if (number != plan.at) return Fault::kNone;
+  const bool kills = plan.fault == Fault::kKill || plan.fault == Fault::kTorn;
+  return kills && access(plan.armed, F_OK) != 0 ? Fault::kNone : plan.fault;  // the test is over
 }
 
 // True: the call fails with errno set.
@@ -80,6 +91,7 @@ bool Fails(Fault fault) {
       return false;
     case Fault::kKill:
     case Fault::kTorn:
+      (void)unlink(ThePlan().armed);  // once, also if another process follows
       (void)kill(getpid(), SIGKILL);
       for (;;) pause();
     case Fault::kEio:
@@ -120,6 +132,26 @@ ssize_t pwrite64(int fd, const void* bytes, size_t size, off64_t at) {
 }
 
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) { return pwrite64(fd, bytes, size, at); }
+
+ssize_t pread64(int fd, void* bytes, size_t size, off64_t at) {
+  static const auto real = Real<ssize_t (*)(int, void*, size_t, off64_t)>("pread64");
+  const ssize_t got = real(fd, bytes, size, at);
+  const std::string_view poison = ThePlan().poison;
+  if (got > 0 && !poison.empty() &&
+      std::string_view(static_cast<const char*>(bytes), static_cast<size_t>(got)).find(poison) !=
+          std::string_view::npos) {
+    poisoned = true;
+  }
+  return got;
+}
+
+int clock_gettime(clockid_t clock, timespec* time) {
+  static const auto real = Real<int (*)(clockid_t, timespec*)>("clock_gettime");
+  if (poisoned) (void)kill(getpid(), SIGKILL);
+  return real(clock, time);
+}
+
+ssize_t pread(int fd, void* bytes, size_t size, off_t at) { return pread64(fd, bytes, size, at); }
 
 ssize_t writev(int fd, const iovec* pieces, int count) {
   static const auto real = Real<ssize_t (*)(int, const iovec*, int)>("writev");

@@ -43,8 +43,7 @@ std::vector<std::string> Told(std::string_view bytes, uint8_t person, size_t pie
     adapter->OnOutput(reeve::Child::Output::kStdout, bytes.substr(0, piece));
     bytes.remove_prefix(piece < bytes.size() ? piece : bytes.size());
     if (!handed_over) continue;
-    std::vector<int> keep;
-    auto state = reeve::JsonDocument::Parse(adapter->Save(keep));
+    auto state = reeve::JsonDocument::Parse(adapter->Save());
     Demand(state.ok());
     adapter = reeve::MakeClaudeAdapter(host, "another");
     Demand(adapter->Restore(state->root()).ok());

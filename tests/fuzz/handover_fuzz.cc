@@ -59,8 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (kind->can.steer) adapter->Steer("m", "on");
   if (kind->can.interrupt) adapter->Interrupt();
   (void)adapter->PrepareStop();
-  std::vector<int> keep;
-  (void)adapter->Save(keep);
+  (void)adapter->Save();
   adapter->OnExited();
   return 0;
 }

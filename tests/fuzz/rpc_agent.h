@@ -70,8 +70,7 @@ class RpcAgent {
       adapter->OnOutput(Child::Output::kStdout, bytes.substr(0, piece));
       bytes.remove_prefix(piece < bytes.size() ? piece : bytes.size());
       if (!handed_over) continue;
-      std::vector<int> keep;
-      auto state = JsonDocument::Parse(adapter->Save(keep));
+      auto state = JsonDocument::Parse(adapter->Save());
       adapter = make(host, "another");
       if (!state || !adapter->Restore(state->root())) std::abort();
       adapter->Resume();

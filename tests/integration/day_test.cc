@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -217,7 +218,21 @@ class Day : public testing::Test {
 
   uint64_t Below(uint64_t end) { return random_() % end; }
 
+  static Daemon::Options AtOnce() {
+    Daemon::Options options;
+    options.arguments = {"--restart-delay", "0"};
+    return options;
+  }
+
   // ------------------------------------------------------------------------------------- what must be so
+
+  void ExpectNoRunFailedForIt(const Daemon& daemon) {
+    for (const char* agent : {"worker", "asker", "sleeper"}) {
+      for (const std::string& event : AllEvents(daemon, agent)) {
+        EXPECT_EQ(event.find("daemon_restarted"), std::string::npos) << agent << ": " << event;
+      }
+    }
+  }
 
   // Lets all that waits come to its end.
   void Finish(Daemon& daemon) {
@@ -375,8 +390,36 @@ TEST_F(Day, WhatWasAcknowledgedSurvivesTwoHundredKills) {
   EXPECT_FALSE(gone_.empty());
 }
 
-// The same day in small, with the disk failing at each of its steps in turn.
-class FaultyDisk : public Day, public testing::WithParamInterface<const char*> {
+// The daemon alone dies: its agents and their runs go on.
+TEST_F(Day, NoAgentNoticesCrashes) {
+  const char* wanted = std::getenv("REEVE_CRASHES");
+  const int crashes = wanted ? std::atoi(wanted) : 100;
+  Daemon daemon(AtOnce());
+  MakeAgents(daemon);
+  for (int crash = 0; crash < crashes && !HasFailure(); ++crash) {
+    Open(daemon);
+    strike_ = {};
+    for (uint64_t i = Below(6); i > 0; --i) Act(daemon);
+    const pid_t before = daemon.pid();
+    strike_ = [&] {
+      const int64_t end = SystemClock().MonotonicMs() + static_cast<int64_t>(Below(5));
+      while (SystemClock().MonotonicMs() < end) continue;
+      kill(before, SIGKILL);
+    };
+    Act(daemon);
+    kill(before, SIGKILL);
+    ASSERT_TRUE(Eventually([&] { return daemon.pid() != before && daemon.Get("/health").status == 200; }))
+        << daemon.log();
+  }
+  strike_ = {};
+  Finish(daemon);
+  Check(daemon);
+  EXPECT_EQ(daemon.Get("/health").Field("restarts"), std::to_string(crashes));
+  ExpectNoRunFailedForIt(daemon);
+}
+
+// The same day in small.
+class SmallDays : public Day, public testing::WithParamInterface<const char*> {
  protected:
   void SmallDay(Daemon& daemon) {
     Say(daemon, "worker");
@@ -399,6 +442,9 @@ class FaultyDisk : public Day, public testing::WithParamInterface<const char*> {
   }
 };
 
+// The disk fails at each of its steps in turn.
+using FaultyDisk = SmallDays;
+
 TEST_P(FaultyDisk, WhatWasAcknowledgedIsThere) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
   const std::string how = GetParam();
@@ -413,6 +459,7 @@ TEST_P(FaultyDisk, WhatWasAcknowledgedIsThere) {
     const std::string armed = work_.path() + "/armed";
     unlink(armed.c_str());
     Daemon::Options options;
+    options.arguments = {"--no-keeper"};  // the fault is to end all, as that of a machine
     options.environment = {std::string("LD_PRELOAD=") + kFaults,
                            "REEVE_FAULT=" + how + ":" + std::to_string(at), "REEVE_FAULT_ARMED=" + armed};
     Daemon daemon(options);
@@ -438,6 +485,42 @@ TEST_P(FaultyDisk, WhatWasAcknowledgedIsThere) {
   }
 }
 
+// The daemon is killed at each write of a turn in turn: to a log, a checkpoint, an outbox, the store.
+using KilledAnywhere = SmallDays;
+
+TEST_P(KilledAnywhere, NoAgentNotices) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
+  torn_ = false;
+  int deaths = 0;
+  for (int at = 1; at < 2'000 && !HasFailure(); at += 1 + at / 12) {
+    sent_.clear(), again_.clear(), decided_.clear(), there_.clear(), gone_.clear();
+    title_ = 0;
+    for (const char* agent : {"worker", "sleeper", "asker"}) unlink(Ledger(agent).c_str());
+    const std::string armed = work_.path() + "/armed";
+    unlink(armed.c_str());
+    Daemon::Options options = AtOnce();
+    options.environment = {std::string("LD_PRELOAD=") + kFaults,
+                           std::string("REEVE_FAULT=") + GetParam() + ":" + std::to_string(at),
+                           "REEVE_FAULT_ARMED=" + armed};
+    Daemon daemon(options);
+    MakeAgents(daemon);
+    WriteFile(armed, "");
+    Open(daemon);
+    SmallDay(daemon);
+    ASSERT_TRUE(Eventually([&] { return daemon.Get("/health").status == 200; })) << daemon.log();
+    const bool died = daemon.Get("/health").Field("restarts") == "1";
+    deaths += died ? 1 : 0;
+    unlink(armed.c_str());
+    Finish(daemon);
+    Check(daemon);
+    ExpectNoRunFailedForIt(daemon);
+    if (HasFailure()) std::cerr << GetParam() << ":" << at << "\n" << daemon.log();
+    if (!died) break;  // the day has no such step any more
+  }
+  EXPECT_GT(deaths, 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, KilledAnywhere, testing::Values("kill", "torn"));
 INSTANTIATE_TEST_SUITE_P(Each, FaultyDisk, testing::Values("kill", "torn", "eio", "enospc"),
                          [](const auto& param) { return std::string(param.param); });
 

@@ -144,7 +144,7 @@ class Sandbox {
   [[nodiscard]] const Daemon& daemon() const { return *daemon_; }
 
   void Prepare(Stage stage) {
-    if (kill(daemon_->pid(), 0) != 0 || !Answers()) {  // the last example ended it
+    if (kill(daemon_->keeper(), 0) != 0 || !Answers()) {  // the last example ended it
       EXPECT_EQ(daemon_->Wait(), 0);
       daemon_->Start();
     }

@@ -1,5 +1,6 @@
-// A handover to a new binary (orchestrator/handover/HANDOVER.md) on a real daemon, which becomes itself:
-// agents notice nothing, whatever they do meanwhile. upgrade_test.cc tests failures.
+// Another daemon follows the present one, after an upgrade and after kill -9 (KEEPER.md): agents notice
+// nothing, whatever they do meanwhile. upgrade_test.cc tests failures of upgrades, crash_test.cc what only a
+// crash can do.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -81,13 +82,28 @@ std::string Counts(int last) {
          std::to_string(last);
 }
 
-TEST(Handover, TwentyInARowUnderLoadLoseNothingAndLeakNothing) {
-  Daemon daemon;
+// The parameter: whether the daemon dies, in place of an upgrade.
+class Handover : public testing::TestWithParam<bool> {
+ protected:
+  static bool Follows(const Daemon& daemon) { return GetParam() ? daemon.Crash() : daemon.HandOver(); }
+  // Each daemon starts at once, however many have died.
+  static Daemon::Options AtOnce() {
+    Daemon::Options options;
+    options.arguments = {"--restart-delay", "0"};
+    return options;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, Handover, testing::Bool(),
+                         [](const auto& test) { return test.param ? "Crash" : "Upgrade"; });
+
+TEST_P(Handover, TwentyInARowUnderLoadLoseNothingAndLeakNothing) {
+  Daemon daemon(AtOnce());
   Strings agents;
   for (int i = 0; i < 5; ++i) agents.push_back(daemon.Create(Shell("a" + std::to_string(i), Counts(3'000))));
   daemon.Create(Shell("quiet", "sleep 1000; sleep 1000"));
   ASSERT_TRUE(UntilState(daemon, "quiet", "running"));
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   const std::string pid = daemon.Get("/agents/quiet").Field("pid");
   std::string followed;
   std::string cursor = "0";
@@ -95,7 +111,7 @@ TEST(Handover, TwentyInARowUnderLoadLoseNothingAndLeakNothing) {
   for (; rounds < 20; ++rounds) {
     auto viewer = daemon.Stream("/agents/a0/stream?follow=1&after=" + cursor);
     ASSERT_TRUE(viewer->UntilEvent("stream.hello"));
-    ASSERT_TRUE(daemon.HandOver());
+    ASSERT_TRUE(Follows(daemon));
     ASSERT_TRUE(viewer->UntilEnd());
     EXPECT_EQ(viewer->Find("stream.gap"), nullptr);
     EXPECT_EQ(viewer->malformed(), "");
@@ -118,21 +134,21 @@ TEST(Handover, TwentyInARowUnderLoadLoseNothingAndLeakNothing) {
   EXPECT_EQ(StateOf(daemon, "quiet"), "running");
 
   rest.reset();
-  EXPECT_TRUE(Eventually([&] { return Zombies(daemon.pid()) == 0; }));
+  EXPECT_TRUE(Eventually([&] { return Zombies(daemon.keeper()) == 0; }));
   auto at_rest = [&daemon] {
     return Eventually([&daemon] { return daemon.OpenDescriptors() <= 40; }) ? daemon.OpenDescriptors() : 1000;
   };
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   const size_t descriptors = at_rest();
-  for (int i = 0; i < 5; ++i) ASSERT_TRUE(daemon.HandOver());
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Follows(daemon));
   // Fewer are no fault: the connection that asked whether the handover is over may have been counted before.
   EXPECT_TRUE(Eventually([&] { return daemon.OpenDescriptors() <= descriptors; }))
       << descriptors << " descriptors became " << daemon.OpenDescriptors();
-  EXPECT_EQ(ChildrenOf(daemon.pid()).size(), 1U);
+  EXPECT_EQ(ChildrenOf(daemon.keeper()).size(), 2U) << "the daemon and one agent";
 }
 
-TEST(Handover, InputThatTheProgramHasNotTakenReachesIt) {
-  Daemon daemon;
+TEST_P(Handover, InputThatTheProgramHasNotTakenReachesIt) {
+  Daemon daemon(AtOnce());
   const std::string go = daemon.data_dir() + "/go";
   const std::string piece(200'000, 'x');
   const size_t bytes = (piece.size() + 1) * 5;
@@ -143,10 +159,10 @@ TEST(Handover, InputThatTheProgramHasNotTakenReachesIt) {
     const std::string text = piece.substr(1) + std::to_string(i);
     ASSERT_EQ(daemon.Post("/agents/a1/message", JsonObject().Set("text", text).Take()).status, 202);
     if (i % 2 != 0) continue;
-    ASSERT_TRUE(daemon.HandOver());
+    ASSERT_TRUE(Follows(daemon));
   }
   WriteFile(go, "");
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   daemon.WaitFor("a1");
   const std::string own = daemon.data_dir() + "/expected";
   std::string all;
@@ -159,11 +175,11 @@ TEST(Handover, InputThatTheProgramHasNotTakenReachesIt) {
   EXPECT_EQ(got[1], Fields(daemon, "a2", "agent.output", "data.text").at(0));
 }
 
-TEST(Handover, ABackoffGoesOn) {
-  Daemon daemon;
+TEST_P(Handover, ABackoffGoesOn) {
+  Daemon daemon(AtOnce());
   daemon.Create(Shell("a1", "exit 1", R"("restart":{"policy":"on_failure","max_restarts":2},)"));
   ASSERT_TRUE(UntilState(daemon, "a1", "backoff"));
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   ASSERT_TRUE(UntilState(daemon, "a1", "failed"));
   // Asked anew, it would have begun at its first attempt again.
   EXPECT_EQ(Fields(daemon, "a1", "agent.restarting", "data.attempt"), (Strings{"1", "2"}));
@@ -172,8 +188,8 @@ TEST(Handover, ABackoffGoesOn) {
   ExpectWhole(daemon, "a1");
 }
 
-TEST(Handover, AStopKeepsItsGrace) {
-  Daemon daemon;
+TEST_P(Handover, AStopKeepsItsGrace) {
+  Daemon daemon(AtOnce());
   const std::string stubborn = "trap 'echo told' TERM; echo ready; while :; do sleep 0.02; done";
   for (const char* id : {"long", "short"}) {
     daemon.Create(Shell(id, stubborn));
@@ -182,7 +198,7 @@ TEST(Handover, AStopKeepsItsGrace) {
   ASSERT_EQ(daemon.Post("/agents/long/stop", R"({"grace_ms":100000})").status, 202);
   ASSERT_EQ(daemon.Post("/agents/short/stop", R"({"grace_ms":2000})").status, 202);
   ASSERT_TRUE(Says(daemon, "short", "told"));
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   EXPECT_EQ(daemon.WaitFor("short").Field("state"), "exited");
   EXPECT_EQ(Fields(daemon, "short", "agent.exited", "data.signal"), Strings{"9"});
   EXPECT_EQ(StateOf(daemon, "long"), "stopping");
@@ -206,15 +222,15 @@ std::string Asks(const std::string& id, const std::string& command) {
          R"(","input":{"command":")" + command + R"("}}})";
 }
 
-TEST(Handover, WhatWaitsForAPersonIsAnsweredAfterwards) {
-  Daemon daemon;
+TEST_P(Handover, WhatWaitsForAPersonIsAnsweredAfterwards) {
+  Daemon daemon(AtOnce());
   CreateScripted(daemon, "a1", "claude",
                  {"> initialize", kClaudeReady, "> prompt", kTurn, Asks("p1", "mkdir x"),
                   Asks("p2", "mkdir y"), "> answer", "> answer", kEnd, "> never"},
                  R"(,"prompt":"go")");
   ASSERT_TRUE(UntilEvent(daemon, "a1", "approval.requested", 2));
   ASSERT_EQ(daemon.Post("/agents/a1/approvals/p1", R"({"decision":"allow_once"})").status, 200);
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   EXPECT_EQ(StateOf(daemon, "a1"), "needs_input");
   EXPECT_EQ(daemon.Post("/agents/a1/approvals/p1", R"({"decision":"deny"})").status, 409);
   ASSERT_EQ(daemon.Post("/agents/a1/approvals/p2", R"({"decision":"deny"})").status, 200);
@@ -225,8 +241,8 @@ TEST(Handover, WhatWaitsForAPersonIsAnsweredAfterwards) {
   ExpectWhole(daemon, "a1");
 }
 
-TEST(Handover, MessagesThatWaitKeepTheirOrder) {
-  Daemon daemon;
+TEST_P(Handover, MessagesThatWaitKeepTheirOrder) {
+  Daemon daemon(AtOnce());
   CreateScripted(daemon, "a1", "claude",
                  {"> initialize", kClaudeReady, "> prompt", kTurn, Asks("p1", "ls"), "> answer", kEnd,
                   "> prompt", kTurn, kEnd, "> prompt", kTurn, kEnd, "> never"},
@@ -235,7 +251,7 @@ TEST(Handover, MessagesThatWaitKeepTheirOrder) {
   for (const char* text : {"two", "three"}) {
     ASSERT_EQ(daemon.Post("/agents/a1/message", JsonObject().Set("text", text).Take()).status, 202);
   }
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   EXPECT_EQ(daemon.Get("/agents/a1").Field("queue_depth"), "2");
   ASSERT_EQ(daemon.Post("/agents/a1/approvals/p1", R"({"decision":"allow_once"})").status, 200);
   ASSERT_TRUE(UntilEvent(daemon, "a1", "run.completed", 3));
@@ -244,23 +260,23 @@ TEST(Handover, MessagesThatWaitKeepTheirOrder) {
   ExpectWhole(daemon, "a1");
 }
 
-TEST(Handover, AScheduledMessageComesInItsTimeAndOnce) {
-  Daemon daemon;
+TEST_P(Handover, AScheduledMessageComesInItsTimeAndOnce) {
+  Daemon daemon(AtOnce());
   daemon.Create(Shell("a1", "while read line; do echo \"got $line\"; done"));
   ASSERT_TRUE(UntilState(daemon, "a1", "running"));
   const std::string soon = R"({"text":"soon","delay_ms":1500})";
   ASSERT_EQ(daemon.Post("/agents/a1/message", soon).status, 202);
   ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"late","delay_ms":3600000})").status, 202);
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   ASSERT_TRUE(Says(daemon, "a1", "got soon"));
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   EXPECT_EQ(Fields(daemon, "a1", "agent.output", "data.text"), Strings{"got soon"});
   EXPECT_NE(daemon.Get("/agents/a1/queue").body.find("\"late\""), std::string::npos);
   ExpectWhole(daemon, "a1");
 }
 
-TEST(Handover, AJsonRpcAgentIsSteeredAfterwards) {
-  Daemon daemon;
+TEST_P(Handover, AJsonRpcAgentIsSteeredAfterwards) {
+  Daemon daemon(AtOnce());
   const std::string turn = R"("params":{"threadId":"h","turn":{"id":"t","items":[],"status":")";
   CreateScripted(daemon, "a1", "codex",
                  {"> initialize", R"(< {"id":1,"result":{}})", "> initialized", "> thread/start",
@@ -271,7 +287,7 @@ TEST(Handover, AJsonRpcAgentIsSteeredAfterwards) {
                   R"(< {"method":"turn/completed",)" + turn + R"(completed"}}})", "> never"},
                  R"(,"prompt":"work")");
   ASSERT_TRUE(UntilState(daemon, "a1", "running"));
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(daemon.HandOver());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Follows(daemon));
   HttpAnswer sent = daemon.Post("/agents/a1/message", R"({"text":"left a bit","mode":"steer"})");
   EXPECT_EQ(sent.Field("disposition"), "steered") << sent.wire;
   ASSERT_TRUE(UntilEvent(daemon, "a1", "run.completed"));
@@ -279,8 +295,8 @@ TEST(Handover, AJsonRpcAgentIsSteeredAfterwards) {
   ExpectWhole(daemon, "a1");
 }
 
-TEST(Handover, HalfALineIsHandedOver) {
-  Daemon daemon;
+TEST_P(Handover, HalfALineIsHandedOver) {
+  Daemon daemon(AtOnce());
   const std::string go = daemon.data_dir() + "/go";
   daemon.Create(R"({"id":"a1","kind":"jsonl","command":["/bin/sh","-c",)" + [&go] {
     std::string script;
@@ -289,7 +305,7 @@ TEST(Handover, HalfALineIsHandedOver) {
     return script;
   }() + "]}");
   ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("a1").find("ready") != std::string::npos; }));
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   WriteFile(go, "");
   daemon.WaitFor("a1");
   EXPECT_EQ(Fields(daemon, "a1", "agent.output", "data.json.whole").back(), "true");
@@ -298,8 +314,8 @@ TEST(Handover, HalfALineIsHandedOver) {
 
 // ------------------------------------------------------------------------------------------ those who watch
 
-TEST(Handover, TicketsAndCookiesResumeWithoutAGap) {
-  Daemon daemon;
+TEST_P(Handover, TicketsAndCookiesResumeWithoutAGap) {
+  Daemon daemon(AtOnce());
   daemon.Create(Shell("a1", Counts(1'000)));
   const std::string by_cookie = daemon.TicketUrl("a1", R"({"after":"0"})");
   const std::string unused = daemon.TicketUrl("a1");
@@ -307,7 +323,7 @@ TEST(Handover, TicketsAndCookiesResumeWithoutAGap) {
   ASSERT_TRUE(first.UntilEvent("stream.hello"));
   StreamClient by_ticket(daemon.address(), daemon.TicketUrl("a1", R"({"after":"0"})"), {});
   ASSERT_TRUE(by_ticket.UntilEvent("stream.hello"));
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   ASSERT_TRUE(first.UntilEnd());
   ASSERT_TRUE(by_ticket.UntilEnd());
 
@@ -331,27 +347,28 @@ TEST(Handover, TicketsAndCookiesResumeWithoutAGap) {
   EXPECT_EQ(late.status(), 200) << "a ticket that nobody had used yet";
 }
 
-TEST(Handover, ALongWaitIsAskedAgain) {
-  Daemon daemon;
+TEST_P(Handover, ALongWaitIsAskedAgain) {
+  Daemon daemon(AtOnce());
   daemon.Create(Shell("a1", "read line; exit 5"));
   ASSERT_TRUE(UntilState(daemon, "a1", "running"));
   HttpConnection waiting(daemon.address());
   waiting.Send("GET", "/agents/a1/wait?until=exited&timeout_ms=20000", "",
                {{"Authorization", "Bearer " + daemon.token()}});
-  ASSERT_TRUE(daemon.HandOver());
+  EXPECT_EQ(daemon.Get("/health").status, 200);  // the request before it was taken, too
+  ASSERT_TRUE(Follows(daemon));
   EXPECT_EQ(waiting.Receive().status, 0) << "its connection was to end";
   ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"go"})").status, 202);
   EXPECT_EQ(daemon.WaitFor("a1").Field("exit.code"), "5");
 }
 
-TEST(Handover, AUnixSocketStaysWhereItIs) {
+TEST_P(Handover, AUnixSocketStaysWhereItIs) {
   TempDir folder;
   const std::string path = folder.path() + "/reeve.sock";
   Daemon::Options options;
   options.listen = "unix://" + path;
   Daemon daemon(options);
   daemon.Create(Shell("a1", "sleep 1000; sleep 1000"));
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   EXPECT_EQ(StateOf(daemon, "a1"), "running");
   EXPECT_EQ(JsonField(ReadFile(daemon.data_dir() + "/runtime.json"), "listen"), "[\"unix://" + path + "\"]");
   daemon.Signal(SIGTERM);
@@ -362,12 +379,12 @@ TEST(Handover, AUnixSocketStaysWhereItIs) {
 // --------------------------------------------------------------------------------------- and the daemon's
 // end
 
-TEST(Handover, KilledRightAfterwardsItComesBackAsAfterAnyCrash) {
-  Daemon daemon;
+TEST_P(Handover, KilledRightAfterwardsItComesBackAsAfterAnyCrash) {
+  Daemon daemon(AtOnce());
   daemon.Create(Shell("a1", "echo alive; sleep 1000; sleep 1000", R"("restart":{"policy":"always"},)"));
   ASSERT_TRUE(Says(daemon, "a1", "alive"));
   const pid_t pid = std::atoi(daemon.Get("/agents/a1").Field("pid").c_str());
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   daemon.Kill();
   EXPECT_TRUE(Eventually([pid] { return StartTime(pid) == 0; })) << "its parent's death is not told to it";
   daemon.Start();
@@ -376,12 +393,12 @@ TEST(Handover, KilledRightAfterwardsItComesBackAsAfterAnyCrash) {
   ExpectWhole(daemon, "a1");
 }
 
-TEST(Handover, AfterItADrainEndsEverything) {
-  Daemon daemon;
+TEST_P(Handover, AfterItADrainEndsEverything) {
+  Daemon daemon(AtOnce());
   daemon.Create(Shell("a1", "setsid sleep 1000 & echo up; sleep 1000; sleep 1000"));
   ASSERT_TRUE(Says(daemon, "a1", "up"));
   const std::string town = daemon.town_id();
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   daemon.Signal(SIGTERM);
   EXPECT_EQ(daemon.Wait(), 0);
   EXPECT_TRUE(ProcessesWith("REEVE_TOWN_ID=" + town).empty());
@@ -393,18 +410,18 @@ std::string CgroupOf(pid_t pid) {
   return at == std::string::npos ? "" : all.substr(at, all.find('\n', at) - at);
 }
 
-TEST(Handover, ItsCgroupGoesOnAndGoesInTheEnd) {
-  Daemon daemon;
+TEST_P(Handover, ItsCgroupGoesOnAndGoesInTheEnd) {
+  Daemon daemon(AtOnce());
   daemon.Create(Shell("a1", "setsid env -i sleep 1000 >/dev/null 2>&1 & echo up; sleep 1000; sleep 1000"));
   ASSERT_TRUE(Says(daemon, "a1", "up"));
   const pid_t pid = std::atoi(daemon.Get("/agents/a1").Field("pid").c_str());
   const std::string cgroup = CgroupOf(pid);
   if (cgroup.empty() || cgroup == CgroupOf(daemon.pid())) GTEST_SKIP() << "no cgroups here";
-  ASSERT_TRUE(daemon.HandOver());
+  ASSERT_TRUE(Follows(daemon));
   EXPECT_EQ(CgroupOf(pid), cgroup);
   daemon.Post("/agents/a1/stop", R"({"grace_ms":0})");
   EXPECT_EQ(daemon.WaitFor("a1").Field("state"), "exited");
-  EXPECT_TRUE(Eventually([&] { return ChildrenOf(daemon.pid()).empty(); }))
+  EXPECT_TRUE(Eventually([&] { return ChildrenOf(daemon.keeper()).size() == 1; }))
       << "what left its session lives on";
   daemon.Create(Shell("a2", "sleep 1000; sleep 1000"));
   ASSERT_TRUE(UntilState(daemon, "a2", "running"));

@@ -115,7 +115,7 @@ class Kill9 : public testing::Test {
 
   // Every process of this town is a child of the daemon that lives now.
   [[nodiscard]] bool NothingIsLeftOfTheEarlierDaemon() const {
-    const uint64_t start = StartTime(daemon_.pid());
+    const uint64_t start = StartTime(daemon_.keeper());
     for (pid_t pid : ProcessesWith("REEVE_TOWN_ID=" + daemon_.town_id())) {
       auto process = StatProcess(pid);
       if (process && !process->zombie && process->id.start_time < start) return false;

@@ -363,7 +363,8 @@ done
   daemon.WaitFor("a1", "until=ready");
   const std::string cancelled = daemon.Post("/agents/a1/message", R"({"text":"long"})").Field("message_id");
   const std::string last = daemon.Post("/agents/a1/message", R"({"text":"later"})").Field("message_id");
-  ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("a1").find("\"long\"}}") != std::string::npos; }));
+  // The script has read it: before that an interrupt would find no turn.
+  ASSERT_TRUE(Eventually([&] { return !Of(daemon.Events("a1"), "assistant.message", "data.text").empty(); }));
   daemon.Post("/agents/a1/message", R"({"text":"now","mode":"interrupt"})");
   EXPECT_EQ(daemon.WaitFor("a1", "until=terminal&message_id=" + last).Field("status"), "completed");
   EXPECT_EQ(daemon.WaitFor("a1", "until=terminal&message_id=" + cancelled).Field("status"), "cancelled");

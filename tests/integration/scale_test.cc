@@ -202,7 +202,7 @@ TEST(Scale, AThousandAgentsAtOnceLeaveWholeLogsAndNothingElse) {
     EXPECT_EQ(JsonField(events.back(), "type"), "agent.exited");
     ASSERT_EQ(JsonField(events.back(), "data.code"), std::to_string(i % 7));
   }
-  EXPECT_EQ(ChildrenOf(daemon.pid()), std::vector<pid_t>{});
+  EXPECT_EQ(ChildrenOf(daemon.keeper()), std::vector<pid_t>{daemon.pid()});
   // Logs of agents that have ended are let go after a while; the connection that asks is there too.
   EXPECT_TRUE(Eventually([&] { return daemon.OpenDescriptors() <= descriptors; }))
       << daemon.OpenDescriptors() << " descriptors, before " << descriptors;

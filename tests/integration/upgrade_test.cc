@@ -1,4 +1,4 @@
-// How an upgrade is asked for, and what comes of one that cannot be (orchestrator/handover/HANDOVER.md): the
+// How an upgrade is asked for, and what comes of one that cannot be (orchestrator/handover/KEEPER.md): the
 // daemon goes on and says why.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -84,9 +84,9 @@ TEST_F(Upgrades, OneThatHangsIsEnded) {
 // A trial of the real binary that is given another state than ours.
 TEST_F(Upgrades, AStateThatIsNotUnderstoodIsRefused) {
   const std::string real = std::string("exec ") + kReeveBinary + " \"$@\"";
-  for (const char* other : {"1", "3"}) {
-    ExpectRefused(Program("sed '1s/\"format\":2/\"format\":" + std::string(other) + "/' | " + real),
-                  std::string("the state has format ") + other + "; this reeve reads format 2 only");
+  for (const char* other : {"2", "4"}) {
+    ExpectRefused(Program("sed '1s/\"format\":3/\"format\":" + std::string(other) + "/' | " + real),
+                  std::string("the state has format ") + other + "; this reeve reads format 3 only");
   }
   ExpectRefused(Program("head -c 20 | " + real), "the state's first line");
   ExpectRefused(Program("head -n 1 | " + real), "names 1 agents and contains 0");

@@ -27,7 +27,7 @@ struct Life {
     auto opened = Store::Open(loop, dir + "/reeve.db");
     EXPECT_TRUE(opened.ok());
     store = std::move(*opened);
-    town = std::make_unique<Town>(loop, clock, http, *store, reaper, nullptr,
+    town = std::make_unique<Town>(loop, clock, http, *store, reaper, reaper, nullptr,
                                   Town::Options{dir, "town", 10, {}, false});
     Status loaded = town->Load();
     EXPECT_TRUE(loaded.ok()) << loaded.error().message;

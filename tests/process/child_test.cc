@@ -14,9 +14,9 @@
 
 #include "process/cgroup.h"
 #include "process/log.h"
-#include "process/reaper.h"
 #include "process/timer.h"
 #include "tests/process/processes.h"
+#include "tests/support/keeping_parent.h"
 #include "tests/support/loop_fixture.h"
 
 namespace reeve {
@@ -73,19 +73,16 @@ class ChildTest : public ::testing::TestWithParam<bool> {
     return handlers;
   }
 
-  // The effect of a handover on the child, with something that happens during it. An exec itself keeps
-  // descriptors and the parent of children; the tests of the whole daemon do a real exec.
+  // The effect on the child of its daemon's death, with something that happens before the next daemon. The
+  // tests of the whole daemon kill a real one.
   void HandOver(
       Recorded& recorded, const std::function<void()>& meanwhile = [] {}) {
-    std::vector<int> keep;
-    ChildState saved = recorded.child->Save(keep);
+    ChildState saved = recorded.child->Save();
     recorded.child->Abandon();
     recorded.child.reset();
-    for (int fd : keep) EXPECT_EQ(fcntl(fd, F_SETFD, 0), 0);
     meanwhile();
     auto child = Child::Adopt(context_, std::move(saved), RecordTo(recorded));
     ASSERT_TRUE(child.ok()) << child.error().message;
-    for (int fd : keep) EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
     recorded.child = std::move(*child);
   }
 
@@ -109,7 +106,7 @@ class ChildTest : public ::testing::TestWithParam<bool> {
   }
 
   Loop loop_;
-  Reaper reaper_{loop_};
+  KeepingParent reaper_{loop_};
   std::unique_ptr<CgroupRoot> cgroups_;
   ChildContext context_{loop_, reaper_};
   size_t descriptors_ = 0;
@@ -689,8 +686,7 @@ TEST_P(ChildTest, ItsTreeIsKnownAfterAHandover) {
 TEST_P(ChildTest, ASaveThatIsNotUsedChangesNothing) {
   auto child = Start("seq 1 100000; exit 4");
   while (!child->done) {
-    std::vector<int> keep;
-    (void)child->child->Save(keep);
+    (void)child->child->Save();
     loop_.RunOnce(true);
   }
   EXPECT_TRUE(child->out == Numbered(100'000));
@@ -700,23 +696,19 @@ TEST_P(ChildTest, ASaveThatIsNotUsedChangesNothing) {
 TEST_P(ChildTest, OnlyAChildOfOursIsAdopted) {
   ChildState stranger;
   stranger.pid = 1;
-  stranger.outputs[0].fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
   auto child = Child::Adopt(context_, stranger, {});
   ASSERT_FALSE(child.ok());
   EXPECT_EQ(child.error().code, "handover_state");
-  EXPECT_EQ(fcntl(stranger.outputs[0].fd, F_GETFD), -1) << "left open";
   stranger.pid = 0;
-  stranger.outputs[0].fd = -1;
   EXPECT_FALSE(Child::Adopt(context_, stranger, {}).ok());
 }
 
 TEST_P(ChildTest, AChildWhoseDescriptorsAreGoneIsEnded) {
   auto child = Start("sleep 1000");
-  std::vector<int> keep;
-  ChildState saved = child->child->Save(keep);
+  ChildState saved = child->child->Save();
   ProcessId id{saved.pid, StartTime(saved.pid)};
   child->child->Abandon();
-  for (int fd : keep) close(fd);
+  reaper_.Drop(saved.outputs[1].pipe);
   auto adopted = Child::Adopt(context_, saved, {});
   ASSERT_FALSE(adopted.ok());
   EXPECT_EQ(adopted.error().code, "handover_state");

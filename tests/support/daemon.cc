@@ -453,8 +453,21 @@ bool Daemon::HandOver(std::string_view binary) const {
   return done;
 }
 
+pid_t Daemon::pid() const {
+  const int daemon = std::atoi(JsonField(ReadFile(data_dir_ + "/runtime.json"), "pid").c_str());
+  return daemon > 0 ? daemon : pid_;
+}
+
 void Daemon::Signal(int signum) const {
-  if (pid_ > 0) kill(pid_, signum);
+  if (pid_ > 0) kill(signum == SIGSTOP || signum == SIGCONT ? pid() : pid_, signum);
+}
+
+bool Daemon::Crash() const {
+  const pid_t before = pid();
+  EXPECT_EQ(kill(before, SIGKILL), 0);
+  const bool back = Eventually([&] { return pid() != before && Get("/health").status == 200; });
+  EXPECT_TRUE(back) << log();
+  return back;
 }
 
 void Daemon::Kill() {
@@ -556,14 +569,14 @@ size_t Daemon::OpenDescriptors() const {
   std::error_code error;
   size_t count = 0;
   for ([[maybe_unused]] const auto& entry :
-       std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/fd", error)) {
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid()) + "/fd", error)) {
     ++count;
   }
   return count;
 }
 
 size_t Daemon::ResidentBytes() const {
-  std::ifstream file("/proc/" + std::to_string(pid_) + "/statm");
+  std::ifstream file("/proc/" + std::to_string(pid()) + "/statm");
   size_t total = 0;
   size_t resident = 0;
   file >> total >> resident;

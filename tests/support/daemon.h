@@ -162,8 +162,10 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  void Kill();  // -9, and reaps it
-  void Signal(int signum) const;
+  void Kill();  // -9 to the keeper, with which everything ends
+  // -9 to the daemon alone; true once the next one answers.
+  bool Crash() const;
+  void Signal(int signum) const;  // STOP and CONT go to the daemon itself, all others to its keeper
   // Waits for its end: the exit code, minus the signal, or -1000 if it goes on. With Options::fails that of
   // the failed start.
   int Wait(int64_t deadline_ms = kPatienceMs);
@@ -175,7 +177,8 @@ class Daemon {
   bool HandOver(std::string_view binary = {}) const;
 
   [[nodiscard]] bool listening() const { return !address_.empty(); }
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const;                     // of the daemon itself, also without a keeper
+  [[nodiscard]] pid_t keeper() const { return pid_; }  // of the process that was started
   [[nodiscard]] const std::string& address() const { return address_; }  // "http://127.0.0.1:PORT", a path
   [[nodiscard]] const std::string& data_dir() const { return data_dir_; }
   [[nodiscard]] std::string token() const;
@@ -220,7 +223,7 @@ class Daemon {
   std::unique_ptr<TempDir> folder_;
   std::string data_dir_;
   std::string address_;
-  pid_t pid_ = -1;
+  pid_t pid_ = -1;  // of the process that was started
   int failed_with_ = -1000;
 };
 

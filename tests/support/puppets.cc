@@ -67,7 +67,7 @@ Puppets::Puppets(const Clock& clock, std::string events_dir) {
       .clock = clock,
       .http = http_,
       .store = *store_,
-      .reaper = reaper_,
+      .parent = reaper_,
       .events_dir = events_dir.empty() ? data + "/events" : std::move(events_dir),
       .transcripts_dir = data + "/transcripts",
       .private_dir = data + "/agents",

@@ -1,10 +1,13 @@
 // `reeve serve`: reads the configuration and runs the daemon. With --check-config it only checks the
 // configuration; with --handover-trial it only checks the saved state of another daemon.
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -21,6 +24,7 @@
 #include "orchestrator/handover/handover.h"
 #include "orchestrator/json/json.h"
 #include "process/fd.h"
+#include "process/keeper_parent.h"
 #include "process/log.h"
 
 namespace reeve {
@@ -31,9 +35,9 @@ struct ServeOptions {
   std::string config_file;
   bool check_config = false;
   std::map<std::string, std::vector<std::string>> flags;  // by the setting's key
-  // Between two images of this process (HANDOVER.md).
-  int handover = -1;  // the descriptor of the earlier image's state
-  bool handover_trial = false;
+  bool no_keeper = false;
+  int keeper = -1;              // the descriptor that leads to the keeper, which has started this process
+  bool handover_trial = false;  // of an upgrade (KEEPER.md)
 };
 
 int Refuse(const Error& error) {
@@ -73,17 +77,52 @@ void MakeUndumpable() {
 #endif
 }
 
-// The arguments of `serve` for the next image of this process, without those of a handover.
+// The arguments of `serve` for the next daemon, without those that are only for this one.
 std::vector<std::string> LastingArguments(const std::vector<std::string>& words) {
   std::vector<std::string> lasting;
   for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == "--handover") {
+    if (words[i] == "--keeper") {
       ++i;  // and its descriptor
     } else if (words[i] != "--handover-trial") {
       lasting.push_back(words[i]);
     }
   }
   return lasting;
+}
+
+// The keeper holds descriptors below this number for the daemon (process/keeper/protocol.h, kFirstFreeKey).
+constexpr int kMostInherited = 100;
+
+// Becomes the keeper, which starts this program again as its daemon. Returns only if it cannot.
+void BecomeKeeper(const Config& config, const Invocation& invocation) {
+  const std::string keeper = KeeperProgramBeside(invocation.program);
+  if (keeper.empty()) {
+    return log::Warning(
+        "there is no reeve-keeper beside {}: agents end if the daemon crashes, and an upgrade is "
+        "not possible",
+        invocation.program);
+  }
+  rlimit file_size{};
+  if (getrlimit(RLIMIT_FSIZE, &file_size) == 0 && file_size.rlim_cur != RLIM_INFINITY) {
+    return log::Warning(
+        "the size of files is limited (ulimit -f), also of those in memory: the daemon runs without "
+        "a keeper, so agents end if it crashes, and an upgrade is not possible");
+  }
+  std::vector<std::string> words = {"reeve: keeper", "--orphan-timeout-ms",
+                                    std::to_string(config.orphan_timeout_ms), "--restart-delay-ms",
+                                    std::to_string(config.restart_delay_ms)};
+  for (const std::string& url : config.listen) {
+    const int fd = url.starts_with("fd://") ? std::atoi(url.c_str() + 5) : -1;
+    if (fd > 2 && fd < kMostInherited) words.insert(words.end(), {"--inherit", std::to_string(fd)});
+  }
+  words.insert(words.end(), {"--", invocation.program, "serve"});
+  for (const std::string& word : LastingArguments(invocation.words)) words.push_back(word);
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execv(keeper.c_str(), argv.data());
+  log::Warning("{}; the daemon runs without a keeper", OsError("execute " + keeper, errno).message);
 }
 
 int Serve(const ServeOptions& options, const Invocation& invocation) {
@@ -101,13 +140,14 @@ int Serve(const ServeOptions& options, const Invocation& invocation) {
   MakeUndumpable();
   RaiseDescriptorLimit();  // a viewer costs one, a child four
   if (options.handover_trial) return Try(loaded->config);
-  if (options.handover < 0) {
-    // A daemon that is handed over keeps its agents, whatever has become of these files.
+  if (options.keeper < 0) {
+    // A daemon that follows another one keeps its agents, whatever has become of these files.
     if (Status files = CheckFiles(loaded->config); !files) return Refuse(files.error());
+    if (!options.no_keeper) BecomeKeeper(loaded->config, invocation);
   }
-  auto daemon = Daemon::Start(std::move(sources), loaded->config,
-                              {invocation.program, LastingArguments(invocation.words),
-                               !options.config_file.empty(), options.handover});
+  auto daemon = Daemon::Start(
+      std::move(sources), loaded->config,
+      {invocation.program, LastingArguments(invocation.words), !options.config_file.empty(), options.keeper});
   if (!daemon) return Refuse(daemon.error());
   (*daemon)->Run();
   return kOk;
@@ -170,7 +210,9 @@ void AddServe(Command root, const Invocation& invocation) {
         .Default(DefaultWords(setting));
     if (!setting.variable.empty()) serve.Variable(setting.variable, std::string("As ") + setting.flag + ".");
   }
-  serve.Option("--handover", options->handover, 0, std::numeric_limits<int>::max(), "").Hidden();
+  serve.Flag("--no-keeper", options->no_keeper,
+             "Run in one process, for debugging: agents end if it crashes, and it cannot be upgraded");
+  serve.Option("--keeper", options->keeper, 0, std::numeric_limits<int>::max(), "").Hidden();
   serve.Flag("--handover-trial", options->handover_trial, "").Hidden();
   serve.Example("reeve serve", "on http://127.0.0.1:8080, with its token in DATA/token");
   serve.Example("reeve serve --listen unix:///run/reeve.sock --town prod", "on a Unix socket");

@@ -140,6 +140,16 @@ bool CheckDaemon(const Client& client, const Client::Options& options, const Tar
     findings.Warn("daemon", daemon + " is " + status + reasons,
                   status == "draining" ? "it exits soon" : "read its log");
   }
+  if (const int64_t restarts = (*health)["restarts"].AsInt().value_or(0); restarts != 0) {
+    const JsonValue death = (*health)["last_death"];
+    std::string how;
+    if (death["signal"]) how = ", the last time of signal " + death["signal"].Raw();
+    if (death["code"]) how = ", the last time with exit code " + death["code"].Raw();
+    findings.Warn("daemon",
+                  "it died and was started again " + std::to_string(restarts) +
+                      (restarts == 1 ? " time" : " times") + how,
+                  "read its log before that; `last_death` of GET /health has the end of it");
+  }
   if (const auto failure = (*health)["upgrade_failure"].AsString())
     findings.Warn("daemon", "its last upgrade failed: " + std::string(*failure),
                   "`reeve upgrade BINARY` with the right file");

@@ -105,7 +105,7 @@ class AcpAdapter final : public Adapter {
   void ListModels(std::function<void(Result<std::string>)> done) override;
   [[nodiscard]] std::string OwnModel() const override { return models_.own == kUnknown ? "" : models_.own; }
 
-  [[nodiscard]] std::string Save(std::vector<int>& keep) const override { return SaveState(*this, keep); }
+  [[nodiscard]] std::string Save() const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override {
     if (state["terminals"].Is(JsonType::kObject)) MakeTerminals();
     return RestoreState(state, *this);

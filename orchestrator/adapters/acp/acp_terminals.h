@@ -54,7 +54,7 @@ class AcpTerminals {
     bool truncated = false;
     size_t limit = kMaxOutput;
     std::unique_ptr<Child> child;      // while it runs
-    std::optional<ChildState> left;    // the child of an earlier image, until Resume
+    std::optional<ChildState> left;    // the child of an earlier daemon, until Resume
     std::string exit;                  // JSON exit status; empty while it runs
     std::vector<std::string> waiting;  // ids of requests that wait for the exit
 

@@ -143,7 +143,7 @@ class ClaudeAdapter final : public Adapter {
   void ListModels(std::function<void(Result<std::string>)> done) override;
   [[nodiscard]] std::string OwnModel() const override { return events_.own_model(); }
 
-  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  [[nodiscard]] std::string Save() const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
   static void Members(auto& self, auto& state) {
     state("resume", self.resume_);

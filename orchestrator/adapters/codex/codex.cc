@@ -54,7 +54,7 @@ class CodexAdapter final : public Adapter {
   void ListModels(std::function<void(Result<std::string>)> done) override;
   [[nodiscard]] std::string OwnModel() const override { return own_model_; }
 
-  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  [[nodiscard]] std::string Save() const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
   static void Members(auto& self, auto& state) {
     state("resume", self.resume_);

@@ -121,7 +121,7 @@ class OpencodeAdapter final : public Adapter {
   void ListModels(std::function<void(Result<std::string>)> done) override;
   [[nodiscard]] std::string OwnModel() const override { return own_model_; }
 
-  [[nodiscard]] std::string Save(std::vector<int>&) const override { return SaveState(*this); }
+  [[nodiscard]] std::string Save() const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
   void Resume() override;
   // Connections end with a handover, and whatever they were doing is begun again. For that reason failures

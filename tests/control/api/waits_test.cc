@@ -41,7 +41,7 @@ class WaitsTest : public testing::Test {
     store_ = std::move(*opened);
     Town::Options options;
     options.data_dir = dir_.path();
-    town_ = std::make_unique<Town>(loop_, clock_, http_, *store_, reaper_, nullptr, options);
+    town_ = std::make_unique<Town>(loop_, clock_, http_, *store_, reaper_, reaper_, nullptr, options);
     ASSERT_TRUE(town_->Load().ok());
     waits_ = std::make_unique<Waits>(loop_, *town_, 3);
     auto json = JsonDocument::Parse(R"({"id":"a1","kind":"process","command":["sleep","600"]})");

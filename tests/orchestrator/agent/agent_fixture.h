@@ -7,14 +7,15 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "orchestrator/agent/agent.h"
 #include "process/clock.h"
 #include "process/http_client.h"
 #include "process/loop.h"
-#include "process/reaper.h"
 #include "tests/orchestrator/agent/puppet.h"
+#include "tests/support/keeping_parent.h"
 #include "tests/support/loop_fixture.h"
 
 namespace reeve {
@@ -28,6 +29,12 @@ class AgentFixture : public testing::Test {
     for (const char* folder : {"/events", "/transcripts", "/agents"}) {
       mkdir((dir_.path() + folder).c_str(), 0700);
     }
+    loop_.BeforeSleep([this] {
+      for (const std::string& id : std::exchange(dirty_, {})) {
+        if (Agent* agent = Find(id)) (void)agent->Commit();
+      }
+      return false;
+    });
   }
 
   // The living agent of that id, or null.
@@ -60,7 +67,7 @@ class AgentFixture : public testing::Test {
         if (Agent* found = Find(id)) found->Spawn();
       });
     };
-    context->dirty = [](Agent&) {};
+    context->dirty = [this](Agent& agent) { dirty_.push_back(agent.id()); };
     context->discard = [](const std::string&) {};
     return context;
   }
@@ -80,7 +87,8 @@ class AgentFixture : public testing::Test {
 
   TempDir dir_;
   Loop loop_;
-  Reaper reaper_{loop_};
+  KeepingParent reaper_{loop_};
+  std::vector<std::string> dirty_;  // ids of agents that have changed in this turn
   HttpClient http_{loop_};
   std::unique_ptr<Store> store_;
   uint64_t epoch_ = 0;

@@ -91,6 +91,7 @@ class RecordingOwner : public AgentProcess::Owner {
   }
   [[nodiscard]] const std::string& model() const override { return chosen_model; }
   void OnReceived() override { ++heard; }
+  void OnChanged() override {}
   void OnInterruptIgnored() override { Add("interrupt ignored"); }
   void OnExited(const AgentProcess::End& end) override {
     last_end = end;
@@ -115,6 +116,10 @@ class AgentProcessFixture : public PartFixture {
   AgentProcessFixture() {
     spec.id = "a1";
     Make();
+    loop_.BeforeSleep([this] {
+      if (process) process->Publish();  // as at the end of an agent's turn
+      return false;
+    });
   }
   void Make() { process = std::make_unique<AgentProcess>(*context, spec, Shell(), owner); }
   // Starts `script` and returns at once.

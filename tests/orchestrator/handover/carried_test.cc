@@ -29,6 +29,7 @@ const std::vector<Excuse> kExcuses = {
     {"a line of its own for each", {"HandoverState::agents"}},
     {"the log is opened again", {"Journal::log_", "Journal::turn_begin_"}},
     {"saved as cursor()", {"Journal::cursor_"}},
+    {"saved as last()", {"Journal::last_"}},
     {"the living process is saved and adopted beside Members",
      {"AgentProcess::adapter_", "AgentProcess::child_"}},
     {"follows from the spec", {"AgentWorkspace::clone_"}},
@@ -44,6 +45,12 @@ const std::vector<Excuse> kExcuses = {
     {"written beside Members", {"Agent::spec_"}},
     {"read from the private folder", {"Agent::secrets_"}},
     {"belong to the old image", {"Agent::listeners_", "Agent::alive_"}},
+    {"saved beside Members", {"AgentProcess::last_words_"}},
+    {"taken from the log again", {"OpenContent::texts_", "OpenContent::calls_"}},
+    {"saved as since()", {"OpenContent::since_"}},
+    {"is about this turn", {"AgentProcess::queue_", "AgentProcess::handled_output_"}},
+    {"about the checkpoint itself",
+     {"Agent::touched_", "Agent::touched_all_", "Agent::checkpoint_", "Agent::settled_text_"}},
     {"follows from hidden_", {"Transcript::secrets_"}},
     {"the file is opened again", {"Transcript::file_", "Transcript::size_", "Transcript::failed_"}},
     {"requests for models end and are made again",
@@ -96,7 +103,8 @@ Class ReadClass(const std::string& head, const std::string& name, const std::str
 std::vector<Class> ReadClasses() {
   static const std::regex no_code("//[^\n]*|\n#[^\n]*");
   static const std::regex head(R"((?:class|struct)\s+([A-Za-z:]+)(?:\s+final)?(?:\s*:\s*[^;{}()]+)?\s*\{)");
-  static const std::regex out_of_class(R"(void (\w+)::(?:Members|Record)\(auto& self, auto& state\) \{)");
+  static const std::regex out_of_class(
+      R"(void (\w+)::(?:Members|Record|Settled|Flowing)\(auto& self, auto& state\) \{)");
   std::vector<Class> classes;
   std::map<std::string, std::string> bodies;  // of Members that are defined in a source file
   for (const char* layer : {"process", "tickets", "orchestrator"}) {

@@ -14,7 +14,6 @@ HandoverState Full() {
   state.version = "1.2.3";
   state.handovers = 4;
   state.started_ms = 5'000;
-  state.lock_fd = 3;
   state.listeners = {{7, "tcp://127.0.0.1:0", "http://127.0.0.1:4711", "", 0, 0},
                      {8, "unix:///run/r.sock", "/run/r.sock", "/run/r.sock", UINT64_MAX, UINT64_MAX - 1}};
   TicketStore::Saved ticket;
@@ -52,10 +51,9 @@ TEST(HandoverStateText, GoesThroughMemory) {
 }
 
 TEST(HandoverStateText, IgnoresUnknownMembersAndKeepsDefaultsOfMissingOnes) {
-  auto read = HandoverState::Parse("{\"format\":2,\"later\":[1,{}]}\n");
+  auto read = HandoverState::Parse("{\"format\":3,\"later\":[1,{}]}\n");
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_TRUE(read->agents.empty());
-  EXPECT_EQ(read->lock_fd, -1);
 }
 
 TEST(HandoverStateText, SaysWhatItDoesNotUnderstand) {
@@ -64,16 +62,16 @@ TEST(HandoverStateText, SaysWhatItDoesNotUnderstand) {
     return read ? "" : read.error().code + ": " + read.error().message;
   };
   EXPECT_EQ(reason("{}"), "handover_state: the state has no format");
-  for (const char* other : {"0", "1", "3"}) {
+  for (const char* other : {"0", "2", "4"}) {
     EXPECT_EQ(
         reason(std::string("{\"format\":") + other + "}"),
-        std::string("handover_state: the state has format ") + other + "; this reeve reads format 2 only");
+        std::string("handover_state: the state has format ") + other + "; this reeve reads format 3 only");
   }
-  EXPECT_EQ(reason(R"({"format":2,"listeners":[{"inode":5}]})"),
+  EXPECT_EQ(reason(R"({"format":3,"listeners":[{"inode":5}]})"),
             "handover_state: listeners.0.inode: not a string");
-  EXPECT_EQ(reason(R"({"format":2,"tickets":[{"grant":{"mode":"all"}}]})"),
+  EXPECT_EQ(reason(R"({"format":3,"tickets":[{"grant":{"mode":"all"}}]})"),
             "handover_state: tickets.0.grant.mode: out of bounds");
-  EXPECT_EQ(reason("{\"format\":2,\"agents\":2}\n{}\n"),
+  EXPECT_EQ(reason("{\"format\":3,\"agents\":2}\n{}\n"),
             "handover_state: the state names 2 agents and contains 1");
   // Cut anywhere, it is an error and nothing worse.
   const std::string text = Full().ToText();

@@ -323,8 +323,7 @@ TEST(Handover, BearsAnySpoiltState) {
       first->OnOutput(Child::Output::kStdout, said[which][i] + "\n");
       if (host.Has("> ready") && !host.Has("> turn")) (void)first->Prompt("go");
     }
-    std::vector<int> keep;
-    auto state = JsonDocument::Parse(Spoil(first->Save(keep), seed));
+    auto state = JsonDocument::Parse(Spoil(first->Save(), seed));
     auto adapter = make(host, "");
     if (!state || !adapter->Restore(state->root())) {
       ++refused;

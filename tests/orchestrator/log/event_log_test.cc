@@ -321,16 +321,38 @@ TEST_F(EventLogTest, WhatThePageCacheHasNotGotIsCalledCold) {
   EXPECT_EQ(view->bytes, 1'000u);
 }
 
-TEST_F(EventLogTest, TheOwnerIsToldOnceOfEachTurnInWhichThereIsSomethingToCommit) {
-  Open();
-  int told = 0;
-  log_->OnDirty([&told] { ++told; });
-  Append(), Append();
-  EXPECT_EQ(told, 1);
-  Commit(), Commit();
-  EXPECT_EQ(told, 1);
-  Add();
-  EXPECT_EQ(told, 2);
+// A daemon that was killed may have written events of a turn that it had not committed.
+TEST_F(EventLogTest, LaterEventsThanTheGivenLastAreCut) {
+  for (uint64_t last : {0U, 1U, 4U, 5U, 6U, 9U, 10U, 12U}) {
+    TempDir folder;
+    limits_.segment_bytes = 400;  // two or three events
+    auto open = [&](uint64_t epoch, std::optional<uint64_t> cut) {
+      auto log = EventLog::Open(clock_, folder.path() + "/a", kAgent, epoch, limits_, cut);
+      EXPECT_TRUE(log.ok()) << log.error().message;
+      return std::move(*log);
+    };
+    for (uint64_t epoch : {1U, 2U}) {
+      auto log = open(epoch, {});
+      for (int i = 0; i < 5; ++i) {
+        log->Append(kType, "r1", R"({"text":"xxxxxxxxxxxxxxxxxxxx"})");
+        ASSERT_TRUE(log->Commit().ok());
+      }
+    }
+    auto log = open(3, last);
+    const uint64_t left = std::min<uint64_t>(last, 10);
+    EXPECT_EQ(log->committed().seq, left) << last;
+    EXPECT_EQ(log->Append(kType, "", "{}"), (Cursor{3, left + 1}));
+    ASSERT_TRUE(log->Commit().ok());
+    uint64_t seq = 0;
+    auto scanned = log->Scan(0, [&seq](const FrameView& frame, std::string_view) {
+      EXPECT_EQ(frame.id.seq, ++seq);
+      return true;
+    });
+    EXPECT_TRUE(scanned.ok());
+    EXPECT_EQ(seq, left + 1) << last;
+    log.reset();
+    EXPECT_EQ(open(4, {})->committed(), (Cursor{3, left + 1})) << last;
+  }
 }
 
 class CountingReader : public EventLog::Reader {

@@ -114,8 +114,8 @@ TEST_F(KeeperLinkTest, NonsenseClosesTheLink) {
     EXPECT_EQ(link->Spawn(spec, {0, 1, 2}).error().code, "keeper_failed");
     EXPECT_FALSE(link->ExitOf(1));
     EXPECT_FALSE(link->Look());
-    EXPECT_EQ(link->Keep(0), 500U);
-    link->Drop(500);
+    EXPECT_EQ(link->Keep(0), 504U);
+    link->Drop(504);
     link->Ready();
     link->Bye(0);
     link->OnReadable();

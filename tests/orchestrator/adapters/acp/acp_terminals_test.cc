@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "orchestrator/handover/saved_state.h"
-#include "process/reaper.h"
+#include "tests/support/keeping_parent.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/recording_host.h"
 
@@ -46,8 +46,7 @@ class Terminals : public ::testing::Test {
     return std::string((*JsonDocument::Parse(answer))["output"].StringOr(""));
   }
   Status HandOver() {
-    std::vector<int> keep;
-    auto state = JsonDocument::Parse(SaveState(*terminals, keep));
+    auto state = JsonDocument::Parse(SaveState(*terminals));
     auto next = Make();
     if (Status restored = RestoreState(state->root(), *next); !restored) return restored;
     for (Child* child : std::exchange(running, {})) child->Abandon();
@@ -57,7 +56,7 @@ class Terminals : public ::testing::Test {
   }
 
   Loop loop;
-  Reaper reaper{loop};
+  KeepingParent reaper{loop};
   RecordingHost host{loop};
   std::vector<Child*> running;
   std::vector<std::string> answers;
@@ -97,9 +96,7 @@ TEST_F(Terminals, ThatCannotBeTakenUpAreOver) {
   Run("exec sleep 60");
   Ask("w", "wait_for_exit", R"({"terminalId":"term-1"})");
   host.adopt_beside = nullptr;
-  std::vector<int> keep;
-  auto state = JsonDocument::Parse(SaveState(*terminals, keep));
-  EXPECT_FALSE(keep.empty());
+  auto state = JsonDocument::Parse(SaveState(*terminals));
   auto next = Make();
   ASSERT_TRUE(RestoreState(state->root(), *next).ok());
   EXPECT_EQ(answers.size(), 1U);  // nobody is told before Resume

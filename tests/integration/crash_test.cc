@@ -1,0 +1,202 @@
+// The daemon dies and its agents live (orchestrator/handover/KEEPER.md): cases that only a crash has, and the
+// end of the keeper. handover_test.cc tests what a crash and an upgrade have in common, day_test.cc a day
+// with many crashes.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "process/proc.h"
+#include "tests/support/daemon.h"
+#include "tests/support/paths.h"
+#include "tests/support/sanitized.h"
+
+namespace reeve {
+namespace {
+
+Daemon::Options AtOnce() {
+  Daemon::Options options;
+  options.arguments = {"--restart-delay", "0"};
+  return options;
+}
+
+std::string Spec(const std::string& id, const std::string& script, const std::string& more = "") {
+  return JsonObject()
+      .Set("id", id)
+      .Set("kind", "process")
+      .SetRaw("command", JsonArray().Add("/bin/sh").Add("-c").Add(script).Take())
+      .Take()
+      .insert(1, more);
+}
+
+std::vector<std::string> Fields(const Daemon& daemon, const std::string& agent, const std::string& types,
+                                const std::string& field) {
+  std::vector<std::string> fields;
+  for (const std::string& event : daemon.Events(agent, "after=0&types=" + types))
+    fields.push_back(JsonField(event, field));
+  return fields;
+}
+
+bool Says(const Daemon& daemon, const std::string& agent, const std::string& text) {
+  return Eventually([&] { return daemon.LogFiles(agent).find("\"" + text + "\"") != std::string::npos; });
+}
+
+TEST(Crash, AnExitThatNoDaemonSawIsTold) {
+  Daemon daemon(AtOnce());
+  TempDir folder;
+  daemon.Create(Spec("a1", "echo up; while [ ! -e " + folder.path() +
+                               "/go ]; do sleep 0.01; done; "
+                               "seq 1000; exit 7"));
+  ASSERT_TRUE(Says(daemon, "a1", "up"));
+  const pid_t pid = std::atoi(daemon.Get("/agents/a1").Field("pid").c_str());
+  daemon.Signal(SIGSTOP);
+  WriteFile(folder.path() + "/go", "");
+  ASSERT_TRUE(Eventually([pid] {
+    auto stat = StatProcess(pid);
+    return stat && stat->zombie;
+  }));
+  ASSERT_TRUE(daemon.Crash());
+  daemon.WaitFor("a1");
+  EXPECT_EQ(Fields(daemon, "a1", "agent.exited", "data.code"), std::vector<std::string>{"7"});
+  const std::vector<std::string> output = Fields(daemon, "a1", "agent.output", "data.text");
+  ASSERT_EQ(output.size(), 1'001U);
+  EXPECT_EQ(output.back(), "1000");
+  EXPECT_EQ(Fields(daemon, "a1", "run.failed", "data.error.code"), std::vector<std::string>{"exit"});
+}
+
+TEST(Crash, ClientsWaitForTheNextDaemon) {
+  Daemon daemon(AtOnce());
+  daemon.Signal(SIGSTOP);
+  HttpConnection connection(daemon.address());
+  connection.Send("GET", "/health", "", {{"Authorization", "Bearer " + daemon.token()}});
+  const pid_t before = daemon.pid();
+  ASSERT_EQ(kill(before, SIGKILL), 0);
+  const HttpAnswer answer = connection.Receive();
+  EXPECT_EQ(answer.status, 200) << answer.wire;
+  EXPECT_EQ(answer.Field("restarts"), "1");
+  EXPECT_NE(daemon.pid(), before);
+}
+
+TEST(Crash, ATicketIsGoodOnce) {
+  Daemon daemon(AtOnce());
+  daemon.Create(Spec("a1", "echo one; sleep 1000"));
+  ASSERT_TRUE(Says(daemon, "a1", "one"));
+  const std::string used = daemon.TicketUrl("a1");
+  const std::string unused = daemon.TicketUrl("a1");
+  {
+    StreamClient viewer(daemon.address(), used, {});
+    ASSERT_TRUE(viewer.UntilEvent("stream.hello"));
+  }
+  ASSERT_TRUE(daemon.Crash());
+  StreamClient late(daemon.address(), unused, {});
+  EXPECT_TRUE(late.UntilEvent("stream.hello"));
+  StreamClient again(daemon.address(), used, {});
+  EXPECT_TRUE(again.UntilHead());
+  EXPECT_EQ(again.status(), 401);
+  StreamClient twice(daemon.address(), unused, {});
+  EXPECT_TRUE(twice.UntilHead());
+  EXPECT_EQ(twice.status(), 401);
+}
+
+TEST(Crash, IsToldByHealthMetricsAndTheLog) {
+  Daemon daemon(AtOnce());
+  EXPECT_EQ(daemon.Get("/health").Field("restarts"), "0");
+  EXPECT_EQ(daemon.Get("/health").Field("last_death"), "null");
+  ASSERT_EQ(daemon.Post("/reload").status, 200);  // leaves a line in the log
+  ASSERT_TRUE(daemon.Crash());
+  const HttpAnswer health = daemon.Get("/health");
+  EXPECT_EQ(health.Field("restarts"), "1");
+  EXPECT_EQ(health.Field("last_death.signal"), "9");
+  EXPECT_NE(health.Field("last_death.log").find(" info "), std::string::npos) << health.body;
+  EXPECT_NE(daemon.Get("/metrics").body.find("\nreeve_daemon_restarts_total 1\n"), std::string::npos);
+  EXPECT_NE(daemon.log().find("the daemon has died and is started again: signal=9"), std::string::npos);
+  EXPECT_EQ(daemon.Get("/health").Field("status"), "ok");
+}
+
+// Open content is not in the checkpoint: it is taken from the log again.
+TEST(Crash, ASnapshotHasWhatWasOpen) {
+  Daemon daemon(AtOnce());
+  daemon.Create(
+      R"({"id":"a1","kind":"jsonl","command":["/bin/sh","-c",")"
+      R"(echo '{\"type\":\"assistant.message\",\"message_id\":\"m0\",\"text\":\"old\"}';)"
+      R"(echo '{\"type\":\"assistant.delta\",\"message_id\":\"m1\",\"text\":\"one \"}';)"
+      R"(echo '{\"type\":\"tool.started\",\"call_id\":\"c1\",\"name\":\"bash\",\"input\":{\"a\":1}}';)"
+      R"(echo '{\"type\":\"assistant.delta\",\"message_id\":\"m1\",\"text\":\"two\"}';)"
+      R"(echo '{\"type\":\"plan.updated\",\"entries\":[{\"content\":\"x\",\"status\":\"pending\"}]}'; sleep 1000"]})");
+  ASSERT_TRUE(Eventually([&] { return !Fields(daemon, "a1", "plan.updated", "seq").empty(); }));
+  const std::string before = daemon.Get("/agents/a1/snapshot").Field("open");
+  EXPECT_NE(before.find("one two"), std::string::npos) << before;
+  ASSERT_TRUE(daemon.Crash());
+  EXPECT_EQ(daemon.Get("/agents/a1/snapshot").Field("open"), before);
+}
+
+TEST(Crash, OneThatIsStoppedForAWhileLosesNothing) {
+  Daemon daemon(AtOnce());
+  daemon.Create(Spec("a1", "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.005; done"));
+  ASSERT_TRUE(Says(daemon, "a1", "10"));
+  daemon.Signal(SIGSTOP);
+  const std::string pid = "/proc/" + std::to_string(daemon.pid()) + "/stat";
+  ASSERT_TRUE(Eventually([&] { return ReadFile(pid).find(") T ") != std::string::npos; }));
+  daemon.Signal(SIGCONT);
+  daemon.WaitFor("a1");
+  EXPECT_EQ(Fields(daemon, "a1", "agent.output", "data.text").size(), 400U);
+  EXPECT_EQ(daemon.Get("/health").Field("restarts"), "0") << "it is not replaced, because it may continue";
+}
+
+TEST(Crash, TheEndOfTheKeeperEndsEverything) {
+  Daemon daemon(AtOnce());
+  daemon.Create(Spec("a1", "echo up; sleep 1000; sleep 1000", R"("restart":{"policy":"always"},)"));
+  ASSERT_TRUE(Says(daemon, "a1", "up"));
+  const pid_t agent = std::atoi(daemon.Get("/agents/a1").Field("pid").c_str());
+  const pid_t itself = daemon.pid();
+  daemon.Kill();
+  EXPECT_TRUE(Eventually([&] { return StartTime(agent) == 0 && StartTime(itself) == 0; }));
+  daemon.Start();
+  ASSERT_TRUE(Eventually([&] { return Fields(daemon, "a1", "agent.starting", "seq").size() == 2; }));
+  EXPECT_EQ(Fields(daemon, "a1", "run.failed", "data.error.code"),
+            std::vector<std::string>{"daemon_restarted"});
+}
+
+TEST(Crash, NoOrphanIsLeftWhereNoDaemonCanStart) {
+  TempDir folder;
+  std::filesystem::copy_file(kReeveBinary, folder.path() + "/reeve");
+  Daemon::Options options = AtOnce();
+  options.arguments.insert(options.arguments.end(), {"--orphan-timeout", "1s"});
+  Daemon daemon(options);
+  daemon.Create(Spec("a1", "setsid sleep 1000 & echo up; sleep 1000; sleep 1000"));
+  ASSERT_TRUE(Says(daemon, "a1", "up"));
+  ASSERT_TRUE(daemon.HandOver(folder.path() + "/reeve"));
+  const std::string town = daemon.town_id();
+  std::filesystem::remove(folder.path() + "/reeve");
+  ASSERT_EQ(kill(daemon.pid(), SIGKILL), 0);
+  EXPECT_EQ(daemon.Wait(), 1) << daemon.log();
+  EXPECT_TRUE(ProcessesWith("REEVE_TOWN_ID=" + town).empty());
+}
+
+// The preloaded library kills the daemon whenever it reads this agent's word.
+TEST(Crash, AnAgentThatKillsThreeDaemonsIsSetAside) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
+  Daemon::Options options = AtOnce();
+  options.environment = {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=poison:arsenic"};
+  Daemon daemon(options);
+  daemon.Create(Spec("good", "i=0; while :; do i=$((i+1)); echo $i; read x && echo got $x; done"));
+  daemon.Create(
+      Spec("bad", "echo fine; read x; echo some arse''nic; sleep 1000", R"("restart":{"policy":"always"},)"));
+  ASSERT_TRUE(Says(daemon, "bad", "fine"));
+  const std::string pid = daemon.Get("/agents/good").Field("pid");
+  daemon.Post("/agents/bad/message", R"({"text":"go"})");
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/bad").Field("state") == "failed"; }))
+      << daemon.log();
+  EXPECT_EQ(daemon.Get("/health").Field("restarts"), "3");
+  EXPECT_NE(daemon.Get("/agents/bad").Field("reason").find("three times in a row"), std::string::npos);
+  EXPECT_EQ(ReadFile(daemon.data_dir() + "/poisoned/bad.stdout"), "some arsenic\n");
+  EXPECT_EQ(Fields(daemon, "bad", "agent.failed", "data.code"), std::vector<std::string>{"poisoned"});
+  EXPECT_EQ(daemon.Get("/agents/good").Field("pid"), pid);
+  EXPECT_EQ(daemon.Post("/agents/good/message", R"({"text":"there"})").status, 202);
+  EXPECT_TRUE(Says(daemon, "good", "got there"));
+}
+
+}  // namespace
+}  // namespace reeve
