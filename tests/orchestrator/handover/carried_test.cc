@@ -30,6 +30,7 @@ const std::vector<Excuse> kExcuses = {
     {"the log is opened again", {"Journal::log_", "Journal::turn_begin_"}},
     {"saved as cursor()", {"Journal::cursor_"}},
     {"saved as last()", {"Journal::last_"}},
+    {"saved as NotInStore()", {"Mailbox::entries_"}},
     {"the living process is saved and adopted beside Members",
      {"AgentProcess::adapter_", "AgentProcess::child_"}},
     {"follows from the spec", {"AgentWorkspace::clone_"}},
