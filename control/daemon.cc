@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kGoodbyeMs = 2'000;  // time for viewers to end, then for connections
 constexpr int64_t kRuntimeRetryMs = 1'000;
-constexpr int kLastViewerTurns = 100;  // before this image ends, viewers get what their sockets take
+constexpr int kLastViewerTurns = 100;  // before this daemon ends, viewers get what their sockets take
 
 }  // namespace
 
@@ -107,7 +107,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(ConfigSources sources, const Confi
   if (!earlier) return earlier.error();
   HandoverState state = std::move(*earlier);
   std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(sources), config, std::move(options), std::move(*base), state, follows));
+      new Daemon(std::move(sources), config, std::move(options), std::move(*base), state));
   if (Status ready = daemon->BringBack(state); !ready) return ready.error();
   if (Status listening = daemon->Listen(state.listeners); !listening) return listening.error();
   if (!state.becoming.empty() && !Became(daemon->base_, state)) {
@@ -129,12 +129,11 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(ConfigSources sources, const Confi
 }
 
 Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Base base,
-               const HandoverState& earlier, bool follows)
+               const HandoverState& earlier)
     : options_(std::move(options)),
       config_(config),
-      follows_(follows),
       handovers_(earlier.handovers + (Became(base, earlier) ? 1 : 0)),
-      started_ms_(follows ? earlier.started_ms : clock_.MonotonicMs()),
+      started_ms_(base.follows ? earlier.started_ms : clock_.MonotonicMs()),
       base_(std::move(base)),
       http_(*base_.loop),
       town_(*base_.loop, clock_, http_, *base_.store, *base_.reaper, parent(), base_.cgroups.get(),
@@ -198,7 +197,7 @@ Town::Options Daemon::TownOptions() {
 }
 
 Status Daemon::BringBack(HandoverState& earlier) {
-  Status ready = follows_ ? town_.Adopt() : town_.Load();
+  Status ready = base_.follows ? town_.Adopt() : town_.Load();
   if (ready) tickets_.Restore(std::move(earlier.tickets));
   return ready;
 }
@@ -206,7 +205,7 @@ Status Daemon::BringBack(HandoverState& earlier) {
 Status Daemon::Listen(const std::vector<ListenerState>& inherited) {
   runtime_ = {static_cast<int>(getpid()), 0, {}, REEVE_VERSION};
   std::vector<ListenerState> there = inherited;
-  if (base_.keeper && !follows_) {
+  if (base_.keeper && !base_.follows) {
     // The keeper holds the descriptors that it was started with, under their numbers.
     for (const std::string& url : config_.listen) {
       if (url.starts_with("fd://"))
@@ -221,12 +220,13 @@ Status Daemon::Listen(const std::vector<ListenerState>& inherited) {
   for (const std::string& url : config_.listen) {
     const auto known = addresses.find(url);
     auto listening = known == addresses.end() ? server_.Listen(url) : known->second;
-    if (!listening && follows_) {
+    if (!listening && base_.follows) {
       log::Failure("{}", listening.error().message);
       continue;
     }
     if (!listening) return listening.error();
-    if (known == addresses.end() || !follows_) std::printf("reeve: listening on %s\n", listening->c_str());
+    if (known == addresses.end() || !base_.follows)
+      std::printf("reeve: listening on %s\n", listening->c_str());
     runtime_.listen.push_back(listening->rfind('/', 0) == 0 ? "unix://" + *listening : *listening);
   }
   if (base_.keeper) {

@@ -80,7 +80,7 @@ class Daemon {
   void Upgrade(const std::string& binary, Handover::Tried tried);
 
   [[nodiscard]] Server::Stats server_stats() const { return server_.stats(); }
-  [[nodiscard]] int64_t started_ms() const { return started_ms_; }  // monotonic; the start of the first image
+  [[nodiscard]] int64_t started_ms() const { return started_ms_; }  // monotonic; the start of the first one
   [[nodiscard]] uint64_t handovers() const { return handovers_; }   // upgrades since then
   // Deaths of earlier daemons of this keeper; 0 without a keeper.
   [[nodiscard]] uint64_t restarts() const { return base_.keeper ? base_.keeper->link().restarts() : 0; }
@@ -90,7 +90,7 @@ class Daemon {
   }
   // The last lines of its log.
   [[nodiscard]] std::string last_log() const { return base_.crash_page ? base_.crash_page->last_log() : ""; }
-  // Why the last handover was abandoned. Empty if it was not.
+  // Why the last upgrade was abandoned. Empty if it was not.
   [[nodiscard]] const std::string& upgrade_failure() const { return handover_.failure(); }
   // Why runtime.json could not be written; empty: it is there.
   [[nodiscard]] const std::string& runtime_failure() const { return runtime_failure_; }
@@ -110,7 +110,7 @@ class Daemon {
     std::vector<uint64_t> earlier_towns;  // keys of its checkpoints
   };
   Daemon(ConfigSources sources, const Config& config, Options options, Base base,
-         const HandoverState& earlier, bool follows);
+         const HandoverState& earlier);
 
   static Result<Base> MakeBase(const Config& config, int keeper);
   static Result<Fd> Lock(const Config& config, KeeperParent* keeper);
@@ -138,7 +138,6 @@ class Daemon {
 
   const Options options_;
   const Config config_;  // at the start; live_ has the current one
-  const bool follows_;   // an earlier daemon of this keeper
   const uint64_t handovers_;
   std::string becoming_;  // see HandoverState
   SystemClock clock_{};

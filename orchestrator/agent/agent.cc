@@ -222,9 +222,7 @@ Status Agent::Commit() {
   if (committed && needed) committed = WriteCheckpoint();
   if (committed && journal_.log()) committed = journal_.CommitNow();
   if (committed && needed) committed = checkpoint_->Commit();  // from here on the turn has happened
-  if (committed && !needed && checkpoint_) {
-    DropCheckpoint();
-  }
+  if (committed && !needed) DropCheckpoint();
   if (committed && context_.crash_page && process_.TakeHandledOutput()) context_.crash_page->Committed(id());
   if (committed) process_.Publish();
   if (journal_.log()) journal_.EndTurn();
