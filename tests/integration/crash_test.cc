@@ -12,6 +12,7 @@
 #include "tests/support/daemon.h"
 #include "tests/support/paths.h"
 #include "tests/support/sanitized.h"
+#include "tests/support/shell_agent.h"
 
 namespace reeve {
 namespace {
@@ -22,33 +23,12 @@ Daemon::Options AtOnce() {
   return options;
 }
 
-std::string Spec(const std::string& id, const std::string& script, const std::string& more = "") {
-  return JsonObject()
-      .Set("id", id)
-      .Set("kind", "process")
-      .SetRaw("command", JsonArray().Add("/bin/sh").Add("-c").Add(script).Take())
-      .Take()
-      .insert(1, more);
-}
-
-std::vector<std::string> Fields(const Daemon& daemon, const std::string& agent, const std::string& types,
-                                const std::string& field) {
-  std::vector<std::string> fields;
-  for (const std::string& event : daemon.Events(agent, "after=0&types=" + types))
-    fields.push_back(JsonField(event, field));
-  return fields;
-}
-
-bool Says(const Daemon& daemon, const std::string& agent, const std::string& text) {
-  return Eventually([&] { return daemon.LogFiles(agent).find("\"" + text + "\"") != std::string::npos; });
-}
-
 TEST(Crash, AnExitThatNoDaemonSawIsTold) {
   Daemon daemon(AtOnce());
   TempDir folder;
-  daemon.Create(Spec("a1", "echo up; while [ ! -e " + folder.path() +
-                               "/go ]; do sleep 0.01; done; "
-                               "seq 1000; exit 7"));
+  daemon.Create(Shell("a1", "echo up; while [ ! -e " + folder.path() +
+                                "/go ]; do sleep 0.01; done; "
+                                "seq 1000; exit 7"));
   ASSERT_TRUE(Says(daemon, "a1", "up"));
   const pid_t pid = std::atoi(daemon.Get("/agents/a1").Field("pid").c_str());
   daemon.Signal(SIGSTOP);
@@ -81,7 +61,7 @@ TEST(Crash, ClientsWaitForTheNextDaemon) {
 
 TEST(Crash, ATicketIsGoodOnce) {
   Daemon daemon(AtOnce());
-  daemon.Create(Spec("a1", "echo one; sleep 1000"));
+  daemon.Create(Shell("a1", "echo one; sleep 1000"));
   ASSERT_TRUE(Says(daemon, "a1", "one"));
   const std::string used = daemon.TicketUrl("a1");
   const std::string unused = daemon.TicketUrl("a1");
@@ -134,7 +114,7 @@ TEST(Crash, ASnapshotHasWhatWasOpen) {
 
 TEST(Crash, OneThatIsStoppedForAWhileLosesNothing) {
   Daemon daemon(AtOnce());
-  daemon.Create(Spec("a1", "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.005; done"));
+  daemon.Create(Shell("a1", "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.005; done"));
   ASSERT_TRUE(Says(daemon, "a1", "10"));
   daemon.Signal(SIGSTOP);
   const std::string pid = "/proc/" + std::to_string(daemon.pid()) + "/stat";
@@ -147,7 +127,7 @@ TEST(Crash, OneThatIsStoppedForAWhileLosesNothing) {
 
 TEST(Crash, TheEndOfTheKeeperEndsEverything) {
   Daemon daemon(AtOnce());
-  daemon.Create(Spec("a1", "echo up; sleep 1000; sleep 1000", R"("restart":{"policy":"always"},)"));
+  daemon.Create(Shell("a1", "echo up; sleep 1000; sleep 1000", R"("restart":{"policy":"always"},)"));
   ASSERT_TRUE(Says(daemon, "a1", "up"));
   const pid_t agent = std::atoi(daemon.Get("/agents/a1").Field("pid").c_str());
   const pid_t itself = daemon.pid();
@@ -165,7 +145,7 @@ TEST(Crash, NoOrphanIsLeftWhereNoDaemonCanStart) {
   Daemon::Options options = AtOnce();
   options.arguments.insert(options.arguments.end(), {"--orphan-timeout", "1s"});
   Daemon daemon(options);
-  daemon.Create(Spec("a1", "setsid sleep 1000 & echo up; sleep 1000; sleep 1000"));
+  daemon.Create(Shell("a1", "setsid sleep 1000 & echo up; sleep 1000; sleep 1000"));
   ASSERT_TRUE(Says(daemon, "a1", "up"));
   ASSERT_TRUE(daemon.HandOver(folder.path() + "/reeve"));
   const std::string town = daemon.town_id();
@@ -181,9 +161,9 @@ TEST(Crash, AnAgentThatKillsThreeDaemonsIsSetAside) {
   Daemon::Options options = AtOnce();
   options.environment = {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=poison:arsenic"};
   Daemon daemon(options);
-  daemon.Create(Spec("good", "i=0; while :; do i=$((i+1)); echo $i; read x && echo got $x; done"));
-  daemon.Create(
-      Spec("bad", "echo fine; read x; echo some arse''nic; sleep 1000", R"("restart":{"policy":"always"},)"));
+  daemon.Create(Shell("good", "i=0; while :; do i=$((i+1)); echo $i; read x && echo got $x; done"));
+  daemon.Create(Shell("bad", "echo fine; read x; echo some arse''nic; sleep 1000",
+                      R"("restart":{"policy":"always"},)"));
   ASSERT_TRUE(Says(daemon, "bad", "fine"));
   const std::string pid = daemon.Get("/agents/good").Field("pid");
   daemon.Post("/agents/bad/message", R"({"text":"go"})");

@@ -12,29 +12,12 @@
 
 #include "process/proc.h"
 #include "tests/support/scripted_agent.h"
+#include "tests/support/shell_agent.h"
 
 namespace reeve {
 namespace {
 
 using Strings = std::vector<std::string>;
-
-std::string Shell(const std::string& id, const std::string& script, const std::string& more = "") {
-  return JsonObject()
-      .Set("id", id)
-      .Set("kind", "process")
-      .SetRaw("command", JsonArray().Add("/bin/sh").Add("-c").Add(script).Take())
-      .Take()
-      .insert(1, more);
-}
-
-Strings Fields(const Daemon& daemon, const std::string& agent, const std::string& types,
-               const std::string& field) {
-  Strings fields;
-  for (const std::string& event : daemon.Events(agent, "after=0&types=" + types)) {
-    fields.push_back(JsonField(event, field));
-  }
-  return fields;
-}
 
 std::string StateOf(const Daemon& daemon, const std::string& agent) {
   return daemon.Get("/agents/" + agent).Field("state");
@@ -42,10 +25,6 @@ std::string StateOf(const Daemon& daemon, const std::string& agent) {
 
 bool UntilState(const Daemon& daemon, const std::string& agent, const std::string& state) {
   return Eventually([&] { return StateOf(daemon, agent) == state; });
-}
-
-bool Says(const Daemon& daemon, const std::string& agent, const std::string& text) {
-  return Eventually([&] { return daemon.LogFiles(agent).find("\"" + text + "\"") != std::string::npos; });
 }
 
 bool UntilEvent(const Daemon& daemon, const std::string& agent, const std::string& type, size_t count = 1) {
