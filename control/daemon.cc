@@ -357,7 +357,7 @@ Status Daemon::Become(const std::string& binary) {
   if (access(binary.c_str(), X_OK) != 0) return OsError("execute " + binary, errno);
   becoming_ = binary;
   town_.logs().Commit();
-  const Status saved = CommitTown();
+  Status saved = CommitTown();
   if (!saved) {
     becoming_.clear();
     return saved;

@@ -1,5 +1,7 @@
 #include "orchestrator/drain.h"
 
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "orchestrator/agent/agent.h"
@@ -76,14 +78,13 @@ void Drain::NameUnfinished() {
     if (agent == agents_.end() || agent->second->has_process()) continue;
     const Run* last = agent->second->runs().last();
     if (!last || last->id != run || !last->signal) continue;  // it has ended as a program does
-    unfinished_.push_back("agent " + id + ": its run " + run + " was cut off by signal " +
-                          std::to_string(*last->signal));
+    unfinished_.push_back(
+        fmt::format("agent {}: its run {} was cut off by signal {}", id, run, *last->signal));
   }
   for (const std::string& id : waits_for_) {
     const bool process = agents_.at(id)->has_process();
-    unfinished_.push_back(
-        "agent " + id +
-        (process ? ": its process did not end in time" : ": its uncommitted work was not saved in time"));
+    unfinished_.push_back(fmt::format("agent {}: its {} in time", id,
+                                      process ? "process did not end" : "uncommitted work was not saved"));
   }
 }
 
