@@ -193,20 +193,20 @@ void Agent::DropCheckpoint() {
 }
 
 Status Agent::WriteCheckpoint() {
-  if (touched_all_ || !checkpoint_->valid()) {
-    const std::string settled = SettledText();
-    if (Status written = checkpoint_->Write(0, settled); !written) return written;
+  const bool changed = std::exchange(touched_all_, false) || !checkpoint_->valid();
 #if defined(REEVE_SANITIZED)
-    settled_text_ = settled;
-#endif
-  }
-#if defined(REEVE_SANITIZED)
-  if (settled_text_ != SettledText()) {
-    log::Failure("agent {}: a change was not told: {} is now {}", id(), settled_text_, SettledText());
+  const std::string before = std::exchange(settled_text_, SettledText());
+  if (!changed && before != settled_text_) {
+    log::Failure("agent {}: a change was not told: {} is now {}", id(), before, settled_text_);
     std::abort();
   }
 #endif
-  touched_all_ = false;
+  if (changed) {
+    if (Status written = checkpoint_->Write(0, SettledText()); !written) {
+      touched_all_ = true;
+      return written;
+    }
+  }
   return checkpoint_->Write(1, FlowingText(), process_.last_words());
 }
 
@@ -267,8 +267,12 @@ void Agent::EndRun(RunEnding ending) {
   }
   journal_.SetRun("");
   open_content_.EndRun();
-  writer_.WriteEventually([this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
+  auto put = [this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
     context_.store.PutRun(record, std::move(done));
+  };
+  writer_.WriteEventually(std::move(put), [this, number = ended.number()] {
+    runs_.Stored(number);
+    if (context_.parent.keeps()) TouchAll();
   });
   mailbox_.OnRunEnded(ended, wish_ != Wish::kAlive && process_.stopping());
   if (!ended.message_id.empty()) messages_->Finish(ended.message_id, ended.status, ended.id);

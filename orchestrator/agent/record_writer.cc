@@ -79,21 +79,20 @@ void RecordWriter::WriteNext() {
   handlers_.changed();
 }
 
-void RecordWriter::WriteEventually(std::function<void(Store::Done)> write) {
+void RecordWriter::WriteEventually(std::function<void(Store::Done)> write, std::function<void()> written) {
   ++eventual_;
-  Try(std::move(write));
+  Try(std::make_shared<Eventual>(Eventual{std::move(write), std::move(written)}));
 }
 
-void RecordWriter::Try(std::function<void(Store::Done)> write) {
-  auto shared = std::make_shared<std::function<void(Store::Done)>>(std::move(write));
-  (*shared)([this, alive = std::weak_ptr<bool>(alive_), shared](const Status& status) {
+void RecordWriter::Try(const std::shared_ptr<Eventual>& eventual) {
+  eventual->write([this, alive = std::weak_ptr<bool>(alive_), eventual](const Status& status) {
     if (alive.expired()) return;
-    if (status) {
-      --eventual_;
-      return;
+    if (!status) {
+      unwritten_.push_back(eventual);
+      return RetryLater();
     }
-    unwritten_.push_back(*shared);
-    RetryLater();
+    --eventual_;
+    if (eventual->written) eventual->written();
   });
 }
 

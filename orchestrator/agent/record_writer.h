@@ -59,8 +59,8 @@ class RecordWriter {
   // Sets the stored state without a write, for an agent that was restored from its checkpoint.
   void SetStored(std::string state, bool alive);
 
-  // A write of something other than the record. It is repeated until it succeeds.
-  void WriteEventually(std::function<void(Store::Done)> write);
+  // A write of something other than the record. It is repeated until it succeeds; then `written` is called.
+  void WriteEventually(std::function<void(Store::Done)> write, std::function<void()> written = {});
   // The disk refused a write: nothing new may begin until a retry is possible.
   void RetryLater();
   [[nodiscard]] bool waits_for_room() const { return retry_.active(); }
@@ -76,7 +76,11 @@ class RecordWriter {
   void Write(std::optional<MessageRecord> first, std::vector<Done> dones);
   void OnWritten(const Status& status, bool alive);
   void WriteNext();
-  void Try(std::function<void(Store::Done)> write);
+  struct Eventual {
+    std::function<void(Store::Done)> write;
+    std::function<void()> written;
+  };
+  void Try(const std::shared_ptr<Eventual>& eventual);
 
   Store& store_;
   const Handlers handlers_;
@@ -84,9 +88,9 @@ class RecordWriter {
   bool alive_on_disk_ = false;
   bool stored_ = true;
   bool writing_ = false;
-  size_t eventual_ = 0;     // writes of WriteEventually that have not succeeded yet
-  std::vector<Done> next_;  // want a write after the present one
-  std::deque<std::function<void(Store::Done)>> unwritten_;  // refused, to be repeated
+  size_t eventual_ = 0;                              // writes of WriteEventually that have not succeeded yet
+  std::vector<Done> next_;                           // want a write after the present one
+  std::deque<std::shared_ptr<Eventual>> unwritten_;  // refused, to be repeated
   Timer retry_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -89,6 +89,13 @@ void Runs::AddEnded(Run run) {
   if (ended_.size() > kKept) ended_.pop_front();
 }
 
+std::deque<Run> Runs::NotInStore() const {
+  const auto first = std::find_if(ended_.begin(), ended_.end(), [this](const Run& run) {
+    return run.number() >= stored_ || &run == &ended_.back();
+  });
+  return {first, ended_.end()};
+}
+
 void Runs::RestoreLast(std::optional<Run> last) {
   if (last) ended_.push_back(std::move(*last));
 }

@@ -67,6 +67,8 @@ class Runs {
   const Run& End(RunEnding ending, int64_t now_ms);
   // Adds a run that ended while this agent was not running in a daemon.
   void AddEnded(Run run);
+  // The store has this run, and everything about those before it.
+  void Stored(uint64_t number) { stored_ = number; }
 
   static constexpr size_t kKept = 100;  // ended runs in memory, for late requests
   static constexpr size_t kMaxResolved = 256;
@@ -80,7 +82,10 @@ class Runs {
   }
   static void Members(auto& self, auto& state) {
     state("open", self.open_);
-    state("ended", self.ended_);
+    std::deque<Run> ended = self.NotInStore();
+    state("ended", ended);
+    self.TakeEnded(std::move(ended));
+    state("stored", self.stored_);
     state("usage", self.usage_);
     state.Enum("end_reason", self.end_reason_, kEndReasons);
     state("limit_error", self.limit_error_);
@@ -92,10 +97,16 @@ class Runs {
   void RestoreLast(std::optional<Run> last);
   void RestoreLast(const std::optional<Run>&) const {}  // for Record, which only reads
 
+  // The newest ended run, and those about which the store may lack something.
+  [[nodiscard]] std::deque<Run> NotInStore() const;
+  void TakeEnded(std::deque<Run> ended) { ended_ = std::move(ended); }
+  void TakeEnded(const std::deque<Run>&) const {}  // for Members, which only reads
+
   std::optional<Run> open_;
   EndReason end_reason_ = EndReason::kNone;
   Error limit_error_{};
   std::deque<Run> ended_;  // the newest last
+  uint64_t stored_ = 0;    // see Stored
   Usage usage_;            // sum of all ended runs
 };
 

@@ -290,8 +290,8 @@ class AgentModelWalk : public AgentWalk {
 };
 
 TEST_F(AgentModelWalk, IsWhereItShouldBeAfterEveryStep) {
-  constexpr int kBatches = 6;
-  constexpr int kAtOnce = 160;
+  constexpr int kBatches = 24;
+  constexpr int kAtOnce = 40;  // more would take so long that an agent is replaced for ignoring an interrupt
   constexpr int kSteps = 18;
   std::cout << "seed " << kSeed << ", " << kBatches * kAtOnce << " sequences\n";
   for (int batch = 0; batch < kBatches && !HasFailure(); ++batch) {
