@@ -137,12 +137,12 @@ TEST(FindServer, NobodyElseGetsTheToken) {
   Fd stranger(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 6);  // no client of another test comes here
   socklen_t size = sizeof address;
   ASSERT_EQ(bind(stranger.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
   ASSERT_EQ(listen(stranger.get(), 5), 0);
   ASSERT_EQ(getsockname(stranger.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-  WriteFile(runtime, R"({"pid":)" + std::to_string(getpid()) + R"(,"listen":["http://127.0.0.1:)" +
+  WriteFile(runtime, R"({"pid":)" + std::to_string(getpid()) + R"(,"listen":["http://127.0.0.7:)" +
                          std::to_string(ntohs(address.sin_port)) + R"("],"version":"x"})");
   EXPECT_EQ(List({}, {"--data", daemon.data_dir()}).code, 69);
   EXPECT_LT(accept(stranger.get(), nullptr, nullptr), 0) << "the command connected to a stranger";

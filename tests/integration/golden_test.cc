@@ -95,7 +95,7 @@ class Session {
   // How long ago, as wide as it is.
   static std::string WithoutAges(std::string text) {
     std::smatch age;
-    const std::regex ages(R"((\s)(now|\d+[smh]|0(?= +\d+m))(?=[ \n])( *))");
+    const std::regex ages(R"((\s)(now|\d+[smh](?: ago)?|0(?= +\d+m))(?=[ \n])( *))");
     for (size_t from = 0;
          std::regex_search(text.cbegin() + static_cast<std::ptrdiff_t>(from), text.cend(), age, ages);) {
       const size_t at = from + static_cast<size_t>(age.position(2));
