@@ -193,6 +193,35 @@ TEST(Crash, NoOrphanIsLeftWhereNoDaemonCanStart) {
   EXPECT_TRUE(ProcessesWith("REEVE_TOWN_ID=" + town).empty());
 }
 
+// The daemon is killed at each write while an agent is made and started. The client asks again.
+TEST(Crash, AnAgentThatIsBeingMadeStartsAndItsRunDoesNotFail) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
+  int deaths = 0;
+  for (int at = 1; at < 300 && !HasFailure(); ++at) {
+    TempDir folder;
+    const std::string armed = folder.path() + "/armed";
+    Daemon::Options options = AtOnce();
+    options.environment = {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=kill:" + std::to_string(at),
+                           "REEVE_FAULT_ARMED=" + armed};
+    Daemon daemon(options);
+    ASSERT_EQ(daemon.Get("/health").status, 200);
+    WriteFile(armed, "");
+    const std::string spec = Shell("a1", "echo up; sleep 1000; sleep 1000");
+    HttpAnswer made = daemon.Call("POST", "/agents", spec, {{"Idempotency-Key", "k"}});
+    if (made.status == 0) made = daemon.Call("POST", "/agents", spec, {{"Idempotency-Key", "k"}});
+    EXPECT_EQ(made.status, 201) << at << ": " << made.wire;
+    EXPECT_TRUE(Says(daemon, "a1", "up")) << at << ": " << daemon.Get("/agents/a1").body << daemon.log();
+    const bool died = !std::filesystem::remove(armed);
+    deaths += died ? 1 : 0;
+    EXPECT_TRUE(Eventually([&] { return daemon.Get("/health").Field("restarts") == (died ? "1" : "0"); }));
+    EXPECT_EQ(Fields(daemon, "a1", "agent.starting,run.started,agent.exited,run.failed", "type"),
+              (std::vector<std::string>{"agent.starting", "run.started"}))
+        << at;
+    if (!died) break;  // there is no such write any more
+  }
+  EXPECT_GT(deaths, 10);
+}
+
 // The preloaded library kills the daemon whenever it reads this agent's word.
 TEST(Crash, AnAgentThatKillsThreeDaemonsIsSetAside) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
