@@ -186,9 +186,9 @@ bool Agent::NeedsCheckpoint() const {
   return context_.parent.keeps() && (process_.alive() || wish_ == Wish::kAlive);
 }
 
-// A process may start only then. The store takes the log up to the moment with each record, so the log may be
-// ahead of the turn; without a checkpoint to cut it at, the next daemon would find a process there that was
-// never committed.
+// A process may start only then. Each write of the record commits the log first, so the log may be ahead of
+// the turn. Without a checkpoint, the next daemon could not cut it, and would find a process there that had
+// no turn.
 bool Agent::checkpointed() const { return !context_.parent.keeps() || (checkpoint_ && checkpoint_->valid()); }
 
 void Agent::DropCheckpoint() {
