@@ -28,7 +28,9 @@ constexpr int kTurns = 3;  // agents in mid-turn
 struct Footprint {
   size_t descriptors = 0;
   size_t mappings = 0;
-  int64_t private_kib = 0;  // 0: needs root, because both processes hide their memory
+  // Memory that is no file's: pages of programs count as private or not as other processes come and go. 0:
+  // needs root, because both processes hide their memory.
+  int64_t anonymous_kib = 0;
 };
 
 Footprint FootprintOf(pid_t pid) {
@@ -43,14 +45,15 @@ Footprint FootprintOf(pid_t pid) {
   found.mappings = static_cast<size_t>(std::count(maps.begin(), maps.end(), '\n'));
   std::istringstream lines(ReadFile(folder + "/smaps_rollup"));
   for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("Private_", 0) == 0) found.private_kib += std::atoll(line.c_str() + line.find(':') + 1);
+    if (line.rfind("Anonymous:", 0) == 0)
+      found.anonymous_kib += std::atoll(line.c_str() + line.find(':') + 1);
   }
   return found;
 }
 
 std::ostream& operator<<(std::ostream& out, const Footprint& found) {
-  return out << found.descriptors << " descriptors, " << found.mappings << " mappings, " << found.private_kib
-             << " KiB";
+  return out << found.descriptors << " descriptors, " << found.mappings << " mappings, "
+             << found.anonymous_kib << " KiB";
 }
 
 // The least of several looks: a request that is under way needs a descriptor and memory.
@@ -60,7 +63,7 @@ Footprint AtRest(const std::function<pid_t()>& pid) {
     const Footprint now = FootprintOf(pid());
     least.descriptors = std::min(least.descriptors, now.descriptors);
     least.mappings = std::min(least.mappings, now.mappings);
-    least.private_kib = std::min(least.private_kib, now.private_kib);
+    least.anonymous_kib = std::min(least.anonymous_kib, now.anonymous_kib);
   }
   return least;
 }
@@ -132,9 +135,9 @@ TEST_P(ManyUpgrades, LeaveNothingBehind) {
   EXPECT_EQ(ChildrenOf(keeper).size(), children);
   if (!kSanitized) {
     EXPECT_LE(keeper_after.mappings, keeper_before.mappings + 2);
-    EXPECT_LE(keeper_after.private_kib, keeper_before.private_kib + 64);
+    EXPECT_LE(keeper_after.anonymous_kib, keeper_before.anonymous_kib + 64);
     EXPECT_LE(daemon_after.mappings, daemon_before.mappings + 10);
-    EXPECT_LE(daemon_after.private_kib, daemon_before.private_kib + 1024);
+    EXPECT_LE(daemon_after.anonymous_kib, daemon_before.anonymous_kib + 1024);
   }
   EXPECT_EQ(daemon.log().find("cannot become"), std::string::npos) << "the keeper was not replaced";
   EXPECT_EQ(Pids(daemon), pids);
