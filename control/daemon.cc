@@ -256,7 +256,7 @@ void Daemon::Run() {
   loop.OnSignal(SIGHUP, [this] { (void)Reload(); });
   loop.OnSignal(SIGUSR2, [this] {
     Upgrade("", [](const Result<std::string>& tried) {
-      if (!tried) log::Warning("handover: {}", tried.error().message);
+      if (!tried) log::Warning("upgrade: {}", tried.error().message);
     });
   });
   LetSignalsIn();

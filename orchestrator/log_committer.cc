@@ -109,7 +109,7 @@ void LogCommitter::SyncInBackground(std::vector<Fd> written) {
         }
         shared->clear();
       },
-      // Settle does not wait for this; a handover waits for all offloaded work.
+      // Settle does not wait for this; an upgrade waits for all offloaded work.
       alive_.Guard([this] { syncing_ = false; }));
 }
 

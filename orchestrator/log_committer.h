@@ -45,7 +45,7 @@ class LogCommitter {
   void Commit();
   void SetSync(bool sync) { sync_ = sync; }
 
-  // For a handover: makes everything durable, so that another image can open the logs. Blocks. Error
+  // For an upgrade: makes everything durable, so that another daemon can open the logs. Blocks. Error
   // "disk_full" if something cannot be written or is still being written to the store.
   Status Settle();
   // True if nothing was appended since Settle.

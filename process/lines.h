@@ -74,7 +74,7 @@ class Lines {
     return 0;
   }
 
-  // For a handover (orchestrator/handover/saved_state.h): the line that is not complete yet.
+  // For the next daemon (orchestrator/handover/saved_state.h): the line that is not complete yet.
   static void Members(auto& self, auto& state) {
     state.Bytes("partial", self.waiting_);
     state("begun", self.begun_);

@@ -17,7 +17,7 @@ struct ProcessId {
   uint64_t start_time = 0;  // field 22 of /proc/<pid>/stat: clock ticks since boot
   bool operator==(const ProcessId&) const = default;
 
-  // For a handover (orchestrator/handover/saved_state.h).
+  // For the next daemon (orchestrator/handover/saved_state.h).
   static void Members(auto& self, auto& state) {
     state("pid", self.pid);
     state("start_time", self.start_time);

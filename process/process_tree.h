@@ -56,7 +56,7 @@ class ProcessTree {
     cgroup_.reset();
   }
 
-  // The parts that a handover saves, besides the cgroup's path.
+  // The parts that a checkpoint holds, besides the cgroup's path.
   [[nodiscard]] const std::string& marker() const { return marker_; }
   [[nodiscard]] const std::vector<ProcessId>& terminated() const { return terminated_; }
 

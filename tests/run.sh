@@ -2,14 +2,16 @@
 # Installs, builds and runs all tests.
 #
 #   tests/run.sh                 everything, as CI does
-#   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz soak
+#   tests/run.sh STEP...         some of: lint build test asan valgrind e2e quickstart fuzz versions soak
 #
 # REEVE_SKIP_AGENTS=1 skips the tests with real agents (claude, codex, kilo: 1 GB). FUZZ_SECONDS (20) is the time for
-# each fuzz target, and FUZZ_SEED (1) its seed; another seed tries other inputs. soak needs the step build before it, and
-# kills the daemon a thousand times.
+# each fuzz target, and FUZZ_SEED (1) its seed; another seed tries other inputs. versions needs the step build before
+# it, and the history: it builds the commit before this one, or REEVE_OTHER, as well. soak needs the step build before
+# it, too: it upgrades a hundred times, and kills the daemon a thousand times in a scripted day and a thousand times
+# while claude, codex, kilo and an ACP agent work (half an hour).
 set -uo pipefail
 cd "$(dirname "$0")/.."
-all="build lint test e2e quickstart asan valgrind fuzz"
+all="build lint test e2e versions quickstart asan valgrind fuzz"
 jobs=$(nproc)
 passed=0
 failed=0
@@ -116,6 +118,24 @@ fuzz() {
       tail -n 1 build/logs/{}.log'
 }
 
+# Builds an earlier commit, and runs its keeper with the daemon of this one, and the other way round.
+versions() {
+  local other=build/other
+  rm -rf "$other/source" && mkdir -p "$other/source" && git archive "${REEVE_OTHER:-HEAD~1}" | tar -x -C "$other/source" &&
+    (cd "$other/source" && cmake --preset dev && cmake --build --preset dev -j "$jobs" --target reeve reeve-keeper) &&
+    npm ci --prefix tests/e2e --no-audit --no-fund &&
+    REEVE_BIN=build/dev/reeve REEVE_OTHER_BIN="$other/source/build/dev/reeve" node --test tests/e2e/versions.test.mjs
+}
+
+# More of the same than CI has time for.
+soak_upgrades() { REEVE_UPGRADES=100 build/dev/tests/integration_test --gtest_filter='*ManyUpgrades.*'; }
+soak_day() { REEVE_CRASHES=1000 build/dev/tests/integration_test --gtest_filter='Day.NoAgentNotices*'; }
+soak_agents() {
+  npm ci --prefix tests/e2e --no-audit --no-fund &&
+    npm ci --prefix tests/e2e/agents --ignore-scripts --no-audit --no-fund &&
+    REEVE_HANDOVERS=1000 REEVE_UPGRADE_EVERY=0 REEVE_BIN=build/dev/reeve node --test tests/e2e/handover.test.mjs
+}
+
 deploy/setup.sh tests || exit 1
 skipped=
 tidy=
@@ -139,7 +159,12 @@ for name in ${*:-$all}; do
       ;;
     quickstart) step quickstart deploy/quickstart.sh --check ;;
     fuzz) step fuzz fuzz ;;
-    soak) REEVE_CRASHES=1000 step soak build/dev/tests/integration_test --gtest_filter=Day.NoAgentNotices* ;;
+    versions) step versions versions ;;
+    soak)
+      step soak-upgrades soak_upgrades
+      step soak-day soak_day
+      step soak-agents soak_agents
+      ;;
     *) echo "run.sh: unknown step '$name': $all" >&2; exit 64 ;;
   esac
 done

@@ -35,7 +35,7 @@ struct Grant {
   std::map<std::string, std::string> after;  // agent → cursor at which the stream begins
   uint64_t token = 0;  // the bearer token that issued it; RevokeToken(token) ends the ticket
 
-  // For a handover (orchestrator/handover/saved_state.h).
+  // For the next daemon (orchestrator/handover/saved_state.h).
   static void Members(auto& self, auto& state) {
     state("all_agents", self.all_agents);
     state("several", self.several);

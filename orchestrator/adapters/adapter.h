@@ -87,7 +87,7 @@ class Adapter {
     Missing("Answer");
   }
   // Lists the models to choose from, as a JSON array of {id, name?}. Calls `done` once, also when the process
-  // ends; but not after a handover, which ends the request that asked.
+  // ends; but not by the next daemon, because the request that asked has ended.
   // NOLINTNEXTLINE(performance-unnecessary-value-param)  the kinds keep it
   virtual void ListModels(std::function<void(Result<std::string>)> done) {
     (void)done;

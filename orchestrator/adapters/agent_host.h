@@ -42,7 +42,7 @@ class AgentHost : public AgentEvents {
   // Starts another process in this agent's tree, with the agent's environment and `spawn.env` over it. The
   // caller owns it.
   virtual Result<std::unique_ptr<Child>> SpawnHelper(SpawnSpec spawn, Child::Handlers handlers) = 0;
-  // Takes over such a process after a handover, in Resume.
+  // Takes over such a process of an earlier daemon, in Resume.
   virtual Result<std::unique_ptr<Child>> AdoptHelper(ChildState state, Child::Handlers handlers) = 0;
 
   // Writes to the child's stdin. Error "not_running", "queue_full": nothing was written.

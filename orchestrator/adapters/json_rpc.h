@@ -5,7 +5,7 @@
 // Both sides make requests. Our ids are whole numbers; the other side numbers its own requests, its ids may
 // be strings, and we return them unchanged. We write the `jsonrpc` member but do not demand it (codex leaves
 // it out). Each call gets one answer. A line that is unknown, a repeated answer or no JSON-RPC at all goes to
-// the owner's on_stray. The purpose of a call is stored as data, so that a handover can save it.
+// the owner's on_stray. The purpose of a call is stored as data, so that a checkpoint can hold it.
 #pragma once
 
 #include <cstdint>

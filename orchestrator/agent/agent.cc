@@ -155,7 +155,8 @@ void Agent::Advance() {
     if (wish_ != Wish::kAlive && process_.running()) StopProcess(kDefaultGraceMs, EndReason::kDaemon);
     if (wish_ != Wish::kAlive || draining()) workspace_.Cancel();
     const bool may_start = wish_ == Wish::kAlive && !draining() && !process_.alive() && !backoff_.active() &&
-                           writer_.alive_on_disk() && !secrets_.due() && !workspace_.preparing();
+                           writer_.alive_on_disk() && checkpointed() && !secrets_.due() &&
+                           !workspace_.preparing();
     if (may_start && !spawn_wanted_) {
       spawn_wanted_ = true;
       context_.want_spawn(*this);
@@ -184,6 +185,11 @@ void Agent::TouchAll() {
 bool Agent::NeedsCheckpoint() const {
   return context_.parent.keeps() && (process_.alive() || wish_ == Wish::kAlive);
 }
+
+// A process may start only then. Each write of the record commits the log first, so the log may be ahead of
+// the turn. Without a checkpoint, the next daemon could not cut it, and would find a process there that had
+// no turn.
+bool Agent::checkpointed() const { return !context_.parent.keeps() || (checkpoint_ && checkpoint_->valid()); }
 
 void Agent::DropCheckpoint() {
   if (!checkpoint_) return;
@@ -221,12 +227,14 @@ Status Agent::Commit() {
   }
   if (committed && needed) committed = WriteCheckpoint();
   if (committed && journal_.log()) committed = journal_.CommitNow();
+  const bool first = needed && !checkpointed();
   if (committed && needed) committed = checkpoint_->Commit();  // from here on the turn has happened
   if (committed && !needed) DropCheckpoint();
   if (committed && context_.crash_page && process_.TakeHandledOutput()) context_.crash_page->Committed(id());
   if (committed) process_.Publish();
   if (journal_.log()) journal_.EndTurn();
   ApplyBackPressure();
+  if (committed && first) Advance();
   return committed;
 }
 

@@ -210,6 +210,7 @@ class Agent {
   // The same, and the change concerns the part of its state that Settled saves.
   void TouchAll();
   [[nodiscard]] bool NeedsCheckpoint() const;
+  [[nodiscard]] bool checkpointed() const;
   Status WriteCheckpoint();
   void TakeOpenContentAgain();
   [[nodiscard]] State Derive() const;

@@ -43,7 +43,7 @@ class AgentClocks {
   // The limits have changed.
   void LookAgain() { Look(); }
 
-  // For a handover (orchestrator/handover/saved_state.h). Monotonic times stay what they are.
+  // For the next daemon (orchestrator/handover/saved_state.h). Monotonic times stay what they are.
   static void Members(auto& self, auto& state) {
     state.Enum("doing", self.doing_, kDoing);
     state("stalled", self.stalled_);

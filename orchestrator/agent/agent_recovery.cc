@@ -81,6 +81,8 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
       }
     }
   }
+  const EventLog* log = agent->journal_.log();
+  const bool never_began = recorded.seq == 0 && log && log->head().seq == 0;
   Recovery recovery(*agent);
   recovery.ApplyLogTail(tail, recorded);
   recovery.CloseOpenEnds(tail);
@@ -90,8 +92,9 @@ Result<std::unique_ptr<Agent>> Agent::Load(AgentContext& context, const AgentRec
   agent->messages_->TakeDue();
   if (!agent->deleted()) {
     const bool for_messages = agent->mailbox_.HasNext() && !agent->process_.failure();
-    const bool by_policy =
-        agent->wish_ == Wish::kAlive && agent->spec_.restart.when != RestartPolicy::When::kNever;
+    // One that was made and has not begun begins now, because that is no restart.
+    const bool by_policy = agent->wish_ == Wish::kAlive &&
+                           (never_began || agent->spec_.restart.when != RestartPolicy::When::kNever);
     agent->wish_ = for_messages || by_policy ? Wish::kAlive : Wish::kStopped;
   }
   agent->state_ = agent->Derive();

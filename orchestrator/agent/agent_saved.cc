@@ -84,7 +84,7 @@ void Agent::ForgetSecrets() {
   secrets_.Forget(process_.alive());
 }
 
-// ----------------------------------------------------------------------------------------------- handover
+// --------------------------------------------------------------------------------------------- checkpoint
 
 void Agent::Settled(auto& self, auto& state) {
   state("made_by", self.made_by_);

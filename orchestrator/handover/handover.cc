@@ -61,12 +61,12 @@ Handover::Handover(Parts parts)
 Handover::~Handover() = default;
 
 void Handover::Begin(const std::string& binary, Tried tried) {
-  if (!binary_.empty()) return tried(Error{"conflict", "a handover is under way"});
+  if (!binary_.empty()) return tried(Error{"conflict", "an upgrade is under way"});
   if (parts_.town.draining()) return tried(Error{"draining", "the daemon is shutting down"});
   binary_ = binary.empty() ? parts_.binary : binary;
   failure_.clear();
   tried_ = std::move(tried);
-  log::Info("handover: trying {}", binary_);
+  log::Info("upgrade: trying {}", binary_);
   if (Status started = StartTrial(); !started) {
     auto refused = std::exchange(tried_, nullptr);
     GiveUp(started.error().message);
@@ -159,7 +159,7 @@ Status Handover::Settle() {
 }
 
 void Handover::GiveUp(const std::string& reason) {
-  log::Failure("handover: failed, this binary continues: {}", reason);
+  log::Failure("upgrade: failed, this binary continues: {}", reason);
   failure_ = reason;
   binary_.clear();
 }

@@ -1,9 +1,10 @@
-// Room handover/: the state that one image of the daemon passes to the next, and how it does that.
+// Room handover/: the state that each daemon leaves for the next one (KEEPER.md): checkpoints, which are
+// there at any moment, and the upgrade, after which the next daemon is another binary.
 //
-// Handover: continues as another binary without any agent noticing (KEEPER.md). First a child of the new
-// binary, the trial, reads the state and reports whether it could continue. Then requests in flight are
-// answered, the store and the logs finish their writes, and this process ends; the keeper starts the new
-// binary. Any failure before that is reported, and this daemon continues.
+// Handover: an upgrade, which no agent notices. First a child of the new binary, the trial, reads the state
+// and reports whether it could continue. Then requests in flight are answered, the store and the logs finish
+// their writes, and this process ends; the keeper starts the new binary. Any failure before that is reported,
+// and this daemon continues.
 //
 // Owned by the Daemon, which passes functions that reach the layers above; on the loop's thread.
 #pragma once
@@ -36,12 +37,12 @@ class Handover {
     Town& town;
     Store& store;
     std::function<std::vector<std::string>()>
-        arguments;       // of this daemon, without the program and the arguments that a handover added
+        arguments;  // of this daemon, without the program and the arguments that the trial or the keeper gets
     std::string binary;  // the path that it was started from; a replaced file there is the new binary
     std::function<HandoverState()> save;  // the town's state, without the agents
     std::function<void(std::function<void()> quiet)>
         hold;                       // accepts no connections; calls `quiet` when none is left
-    std::function<void()> release;  // accepts connections again, after a failed handover
+    std::function<void()> release;  // accepts connections again, after a failed upgrade
     // The last step: commits this turn, and ends the process so that `binary` follows. Returns only if it
     // fails.
     std::function<Status(const std::string& binary)> become;
@@ -52,8 +53,8 @@ class Handover {
   Handover& operator=(const Handover&) = delete;
 
   using Tried = std::function<void(Result<std::string> version)>;
-  // Tries `binary` (empty: Parts::binary) and reports its version, or Error "conflict" (a handover is
-  // running), "draining" or "upgrade_failed". After a version the handover follows; if that fails, failure()
+  // Tries `binary` (empty: Parts::binary) and reports its version, or Error "conflict" (an upgrade is
+  // running), "draining" or "upgrade_failed". After a version the rest follows; if that fails, failure()
   // gives the reason.
   void Begin(const std::string& binary, Tried tried);
   [[nodiscard]] const std::string& failure() const { return failure_; }
@@ -70,7 +71,7 @@ class Handover {
   void GiveUp(const std::string& reason);
 
   Parts parts_;
-  std::string binary_;  // of the running handover; empty: none is running
+  std::string binary_;  // of the running upgrade; empty: none is running
   Tried tried_;
   std::unique_ptr<Trial> trial_;
   std::string failure_;
@@ -83,7 +84,7 @@ class Handover {
 Status TryHandover(int fd, const std::string& data_dir);
 
 // Between these two calls the daemon's signals are held back, so that they do not end a process that cannot
-// handle them yet. Signals that came meanwhile, even between two images, arrive in LetSignalsIn.
+// handle them yet. Signals that came meanwhile arrive in LetSignalsIn.
 void HoldSignals();
 void LetSignalsIn();
 

@@ -1,5 +1,6 @@
-// HandoverState: the state that one image of the daemon passes to the next, besides the files on disk
-// (KEEPER.md). A value. Its text is JSON Lines: first the daemon's own line, then one line for each agent.
+// HandoverState: the state that a daemon leaves for the next one, besides the files on disk (KEEPER.md): the
+// checkpoint of the town, and for the trial of an upgrade that of each agent, too. A value. Its text is JSON
+// Lines: first the daemon's own line, then one line for each agent.
 #pragma once
 
 #include <cstdint>
@@ -37,10 +38,10 @@ struct HandoverState {
   // it: readers ignore unknown members, and missing members keep their defaults.
   static constexpr int64_t kFormat = 3;
 
-  std::string version;     // of the image that wrote it
+  std::string version;     // of the daemon that wrote it
   uint64_t handovers = 0;  // completed upgrades
   std::string becoming;    // the binary of an upgrade that is not complete yet; empty: none
-  int64_t started_ms = 0;  // monotonic: when the first image began to serve
+  int64_t started_ms = 0;  // monotonic: when the first daemon began to serve
   std::vector<ListenerState> listeners;
   std::vector<TicketStore::Saved> tickets;
   std::vector<std::string> agents;  // Agent::HandOver

@@ -1,5 +1,6 @@
-// The members that an object carries over a handover to a new binary, as JSON. One function of the object's
-// class lists them, for writing and for reading, so that no member can be written and then not read:
+// The members of an object that the next daemon gets, which may be another binary, as JSON. One function of
+// the object's class lists them, for writing and for reading, so that no member can be written and then not
+// read:
 //
 //   static void Members(auto& self, auto& state) {
 //     state("id", self.id_);
@@ -12,7 +13,7 @@
 //
 // Missing members keep their defaults; unknown ones are ignored. A member of another type is an Error
 // "handover_state" that names its path; an object into which reading failed must not be used. Whole numbers
-// are clamped to kMaxWhole, so that a child that counts too far cannot block a handover; Number carries all
+// are clamped to kMaxWhole, so that a child that counts too far cannot block an upgrade; Number carries all
 // 64 bits.
 //
 // A member may be a bool, a number, a string of UTF-8, an Error, a type with ToString and Parse (written as

@@ -51,7 +51,7 @@ class Transcript {
   // The process is gone: writes its unfinished lines.
   void EndProcess();
 
-  // For a handover (orchestrator/handover/saved_state.h): unfinished lines and the secrets to replace.
+  // For the next daemon (orchestrator/handover/saved_state.h): unfinished lines and the secrets to replace.
   static void Members(auto& self, auto& state) {
     state.Bytes("out", self.out_);
     state.Bytes("err", self.err_);

@@ -209,7 +209,7 @@ void Keeper::RestartLater(int code, int signal) {
   restart_at_ms_ = clock_.MonotonicMs() + delay;
 }
 
-// Replaces the image of this process by the keeper `path`, which continues with our state. Returns only if
+// Lets this process execute the keeper `path`, which continues with our state. Returns only if
 // that fails: then this keeper goes on.
 void Keeper::Become(const std::string& path) {
   const auto state = SaveState(State());

@@ -58,7 +58,7 @@ class Keeper {
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
-  // Continues with the state that an earlier image of this process saved.
+  // Continues with the state that an earlier keeper in this process saved.
   void Restore(const KeeperState& state);
 
   // Runs until everything has ended. Returns the exit code of this process.

@@ -52,9 +52,11 @@ Status KeeperLink::Greet() {
   if (!Ask(keeper::Hello{})) return KeeperFailed("it does not answer");
   if (auto failure = Failure()) return KeeperFailed(failure->message);
   const auto welcome = packet_.As<keeper::Welcome>(&tail);
-  if (packet_.type() != keeper::Type::kWelcome || !welcome || !tail.empty() ||
-      welcome->version != keeper::kProtocolVersion)
-    return Nonsense();
+  if (packet_.type() != keeper::Type::kWelcome || !welcome || !tail.empty()) return Nonsense();
+  if (welcome->version < keeper::kOldestVersion || welcome->version > keeper::kProtocolVersion) {
+    socket_.Close();
+    return KeeperFailed("it speaks version " + std::to_string(welcome->version) + " of the protocol");
+  }
   keeper_pid_ = welcome->keeper_pid;
   restarts_ = welcome->restarts;
   if (welcome->last_code != 0 || welcome->last_signal != 0)

@@ -1,6 +1,6 @@
-// KeeperState: all that a keeper hands to the next image of its process, when it becomes a newer keeper by
-// execve. It goes through a memfd: fixed structs, a version first. The held descriptors stay open over the
-// exec; the state names them by number. Children stay children.
+// KeeperState: all that a keeper leaves for a newer keeper, which its process executes (execve). It goes
+// through a memfd: fixed structs, a version first. The held descriptors stay open over the exec; the state
+// names them by number. Children stay children.
 #pragma once
 
 #include <sys/types.h>

@@ -10,8 +10,9 @@
 
 namespace reeve::keeper {
 
-inline constexpr uint32_t kProtocolVersion = 1;
-inline constexpr size_t kBatch = 64;  // descriptors in one message at most; the kernel takes 253
+inline constexpr uint32_t kProtocolVersion = 1;  // the latest that this program speaks
+inline constexpr uint32_t kOldestVersion = 1;    // the earliest that it still speaks
+inline constexpr size_t kBatch = 64;             // descriptors in one message at most; the kernel takes 253
 inline constexpr size_t kMaxMessageBytes = size_t{16} << 10;
 inline constexpr size_t kMaxSpecBytes = size_t{8} << 20;  // the kernel takes 6 MiB of arguments
 inline constexpr uint64_t kFirstFreeKey = 100;            // keys below it have fixed meanings
@@ -40,16 +41,16 @@ enum class Type : uint32_t {
   kUpgrade = 21,
 };
 
-struct Hello {
+struct Hello {  // the same in all versions
   Type type = Type::kHello;
-  uint32_t version = kProtocolVersion;
+  uint32_t version = kProtocolVersion;  // the latest that the daemon speaks
 };
 
 struct Welcome {
   Type type = Type::kWelcome;
-  uint32_t version = kProtocolVersion;
-  uint64_t restarts = 0;    // deaths of daemons that this keeper has seen
-  int32_t last_code = 0;    // how the last daemon died: its exit code, or -1 for a signal
+  uint32_t version = kProtocolVersion;  // the one that both ends use from now on
+  uint64_t restarts = 0;                // deaths of daemons that this keeper has seen
+  int32_t last_code = 0;                // how the last daemon died: its exit code, or -1 for a signal
   int32_t last_signal = 0;  // that signal; both 0: no daemon has died, or the last one ended for an upgrade
   int32_t keeper_pid = 0;
   uint32_t children = 0;  // held ones

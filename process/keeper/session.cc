@@ -183,13 +183,15 @@ void Session::Refuse(std::string_view code, std::string_view message) {
 
 bool Session::OnHello(const Hello& message) {
   if (state_ != State::kNew) return false;
-  if (message.version != kProtocolVersion) {
-    Break("the keeper speaks version " + std::to_string(kProtocolVersion) + " of the protocol, not " +
+  if (message.version < kOldestVersion) {
+    Break("the keeper speaks versions " + std::to_string(kOldestVersion) + " to " +
+          std::to_string(kProtocolVersion) + " of the protocol, and the daemon only up to " +
           std::to_string(message.version));
     return true;
   }
   state_ = State::kOpen;
   Welcome welcome;
+  welcome.version = std::min(message.version, kProtocolVersion);
   welcome.restarts = greeting_.restarts;
   welcome.last_code = greeting_.last_code;
   welcome.last_signal = greeting_.last_signal;

@@ -25,6 +25,7 @@ Status RunIdle(const Options& options, Report& report);
 Status RunSpawn(const Options& options, Report& report);
 Status RunTurns(const Options& options, Report& report);
 Status RunCrashLoop(const Options& options, Report& report);
+Status RunKeeper(const Options& options, Report& report);
 Status RunScan(const Options& options, Report& report);
 
 // The child of `turns`: an agent that ends each turn as soon as it is asked for one.

@@ -32,6 +32,7 @@ constexpr Named kBenchmarks[] = {
     {"spawn", "starting children, beside posix_spawn", RunSpawn},
     {"turns", "from an agent's last line of a turn to the viewer's sight of its end", RunTurns},
     {"crash_loop", "an agent that works beside a hundred that crash and are restarted", RunCrashLoop},
+    {"keeper", "deaths of the daemon: how soon a viewer goes on; memory beside many agents", RunKeeper},
     {"scan", "viewers beside requests that read far in a large log", RunScan},
 };
 

@@ -16,6 +16,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -48,6 +49,16 @@ Pages ReadPages(pid_t pid) {
   return pages;
 }
 
+// The sum of the numbers in the lines of a file of /proc that begin so.
+int64_t SumOf(const std::string& path, std::string_view start) {
+  std::ifstream file(path);
+  int64_t sum = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(start)) sum += std::strtoll(line.c_str() + line.find(':') + 1, nullptr, 10);
+  }
+  return sum;
+}
+
 // The kernel memory of the socket that `message` describes (sock_diag(7), INET_DIAG_SKMEMINFO).
 int64_t ChargedBytes(const nlmsghdr* message, const inet_diag_msg* socket) {
   const auto* attribute = reinterpret_cast<const rtattr*>(socket + 1);
@@ -75,6 +86,14 @@ int64_t RssBytes(pid_t pid) { return ReadPages(pid).resident; }
 int64_t OwnBytes(pid_t pid) {
   Pages pages = ReadPages(pid);
   return pages.resident - pages.of_files;
+}
+
+int64_t PrivateBytes(pid_t pid) {
+  return 1024 * SumOf("/proc/" + std::to_string(pid) + "/smaps_rollup", "Private_");
+}
+
+int64_t Wakeups(pid_t pid) {
+  return SumOf("/proc/" + std::to_string(pid) + "/status", "voluntary_ctxt_switches:");
 }
 
 int64_t SocketBytes() {

@@ -20,6 +20,11 @@ int64_t CpuNs(pid_t pid);
 int64_t RssBytes(pid_t pid);
 // The part of it that no other process can share: without the pages of programs and libraries.
 int64_t OwnBytes(pid_t pid);
+// The pages that only this process has (smaps_rollup, Private_Clean and Private_Dirty). 0: not allowed,
+// because the process hides its memory from all but root.
+int64_t PrivateBytes(pid_t pid);
+// How often it has waited and was woken up, in its main thread.
+int64_t Wakeups(pid_t pid);
 // Kernel memory of all TCP sockets of this network namespace: both ends of what runs over loopback. Cheap,
 // but the kernel keeps up to 1 MiB a CPU out of the sum.
 int64_t SocketBytes();

@@ -158,7 +158,8 @@ Result<std::unique_ptr<Server>> StartReeve(const std::string& path) {
   return std::unique_ptr<Server>(std::make_unique<ReeveServer>(std::move(*daemon)));
 }
 
-Result<std::unique_ptr<Daemon>> Daemon::Start(const std::string& path) {
+Result<std::unique_ptr<Daemon>> Daemon::Start(const std::string& path,
+                                              const std::vector<std::string>& arguments) {
   std::unique_ptr<Daemon> daemon(new Daemon());
   std::string folder = (std::filesystem::temp_directory_path() / "reeve-bench-XXXXXX").string();
   if (!mkdtemp(folder.data())) return OsError(folder, errno);
@@ -168,8 +169,10 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const std::string& path) {
   Fd log(open((folder + "/stderr").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 
   int64_t begin = NowNs();
-  auto process = Process::Run({path, "serve", "--listen", "tcp://127.0.0.1:0", "--data", folder + "/data"},
-                              -1, (*out)[1].get(), log.get());
+  std::vector<std::string> words = {path,     "serve",         "--listen", "tcp://127.0.0.1:0",
+                                    "--data", folder + "/data"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  auto process = Process::Run(words, -1, (*out)[1].get(), log.get());
   if (!process) return process.error();
   daemon->process_ = std::move(*process);
   (*out)[1].Close();
@@ -182,10 +185,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const std::string& path) {
                  path + " serve: no listening line: " + line + "\n" + ReadFile(folder + "/stderr")};
   }
   daemon->port_ = static_cast<uint16_t>(std::strtoul(line.c_str() + colon + 1, nullptr, 10));
-  constexpr std::string_view kPid = "{\"pid\":";
-  const std::string runtime = ReadFile(folder + "/data/runtime.json");
-  if (!runtime.starts_with(kPid)) return Error{"not_ready", "runtime.json: " + runtime};
-  daemon->pid_ = static_cast<pid_t>(std::strtol(runtime.c_str() + kPid.size(), nullptr, 10));
+  daemon->pid_ = daemon->ReadPid();
+  if (daemon->pid_ < 0) return Error{"not_ready", "runtime.json names no daemon"};
   daemon->token_ = ReadFile(folder + "/data/token");
   while (!daemon->token_.empty() && daemon->token_.back() == '\n') daemon->token_.pop_back();
   if (Status connected = daemon->Connect(); !connected) return connected.error();
@@ -197,6 +198,26 @@ Daemon::~Daemon() {
   if (!process_.End(10'000)) fmt::print(stderr, "the daemon did not end within 10 s of TERM\n");
   std::error_code ignored;
   if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+pid_t Daemon::ReadPid() const {
+  constexpr std::string_view kPid = "{\"pid\":";
+  const std::string runtime = ReadFile(folder_ + "/data/runtime.json");
+  return runtime.starts_with(kPid)
+             ? static_cast<pid_t>(std::strtol(runtime.c_str() + kPid.size(), nullptr, 10))
+             : -1;
+}
+
+void Daemon::Crash() const { kill(pid_, SIGKILL); }
+
+Status Daemon::AwaitNext() {
+  for (int64_t deadline = NowNs() + 60'000'000'000; NowNs() < deadline; usleep(1000)) {
+    const pid_t next = ReadPid();
+    if (next < 0 || next == pid_) continue;
+    pid_ = next;
+    return Connect();
+  }
+  return Error{"timeout", "no daemon followed within 60 s"};
 }
 
 Status Daemon::Connect() {
@@ -252,8 +273,10 @@ Status Daemon::Send(const std::string& agent, const std::string& text) {
   return {};
 }
 
-std::string Daemon::StreamRequest(const std::string& agent) const {
-  return GetRequest(port_, "/agents/" + agent + "/stream", "Authorization: Bearer " + token_ + "\r\n");
+std::string Daemon::StreamRequest(const std::string& agent, const std::string& cursor) const {
+  std::string headers = "Authorization: Bearer " + token_ + "\r\n";
+  if (!cursor.empty()) headers += "Last-Event-ID: " + cursor + "\r\n";
+  return GetRequest(port_, "/agents/" + agent + "/stream", headers);
 }
 
 std::string_view Member(std::string_view json, std::string_view name) {

@@ -31,14 +31,19 @@ Result<std::unique_ptr<Server>> StartEpollServer(Writes writes);
 // A real daemon with a data folder of its own, spoken to over one keep-alive connection, blocking.
 class Daemon {
  public:
-  // `path` is the binary. Returns once it says that it listens.
-  static Result<std::unique_ptr<Daemon>> Start(const std::string& path);
+  // `path` is the binary, `arguments` come after those of `serve`. Returns once it says that it listens.
+  static Result<std::unique_ptr<Daemon>> Start(const std::string& path,
+                                               const std::vector<std::string>& arguments = {});
   ~Daemon();
 
   [[nodiscard]] pid_t pid() const { return pid_; }               // of the daemon itself
   [[nodiscard]] pid_t parent() const { return process_.pid(); }  // its keeper, or the same
   [[nodiscard]] uint16_t port() const { return port_; }
   [[nodiscard]] int64_t ready_us() const { return ready_us_; }  // from fork to the line that says so
+  // kill -9 to the daemon itself, after which its keeper starts the next one.
+  void Crash() const;
+  // Waits for that next one, and connects to it.
+  Status AwaitNext();
   // Continues on a connection of its own, in a fork of this process.
   Status Reconnect() { return Connect(); }
   // The body of a 2xx answer; anything else is an Error.
@@ -49,11 +54,14 @@ class Daemon {
   // Waits until the agent's state is `state`.
   Status AwaitState(const std::string& id, std::string_view state);
   Status Send(const std::string& agent, const std::string& text);
-  [[nodiscard]] std::string StreamRequest(const std::string& agent) const;
+  // With the cursor of the last event seen, if there is one.
+  [[nodiscard]] std::string StreamRequest(const std::string& agent, const std::string& cursor = "") const;
 
  private:
   Daemon() = default;
   Status Connect();
+  // The daemon's pid in runtime.json, or -1.
+  [[nodiscard]] pid_t ReadPid() const;
 
   std::string folder_;
   Process process_;

@@ -85,6 +85,32 @@ test('two pages see every event once, through kill -9 of the daemon', async (t) 
   }
 });
 
+test('<agent-stream> stays on an agent over ten crashes of the daemon', async (t) => {
+  const daemon = await Daemon.start(t, ['--restart-delay', '0']);
+  await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command: ticker() });
+  const browser = await startBrowser(t);
+  const viewers = [await openViewer(browser, daemon), await openViewer(browser, daemon)];
+  const seqs = () => Promise.all(viewers.map(async (viewer) => (await viewer.events()).at(-1)?.seq ?? 0));
+  const { pid } = await daemon.untilState('a1', 'running');
+  const reconnects = async (viewer) => (await viewer.states()).filter((state) => state === 'reconnecting').length;
+  for (let crash = 1; crash <= 10; ++crash) {
+    await until('events', async () => (await seqs()).every((seq) => seq > 0));
+    await daemon.crash();
+    const last = Number((await daemon.call('GET', '/agents/a1')).cursor.split('-')[1]);
+    await until(`events after crash ${crash}`, async () => (await seqs()).every((seq) => seq > last));
+    for (const viewer of viewers) assert.ok((await reconnects(viewer)) >= crash);
+  }
+  assert.equal((await daemon.call('GET', '/agents/a1')).pid, pid);
+  await daemon.call('POST', '/agents/a1/stop', {});
+  for (const viewer of viewers) await until('the end', async () => (await viewer.state()) === 'ended');
+  const log = await daemon.events('a1');
+  for (const [i, viewer] of viewers.entries()) {
+    assertSameSequence(await viewer.events(), log, `page ${i}`);
+    assert.deepEqual(await viewer.gaps(), []);
+    assert.deepEqual(viewer.complained, []);
+  }
+});
+
 test('one element on several agents keeps a position for each', async (t) => {
   const daemon = await Daemon.start(t);
   for (const id of ['a1', 'b2']) {

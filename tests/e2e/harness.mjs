@@ -31,14 +31,15 @@ export function reeveBinary() {
 
 export class Daemon {
   // Starts one on a free port of loopback; `t` ends it with the test.
-  static async start(t, args = []) {
-    const daemon = new Daemon(args);
+  static async start(t, args = [], binary = reeveBinary()) {
+    const daemon = new Daemon(args, binary);
     t.after(() => daemon.remove());
     await daemon.spawn();
     return daemon;
   }
 
-  constructor(args) {
+  constructor(args, binary) {
+    this.binary = binary;
     this.dir = mkdtempSync(path.join(tmpdir(), 'reeve-e2e-'));
     this.port = 0;
     this.args = args;
@@ -50,7 +51,7 @@ export class Daemon {
     const env = { ...process.env };
     for (const name of Object.keys(env)) if (name.startsWith('REEVE_')) delete env[name];
     this.log = '';
-    this.child = spawn(reeveBinary(), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(this.binary, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child.stderr.on('data', (bytes) => (this.log = (this.log + bytes).slice(-20_000)));
     this.exited = new Promise((resolve) => this.child.once('exit', (code, signal) => resolve({ code, signal })));
     const line = new Promise((resolve) => createInterface(this.child.stdout).once('line', resolve));

@@ -112,17 +112,55 @@ TEST(Crash, ASnapshotHasWhatWasOpen) {
   EXPECT_EQ(daemon.Get("/agents/a1/snapshot").Field("open"), before);
 }
 
+// Stops the daemon. Meanwhile its agent prints 40,000 lines, more than a pipe takes, and a request comes,
+// whose answer is still to be received.
+HttpConnection StopWhileAnAgentPrints(const Daemon& daemon, const std::string& folder) {
+  daemon.Create(Shell("a1", "echo up; while [ ! -e " + folder + "/go ]; do sleep 0.01; done; seq 5000; : > " +
+                                folder + "/printed; seq 5001 40000; read x; echo got $x"));
+  EXPECT_TRUE(Says(daemon, "a1", "up"));
+  daemon.Signal(SIGSTOP);
+  WriteFile(folder + "/go", "");
+  EXPECT_TRUE(Eventually([&] { return std::filesystem::exists(folder + "/printed"); }));
+  HttpConnection connection(daemon.address());
+  connection.Send("POST", "/agents/a1/message", R"({"text":"go on"})",
+                  {{"Authorization", "Bearer " + daemon.token()}});
+  return connection;
+}
+
+// The request was answered once, and all lines are there.
+void ExpectThatNothingIsLost(const Daemon& daemon, HttpConnection& connection) {
+  EXPECT_EQ(connection.Receive().status, 202);
+  daemon.WaitFor("a1");
+  std::vector<std::string> expected = {"up"};
+  for (int i = 1; i <= 40'000; ++i) expected.push_back(std::to_string(i));
+  expected.emplace_back("got go on");
+  EXPECT_TRUE(Fields(daemon, "a1", "agent.output", "data.text") == expected);
+}
+
 TEST(Crash, OneThatIsStoppedForAWhileLosesNothing) {
   Daemon daemon(AtOnce());
-  daemon.Create(Shell("a1", "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.005; done"));
-  ASSERT_TRUE(Says(daemon, "a1", "10"));
-  daemon.Signal(SIGSTOP);
-  const std::string pid = "/proc/" + std::to_string(daemon.pid()) + "/stat";
-  ASSERT_TRUE(Eventually([&] { return ReadFile(pid).find(") T ") != std::string::npos; }));
+  TempDir folder;
+  const pid_t before = daemon.pid();
+  HttpConnection connection = StopWhileAnAgentPrints(daemon, folder.path());
   daemon.Signal(SIGCONT);
-  daemon.WaitFor("a1");
-  EXPECT_EQ(Fields(daemon, "a1", "agent.output", "data.text").size(), 400U);
-  EXPECT_EQ(daemon.Get("/health").Field("restarts"), "0") << "it is not replaced, because it may continue";
+  ExpectThatNothingIsLost(daemon, connection);
+  EXPECT_EQ(daemon.pid(), before) << "it is not replaced, because it may continue";
+  EXPECT_EQ(daemon.Get("/health").Field("restarts"), "0");
+}
+
+TEST(KeeperWatchdog, ReplacesADaemonThatIsStoppedAndNothingIsLost) {
+  Daemon::Options options = AtOnce();
+  options.environment = {"WATCHDOG_USEC=4000000"};
+  Daemon daemon(options);
+  TempDir folder;
+  const pid_t before = daemon.pid();
+  HttpConnection connection = StopWhileAnAgentPrints(daemon, folder.path());
+  ASSERT_TRUE(Eventually([&] { return daemon.pid() != before; })) << daemon.log();
+  ExpectThatNothingIsLost(daemon, connection);
+  const HttpAnswer health = daemon.Get("/health");
+  EXPECT_EQ(health.Field("restarts"), "1");
+  EXPECT_EQ(health.Field("last_death.signal"), "9");
+  EXPECT_NE(daemon.log().find("the daemon does not answer and is killed"), std::string::npos);
 }
 
 TEST(Crash, TheEndOfTheKeeperEndsEverything) {
@@ -153,6 +191,35 @@ TEST(Crash, NoOrphanIsLeftWhereNoDaemonCanStart) {
   ASSERT_EQ(kill(daemon.pid(), SIGKILL), 0);
   EXPECT_EQ(daemon.Wait(), 1) << daemon.log();
   EXPECT_TRUE(ProcessesWith("REEVE_TOWN_ID=" + town).empty());
+}
+
+// The daemon is killed at each write while an agent is made and started. The client asks again.
+TEST(Crash, AnAgentThatIsBeingMadeStartsAndItsRunDoesNotFail) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
+  int deaths = 0;
+  for (int at = 1; at < 300 && !HasFailure(); ++at) {
+    TempDir folder;
+    const std::string armed = folder.path() + "/armed";
+    Daemon::Options options = AtOnce();
+    options.environment = {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=kill:" + std::to_string(at),
+                           "REEVE_FAULT_ARMED=" + armed};
+    Daemon daemon(options);
+    ASSERT_EQ(daemon.Get("/health").status, 200);
+    WriteFile(armed, "");
+    const std::string spec = Shell("a1", "echo up; sleep 1000; sleep 1000");
+    HttpAnswer made = daemon.Call("POST", "/agents", spec, {{"Idempotency-Key", "k"}});
+    if (made.status == 0) made = daemon.Call("POST", "/agents", spec, {{"Idempotency-Key", "k"}});
+    EXPECT_EQ(made.status, 201) << at << ": " << made.wire;
+    EXPECT_TRUE(Says(daemon, "a1", "up")) << at << ": " << daemon.Get("/agents/a1").body << daemon.log();
+    const bool died = !std::filesystem::remove(armed);
+    deaths += died ? 1 : 0;
+    EXPECT_TRUE(Eventually([&] { return daemon.Get("/health").Field("restarts") == (died ? "1" : "0"); }));
+    EXPECT_EQ(Fields(daemon, "a1", "agent.starting,run.started,agent.exited,run.failed", "type"),
+              (std::vector<std::string>{"agent.starting", "run.started"}))
+        << at;
+    if (!died) break;  // there is no such write any more
+  }
+  EXPECT_GT(deaths, 10);
 }
 
 // The preloaded library kills the daemon whenever it reads this agent's word.

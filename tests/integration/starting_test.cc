@@ -79,7 +79,8 @@ TEST(Starting, OutOfDescriptorsIsSaidAndPasses) {
     EXPECT_EQ(refused.status, 503) << refused.body;
     EXPECT_EQ(refused.Field("code"), "no_descriptors");
   }
-  EXPECT_EQ(daemon.Get("/health").Field("status"), "ok");
+  EXPECT_TRUE(Eventually([&] { return daemon.Get("/health").Field("status") == "ok"; }))
+      << daemon.Get("/health").body;
   daemon.Create(R"({"id":"later","kind":"process","command":["echo","hi"]})");
   EXPECT_EQ(Output(daemon, "later"), "hi\n");
 }

@@ -1,5 +1,5 @@
-// Handovers of adapters, as an upgrade of the daemon makes them: what one saved is read by another, which
-// goes on in its place.
+// Handovers of adapters, as the end of a daemon makes them: the state that one saved is read by another,
+// which goes on in its place.
 #pragma once
 
 #include <functional>

@@ -9,7 +9,7 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kPauseMs = 500;
-constexpr int64_t kNoticeMs = 2'000;  // a handover is shorter
+constexpr int64_t kNoticeMs = 2'000;  // an upgrade and a restart are shorter
 constexpr int64_t kGiveUpMs = 60'000;
 
 }  // namespace

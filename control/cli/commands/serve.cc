@@ -1,5 +1,5 @@
 // `reeve serve`: reads the configuration and runs the daemon. With --check-config it only checks the
-// configuration; with --handover-trial it only checks the saved state of another daemon.
+// configuration; with --handover-trial it only checks the state of another daemon.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>

@@ -13,19 +13,19 @@ namespace reeve {
 
 namespace {
 
-constexpr int64_t kTrialMs = 20'000;     // the daemon's trial of the binary takes at most 10 s
-constexpr int64_t kHandoverMs = 30'000;  // the handover itself takes seconds
-constexpr std::chrono::milliseconds kHandoverPause{100};
+constexpr int64_t kTrialMs = 20'000;   // the daemon's trial of the binary takes at most 10 s
+constexpr int64_t kChangeMs = 30'000;  // the change of the daemon itself takes seconds
+constexpr std::chrono::milliseconds kChangePause{100};
 
 struct UpgradeOptions : CommonOptions {
   std::string binary;  // empty: the file that the daemon was started from
 };
 
-// Waits until a daemon answers that has been handed over more than `handovers` times; returns its version.
-Result<std::string> WaitForHandover(const Client& client, int64_t handovers) {
+// Waits until a daemon answers that counts more than `handovers` upgrades; returns its version.
+Result<std::string> WaitForUpgrade(const Client& client, int64_t handovers) {
   const SystemClock clock;
-  const int64_t give_up_at_ms = clock.MonotonicMs() + kHandoverMs;
-  for (;; std::this_thread::sleep_for(kHandoverPause)) {
+  const int64_t give_up_at_ms = clock.MonotonicMs() + kChangeMs;
+  for (;; std::this_thread::sleep_for(kChangePause)) {
     auto answer = client.Call(client.Request("GET", "/health"));
     auto health = JsonDocument::Parse(answer ? answer->body : "");
     if (health && (*health)["handovers"].AsInt().value_or(0) > handovers)
@@ -33,7 +33,7 @@ Result<std::string> WaitForHandover(const Client& client, int64_t handovers) {
     if (health && (*health)["upgrade_failure"].AsString())
       return Error{"upgrade_failed", std::string((*health)["upgrade_failure"].StringOr(""))};
     if (clock.MonotonicMs() > give_up_at_ms)
-      return answer ? Error{"timed_out", "the daemon did not hand over"} : answer.error();
+      return answer ? Error{"timed_out", "the new daemon did not come in time"} : answer.error();
   }
 }
 
@@ -50,7 +50,7 @@ int Upgrade(const UpgradeOptions& options) {
   auto accepted = client->AskJson(std::move(request));
   if (!accepted) return console.Fail(accepted.error());
   const std::string from((*accepted)["version_from"].StringOr(""));
-  auto to = WaitForHandover(*client, (*accepted)["handovers"].AsInt().value_or(0));
+  auto to = WaitForUpgrade(*client, (*accepted)["handovers"].AsInt().value_or(0));
   if (!to) return console.Fail(to.error());
   console.Line(console.json() ? JsonObject().Set("version_from", from).Set("version_to", *to).Take()
                               : "reeve: upgraded from " + from + " to " + *to);

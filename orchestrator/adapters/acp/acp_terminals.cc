@@ -125,7 +125,7 @@ void AcpTerminals::Resume() {
         terminal.child = std::move(*child);
         continue;
       }
-      log::Warning("terminal {} was lost in a handover: {}", name, child.error().message);
+      log::Warning("terminal {} of an earlier daemon was lost: {}", name, child.error().message);
     }
     Ended(terminal, {.signal = SIGKILL});  // so that no request waits for it
   }

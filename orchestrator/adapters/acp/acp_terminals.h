@@ -40,7 +40,7 @@ class AcpTerminals {
   // The agent's process is gone: answers can no longer reach it, and the running commands end.
   void Close();
 
-  // For a handover (orchestrator/handover/saved_state.h). Resume works like an Adapter's.
+  // For the next daemon (orchestrator/handover/saved_state.h). Resume works like an Adapter's.
   static void Members(auto& self, auto& state) {
     state("cwd", self.cwd_);
     state("made", self.made_);

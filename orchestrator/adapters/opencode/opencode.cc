@@ -124,7 +124,7 @@ class OpencodeAdapter final : public Adapter {
   [[nodiscard]] std::string Save() const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
   void Resume() override;
-  // Connections end with a handover, and whatever they were doing is begun again. For that reason failures
+  // Connections end with the daemon, and whatever they were doing is begun again. For that reason failures
   // are counted from zero, and timers follow from the other members.
   static void Members(auto& self, auto& state) {
     state("resume", self.resume_);
@@ -233,7 +233,7 @@ class OpencodeAdapter final : public Adapter {
 
   std::optional<std::string> prompt_;    // accepted while the stream was down
   std::optional<std::string> posting_;   // sent to the server, which has not answered
-  std::optional<std::string> doubtful_;  // the same from before a handover: the server may or may not have it
+  std::optional<std::string> doubtful_;  // the same from an earlier daemon: the server may or may not have it
   bool abort_wanted_ = false;
   int aborting_ = 0;
   std::map<std::string, Decided> replies_;  // by path; the server has not answered them yet
@@ -712,7 +712,8 @@ void OpencodeAdapter::Settle() {
   Advance();
 }
 
-// The server begins no turn for its prompt. If a handover cut the prompt off on its way, it is sent again.
+// The server begins no turn for its prompt. If the end of the daemon cut the prompt off on its way, it is
+// sent again.
 void OpencodeAdapter::NoTurn() {
   const std::optional<std::string> doubtful = std::exchange(doubtful_, std::nullopt);
   if (!doubtful || events_.HasPrompt()) {
@@ -762,7 +763,7 @@ void OpencodeAdapter::Advance() {
   if (stopping_ && (quiet || deaf) && !std::exchange(stop_told_, true)) host_.OnStopPrepared();
 }
 
-// --- handover
+// --- an earlier daemon
 
 // Works as after a break of the stream, except that we do not know whether the messages on their way have
 // arrived. We may send an abort or a reply twice: the server ignores the second one.

@@ -109,8 +109,10 @@ TEST_F(AgentLoad, AnAgentWithoutHistory) {
   Load(R"({"wanted":true,"alive":false,"purge":false,"session":"","restarts":0,"paused":false,"pauses":0,)"
        R"("created_ms":1795170414000,"started_ms":0,"exited_ms":0,"cursor":"0-0","last_event_ms":0,)"
        R"("usage":{"input_tokens":0,"output_tokens":0,"cost_usd":0.0}})");
-  EXPECT_EQ(agent->state(), Agent::State::kExited) << "its policy does not bring it back";
+  EXPECT_EQ(agent->state(), Agent::State::kStarting) << "it was made, and has not begun";
   EXPECT_FALSE((*shown)["exit"]);
+  Load(R"({"wanted":true,"alive":false,"purge":false,"cursor":"1-4"})");
+  EXPECT_EQ(agent->state(), Agent::State::kExited) << "its policy does not bring it back";
   Load("{}");
   EXPECT_EQ(agent->state(), Agent::State::kExited);
 }

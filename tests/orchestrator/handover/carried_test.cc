@@ -1,5 +1,5 @@
 // Each data member of a class with `Members` (orchestrator/handover/saved_state.h) is named in it, or excused
-// here with the reason. A member that is forgotten is lost by a handover; neither the compiler nor, but by
+// here with the reason. The next daemon lacks a member that is forgotten; neither the compiler nor, but by
 // luck, a test of behaviour notices. So this test reads the sources, in the style in which they are written.
 #include <gtest/gtest.h>
 
@@ -41,11 +41,11 @@ const std::vector<Excuse> kExcuses = {
     {"begins again", {"Stream::since_ms", "Stream::held"}},
     {"timers that follow from the rest",
      {"OutputLines::parts_", "Approvals::deadline_", "Agent::messages_", "Agent::facts_"}},
-    {"a damaged agent is not handed over, but loaded again", {"Agent::damage_"}},
+    {"a damaged agent has no checkpoint, and is loaded again", {"Agent::damage_"}},
     {"derived from the rest", {"Agent::state_", "Agent::spawn_wanted_"}},
     {"written beside Members", {"Agent::spec_"}},
     {"read from the private folder", {"Agent::secrets_"}},
-    {"belong to the old image", {"Agent::listeners_", "Agent::alive_"}},
+    {"belong to the earlier daemon", {"Agent::listeners_", "Agent::alive_"}},
     {"saved beside Members", {"AgentProcess::last_words_"}},
     {"taken from the log again", {"OpenContent::texts_", "OpenContent::calls_"}},
     {"saved as since()", {"OpenContent::since_"}},
@@ -56,7 +56,7 @@ const std::vector<Excuse> kExcuses = {
     {"the file is opened again", {"Transcript::file_", "Transcript::size_", "Transcript::failed_"}},
     {"requests for models end and are made again",
      {"CodexAdapter::models_wanted_", "OpencodeAdapter::models_wanted_", "PiAdapter::models_wanted_"}},
-    {"connections end with the old image",
+    {"connections end with the daemon",
      {"OpencodeAdapter::failures_", "OpencodeAdapter::opened_ms_", "OpencodeAdapter::parser_",
       "OpencodeAdapter::next_call_", "OpencodeAdapter::commands_", "OpencodeAdapter::fetches_",
       "OpencodeAdapter::stream_"}},
@@ -179,7 +179,7 @@ TEST(Carried, EveryDataMemberIsNamedInMembersOrExcused) {
       const bool named = std::regex_search(one.named, std::regex("self\\." + member + "\\b"));
       unused.erase(full);
       EXPECT_NE(named, excused.count(full) != 0)
-          << full << (named ? " needs no excuse: it is in Members" : " is lost by a handover");
+          << full << (named ? " needs no excuse: it is in Members" : " is lost when the daemon ends");
     }
   }
   EXPECT_GT(checked, 40);

@@ -1,5 +1,5 @@
-// Adapters handed over to a new binary: what the recordings and the scripted tests of the kinds, which are
-// run with handovers too, do not have in them; and states that are not what they should be.
+// Adapters that continue from the state that another one saved: cases that the recordings and the scripted
+// tests of the kinds, which are run so too, do not have in them; and states that are not as they should be.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

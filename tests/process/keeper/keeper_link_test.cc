@@ -89,6 +89,21 @@ TEST_F(KeeperLinkTest, ConnectRefusesNonsense) {
   EXPECT_EQ(KeeperLink::Connect(Fd()).error().code, "keeper_failed");
 }
 
+TEST_F(KeeperLinkTest, ConnectRefusesVersionsThatItDoesNotSpeak) {
+  for (const uint32_t version : {keeper::kOldestVersion - 1, keeper::kProtocolVersion + 1}) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    keeper_ = Fd(ends[0]);
+    keeper::Welcome welcome;
+    welcome.version = version;
+    Answer(welcome);
+    const auto link = KeeperLink::Connect(Fd(ends[1]));
+    ASSERT_FALSE(link.ok());
+    EXPECT_EQ(link.error().message,
+              "the keeper: it speaks version " + std::to_string(version) + " of the protocol");
+  }
+}
+
 TEST_F(KeeperLinkTest, NonsenseClosesTheLink) {
   const SpawnSpec spec = Shell("exit 0");
   const std::vector<std::function<void(KeeperLink&)>> requests = {

@@ -92,11 +92,42 @@ TEST_F(SessionTest, WelcomesTheDaemon) {
   EXPECT_EQ(welcome->next_key, 121U);
 }
 
-TEST_F(SessionTest, AnotherVersionIsRefused) {
+TEST_F(SessionTest, ALaterDaemonSpeaksTheVersionOfTheKeeper) {
   Hello hello;
-  hello.version = 7;
-  EXPECT_EQ(RefusalOf(hello), "protocol: the keeper speaks version 1 of the protocol, not 7");
+  hello.version = kProtocolVersion + 1;
+  ASSERT_TRUE(Send(daemon_.get(), hello));
+  ASSERT_EQ(Reply(), Type::kWelcome);
+  std::string_view tail;
+  EXPECT_EQ(packet_.As<Welcome>(&tail)->version, kProtocolVersion);
+  EXPECT_TRUE(Send(daemon_.get(), Look{}));
+  EXPECT_EQ(Reply(), Type::kLooked);
+}
+
+TEST_F(SessionTest, AnEarlierDaemonIsAnsweredInItsVersion) {
+  Hello hello;
+  hello.version = kOldestVersion;
+  ASSERT_TRUE(Send(daemon_.get(), hello));
+  ASSERT_EQ(Reply(), Type::kWelcome);
+  std::string_view tail;
+  EXPECT_EQ(packet_.As<Welcome>(&tail)->version, kOldestVersion);
+}
+
+TEST_F(SessionTest, TooEarlyAVersionIsRefused) {
+  Hello hello;
+  hello.version = kOldestVersion - 1;
+  EXPECT_EQ(RefusalOf(hello),
+            "protocol: the keeper speaks versions 1 to 1 of the protocol, and the daemon only up to 0");
   EXPECT_EQ(session_->state(), Session::State::kBroken);
+}
+
+TEST_F(SessionTest, MessagesOfALaterVersionEndTheSession) {
+  Greet();
+  Look later;
+  later.type = static_cast<Type>(static_cast<uint32_t>(Type::kUpgrade) + 1);
+  EXPECT_EQ(RefusalOf(later), "protocol: a message is malformed");
+  Connect();
+  Greet();
+  EXPECT_EQ(RefusalOf(Look{}, {}, "a later member"), "protocol: a message is malformed");
 }
 
 TEST_F(SessionTest, TheFirstMessageIsHello) {
