@@ -97,7 +97,8 @@ BlockSums BlockSums::Load(const std::string& path, uint64_t first_seq) {
 
 void BlockSums::Add(std::string_view bytes, uint64_t last) {
   uint64_t end = this->bytes();
-  // A record that is full is left alone. What was written of one that is not must be written again.
+  // A record that is full is left alone. The part of one that was written before it was full must be written
+  // again.
   saved_ = std::min<size_t>(saved_, end / kRecordBytes);
   while (!bytes.empty()) {
     if (end == records_.size() * kRecordBytes) records_.emplace_back();

@@ -23,7 +23,7 @@ class BlockSums {
   static constexpr uint64_t kBlockBytes = 4096;
 
   BlockSums() = default;
-  // Of a new segment.
+  // The sums of a new segment.
   BlockSums(uint64_t first_seq, uint64_t epoch) : first_seq_(first_seq), epoch_(epoch) {}
   // Reads the sums of the segment at `path`. A record that is missing, or damaged itself, leaves its blocks
   // without sums.
@@ -37,8 +37,9 @@ class BlockSums {
   void Settle(std::string_view bytes, uint64_t epoch, uint64_t last);
   // Writes to the file what it lacks. After an error the next Save writes it.
   Status Save(const std::string& path);
-  // A record's worth of blocks or more is not in the file yet.
-  [[nodiscard]] bool save_due() const { return records_.size() > saved_ + 1; }
+  // The sums of 1 MiB or more are not in the file yet. Opening it more often would cost some percent of the
+  // time of an event.
+  [[nodiscard]] bool save_due() const { return records_.size() > saved_ + 16; }
 
   // Whether `bytes`, which begin at a multiple of kBlockBytes and are one block or the part of it that the
   // segment has, are as they were written. Also true if that is not known.

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -153,7 +154,8 @@ TEST(Damaged, AFlippedBitOfASegmentIsAGapForEachReader) {
   Daemon daemon;
   daemon.Create(R"({"id":"bad","kind":"process","command":["sh","-c","seq 1 2000; exec cat"]})");
   ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("bad").find("\"2000\"") != std::string::npos; }));
-  daemon.Kill();
+  daemon.Signal(SIGTERM);  // then all events have sums
+  ASSERT_EQ(daemon.Wait(), 0);
   const std::string segment = SegmentOf(daemon, "bad");
   std::string bytes = ReadFile(segment);
   ASSERT_GT(bytes.size(), 200'000U);
