@@ -126,6 +126,7 @@ LogCommitter::Stats LogCommitter::stats() const {
     stats.max_commit_us = std::max(stats.max_commit_us, one.max_commit_us);
     stats.bytes_on_disk += one.bytes_on_disk;
     stats.tail_bytes += one.tail_bytes;
+    stats.damaged_blocks += one.damaged_blocks;
   }
   return stats;
 }

@@ -60,6 +60,7 @@ class LogCommitter {
     int64_t max_commit_us = 0;
     uint64_t bytes_on_disk = 0;
     size_t tail_bytes = 0;  // in memory
+    size_t damaged_blocks = 0;
   };
   [[nodiscard]] Stats stats() const;
 

@@ -107,6 +107,9 @@ std::string MetricsText(const ApiContext& api) {
               "The slowest write of an event log since it was opened.",
               static_cast<uint64_t>(town.logs.max_commit_us));
   metrics.Add("reeve_log_bytes", "gauge", "Bytes on disk of the open event logs.", town.logs.bytes_on_disk);
+  metrics.Add("reeve_log_damaged_blocks", "gauge",
+              "Blocks of the open event logs that do not match their sums, as far as they were read.",
+              town.logs.damaged_blocks);
   metrics.Add("reeve_log_tail_bytes", "gauge", "Bytes of event logs kept in memory.", town.logs.tail_bytes);
   metrics.Add("reeve_log_blocked", "gauge", "Event logs that could not be written at the last try.",
               town.logs.blocked);

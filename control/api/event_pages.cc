@@ -27,6 +27,7 @@ struct EventPages::Page {
   EventLog::Files files;
   Cursor cursor;  // after the last event that was read
   std::string events;
+  bool hole = false;  // damaged events follow the cursor. The next page begins with this gap
   bool more = false;
   Status scanned;
 };
@@ -53,6 +54,8 @@ void EventPages::Page::Scan() {
   uint64_t count = 0;
   uint64_t read = 0;
   auto end = files.Scan(start.position, [&](const FrameView& frame, std::string_view bytes) {
+    hole = frame.id.seq > cursor.seq + 1;
+    if (hole) return false;
     cursor = frame.id;
     read += bytes.size();
     if (range.types.Matches(frame.type)) {
@@ -63,7 +66,7 @@ void EventPages::Page::Scan() {
     return count < most && events.size() < kMaxPageBytes && read < kMaxScanBytes;
   });
   scanned = end ? Status() : Status(end.error());
-  more = end && *end < files.log_end;
+  more = end && (hole || *end < files.log_end || cursor.seq < files.log_head.seq);
 }
 
 Response EventPages::Page::Answer() const {

@@ -158,7 +158,7 @@ export class StreamClient {
   // follow     continue when the agent has exited, until it is deleted.
   // base       the base of relative URLs; in a browser it defaults to the page's address.
   // onEvent    (envelope)
-  // onGap      ({agent, from, to, reason}): these events are missing. `reason` is "expired", "lost", or "missing" if
+  // onGap      ({agent, from, to, reason}): these events are missing. `reason` is "expired", "lost", "damaged", or "missing" if
   //            numbers were skipped without a report from the server, which is an error somewhere.
   // onState    (state, {reason, error}): connecting, replaying, live, reconnecting; and the final states ended,
   //            replaced (another client took this stream over) and error.

@@ -129,8 +129,15 @@ AgentExport::Progress AgentExport::FillEvents(std::string& out, size_t bytes) {
       return Progress::kWaiting;
     }
     if (!view && view.error().code == "expired") {
-      SkipExpired(log);
+      Skip(log.oldest(), log.begin_position(), "expired");
       continue;
+    }
+    if (!view && view.error().code == "damaged") {
+      auto next = log.Find(last_);
+      if (next && next->gap) {
+        Skip(next->gap->to, next->position, next->gap->reason);
+        continue;
+      }
     }
     if (!view) {
       Fail(view.error(), out);
@@ -165,19 +172,26 @@ Status AgentExport::TakeFrames(std::string& out) {
   return {};
 }
 
-void AgentExport::SkipExpired(const EventLog& log) {
-  if (!gap_from_) gap_from_ = last_;
+// The events up to `last` are missing.
+void AgentExport::Skip(Cursor last, uint64_t position, const char* reason) {
+  if (!gap_from_) {
+    gap_from_ = last_;
+    gap_reason_ = reason;
+  }
   raw_.clear();
-  last_ = log.oldest();
-  position_ = log.begin_position();
+  last_ = last;
+  position_ = position;
 }
 
 void AgentExport::ReportGap(std::string& out) {
   const auto from = std::exchange(gap_from_, std::nullopt);
   if (!from) return;
-  Line(
-      out, "export.gap",
-      JsonObject().Set("from", from->ToString()).Set("to", last_.ToString()).Set("reason", "expired").Take());
+  Line(out, "export.gap",
+       JsonObject()
+           .Set("from", from->ToString())
+           .Set("to", last_.ToString())
+           .Set("reason", gap_reason_)
+           .Take());
 }
 
 void AgentExport::Fail(const Error& error, std::string& out) {

@@ -1,7 +1,7 @@
 // AgentExport: the export of one agent as lines of JSON (control/api/API.md, "Export"). The caller pulls it
 // piece by piece: the agent, its runs, its messages, then its log up to the last event when the export began.
-// It holds one page of messages or a part of one frame; everything else stays on disk. A gap reports the
-// events that retention deleted meanwhile.
+// It holds one page of messages or a part of one frame; everything else stays on disk. A gap reports
+// events that retention deleted meanwhile, or that are damaged.
 //
 // Owned by a download; on the loop's thread. The loop, the town and the store outlive it.
 #pragma once
@@ -43,7 +43,7 @@ class AgentExport {
   Progress FillAnswered(std::string& out);
   Progress FillEvents(std::string& out, size_t bytes);
   Status TakeFrames(std::string& out);
-  void SkipExpired(const EventLog& log);
+  void Skip(Cursor last, uint64_t position, const char* reason);
   void ReportGap(std::string& out);
   void Fail(const Error& error, std::string& out);
   void Finish(std::string& out);
@@ -59,9 +59,10 @@ class AgentExport {
   uint64_t position_ = 0;
   uint64_t end_ = 0;
   Cursor last_;  // the last event that was exported or skipped
-  // The last event before those that were deleted before they were read. They are reported before the next
-  // event, so that several deletions in a row are one gap.
+  // The last event before those that were deleted before they were read, or are damaged. They are reported
+  // before the next event, so that several deletions in a row are one gap.
   std::optional<Cursor> gap_from_;
+  std::string gap_reason_;
   uint64_t events_ = 0;
   bool asked_ = false;                   // the store was asked for runs or messages
   std::optional<std::string> answered_;  // the store's answer, as lines

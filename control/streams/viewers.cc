@@ -81,9 +81,9 @@ class Viewers::Viewer {
     Agent& agent;
     EventLog& log;
     uint64_t position = 0;
-    uint64_t counted = 0;  // the number of the last event that the statistics contain
-    // Events that were deleted before they were sent. They are reported when the next event is sent, so that
-    // several deletions in a row are one gap.
+    Cursor counted;  // the last event that the statistics contain
+    // Events that were deleted before they were sent, or are damaged. They are reported when the next event
+    // is sent, so that several deletions in a row are one gap.
     std::optional<EventLog::Start::Gap> gap;
     bool synced = false;
     bool active = false;  // is in active_
@@ -149,9 +149,10 @@ class Viewers::Viewer {
   void Trimmed(Source& source, uint64_t kept_from);
   void ReportGap(const Source& source, const EventLog::Start::Gap& gap);
   void ReportOpenGaps();
-  void Count(Source& source, uint64_t seq);
+  void Count(Source& source, Cursor last);
+  void Miss(Source& source, const EventLog::Start::Gap& gap, uint64_t position);
   void CountSent(Source& source);
-  void Failed(const Source& source, const Error& error);
+  void Failed(Source& source, const Error& error);
 
   const TypeFilter types_;
   std::unique_ptr<AnswerStream> answer_;
@@ -166,6 +167,7 @@ class Viewers::Viewer {
   int64_t bye_ms_ = 0;  // when the goodbye was queued; 0: it was not
   bool ended_ = false;  // the end of the answer is sent; the client closes the connection
   bool warming_ = false;
+  bool torn_ = false;  // the rest of a frame that was sent in part is damaged
 
   // One part of a sendmsg; a null source means pending_.
   struct Piece {
@@ -224,10 +226,10 @@ void Viewers::Viewer::Show(const Shown& shown, const std::string& resume) {
   if (const auto& gap = shown.start.gap) {
     ++hub_.stats_.gaps;
     if (gap->to.seq > gap->from.seq) hub_.stats_.gap_events += gap->to.seq - gap->from.seq;
-    source->counted = gap->to.seq;
+    source->counted = gap->to;
     ReportGap(*source, *gap);
   } else if (auto cursor = log.CursorAt(source->position)) {
-    source->counted = cursor->seq;
+    source->counted = *cursor;
     if (!several_) AppendCursor(pending_, *cursor);
   }
   Activate(*source);
@@ -250,7 +252,7 @@ void Viewers::Viewer::Close() {
 
 // Returns the buffer for control frames. First completes a frame that was sent in part.
 std::string& Viewers::Viewer::Control() {
-  if (active_.empty()) return pending_;
+  if (active_.empty() || !types_.all()) return pending_;  // a filter has taken whole frames
   Source& source = *active_.front();
   auto end = source.log.FrameEnd(source.position);
   while (end && source.position < *end) {
@@ -259,7 +261,10 @@ std::string& Viewers::Viewer::Control() {
       source.log.Warm(source.position)();  // rare, and only one frame, so it may block
       continue;
     }
-    if (!view || view->bytes == 0) break;
+    if (!view || view->bytes == 0) {
+      if (!view && view.error().code == "damaged") torn_ = torn_ || !source.log.Skip(source.position);
+      break;
+    }
     for (int i = 0; i < view->count; ++i) {
       pending_.append(static_cast<const char*>(view->pieces[i].iov_base), view->pieces[i].iov_len);
     }
@@ -270,6 +275,10 @@ std::string& Viewers::Viewer::Control() {
 
 bool Viewers::Viewer::Pump() {
   if (gone_ || blocked_ || ended_ || warming_) return false;
+  if (torn_) {
+    Drop();  // it may reconnect with its cursor and is told then
+    return false;
+  }
   share_ = static_cast<int64_t>(hub_.limits_.share_bytes);
   bool again = true;  // after a partial write try once more, then wait
   while (share_ > 0) {
@@ -306,7 +315,7 @@ bool Viewers::Viewer::Fill() {
     while (bye_ms_ == 0 && !active_.empty() &&
            active_.front()->position == active_.front()->log.end_position()) {
       Source& source = *active_.front();
-      Count(source, source.log.committed().seq);
+      Count(source, source.log.committed());
       active_.erase(active_.begin());
       source.active = false;
       if (std::exchange(source.synced, true)) continue;
@@ -343,17 +352,19 @@ bool Viewers::Viewer::FillFiltered(Source& source) {
   const uint64_t from = source.position;
   if (!source.log.InMemory(from)) {
     ++hub_.stats_.disk_reads;
-    if (auto warm = source.log.Read(from, kFilterBytes, hub_.scratch_); !warm) {
+    auto warm = source.log.Read(from, kFilterBytes, hub_.scratch_);
+    if (!warm && warm.error().code != "damaged") {  // Scan leaves out what is damaged
       Failed(source, warm.error());
       return false;
     }
   }
   auto next = source.log.Scan(
       from, [this, &source, read = size_t{0}](const FrameView& frame, std::string_view bytes) mutable {
+        if (frame.id.seq > source.counted.seq + 1) return false;  // damaged events are missing before it
         const bool matches = types_.Matches(frame.type);
         if (matches) pending_ += bytes;
         ++(matches ? hub_.stats_.delivered : hub_.stats_.filtered);
-        source.counted = frame.id.seq;
+        source.counted = frame.id;
         read += bytes.size();
         return read < kFilterBytes;
       });
@@ -362,7 +373,17 @@ bool Viewers::Viewer::FillFiltered(Source& source) {
     return false;
   }
   share_ -= static_cast<int64_t>(*next - from);  // filtering is work too
-  source.position = *next;
+  auto there = source.log.CursorAt(*next);
+  if (there && there->seq == source.counted.seq) {
+    source.position = *next;
+    return true;
+  }
+  auto found = source.log.Find(source.counted);
+  if (!found || !found->gap) {
+    Failed(source, found ? Error{"internal", "events were skipped"} : found.error());
+    return false;
+  }
+  Miss(source, *found->gap, found->position);
   return true;
 }
 
@@ -488,15 +509,20 @@ void Viewers::Viewer::Trimmed(Source& source, uint64_t kept_from) {
     log::Failure("closing a viewer of agent {}: {}", source.agent.id(), (from ? to : from).error().message);
     return Drop();  // it may reconnect with its cursor and is told then
   }
-  Count(source, from->seq);
-  hub_.stats_.gap_events += to->seq - from->seq;
-  hub_.stats_.gap_bytes += kept_from - source.position;
-  source.counted = to->seq;
-  source.position = kept_from;
+  Count(source, *from);
+  Miss(source, {*from, *to, "expired"}, kept_from);
+}
+
+// The viewer cannot have these events. It continues at `position`.
+void Viewers::Viewer::Miss(Source& source, const EventLog::Start::Gap& gap, uint64_t position) {
+  hub_.stats_.gap_events += gap.to.seq - gap.from.seq;
+  hub_.stats_.gap_bytes += position - source.position;
+  source.counted = gap.to;
+  source.position = position;
   if (source.gap) {
-    source.gap->to = *to;
+    source.gap->to = gap.to;
   } else {
-    source.gap = {*from, *to, "expired"};
+    source.gap = gap;
     ++open_gaps_;
     ++hub_.stats_.gaps;
   }
@@ -517,11 +543,11 @@ void Viewers::Viewer::ReportOpenGaps() {
   open_gaps_ = 0;
 }
 
-// The events up to number `seq` are sent.
-void Viewers::Viewer::Count(Source& source, uint64_t seq) {
-  if (seq <= source.counted) return;
-  hub_.stats_.delivered += seq - source.counted;
-  source.counted = seq;
+// The events up to `last` are sent.
+void Viewers::Viewer::Count(Source& source, Cursor last) {
+  if (last.seq <= source.counted.seq) return;
+  hub_.stats_.delivered += last.seq - source.counted.seq;
+  source.counted = last;
 }
 
 // Counts the events that were sent to a viewer which ends behind the head of the log.
@@ -530,12 +556,18 @@ void Viewers::Viewer::CountSent(Source& source) {
   const auto cursor = end ? source.log.CursorAt(*end) : Result<Cursor>(end.error());
   if (!cursor || !types_.all()) return;
   const bool within_frame = *end != source.position;
-  Count(source, cursor->seq - (within_frame && cursor->seq > 0 ? 1 : 0));
+  Count(source, {cursor->epoch, cursor->seq - (within_frame && cursor->seq > 0 ? 1 : 0)});
 }
 
-// Reading the log failed. A part that is not in the page cache is fetched off the loop. Any other error is
-// logged; the viewer is closed and may reconnect with its cursor.
-void Viewers::Viewer::Failed(const Source& source, const Error& error) {
+// Reading the log failed. A part that is not in the page cache is fetched off the loop, and damaged events
+// are skipped. Any other error is logged; the viewer is closed and may reconnect with its cursor.
+void Viewers::Viewer::Failed(Source& source, const Error& error) {
+  if (error.code == "damaged") {
+    if (const auto next = source.log.Skip(source.position)) {
+      Count(source, next->gap->from);
+      return Miss(source, *next->gap, next->position);
+    }
+  }
   if (error.code != "cold") {
     log::Failure("closing a viewer of agent {}: {}", source.agent.id(), error.message);
     Drop();

@@ -90,6 +90,23 @@ void KeepAside(const std::string& path, std::string_view bytes) {
   }
 }
 
+// The place in `bytes` at which the first frame begins, or npos. `may_begin`: the first byte may be a frame's
+// first. No line within a frame begins as its first line does, so damage in front of `bytes` cannot mislead.
+size_t FindFrame(std::string_view bytes, bool may_begin) {
+  if (may_begin && ParseId(bytes)) return 0;
+  for (size_t at = 0; (at = bytes.find("\nid: ", at)) != std::string_view::npos; ++at) {
+    if (ParseId(bytes.substr(at + 1))) return at + 1;
+  }
+  return std::string_view::npos;
+}
+
+Status RemoveSegment(const std::string& path) {
+  // The sums go first: they must not be taken for those of a later segment of this name.
+  (void)unlink(BlockSums::PathFor(path).c_str());
+  if (unlink(path.c_str()) != 0) return OsError("remove " + path, errno);
+  return {};
+}
+
 // The length of the longest prefix of `bytes` that consists of complete, well-formed frames of one epoch, in
 // order. *last is the id of the last one. The bytes after the prefix are torn or damaged.
 size_t WholeFrames(std::string_view bytes, Cursor* last) {
@@ -119,25 +136,122 @@ Result<std::optional<Cursor>> LastId(const std::string& path, uint64_t file_size
   }
 }
 
+// A segment of an earlier daemon: the bytes of it that are kept, and its last event.
+struct Extent {
+  uint64_t bytes = 0;
+  Cursor last;
+};
+
+// Reads the last segment, whose first event has the number `first_seq`: complete, well-formed frames of one
+// epoch, in order. Numbers are missing only where `damaged` blocks are: their places, in order.
+class ExtentReader {
+ public:
+  ExtentReader(std::string_view bytes, uint64_t first_seq, const BlockSums& sums,
+               const std::vector<uint64_t>& damaged)
+      : bytes_(bytes), sums_(sums), damaged_(damaged), extent_{0, {0, first_seq - 1}} {}
+
+  Extent Read() {
+    ReadFrom(0);
+    // The events at the end of the part that has sums may be damaged, but the sums know the last one's
+    // number.
+    if (!damaged_.empty() &&
+        damaged_.back() >= extent_.bytes / BlockSums::kBlockBytes * BlockSums::kBlockBytes &&
+        sums_.complete() && sums_.bytes() <= bytes_.size() && sums_.last() > extent_.last.seq) {
+      extent_ = {sums_.bytes(), {sums_.epoch(), sums_.last()}};
+      ReadFrom(sums_.bytes());
+    }
+    return extent_;
+  }
+
+ private:
+  void ReadFrom(uint64_t at) {
+    auto next = damaged_.begin();
+    bool behind_damage = false;
+    for (;;) {
+      while (next != damaged_.end() && *next + BlockSums::kBlockBytes <= at) ++next;
+      const uint64_t limit = next == damaged_.end() ? bytes_.size() : std::max(at, *next);
+      size_t size = 0;
+      const auto frame = ParseFrame(bytes_.substr(at, limit - at), &size);
+      if (frame && Follows(frame->id, at, behind_damage)) {
+        at += size;
+        extent_ = {at, frame->id};
+        behind_damage = false;
+        continue;
+      }
+      if (next == damaged_.end()) return;
+      at = std::min<uint64_t>(*next + BlockSums::kBlockBytes, bytes_.size());
+      behind_damage = true;
+      const uint64_t stop = ++next == damaged_.end() ? bytes_.size() : *next;
+      const size_t start = FindFrame(bytes_.substr(at, stop - at), true);
+      at = start == std::string_view::npos ? stop : at + start;
+    }
+  }
+
+  [[nodiscard]] bool Follows(Cursor id, uint64_t at, bool behind_damage) const {
+    if (!behind_damage) {
+      return id.seq == extent_.last.seq + 1 && (extent_.bytes == 0 || id.epoch == extent_.last.epoch);
+    }
+    return id.epoch == sums_.epoch() && id.seq > extent_.last.seq &&
+           (!sums_.complete() || at >= sums_.bytes() || id.seq <= sums_.last());
+  }
+
+  const std::string_view bytes_;
+  const BlockSums& sums_;
+  const std::vector<uint64_t>& damaged_;
+  Extent extent_;
+};
+
+std::vector<uint64_t> DamagedBlocks(std::string_view bytes, const BlockSums& sums) {
+  std::vector<uint64_t> damaged;
+  for (uint64_t at = 0; at < bytes.size(); at += BlockSums::kBlockBytes) {
+    if (!sums.Matches(at, bytes.substr(at, BlockSums::kBlockBytes))) damaged.push_back(at);
+  }
+  return damaged;
+}
+
 // Calls visit(frame, its bytes) for each frame from `position` to `end`, until it returns false; then
-// *stopped is true. Returns the position after the last visited frame. `read` copies bytes, at least one.
-Result<uint64_t> ScanFrames(uint64_t position, uint64_t end,
-                            const std::function<Result<size_t>(uint64_t at, char* out, size_t size)>& read,
-                            const std::function<bool(const FrameView&, std::string_view)>& visit,
-                            bool* stopped, const std::function<Error(uint64_t at)>& damaged) {
-  std::string buffer;  // begins at `position`
+// *stopped is true. Returns the position after the last visited frame. `read` gives at least one byte, or
+// reports some as damaged: then the next whole frame behind them follows.
+Result<uint64_t> ScanFrames(
+    uint64_t position, uint64_t end,
+    const std::function<Result<SegmentPart>(uint64_t at, size_t size, std::string& buffer)>& read,
+    const std::function<bool(const FrameView&, std::string_view)>& visit, bool* stopped,
+    const std::function<Error(uint64_t at)>& malformed) {
+  std::string buffer;  // begins at `position`, which is a frame's first byte, unless it is behind damage
+  std::string scratch;
   size_t want = EventLog::kChunkBytes;
+  bool behind_damage = false;
+  bool may_begin = false;
   while (position + buffer.size() < end) {
-    size_t have = buffer.size();
-    buffer.resize(std::min<uint64_t>(std::max(have + 1, want), end - position));
-    auto got = read(position + have, buffer.data() + have, buffer.size() - have);
-    if (!got) return got.error();
-    buffer.resize(have + *got);
+    const uint64_t at = position + buffer.size();
+    const uint64_t size =
+        std::min<uint64_t>(std::max(buffer.size() + 1, want), end - position) - buffer.size();
+    auto part = read(at, size, scratch);
+    if (!part) return part.error();
+    if (part->damaged > 0) {
+      position = at + part->damaged;
+      buffer.clear();
+      want = EventLog::kChunkBytes;
+      behind_damage = may_begin = true;
+      continue;
+    }
+    buffer += part->bytes;
+    if (behind_damage) {
+      size_t start = FindFrame(buffer, may_begin);
+      behind_damage = start == std::string::npos;
+      if (behind_damage) {  // all but what may be the beginning of a frame's first line is of no use
+        start = buffer.size() > kIdBytes ? buffer.size() - kIdBytes : 0;
+        may_begin = may_begin && start == 0;
+      }
+      buffer.erase(0, start);
+      position += start;
+      if (behind_damage) continue;
+    }
     size_t done = 0;
-    size_t size = 0;
-    while (auto frame = ParseFrame(std::string_view(buffer).substr(done), &size)) {
-      std::string_view bytes = std::string_view(buffer).substr(done, size);
-      done += size;
+    size_t frame_size = 0;
+    while (auto frame = ParseFrame(std::string_view(buffer).substr(done), &frame_size)) {
+      std::string_view bytes = std::string_view(buffer).substr(done, frame_size);
+      done += frame_size;
       if (visit(*frame, bytes)) continue;
       *stopped = true;
       return position + done;
@@ -145,13 +259,13 @@ Result<uint64_t> ScanFrames(uint64_t position, uint64_t end,
     buffer.erase(0, done);
     position += done;
     const bool no_frame = buffer.find(kFrameEnd) != std::string::npos || buffer.size() > kMaxFrameBytes;
-    if (no_frame || (!buffer.empty() && position + buffer.size() == end)) return damaged(position);
+    if (no_frame || (!buffer.empty() && position + buffer.size() == end)) return malformed(position);
     if (buffer.size() >= want) want *= 2;  // the frame is longer than that
   }
-  return position;
+  return behind_damage ? end : position;
 }
 
-Error Damaged(const std::string& agent, const std::string& path, uint64_t at) {
+Error Malformed(const std::string& agent, const std::string& path, uint64_t at) {
   return {"internal",
           "the log of agent " + agent + " is damaged at byte " + std::to_string(at) + " of " + path};
 }
@@ -166,7 +280,7 @@ EventLog::EventLog(const Clock& clock, std::string dir, std::string agent, uint6
       limits_(limits),
       head_{epoch, 0} {}
 
-EventLog::~EventLog() = default;
+EventLog::~EventLog() { SaveSums(); }
 
 Result<std::unique_ptr<EventLog>> EventLog::Open(const Clock& clock, std::string dir, std::string agent,
                                                  uint64_t epoch, Limits limits,
@@ -183,21 +297,24 @@ Result<std::unique_ptr<EventLog>> EventLog::Open(const Clock& clock, std::string
 // Called once the log is recovered, before anything is appended.
 Status EventLog::CutAfter(uint64_t seq) {
   while (!segments_.empty() && segments_.back().first_seq > seq) {
-    const std::string path = PathOf(segments_.back());
-    if (unlink(path.c_str()) != 0) return OsError("remove " + path, errno);
+    if (Status removed = RemoveSegment(segments_.back().path); !removed) return removed;
     committed_ = segments_.back().position;
     const uint64_t before = segments_.back().first_seq - 1;
     segments_.pop_back();
     committed_head_ = {segments_.empty() ? epoch_ : segments_.back().epoch, before};
+    sums_ = {};
+    if (!segments_.empty()) sums_ = BlockSums::Load(segments_.back().path, segments_.back().first_seq);
   }
   if (!segments_.empty() && committed_head_.seq > seq) {
     auto end = PositionAfter(seq);
     if (!end) return end.error();
     Segment& segment = segments_.back();
-    const std::string path = PathOf(segment);
     segment.bytes = *end - segment.position;
-    if (truncate(path.c_str(), static_cast<off_t>(segment.bytes)) != 0)
-      return OsError("truncate " + path, errno);
+    if (truncate(segment.path.c_str(), static_cast<off_t>(segment.bytes)) != 0)
+      return OsError("truncate " + segment.path, errno);
+    auto kept = ReadPart(segment.path, 0, segment.bytes);
+    if (!kept) return kept.error();
+    sums_.Settle(*kept, segment.epoch, seq);
     committed_ = *end;
     committed_head_ = {segment.epoch, seq};
   }
@@ -229,6 +346,8 @@ Status EventLog::Recover() {
     log::Failure(
         "{}: its events are damaged, or the next segment does not follow them; set aside as *.damaged", path);
     if (rename(path.c_str(), (path + kDamaged).c_str()) != 0) return OsError("rename " + path, errno);
+    const std::string sums = BlockSums::PathFor(path);
+    (void)rename(sums.c_str(), (sums + kDamaged).c_str());  // they may be missing
   }
   for (Segment& segment : segments_) {
     segment.position = end_;
@@ -246,14 +365,21 @@ Status EventLog::Recover() {
 // segments follow.
 Result<std::optional<EventLog::Segment>> EventLog::RecoverSegment(uint64_t first_seq) {
   Segment segment;
+  segment.path = dir_ + "/" + SegmentName(first_seq);
   segment.first_seq = first_seq;
-  const std::string path = PathOf(segment);
+  const std::string& path = segment.path;
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return OsError("stat " + path, errno);
   segment.bytes = static_cast<uint64_t>(info.st_size);
   segment.last_write_ms = int64_t{info.st_mtim.tv_sec} * 1000 + info.st_mtim.tv_nsec / 1'000'000;
+  BlockSums sums = BlockSums::Load(path, first_seq);
   if (!segments_.empty()) {
     const Segment& next = segments_.front();
+    if (sums.complete() && sums.bytes() == segment.bytes && sums.last() + 1 == next.first_seq &&
+        sums.epoch() <= next.epoch) {  // then its ends need not be read, and may be damaged
+      segment.epoch = sums.epoch();
+      return std::optional<Segment>(segment);
+    }
     auto head = ReadPart(path, 0, std::min<uint64_t>(segment.bytes, kIdBytes));
     if (!head) return head.error();
     auto last = LastId(path, segment.bytes);
@@ -267,29 +393,28 @@ Result<std::optional<EventLog::Segment>> EventLog::RecoverSegment(uint64_t first
   }
   auto bytes = ReadPart(path, 0, segment.bytes);
   if (!bytes) return bytes.error();
-  Cursor last{};
-  size_t whole = WholeFrames(*bytes, &last);
-  if (auto first = ParseId(*bytes); whole > 0 && first->seq != first_seq) whole = 0;
-  if (whole < bytes->size()) {
-    std::string_view cut = std::string_view(*bytes).substr(whole);
+  const std::vector<uint64_t> damaged = DamagedBlocks(*bytes, sums);
+  for (const uint64_t block : damaged) reports_->Report(path, block);
+  const Extent whole = ExtentReader(*bytes, first_seq, sums, damaged).Read();
+  if (whole.bytes < bytes->size()) {
+    std::string_view cut = std::string_view(*bytes).substr(whole.bytes);
     // A crash tears one frame. If complete frames follow the tear, something else damaged the file, and
     // somebody may want these bytes.
     if (cut.find(kFrameEnd) != std::string_view::npos) KeepAside(path + kDamaged, cut);
     log::Warning("{}: cutting a torn tail of {} bytes", path, cut.size());
-    if (truncate(path.c_str(), static_cast<off_t>(whole)) != 0) return OsError("truncate " + path, errno);
+    if (truncate(path.c_str(), static_cast<off_t>(whole.bytes)) != 0)
+      return OsError("truncate " + path, errno);
   }
-  if (whole == 0) {
-    if (unlink(path.c_str()) != 0) return OsError("remove empty " + path, errno);
+  if (whole.bytes == 0) {
+    if (Status removed = RemoveSegment(path); !removed) return removed.error();
     return std::optional<Segment>();
   }
-  segment.bytes = whole;
-  segment.epoch = last.epoch;
-  head_ = last;
+  sums.Settle(std::string_view(*bytes).substr(0, whole.bytes), whole.last.epoch, whole.last.seq);
+  sums_ = std::move(sums);
+  segment.bytes = whole.bytes;
+  segment.epoch = whole.last.epoch;
+  head_ = whole.last;
   return std::optional<Segment>(segment);
-}
-
-std::string EventLog::PathOf(const Segment& segment) const {
-  return dir_ + "/" + SegmentName(segment.first_seq);
 }
 
 // ---------------------------------------------------------------------------------------------- writing
@@ -350,20 +475,30 @@ Status EventLog::OpenSegment() {
   segment.first_seq = committed_head_.seq + 1;
   segment.epoch = epoch_;
   segment.position = committed_;
-  std::string path = PathOf(segment);
-  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
-  if (!fd.valid()) return OsError("make segment " + path, errno);
+  segment.path = dir_ + "/" + SegmentName(segment.first_seq);
+  Fd fd(open(segment.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
+  if (!fd.valid()) return OsError("make segment " + segment.path, errno);
   if (fd_.valid()) unsynced_.push_back(std::move(fd_));
   fd_ = std::move(fd);
-  segments_.push_back(segment);
+  SaveSums();
+  sums_ = BlockSums(segment.first_seq, epoch_);
+  read_fd_.Close();  // the segment that was the last has its sums in a file now
+  segments_.push_back(std::move(segment));
   return {};
+}
+
+// Without them the log is complete, and reading it detects less.
+void EventLog::SaveSums() {
+  if (segments_.empty()) return;
+  const Status saved = sums_.Save(segments_.back().path);
+  if (!saved && !sums_failed_) log::Warning("{}; they are written later", saved.error().message);
+  sums_failed_ = !saved.ok();
 }
 
 // After ReleaseTail: opens the segment of this epoch again, if there is one.
 Status EventLog::ReopenSegment() {
   if (fd_.valid() || segments_.empty() || segments_.back().epoch != epoch_) return {};
-  const std::string path = PathOf(segments_.back());
-  auto fd = OpenRegularFile(path, O_RDWR | O_APPEND);
+  auto fd = OpenRegularFile(segments_.back().path, O_RDWR | O_APPEND);
   if (!fd) return fd.error();
   fd_ = std::move(*fd);
   return {};
@@ -399,8 +534,14 @@ Status EventLog::Commit() {
   auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   max_commit_us_ = std::max<int64_t>(max_commit_us_, took.count());
 
-  committed_ = end_;
+  while (committed_ < end_) {
+    const size_t offset = (committed_ - tail_begin_) % kChunkBytes;
+    const size_t size = std::min<uint64_t>(kChunkBytes - offset, end_ - committed_);
+    sums_.Add({chunks_[(committed_ - tail_begin_) / kChunkBytes].get() + offset, size}, head_.seq);
+    committed_ += size;
+  }
   committed_head_ = head_;
+  if (sums_.save_due()) SaveSums();
   Segment& segment = segments_.back();
   segment.bytes = committed_ - segment.position;
   segment.last_write_ms = time_ms_;
@@ -423,6 +564,7 @@ void EventLog::ReleaseTail() {
   chunks_.clear();
   tail_begin_ = end_;
   frame_ = {};
+  SaveSums();
   if (std::exchange(needs_sync_, false)) unsynced_.push_back(std::move(fd_));
   fd_.Close();
   read_fd_.Close();
@@ -454,11 +596,9 @@ void EventLog::Trim() {
     for (Reader* reader : told) {
       if (std::find(readers_.begin(), readers_.end(), reader) != readers_.end()) reader->OnTrim(kept_from);
     }
-    std::string path = PathOf(oldest);
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-      log::Failure("{}", OsError("remove " + path, errno).message);
-      return;
-    }
+    Status removed = RemoveSegment(oldest.path);
+    if (!removed && access(oldest.path.c_str(), F_OK) == 0)
+      return log::Failure("{}", removed.error().message);
     if (read_fd_seq_ == oldest.first_seq) read_fd_.Close();
     total -= oldest.bytes;
     trimmed_epoch_ = oldest.epoch;
@@ -469,6 +609,7 @@ void EventLog::Trim() {
 Status EventLog::Remove() {
   fd_.Close();
   read_fd_.Close();
+  sums_ = {};
   std::error_code error;
   std::filesystem::remove_all(dir_, error);
   if (error) return Error{"os_error", "remove " + dir_ + ": " + error.message()};
@@ -483,8 +624,12 @@ void EventLog::RemoveReader(Reader* reader) {
 }
 
 EventLog::Stats EventLog::stats() const {
-  return {committed_ - begin_position(), chunks_.size() * kChunkBytes, segments_.size(), appended_,
-          max_commit_us_};
+  return {committed_ - begin_position(),
+          chunks_.size() * kChunkBytes,
+          segments_.size(),
+          appended_,
+          max_commit_us_,
+          reports_->count()};
 }
 
 // ---------------------------------------------------------------------------------------------- reading
@@ -509,48 +654,49 @@ Error EventLog::Expired() const {
   return {"expired", "these events of agent " + agent_ + " have been deleted"};
 }
 
-Result<int> EventLog::ReadableFd(const Segment& segment) const {
-  if (fd_.valid() && &segment == &segments_.back()) return fd_.get();
+Error EventLog::DamagedAt(uint64_t position) const {
+  const Segment& segment = SegmentAt(position);
+  return {"damaged", Malformed(agent_, segment.path, position - segment.position).message};
+}
+
+Result<SegmentFile> EventLog::Readable(const Segment& segment) const {
+  const bool last = &segment == &segments_.back();
+  SegmentFile file{fd_.get(), segment.path, last ? sums_ : read_sums_, segment.bytes, *reports_};
+  if (last && fd_.valid()) return file;
   if (!read_fd_.valid() || read_fd_seq_ != segment.first_seq) {
-    std::string path = PathOf(segment);
-    auto fd = OpenRegularFile(path, O_RDONLY);
+    auto fd = OpenRegularFile(segment.path, O_RDONLY);
     if (!fd) return fd.error();
     read_fd_ = std::move(*fd);
     read_fd_seq_ = segment.first_seq;
+    if (!last) read_sums_ = BlockSums::Load(segment.path, segment.first_seq);
   }
-  return read_fd_.get();
+  file.fd = read_fd_.get();
+  return file;
 }
 
-// Copies `size` committed bytes, or fewer if the log ends before that or, for a read from disk, the segment
-// does.
-Result<size_t> EventLog::ReadAt(uint64_t position, char* out, size_t size) const {
+// At most `size` committed bytes, at least one unless the log ends there: in memory, or read into `buffer`.
+Result<SegmentPart> EventLog::ReadAt(uint64_t position, size_t size, std::string& buffer) const {
   if (position < begin_position()) return Expired();
-  if (position >= committed_) return size_t{0};
+  if (position >= committed_) return SegmentPart{};
   if (position >= tail_begin_) {
-    size = std::min<uint64_t>(size, committed_ - position);
-    for (size_t copied = 0; copied < size;) {
-      size_t at = position - tail_begin_ + copied;
-      size_t part = std::min(size - copied, kChunkBytes - at % kChunkBytes);
-      std::memcpy(out + copied, chunks_[at / kChunkBytes].get() + at % kChunkBytes, part);
-      copied += part;
-    }
-    return size;
+    const uint64_t at = position - tail_begin_;
+    size = std::min<uint64_t>({size, committed_ - position, kChunkBytes - at % kChunkBytes});
+    return SegmentPart{{chunks_[at / kChunkBytes].get() + at % kChunkBytes, size}, 0};
   }
   const Segment& segment = SegmentAt(position);
-  auto fd = ReadableFd(segment);
-  if (!fd) return fd.error();
-  size = std::min<uint64_t>(size, EndOf(segment) - position);
-  ssize_t n = pread(*fd, out, size, static_cast<off_t>(position - segment.position));
-  if (n <= 0) return OsError("read " + PathOf(segment), n < 0 ? errno : EIO);
-  return static_cast<size_t>(n);
+  auto file = Readable(segment);
+  if (!file) return file.error();
+  auto part = file->Read(position - segment.position, size, 0, buffer);
+  if (part) part->bytes = part->bytes.substr(0, size);
+  return part;
 }
 
 Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::string& scratch) const {
   View view;
   if (position < begin_position()) return Expired();
   if (position >= committed_ || max_bytes == 0) return view;
-  const uint64_t end = position + std::min<uint64_t>(max_bytes, committed_ - position);
   if (position >= tail_begin_) {
+    const uint64_t end = position + std::min<uint64_t>(max_bytes, committed_ - position);
     while (position < end && view.count < View::kMaxPieces) {
       size_t offset = (position - tail_begin_) % kChunkBytes;
       size_t size = std::min<uint64_t>(kChunkBytes - offset, end - position);
@@ -561,52 +707,131 @@ Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::
     return view;
   }
   const Segment& segment = SegmentAt(position);
-  auto fd = ReadableFd(segment);
-  if (!fd) return fd.error();
-  scratch.resize(kChunkBytes);
-  iovec into = {scratch.data(), std::min<uint64_t>(scratch.size(), std::min(end, EndOf(segment)) - position)};
-  auto offset = static_cast<off_t>(position - segment.position);
-  ssize_t n = preadv2(*fd, &into, 1, offset, RWF_NOWAIT);
-  if (n < 0 && errno == EAGAIN) return Error{"cold", ""};
-  if (n < 0 && errno == EOPNOTSUPP)
-    n = preadv(*fd, &into, 1, offset);  // not every file system supports RWF_NOWAIT
-  if (n <= 0) return OsError("read " + PathOf(segment), n < 0 ? errno : EIO);
-  view.pieces[0] = {scratch.data(), static_cast<size_t>(n)};
+  const uint64_t offset = position - segment.position;
+  auto file = Readable(segment);
+  if (!file) return file.error();
+  auto part = file->Read(offset, kChunkBytes, RWF_NOWAIT, scratch);
+  if (!part) return part.error();
+  if (part->damaged > 0) return DamagedAt(position);
+  size_t size = part->bytes.rfind(kFrameEnd);
+  if (size != std::string_view::npos) {
+    size += kFrameEnd.size();
+  } else {
+    // No event ends here. A reader must not get the beginning of one that has no end.
+    size = part->bytes.front() == '\n' ? 1 : part->bytes.size();
+    if (ParseId(part->bytes)) {
+      Status whole = CheckRest(*file, offset + size, part->bytes.back());
+      if (!whole) return whole.error().code == "damaged" ? DamagedAt(position) : whole.error();
+    }
+  }
+  view.bytes = std::min(size, max_bytes);
+  view.pieces[0] = {const_cast<char*>(part->bytes.data()), view.bytes};
   view.count = 1;
-  view.bytes = static_cast<size_t>(n);
   return view;
+}
+
+// Whether the bytes from `offset` to the end of their frame can be read. `last` is the byte before them.
+Status EventLog::CheckRest(const SegmentFile& file, uint64_t offset, char last) const {
+  std::string buffer;
+  while (offset < file.bytes) {
+    auto part = file.Read(offset, kChunkBytes, RWF_NOWAIT, buffer);
+    if (!part) return part.error();
+    if (part->damaged > 0) return Error{"damaged", ""};
+    if (last == '\n' && part->bytes.front() == '\n') return {};
+    if (part->bytes.find(kFrameEnd) != std::string_view::npos) return {};
+    last = part->bytes.back();
+    offset += part->bytes.size();
+  }
+  return {};
+}
+
+Result<EventLog::Start> EventLog::Skip(uint64_t position) const {
+  auto from = EventBefore(position);
+  if (!from) return from.error();
+  auto next = PositionAfter(from->seq);
+  if (!next) return next.error();
+  auto to = CursorAt(*next);
+  if (!to) return to.error();
+  return Start{*next, Start::Gap{*from, *to, "damaged"}};
+}
+
+// The event that ends at `position`. Error "damaged" if that cannot be read, or if none ends there.
+Result<Cursor> EventLog::EventBefore(uint64_t position) const {
+  const Segment& segment = SegmentAt(position);
+  if (position == segment.position) {
+    if (position == begin_position()) return oldest();
+    return Cursor{SegmentAt(position - 1).epoch, segment.first_seq - 1};
+  }
+  std::string buffer;
+  for (uint64_t size = kScanBytes;; size *= 4) {
+    const uint64_t begin = position - segment.position > size ? position - size : segment.position;
+    std::string bytes;  // those before `position` that can be read
+    bool damaged = false;
+    for (uint64_t at = begin; at < position;) {
+      auto part = ReadAt(at, position - at, buffer);
+      if (!part) return part.error();
+      if (part->damaged > 0) bytes.clear();
+      damaged = damaged || part->damaged > 0;
+      bytes += part->bytes;
+      at += part->bytes.size() + part->damaged;
+    }
+    const size_t line = bytes.rfind("\nid: ");
+    size_t frame_size = 0;
+    for (const size_t start : {line == std::string::npos ? 0 : line + 1, size_t{0}}) {
+      const auto frame = ParseFrame(std::string_view(bytes).substr(start), &frame_size);
+      if (frame && start + frame_size == bytes.size()) return frame->id;
+    }
+    if (damaged || begin == segment.position) return DamagedAt(position);
+  }
 }
 
 std::function<void()> EventLog::Warm(uint64_t position) const {
   if (position < begin_position() || position >= committed_) return [] {};
   const Segment& segment = SegmentAt(position);
-  return [path = PathOf(segment), offset = static_cast<off_t>(position - segment.position)] {
+  return [path = segment.path, offset = static_cast<off_t>(position - segment.position)]() mutable {
     auto fd = OpenRegularFile(path, O_RDONLY);
     if (!fd) return;  // it was trimmed meanwhile: the reader learns that when it reads again
     std::string bytes(size_t{1} << 20, '\0');
-    (void)!pread(fd->get(), bytes.data(), bytes.size(), offset);
+    // To the end of an event at least, because only events that were read to their end are given out.
+    for (ssize_t got = 1; got > 0; offset += got) {
+      got = pread(fd->get(), bytes.data(), bytes.size(), offset);
+      if (got > 0 &&
+          std::string_view(bytes).substr(0, static_cast<size_t>(got)).find(kFrameEnd) != std::string::npos)
+        return;
+    }
   };
 }
 
-// The first frame that begins at or after `from`, which is a frame's first byte or lies within a frame.
-// Returns nothing if no frame begins before `end`, which is a segment's end.
-Result<std::optional<uint64_t>> EventLog::FrameStart(uint64_t from, uint64_t end) const {
-  if (from == SegmentAt(from).position) return std::optional<uint64_t>(from);
-  // Starts one or two bytes earlier, because the blank line may lie just before `from`.
-  uint64_t at = from - SegmentAt(from).position >= 2 ? from - 2 : from - 1;
-  char buffer[4096];
+// The first frame that begins at or after `from` and can be identified. Returns nothing if no frame begins
+// before `end`, which is a segment's end.
+Result<std::optional<EventLog::Place>> EventLog::FrameStart(uint64_t from, uint64_t end) const {
+  char window[kIdBytes + BlockSums::kBlockBytes];
+  size_t have = 0;
+  std::string buffer;
+  bool may_begin = from == SegmentAt(from).position;
+  uint64_t at = may_begin ? from : from - 1;  // the end of the window; a frame follows a line break
   while (at < end) {
-    auto got = ReadAt(at, buffer, std::min<uint64_t>(sizeof buffer, end - at));
-    if (!got) return got.error();
-    size_t found = std::string_view(buffer, *got).find(kFrameEnd);
-    if (found != std::string_view::npos) {
-      uint64_t start = at + found + kFrameEnd.size();
-      return start < end ? std::optional<uint64_t>(start) : std::nullopt;
+    auto part = ReadAt(at, std::min<uint64_t>(BlockSums::kBlockBytes, end - at), buffer);
+    if (!part) return part.error();
+    at += part->damaged + part->bytes.size();
+    if (part->damaged > 0) {
+      have = 0;
+      may_begin = true;
+      continue;
     }
-    if (*got == 1) break;
-    at += *got - 1;  // its first newline may be the last byte read
+    std::memcpy(window + have, part->bytes.data(), part->bytes.size());
+    have += part->bytes.size();
+    const std::string_view bytes(window, have);
+    const size_t start = FindFrame(bytes, may_begin);
+    if (start != std::string_view::npos) {
+      return std::optional<Place>({at - have + start, *ParseId(bytes.substr(start))});
+    }
+    if (have <= kIdBytes) continue;
+    std::memmove(window, window + have - kIdBytes, kIdBytes);
+    have = kIdBytes;
+    may_begin = false;
   }
-  return std::optional<uint64_t>();
+  return std::optional<Place>();
 }
 
 Result<uint64_t> EventLog::FrameEnd(uint64_t position) const {
@@ -615,19 +840,22 @@ Result<uint64_t> EventLog::FrameEnd(uint64_t position) const {
   uint64_t end = EndOf(SegmentAt(position));
   auto start = FrameStart(position, end);
   if (!start) return start.error();
-  return start->value_or(end);
+  return *start ? (*start)->position : end;
 }
 
 Result<Cursor> EventLog::IdAt(uint64_t position) const {
-  char buffer[kIdBytes];
+  char line[kIdBytes];
   size_t have = 0;
-  while (have < sizeof buffer && !std::memchr(buffer, '\n', have)) {
-    auto got = ReadAt(position + have, buffer + have, sizeof buffer - have);
-    if (!got) return got.error();
-    if (*got == 0) break;
-    have += *got;
+  std::string buffer;
+  while (have < sizeof line && !std::memchr(line, '\n', have)) {
+    auto part = ReadAt(position + have, sizeof line - have, buffer);
+    if (!part) return part.error();
+    if (part->damaged > 0) return DamagedAt(position);
+    if (part->bytes.empty()) break;
+    std::memcpy(line + have, part->bytes.data(), part->bytes.size());
+    have += part->bytes.size();
   }
-  auto id = ParseId(std::string_view(buffer, have));
+  auto id = ParseId(std::string_view(line, have));
   if (!id) return Error{"internal", dir_ + ": no frame begins at position " + std::to_string(position)};
   return *id;
 }
@@ -644,14 +872,13 @@ Result<Cursor> EventLog::CursorAt(uint64_t position) const {
 // by bisection, followed by a scan of at most kScanBytes.
 Result<uint64_t> EventLog::PositionAfter(uint64_t seq) const {
   if (seq >= committed_head_.seq) return committed_;
-  if (seq <= oldest().seq) return begin_position();
-  const uint64_t wanted = seq + 1;
+  const uint64_t wanted = std::max(seq, oldest().seq) + 1;
   auto after =
       std::upper_bound(segments_.begin(), segments_.end(), wanted,
                        [](uint64_t number, const Segment& segment) { return number < segment.first_seq; });
   const Segment& segment = *(after - 1);
   uint64_t low = segment.position;  // start of a frame whose event is not after the wanted one
-  uint64_t high = EndOf(segment);
+  uint64_t high = wanted == segment.first_seq ? low : EndOf(segment);
   while (high - low > kScanBytes) {
     uint64_t middle = low + (high - low) / 2;
     auto start = FrameStart(middle, high);
@@ -660,34 +887,41 @@ Result<uint64_t> EventLog::PositionAfter(uint64_t seq) const {
       high = middle;
       continue;
     }
-    auto id = IdAt(**start);
-    if (!id) return id.error();
-    if (id->seq <= wanted) {
-      low = **start;
+    if ((*start)->id.seq <= wanted) {
+      low = (*start)->position;
     } else {
       high = middle;
     }
   }
-  uint64_t found = low;
-  auto end = Scan(low, [&found, &low, wanted](const FrameView& frame, std::string_view bytes) {
-    found = low;
-    low += bytes.size();
-    return frame.id.seq < wanted;
+  std::optional<size_t> found;  // the size of the event's frame
+  auto end = Scan(low, [&found, wanted](const FrameView& frame, std::string_view bytes) {
+    if (frame.id.seq >= wanted) found = bytes.size();
+    return !found;
   });
   if (!end) return end.error();
-  return found;
+  return found ? *end - *found : committed_;
 }
 
 Result<EventLog::Start> EventLog::Find(Cursor cursor) const {
-  Start start;
-  auto gap = [&start, cursor](Cursor to, const char* reason) { start.gap = {cursor, to, reason}; };
-  const Cursor oldest_kept = oldest();
-  start.position = begin_position();
-  if (cursor == Cursor{}) return start;  // a reader that asks for the oldest event misses nothing
-  if (cursor.epoch > epoch_) {           // from the future: of a log that was lost, or invented
-    gap(oldest_kept, "lost");
-    return start;
+  std::optional<Start::Gap> gap = GapAfter(cursor);
+  const Cursor seen = gap ? gap->to : cursor == Cursor{} ? oldest() : cursor;
+  auto position = PositionAfter(seen.seq);
+  if (!position) return position.error();
+  auto before = CursorAt(*position);
+  if (!before) return before.error();
+  if (before->seq > seen.seq) {
+    if (!gap) gap = Start::Gap{seen, seen, "damaged"};
+    gap->to = *before;
   }
+  return Start{*position, gap};
+}
+
+// The events that a reader with this cursor has missed because the log no longer has them.
+std::optional<EventLog::Start::Gap> EventLog::GapAfter(Cursor cursor) const {
+  const Cursor oldest_kept = oldest();
+  if (cursor == Cursor{}) return std::nullopt;  // a reader that asks for the oldest event misses nothing
+  // From the future: of a log that was lost, or invented.
+  if (cursor.epoch > epoch_) return Start::Gap{cursor, oldest_kept, "lost"};
   if (cursor.seq <= oldest_kept.seq) {
     // At the edge nothing is missing if the last event that this reader saw is the one just before the
     // oldest, or if there was nothing to see. After the log was reopened, we do not know that about an epoch
@@ -695,8 +929,8 @@ Result<EventLog::Start> EventLog::Find(Cursor cursor) const {
     const bool complete =
         cursor.seq == oldest_kept.seq &&
         (cursor.seq == 0 || cursor.epoch == oldest_kept.epoch || cursor.epoch == trimmed_epoch_);
-    if (!complete) gap(oldest_kept, "expired");
-    return start;
+    if (complete) return std::nullopt;
+    return Start::Gap{cursor, oldest_kept, "expired"};
   }
   // Finds the segments of the cursor's epoch, and the first segment of a later epoch, which tells where the
   // cursor's epoch ended.
@@ -705,39 +939,34 @@ Result<EventLog::Start> EventLog::Find(Cursor cursor) const {
   auto next = std::upper_bound(first, segments_.end(), cursor.epoch,
                                [](uint64_t epoch, const Segment& segment) { return epoch < segment.epoch; });
   if (first == next || cursor.seq < first->first_seq) {  // we never knew this epoch, or that event in it
-    gap(oldest_kept, "lost");
-    return start;
+    return Start::Gap{cursor, oldest_kept, "lost"};
   }
   const uint64_t last = next == segments_.end() ? committed_head_.seq : next->first_seq - 1;
-  if (cursor.seq > last) {
-    start.position = next == segments_.end() ? committed_ : next->position;
-    gap(next == segments_.end() ? committed_head_ : Cursor{(next - 1)->epoch, last}, "lost");
-    return start;
-  }
-  auto position = PositionAfter(cursor.seq);
-  if (!position) return position.error();
-  start.position = *position;
-  return start;
+  if (cursor.seq <= last) return std::nullopt;
+  return Start::Gap{cursor, next == segments_.end() ? committed_head_ : Cursor{(next - 1)->epoch, last},
+                    "lost"};
 }
 
 Result<uint64_t> EventLog::Scan(uint64_t position,
                                 const std::function<bool(const FrameView&, std::string_view)>& visit) const {
   bool stopped = false;
   return ScanFrames(
-      position, committed_, [this](uint64_t at, char* out, size_t size) { return ReadAt(at, out, size); },
-      visit, &stopped,
-      [this](uint64_t at) { return Damaged(agent_, PathOf(SegmentAt(at)), at - SegmentAt(at).position); });
+      position, committed_,
+      [this](uint64_t at, size_t size, std::string& buffer) { return ReadAt(at, size, buffer); }, visit,
+      &stopped,
+      [this](uint64_t at) { return Malformed(agent_, SegmentAt(at).path, at - SegmentAt(at).position); });
 }
 
 EventLog::Files EventLog::FilesFrom(uint64_t position, uint64_t max_bytes) const {
-  Files part{{}, agent_, committed_};
+  Files part{{}, agent_, committed_, committed_head_, reports_};
   if (segments_.empty() || position >= committed_) return part;
   const auto first =
       std::upper_bound(segments_.begin(), segments_.end(), position,
                        [](uint64_t at, const Segment& segment) { return at < segment.position; });
   for (auto segment = first == segments_.begin() ? first : first - 1; segment != segments_.end(); ++segment) {
     if (segment->position >= position + max_bytes) break;
-    part.files.push_back({PathOf(*segment), segment->position, segment->bytes});
+    part.files.push_back({segment->path, segment->position, segment->bytes, segment->first_seq, {}});
+    if (segment + 1 == segments_.end()) part.files.back().sums = sums_;
   }
   return part;
 }
@@ -752,13 +981,15 @@ Result<uint64_t> EventLog::Files::Scan(
     if (!fd && access(file.path.c_str(), F_OK) != 0)
       return Error{"expired", "these events of agent " + agent + " have been deleted"};
     if (!fd) return fd.error();
-    auto read = [&file, &fd](uint64_t at, char* out, size_t size) -> Result<size_t> {
-      const ssize_t got = pread(fd->get(), out, size, static_cast<off_t>(at - file.position));
-      if (got <= 0) return OsError("read " + file.path, got < 0 ? errno : EIO);
-      return static_cast<size_t>(got);
+    const BlockSums sums = file.sums ? *file.sums : BlockSums::Load(file.path, file.first_seq);
+    const SegmentFile segment{fd->get(), file.path, sums, file.bytes, *reports};
+    auto read = [&file, &segment](uint64_t at, size_t size, std::string& buffer) {
+      auto part = segment.Read(at - file.position, size, 0, buffer);
+      if (part) part->bytes = part->bytes.substr(0, size);
+      return part;
     };
     auto reached = ScanFrames(position, end, read, visit, &stopped, [this, &file](uint64_t at) {
-      return Damaged(agent, file.path, at - file.position);
+      return Malformed(agent, file.path, at - file.position);
     });
     if (!reached || stopped) return reached;
     position = *reached;

@@ -27,6 +27,7 @@
 #include <string_view>
 #include <vector>
 
+#include "orchestrator/log/block_sums.h"
 #include "orchestrator/log/event.h"
 #include "process/fd.h"
 #include "process/result.h"
@@ -100,25 +101,28 @@ class EventLog {
   [[nodiscard]] uint64_t begin_position() const;
   [[nodiscard]] uint64_t end_position() const { return committed_; }  // end of the bytes that readers may see
 
-  // --- reading. Errors: "expired" for a position that was trimmed away, otherwise the disk's.
-  // Where a reader continues that has seen everything up to `cursor`, and which events it lost
-  // (control/api/API.md).
+  // --- reading. Errors: "expired" for a position that was trimmed away, otherwise the disk's. Bytes from
+  // disk are compared with their sums (block_sums.h) before they are used. Events with a byte in a damaged
+  // block are left out: a reader sees that by their numbers, which otherwise have no hole. Where a reader
+  // continues that has seen everything up to `cursor`, and which events it lost (control/api/API.md).
   struct Start {
     uint64_t position = 0;
     struct Gap {
       Cursor from, to;     // the stream continues after `to`
-      const char* reason;  // "expired" or "lost"
+      const char* reason;  // "expired", "lost" or "damaged"
     };
     std::optional<Gap> gap;
   };
   [[nodiscard]] Result<Start> Find(Cursor cursor) const;
-  // The first byte of the event after number `seq`.
+  // The first byte of the first event after number `seq` that is not damaged.
   [[nodiscard]] Result<uint64_t> PositionAfter(uint64_t seq) const;
 
   // Returns up to `max_bytes` of committed bytes from `position`, as pieces of memory: the shared chunks near
   // the head, otherwise `scratch`, filled from the segment. Returns none at the end. The view is valid until
-  // the next Append or Commit. Error "cold": the page cache does not have these bytes; run Warm() off the
-  // loop and read again.
+  // the next Append or Commit. From disk it ends at the end of an event, unless `max_bytes` or the size of
+  // the event prevents that, and it has the first byte of an event only if the whole event can be read. Error
+  // "cold": the page cache does not have these bytes; run Warm() off the loop and read again. Error
+  // "damaged": the event at `position` is damaged; Skip() tells what follows.
   struct View {
     static constexpr int kMaxPieces = 8;
     iovec pieces[kMaxPieces];
@@ -130,6 +134,10 @@ class EventLog {
   // A function that brings the part of the disk at `position` into the page cache. It does not use the log,
   // so it may outlive it.
   [[nodiscard]] std::function<void()> Warm(uint64_t position) const;
+
+  // Where a reader continues that has read up to `position`, the first byte of a damaged event. Error
+  // "damaged": it is within an event, or the event before it cannot be read either; then only a cursor helps.
+  [[nodiscard]] Result<Start> Skip(uint64_t position) const;
 
   // Calls visit(frame, its bytes) for each event, from the frame that begins at `position` until it returns
   // false or the log ends. Returns the position after the last visited event. Also reads parts that are not
@@ -145,19 +153,25 @@ class EventLog {
       std::string path;
       uint64_t position;  // of its first byte in the stream
       uint64_t bytes;     // committed
+      uint64_t first_seq;
+      std::optional<BlockSums> sums;  // nothing: they are in its file
     };
     std::vector<File> files;
     std::string agent;
     uint64_t log_end = 0;  // end of the log's committed bytes
+    Cursor log_head;       // the event that ends there
+    std::shared_ptr<DamageReports> reports;
 
     Result<uint64_t> Scan(uint64_t position,
                           const std::function<bool(const FrameView&, std::string_view)>& visit) const;
   };
   [[nodiscard]] Files FilesFrom(uint64_t position, uint64_t max_bytes) const;
 
-  // The end of the frame that contains `position`; `position` itself if it is a frame's first byte.
+  // The end of the frame that contains `position`; `position` itself if it is a frame's first byte. If the
+  // frame is damaged, the next one's first byte.
   [[nodiscard]] Result<uint64_t> FrameEnd(uint64_t position) const;
-  // The cursor of a reader at `position`, which is a frame's first byte: the event before it.
+  // The cursor of a reader at `position`, which is a frame's first byte: the event before it, if that was not
+  // damaged. Error "damaged" if the frame at `position` is.
   [[nodiscard]] Result<Cursor> CursorAt(uint64_t position) const;
 
   void AddReader(Reader* reader) { readers_.push_back(reader); }
@@ -182,11 +196,13 @@ class EventLog {
     size_t segments = 0;
     uint64_t appended = 0;      // events, since the log was opened
     int64_t max_commit_us = 0;  // the slowest write since the log was opened
+    size_t damaged_blocks = 0;  // that were found since the log was opened
   };
   [[nodiscard]] Stats stats() const;
 
  private:
   struct Segment {
+    std::string path;
     uint64_t first_seq = 0;
     uint64_t epoch = 0;
     uint64_t position = 0;      // position of its first byte in the stream
@@ -202,14 +218,23 @@ class EventLog {
   Status ReopenSegment();
   void DropTail();
   Status TakeBack(Cursor head);
-  [[nodiscard]] std::string PathOf(const Segment& segment) const;
+  void SaveSums();
   [[nodiscard]] const Segment& SegmentAt(uint64_t position) const;
   [[nodiscard]] uint64_t EndOf(const Segment& segment) const { return segment.position + segment.bytes; }
   [[nodiscard]] Error Expired() const;
-  Result<int> ReadableFd(const Segment& segment) const;
-  Result<size_t> ReadAt(uint64_t position, char* out, size_t size) const;
-  Result<std::optional<uint64_t>> FrameStart(uint64_t from, uint64_t end) const;
+  [[nodiscard]] Error DamagedAt(uint64_t position) const;
+  Result<SegmentFile> Readable(const Segment& segment) const;
+  Result<SegmentPart> ReadAt(uint64_t position, size_t size, std::string& buffer) const;
+  // A frame's place, and its number.
+  struct Place {
+    uint64_t position;
+    Cursor id;
+  };
+  Result<std::optional<Place>> FrameStart(uint64_t from, uint64_t end) const;
   Result<Cursor> IdAt(uint64_t position) const;
+  Result<Cursor> EventBefore(uint64_t position) const;
+  Status CheckRest(const SegmentFile& file, uint64_t offset, char last) const;
+  [[nodiscard]] std::optional<Start::Gap> GapAfter(Cursor cursor) const;
 
   const Clock& clock_;
   const std::string dir_;
@@ -225,10 +250,14 @@ class EventLog {
 
   std::deque<Segment> segments_;  // once fd_ is open, the last one is being written
   uint64_t trimmed_epoch_ =
-      0;                // epoch of the event before the oldest kept; 0: not known since the log was opened
-  Fd fd_;               // the last segment, from this epoch's first commit on
-  mutable Fd read_fd_;  // the older segment that was read last
+      0;            // epoch of the event before the oldest kept; 0: not known since the log was opened
+  Fd fd_;           // the last segment, from this epoch's first commit on
+  BlockSums sums_;  // of the last segment
+  bool sums_failed_ = false;  // a failure to save them is logged once
+  mutable Fd read_fd_;        // the older segment that was read last
   mutable uint64_t read_fd_seq_ = 0;
+  mutable BlockSums read_sums_;
+  const std::shared_ptr<DamageReports> reports_ = std::make_shared<DamageReports>();
   std::vector<Fd> unsynced_;  // segments closed since the last TakeForSync
   bool needs_sync_ = false;   // fd_ was written to since TakeForSync
 

@@ -5,10 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 
+#include "orchestrator/json/json.h"
 #include "process/fd.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
@@ -84,6 +87,126 @@ TEST(Damaged, AFileInPlaceOfItsFolder) {
         WriteFile(folder, "no folder");
       },
       "events/bad");
+}
+
+// The frames of a stream or the events of pages, as numbers: "1-900 damaged 901-912 913-2000".
+class Numbers {
+ public:
+  void Event(const std::string& id) {
+    const uint64_t seq = Seq(id);
+    if (seq != last_ + 1 || first_ == 0) End(), first_ = seq;
+    last_ = seq;
+  }
+  void Gap(const std::string& from, const std::string& to, const std::string& reason) {
+    End();
+    text_ += reason + " " + std::to_string(Seq(from) + 1) + "-" + std::to_string(Seq(to)) + " ";
+    last_ = Seq(to);
+  }
+  std::string Take() {
+    End();
+    return std::exchange(text_, {});
+  }
+
+ private:
+  static uint64_t Seq(const std::string& id) { return std::stoull(id.substr(id.find('-') + 1)); }
+  void End() {
+    if (first_ != 0) text_ += std::to_string(first_) + "-" + std::to_string(last_) + " ";
+    first_ = 0;
+  }
+  std::string text_;
+  uint64_t first_ = 0;
+  uint64_t last_ = 0;
+};
+
+std::string NumbersOf(StreamClient& stream, bool filtered) {
+  EXPECT_TRUE(stream.UntilEvent("stream.synced"));
+  Numbers numbers;
+  for (const StreamFrame& frame : stream.frames()) {
+    if (frame.event == "stream.gap")
+      numbers.Gap(frame.Field("from"), frame.Field("to"), frame.Field("reason"));
+    if (frame.event == "agent.output" || (!filtered && !frame.id.empty() && !frame.event.empty()))
+      numbers.Event(frame.id);
+  }
+  EXPECT_EQ(stream.malformed(), "");
+  return numbers.Take();
+}
+
+std::string NumbersOfPages(const Daemon& daemon, size_t limit) {
+  Numbers numbers;
+  std::string after = "0";
+  for (;;) {
+    const HttpAnswer page =
+        daemon.Get("/agents/bad/events?after=" + after + "&limit=" + std::to_string(limit));
+    auto json = JsonDocument::Parse(page.body);
+    if (page.status != 200 || !json) return page.wire;
+    if (const JsonValue gap = (*json)["gap"]; gap.Is(JsonType::kObject)) {
+      numbers.Gap(page.Field("gap.from"), page.Field("gap.to"), page.Field("gap.reason"));
+    }
+    for (const JsonValue& event : (*json)["events"].Elements())
+      numbers.Event("-" + std::to_string(event["seq"].AsInt().value_or(0)));
+    after = page.Field("cursor");
+    if (page.Field("more") != "true") return numbers.Take();
+  }
+}
+
+// Viewers, pages and exports get all events but those in the damaged block, and are told so.
+TEST(Damaged, AFlippedBitOfASegmentIsAGapForEachReader) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"bad","kind":"process","command":["sh","-c","seq 1 2000; exec cat"]})");
+  ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("bad").find("\"2000\"") != std::string::npos; }));
+  daemon.Signal(SIGTERM);  // then all events have sums
+  ASSERT_EQ(daemon.Wait(), 0);
+  const std::string segment = SegmentOf(daemon, "bad");
+  std::string bytes = ReadFile(segment);
+  ASSERT_GT(bytes.size(), 200'000U);
+  const size_t flipped = bytes.find("\"text\":\"500\"");
+  bytes[flipped + 10] = '7';
+  WriteFile(segment, bytes);
+  // The events with a byte in the block of 4096 bytes.
+  const auto number_at = [&bytes](size_t at) {
+    const size_t line = at == 0 ? 0 : bytes.rfind("\nid: ", at - 1) + 1;
+    return std::stoull(bytes.substr(bytes.find('-', line) + 1, 20));
+  };
+  const size_t block = flipped / 4096 * 4096;
+  const uint64_t first = number_at(block);
+  const uint64_t last = number_at(block + 4095);
+  ASSERT_TRUE(first > 1 && last > first && last < 600) << first << " " << last;
+  daemon.Start();
+  ASSERT_EQ(daemon.Get("/agents/bad").status, 200);
+
+  auto alone = daemon.Stream("/agents/bad/stream?after=0");
+  const std::string whole = NumbersOf(*alone, false);
+  const std::string head = whole.substr(whole.rfind('-') + 1, whole.size() - whole.rfind('-') - 2);
+  const std::string gap = "damaged " + std::to_string(first) + "-" + std::to_string(last) + " ";
+  const std::string rest = gap + std::to_string(last + 1) + "-" + head + " ";
+  EXPECT_EQ(whole, "1-" + std::to_string(first - 1) + " " + rest);
+  EXPECT_EQ(NumbersOfPages(daemon, 100), whole);
+  EXPECT_EQ(NumbersOfPages(daemon, 10'000), whole);
+  for (const uint64_t seen : {first - 1, first, last}) {
+    auto stream = daemon.Stream("/agents/bad/stream?after=1-" + std::to_string(seen));
+    const std::string missing =
+        seen == last ? "" : "damaged " + std::to_string(seen + 1) + "-" + std::to_string(last) + " ";
+    EXPECT_EQ(NumbersOf(*stream, false), missing + std::to_string(last + 1) + "-" + head + " ");
+  }
+  const std::string filtered =
+      NumbersOf(*daemon.Stream("/agents/bad/stream?after=0&types=agent.output"), true);
+  EXPECT_THAT(filtered, HasSubstr(std::to_string(first - 1) + " " + gap + std::to_string(last + 1) + "-"));
+  auto several = daemon.Stream("/stream?agents=bad&after=bad:0");
+  ASSERT_TRUE(several->UntilEvent("stream.synced"));
+  EXPECT_EQ(several->All("stream.gap").size(), 1U);
+  EXPECT_TRUE(several->events() == alone->events());
+  const HttpAnswer exported = daemon.Get("/agents/bad/export");
+  EXPECT_THAT(exported.body,
+              HasSubstr(R"("type":"export.gap","data":{"from":"1-)" + std::to_string(first - 1) +
+                        R"(","to":"1-)" + std::to_string(last) + R"(","reason":"damaged"})"));
+  EXPECT_THAT(exported.body, HasSubstr(R"("type":"export.end")"));
+
+  // The daemon's log names it once, and the agent goes on.
+  const std::string name = segment + ": the block at byte " + std::to_string(block) + " is damaged";
+  const std::string log = daemon.log();
+  ASSERT_NE(log.find(name), std::string::npos);
+  EXPECT_EQ(log.find(name), log.rfind(name));
+  EXPECT_THAT(daemon.Get("/metrics").body, HasSubstr("\nreeve_log_damaged_blocks 1\n"));
 }
 
 // Each is something that a daemon that opened it would wait for, or read for ever.

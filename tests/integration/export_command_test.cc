@@ -213,9 +213,7 @@ TEST_F(CutExport, AGapIsToldButWhatThereIsIsKept) {
   Outcome gapped =
       Export(kHead, Chunk(gap.substr(0, 5)) + Chunk(gap.substr(5) + Ours("end", "{}")) + "0\r\n\r\n");
   EXPECT_EQ(gapped.code, 1);
-  EXPECT_EQ(
-      gapped.err,
-      "reeve: agents export: a1: the events after 1-3 up to 1-9 were removed during the export (expired)\n");
+  EXPECT_EQ(gapped.err, "reeve: agents export: a1: the events after 1-3 up to 1-9 are missing (expired)\n");
   EXPECT_EQ(ReadFile(folder_.path() + "/a1"), gap + Ours("end", "{}"));
 }
 

@@ -98,6 +98,35 @@ exit 3
             "-- agent exited with code 3 · TIME\n");
 }
 
+// Those in front of what is shown, and those at the end of the log. The daemon ends in order, so all events
+// have sums.
+TEST(LogsCommand, NamesDamagedEvents) {
+  Daemon daemon;
+  daemon.Create(R"({"id":"a1","kind":"process","command":["seq","1","300"]})");
+  daemon.WaitFor("a1");
+  daemon.Signal(SIGTERM);
+  ASSERT_EQ(daemon.Wait(), 0);
+  const std::string segment = daemon.data_dir() + "/events/a1/0000000000000001.sse";
+  std::string bytes = ReadFile(segment);
+  ASSERT_GT(bytes.size(), 30'000U);
+  bytes[bytes.find("\"text\":\"100\"") + 9] = '7';
+  bytes[bytes.size() - 20] = '~';
+  WriteFile(segment, bytes);
+  daemon.Start();
+  const std::regex gap("! events are missing: 1-[0-9]+ to 1-[0-9]+ \\(damaged\\)");
+  Command logs(WordsFor(daemon, {"a1"}));
+  EXPECT_EQ(logs.Wait(), 0) << logs.err();
+  const std::string shown = logs.out();
+  EXPECT_EQ(std::distance(std::sregex_iterator(shown.begin(), shown.end(), gap), std::sregex_iterator()), 2)
+      << shown;
+  EXPECT_TRUE(std::regex_match(LinesOf(shown).back(), gap)) << shown;
+  Command tail(WordsFor(daemon, {"a1", "--tail", "5"}));
+  EXPECT_EQ(tail.Wait(), 0) << tail.err();
+  const Strings lines = LinesOf(tail.out());
+  ASSERT_EQ(lines.size(), 6U) << tail.out();
+  EXPECT_TRUE(std::regex_match(lines.back(), gap)) << tail.out();
+}
+
 TEST(LogsCommand, PrintsTheEnvelopesWithJsonAlsoOfADeletedAgent) {
   Daemon daemon;
   daemon.Create(R"({"id":"a1","kind":"process","command":["sh","-c","echo out; echo err >&2"]})");

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <utility>
+
+#include "tests/support/loop_fixture.h"
 
 namespace reeve {
 
@@ -150,7 +153,19 @@ void LogModel::Crash() {
     viewer.connected = false;
     viewer.partial.clear();
   }
+  std::map<std::filesystem::path, std::string> sums;
+  const bool killed = choose_(2) == 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir_)) {
+    if (entry.path().extension() == ".sums") sums[entry.path()] = ReadFile(entry.path());
+  }
   log_.reset();
+  if (killed) {  // then the sums that only a log writes which is closed are missing
+    for (const auto& entry : std::filesystem::directory_iterator(dir_)) {
+      if (entry.path().extension() == ".sums" && !sums.contains(entry.path()))
+        std::filesystem::remove(entry.path());
+    }
+    for (const auto& [path, bytes] : sums) WriteFile(path, bytes);
+  }
   Tear();
   pending_.clear();
   while (lost_.size() > 64) lost_.pop_front();
@@ -229,6 +244,7 @@ std::string LogModel::PathOf(uint64_t first_seq) const {
 std::vector<LogModel::File> LogModel::Files() const {
   std::vector<File> files;
   for (const auto& entry : std::filesystem::directory_iterator(dir_)) {
+    if (entry.path().extension() == ".sums") continue;
     if (entry.path().extension() != ".sse") {
       std::filesystem::remove(entry.path());  // what was set aside: somebody has looked at it
       continue;

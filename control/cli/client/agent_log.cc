@@ -61,6 +61,7 @@ Status AgentLog::Settle() {
   while (!events_.empty()) {
     for (; at_ < events_.size(); ++at_) {
       if (skip_ > 0) {
+        gap_.reset();  // it is in front of events that are not shown
         if (range_.counts(events_[at_]["type"].StringOr(""))) --skip_;
       } else if (!TooOld(events_[at_])) {
         return {};
@@ -113,6 +114,7 @@ Result<uint64_t> AgentLog::CountAll() {
   Status fetched = Fetch("after=0", kMaxTail);
   for (; fetched && !events_.empty(); fetched = Fetch("after=" + cursor_, kMaxTail)) count += Count();
   if (!fetched) return fetched.error();
+  gap_.reset();  // the pages are read again
   return count;
 }
 
@@ -136,6 +138,7 @@ std::map<std::string, std::string> PrintPast(const Client& client, const std::ve
     if (const JsonValue event = logs[i]->event()) {
       waiting.emplace(event["time"].StringOr(""), i);
     } else {
+      if (auto gap = logs[i]->TakeGap()) printer.Gap(agents[i], gap->root());
       cursors[agents[i]] = logs[i]->cursor();
     }
   };

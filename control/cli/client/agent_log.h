@@ -35,7 +35,8 @@ class AgentLog {
   // The current event, absent at the end; valid until Next.
   [[nodiscard]] JsonValue event() const { return at_ < events_.size() ? events_[at_] : JsonValue(); }
   Status Next();
-  // Removed events in front of event(), as in stream.gap. Each gap is returned once.
+  // Missing events in front of event(), or at the end of the log, as in stream.gap. Each gap is returned
+  // once.
   std::optional<JsonDocument> TakeGap() { return std::exchange(gap_, std::nullopt); }
 
   [[nodiscard]] const std::string& agent() const { return agent_; }

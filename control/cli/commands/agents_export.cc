@@ -197,9 +197,9 @@ class Exporter {
       ended_ = true;
       Failed({std::string(data["code"].StringOr("")),
               "the export is incomplete: " + std::string(data["detail"].StringOr(""))});
-    } else if (type == "export.gap") {  // the export is complete, but events were removed before
+    } else if (type == "export.gap") {  // the export is complete, but the log lacked events
       Failed({"export_gap", "the events after " + std::string(data["from"].StringOr("")) + " up to " +
-                                std::string(data["to"].StringOr("")) + " were removed during the export (" +
+                                std::string(data["to"].StringOr("")) + " are missing (" +
                                 std::string(data["reason"].StringOr("")) + ")"});
     }
   }
