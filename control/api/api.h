@@ -1,7 +1,8 @@
-// Room api/: the routes, which translate between HTTP and the domain.
+// Room api/: what callers can ask of the daemon.
 //
-// The routes are grouped by subject, one file for each group. A handler reads the request, calls the domain
-// and answers; a refusal names its reason. API.md in this folder describes the routes to callers.
+// The operations (operation.h) are grouped by subject, one file for each group. A handler gets checked
+// arguments, calls the domain and answers; a refusal names its reason. API.md in this folder describes them
+// to callers.
 #pragma once
 
 #include <functional>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/api/operation.h"
 #include "control/http/http.h"
 #include "control/http/router.h"
 #include "control/streams/exports.h"
@@ -46,42 +48,35 @@ struct ApiContext {
   std::string base_path;  // "" or "/prefix": put before each path in an answer
 };
 
-// Adds every route of the daemon. Only the handlers use `api`, so a list of the routes can be made without
-// one.
+// Adds a route for each operation, and those that are no operations: streams, exports, the dashboard. Only
+// the handlers use `api`, so a list of the routes can be made without one.
 void AddRoutes(Router& router, ApiContext& api);
 
-void AddAgentRoutes(Router& router, ApiContext& api);    // agents, their commands, approvals, kinds
-void AddBatchRoutes(Router& router, ApiContext& api);    // several agents at once, exports
-void AddMessageRoutes(Router& router, ApiContext& api);  // messages, the queue, runs
-void AddEventRoutes(Router& router, ApiContext& api);    // events, snapshot, wait
-void AddFileRoutes(Router& router, ApiContext& api);     // an agent's files
-void AddStreamRoutes(Router& router, ApiContext& api);   // stream tickets, streams
-void AddTownRoutes(Router& router, ApiContext& api);     // health, ready, metrics, dashboard, drain, reload
+// The operations, by subject.
+std::vector<Operation> AgentOperations();     // agents, their commands and files, kinds
+Operation BatchOperation();                   // one command for several agents
+std::vector<Operation> MessageOperations();   // messages, the queue, runs
+std::vector<Operation> ApprovalOperations();  // approvals and elicitations
+std::vector<Operation> EventOperations();     // events, snapshots, waits
+std::vector<Operation> TicketOperations();    // stream tickets
+std::vector<Operation> TownOperations();      // health, metrics, drain, reload, upgrade
 
-// --- shared by the groups
+void AddExportRoutes(Router& router, ApiContext& api);
+void AddStreamRoutes(Router& router, ApiContext& api);
+void AddDashboardRoutes(Router& router, ApiContext& api);
 
-// The agent that the first parameter of the route names, deleted ones included. Otherwise the problem to
-// answer with.
-Result<Agent*> FindAgent(const ApiContext& api, const Request& request);
-// As FindAgent, but a deleted agent is an error (410).
-Result<Agent*> FindLiveAgent(const ApiContext& api, const Request& request);
+// --- shared by the subjects
 
-// Parses the body; an empty one is {}. Error "invalid_request" for an object with two members of one name.
-Result<JsonDocument> ParseBody(const Request& request);
-// Reads the body as an object whose members are all in `allowed`. An empty body is {}. The error names the
-// member and the reason.
-Result<JsonDocument> ReadBody(const Request& request, const std::vector<std::string_view>& allowed);
-// A whole number in the query, between `least` and `most`; `otherwise` if the query has none.
-Result<int64_t> ReadNumber(const Request& request, std::string_view name, int64_t otherwise, int64_t least,
-                           int64_t most);
-// true or false in the query; nothing if it is absent.
-Result<std::optional<bool>> ReadFlag(const Request& request, std::string_view name);
-// The labels in the query, each "key:value".
-Result<std::vector<std::pair<std::string, std::string>>> ReadLabels(const Request& request);
-// `after`, or another parameter that holds a cursor.
+// The agent with that id, also if it is deleted. Error "agent_not_found".
+Result<Agent*> FindAgent(const ApiContext& api, const std::string& id);
+// A cursor in the parameter `name`; nothing if there is none.
 Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text);
 
 // Sends `response` now if `status` is good, otherwise the problem.
 void Answer(Reply& reply, const Status& status, const std::function<Response()>& response);
+// Wraps a Reply so that std::function can copy a callback that holds it.
+std::shared_ptr<Reply> Shared(Reply reply);
+// Answers 204 once a change is on disk.
+std::function<void(const Status&)> AnswerWhenDone(Reply reply);
 
 }  // namespace reeve

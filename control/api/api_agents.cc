@@ -9,7 +9,6 @@
 #include "control/api/api.h"
 #include "orchestrator/adapters/kind.h"
 #include "orchestrator/agent/agent.h"
-#include "orchestrator/agent/approval_excerpt.h"
 #include "process/loop.h"
 #include "process/regular_file.h"
 
@@ -17,11 +16,11 @@ namespace reeve {
 
 namespace {
 
+using Type = Parameter::Type;
+
+constexpr int64_t kDefaultPage = 100;
 constexpr int64_t kMaxPage = 1'000;
 constexpr int64_t kMaxGraceMs = 600'000;
-
-// Wraps a Reply so that std::function can copy a callback that holds it.
-std::shared_ptr<Reply> Shared(Reply reply) { return std::make_shared<Reply>(std::move(reply)); }
 
 // The agent's JSON with the resources of its process, if it has one.
 std::string JsonWithResources(const Agent& agent) {
@@ -33,51 +32,40 @@ std::string JsonWithResources(const Agent& agent) {
   return json;
 }
 
-void List(ApiContext& api, const Request& request, Reply reply) {
-  auto limit = ReadNumber(request, "limit", 100, 1, kMaxPage);
-  if (!limit) return reply.Send(Response::Problem(limit.error()));
-  const auto state_name = request.Query("state");
-  const auto state = ParseAgentState(state_name.value_or(""));
-  if (state_name && !state) {
-    return reply.Send(Response::Problem({"invalid_request", "state: must be the name of an agent's state"}));
-  }
-  const auto labels = ReadLabels(request);
-  if (!labels) return reply.Send(Response::Problem(labels.error()));
-  const auto title = request.Query("title");
-  const auto kind = request.Query("kind");
-  if (kind && !FindKind(*kind)) {
-    return reply.Send(
-        Response::Problem({"invalid_request", "kind: there is no kind " + std::string(kind->substr(0, 64))}));
-  }
-  const auto starred = ReadFlag(request, "starred");
-  const auto deleted = ReadFlag(request, "deleted");
-  const auto resources = ReadFlag(request, "resources");
-  for (const auto& flag : {starred, deleted, resources}) {
-    if (!flag) return reply.Send(Response::Problem(flag.error()));
-  }
-  const std::string after(request.Query("page_token").value_or(""));
+void List(ApiContext& api, const Call& call, Reply reply) {
+  const int64_t limit = call.Integer("limit").value_or(kDefaultPage);
+  const auto state = ParseAgentState(call.Text("state").value_or(""));
+  const auto labels = call.LabelsOf("label");
+  const auto title = call.Text("title");
+  const auto kind = call.Text("kind");
+  if (kind && !FindKind(*kind))
+    return reply.Refuse({"invalid_request", "kind: there is no kind " + std::string(kind->substr(0, 64))});
+  const auto starred = call.Flag("starred");
+  const bool deleted = call.Flag("deleted").value_or(false);
+  const bool resources = call.Flag("resources").value_or(false);
+  const std::string after = call.String("page_token");
   JsonArray found;
   std::string next;
   int64_t count = 0;
   std::string last;
   for (auto at = api.town.agents().upper_bound(after); at != api.town.agents().end(); ++at) {
     const Agent& agent = *at->second;
-    if (agent.deleted() != deleted->value_or(false)) continue;
+    if (agent.deleted() != deleted) continue;
     if (state && *state != agent.state()) continue;
     if (title && agent.spec().title != *title) continue;
     if (kind && agent.spec().kind != *kind) continue;
-    if (*starred && agent.spec().starred != **starred) continue;
+    if (starred && agent.spec().starred != *starred) continue;
     const auto has = [&agent](const auto& label) {
       const auto its = agent.spec().labels.find(label.first);
       return its != agent.spec().labels.end() && its->second == label.second;
     };
-    if (!std::all_of(labels->begin(), labels->end(), has)) continue;
-    if (count++ == *limit) {
+    if (!std::all_of(labels.begin(), labels.end(), has)) continue;
+    if (count++ == limit) {
       next = last;
       break;
     }
     last = agent.id();
-    found.AddRaw(resources->value_or(false) ? JsonWithResources(agent) : agent.ToJson());
+    found.AddRaw(resources ? JsonWithResources(agent) : agent.ToJson());
   }
   JsonObject page;
   page.SetRaw("agents", found.Take());
@@ -85,15 +73,15 @@ void List(ApiContext& api, const Request& request, Reply reply) {
   reply.Send(Response::Json(200, page.Take()));
 }
 
-void Create(ApiContext& api, const Request& request, Reply reply) {
-  auto json = ParseBody(request);
-  if (!json) return reply.Send(Response::Problem(json.error()));
-  auto spec = AgentSpec::FromJson(json->root());
-  if (!spec) return reply.Send(Response::Problem(spec.error()));
-  if (!request.key.empty() && !(*json)["id"]) spec->id = spec->kind + "-" + request.key.substr(0, 10);
+void Create(ApiContext& api, const Call& call, Reply reply) {
+  const JsonValue json = call.Json("spec");
+  const std::string& key = call.request().key;
+  auto spec = AgentSpec::FromJson(json);
+  if (!spec) return reply.Refuse(spec.error());
+  if (!key.empty() && !json["id"]) spec->id = spec->kind + "-" + key.substr(0, 10);
   const std::string id = spec->id;
   auto shared = Shared(std::move(reply));
-  auto created = api.town.Create(std::move(*spec), request.key, [&api, shared, id](const Status& status) {
+  auto created = api.town.Create(std::move(*spec), key, [&api, shared, id](const Status& status) {
     Answer(*shared, status, [&api, &id] {
       const Agent* agent = api.town.Find(id);
       Response response = Response::Json(201, agent ? agent->ToJson() : "{}");
@@ -101,29 +89,23 @@ void Create(ApiContext& api, const Request& request, Reply reply) {
       return response;
     });
   });
-  if (!created) shared->Send(Response::Problem(created.error()));
+  if (!created) shared->Refuse(created.error());
 }
 
-void Get(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  reply.Send(Response::Json(200, JsonWithResources(**agent)));
+void Get(ApiContext&, const Call& call, Reply reply) {
+  reply.Send(Response::Json(200, JsonWithResources(call.agent())));
 }
 
-void Delete(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  const auto purge = ReadFlag(request, "purge");
-  if (!purge) return reply.Send(Response::Problem(purge.error()));
-  const bool had_process = (*agent)->has_process();
-  auto answer = [&api, shared = Shared(std::move(reply)), id = request.params[0],
-                 had_process](const Status& status) {
+void Delete(ApiContext& api, const Call& call, Reply reply) {
+  const std::string id = call.agent().id();
+  const bool had_process = call.agent().has_process();
+  auto answer = [&api, shared = Shared(std::move(reply)), id, had_process](const Status& status) {
     Answer(*shared, status, [&api, &id, had_process] {
       const Agent* there = api.town.Find(id);
       return had_process && there ? Response::Json(202, there->ToJson()) : Response{204, {}, ""};
     });
   };
-  api.town.Delete(request.params[0], purge->value_or(false), std::move(answer));
+  api.town.Delete(id, call.Flag("purge").value_or(false), std::move(answer));
 }
 
 // The fields that scope operate may change. All others decide what an agent may do and what runs in it.
@@ -142,30 +124,29 @@ Error CannotChange(std::string_view field) {
               (files ? "PUT /agents/{id}/files/{name} replaces a file" : "create another agent with it")};
 }
 
-void Patch(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
+void Patch(ApiContext& api, const Call& call, Reply reply) {
+  const JsonValue patch = call.Json("patch");
+  if (!patch.Is(JsonType::kObject)) return reply.Refuse({"invalid_request", "the body is not a JSON object"});
   std::vector<std::string_view> known = Town::kChangeable;
   known.insert(known.end(), std::begin(kFixed), std::end(kFixed));
-  auto body = ReadBody(request, known);
-  if (!body) return reply.Send(Response::Problem(body.error()));
+  if (Status checked = CheckMembers(patch, known); !checked) return reply.Refuse(checked.error());
   for (const std::string_view field : kFixed) {
-    if (body->root()[field]) return reply.Send(Response::Problem(CannotChange(field)));
+    if (patch[field]) return reply.Refuse(CannotChange(field));
   }
-  for (const JsonValue::Member& member : body->root().Members()) {
-    if (IsForOperators(member.key) || (request.caller && request.caller->scope == Scope::kAdmin)) continue;
-    return reply.Send(Response::Problem(
-        {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"}));
+  for (const JsonValue::Member& member : patch.Members()) {
+    if (IsForOperators(member.key) || call.HasScope(Scope::kAdmin)) continue;
+    return reply.Refuse(
+        {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"});
   }
   auto answer = [&api, shared = Shared(std::move(reply)),
-                 id = (*agent)->id()](const Result<bool>& next_start) {
-    if (!next_start) return shared->Send(Response::Problem(next_start.error()));
+                 id = call.agent().id()](const Result<bool>& next_start) {
+    if (!next_start) return shared->Refuse(next_start.error());
     const Agent* there = api.town.Find(id);
     std::string json = there ? there->ToJson() : "{}";
     if (*next_start) json.replace(json.size() - 1, 1, R"(,"applies":"next_start"})");
     shared->Send(Response::Json(200, std::move(json)));
   };
-  api.town.Update(**agent, body->root(), std::move(answer));
+  api.town.Update(call.agent(), patch, std::move(answer));
 }
 
 // Answers 202 with the agent once the command is on disk.
@@ -178,155 +159,37 @@ Agent::Done AnswerWithAgent(ApiContext& api, const Agent& agent, Reply reply) {
   };
 }
 
-// The handler of start, stop and restart.
-using Command = std::function<void(Agent&, int64_t grace_ms, Agent::Done done)>;
+int64_t GraceMs(const Call& call) { return call.Integer("grace_ms").value_or(Agent::kDefaultGraceMs); }
 
-Handler CommandHandler(ApiContext& api, Command command) {
-  return [&api, command = std::move(command)](const Request& request, Reply reply) {
-    auto agent = FindLiveAgent(api, request);
-    if (!agent) return reply.Send(Response::Problem(agent.error()));
-    auto body = ReadBody(request, {"grace_ms"});
-    if (!body) return reply.Send(Response::Problem(body.error()));
-    const JsonValue grace = (*body)["grace_ms"];
-    const int64_t grace_ms = grace.AsInt().value_or(grace ? -1 : Agent::kDefaultGraceMs);
-    if (grace_ms < 0 || grace_ms > kMaxGraceMs) {
-      return reply.Send(Response::Problem(
-          {"invalid_request", "grace_ms: must be a whole number from 0 to " + std::to_string(kMaxGraceMs)}));
-    }
-    command(**agent, grace_ms, AnswerWithAgent(api, **agent, std::move(reply)));
-  };
+void Start(ApiContext& api, const Call& call, Reply reply) {
+  call.agent().Start(AnswerWithAgent(api, call.agent(), std::move(reply)));
 }
 
-void Interrupt(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  (*agent)->Interrupt(AnswerWithAgent(api, **agent, std::move(reply)));
+void Stop(ApiContext& api, const Call& call, Reply reply) {
+  call.agent().Stop(GraceMs(call), AnswerWithAgent(api, call.agent(), std::move(reply)));
 }
 
-void ListApprovals(ApiContext& api, const Request& request, Reply reply) {
-  if (request.Query("state").value_or("pending") != "pending") {
-    return reply.Send(Response::Problem({"invalid_request", "state: only pending is supported"}));
-  }
-  const auto of_agent = request.Query("agent");
-  if (of_agent && !api.town.Find(std::string(*of_agent))) {
-    return reply.Send(
-        Response::Problem({"agent_not_found", "there is no agent " + std::string(of_agent->substr(0, 64))}));
-  }
-  const auto of_id = request.Query("id");
-  std::multimap<int64_t, std::string> oldest_first;
-  JsonArray resolved;
-  for (const auto& [id, agent] : api.town.agents()) {
-    if (of_agent && id != *of_agent) continue;
-    const ResolvedApproval* before = of_id ? agent->approvals().FindResolved(std::string(*of_id)) : nullptr;
-    if (before) {
-      resolved.AddRaw(JsonObject()
-                          .Set("id", before->id)
-                          .Set("agent", id)
-                          .Set("decision", before->decision)
-                          .Set("by", before->by)
-                          .Take());
-    }
-    for (const PendingApproval& approval : agent->approvals().pending()) {
-      if (of_id && approval.request.id != *of_id) continue;
-      const ApprovalExcerpt shown = of_id ? ApprovalExcerpt{approval, false} : ExcerptOf(approval);
-      std::string json = shown.approval.ToJson();
-      json.back() = ',';
-      JsonObject more;
-      more.Set("agent", id).Set("run", approval.run);
-      if (shown.cut) more.Set("excerpt", true);
-      json += more.Take().substr(1);
-      oldest_first.emplace(approval.requested_at_ms, std::move(json));
-    }
-  }
-  JsonArray approvals;
-  for (const auto& [at, json] : oldest_first) approvals.AddRaw(json);
-  JsonObject answer;
-  answer.SetRaw("approvals", approvals.Take());
-  if (of_id) answer.SetRaw("resolved", resolved.Take());
-  reply.Send(Response::Json(200, answer.Take()));
+void Restart(ApiContext& api, const Call& call, Reply reply) {
+  call.agent().Restart(GraceMs(call), AnswerWithAgent(api, call.agent(), std::move(reply)));
 }
 
-// An agent must not answer its own approvals and elicitations.
-Result<Agent*> FindAskingAgent(const ApiContext& api, const Request& request) {
-  auto agent = FindLiveAgent(api, request);
-  if (agent && request.caller && request.caller->agent == (*agent)->id())
-    return Error{"forbidden", "agent " + (*agent)->id() + " may not answer its own requests"};
-  return agent;
+void Interrupt(ApiContext& api, const Call& call, Reply reply) {
+  call.agent().Interrupt(AnswerWithAgent(api, call.agent(), std::move(reply)));
 }
 
-void Decide(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAskingAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto body = ReadBody(request, {"decision", "reason", "input"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  auto decision = ParseDecision((*body)["decision"].StringOr(""));
-  if (!decision) {
-    return reply.Send(
-        Response::Problem({"invalid_request",
-                           "decision: must be allow_once, allow_tool, allow_session, allow_always or deny"}));
-  }
-  const JsonValue reason = (*body)["reason"];
-  if (reason && !reason.AsString())
-    return reply.Send(Response::Problem({"invalid_request", "reason: must be a string"}));
-  const JsonValue input = (*body)["input"];
-  if (input && (!input.Is(JsonType::kObject) || *decision == Decision::kDeny)) {
-    return reply.Send(Response::Problem(
-        {"invalid_request", "input: must be an object, and only an allow decision can have it"}));
-  }
-  auto answer = [shared = Shared(std::move(reply)), id = request.params[1],
-                 decision = *decision](const Status& on_disk) {
-    Answer(*shared, on_disk, [&id, decision] {
-      return Response::Json(
-          200, JsonObject().Set("id", id).Set("decision", NameOf(decision)).Set("by", "person").Take());
-    });
-  };
-  (*agent)->Decide(request.params[1], *decision, std::string(reason.StringOr("")),
-                   input ? input.Raw() : std::string(), std::move(answer));
-}
-
-void AnswerElicitation(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAskingAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto body = ReadBody(request, {"action", "content"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  using Action = ElicitationAnswer::Action;
-  auto action = ParseAction((*body)["action"].StringOr(""));
-  if (!action) {
-    return reply.Send(Response::Problem({"invalid_request", "action: must be accept, decline or cancel"}));
-  }
-  const JsonValue content = (*body)["content"];
-  if (content.Is(JsonType::kObject) != (*action == Action::kAccept)) {
-    return reply.Send(
-        Response::Problem({"invalid_request", "content: must be an object, and only accept can have it"}));
-  }
-  auto answer = [shared = Shared(std::move(reply)), id = request.params[1],
-                 action = *action](const Status& on_disk) {
-    Answer(*shared, on_disk, [&id, action] {
-      return Response::Json(
-          200, JsonObject().Set("id", id).Set("action", NameOf(action)).Set("by", "person").Take());
-    });
-  };
-  (*agent)->Answer(request.params[1], {*action, *action == Action::kAccept ? content.Raw() : ""}, answer);
-}
-
-void ListModels(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto shared = Shared(std::move(reply));
-  (*agent)->ListModels([shared](const Result<std::string>& models) {
+void ListModels(ApiContext&, const Call& call, Reply reply) {
+  call.agent().ListModels([shared = Shared(std::move(reply))](const Result<std::string>& models) {
     shared->Send(models ? Response::Json(200, *models) : Response::Problem(models.error()));
   });
 }
 
 // Reads at most two files of Transcript::kMaxFileBytes, on the pool.
-void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  const std::vector<std::string> files = (*agent)->TranscriptFiles();
+void GetTranscript(ApiContext& api, const Call& call, Reply reply) {
+  const std::vector<std::string> files = call.agent().TranscriptFiles();
   if (files.empty()) {
-    return reply.Send(Response::Problem(
+    return reply.Refuse(
         {"transcript_not_found",
-         "agent " + (*agent)->id() + ": nothing was recorded; create it with \"record\": true"}));
+         "agent " + call.agent().id() + ": nothing was recorded; create it with \"record\": true"});
   }
   auto response = std::make_shared<Response>(Response{200, {{"Content-Type", "application/x-ndjson"}}, ""});
   auto read = [files, response] {
@@ -345,42 +208,174 @@ void GetTranscript(ApiContext& api, const Request& request, Reply reply) {
   api.loop.Offload(std::move(read), std::move(answer), Loop::Loss::kHarmless);
 }
 
-void ListKinds(ApiContext& api, const Request&, Reply reply) {
+void ListKinds(ApiContext& api, const Call&, Reply reply) {
   auto shared = Shared(std::move(reply));
   api.kinds.Describe([shared](std::string json) { shared->Send(Response::Json(200, std::move(json))); });
 }
 
+// No operation returns a file's content.
+void PutFile(ApiContext&, const Call& call, Reply reply) {
+  call.agent().PutFile(call.String("name"), call.String("content"), AnswerWhenDone(std::move(reply)));
+}
+
+void RemoveFile(ApiContext&, const Call& call, Reply reply) {
+  call.agent().RemoveFile(call.String("name"), AnswerWhenDone(std::move(reply)));
+}
+
+Parameter Grace() {
+  return Member("grace_ms", Type::kInteger, "The time between TERM and KILL; 10 s if absent.")
+      .Between(0, kMaxGraceMs);
+}
+
 }  // namespace
 
-void AddAgentRoutes(Router& router, ApiContext& api) {
-  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
-    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
+std::vector<Operation> AgentOperations() {
+  return {
+      {.name = "agents.list",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents",
+       .text = "Lists agents by id, a page at a time.",
+       .parameters =
+           {Query("state", Type::kString, "Only agents in this state.")
+                .OneOf({"starting", "idle", "running", "needs_input", "stalled", "stopping", "backoff",
+                        "exited", "failed"})
+                .Must("must be the name of an agent's state"),
+            Query("label", Type::kLabels, "Only agents with this label, as key:value; may be repeated."),
+            Query("title", Type::kString, "Only agents with this title."),
+            Query("kind", Type::kString, "Only agents of this kind."),
+            Query("starred", Type::kBoolean, "Only starred agents, or only the others."),
+            Query("deleted", Type::kBoolean, "Lists deleted agents, and only those."),
+            Query("resources", Type::kBoolean, "Adds the memory and processor time of each process."),
+            Query("limit", Type::kInteger, "The size of a page; 100 if absent.").Between(1, kMaxPage),
+            Query("page_token", Type::kString, "`next_page_token` of the page before.")},
+       .answers = {{200, "AgentPage"}},
+       .run = List},
+      {.name = "agents.create",
+       .access = Access::kAdmin,
+       .method = "POST",
+       .path = "/agents",
+       .text = "Makes an agent and starts it.",
+       .parameters = {WholeBody("spec", "AgentSpec", "What the agent is.")},
+       .answers = {{201, "Agent"}},
+       .errors = {"agent_exists", "not_supported", "too_many_agents", "draining", "disk_full"},
+       .run = Create},
+      {.name = "agents.get",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}",
+       .text = "Returns an agent.",
+       .parameters = {PathAgent()},
+       .answers = {{200, "Agent"}},
+       .run = Get},
+      {.name = "agents.status",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/status",
+       .text = "Returns an agent, as agents.get does.",
+       .parameters = {PathAgent()},
+       .answers = {{200, "Agent"}},
+       .run = Get},
+      {.name = "agents.update",
+       .access = Access::kOperate,
+       .method = "PATCH",
+       .path = "/agents/{id}",
+       .text = "Changes an agent's spec by a JSON Merge Patch (RFC 7396).",
+       .parameters = {PathAgent(), WholeBody("patch", "AgentPatch", "The change.")},
+       .answers = {{200, "Agent"}},
+       .errors = {"forbidden", "not_supported"},
+       .run = Patch},
+      {.name = "agents.delete",
+       .access = Access::kAdmin,
+       .method = "DELETE",
+       .path = "/agents/{id}",
+       .text = "Stops and deletes an agent. Its log stays readable until it is purged.",
+       .parameters = {PathAgent(Type::kAnyAgent),
+                      Query("purge", Type::kBoolean, "Also deletes the log, and frees the id.")},
+       .answers = {{204}, {202, "Agent"}},
+       .errors = {"agent_deleted"},
+       .run = Delete},
+      {.name = "agents.start",
+       .access = Access::kOperate,
+       .method = "POST",
+       .path = "/agents/{id}/start",
+       .text = "Starts an agent without a process, and ends the pause of its queue.",
+       .parameters = {PathAgent(), Grace()},
+       .answers = {{202, "Agent"}},
+       .errors = {"draining"},
+       .run = Start},
+      {.name = "agents.stop",
+       .access = Access::kOperate,
+       .method = "POST",
+       .path = "/agents/{id}/stop",
+       .text = "Ends an agent's process.",
+       .parameters = {PathAgent(), Grace()},
+       .answers = {{202, "Agent"}},
+       .errors = {"not_running"},
+       .run = Stop},
+      {.name = "agents.restart",
+       .access = Access::kOperate,
+       .method = "POST",
+       .path = "/agents/{id}/restart",
+       .text = "Ends an agent's process and starts another.",
+       .parameters = {PathAgent(), Grace()},
+       .answers = {{202, "Agent"}},
+       .errors = {"draining"},
+       .run = Restart},
+      {.name = "agents.interrupt",
+       .access = Access::kOperate,
+       .method = "POST",
+       .path = "/agents/{id}/interrupt",
+       .text = "Ends an agent's run. The process stays if the kind supports that.",
+       .parameters = {PathAgent()},
+       .answers = {{202, "Agent"}},
+       .errors = {"not_running"},
+       .run = Interrupt},
+      BatchOperation(),
+      {.name = "agents.models",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/models",
+       .text = "Lists the models that an agent can use.",
+       .parameters = {PathAgent()},
+       .answers = {{200, "Models"}},
+       .errors = {"not_running", "not_supported", "models_unavailable"},
+       .run = ListModels},
+      {.name = "agents.transcript",
+       .access = Access::kOperate,
+       .method = "GET",
+       .path = "/agents/{id}/transcript",
+       .text = "Returns the recorded lines of an agent's stdin, stdout and stderr, as JSON Lines.",
+       .parameters = {PathAgent(Type::kAnyAgent)},
+       .answers = {{200, "TranscriptLine", "application/x-ndjson"}},
+       .errors = {"transcript_not_found"},
+       .run = GetTranscript},
+      {.name = "files.put",
+       .access = Access::kAdmin,
+       .method = "PUT",
+       .path = "/agents/{id}/files/{name}",
+       .text = "Replaces a file of an agent.",
+       .parameters = {PathAgent(), Path("name", "The file's name."), WholeBytes("content", "The content.")},
+       .answers = {{204}},
+       .errors = {"too_large"},
+       .run = PutFile},
+      {.name = "files.delete",
+       .access = Access::kAdmin,
+       .method = "DELETE",
+       .path = "/agents/{id}/files/{name}",
+       .text = "Deletes a file of an agent.",
+       .parameters = {PathAgent(), Path("name", "The file's name.")},
+       .answers = {{204}},
+       .errors = {"file_not_found"},
+       .run = RemoveFile},
+      {.name = "kinds.list",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/kinds",
+       .text = "Lists the kinds of agents, and the programs that were found for them.",
+       .answers = {{200, "Kinds"}},
+       .run = ListKinds},
   };
-  router.Add("GET", "/agents", Access::kView, with(List),
-             {"state", "label", "title", "kind", "starred", "deleted", "resources", "limit", "page_token"});
-  router.Add("POST", "/agents", Access::kAdmin, with(Create));
-  router.Add("GET", "/agents/{id}", Access::kView, with(Get));
-  router.Add("GET", "/agents/{id}/status", Access::kView, with(Get));
-  router.Add("PATCH", "/agents/{id}", Access::kOperate, with(Patch));
-  router.Add("DELETE", "/agents/{id}", Access::kAdmin, with(Delete), {"purge"});
-  router.Add(
-      "POST", "/agents/{id}/start", Access::kOperate,
-      CommandHandler(api, [](Agent& agent, int64_t, Agent::Done done) { agent.Start(std::move(done)); }));
-  router.Add("POST", "/agents/{id}/stop", Access::kOperate,
-             CommandHandler(api, [](Agent& agent, int64_t grace_ms, Agent::Done done) {
-               agent.Stop(grace_ms, std::move(done));
-             }));
-  router.Add("POST", "/agents/{id}/restart", Access::kOperate,
-             CommandHandler(api, [](Agent& agent, int64_t grace_ms, Agent::Done done) {
-               agent.Restart(grace_ms, std::move(done));
-             }));
-  router.Add("POST", "/agents/{id}/interrupt", Access::kOperate, with(Interrupt));
-  router.Add("GET", "/agents/{id}/transcript", Access::kOperate, with(GetTranscript));
-  router.Add("GET", "/kinds", Access::kView, with(ListKinds));
-  router.Add("GET", "/approvals", Access::kView, with(ListApprovals), {"state", "agent", "id"});
-  router.Add("POST", "/agents/{id}/approvals/{approval}", Access::kOperate, with(Decide));
-  router.Add("POST", "/agents/{id}/elicitations/{elicitation}", Access::kOperate, with(AnswerElicitation));
-  router.Add("GET", "/agents/{id}/models", Access::kView, with(ListModels));
 }
 
 }  // namespace reeve

@@ -81,50 +81,58 @@ Result<std::vector<std::string>> ReadIds(const JsonValue& list) {
 void Download(ApiContext& api, const Request& request, Reply reply, std::vector<std::string> ids) {
   const Status opened = api.exports.Open(reply, std::move(ids), api.gate.CorsHeaders(request), request.id,
                                          request.caller ? request.caller->token : 0);
-  if (!opened) reply.Send(Response::Problem(opened.error()));
+  if (!opened) reply.Refuse(opened.error());
 }
 
 void Export(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);  // a deleted agent can be exported too
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  auto agent = FindAgent(api, request.params[0]);  // a deleted agent can be exported too
+  if (!agent) return reply.Refuse(agent.error());
   if (request.method == "HEAD") {
     return reply.Send({200, {{"Content-Type", "application/x-ndjson"}}, ""});
   }
   Download(api, request, std::move(reply), {(*agent)->id()});
 }
 
-void RunBatch(ApiContext& api, const Request& request, Reply reply) {
-  auto body = ReadBody(request, {"action", "ids"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  auto ids = ReadIds((*body)["ids"]);
-  if (!ids) return reply.Send(Response::Problem(ids.error()));
-  const std::string_view action = (*body)["action"].StringOr("");
-  if (action == "export") return Download(api, request, std::move(reply), std::move(*ids));
+void RunBatch(ApiContext& api, const Call& call, Reply reply) {
+  auto ids = ReadIds(call.Json("ids"));
+  if (!ids) return reply.Refuse(ids.error());
+  const std::string_view action = *call.Text("action");
+  if (action == "export") return Download(api, call.request(), std::move(reply), std::move(*ids));
 
   Batch::Command command;
   if (action == "stop") {
     command = [](Agent& agent, Agent::Done done) { agent.Stop(Agent::kDefaultGraceMs, std::move(done)); };
   } else if (action == "start") {
     command = [](Agent& agent, Agent::Done done) { agent.Start(std::move(done)); };
-  } else if (action == "delete") {
-    if (!request.caller || request.caller->scope < Scope::kAdmin) {
-      return reply.Send(Response::Problem({"forbidden", "delete needs a token with scope admin"}));
-    }
+  } else {
+    if (!call.HasScope(Scope::kAdmin))
+      return reply.Refuse({"forbidden", "delete needs a token with scope admin"});
     command = [&api](const Agent& agent, Agent::Done done) {
       api.town.Delete(agent.id(), false, std::move(done));
     };
-  } else {
-    return reply.Send(
-        Response::Problem({"invalid_request", "action: must be stop, start, delete or export"}));
   }
   Batch::Run(std::make_shared<Batch>(api, std::move(*ids), std::move(reply)), command);
 }
 
 }  // namespace
 
-void AddBatchRoutes(Router& router, ApiContext& api) {
-  router.Add("POST", "/agents/batch", Access::kOperate,
-             [&api](const Request& request, Reply reply) { RunBatch(api, request, std::move(reply)); });
+Operation BatchOperation() {
+  return {.name = "agents.batch",
+          .access = Access::kOperate,
+          .method = "POST",
+          .path = "/agents/batch",
+          .text = "Does the same to several agents. One that fails does not affect the others.",
+          .parameters = {JsonMember("ids", "AgentIds", "The agents."),
+                         Member("action", Parameter::Type::kString,
+                                "The action. delete needs scope admin; export answers with the exports.")
+                             .OneOf({"stop", "start", "delete", "export"})
+                             .Required()},
+          .answers = {{200, "BatchResult"}, {200, "ExportLine", "application/x-ndjson"}},
+          .errors = {"forbidden", "too_many_exports"},
+          .run = RunBatch};
+}
+
+void AddExportRoutes(Router& router, ApiContext& api) {
   router.Add("GET", "/agents/{id}/export", Access::kOperate,
              [&api](const Request& request, Reply reply) { Export(api, request, std::move(reply)); });
 }

@@ -10,32 +10,24 @@ namespace reeve {
 
 namespace {
 
+using Type = Parameter::Type;
+
+constexpr int64_t kDefaultEvents = 1'000;
 constexpr int64_t kMaxEvents = 10'000;
 constexpr int64_t kMaxWaitMs = 50'000;
 
-void Events(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);  // a deleted agent's log stays readable
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto limit = ReadNumber(request, "limit", 1'000, 1, kMaxEvents);
-  auto tail = ReadNumber(request, "tail", 0, 1, kMaxEvents);
-  auto after = ReadCursor("after", request.Query("after"));
-  auto types = TypeFilter::Parse(request.Query("types").value_or(""));
-  for (const Status& read : {limit ? Status() : limit.error(), tail ? Status() : tail.error(),
-                             after ? Status() : after.error(), types ? Status() : types.error()}) {
-    if (!read) return reply.Send(Response::Problem(read.error()));
-  }
-  if (*after && *tail != 0) {
-    return reply.Send(Response::Problem({"invalid_request", "tail: cannot be combined with after"}));
-  }
-  api.pages.Read((*agent)->id(),
-                 {*after, static_cast<uint64_t>(*tail), static_cast<uint64_t>(*limit), std::move(*types)},
+void Events(ApiContext& api, const Call& call, Reply reply) {
+  const auto after = call.Position("after");
+  const auto tail = call.Integer("tail");
+  if (after && tail) return reply.Refuse({"invalid_request", "tail: cannot be combined with after"});
+  api.pages.Read(call.agent().id(),
+                 {after, static_cast<uint64_t>(tail.value_or(0)),
+                  static_cast<uint64_t>(call.Integer("limit").value_or(kDefaultEvents)), call.Types("types")},
                  std::move(reply));
 }
 
-void Snapshot(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto snapshot = (*agent)->Snapshot();
+void Snapshot(ApiContext&, const Call& call, Reply reply) {
+  auto snapshot = call.agent().Snapshot();
   reply.Send(snapshot ? Response::Json(200, *snapshot) : Response::Problem(snapshot.error()));
 }
 
@@ -51,84 +43,116 @@ std::optional<Waits::Condition::Until> ParseUntil(std::string_view name) {
 
 // The agent of a wait. An agent that is being deleted can still be awaited to its end, and so can a named run
 // of a deleted one. With until=made there need not be one yet.
-Result<std::string> FindAwaited(const ApiContext& api, const Request& request,
+Result<std::string> FindAwaited(const ApiContext& api, const std::string& id,
                                 const Waits::Condition& condition) {
   using Until = Waits::Condition::Until;
-  const std::string& id = request.params[0];
   if (condition.until == Until::kMade) {
     if (!IsAgentId(id)) return Error{"invalid_request", "the id is not one that an agent can have"};
     return id;
   }
   const bool deleted_too =
       condition.until == Until::kExited || !condition.run.empty() || !condition.message.empty();
-  auto agent = deleted_too ? FindAgent(api, request) : FindLiveAgent(api, request);
+  auto agent = FindAgent(api, id);
   if (!agent) return agent.error();
+  if ((*agent)->deleted() && !deleted_too) return Error{"agent_deleted", "agent " + id + " has been deleted"};
   return id;
 }
 
-void BeginWait(ApiContext& api, const Request& request, Reply reply) {
+void BeginWait(ApiContext& api, const Call& call, Reply reply) {
   Waits::Condition condition;
-  condition.token = request.caller->token;
-  condition.message = request.Query("message_id").value_or("");
-  condition.run = request.Query("run_id").value_or("");
-  condition.after_run = request.Query("after_run").value_or("");
+  condition.token = call.token();
+  condition.message = call.String("message_id");
+  condition.run = call.String("run_id");
+  condition.after_run = call.String("after_run");
   const int named = (condition.run.empty() ? 0 : 1) + (condition.message.empty() ? 0 : 1) +
                     (condition.after_run.empty() ? 0 : 1);
-  auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
-  if (!timeout) return reply.Send(Response::Problem(timeout.error()));
-  const auto until = ParseUntil(request.Query("until").value_or("terminal"));
-  if (!until) {
-    return reply.Send(
-        Response::Problem({"invalid_request", "until: must be ready, terminal, idle, exited or made"}));
-  }
-  condition.until = *until;
-  auto agent = FindAwaited(api, request, condition);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
+  condition.until = *ParseUntil(call.Text("until").value_or("terminal"));
+  auto agent = FindAwaited(api, call.String("id"), condition);
+  if (!agent) return reply.Refuse(agent.error());
   if (named > 1 || (named == 1 && condition.until != Waits::Condition::Until::kTerminal)) {
-    return reply.Send(
-        Response::Problem({"invalid_request",
-                           "run_id, message_id, after_run: only one of them, and only with until=terminal"}));
+    return reply.Refuse(
+        {"invalid_request", "run_id, message_id, after_run: only one of them, and only with until=terminal"});
   }
-  api.waits.Begin(*agent, std::move(condition), *timeout, std::move(reply));
+  api.waits.Begin(*agent, std::move(condition), call.Integer("timeout_ms").value_or(kMaxWaitMs),
+                  std::move(reply));
 }
 
-void BeginAnyWait(ApiContext& api, const Request& request, Reply reply) {
+void BeginAnyWait(ApiContext& api, const Call& call, Reply reply) {
   using Until = Waits::Condition::Until;
   Waits::Condition condition;
-  condition.token = request.caller->token;
-  auto timeout = ReadNumber(request, "timeout_ms", kMaxWaitMs, 0, kMaxWaitMs);
-  if (!timeout) return reply.Send(Response::Problem(timeout.error()));
-  const auto until = ParseUntil(request.Query("until").value_or("terminal"));
-  if (!until || (*until != Until::kReady && *until != Until::kIdle && *until != Until::kTerminal)) {
-    return reply.Send(Response::Problem({"invalid_request", "until: must be ready, idle or terminal"}));
-  }
-  condition.until = *until;
-  const auto since = request.Query("since");
+  condition.token = call.token();
+  condition.until = *ParseUntil(call.Text("until").value_or("terminal"));
+  const auto since = call.Text("since");
   if (since && condition.until != Until::kTerminal)
-    return reply.Send(Response::Problem({"invalid_request", "since: only with until=terminal"}));
+    return reply.Refuse({"invalid_request", "since: only with until=terminal"});
   const auto since_ms = since ? ParseTime(std::string(*since)) : 0;
-  if (!since_ms) {
-    return reply.Send(Response::Problem(
-        {"invalid_request", "since: must be a time such as 2026-01-31T07:00:00Z (RFC 3339)"}));
-  }
+  if (!since_ms)
+    return reply.Refuse({"invalid_request", "since: must be a time such as 2026-01-31T07:00:00Z (RFC 3339)"});
   condition.since_ms = *since_ms;
-  auto labels = ReadLabels(request);
-  if (!labels) return reply.Send(Response::Problem(labels.error()));
-  condition.labels = std::move(*labels);
-  api.waits.BeginAny(std::move(condition), *timeout, std::move(reply));
+  condition.labels = call.LabelsOf("label");
+  api.waits.BeginAny(std::move(condition), call.Integer("timeout_ms").value_or(kMaxWaitMs), std::move(reply));
+}
+
+Parameter Timeout() {
+  return Query("timeout_ms", Type::kInteger, "Waits for so long; 50 s if absent.").Between(0, kMaxWaitMs);
 }
 
 }  // namespace
 
-void AddEventRoutes(Router& router, ApiContext& api) {
-  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
-    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
+std::vector<Operation> EventOperations() {
+  return {
+      {.name = "events.since",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/events",
+       .text = "Returns a page of an agent's event log.",
+       .parameters =
+           {PathAgent(Type::kAnyAgent),
+            Query("after", Type::kCursor, "The events after this cursor; from the oldest if absent."),
+            Query("tail", Type::kInteger, "So many of the last events.").Between(1, kMaxEvents),
+            Query("limit", Type::kInteger, "The size of a page; 1000 if absent.").Between(1, kMaxEvents),
+            Query("types", Type::kTypes, "Only these types.")},
+       .answers = {{200, "EventPage"}},
+       .run = Events},
+      {.name = "agents.snapshot",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/snapshot",
+       .text = "Returns an agent's present state, all at one position of its log.",
+       .parameters = {PathAgent()},
+       .answers = {{200, "Snapshot"}},
+       .run = Snapshot},
+      {.name = "agents.wait",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/wait",
+       .text = "Waits until a run has ended, or until the agent is in a state.",
+       .parameters = {Path("id", "The agent's id."),
+                      Query("until", Type::kString, "The condition; terminal if absent.")
+                          .OneOf({"ready", "terminal", "idle", "exited", "made"}),
+                      Query("run_id", Type::kString, "The end of this run."),
+                      Query("message_id", Type::kString, "The end of this message's run."),
+                      Query("after_run", Type::kString, "The end of the first run after this one."),
+                      Timeout()},
+       .answers = {{200, "WaitResult"}, {204}},
+       .errors = {"agent_not_found", "agent_deleted", "run_not_found", "message_not_found", "not_running",
+                  "too_many_requests", "draining"},
+       .run = BeginWait},
+      {.name = "agents.wait_any",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/wait",
+       .text = "Waits until the condition holds for one of the agents, later ones included.",
+       .parameters = {Query("until", Type::kString, "The condition; terminal if absent.")
+                          .OneOf({"ready", "idle", "terminal"}),
+                      Query("label", Type::kLabels,
+                            "Only agents with this label, as key:value; may be repeated."),
+                      Query("since", Type::kString, "Only runs that ended after this time (RFC 3339)."),
+                      Timeout()},
+       .answers = {{200, "WaitResult"}, {204}},
+       .errors = {"too_many_requests", "draining"},
+       .run = BeginAnyWait},
   };
-  router.Add("GET", "/agents/{id}/events", Access::kView, with(Events), {"after", "tail", "limit", "types"});
-  router.Add("GET", "/agents/{id}/snapshot", Access::kView, with(Snapshot));
-  router.Add("GET", "/agents/{id}/wait", Access::kView, with(BeginWait),
-             {"until", "run_id", "message_id", "after_run", "timeout_ms"});
-  router.Add("GET", "/wait", Access::kView, with(BeginAnyWait), {"until", "label", "since", "timeout_ms"});
 }
 
 }  // namespace reeve

@@ -11,7 +11,10 @@ namespace reeve {
 
 namespace {
 
+using Type = Parameter::Type;
+
 constexpr int64_t kMaxDelayMs = int64_t{366} * 86'400'000;
+constexpr int64_t kDefaultRuns = 100;
 constexpr int64_t kMaxRuns = 1'000;
 
 // The due time: `delay_ms` from now, or `run_at`. 0 means at once.
@@ -35,6 +38,7 @@ Result<int64_t> ReadDue(const ApiContext& api, const JsonValue& body) {
   return *time;
 }
 
+const std::vector<std::string_view> kMembers = {"text", "mode", "model", "delay_ms", "run_at"};
 constexpr std::string_view kIfIdle = "if_idle";
 constexpr size_t kMaxMessages = Mailbox::kMaxWaiting;
 
@@ -70,20 +74,18 @@ Result<Message> ReadMessage(const ApiContext& api, const JsonValue& json, bool& 
   return message;
 }
 
-Result<Delivery> ReadDelivery(const ApiContext& api, const Request& request) {
-  const std::vector<std::string_view> members = {"text", "mode", "model", "delay_ms", "run_at"};
+Result<Delivery> ReadDelivery(const ApiContext& api, const Call& call) {
   Delivery delivery;
-  auto json = ParseBody(request);
-  delivery.several = json && (*json)["messages"];
-  auto body = ReadBody(request, delivery.several ? std::vector<std::string_view>{"messages"} : members);
-  if (!body) return body.error();
+  const JsonValue list = call.Json("messages");
+  const JsonValue body = call.body();
+  delivery.several = list.present();
   if (!delivery.several) {
-    auto message = ReadMessage(api, body->root(), delivery.only_if_idle);
+    auto message = ReadMessage(api, body, delivery.only_if_idle);
     if (!message) return message.error();
     delivery.messages.push_back(std::move(*message));
     return delivery;
   }
-  const JsonValue list = (*body)["messages"];
+  if (Status alone = CheckMembers(body, {"messages"}); !alone) return alone.error();
   if (!list.Is(JsonType::kArray) || list.size() == 0 || list.size() > kMaxMessages) {
     return Error{"invalid_request",
                  "messages: must be an array of 1 to " + std::to_string(kMaxMessages) + " messages"};
@@ -91,10 +93,8 @@ Result<Delivery> ReadDelivery(const ApiContext& api, const Request& request) {
   for (const JsonValue& element : list.Elements()) {
     const std::string at = "messages[" + std::to_string(delivery.messages.size()) + "]";
     if (!element.Is(JsonType::kObject)) return Error{"invalid_request", at + ": must be an object"};
-    for (const auto& [key, value] : element.Members()) {
-      if (std::find(members.begin(), members.end(), key) != members.end()) continue;
-      return Error{"invalid_request", at + ": unknown field " + std::string(key.substr(0, 64))};
-    }
+    if (Status known = CheckMembers(element, kMembers); !known)
+      return Error{known.error().code, at + ": " + known.error().message};
     auto message = ReadMessage(api, element, delivery.only_if_idle);
     if (!message) return Error{message.error().code, at + "." + message.error().message};
     delivery.messages.push_back(std::move(*message));
@@ -109,68 +109,48 @@ std::string ToJson(const Agent::Accepted& accepted) {
   return json.Take();
 }
 
-void Send(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto delivery = ReadDelivery(api, request);
-  if (!delivery) return reply.Send(Response::Problem(delivery.error()));
-  for (size_t i = 0; i < delivery->messages.size() && !request.key.empty(); ++i) {
+void Send(ApiContext& api, const Call& call, Reply reply) {
+  auto delivery = ReadDelivery(api, call);
+  if (!delivery) return reply.Refuse(delivery.error());
+  const std::string& key = call.request().key;
+  for (size_t i = 0; i < delivery->messages.size() && !key.empty(); ++i) {
     delivery->messages[i].id =
-        "m" + request.key.substr(0, 16) + (delivery->several ? "-" + std::to_string(i + 1) : "");
+        "m" + key.substr(0, 16) + (delivery->several ? "-" + std::to_string(i + 1) : "");
   }
-  auto answer = [shared = std::make_shared<Reply>(std::move(reply)),
+  auto answer = [shared = Shared(std::move(reply)),
                  several = delivery->several](const Result<std::vector<Agent::Accepted>>& accepted) {
-    if (!accepted) return shared->Send(Response::Problem(accepted.error()));
+    if (!accepted) return shared->Refuse(accepted.error());
     if (!several) return shared->Send(Response::Json(202, ToJson(accepted->front())));
     JsonArray all;
     for (const Agent::Accepted& one : *accepted) all.AddRaw(ToJson(one));
     shared->Send(Response::Json(202, JsonObject().SetRaw("messages", all.Take()).Take()));
   };
-  (*agent)->Send(std::move(delivery->messages), delivery->only_if_idle, std::move(answer));
+  call.agent().Send(std::move(delivery->messages), delivery->only_if_idle, std::move(answer));
 }
 
-// The body is bytes, of any type.
-void WriteInput(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto offset = ReadNumber(request, "offset", -1, 0, INT64_MAX);
-  if (!offset) return reply.Send(Response::Problem(offset.error()));
-  const std::string_view close = request.Query("close").value_or("false");
-  if (close != "true" && close != "false")
-    return reply.Send(Response::Problem({"invalid_request", "close: must be true or false"}));
-  const auto at = *offset < 0 ? std::nullopt : std::optional(static_cast<uint64_t>(*offset));
-  auto taken = (*agent)->WriteInput(at, request.body, close == "true");
-  if (!taken) return reply.Send(Response::Problem(taken.error()));
+void WriteInput(ApiContext&, const Call& call, Reply reply) {
+  const auto offset = call.Integer("offset");
+  const auto at = offset ? std::optional(static_cast<uint64_t>(*offset)) : std::nullopt;
+  auto taken = call.agent().WriteInput(at, *call.Text("bytes"), call.Flag("close").value_or(false));
+  if (!taken) return reply.Refuse(taken.error());
   reply.Send(Response::Json(202, JsonObject().Set("offset", *taken).Take()));
 }
 
-void GetQueue(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  reply.Send(agent ? Response::Json(200, (*agent)->QueueJson()) : Response::Problem(agent.error()));
+void GetQueue(ApiContext&, const Call& call, Reply reply) {
+  reply.Send(Response::Json(200, call.agent().QueueJson()));
 }
 
-void Cancel(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto shared = std::make_shared<Reply>(std::move(reply));
-  (*agent)->Withdraw(request.params[1], [shared](const Status& status) {
-    Answer(*shared, status, [] { return Response{204, {}, ""}; });
-  });
+void Cancel(ApiContext&, const Call& call, Reply reply) {
+  call.agent().Withdraw(call.String("message"), AnswerWhenDone(std::move(reply)));
 }
 
-void ListRuns(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);  // deleted agents included
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto limit = ReadNumber(request, "limit", 100, 1, kMaxRuns);
-  if (!limit) return reply.Send(Response::Problem(limit.error()));
-  const auto token = request.Query("page_token");
+void ListRuns(ApiContext&, const Call& call, Reply reply) {
+  const auto token = call.Text("page_token");
   const uint64_t before = token ? Run::NumberOf(*token) : UINT64_MAX;
-  if (before == 0)
-    return reply.Send(Response::Problem({"invalid_request", "page_token: must come from an earlier answer"}));
-  auto shared = std::make_shared<Reply>(std::move(reply));
-  const auto most = static_cast<size_t>(*limit);
-  (*agent)->history().List(before, most + 1, [shared, most](Result<std::vector<std::string>> found) {
-    if (!found) return shared->Send(Response::Problem(found.error()));
+  if (before == 0) return reply.Refuse({"invalid_request", "page_token: must come from an earlier answer"});
+  const auto most = static_cast<size_t>(call.Integer("limit").value_or(kDefaultRuns));
+  auto answer = [shared = Shared(std::move(reply)), most](Result<std::vector<std::string>> found) {
+    if (!found) return shared->Refuse(found.error());
     JsonArray runs;
     for (size_t i = 0; i < std::min(most, found->size()); ++i) runs.AddRaw((*found)[i]);
     JsonObject page;
@@ -180,33 +160,90 @@ void ListRuns(ApiContext& api, const Request& request, Reply reply) {
       if (last) page.Set("next_page_token", (*last)["run_id"].StringOr(""));
     }
     shared->Send(Response::Json(200, page.Take()));
-  });
+  };
+  call.agent().history().List(before, most + 1, std::move(answer));
 }
 
-void GetRun(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto shared = std::make_shared<Reply>(std::move(reply));
-  (*agent)->history().Find(
-      request.params[1], [shared, id = (*agent)->id()](const Result<std::string>& found) {
-        if (!found) return shared->Send(Response::Problem(found.error()));
-        if (!found->empty()) return shared->Send(Response::Json(200, *found));
-        shared->Send(Response::Problem({"run_not_found", "agent " + id + " has no such run"}));
-      });
+void GetRun(ApiContext&, const Call& call, Reply reply) {
+  auto answer = [shared = Shared(std::move(reply)),
+                 id = call.agent().id()](const Result<std::string>& found) {
+    if (!found) return shared->Refuse(found.error());
+    if (!found->empty()) return shared->Send(Response::Json(200, *found));
+    shared->Refuse({"run_not_found", "agent " + id + " has no such run"});
+  };
+  call.agent().history().Find(call.String("run"), std::move(answer));
 }
 
 }  // namespace
 
-void AddMessageRoutes(Router& router, ApiContext& api) {
-  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
-    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
+std::vector<Operation> MessageOperations() {
+  return {
+      {.name = "agents.message",
+       .access = Access::kOperate,
+       .method = "POST",
+       .path = "/agents/{id}/message",
+       .text = "Sends a message to an agent, or several at once. A message begins a run.",
+       .parameters = {PathAgent(), JsonMember("text", "Text", "The text."),
+                      JsonMember("mode", "MessageMode", "When the message begins; followup if absent."),
+                      JsonMember("model", "Text", "The model of its turn and of later ones."),
+                      JsonMember("delay_ms", "Duration", "Holds the message for this time."),
+                      JsonMember("run_at", "Text", "Holds the message until this time."),
+                      JsonMember("messages", "NewMessages", "Several messages, in place of one.")},
+       .answers = {{202, "Accepted"}},
+       .errors = {"busy", "queue_full", "draining", "not_supported"},
+       .run = Send},
+      {.name = "agents.stdin",
+       .access = Access::kOperate,
+       .method = "POST",
+       .path = "/agents/{id}/stdin",
+       .text = "Writes bytes to the stdin of a program (kind process).",
+       .parameters = {PathAgent(),
+                      Query("offset", Type::kInteger,
+                            "The place of the first byte among all that this process is given. Bytes that it "
+                            "was given already are skipped."),
+                      Query("close", Type::kBoolean, "Closes stdin afterwards."),
+                      WholeBytes("bytes", "The bytes.")},
+       .answers = {{202, "StdinOffset"}},
+       .errors = {"not_running", "conflict", "not_supported", "queue_full"},
+       .run = WriteInput},
+      {.name = "queue.list",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/queue",
+       .text = "Lists the messages that wait, then the scheduled ones.",
+       .parameters = {PathAgent()},
+       .answers = {{200, "Queue"}},
+       .run = GetQueue},
+      {.name = "queue.withdraw",
+       .access = Access::kOperate,
+       .method = "DELETE",
+       .path = "/agents/{id}/queue/{message}",
+       .text = "Withdraws a message that has not begun.",
+       .parameters = {PathAgent(), Path("message", "The message's id.")},
+       .answers = {{204}},
+       .errors = {"message_not_found", "already_started"},
+       .run = Cancel},
+      {.name = "runs.list",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/runs",
+       .text = "Lists an agent's runs, the newest first. The last 1,000 are kept.",
+       .parameters =
+           {PathAgent(Type::kAnyAgent),
+            Query("limit", Type::kInteger, "The size of a page; 100 if absent.").Between(1, kMaxRuns),
+            Query("page_token", Type::kString, "`next_page_token` of the page before.")},
+       .answers = {{200, "RunPage"}},
+       .run = ListRuns},
+      {.name = "runs.get",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/agents/{id}/runs/{run}",
+       .text = "Returns a run.",
+       .parameters = {PathAgent(Type::kAnyAgent), Path("run", "The run's id.")},
+       .answers = {{200, "Run"}},
+       .errors = {"run_not_found"},
+       .run = GetRun},
   };
-  router.Add("POST", "/agents/{id}/message", Access::kOperate, with(Send));
-  router.Add("POST", "/agents/{id}/stdin", Access::kOperate, with(WriteInput), {"offset", "close"});
-  router.Add("GET", "/agents/{id}/queue", Access::kView, with(GetQueue));
-  router.Add("DELETE", "/agents/{id}/queue/{message}", Access::kOperate, with(Cancel));
-  router.Add("GET", "/agents/{id}/runs", Access::kView, with(ListRuns), {"limit", "page_token"});
-  router.Add("GET", "/agents/{id}/runs/{run}", Access::kView, with(GetRun));
 }
 
 }  // namespace reeve

@@ -12,136 +12,6 @@ namespace {
 
 const Error kTicketInvalid = {"ticket_invalid", "the ticket is missing, unknown, expired or used"};
 
-const char* NameOf(TicketMode mode) {
-  switch (mode) {
-    case TicketMode::kView:
-      return "view";
-    case TicketMode::kOperate:
-      return "operate";
-    case TicketMode::kTerminal:
-      return "terminal";
-  }
-  return "";
-}
-
-// The scope that a bearer token needs to request a ticket of this mode.
-Scope ScopeOf(TicketMode mode) {
-  switch (mode) {
-    case TicketMode::kView:
-      return Scope::kView;
-    case TicketMode::kOperate:
-      return Scope::kOperate;
-    case TicketMode::kTerminal:
-      return Scope::kAdmin;
-  }
-  return Scope::kAdmin;
-}
-
-// -------------------------------------------------------------------------------------------------- tickets
-
-// Reads mode and time to live of a ticket request into `grant`, and checks that the caller may have it.
-Result<int64_t> ReadTicket(const Request& request, const JsonDocument& body, Grant& grant) {
-  const JsonValue mode = body["mode"];
-  bool known = !mode;
-  for (TicketMode one : {TicketMode::kView, TicketMode::kOperate, TicketMode::kTerminal}) {
-    if (mode.StringOr("") != NameOf(one)) continue;
-    grant.mode = one;
-    known = true;
-  }
-  if (!known) return Error{"invalid_request", "mode: must be view, operate or terminal"};
-  if (request.caller->scope < ScopeOf(grant.mode)) {
-    return Error{"forbidden", std::string("a ticket of mode ") + NameOf(grant.mode) +
-                                  " needs a token of scope " +
-                                  (ScopeOf(grant.mode) == Scope::kAdmin ? "admin" : "operate")};
-  }
-  const JsonValue ttl = body["ttl_ms"];
-  const int64_t ttl_ms = ttl.AsInt().value_or(ttl ? 0 : TicketStore::kMaxTtlMs);
-  if (ttl_ms < 1 || ttl_ms > TicketStore::kMaxTtlMs) {
-    return Error{"invalid_request",
-                 "ttl_ms: must be a whole number from 1 to " + std::to_string(TicketStore::kMaxTtlMs)};
-  }
-  grant.origin = request.Header("origin");
-  grant.token = request.caller->token;
-  return ttl_ms;
-}
-
-void SendTicket(ApiContext& api, Reply& reply, Grant grant, int64_t ttl_ms, const std::string& path) {
-  const std::string ticket = api.tickets.Issue(std::move(grant), ttl_ms);
-  reply.Send(Response::Json(200, JsonObject()
-                                     .Set("ticket", ticket)
-                                     .Set("expires_at", FormatTime(api.clock.WallMs() + ttl_ms))
-                                     .Set("url", api.base_path + path + "?ticket=" + ticket)
-                                     .Take()));
-}
-
-// A cursor from a body, kept as text: it is applied when the stream opens.
-Status ReadAfter(const std::string& agent, const JsonValue& value, Grant& grant) {
-  if (!value) return {};
-  auto text = value.AsString();
-  auto cursor = ReadCursor("after", text.value_or("?"));
-  if (!cursor) return cursor.error();
-  if (*cursor) grant.after[agent] = (*cursor)->ToString();
-  return {};
-}
-
-void IssueForAgent(ApiContext& api, const Request& request, Reply reply) {
-  auto agent = FindLiveAgent(api, request);
-  if (!agent) return reply.Send(Response::Problem(agent.error()));
-  auto body = ReadBody(request, {"mode", "ttl_ms", "after"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  Grant grant;
-  auto ttl_ms = ReadTicket(request, *body, grant);
-  if (!ttl_ms) return reply.Send(Response::Problem(ttl_ms.error()));
-  const std::string& id = (*agent)->id();
-  if (Status read = ReadAfter(id, (*body)["after"], grant); !read)
-    return reply.Send(Response::Problem(read.error()));
-  grant.agents = {id};
-  SendTicket(api, reply, std::move(grant), *ttl_ms, "/agents/" + id + "/stream");
-}
-
-void IssueForSeveral(ApiContext& api, const Request& request, Reply reply) {
-  auto body = ReadBody(request, {"agents", "mode", "ttl_ms", "after"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  Grant grant;
-  grant.several = true;
-  auto ttl_ms = ReadTicket(request, *body, grant);
-  if (!ttl_ms) return reply.Send(Response::Problem(ttl_ms.error()));
-  const JsonValue agents = (*body)["agents"];
-  if (agents.StringOr("") == "*") {
-    grant.all_agents = true;
-  } else if (!agents.Is(JsonType::kArray) || agents.size() == 0) {
-    return reply.Send(Response::Problem({"invalid_request", R"(agents: must be a list of ids, or "*")"}));
-  } else {
-    std::set<std::string> named;
-    for (const JsonValue& value : agents.Elements()) {
-      const std::string id(value.StringOr(""));
-      if (!api.town.Find(id))
-        return reply.Send(
-            Response::Problem({"agent_not_found", "agents: there is no agent " + id.substr(0, 64)}));
-      if (named.insert(id).second) grant.agents.push_back(id);
-    }
-  }
-  const JsonValue after = (*body)["after"];
-  if (after && !after.Is(JsonType::kObject)) {
-    return reply.Send(
-        Response::Problem({"invalid_request", "after: must be an object that maps agent ids to cursors"}));
-  }
-  for (const auto& [id, cursor] : after.Members()) {
-    const bool shown = grant.all_agents
-                           ? api.town.Find(std::string(id)) != nullptr
-                           : std::find(grant.agents.begin(), grant.agents.end(), id) != grant.agents.end();
-    if (!shown) {
-      return reply.Send(Response::Problem(
-          {"agent_not_found", "after: the ticket shows no agent " + std::string(id.substr(0, 64))}));
-    }
-    if (Status read = ReadAfter(std::string(id), cursor, grant); !read)
-      return reply.Send(Response::Problem(read.error()));
-  }
-  SendTicket(api, reply, std::move(grant), *ttl_ms, "/stream");
-}
-
-// -------------------------------------------------------------------------------------------------- streams
-
 std::string_view Cookie(const Request& request, const std::string& name) {
   for (const auto& [header, value] : request.headers) {
     if (header != "cookie") continue;
@@ -199,17 +69,17 @@ void StreamOne(ApiContext& api, const Request& request, Reply reply) {
   // First check everything that can be refused without using up the ticket.
   auto after = ReadCursor("Last-Event-ID", request.Header("last-event-id"));
   if (after && !*after) after = ReadCursor("after", request.Query("after"));
-  if (!after) return reply.Send(Response::Problem(after.error()));
+  if (!after) return reply.Refuse(after.error());
   auto follow = ReadFollow(request);
-  if (!follow) return reply.Send(Response::Problem(follow.error()));
+  if (!follow) return reply.Refuse(follow.error());
   auto types = TypeFilter::Parse(request.Query("types").value_or(""));
-  if (!types) return reply.Send(Response::Problem(types.error()));
+  if (!types) return reply.Refuse(types.error());
   if (api.viewers.full())
     return reply.Send(
         Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
 
   auto redeemed = Authorize(api, request, id);
-  if (!redeemed) return reply.Send(Response::Problem(redeemed.error()));
+  if (!redeemed) return reply.Refuse(redeemed.error());
   StreamRequest stream;
   stream.grant = std::move(redeemed->grant);
   stream.grant.agents = {id};
@@ -245,17 +115,17 @@ Result<std::map<std::string, Cursor>> ReadPositions(std::string_view text) {
 
 void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
   auto positions = ReadPositions(request.Query("after").value_or(""));
-  if (!positions) return reply.Send(Response::Problem(positions.error()));
+  if (!positions) return reply.Refuse(positions.error());
   auto follow = ReadFollow(request);
-  if (!follow) return reply.Send(Response::Problem(follow.error()));
+  if (!follow) return reply.Refuse(follow.error());
   auto types = TypeFilter::Parse(request.Query("types").value_or(""));
-  if (!types) return reply.Send(Response::Problem(types.error()));
+  if (!types) return reply.Refuse(types.error());
   if (api.viewers.full())
     return reply.Send(
         Response::Problem({"too_many_viewers", "the largest number of viewers is open; try again later"}));
 
   auto redeemed = Authorize(api, request, "");
-  if (!redeemed) return reply.Send(Response::Problem(redeemed.error()));
+  if (!redeemed) return reply.Refuse(redeemed.error());
   Grant& grant = redeemed->grant;
   if (!request.Query("ticket")) {
     const auto agents = request.Query("agents");
@@ -303,14 +173,11 @@ void StreamSeveral(ApiContext& api, const Request& request, Reply reply) {
 }  // namespace
 
 void AddStreamRoutes(Router& router, ApiContext& api) {
-  auto with = [&api](void (*handler)(ApiContext&, const Request&, Reply)) {
-    return [&api, handler](const Request& request, Reply reply) { handler(api, request, std::move(reply)); };
-  };
-  router.Add("POST", "/agents/{id}/stream-ticket", Access::kView, with(IssueForAgent)).secret = true;
-  router.Add("POST", "/stream-ticket", Access::kView, with(IssueForSeveral)).secret = true;
-  router.Add("GET", "/agents/{id}/stream", Access::kOpen, with(StreamOne),
+  router.Add("GET", "/agents/{id}/stream", Access::kOpen,
+             [&api](const Request& request, Reply reply) { StreamOne(api, request, std::move(reply)); },
              {"ticket", "after", "types", "follow"});
-  router.Add("GET", "/stream", Access::kOpen, with(StreamSeveral),
+  router.Add("GET", "/stream", Access::kOpen,
+             [&api](const Request& request, Reply reply) { StreamSeveral(api, request, std::move(reply)); },
              {"ticket", "agents", "after", "types", "follow"});
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 #include "control/api/api.h"
+#include "control/api/openapi.h"
 #include "control/api/waits.h"
 #include "control/daemon.h"
 #include "control/dashboard/assets.h"
@@ -11,6 +12,8 @@
 namespace reeve {
 
 namespace {
+
+using Type = Parameter::Type;
 
 constexpr int64_t kMinDrainMs = 1'000;
 constexpr size_t kFewDescriptors = 16;  // the start of an agent takes about ten, most of them for a moment
@@ -179,11 +182,9 @@ std::string NamesJson(const std::vector<std::string>& names) {
   return array.Take();
 }
 
-void Reload(ApiContext& api, const Request& request, Reply reply) {
-  auto body = ReadBody(request, {});
-  if (!body) return reply.Send(Response::Problem(body.error()));
+void Reload(ApiContext& api, const Call&, Reply reply) {
   auto change = api.daemon.Reload();
-  if (!change) return reply.Send(Response::Problem(change.error()));
+  if (!change) return reply.Refuse(change.error());
   reply.Send(Response::Json(200, JsonObject()
                                      .SetRaw("applied", NamesJson(change->applied))
                                      .SetRaw("needs_restart", NamesJson(change->needs_restart))
@@ -191,30 +192,19 @@ void Reload(ApiContext& api, const Request& request, Reply reply) {
 }
 
 // A repeated request changes nothing. Only a second signal ends the daemon at once.
-void BeginDrain(ApiContext& api, const Request& request, Reply reply) {
-  auto body = ReadBody(request, {"timeout_ms", "wait"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  const JsonValue timeout = (*body)["timeout_ms"];
-  const auto timeout_ms = timeout.AsInt();
-  if (timeout && (!timeout_ms || *timeout_ms < kMinDrainMs || *timeout_ms > kMaxDrainMs)) {
-    return reply.Send(Response::Problem({"invalid_request", "timeout_ms: must be a whole number from " +
-                                                                std::to_string(kMinDrainMs) + " to " +
-                                                                std::to_string(kMaxDrainMs)}));
-  }
-  const JsonValue wait = (*body)["wait"];
-  if (wait && !wait.AsBool())
-    return reply.Send(Response::Problem({"invalid_request", "wait: must be true or false"}));
-  if (wait.AsBool().value_or(false)) {
-    auto shared = std::make_shared<Reply>(std::move(reply));
-    return api.daemon.Drain(timeout_ms, [shared](const std::vector<std::string>& unfinished) {
-      shared->Send(Response::Json(200, JsonObject().SetRaw("unfinished", NamesJson(unfinished)).Take()));
-    });
+void BeginDrain(ApiContext& api, const Call& call, Reply reply) {
+  const auto timeout_ms = call.Integer("timeout_ms");
+  if (call.Flag("wait").value_or(false)) {
+    return api.daemon.Drain(
+        timeout_ms, [shared = Shared(std::move(reply))](const std::vector<std::string>& unfinished) {
+          shared->Send(Response::Json(200, JsonObject().SetRaw("unfinished", NamesJson(unfinished)).Take()));
+        });
   }
   api.daemon.Drain(timeout_ms, {});
   reply.Send(Response::Json(202, HealthJson(api, true)));
 }
 
-void DescribeDrain(const ApiContext& api, Reply reply) {
+void DescribeDrain(ApiContext& api, const Call&, Reply reply) {
   JsonArray waiting;
   for (const std::string& id : api.town.drain().waits_for()) {
     const Agent* agent = api.town.Find(id);
@@ -227,57 +217,118 @@ void DescribeDrain(const ApiContext& api, Reply reply) {
       200, JsonObject().Set("draining", api.town.draining()).SetRaw("waiting", waiting.Take()).Take()));
 }
 
-void Upgrade(const ApiContext& api, const Request& request, Reply reply) {
-  auto body = ReadBody(request, {"binary"});
-  if (!body) return reply.Send(Response::Problem(body.error()));
-  const JsonValue binary = (*body)["binary"];
-  if (binary && binary.StringOr("").substr(0, 1) != "/") {
-    return reply.Send(
-        Response::Problem({"invalid_request", "binary: must be the absolute path of a reeve binary"}));
-  }
-  api.daemon.Upgrade(
-      std::string(binary.StringOr("")),
-      [&api, reply = std::make_shared<Reply>(std::move(reply))](const Result<std::string>& version) {
-        Answer(*reply, version ? Status() : version.error(), [&] {
-          return Response::Json(202, JsonObject()
-                                         .Set("version_from", REEVE_VERSION)
-                                         .Set("version_to", *version)
-                                         .Set("handovers", api.daemon.handovers())
-                                         .Take());
-        });
-      });
+void Upgrade(ApiContext& api, const Call& call, Reply reply) {
+  const auto binary = call.Text("binary");
+  if (binary && !binary->starts_with('/'))
+    return reply.Refuse({"invalid_request", "binary: must be the absolute path of a reeve binary"});
+  auto answer = [&api, shared = Shared(std::move(reply))](const Result<std::string>& version) {
+    Answer(*shared, version ? Status() : version.error(), [&] {
+      return Response::Json(202, JsonObject()
+                                     .Set("version_from", REEVE_VERSION)
+                                     .Set("version_to", *version)
+                                     .Set("handovers", api.daemon.handovers())
+                                     .Take());
+    });
+  };
+  api.daemon.Upgrade(call.String("binary"), std::move(answer));
+}
+
+void Health(ApiContext& api, const Call& call, Reply reply) {
+  reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api, call.caller().has_value())));
+}
+
+void Ready(ApiContext& api, const Call&, Reply reply) {
+  if (api.town.draining()) return reply.Refuse({"draining", "the daemon is shutting down"});
+  reply.Send(Response::Json(200, R"({"ready":true})"));
+}
+
+void GetOpenApi(ApiContext& api, const Call&, Reply reply) {
+  static const std::string document = OpenApiDocument(api.base_path);
+  reply.Send(Response::Json(200, document));
+}
+
+void GetMetrics(ApiContext& api, const Call&, Reply reply) {
+  reply.Send({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, MetricsText(api)});
 }
 
 }  // namespace
 
-void AddTownRoutes(Router& router, ApiContext& api) {
-  router
-      .Add("GET", "/health", Access::kOpen,
-           [&api](const Request& request, Reply reply) {
-             reply.Send(Response::Json(api.town.draining() ? 503 : 200,
-                                       HealthJson(api, request.caller.has_value())));
-           },
-           {Router::kAnyQuery})
-      .probe = true;
-  router
-      .Add("GET", "/ready", Access::kOpen,
-           [&api](const Request&, Reply reply) {
-             reply.Send(api.town.draining() ? Response::Problem({"draining", "the daemon is shutting down"})
-                                            : Response::Json(200, R"({"ready":true})"));
-           },
-           {Router::kAnyQuery})
-      .probe = true;
-  router.Add("GET", "/metrics", Access::kView, [&api](const Request&, Reply reply) {
-    reply.Send({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, MetricsText(api)});
-  });
-  router.Add("POST", "/reload", Access::kAdmin,
-             [&api](const Request& request, Reply reply) { Reload(api, request, std::move(reply)); });
-  router.Add("GET", "/drain", Access::kView,
-             [&api](const Request&, Reply reply) { DescribeDrain(api, std::move(reply)); });
-  router.Add("POST", "/drain", Access::kAdmin,
-             [&api](const Request& request, Reply reply) { BeginDrain(api, request, std::move(reply)); });
-  router.Add("POST", "/upgrade", Access::kAdmin,
-             [&api](const Request& request, Reply reply) { Upgrade(api, request, std::move(reply)); });
+std::vector<Operation> TownOperations() {
+  return {
+      {.name = "town.health",
+       .access = Access::kOpen,
+       .method = "GET",
+       .path = "/health",
+       .text = "Says how the daemon does. Without a token the answer has the status alone.",
+       .answers = {{200, "Health"}, {503, "Health"}},
+       .run = Health,
+       .probe = true,
+       .any_query = true},
+      {.name = "town.ready",
+       .access = Access::kOpen,
+       .method = "GET",
+       .path = "/ready",
+       .text = "Says whether the daemon accepts work.",
+       .answers = {{200, "Ready"}},
+       .errors = {"draining"},
+       .run = Ready,
+       .probe = true,
+       .any_query = true},
+      {.name = "town.metrics",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/metrics",
+       .text = "Returns metrics in Prometheus's text format.",
+       .answers = {{200, "Text", "text/plain"}},
+       .run = GetMetrics},
+      {.name = "town.openapi",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/openapi.json",
+       .text = "Returns the description of this API (OpenAPI 3.1).",
+       .answers = {{200, "Object"}},
+       .run = GetOpenApi},
+      {.name = "town.reload",
+       .access = Access::kAdmin,
+       .method = "POST",
+       .path = "/reload",
+       .text = "Reads the configuration and the tokens again.",
+       .answers = {{200, "Reloaded"}},
+       .errors = {"invalid_config"},
+       .run = Reload},
+      {.name = "town.drain_status",
+       .access = Access::kView,
+       .method = "GET",
+       .path = "/drain",
+       .text = "Says whether the daemon drains, and which agents it still waits for.",
+       .answers = {{200, "DrainStatus"}},
+       .run = DescribeDrain},
+      {.name = "town.drain",
+       .access = Access::kAdmin,
+       .method = "POST",
+       .path = "/drain",
+       .text = "Ends open runs and the daemon, as TERM does.",
+       .parameters = {Member("timeout_ms", Type::kInteger,
+                             "The time that open runs get; the setting drain_timeout if absent.")
+                          .Between(kMinDrainMs, kMaxDrainMs),
+                      Member("wait", Type::kBoolean, "Answers after the drain.")},
+       .answers = {{202, "Health"}, {200, "Drained"}},
+       .run = BeginDrain},
+      {.name = "town.upgrade",
+       .access = Access::kAdmin,
+       .method = "POST",
+       .path = "/upgrade",
+       .text = "Replaces the daemon by another binary. No agent notices.",
+       .parameters = {Member("binary", Type::kString,
+                             "The absolute path of the binary; the file that was started if absent.")
+                          .Must("must be the absolute path of a reeve binary")},
+       .answers = {{202, "Upgraded"}},
+       .errors = {"upgrade_failed", "conflict", "not_supported", "draining"},
+       .run = Upgrade},
+  };
+}
+
+void AddDashboardRoutes(Router& router, ApiContext&) {
   router.Add("GET", "/", Access::kOpen,
              [](const Request&, Reply reply) { reply.Send(AssetResponse("index.html")); },
              {Router::kAnyQuery});

@@ -1,4 +1,4 @@
-# Writes OUTPUT, a C++ source that holds each of FILES as an asset (control/dashboard/assets.h).
+# Writes OUTPUT, a C++ source whose function NAME returns FILES as assets (control/dashboard/assets.h).
 file(WRITE ${OUTPUT} "#include \"control/dashboard/assets.h\"\n\nnamespace reeve {\n\n")
 set(table "")
 set(index 0)
@@ -11,4 +11,4 @@ foreach(path ${FILES})
   string(APPEND table "    {\"${name}\", {reinterpret_cast<const char*>(kAsset${index}), ${size}}},\n")
   math(EXPR index "${index} + 1")
 endforeach()
-file(APPEND ${OUTPUT} "\nconst std::vector<Asset>& DashboardAssets() {\n  static const std::vector<Asset> assets = {\n${table}  };\n  return assets;\n}\n\n}  // namespace reeve\n")
+file(APPEND ${OUTPUT} "\nconst std::vector<Asset>& ${NAME}() {\n  static const std::vector<Asset> assets = {\n${table}  };\n  return assets;\n}\n\n}  // namespace reeve\n")

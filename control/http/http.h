@@ -98,6 +98,8 @@ class Reply {
   // Adds a header to whatever answer is sent, including the 500 of a dropped Reply.
   void AddHeader(std::string name, std::string value);
   void Send(Response response);
+  // Answers with the error's problem document.
+  void Refuse(const Error& error) { Send(Response::Problem(error)); }
   // For an answer without a known length: the caller writes its head and its body. Returns null when the
   // client has gone.
   std::unique_ptr<AnswerStream> OpenStream();

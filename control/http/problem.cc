@@ -44,7 +44,6 @@ constexpr std::array kProblems = {
     ProblemKind{"upgrade_failed", 422, "Upgrade failed"},
     ProblemKind{"models_unavailable", 502, "The agent did not report its models"},
     ProblemKind{"key_reused", 422, "Idempotency-Key used before"},
-    ProblemKind{"invalid_state", 422, "Invalid state"},
     ProblemKind{"queue_full", 429, "Queue full", 1},
     ProblemKind{"too_many_agents", 429, "Too many agents", 5},
     ProblemKind{"too_many_requests", 429, "Too many requests", 1},
@@ -63,6 +62,8 @@ constexpr std::array kProblems = {
 };
 
 }  // namespace
+
+std::span<const ProblemKind> Problems() { return kProblems; }
 
 const ProblemKind& FindProblem(std::string_view code) {
   const auto* found = std::find_if(kProblems.begin(), kProblems.end(),

@@ -2,6 +2,7 @@
 // Response::Problem (http.h) makes the answer, an RFC 9457 document.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ struct ProblemKind {
   std::string_view detail = {};  // replaces the error's message where a refusal must not reveal more
 };
 
+// All kinds; the first is "internal".
+std::span<const ProblemKind> Problems();
 // The kind with that code; for an unknown code that of "internal".
 const ProblemKind& FindProblem(std::string_view code);
 

@@ -1,0 +1,284 @@
+#include "control/api/operation.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <utility>
+
+#include "control/api/api.h"
+#include "orchestrator/agent/agent.h"
+
+namespace reeve {
+
+namespace {
+
+using In = Parameter::In;
+using Type = Parameter::Type;
+
+Error Wrong(const Parameter& parameter, std::string_view reason) {
+  return {"invalid_request", std::string(parameter.name).append(": ").append(reason)};
+}
+
+// "a, b or c"
+std::string ListOf(const std::vector<std::string_view>& choices) {
+  std::string list;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    list.append(i == 0 ? "" : i + 1 == choices.size() ? " or " : ", ").append(choices[i]);
+  }
+  return list;
+}
+
+std::string DescribeGood(const Parameter& parameter) {
+  if (!parameter.must.empty()) return std::string(parameter.must);
+  if (!parameter.choices.empty()) return "must be " + ListOf(parameter.choices);
+  switch (parameter.type) {
+    case Type::kInteger:
+      return "must be a whole number from " + std::to_string(parameter.least) + " to " +
+             std::to_string(parameter.most);
+    case Type::kBoolean:
+      return "must be true or false";
+    case Type::kCursor:
+      return "must be a cursor, such as 3-1042 (`cursor` of an agent or event), or 0";
+    case Type::kLabels:
+      return "must be key:value";
+    default:
+      return "must be a string";
+  }
+}
+
+// The name of a member that an object in `value` has twice. Readers disagree on which one counts (RFC 8259
+// section 4). The depth is limited by the parser.
+std::optional<std::string> FindRepeatedKey(const JsonValue& value) {
+  if (value.Is(JsonType::kArray)) {
+    for (const JsonValue& element : value.Elements()) {
+      if (auto key = FindRepeatedKey(element)) return key;
+    }
+  }
+  if (!value.Is(JsonType::kObject)) return std::nullopt;
+  std::set<std::string_view> keys;
+  for (const auto& [key, member] : value.Members()) {
+    if (!keys.insert(key).second) return std::string(key.substr(0, 64));
+    if (auto inner = FindRepeatedKey(member)) return inner;
+  }
+  return std::nullopt;
+}
+
+// An empty body is {}.
+Result<JsonDocument> ParseBody(std::string_view body) {
+  auto json = JsonDocument::Parse(body.empty() ? "{}" : body);
+  if (!json) return json;
+  if (const auto key = FindRepeatedKey(json->root()))
+    return Error{"invalid_request", "the member " + *key + " is there twice"};
+  return json;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------- declarations
+
+Parameter Parameter::Between(int64_t low, int64_t high) && {
+  least = low;
+  most = high;
+  return std::move(*this);
+}
+Parameter Parameter::OneOf(std::vector<std::string_view> values) && {
+  choices = std::move(values);
+  return std::move(*this);
+}
+Parameter Parameter::Must(std::string_view description) && {
+  must = description;
+  return std::move(*this);
+}
+Parameter Parameter::Required() && {
+  required = true;
+  return std::move(*this);
+}
+
+Parameter PathAgent(Type type) {
+  return {.name = "id", .in = In::kPath, .type = type, .text = "The agent's id.", .required = true};
+}
+Parameter Path(std::string_view name, std::string_view text) {
+  return {.name = name, .in = In::kPath, .type = Type::kString, .text = text, .required = true};
+}
+Parameter Query(std::string_view name, Type type, std::string_view text) {
+  return {.name = name, .in = In::kQuery, .type = type, .text = text};
+}
+Parameter Member(std::string_view name, Type type, std::string_view text) {
+  return {.name = name, .in = In::kBody, .type = type, .text = text};
+}
+Parameter JsonMember(std::string_view name, std::string_view schema, std::string_view text) {
+  return {.name = name, .in = In::kBody, .type = Type::kJson, .text = text, .schema = schema};
+}
+Parameter WholeBody(std::string_view name, std::string_view schema, std::string_view text) {
+  return {
+      .name = name, .in = In::kWhole, .type = Type::kJson, .text = text, .required = true, .schema = schema};
+}
+Parameter WholeBytes(std::string_view name, std::string_view text) {
+  return {.name = name, .in = In::kWhole, .type = Type::kBytes, .text = text, .required = true};
+}
+
+bool Operation::Has(In in) const {
+  return std::any_of(parameters.begin(), parameters.end(),
+                     [in](const Parameter& one) { return one.in == in; });
+}
+
+Status CheckMembers(const JsonValue& object, const std::vector<std::string_view>& known) {
+  for (const auto& [key, value] : object.Members()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    return Error{"invalid_request", "unknown field " + std::string(key.substr(0, 64))};
+  }
+  return {};
+}
+
+// --------------------------------------------------------------------------------------------------
+// arguments
+
+std::optional<std::string_view> Call::Argument::Text() const {
+  return texts.empty() ? json.AsString() : texts.front();
+}
+
+std::optional<int64_t> Call::Argument::Integer() const {
+  if (texts.empty()) return json.AsInt();
+  const std::string_view text = texts.front();
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<bool> Call::Argument::Flag() const {
+  if (texts.empty()) return json.AsBool();
+  if (texts.front() == "true") return true;
+  if (texts.front() == "false") return false;
+  return std::nullopt;
+}
+
+Call::Call(const Operation& operation, const Request& request)
+    : operation_(&operation), request_(&request), arguments_(operation.parameters.size()) {
+  size_t segment = 0;
+  for (size_t i = 0; i < arguments_.size(); ++i) {
+    const Parameter& parameter = operation.parameters[i];
+    if (parameter.in == In::kPath) arguments_[i].texts = {request.params.at(segment++)};
+    if (parameter.type == Type::kBytes) arguments_[i].texts = {request.body};
+    if (parameter.in != In::kQuery) continue;
+    for (const auto& [name, value] : request.query) {
+      if (name == parameter.name) arguments_[i].texts.emplace_back(value);
+    }
+  }
+}
+
+Result<Call> Call::Read(const ApiContext& api, const Operation& operation, const Request& request) {
+  Call call(operation, request);
+  if (Status found = call.FindAgent(api); !found) return found.error();
+  if (Status read = call.ReadBody(); !read) return read.error();
+  for (size_t i = 0; i < call.arguments_.size(); ++i) {
+    if (Status good = Check(operation.parameters[i], call.arguments_[i]); !good) return good.error();
+  }
+  return call;
+}
+
+Status Call::FindAgent(const ApiContext& api) {
+  if (operation_->parameters.empty()) return {};
+  const Type type = operation_->parameters.front().type;
+  if (type != Type::kAgent && type != Type::kAnyAgent) return {};
+  auto found = reeve::FindAgent(api, std::string(arguments_.front().Text().value_or("")));
+  if (!found) return found.error();
+  agent_ = *found;
+  if (type == Type::kAgent && agent_->deleted())
+    return Error{"agent_deleted", "agent " + agent_->id() + " has been deleted"};
+  if (operation_->not_of_itself && caller() && caller()->agent == agent_->id())
+    return Error{"forbidden", "agent " + agent_->id() + " may not answer its own requests"};
+  return {};
+}
+
+// A GET and a DELETE have no body that counts.
+Status Call::ReadBody() {
+  const bool whole = operation_->Has(In::kWhole);
+  if (operation_->method == "GET" || operation_->method == "DELETE") return {};
+  if (whole && operation_->parameters.back().type == Type::kBytes) return {};
+  auto body = ParseBody(request_->body);
+  if (!body) return body.error();
+  body_ = std::move(*body);
+  if (whole) {
+    arguments_.back().json = body_->root();
+    return {};
+  }
+  if (!body_->root().Is(JsonType::kObject)) return Error{"invalid_request", "the body is not a JSON object"};
+  std::vector<std::string_view> known;
+  for (size_t i = 0; i < arguments_.size(); ++i) {
+    const Parameter& parameter = operation_->parameters[i];
+    if (parameter.in != In::kBody) continue;
+    known.push_back(parameter.name);
+    arguments_[i].json = body_->root()[parameter.name];
+  }
+  return CheckMembers(body_->root(), known);
+}
+
+Status Call::Check(const Parameter& parameter, const Argument& argument) {
+  if (!argument.present()) return parameter.required ? Wrong(parameter, DescribeGood(parameter)) : Status();
+  bool good = true;
+  switch (parameter.type) {
+    case Type::kInteger: {
+      const auto number = argument.Integer();
+      good = number && *number >= parameter.least && *number <= parameter.most;
+      break;
+    }
+    case Type::kBoolean:
+      good = argument.Flag().has_value();
+      break;
+    case Type::kCursor: {
+      const auto text = argument.Text();
+      good = text && (text->empty() || Cursor::Parse(*text));
+      break;
+    }
+    case Type::kTypes:
+      if (auto types = TypeFilter::Parse(argument.Text().value_or("")); !types) return types.error();
+      break;
+    case Type::kLabels:
+      good = std::all_of(argument.texts.begin(), argument.texts.end(),
+                         [](std::string_view text) { return text.find(':') != std::string_view::npos; });
+      break;
+    case Type::kString: {
+      const auto text = argument.Text();
+      const auto& choices = parameter.choices;
+      good = text && (choices.empty() || std::find(choices.begin(), choices.end(), *text) != choices.end());
+      break;
+    }
+    case Type::kAgent:
+    case Type::kAnyAgent:
+    case Type::kJson:
+    case Type::kBytes:
+      break;
+  }
+  return good ? Status() : Wrong(parameter, DescribeGood(parameter));
+}
+
+const Call::Argument& Call::Given(std::string_view name) const {
+  const auto& all = operation_->parameters;
+  const auto found =
+      std::find_if(all.begin(), all.end(), [name](const Parameter& one) { return one.name == name; });
+  return arguments_.at(static_cast<size_t>(found - all.begin()));
+}
+
+std::optional<std::string_view> Call::Text(std::string_view name) const { return Given(name).Text(); }
+std::string Call::String(std::string_view name) const { return std::string(Text(name).value_or("")); }
+std::optional<int64_t> Call::Integer(std::string_view name) const { return Given(name).Integer(); }
+std::optional<bool> Call::Flag(std::string_view name) const { return Given(name).Flag(); }
+JsonValue Call::Json(std::string_view name) const { return Given(name).json; }
+
+std::optional<Cursor> Call::Position(std::string_view name) const {
+  return Cursor::Parse(Text(name).value_or(""));
+}
+
+TypeFilter Call::Types(std::string_view name) const { return *TypeFilter::Parse(Text(name).value_or("")); }
+
+Call::Labels Call::LabelsOf(std::string_view name) const {
+  Labels labels;
+  for (const std::string_view text : Given(name).texts) {
+    const size_t colon = text.find(':');
+    labels.emplace_back(text.substr(0, colon), text.substr(colon + 1));
+  }
+  return labels;
+}
+
+}  // namespace reeve
