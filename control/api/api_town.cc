@@ -19,8 +19,9 @@ constexpr int64_t kMinDrainMs = 1'000;
 constexpr size_t kFewDescriptors = 16;  // the start of an agent takes about ten, most of them for a moment
 constexpr int64_t kMaxDrainMs = 86'400'000;
 
-// How the daemon before this one died; null: it did not.
-std::string LastDeathJson(const Daemon& daemon) {
+// How the daemon before this one died; null: it did not. The lines of its log may concern any agent and
+// setting.
+std::string LastDeathJson(const Daemon& daemon, bool with_log) {
   const auto death = daemon.last_death();
   if (!death) return "null";
   JsonObject json;
@@ -29,12 +30,13 @@ std::string LastDeathJson(const Daemon& daemon) {
   } else {
     json.Set("code", death->code);
   }
-  return json.Set("log", daemon.last_log()).Take();
+  if (with_log) json.Set("log", daemon.last_log());
+  return json.Take();
 }
 
 // The health report for people, load balancers and systemd; `reasons` says in words what is wrong. A caller
-// without a token (`known` is false) learns the status alone.
-std::string HealthJson(const ApiContext& api, bool known) {
+// without a token learns the status alone.
+std::string HealthJson(const ApiContext& api, const Call& call) {
   const Town::Stats town = api.town.stats();
   JsonArray reasons;
   if (town.logs.blocked != 0) {
@@ -49,7 +51,7 @@ std::string HealthJson(const ApiContext& api, bool known) {
   if (!runtime_failure.empty()) reasons.Add(runtime_failure);
   const bool degraded = town.logs.blocked != 0 || few_descriptors || !runtime_failure.empty();
   const char* status = api.town.draining() ? "draining" : degraded ? "degraded" : "ok";
-  if (!known) return JsonObject().Set("status", status).Take();
+  if (!call.caller()) return JsonObject().Set("status", status).Take();
   const std::string failure = api.daemon.upgrade_failure();
   return JsonObject()
       .Set("status", status)
@@ -60,7 +62,7 @@ std::string HealthJson(const ApiContext& api, bool known) {
       .Set("uptime_ms", api.clock.MonotonicMs() - api.daemon.started_ms())
       .Set("handovers", api.daemon.handovers())
       .Set("restarts", api.daemon.restarts())
-      .SetRaw("last_death", LastDeathJson(api.daemon))
+      .SetRaw("last_death", LastDeathJson(api.daemon, call.HasScope(Scope::kOperate)))
       .Set("upgrade_failure", failure.empty() ? std::nullopt : std::optional(failure))
       .SetRaw("reasons", reasons.Take())
       .Take();
@@ -201,7 +203,7 @@ void BeginDrain(ApiContext& api, const Call& call, Reply reply) {
         });
   }
   api.daemon.Drain(timeout_ms, {});
-  reply.Send(Response::Json(202, HealthJson(api, true)));
+  reply.Send(Response::Json(202, HealthJson(api, call)));
 }
 
 void DescribeDrain(ApiContext& api, const Call&, Reply reply) {
@@ -234,7 +236,7 @@ void Upgrade(ApiContext& api, const Call& call, Reply reply) {
 }
 
 void Health(ApiContext& api, const Call& call, Reply reply) {
-  reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api, call.caller().has_value())));
+  reply.Send(Response::Json(api.town.draining() ? 503 : 200, HealthJson(api, call)));
 }
 
 void Ready(ApiContext& api, const Call&, Reply reply) {

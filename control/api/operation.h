@@ -133,7 +133,7 @@ class Call {
   [[nodiscard]] const Request& request() const { return *request_; }
 
  private:
-  // What was given for a parameter: texts of the path, the query or the body, or a value of JSON.
+  // The value of a parameter: texts of the path, the query or the body, or a value of JSON.
   struct Argument {
     std::vector<std::string_view> texts;
     JsonValue json;

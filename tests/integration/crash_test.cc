@@ -95,6 +95,24 @@ TEST(Crash, IsToldByHealthMetricsAndTheLog) {
   EXPECT_EQ(daemon.Get("/health").Field("status"), "ok");
 }
 
+TEST(Crash, OnlyOperatorsSeeTheLogOfTheDead) {
+  TempDir dir;
+  WriteFile(dir.path() + "/tokens", "view view-token-0123456789\noperate operate-token-0123456789\n");
+  Daemon::Options options = AtOnce();
+  options.arguments.insert(options.arguments.end(), {"--token-file", dir.path() + "/tokens"});
+  Daemon daemon(options);
+  const auto health = [&daemon](const std::string& scope) {
+    HttpConnection connection(daemon.address());
+    return connection.Call("GET", "/health", "", {{"Authorization", "Bearer " + scope + "-token-0123456789"}});
+  };
+  ASSERT_EQ(health("view").Field("restarts"), "0");
+  ASSERT_EQ(kill(daemon.pid(), SIGKILL), 0);
+  ASSERT_TRUE(Eventually([&health] { return health("view").Field("restarts") == "1"; }));
+  EXPECT_EQ(health("view").Field("last_death.signal"), "9");
+  EXPECT_EQ(health("view").body.find("\"log\""), std::string::npos);
+  EXPECT_NE(health("operate").body.find("\"log\""), std::string::npos);
+}
+
 // Open content is not in the checkpoint: it is taken from the log again.
 TEST(Crash, ASnapshotHasWhatWasOpen) {
   Daemon daemon(AtOnce());
