@@ -103,7 +103,8 @@ TEST(Crash, OnlyOperatorsSeeTheLogOfTheDead) {
   Daemon daemon(options);
   const auto health = [&daemon](const std::string& scope) {
     HttpConnection connection(daemon.address());
-    return connection.Call("GET", "/health", "", {{"Authorization", "Bearer " + scope + "-token-0123456789"}});
+    return connection.Call("GET", "/health", "",
+                           {{"Authorization", "Bearer " + scope + "-token-0123456789"}});
   };
   ASSERT_EQ(health("view").Field("restarts"), "0");
   ASSERT_EQ(kill(daemon.pid(), SIGKILL), 0);

@@ -23,6 +23,8 @@
 #include <thread>
 #include <utility>
 
+#include "orchestrator/store/data_folder.h"
+
 namespace reeve {
 
 namespace {
@@ -475,6 +477,8 @@ void Daemon::Kill() {
   kill(pid_, SIGKILL);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
   pid_ = -1;
+  // The daemon ends with its keeper, some moments later.
+  if (!Eventually([this] { return !DataDirLocked(data_dir_); })) std::abort();
 }
 
 int Daemon::Wait(int64_t deadline_ms) {
