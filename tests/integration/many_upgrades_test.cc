@@ -130,8 +130,9 @@ TEST_P(ManyUpgrades, LeaveNothingBehind) {
   const Footprint daemon_after = AtRest([&] { return daemon.pid(); });
   std::cout << "keeper: " << keeper_before << "; after " << times << ": " << keeper_after
             << "\ndaemon: " << daemon_before << "; after " << times << ": " << daemon_after << "\n";
-  EXPECT_EQ(keeper_after.descriptors, keeper_before.descriptors);
-  EXPECT_EQ(daemon_after.descriptors, daemon_before.descriptors);
+  // A connection or a log may be open at one time and not at another. A leak would leave some at each time.
+  EXPECT_LT(keeper_after.descriptors, keeper_before.descriptors + 5);
+  EXPECT_LT(daemon_after.descriptors, daemon_before.descriptors + 5);
   EXPECT_EQ(ChildrenOf(keeper).size(), children);
   if (!kSanitized) {
     EXPECT_LE(keeper_after.mappings, keeper_before.mappings + 2);
