@@ -238,8 +238,7 @@ std::vector<Operation> AgentOperations() {
        .text = "Lists agents by id, a page at a time.",
        .parameters =
            {Query("state", Type::kString, "Only agents in this state.")
-                .OneOf({"starting", "idle", "running", "needs_input", "stalled", "stopping", "backoff",
-                        "exited", "failed"})
+                .OneOf(AgentStateNames())
                 .Must("must be the name of an agent's state"),
             Query("label", Type::kLabels, "Only agents with this label, as key:value; may be repeated."),
             Query("title", Type::kString, "Only agents with this title."),
@@ -256,7 +255,7 @@ std::vector<Operation> AgentOperations() {
        .method = "POST",
        .path = "/agents",
        .text = "Makes an agent and starts it.",
-       .parameters = {WholeBody("spec", "AgentSpec", "What the agent is.")},
+       .parameters = {WholeBody("spec", "AgentSpec", "The new agent.")},
        .answers = {{201, "Agent"}},
        .errors = {"agent_exists", "not_supported", "too_many_agents", "draining", "disk_full"},
        .run = Create},

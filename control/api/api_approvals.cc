@@ -111,7 +111,7 @@ std::vector<Operation> ApprovalOperations() {
                       Member("decision", Type::kString, "The decision.")
                           .OneOf({"allow_once", "allow_tool", "allow_session", "allow_always", "deny"})
                           .Required(),
-                      Member("reason", Type::kString, "Told to the agent, if the decision is deny."),
+                      Member("reason", Type::kString, "The reason that a denied agent reads."),
                       JsonMember("input", "Object", "Replaces the input of the tool call.")},
        .answers = {{200, "Decided"}},
        .errors = {"forbidden", "approval_not_found", "already_resolved"},

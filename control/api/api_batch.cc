@@ -122,7 +122,9 @@ Operation BatchOperation() {
           .method = "POST",
           .path = "/agents/batch",
           .text = "Does the same to several agents. One that fails does not affect the others.",
-          .parameters = {JsonMember("ids", "AgentIds", "The agents."),
+          .parameters = {JsonMember("ids", "AgentIds", "The agents.")
+                             .Must("must be an array of 1 to 1000 agent ids")
+                             .Required(),
                          Member("action", Parameter::Type::kString,
                                 "The action. delete needs scope admin; export answers with the exports.")
                              .OneOf({"stop", "start", "delete", "export"})

@@ -94,7 +94,7 @@ void BeginAnyWait(ApiContext& api, const Call& call, Reply reply) {
 }
 
 Parameter Timeout() {
-  return Query("timeout_ms", Type::kInteger, "Waits for so long; 50 s if absent.").Between(0, kMaxWaitMs);
+  return Query("timeout_ms", Type::kInteger, "The longest wait; 50 s if absent.").Between(0, kMaxWaitMs);
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ std::vector<Operation> EventOperations() {
        .parameters =
            {PathAgent(Type::kAnyAgent),
             Query("after", Type::kCursor, "The events after this cursor; from the oldest if absent."),
-            Query("tail", Type::kInteger, "So many of the last events.").Between(1, kMaxEvents),
+            Query("tail", Type::kInteger, "The number of last events.").Between(1, kMaxEvents),
             Query("limit", Type::kInteger, "The size of a page; 1000 if absent.").Between(1, kMaxEvents),
             Query("types", Type::kTypes, "Only these types.")},
        .answers = {{200, "EventPage"}},

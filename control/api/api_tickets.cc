@@ -127,7 +127,7 @@ Parameter Mode() {
 }
 
 Parameter TimeToLive() {
-  return Member("ttl_ms", Type::kInteger, "The ticket is valid for so long; 60 s if absent.")
+  return Member("ttl_ms", Type::kInteger, "The time in which the ticket can be used; 60 s if absent.")
       .Between(1, TicketStore::kMaxTtlMs);
 }
 
@@ -152,7 +152,9 @@ std::vector<Operation> TicketOperations() {
        .path = "/stream-ticket",
        .text = "Issues a ticket that opens one stream of several agents once.",
        .parameters = {Mode(), TimeToLive(),
-                      JsonMember("agents", "AgentIdsOrAll", "The agents, or * for all."),
+                      JsonMember("agents", "AgentIdsOrAll", "The agents, or * for all.")
+                          .Must(R"(must be a list of ids, or "*")")
+                          .Required(),
                       JsonMember("after", "Cursors", "Where the stream of each agent begins.")},
        .answers = {{200, "Ticket"}},
        .errors = {"forbidden", "agent_not_found", "too_many_requests"},

@@ -245,8 +245,7 @@ void Ready(ApiContext& api, const Call&, Reply reply) {
 }
 
 void GetOpenApi(ApiContext& api, const Call&, Reply reply) {
-  static const std::string document = OpenApiDocument(api.base_path);
-  reply.Send(Response::Json(200, document));
+  reply.Send(Response::Json(200, OpenApiDocument(api.base_path)));
 }
 
 void GetMetrics(ApiContext& api, const Call&, Reply reply) {
@@ -261,7 +260,7 @@ std::vector<Operation> TownOperations() {
        .access = Access::kOpen,
        .method = "GET",
        .path = "/health",
-       .text = "Says how the daemon does. Without a token the answer has the status alone.",
+       .text = "Returns the state of the daemon. Without a token the answer has the status alone.",
        .answers = {{200, "Health"}, {503, "Health"}},
        .run = Health,
        .probe = true,

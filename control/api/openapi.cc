@@ -130,13 +130,19 @@ class Document {
       parameters.AddRaw(one.Set("description", parameter.text).SetRaw("schema", SchemaOf(parameter)).Take());
       any = true;
     }
+    if (operation.takes_key()) {
+      parameters.AddRaw(
+          R"({"name":"Idempotency-Key","in":"header","description":"Makes the request safe to repeat.",)"
+          R"("schema":{"type":"string","minLength":1,"maxLength":255}})");
+      any = true;
+    }
     const std::string list = parameters.Take();
     if (any) json.SetRaw("parameters", list);
     if (const std::string body = Body(operation); !body.empty()) json.SetRaw("requestBody", body);
-    JsonObject responses;
+    Responses responses;
     AddAnswers(responses, operation);
     AddErrors(responses, ErrorsOf(operation));
-    return json.SetRaw("responses", responses.Take()).Take();
+    return json.SetRaw("responses", TextOf(responses)).Take();
   }
 
   static std::string Body(const Operation& operation) {
@@ -148,7 +154,7 @@ class Document {
         const std::string schema = JsonObject().SetRaw("schema", SchemaOf(parameter)).Take();
         return JsonObject()
             .Set("description", parameter.text)
-            .Set("required", true)
+            .Set("required", !bytes)
             .SetRaw("content", JsonObject().SetRaw(bytes ? "application/octet-stream" : kJson, schema).Take())
             .Take();
       }
@@ -170,21 +176,33 @@ class Document {
         .Take();
   }
 
-  void AddAnswers(JsonObject& responses, const Operation& operation) const {
-    std::map<int, JsonObject> media;
+  // By status. An answer and an error may have the same one.
+  struct Described {
+    std::string description;
+    JsonObject content;
+  };
+  using Responses = std::map<std::string, Described, std::less<>>;
+
+  static std::string TextOf(Responses& responses) {
+    JsonObject all;
+    for (auto& [status, one] : responses) {
+      JsonObject json;
+      json.Set("description", one.description);
+      if (!one.content.empty()) json.SetRaw("content", one.content.Take());
+      all.SetRaw(status, json.Take());
+    }
+    return all.Take();
+  }
+
+  void AddAnswers(Responses& responses, const Operation& operation) const {
     for (const Operation::Answer& answer : operation.answers) {
-      JsonObject& of_status = media[answer.status];
+      Described& of_status = responses[std::to_string(answer.status)];
+      of_status.description = answer.status == 204 ? "There is nothing to answer." : operation.text;
       if (answer.schema.empty()) continue;
       JsonObject one;
       one.SetRaw("schema", answer.media == "text/plain" ? R"({"type":"string"})" : Reference(answer.schema));
       if (const JsonValue example = ExampleOf(answer.schema)) one.SetRaw("example", example.Raw());
-      of_status.SetRaw(answer.media, one.Take());
-    }
-    for (auto& [status, content] : media) {
-      JsonObject one;
-      one.Set("description", status == 204 ? "There is nothing to answer." : operation.text);
-      if (!content.empty()) one.SetRaw("content", content.Take());
-      responses.SetRaw(std::to_string(status), one.Take());
+      of_status.content.SetRaw(answer.media, one.Take());
     }
   }
 
@@ -195,8 +213,11 @@ class Document {
 
   static std::vector<std::string_view> ErrorsOf(const Operation& operation) {
     std::vector<std::string_view> codes(std::begin(kAlways), std::end(kAlways));
-    if (operation.access != Access::kOpen) codes.insert(codes.end(), {"unauthorized", "forbidden"});
-    if (!operation.parameters.empty()) codes.emplace_back("invalid_request");
+    codes.emplace_back("unauthorized");  // a wrong token is refused everywhere
+    if (operation.access != Access::kOpen) codes.emplace_back("forbidden");
+    if (!operation.any_query) codes.emplace_back("invalid_request");
+    if (operation.takes_key()) codes.insert(codes.end(), {"key_reused", "request_under_way"});
+    if (operation.reads_members()) codes.emplace_back("invalid_json");
     for (const Parameter& parameter : operation.parameters) {
       const bool body = parameter.in == In::kBody || parameter.in == In::kWhole;
       if (parameter.type == Type::kAgent) codes.emplace_back("agent_deleted");
@@ -209,47 +230,43 @@ class Document {
     return codes;
   }
 
-  // One response for each status, with an example for each code.
-  static void AddErrors(JsonObject& responses, std::vector<std::string_view> codes) {
+  // An example for each code.
+  static void AddErrors(Responses& responses, std::vector<std::string_view> codes) {
     std::sort(codes.begin(), codes.end());
     codes.erase(std::unique(codes.begin(), codes.end()), codes.end());
-    std::map<int, std::vector<std::string_view>> by_status;
-    for (const std::string_view code : codes) by_status[FindProblem(code).status].push_back(code);
+    std::map<std::string, std::vector<std::string_view>> by_status;
+    for (const std::string_view code : codes)
+      by_status[std::to_string(FindProblem(code).status)].push_back(code);
     for (const auto& [status, of_status] : by_status) {
-      std::string description;
+      Described& one = responses[status];
       JsonObject examples;
       for (const std::string_view code : of_status) {
-        description.append(description.empty() ? "" : ", ").append(code);
+        one.description.append(one.description.empty() ? "" : ", ").append(code);
         examples.SetRaw(code, JsonObject().SetRaw("value", ProblemExample(code)).Take());
       }
       JsonObject media;
       media.SetRaw("schema", Reference("Problem")).SetRaw("examples", examples.Take());
-      JsonObject response;
-      response.Set("description", description);
-      response.SetRaw("content", JsonObject().SetRaw("application/problem+json", media.Take()).Take());
-      responses.SetRaw(std::to_string(status), response.Take());
+      one.content.SetRaw("application/problem+json", media.Take());
     }
   }
 
-  // A path of schemas.json, with the responses that "x-reeve-errors" names.
+  // A path of schemas.json, with the responses that "x-reeve-errors" names. Its own responses have other
+  // statuses.
   static std::string WithErrors(const JsonValue& path) {
     JsonObject json;
     for (const auto& [key, value] : path.Members()) {
-      if (key == "x-reeve-errors") continue;
-      if (key != "responses") {
-        json.SetRaw(key, value.Raw());
-        continue;
-      }
-      JsonObject responses;
-      for (const auto& [status, response] : value.Members()) responses.SetRaw(status, response.Raw());
-      const std::vector<JsonValue> errors = path["x-reeve-errors"].Elements();
-      std::vector<std::string_view> codes(std::begin(kAlways), std::end(kAlways));
-      if (!path["security"]) codes.insert(codes.end(), {"unauthorized", "forbidden"});
-      for (const JsonValue& code : errors) codes.push_back(code.StringOr(""));
-      AddErrors(responses, std::move(codes));
-      json.SetRaw("responses", responses.Take());
+      if (key == "x-reeve-errors" || key == "responses") continue;
+      json.SetRaw(key, value.Raw());
     }
-    return json.Take();
+    std::vector<std::string_view> codes(std::begin(kAlways), std::end(kAlways));
+    codes.emplace_back("unauthorized");
+    if (!path["security"]) codes.emplace_back("forbidden");
+    const std::vector<JsonValue> named = path["x-reeve-errors"].Elements();
+    for (const JsonValue& code : named) codes.push_back(code.StringOr(""));
+    Responses errors;
+    AddErrors(errors, std::move(codes));
+    const std::string own = path["responses"].Raw();
+    return json.SetRaw("responses", own.substr(0, own.rfind('}')) + "," + TextOf(errors).substr(1)).Take();
   }
 
   [[nodiscard]] std::string Components() const {
@@ -383,7 +400,7 @@ class Document {
 
 std::string OpenApiDocument(std::string_view base_path) {
   const auto source = JsonDocument::Parse(ApiAssets().front().bytes);
-  return source ? Document(source->root()).Write(base_path) : std::string("{}");
+  return Document(source.value().root()).Write(base_path);
 }
 
 }  // namespace reeve

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <set>
 #include <utility>
 
 #include "control/api/api.h"
 #include "orchestrator/agent/agent.h"
+#include "process/log.h"
 
 namespace reeve {
 
@@ -41,6 +43,8 @@ std::string DescribeGood(const Parameter& parameter) {
       return "must be a cursor, such as 3-1042 (`cursor` of an agent or event), or 0";
     case Type::kLabels:
       return "must be key:value";
+    case Type::kJson:
+      return "is missing";
     default:
       return "must be a string";
   }
@@ -122,6 +126,8 @@ bool Operation::Has(In in) const {
                      [in](const Parameter& one) { return one.in == in; });
 }
 
+bool Operation::reads_members() const { return method != "GET" && method != "DELETE" && !Has(In::kWhole); }
+
 Status CheckMembers(const JsonValue& object, const std::vector<std::string_view>& known) {
   for (const auto& [key, value] : object.Members()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
@@ -191,11 +197,10 @@ Status Call::FindAgent(const ApiContext& api) {
   return {};
 }
 
-// A GET and a DELETE have no body that counts.
 Status Call::ReadBody() {
-  const bool whole = operation_->Has(In::kWhole);
-  if (operation_->method == "GET" || operation_->method == "DELETE") return {};
-  if (whole && operation_->parameters.back().type == Type::kBytes) return {};
+  const bool members = operation_->reads_members();
+  const bool whole = operation_->Has(In::kWhole) && operation_->parameters.back().type == Type::kJson;
+  if (!members && !whole) return {};
   auto body = ParseBody(request_->body);
   if (!body) return body.error();
   body_ = std::move(*body);
@@ -257,7 +262,11 @@ const Call::Argument& Call::Given(std::string_view name) const {
   const auto& all = operation_->parameters;
   const auto found =
       std::find_if(all.begin(), all.end(), [name](const Parameter& one) { return one.name == name; });
-  return arguments_.at(static_cast<size_t>(found - all.begin()));
+  if (found == all.end()) {
+    log::Failure("{} has no parameter {}", operation_->name, name);
+    std::abort();
+  }
+  return arguments_[static_cast<size_t>(found - all.begin())];
 }
 
 std::optional<std::string_view> Call::Text(std::string_view name) const { return Given(name).Text(); }

@@ -97,6 +97,10 @@ struct Operation {
   bool any_query = false;  // others decorate its address
 
   [[nodiscard]] bool Has(Parameter::In in) const;
+  // Its body is a JSON object whose members are parameters; there may be none.
+  [[nodiscard]] bool reads_members() const;
+  // An Idempotency-Key makes it safe to repeat (idempotency.h).
+  [[nodiscard]] bool takes_key() const { return method != "GET" && !secret; }
 };
 
 // All operations, in the order of the pages. Made at the first call.

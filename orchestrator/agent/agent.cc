@@ -278,8 +278,10 @@ void Agent::EndRun(RunEnding ending) {
   auto put = [this, record = RunRecord{id(), ended.number(), ended.ToJson()}](Store::Done done) {
     context_.store.PutRun(record, std::move(done));
   };
+  // The end of this run's message is written next, so it is not known to be in the store yet.
   writer_.WriteEventually(std::move(put), [this, number = ended.number()] {
-    runs_.Stored(number);
+    if (writer_.refused()) return;  // something older may be missing
+    runs_.StoredBefore(number);
     if (context_.parent.keeps()) TouchAll();
   });
   mailbox_.OnRunEnded(ended, wish_ != Wish::kAlive && process_.stopping());

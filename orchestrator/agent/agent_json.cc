@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "orchestrator/agent/agent.h"
@@ -40,6 +41,8 @@ std::optional<Agent::State> ParseAgentState(std::string_view name) {
   }
   return std::nullopt;
 }
+
+std::vector<std::string_view> AgentStateNames() { return {std::begin(kStates), std::end(kStates)}; }
 
 // A program without turns may work by itself, so it waits for nothing that is known.
 void Agent::SetWaitingFor(JsonObject& json) const {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace reeve {
 
@@ -20,5 +21,6 @@ enum class AgentState {
 
 const char* NameOf(AgentState state);
 std::optional<AgentState> ParseAgentState(std::string_view name);
+std::vector<std::string_view> AgentStateNames();
 
 }  // namespace reeve

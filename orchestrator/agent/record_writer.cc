@@ -10,7 +10,7 @@ constexpr int64_t kDiskRetryMs = 1'000;  // a full disk may have room again
 
 RecordWriter::RecordWriter(Loop& loop, Store& store, Handlers handlers)
     : store_(store), handlers_(std::move(handlers)), retry_(loop, [this] {
-        for (auto& write : std::exchange(unwritten_, {})) Try(std::move(write));
+        for (auto& write : std::exchange(unwritten_, {})) Try(write);
         handlers_.changed();
       }) {}
 
@@ -88,10 +88,12 @@ void RecordWriter::Try(const std::shared_ptr<Eventual>& eventual) {
   eventual->write([this, alive = std::weak_ptr<bool>(alive_), eventual](const Status& status) {
     if (alive.expired()) return;
     if (!status) {
+      if (!std::exchange(eventual->refused, true)) ++refused_;
       unwritten_.push_back(eventual);
       return RetryLater();
     }
     --eventual_;
+    if (eventual->refused) --refused_;
     if (eventual->written) eventual->written();
   });
 }

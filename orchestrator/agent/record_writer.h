@@ -61,6 +61,8 @@ class RecordWriter {
 
   // A write of something other than the record. It is repeated until it succeeds; then `written` is called.
   void WriteEventually(std::function<void(Store::Done)> write, std::function<void()> written = {});
+  // Such a write was refused, and has not succeeded since.
+  [[nodiscard]] bool refused() const { return refused_ != 0; }
   // The disk refused a write: nothing new may begin until a retry is possible.
   void RetryLater();
   [[nodiscard]] bool waits_for_room() const { return retry_.active(); }
@@ -79,6 +81,7 @@ class RecordWriter {
   struct Eventual {
     std::function<void(Store::Done)> write;
     std::function<void()> written;
+    bool refused = false;
   };
   void Try(const std::shared_ptr<Eventual>& eventual);
 
@@ -89,6 +92,7 @@ class RecordWriter {
   bool stored_ = true;
   bool writing_ = false;
   size_t eventual_ = 0;                              // writes of WriteEventually that have not succeeded yet
+  size_t refused_ = 0;                               // those of them that were refused
   std::vector<Done> next_;                           // want a write after the present one
   std::deque<std::shared_ptr<Eventual>> unwritten_;  // refused, to be repeated
   Timer retry_;

@@ -91,7 +91,7 @@ void Runs::AddEnded(Run run) {
 
 std::deque<Run> Runs::NotInStore() const {
   const auto first = std::find_if(ended_.begin(), ended_.end(), [this](const Run& run) {
-    return run.number() >= stored_ || &run == &ended_.back();
+    return run.number() >= stored_before_ || &run == &ended_.back();
   });
   return {first, ended_.end()};
 }

@@ -2,6 +2,7 @@
 // of its Agent; runs that ended long ago are in the Store.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -67,8 +68,8 @@ class Runs {
   const Run& End(RunEnding ending, int64_t now_ms);
   // Adds a run that ended while this agent was not running in a daemon.
   void AddEnded(Run run);
-  // The store has this run, and everything about those before it.
-  void Stored(uint64_t number) { stored_ = number; }
+  // The store has all ended runs before this one, and everything about their messages.
+  void StoredBefore(uint64_t number) { stored_before_ = std::max(stored_before_, number); }
 
   static constexpr size_t kKept = 100;  // ended runs in memory, for late requests
   static constexpr size_t kMaxResolved = 256;
@@ -85,7 +86,7 @@ class Runs {
     std::deque<Run> ended = self.NotInStore();
     state("ended", ended);
     self.TakeEnded(std::move(ended));
-    state("stored", self.stored_);
+    state("stored_before", self.stored_before_);
     state("usage", self.usage_);
     state.Enum("end_reason", self.end_reason_, kEndReasons);
     state("limit_error", self.limit_error_);
@@ -106,8 +107,8 @@ class Runs {
   EndReason end_reason_ = EndReason::kNone;
   Error limit_error_{};
   std::deque<Run> ended_;  // the newest last
-  uint64_t stored_ = 0;    // see Stored
-  Usage usage_;            // sum of all ended runs
+  uint64_t stored_before_ = 0;
+  Usage usage_;  // sum of all ended runs
 };
 
 }  // namespace reeve

@@ -211,7 +211,7 @@ test('requests made from the document at random find no fault', async (t) => {
         const own = parameter.schema.$ref?.endsWith('/AgentId') && next() < 0.9 ? id : make(parameter.schema);
         const text = typeof own === 'string' ? own : JSON.stringify(own);
         if (parameter.in === 'path') target = target.replace(`{${parameter.name}}`, encodeURIComponent(text) || '%20');
-        else if (next() < 0.5) query.append(parameter.name, text);
+        else if (parameter.in === 'query' && next() < 0.5) query.append(parameter.name, text);
       }
       if ('wait' === target.split('/').pop()) query.set('timeout_ms', '1');
       const content = one.requestBody?.content ?? {};

@@ -82,6 +82,33 @@ TEST_F(OpenApi, DescribesEveryEventAndNoOther) {
   EXPECT_EQ(types, std::set<std::string>(std::begin(event_type::kAll), std::end(event_type::kAll)));
 }
 
+void ExpectNoMemberTwice(const JsonValue& value, const std::string& where) {
+  std::set<std::string_view> names;
+  for (const auto& [name, member] : value.Members()) {
+    EXPECT_TRUE(names.insert(name).second) << where << "/" << name;
+    ExpectNoMemberTwice(member, where + "/" + std::string(name));
+  }
+  for (const JsonValue& element : value.Elements()) ExpectNoMemberTwice(element, where + "[]");
+}
+
+TEST_F(OpenApi, HasNoMemberTwice) { ExpectNoMemberTwice(document_.root(), ""); }
+
+// Streams are described in schemas.json, because they are no operations.
+TEST_F(OpenApi, DescribesTheQueriesOfRoutes) {
+  alignas(ApiContext) static char storage[sizeof(ApiContext)];
+  Router router;
+  AddRoutes(router, *reinterpret_cast<ApiContext*>(storage));
+  for (const Route& route : router.routes()) {
+    if (route.query == std::vector<std::string_view>{Router::kAnyQuery}) continue;
+    std::set<std::string> described;
+    const JsonValue one = document_["paths"][route.pattern][Lower(route.method)];
+    for (const JsonValue& parameter : one["parameters"].Elements()) {
+      if (parameter["in"].StringOr("") == "query") described.emplace(parameter["name"].StringOr(""));
+    }
+    EXPECT_EQ(described, std::set<std::string>(route.query.begin(), route.query.end())) << route.pattern;
+  }
+}
+
 TEST_F(OpenApi, RefersOnlyToSchemasThatItHas) {
   std::set<std::string> references;
   CollectReferences(document_.root(), references);
@@ -107,9 +134,8 @@ TEST_F(OpenApi, HasAnExampleOfEachBodyAndError) {
   }
   // These are answers to requests that reach no operation.
   const std::set<std::string> of_no_operation = {
-      "method_not_allowed", "request_timeout",      "request_under_way", "target_too_long",
-      "expectation_failed", "unsupported",          "key_reused",        "headers_too_large",
-      "not_implemented",    "too_many_connections", "http_version"};
+      "method_not_allowed", "request_timeout", "target_too_long",      "expectation_failed", "unsupported",
+      "headers_too_large",  "not_implemented", "too_many_connections", "http_version"};
   for (const ProblemKind& kind : Problems()) {
     EXPECT_NE(codes.count(std::string(kind.code)), of_no_operation.count(std::string(kind.code)))
         << kind.code;

@@ -280,5 +280,21 @@ TEST_F(RecordWriterOnAFullDisk, DestroyedItRepeatsNothing) {
   EXPECT_EQ(tries, "1 ");
 }
 
+// A later write says nothing of an earlier one that the disk has refused.
+TEST_F(RecordWriterTest, KnowsThatAnEarlierWriteWasRefused) {
+  std::string order;
+  int times = 0;
+  auto refused_once = [&](Store::Done done) {
+    done(++times == 1 ? Status(Error{"disk_full", "full"}) : Status());
+  };
+  writer->WriteEventually(refused_once, [&] { order += writer->refused() ? "1? " : "1 "; });
+  writer->WriteEventually([](Store::Done done) { done({}); },
+                          [&] { order += writer->refused() ? "2? " : "2 "; });
+  EXPECT_EQ(order, "2? ");
+  EXPECT_TRUE(RunUntil(loop, [this] { return !writer->refused(); }));
+  EXPECT_EQ(order, "2? 1 ");
+  EXPECT_TRUE(writer->settled());
+}
+
 }  // namespace
 }  // namespace reeve

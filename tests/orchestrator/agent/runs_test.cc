@@ -212,5 +212,30 @@ TEST(Runs, TheRecordKeepsTheLastOneAndTheUsage) {
   EXPECT_EQ(next.usage().input_tokens, 8);
 }
 
+// The checkpoint of an agent with many runs stays small.
+TEST(Runs, OnlyThoseThatTheStoreMayLackAreSaved) {
+  Runs runs;
+  for (uint64_t number = 1; number <= 5; ++number) {
+    runs.Begin(number, "m" + std::to_string(number), 10);
+    runs.End({}, 20);
+  }
+  const auto saved = [&runs] {
+    auto json = JsonDocument::Parse(SaveState(runs));
+    Runs next;
+    EXPECT_TRUE(RestoreState(json->root(), next));
+    std::string ids;
+    for (const reeve::Run& run : next.ended()) ids += run.id + " ";
+    return ids;
+  };
+  EXPECT_EQ(saved(), "r1 r2 r3 r4 r5 ");
+  runs.StoredBefore(4);
+  EXPECT_EQ(saved(), "r4 r5 ");
+  runs.StoredBefore(2);  // it is told late, because the disk was full
+  EXPECT_EQ(saved(), "r4 r5 ");
+  runs.StoredBefore(9);
+  EXPECT_EQ(saved(), "r5 ");
+  EXPECT_EQ(runs.ended().size(), 5u);
+}
+
 }  // namespace
 }  // namespace reeve
