@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <unordered_set>
 #include <utility>
 
 #include "orchestrator/adapters/spec_checks.h"
@@ -352,6 +353,18 @@ void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Resul
 Agent* Town::Find(const std::string& id) const {
   auto found = agents_.find(id);
   return found == agents_.end() ? nullptr : found->second.get();
+}
+
+std::vector<ProcessId> Town::Strays() const {
+  std::vector<ProcessId> strays = AllWithMarker("REEVE_TOWN_ID=" + context_.town_id);
+  std::unordered_set<pid_t> owned;
+  for (const auto& [id, agent] : agents_) {
+    for (const ProcessId& process : agent->Processes()) owned.insert(process.pid);
+  }
+  std::erase_if(strays, [&](const ProcessId& process) {
+    return owned.count(process.pid) != 0 || HasMarker(process.pid, Git::Marker(context_.town_id));
+  });
+  return strays;
 }
 
 void Town::Delete(const std::string& id, bool purge, Done done, std::string_view by) {

@@ -76,6 +76,9 @@ class Town {
   // Null: it never existed or was purged. A deleted agent is returned, and deleted() is true.
   [[nodiscard]] Agent* Find(const std::string& id) const;
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Agent>>& agents() const { return agents_; }
+  // The live processes that carry this town's marker and are neither an agent's nor the daemon's own. Reads
+  // /proc.
+  [[nodiscard]] std::vector<ProcessId> Strays() const;
   // Stops the agent, then deletes it; with `purge` also its log and its id. `done` is called once the wish is
   // on disk.
   void Delete(const std::string& id, bool purge, Done done, std::string_view by = kUnnamedCaller);

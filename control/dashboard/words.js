@@ -68,6 +68,8 @@ export function describeAgent(type, data) {
       return join('agent is silent', data.silent_ms ? `for ${formatDuration(data.silent_ms)}` : undefined);
     case 'agent.resumed':
       return 'agent produces output again';
+    case 'process.killed':
+      return join(`process ${data.pid} was sent ${data.signal}`, data.by && `by ${data.by}`, data.command);
     case 'agent.updated':
       return join(
         `agent updated: ${Object.keys(data).filter((name) => name !== 'by').join(', ')}`,

@@ -108,6 +108,9 @@ class Agent {
   [[nodiscard]] std::string ToJson() const;
   // {rss_bytes, cpu_ms} of its process, read from /proc now. Empty without a process.
   [[nodiscard]] std::string ResourcesJson() const;
+  // Its live processes, and those as {processes: […]}; read from /proc now.
+  [[nodiscard]] std::vector<ProcessId> Processes() const { return process_.Tree(); }
+  [[nodiscard]] std::string ProcessesJson() const;
   // {agent, run, pending, open, cursor}, all at one log position; `open` is that of OpenContent. Commits the
   // log first.
   Result<std::string> Snapshot();
@@ -141,6 +144,9 @@ class Agent {
   void Withdraw(const std::string& message_id, const Done& done);
   void Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done,
               std::string_view by = kUnnamedCaller);
+  // Sends a signal to one of its processes, and returns the data of the event that says so. Error
+  // "process_not_found": no live process of this agent has that pid.
+  Result<std::string> SignalProcess(pid_t pid, int signum, std::string_view by = kUnnamedCaller);
   // `input` is a JSON object that replaces the tool's input, or empty.
   void Decide(const std::string& approval_id, Decision decision, const std::string& reason,
               const std::string& input, Done done, std::string_view by = kUnnamedCaller);

@@ -6,6 +6,7 @@
 #include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
+#include "process/process_details.h"
 
 namespace reeve {
 
@@ -154,6 +155,29 @@ void Agent::Delete(bool purge, Done done, std::string_view by) {
   StopProcess(kDefaultGraceMs, EndReason::kPerson, by);
   writer_.Save(ActedAnyway("agent " + id() + " is deleted", std::move(done)));
   Advance();
+}
+
+// The signal comes first: a full disk must not protect a process that fills it.
+Result<std::string> Agent::SignalProcess(pid_t pid, int signum, std::string_view by) {
+  const Error none{"process_not_found", "agent " + id() + " has no process " + std::to_string(pid)};
+  const std::vector<ProcessId> processes = Processes();
+  const auto process = std::find_if(processes.begin(), processes.end(),
+                                    [pid](const ProcessId& one) { return one.pid == pid; });
+  const auto details = process == processes.end() ? std::nullopt : DescribeProcess(*process);
+  if (!details) return none;
+  if (Status opened = journal_.Open(); !opened) return opened.error();
+  if (!reeve::SignalProcess(*process, signum)) {
+    if (StartTime(pid) != process->start_time) return none;
+    return Error{"os_error", "signal process " + std::to_string(pid) + ": it may not be signalled"};
+  }
+  std::string data = JsonObject()
+                         .Set("pid", int64_t{pid})
+                         .Set("command", details->command)
+                         .Set("signal", NameOfSignal(signum))
+                         .Set("by", by)
+                         .Take();
+  journal_.Append(event_type::kProcessKilled, data);
+  return data;
 }
 
 Result<uint64_t> Agent::WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close) {

@@ -68,6 +68,7 @@ std::string_view FormOf(std::string_view type, const JsonValue& data) {
       {event_type::kAgentRestarting, "agent restarts{ in :delay_ms}{ · attempt :attempt}{ · :reason}"},
       {event_type::kAgentStalled, "agent is silent{ for :silent_ms}"},
       {event_type::kAgentResumed, "agent produces output again"},
+      {event_type::kProcessKilled, "process :pid was sent :signal{ · by :by}{ · :command}"},
       {event_type::kWorkspaceProgress, "workspace: {:phase} {:percent}%"},
       {event_type::kWorkspaceReady, "workspace is ready{ · branch :branch}{ · :commit}"},
       {event_type::kMessageCancelled, "message withdrawn"},
