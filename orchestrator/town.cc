@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <unordered_set>
 #include <utility>
 
 #include "orchestrator/adapters/spec_checks.h"
@@ -326,7 +327,8 @@ const std::vector<std::string_view> Town::kChangeable = {
     "title",   "starred", "labels",  "model",     "system_prompt", "env",    "permissions", "limits",
     "restart", "cwd",     "command", "readiness", "api",           "record", "kind_options"};
 
-void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done) {
+void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done,
+                  std::string by) {
   auto change = [&kind = agent.kind(), patch = patch.Raw()](const AgentSpec& spec) -> Result<AgentSpec> {
     auto changes = JsonDocument::Parse(patch);
     auto present = JsonDocument::Parse(spec.ToJson(AgentSpec::Secrets::kKeep));
@@ -341,10 +343,10 @@ void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Resul
   std::vector<std::string> fields;
   for (const JsonValue::Member& member : patch.Members()) fields.emplace_back(member.key);
   agent.CheckModel(std::string(patch["model"].StringOr("")),
-                   [&agent, change = std::move(change), fields = std::move(fields),
-                    done = std::move(done)](const Status& known) mutable {
+                   [&agent, change = std::move(change), fields = std::move(fields), done = std::move(done),
+                    by = std::move(by)](const Status& known) mutable {
                      if (!known) return done(known.error());
-                     agent.Update(std::move(change), std::move(fields), std::move(done));
+                     agent.Update(std::move(change), std::move(fields), std::move(done), by);
                    });
 }
 
@@ -353,7 +355,19 @@ Agent* Town::Find(const std::string& id) const {
   return found == agents_.end() ? nullptr : found->second.get();
 }
 
-void Town::Delete(const std::string& id, bool purge, Done done) {
+std::vector<ProcessId> Town::Strays() const {
+  std::vector<ProcessId> strays = AllWithMarker("REEVE_TOWN_ID=" + context_.town_id);
+  std::unordered_set<pid_t> owned;
+  for (const auto& [id, agent] : agents_) {
+    for (const ProcessId& process : agent->Processes()) owned.insert(process.pid);
+  }
+  std::erase_if(strays, [&](const ProcessId& process) {
+    return owned.count(process.pid) != 0 || HasMarker(process.pid, Git::Marker(context_.town_id));
+  });
+  return strays;
+}
+
+void Town::Delete(const std::string& id, bool purge, Done done, std::string_view by) {
   Agent* agent = Find(id);
   if (!agent) return done(Error{"agent_not_found", "there is no agent " + id});
   if (agent->deleted() && !purge) {
@@ -366,7 +380,7 @@ void Town::Delete(const std::string& id, bool purge, Done done) {
       if (there && there->purge()) PurgeOnceEnded(id);  // it may be a new agent with the same id
     };
   }
-  agent->Delete(purge, std::move(done));
+  agent->Delete(purge, std::move(done), by);
   if (on_change_) on_change_(*agent, Change::kDeleted);
 }
 

@@ -14,6 +14,7 @@
 
 #include "orchestrator/agent/agent_context.h"
 #include "orchestrator/drain.h"
+#include "orchestrator/log/event_data.h"
 #include "orchestrator/log_committer.h"
 #include "orchestrator/store/store.h"
 #include "orchestrator/store/trash.h"
@@ -69,14 +70,18 @@ class Town {
   Result<Agent*> Create(AgentSpec spec, const std::string& made_by, Done done);
   // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields in kChangeable. `done` gets true if some
   // of the change takes effect only at the next start. Errors as for Create.
-  void Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done);
+  void Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done,
+              std::string by = std::string(kUnnamedCaller));
   static const std::vector<std::string_view> kChangeable;
   // Null: it never existed or was purged. A deleted agent is returned, and deleted() is true.
   [[nodiscard]] Agent* Find(const std::string& id) const;
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Agent>>& agents() const { return agents_; }
+  // The live processes that carry this town's marker and are neither an agent's nor the daemon's own. Reads
+  // /proc.
+  [[nodiscard]] std::vector<ProcessId> Strays() const;
   // Stops the agent, then deletes it; with `purge` also its log and its id. `done` is called once the wish is
   // on disk.
-  void Delete(const std::string& id, bool purge, Done done);
+  void Delete(const std::string& id, bool purge, Done done, std::string_view by = kUnnamedCaller);
 
   [[nodiscard]] LogCommitter& logs() { return logs_; }
   [[nodiscard]] Drain& drain() { return drain_; }

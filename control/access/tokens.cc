@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "orchestrator/json/json.h"
@@ -22,6 +23,12 @@ namespace reeve {
 namespace {
 
 using Hash = Digest;
+
+// The words for others than named tokens in `by`.
+constexpr std::string_view kAgentPrefix = "agent:";
+constexpr std::string_view kReserved[] = {"person", "policy", "deadline", "agent", "daemon"};
+
+bool IsVisible(char c) { return c > 0x20 && c < 0x7f; }
 
 Error Invalid(const std::string& where, const std::string& reason) {
   return {"invalid_request", where + ": " + reason};
@@ -98,7 +105,7 @@ Result<Tokens> Tokens::Load(const Source& source) {
   Tokens loaded;
   if (source.file.empty() && !source.variable.empty()) {
     if (Status checked = Check(source.variable, "REEVE_TOKEN"); !checked.ok()) return checked.error();
-    loaded.tokens_.push_back({Sha256(source.variable), Scope::kAdmin, {}});
+    loaded.tokens_.push_back({Sha256(source.variable), Scope::kAdmin, {}, {}});
     return loaded;
   }
   loaded.path_ = source.file;
@@ -137,12 +144,18 @@ std::optional<Request::Caller> Tokens::Find(std::string_view presented) const {
   auto own = agents_.find(hash);
   if (!found && own != agents_.end()) found = &own->second;
   if (!found) return std::nullopt;
-  return Request::Caller{found->scope, found->id(), found->agent};
+  Request::Caller caller{found->scope, found->id(), found->agent};
+  if (!found->agent.empty()) {
+    caller.by = std::string(kAgentPrefix) + found->agent;
+  } else if (!found->name.empty()) {
+    caller.by = found->name;
+  }
+  return caller;
 }
 
 void Tokens::Grant(const std::string& agent, std::string_view token, Scope scope) {
   (void)Revoke(agent);
-  const Token own{Sha256(token), scope, agent};
+  const Token own{Sha256(token), scope, agent, {}};
   agents_.insert_or_assign(own.hash, own);
   hash_of_agent_[agent] = own.hash;
 }
@@ -165,7 +178,8 @@ Result<std::vector<Tokens::Token>> Tokens::ReadFile(const std::string& path) {
   auto lines = Parse(*text, path);
   if (!lines.ok()) return lines.error();
   std::vector<Token> tokens;
-  for (const Line& line : *lines) tokens.push_back({Sha256(line.token), line.scope, {}});
+  for (const Line& line : *lines)
+    tokens.push_back({Sha256(line.token), line.scope, {}, std::string(line.name)});
   return tokens;
 }
 
@@ -186,14 +200,27 @@ Result<std::vector<Tokens::Line>> Tokens::Parse(std::string_view text, const std
     auto words = Words(line);
     if (words.empty() || words.front().front() == '#') continue;
     std::string where = "token file " + path + " line " + std::to_string(number);
-    std::optional<Scope> scope = words.size() == 2 ? ParseScope(words[0]) : Scope::kAdmin;
-    if (words.size() > 2 || !scope)
-      return Invalid(where, "expected a token, or view, operate or admin and a token");
-    if (Status checked = Check(words.back(), where); !checked.ok()) return checked.error();
+    const std::optional<Scope> scope = ParseScope(words[0]);
+    if (scope) words.erase(words.begin());
+    const bool swapped = words.size() == 2 && (words[0].size() < kMinLength || ParseScope(words[1]));
+    if (words.empty() || words.size() > 2 || swapped)
+      return Invalid(where, "expected a token, or view, operate or admin and a token, and perhaps a name");
+    if (Status checked = Check(words[0], where); !checked.ok()) return checked.error();
     bool repeated = std::any_of(tokens.begin(), tokens.end(),
-                                [&words](const Line& other) { return other.token == words.back(); });
+                                [&words](const Line& other) { return other.token == words[0]; });
     if (repeated) return Invalid(where, "repeats the token of an earlier line");
-    tokens.push_back({words.back(), *scope});
+    Line read{words[0], scope.value_or(Scope::kAdmin), {}};
+    if (words.size() == 2) {
+      if (Status checked = CheckName(words[1], where); !checked.ok()) return checked.error();
+      read.name = words[1];
+    }
+    tokens.push_back(read);
+  }
+  for (const Line& named : tokens) {
+    for (const Line& other : tokens) {
+      if (named.name.find(other.token) != std::string_view::npos)
+        return Invalid("token file " + path, "the name of a token contains a token, which events would show");
+    }
   }
   if (tokens.empty()) return Invalid("token file " + path, "it holds no token");
   return tokens;
@@ -204,9 +231,20 @@ Status Tokens::Check(std::string_view token, const std::string& where) {
     return Invalid(where, "a token must have at least " + std::to_string(kMinLength) + " characters");
   }
   // Other characters are not possible in an Authorization header.
-  if (!std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; })) {
+  if (!std::all_of(token.begin(), token.end(), IsVisible)) {
     return Invalid(where, "a token must consist of printable ASCII characters without spaces");
   }
+  return {};
+}
+
+// A name must not be taken for another one who acts.
+Status Tokens::CheckName(std::string_view name, const std::string& where) {
+  if (name.size() > kMaxNameBytes || !std::all_of(name.begin(), name.end(), IsVisible))
+    return Invalid(
+        where, "a name must have at most " + std::to_string(kMaxNameBytes) + " printable ASCII characters");
+  if (name.starts_with(kAgentPrefix) ||
+      std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved))
+    return Invalid(where, "the name " + std::string(name) + " is reserved");
   return {};
 }
 

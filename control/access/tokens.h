@@ -19,12 +19,14 @@ namespace reeve {
 class Tokens {
  public:
   static constexpr size_t kMinLength = 16;  // shorter ones can be guessed
+  static constexpr size_t kMaxNameBytes = 64;
   static constexpr size_t kMaxFileBytes = size_t{64} << 10;
 
   // The first source that is not empty is used.
   struct Source {
-    // Each line is `token` (scope admin) or `SCOPE token`, where SCOPE is view, operate or admin. Comments
-    // that begin with `#`, blank lines and a byte order mark are ignored.
+    // Each line is `[SCOPE] TOKEN [NAME]`, where SCOPE is view, operate or admin (admin if absent) and NAME
+    // stands for the token in events. Comments that begin with `#`, blank lines and a byte order mark are
+    // ignored.
     std::string file;
     std::string variable;  // the value of REEVE_TOKEN: one token, scope admin
     // The daemon's own folder: its file "token" (0600, 256 bits in hex) is made at the first start.
@@ -57,6 +59,7 @@ class Tokens {
     std::array<unsigned char, 32> hash;
     Scope scope;
     std::string agent;  // the agent that owns it; empty: a configured token
+    std::string name;   // empty: it has none
     [[nodiscard]] uint64_t id() const;
   };
   Tokens() = default;
@@ -64,9 +67,11 @@ class Tokens {
   struct Line {
     std::string_view token;
     Scope scope;
+    std::string_view name;
   };
   static Result<std::vector<Line>> Parse(std::string_view text, const std::string& path);
   static Status Check(std::string_view token, const std::string& where);
+  static Status CheckName(std::string_view name, const std::string& where);
 
   std::vector<Token> tokens_;
   // By hash. The time of a search can reveal something about a hash, but no token follows from a hash.

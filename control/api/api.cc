@@ -10,7 +10,7 @@ const std::vector<Operation>& Operations() {
   static const std::vector<Operation> all = [] {
     std::vector<Operation> operations;
     for (auto make : {AgentOperations, MessageOperations, ApprovalOperations, EventOperations,
-                      TicketOperations, TownOperations}) {
+                      TicketOperations, ProcessOperations, TownOperations}) {
       for (Operation& operation : make()) operations.push_back(std::move(operation));
     }
     return operations;

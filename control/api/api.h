@@ -59,6 +59,7 @@ std::vector<Operation> MessageOperations();   // messages, the queue, runs
 std::vector<Operation> ApprovalOperations();  // approvals and elicitations
 std::vector<Operation> EventOperations();     // events, snapshots, waits
 std::vector<Operation> TicketOperations();    // stream tickets
+std::vector<Operation> ProcessOperations();   // the processes of agents, and strays
 std::vector<Operation> TownOperations();      // health, metrics, drain, reload, upgrade
 
 void AddExportRoutes(Router& router, ApiContext& api);

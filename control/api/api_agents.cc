@@ -105,7 +105,7 @@ void Delete(ApiContext& api, const Call& call, Reply reply) {
       return had_process && there ? Response::Json(202, there->ToJson()) : Response{204, {}, ""};
     });
   };
-  api.town.Delete(id, call.Flag("purge").value_or(false), std::move(answer));
+  api.town.Delete(id, call.Flag("purge").value_or(false), std::move(answer), call.by());
 }
 
 // The fields that scope operate may change. All others decide what an agent may do and what runs in it.
@@ -146,7 +146,7 @@ void Patch(ApiContext& api, const Call& call, Reply reply) {
     if (*next_start) json.replace(json.size() - 1, 1, R"(,"applies":"next_start"})");
     shared->Send(Response::Json(200, std::move(json)));
   };
-  api.town.Update(call.agent(), patch, std::move(answer));
+  api.town.Update(call.agent(), patch, std::move(answer), call.by());
 }
 
 // Answers 202 with the agent once the command is on disk.
@@ -166,11 +166,11 @@ void Start(ApiContext& api, const Call& call, Reply reply) {
 }
 
 void Stop(ApiContext& api, const Call& call, Reply reply) {
-  call.agent().Stop(GraceMs(call), AnswerWithAgent(api, call.agent(), std::move(reply)));
+  call.agent().Stop(GraceMs(call), AnswerWithAgent(api, call.agent(), std::move(reply)), call.by());
 }
 
 void Restart(ApiContext& api, const Call& call, Reply reply) {
-  call.agent().Restart(GraceMs(call), AnswerWithAgent(api, call.agent(), std::move(reply)));
+  call.agent().Restart(GraceMs(call), AnswerWithAgent(api, call.agent(), std::move(reply)), call.by());
 }
 
 void Interrupt(ApiContext& api, const Call& call, Reply reply) {

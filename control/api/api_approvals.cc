@@ -58,14 +58,14 @@ void Decide(ApiContext&, const Call& call, Reply reply) {
         {"invalid_request", "input: must be an object, and only an allow decision can have it"});
   }
   const std::string id = call.String("approval");
-  auto answer = [shared = Shared(std::move(reply)), id, decision](const Status& on_disk) {
-    Answer(*shared, on_disk, [&id, decision] {
+  auto answer = [shared = Shared(std::move(reply)), id, decision, by = call.by()](const Status& on_disk) {
+    Answer(*shared, on_disk, [&id, decision, &by] {
       return Response::Json(
-          200, JsonObject().Set("id", id).Set("decision", NameOf(decision)).Set("by", "person").Take());
+          200, JsonObject().Set("id", id).Set("decision", NameOf(decision)).Set("by", by).Take());
     });
   };
   call.agent().Decide(id, decision, call.String("reason"), input ? input.Raw() : std::string(),
-                      std::move(answer));
+                      std::move(answer), call.by());
 }
 
 void AnswerElicitation(ApiContext&, const Call& call, Reply reply) {
@@ -75,13 +75,14 @@ void AnswerElicitation(ApiContext&, const Call& call, Reply reply) {
   if (content.Is(JsonType::kObject) != (action == Action::kAccept))
     return reply.Refuse({"invalid_request", "content: must be an object, and only accept can have it"});
   const std::string id = call.String("elicitation");
-  auto answer = [shared = Shared(std::move(reply)), id, action](const Status& on_disk) {
-    Answer(*shared, on_disk, [&id, action] {
-      return Response::Json(
-          200, JsonObject().Set("id", id).Set("action", NameOf(action)).Set("by", "person").Take());
+  auto answer = [shared = Shared(std::move(reply)), id, action, by = call.by()](const Status& on_disk) {
+    Answer(*shared, on_disk, [&id, action, &by] {
+      return Response::Json(200,
+                            JsonObject().Set("id", id).Set("action", NameOf(action)).Set("by", by).Take());
     });
   };
-  call.agent().Answer(id, {action, action == Action::kAccept ? content.Raw() : ""}, std::move(answer));
+  call.agent().Answer(id, {action, action == Action::kAccept ? content.Raw() : ""}, std::move(answer),
+                      call.by());
 }
 
 }  // namespace

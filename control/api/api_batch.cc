@@ -101,14 +101,16 @@ void RunBatch(ApiContext& api, const Call& call, Reply reply) {
 
   Batch::Command command;
   if (action == "stop") {
-    command = [](Agent& agent, Agent::Done done) { agent.Stop(Agent::kDefaultGraceMs, std::move(done)); };
+    command = [by = call.by()](Agent& agent, Agent::Done done) {
+      agent.Stop(Agent::kDefaultGraceMs, std::move(done), by);
+    };
   } else if (action == "start") {
     command = [](Agent& agent, Agent::Done done) { agent.Start(std::move(done)); };
   } else {
     if (!call.HasScope(Scope::kAdmin))
       return reply.Refuse({"forbidden", "delete needs a token with scope admin"});
-    command = [&api](const Agent& agent, Agent::Done done) {
-      api.town.Delete(agent.id(), false, std::move(done));
+    command = [&api, by = call.by()](const Agent& agent, Agent::Done done) {
+      api.town.Delete(agent.id(), false, std::move(done), by);
     };
   }
   Batch::Run(std::make_shared<Batch>(api, std::move(*ids), std::move(reply)), command);

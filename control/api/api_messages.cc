@@ -112,6 +112,7 @@ std::string ToJson(const Agent::Accepted& accepted) {
 void Send(ApiContext& api, const Call& call, Reply reply) {
   auto delivery = ReadDelivery(api, call);
   if (!delivery) return reply.Refuse(delivery.error());
+  for (Message& message : delivery->messages) message.by = call.by();
   const std::string& key = call.request().key;
   for (size_t i = 0; i < delivery->messages.size() && !key.empty(); ++i) {
     delivery->messages[i].id =

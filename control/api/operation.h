@@ -133,6 +133,7 @@ class Call {
   [[nodiscard]] const std::optional<Request::Caller>& caller() const { return request_->caller; }
   [[nodiscard]] bool HasScope(Scope scope) const { return caller() && caller()->scope >= scope; }
   [[nodiscard]] uint64_t token() const { return caller() ? caller()->token : 0; }
+  [[nodiscard]] std::string by() const { return caller() ? caller()->by : Request::Caller().by; }
   // Its key, its origin and its id.
   [[nodiscard]] const Request& request() const { return *request_; }
 

@@ -55,7 +55,7 @@ export function describeAgent(type, data) {
     case 'agent.ready':
       return join('agent is ready', pid);
     case 'agent.stopping':
-      return join('agent is stopping', data.reason);
+      return join('agent is stopping', data.reason, data.by && `by ${data.by}`);
     case 'agent.exited':
       return join(`agent ${describeExit(data)}`, data.reason);
     case 'agent.failed':
@@ -68,8 +68,13 @@ export function describeAgent(type, data) {
       return join('agent is silent', data.silent_ms ? `for ${formatDuration(data.silent_ms)}` : undefined);
     case 'agent.resumed':
       return 'agent produces output again';
+    case 'process.killed':
+      return join(`process ${data.pid} was sent ${data.signal}`, data.by && `by ${data.by}`, data.command);
     case 'agent.updated':
-      return `agent updated: ${Object.keys(data).join(', ')}`;
+      return join(
+        `agent updated: ${Object.keys(data).filter((name) => name !== 'by').join(', ')}`,
+        data.by && `by ${data.by}`,
+      );
     default:
       return `${type} ${compact(data)}`;
   }

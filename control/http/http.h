@@ -45,6 +45,8 @@ struct Request {
     Scope scope = Scope::kView;
     uint64_t token = 0;      // identifies the bearer token; not its text
     std::string agent = {};  // the agent that owns the token; empty: none
+    // The caller's name in events: that of the token, "agent:<id>" for the token of an agent, else "person".
+    std::string by = "person";
   };
   std::optional<Caller> caller;
   const Route* route = nullptr;

@@ -25,6 +25,7 @@ constexpr std::array kProblems = {
     ProblemKind{"message_not_found", 404, "No such message"},
     ProblemKind{"file_not_found", 404, "No such file"},
     ProblemKind{"run_not_found", 404, "No such run"},
+    ProblemKind{"process_not_found", 404, "No such process"},
     ProblemKind{"method_not_allowed", 405, "Method not allowed"},
     ProblemKind{"request_timeout", 408, "Request timeout"},
     ProblemKind{"agent_exists", 409, "Agent exists"},

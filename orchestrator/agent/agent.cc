@@ -84,8 +84,8 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
       backoff_(context.loop, [this] { Advance(); }),
       updates_({[this](const SpecUpdates::Change& change) { return MakeSpec(change); },
                 [this](Done done) { writer_.Save(std::move(done)); },
-                [this](const AgentSpec& written, const SpecUpdates::Fields& fields) {
-                  return ApplySpec(written, fields);
+                [this](const AgentSpec& written, const SpecUpdates::Fields& fields, const std::string& by) {
+                  return ApplySpec(written, fields, by);
                 }}),
       messages_(std::make_unique<Messages>(*this)),
       facts_(std::make_unique<Facts>(*this)),
@@ -330,11 +330,14 @@ void Agent::Spawn() {
   Advance();
 }
 
-// `reason`: why the open run ends.
-void Agent::StopProcess(int64_t grace_ms, EndReason reason) {
+// `reason`: why the open run ends. `by`: the caller who asked for it, if one did.
+void Agent::StopProcess(int64_t grace_ms, EndReason reason, std::string_view by) {
   runs_.RequestEnd(reason);
   if (process_.running()) {
-    journal_.Append(event_type::kAgentStopping, JsonObject().Set("grace_ms", grace_ms).Take());
+    JsonObject data;
+    data.Set("grace_ms", grace_ms);
+    SetBy(data, by);
+    journal_.Append(event_type::kAgentStopping, data.Take());
   }
   process_.Stop(grace_ms);
 }

@@ -108,6 +108,9 @@ class Agent {
   [[nodiscard]] std::string ToJson() const;
   // {rss_bytes, cpu_ms} of its process, read from /proc now. Empty without a process.
   [[nodiscard]] std::string ResourcesJson() const;
+  // Its live processes, and those as {processes: […]}; read from /proc now.
+  [[nodiscard]] std::vector<ProcessId> Processes() const { return process_.Tree(); }
+  [[nodiscard]] std::string ProcessesJson() const;
   // {agent, run, pending, open, cursor}, all at one log position; `open` is that of OpenContent. Commits the
   // log first.
   Result<std::string> Snapshot();
@@ -116,13 +119,13 @@ class Agent {
   // The files of its transcript, the oldest first. Empty if nothing is recorded.
   [[nodiscard]] std::vector<std::string> TranscriptFiles() const;
 
-  // --- commands
+  // --- commands. `by`: the caller, as events name it.
   void Start(Done done);
-  void Stop(int64_t grace_ms, Done done);
-  void Restart(int64_t grace_ms, Done done);
+  void Stop(int64_t grace_ms, Done done, std::string_view by = kUnnamedCaller);
+  void Restart(int64_t grace_ms, Done done, std::string_view by = kUnnamedCaller);
   // Ends the open run. The process stays if the kind supports that.
   void Interrupt(Done done);
-  void Delete(bool purge, Done done);
+  void Delete(bool purge, Done done, std::string_view by = kUnnamedCaller);
   struct Accepted {
     std::string message_id;
     const char* disposition = "";  // delivered, started, queued, steered, scheduled
@@ -139,11 +142,16 @@ class Agent {
             std::function<void(Result<std::vector<Accepted>>)> done);
   // Withdraws a message that has not begun. Errors "already_started", "message_not_found".
   void Withdraw(const std::string& message_id, const Done& done);
-  void Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done);
+  void Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done,
+              std::string_view by = kUnnamedCaller);
+  // Sends a signal to one of its processes, and returns the data of the event that says so. Error
+  // "process_not_found": no live process of this agent has that pid.
+  Result<std::string> SignalProcess(pid_t pid, int signum, std::string_view by = kUnnamedCaller);
   // `input` is a JSON object that replaces the tool's input, or empty.
   void Decide(const std::string& approval_id, Decision decision, const std::string& reason,
-              const std::string& input, Done done);
-  void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done);
+              const std::string& input, Done done, std::string_view by = kUnnamedCaller);
+  void Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done,
+              std::string_view by = kUnnamedCaller);
   // Replaces or makes the file. The process sees it at once.
   void PutFile(const std::string& name, std::string content, Done done);
   void RemoveFile(const std::string& name, Done done);
@@ -222,7 +230,7 @@ class Agent {
   void CheckModels(std::vector<std::string> models, Done done);
   // Adds {waiting_for, waiting_since, open_call}: the thing that the open run waits for now.
   void SetWaitingFor(JsonObject& json) const;
-  void StopProcess(int64_t grace_ms, EndReason reason);
+  void StopProcess(int64_t grace_ms, EndReason reason, std::string_view by = kUnnamedCaller);
   void ReplaceProcess(const char* code, const char* why);
   void PlanRestart(bool failed, int64_t lived_ms);
   void EndWithDaemon();
@@ -237,7 +245,7 @@ class Agent {
   [[nodiscard]] Status CheckMayBegin() const;  // also Error "draining"
   void ForgetSecrets();
   [[nodiscard]] Result<AgentSpec> MakeSpec(const SpecUpdates::Change& change);
-  Result<bool> ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields);
+  Result<bool> ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields, const std::string& by);
 
   void LoadSecrets();
   [[nodiscard]] std::string StateJson() const;

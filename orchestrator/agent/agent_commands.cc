@@ -6,6 +6,7 @@
 #include "orchestrator/agent/agent_messages.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
+#include "process/process_details.h"
 
 namespace reeve {
 
@@ -99,7 +100,7 @@ void Agent::Start(Done done) {
   Advance();
 }
 
-void Agent::Stop(int64_t grace_ms, Done done) {
+void Agent::Stop(int64_t grace_ms, Done done, std::string_view by) {
   if (Status exists = CheckExists(); !exists) return done(exists);
   if (ended()) {
     return done(Error{"not_running", "agent " + id() + " is already stopped"});
@@ -111,19 +112,19 @@ void Agent::Stop(int64_t grace_ms, Done done) {
     journal_.Append(event_type::kAgentExited, JsonObject().Set("reason", "stopped").Take());
   backoff_.Stop();
   mailbox_.OnStop(runs_.open().has_value());
-  StopProcess(grace_ms, EndReason::kPerson);
+  StopProcess(grace_ms, EndReason::kPerson, by);
   writer_.Save(ActedAnyway("agent " + id() + " is stopped", std::move(done)));
   Advance();
 }
 
-void Agent::Restart(int64_t grace_ms, Done done) {
+void Agent::Restart(int64_t grace_ms, Done done, std::string_view by) {
   if (!process_.alive()) return Start(std::move(done));
   if (Status may = CheckMayBegin(); !may) return done(may);
   wish_ = Wish::kAlive;
   replace_ = true;
   // A message that interrupts the run is what shall be done after the restart.
   if (runs_.open() && runs_.end_reason() == EndReason::kNone) mailbox_.OnInterrupt();
-  StopProcess(grace_ms, EndReason::kPerson);
+  StopProcess(grace_ms, EndReason::kPerson, by);
   writer_.Save(std::move(done));
   Advance();
 }
@@ -138,17 +139,45 @@ void Agent::Interrupt(Done done) {
   Advance();
 }
 
-void Agent::Delete(bool purge, Done done) {
+void Agent::Delete(bool purge, Done done, std::string_view by) {
   // If the agent has ended, no other event would tell viewers of many agents about the deletion.
-  if (!deleted() && journal_.Open()) journal_.Append(event_type::kAgentUpdated, R"({"deleted":true})");
+  if (!deleted() && journal_.Open()) {
+    JsonObject data;
+    data.Set("deleted", true);
+    SetBy(data, by);
+    journal_.Append(event_type::kAgentUpdated, data.Take());
+  }
   wish_ = purge || this->purge() ? Wish::kPurged : Wish::kDeleted;
   replace_ = false;
   ForgetSecrets();
   backoff_.Stop();
   messages_->CancelAll();
-  StopProcess(kDefaultGraceMs, EndReason::kPerson);
+  StopProcess(kDefaultGraceMs, EndReason::kPerson, by);
   writer_.Save(ActedAnyway("agent " + id() + " is deleted", std::move(done)));
   Advance();
+}
+
+// The signal comes first: a full disk must not protect a process that fills it.
+Result<std::string> Agent::SignalProcess(pid_t pid, int signum, std::string_view by) {
+  const Error none{"process_not_found", "agent " + id() + " has no process " + std::to_string(pid)};
+  const std::vector<ProcessId> processes = Processes();
+  const auto process = std::find_if(processes.begin(), processes.end(),
+                                    [pid](const ProcessId& one) { return one.pid == pid; });
+  const auto details = process == processes.end() ? std::nullopt : DescribeProcess(*process);
+  if (!details) return none;
+  if (Status opened = journal_.Open(); !opened) return opened.error();
+  if (!reeve::SignalProcess(*process, signum)) {
+    if (StartTime(pid) != process->start_time) return none;
+    return Error{"os_error", "signal process " + std::to_string(pid) + ": it may not be signalled"};
+  }
+  std::string data = JsonObject()
+                         .Set("pid", int64_t{pid})
+                         .Set("command", details->command)
+                         .Set("signal", NameOfSignal(signum))
+                         .Set("by", by)
+                         .Take();
+  journal_.Append(event_type::kProcessKilled, data);
+  return data;
 }
 
 Result<uint64_t> Agent::WriteInput(std::optional<uint64_t> offset, std::string_view bytes, bool close) {
@@ -160,11 +189,11 @@ Result<uint64_t> Agent::WriteInput(std::optional<uint64_t> offset, std::string_v
 }
 
 void Agent::Decide(const std::string& approval_id, Decision decision, const std::string& reason,
-                   const std::string& input, Done done) {
+                   const std::string& input, Done done, std::string_view by) {
   if (!input.empty() && !kind_.can.change_input && approvals_.Find(approval_id)) {
     return done(Error{"not_supported", "input: kind " + spec_.kind + " cannot change the input of a tool"});
   }
-  const Status decided = approvals_.Decide(approval_id, decision, reason, input);
+  const Status decided = approvals_.Decide(approval_id, decision, reason, input, by);
   if (decided && decision != Decision::kAllowOnce && decision != Decision::kDeny) {
     writer_.Save(std::move(done));
   } else if (!decided) {
@@ -185,8 +214,9 @@ void Agent::FindResolved(const char* what, const std::string& id, Status unknown
   });
 }
 
-void Agent::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done) {
-  const Status answered = approvals_.Answer(elicitation_id, answer);
+void Agent::Answer(const std::string& elicitation_id, const ElicitationAnswer& answer, const Done& done,
+                   std::string_view by) {
+  const Status answered = approvals_.Answer(elicitation_id, answer, by);
   answered ? done(answered) : FindResolved("elicitation", elicitation_id, answered, done);
   Advance();
 }
@@ -219,9 +249,10 @@ void Agent::ListModels(std::function<void(Result<std::string>)> done) {
   }));
 }
 
-void Agent::Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done) {
+void Agent::Update(SpecUpdates::Change change, SpecUpdates::Fields fields, SpecUpdates::Done done,
+                   std::string_view by) {
   if (auto opened = journal_.Open(); !opened) return done(opened.error());
-  updates_.Add(std::move(change), std::move(fields), std::move(done));
+  updates_.Add(std::move(change), std::move(fields), std::move(done), std::string(by));
 }
 
 Result<AgentSpec> Agent::MakeSpec(const SpecUpdates::Change& change) {
@@ -232,7 +263,8 @@ Result<AgentSpec> Agent::MakeSpec(const SpecUpdates::Change& change) {
   return spec;
 }
 
-Result<bool> Agent::ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields) {
+Result<bool> Agent::ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& fields,
+                              const std::string& by) {
   if (Status exists = CheckExists(); !exists) return exists.error();
   spec_ = spec;
   if (std::find(fields.begin(), fields.end(), "model") != fields.end()) model_.Clear();
@@ -250,6 +282,7 @@ Result<bool> Agent::ApplySpec(const AgentSpec& spec, const SpecUpdates::Fields& 
     next_start =
         next_start || std::find(std::begin(kAtStart), std::end(kAtStart), field) != std::end(kAtStart);
   }
+  SetBy(data, by);
   journal_.Append(event_type::kAgentUpdated, data.Take());
   return next_start && process_.alive();
 }

@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "orchestrator/agent/agent.h"
+#include "orchestrator/agent/process_json.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
 #include "orchestrator/log/transcript.h"
 #include "process/clock.h"
 #include "process/loop.h"
 #include "process/proc.h"
+#include "process/process_details.h"
 
 namespace reeve {
 
@@ -138,6 +140,18 @@ std::string Agent::ResourcesJson() const {
       .Set("rss_bytes", pages * sysconf(_SC_PAGESIZE))
       .Set("cpu_ms", (user + system) * 1000 / ticks)
       .Take();
+}
+
+std::string Agent::ProcessesJson() const {
+  JsonArray processes;
+  for (const ProcessId& process : Processes()) {
+    const auto details = DescribeProcess(process);
+    if (!details) continue;
+    JsonObject json;
+    SetProcess(json, *details);
+    processes.AddRaw(json.Set("role", process.pid == process_.pid() ? "main" : "tool").Take());
+  }
+  return JsonObject().SetRaw("processes", processes.Take()).Take();
 }
 
 std::vector<std::string> Agent::TranscriptFiles() const {

@@ -19,6 +19,14 @@ constexpr const char* kNotTaken = "the program ended before it took the message"
 
 using Stage = Mailbox::Stage;
 
+// The data of user.message.
+JsonObject UserMessage(const Message& message) {
+  JsonObject data;
+  data.Set("message_id", message.id).Set("text", message.text);
+  SetBy(data, message.by);
+  return data;
+}
+
 }  // namespace
 
 Agent::Messages::Messages(Agent& agent)
@@ -172,8 +180,7 @@ void Agent::Messages::AllSentBefore(const MessageRecord& there, std::vector<Mess
 void Agent::Messages::DeliverLine(const Message& message, std::function<void(Result<Accepted>)> done) {
   if (Status committed = agent_.journal_.CommitNow(); !committed) return done(committed.error());
   if (Status taken = agent_.process_.Prompt(message.text); !taken) return done(taken.error());
-  const Cursor at = agent_.journal_.Append(
-      event_type::kUserMessage, JsonObject().Set("message_id", message.id).Set("text", message.text).Take());
+  const Cursor at = agent_.journal_.Append(event_type::kUserMessage, UserMessage(message).Take());
   (void)agent_.journal_.CommitNow();
   // For requests about its run. The message was delivered, whatever the result of this write.
   const MessageRecord record{message.id, agent_.id(), message.ToJson(), "done",
@@ -214,6 +221,7 @@ uint64_t Agent::Messages::Place(const Message& message) {
   JsonObject data;
   data.Set("message_id", message.id).Set("mode", NameOf(message.mode));
   if (later) data.Set("run_at", FormatTime(message.run_at_ms));
+  SetBy(data, message.by);
   const uint64_t seq = agent_.journal_.Append(event_type::kMessageQueued, data.Take()).seq;
   if (later) {
     agent_.mailbox_.Schedule(message.id);
@@ -325,7 +333,7 @@ void Agent::Messages::BeginClaimed() {
     GiveBackClaimed();
     return agent_.Advance();
   }
-  const std::string text = JsonObject().Set("message_id", message.id).Set("text", message.text).Take();
+  const std::string text = UserMessage(message).Take();
   const uint64_t number = agent_.journal_.next_seq();
   // Written to disk before the agent gets it, so that after a crash in between it does not begin again. If
   // the disk is full nothing has happened, and the message waits.
@@ -386,11 +394,9 @@ void Agent::Messages::GiveBackClaimed() {
 void Agent::Messages::OnSteered(const std::string& message_id, const Status& taken) {
   if (!agent_.mailbox_.Has(message_id, Stage::kSteering)) return;
   if (taken) {
-    const std::string text = agent_.mailbox_.Find(message_id)->message.text;
+    JsonObject data = UserMessage(agent_.mailbox_.Find(message_id)->message);
     agent_.mailbox_.Remove(message_id);
-    agent_.journal_.Append(
-        event_type::kUserMessage,
-        JsonObject().Set("message_id", message_id).Set("text", text).Set("steer", true).Take());
+    agent_.journal_.Append(event_type::kUserMessage, data.Set("steer", true).Take());
     if (agent_.runs_.open()) agent_.runs_.Steered(message_id);
     Finish(message_id, Run::Status::kCompleted, agent_.runs_.open() ? agent_.runs_.open()->id : "");
   } else {

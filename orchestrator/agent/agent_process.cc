@@ -258,6 +258,17 @@ Result<uint64_t> AgentProcess::WriteInput(std::optional<uint64_t> offset, std::s
   return input_bytes_;
 }
 
+// Children that the adapter started have trees of their own; their processes carry the agent's marker too.
+std::vector<ProcessId> AgentProcess::Tree() const {
+  if (!child_) return {};
+  std::vector<ProcessId> tree = child_->Tree();
+  if (helpers_ == 0) return tree;
+  for (const ProcessId& marked : AllWithMarker(Marker())) {
+    if (std::find(tree.begin(), tree.end(), marked) == tree.end()) tree.push_back(marked);
+  }
+  return tree;
+}
+
 Status AgentProcess::CheckListener(uint16_t port) {
   if (child_ && OnlyTheseListen(port, child_->Tree())) return {};
   return Error{"foreign_listener", "no process of agent " + spec_.id + " listens on port " +

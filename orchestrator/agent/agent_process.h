@@ -96,7 +96,9 @@ class AgentProcess final : private AgentHost {
   [[nodiscard]] bool stopping() const { return phase_ == Phase::kStopping; }
   // It is starting or ready, and no stop was requested.
   [[nodiscard]] bool running() const { return alive() && !stopping(); }
-  [[nodiscard]] int pid() const;                                         // 0: there is none
+  [[nodiscard]] int pid() const;  // 0: there is none
+  // The live processes of the agent, its own first, with those beside it. Reads /proc.
+  [[nodiscard]] std::vector<ProcessId> Tree() const;
   [[nodiscard]] const std::string& session() const { return session_; }  // id of the upstream session
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
   [[nodiscard]] const std::optional<ExitStatus>& exit() const { return exit_; }  // of the last process

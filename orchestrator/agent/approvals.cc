@@ -211,10 +211,10 @@ Error Approvals::AlreadyResolved(const std::string& what, const ResolvedApproval
 }
 
 Status Approvals::Decide(const std::string& id, Decision decision, const std::string& reason,
-                         const std::string& input) {
+                         const std::string& input, std::string_view by) {
   if (Status known = CheckPending(id, false); !known) return known;
   const PendingApproval decided = *Find(id);
-  if (Status status = Resolve(id, NameOf(decision), "person", reason, true); !status) return status;
+  if (Status status = Resolve(id, NameOf(decision), by, reason, true); !status) return status;
   Grant(decision, decided);
   handlers_.decided(id, {decision != Decision::kDeny, reason, input});
   if (decision != Decision::kAllowOnce && decision != Decision::kDeny) JudgeAgain();
@@ -234,7 +234,7 @@ void Approvals::Grant(Decision decision, const PendingApproval& pending) {
   }
 }
 
-Status Approvals::Answer(const std::string& id, const ElicitationAnswer& answer) {
+Status Approvals::Answer(const std::string& id, const ElicitationAnswer& answer, std::string_view by) {
   if (Status known = CheckPending(id, true); !known) return known;
   if (answer.action == ElicitationAnswer::Action::kAccept) {
     const ApprovalRequest& request = Find(id)->request;
@@ -246,7 +246,7 @@ Status Approvals::Answer(const std::string& id, const ElicitationAnswer& answer)
       if (Status fits = CheckContent(schema->root(), content->root(), choices); !fits) return fits;
     }
   }
-  if (Status status = Resolve(id, NameOf(answer.action), "person", "", true); !status) return status;
+  if (Status status = Resolve(id, NameOf(answer.action), by, "", true); !status) return status;
   handlers_.answered(id, answer);
   return {};
 }
@@ -303,7 +303,7 @@ bool Approvals::CheckDeadlines() {
 
 // The one place where a pending question ends. An error: it is not pending (its end may have followed from
 // that of another one), or the decision could not be recorded.
-Status Approvals::Resolve(const std::string& id, const char* decision, const char* by,
+Status Approvals::Resolve(const std::string& id, const char* decision, std::string_view by,
                           const std::string& reason, bool now) {
   const auto pending = std::find_if(pending_.begin(), pending_.end(),
                                     [&id](const PendingApproval& one) { return one.request.id == id; });
@@ -317,7 +317,7 @@ Status Approvals::Resolve(const std::string& id, const char* decision, const cha
       !recorded) {
     return recorded;
   }
-  const ResolvedApproval resolved{id, decision, by};
+  const ResolvedApproval resolved{id, decision, std::string(by)};
   if (handlers_.resolved) handlers_.resolved(pending->run, resolved);
   pending_.erase(pending);
   CountBytes();

@@ -18,6 +18,7 @@
 #include "orchestrator/agent/approval_request.h"
 #include "orchestrator/agent/permissions.h"
 #include "orchestrator/agent/resolved_approval.h"
+#include "orchestrator/log/event_data.h"
 #include "process/result.h"
 #include "process/timer.h"
 
@@ -143,10 +144,11 @@ class Approvals {
   // A person decides. Pending calls that this decision allows are allowed with it. Errors
   // "approval_not_found", "already_resolved", and those of Handlers::record, after
   // which the question is still pending. `input`: a JSON object that replaces the tool's input, or empty.
-  Status Decide(const std::string& id, Decision decision, const std::string& reason,
-                const std::string& input);
+  // `by`: the person's name in events.
+  Status Decide(const std::string& id, Decision decision, const std::string& reason, const std::string& input,
+                std::string_view by = kUnnamedCaller);
   // Also Error "invalid_request": the content does not fit the schema of the question, which stays open.
-  Status Answer(const std::string& id, const ElicitationAnswer& answer);
+  Status Answer(const std::string& id, const ElicitationAnswer& answer, std::string_view by = kUnnamedCaller);
   // The agent answered the question itself, or withdrew it.
   void Retract(const std::string& id);
   // The run has ended.
@@ -187,7 +189,7 @@ class Approvals {
   void Apply(const PendingApproval& pending);
   void Grant(Decision decision, const PendingApproval& pending);
   [[nodiscard]] Status CheckPending(const std::string& id, bool elicitation) const;
-  Status Resolve(const std::string& id, const char* decision, const char* by, const std::string& reason,
+  Status Resolve(const std::string& id, const char* decision, std::string_view by, const std::string& reason,
                  bool now);
   void Withdraw(const std::function<bool(const PendingApproval&)>& which);
   void Allow(AllowedCall call);

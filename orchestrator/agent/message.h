@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "orchestrator/log/event_data.h"
+
 namespace reeve {
 
 struct Message {
@@ -21,6 +23,7 @@ struct Message {
   uint64_t through_pause = 0;  // the pause during which it arrived, which does not hold it
   bool started = false;        // a process was started for it, which has not taken it yet
   uint64_t taken_seq = 0;      // if claimed: the event that shows its start comes after this one
+  std::string by = std::string(kUnnamedCaller);  // the sender, as events name it
 
   // The body of its record in the store, and the inverse, which returns nothing for an invalid body.
   [[nodiscard]] std::string ToJson() const;
@@ -38,6 +41,7 @@ struct Message {
     state("through_pause", self.through_pause);
     state("started", self.started);
     state("taken_seq", self.taken_seq);
+    state("by", self.by);
   }
 };
 

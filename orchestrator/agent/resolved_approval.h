@@ -8,7 +8,7 @@ namespace reeve {
 struct ResolvedApproval {
   std::string id;
   std::string decision;  // allow_once, allow_always, deny; accept, decline, cancel; expired, withdrawn
-  std::string by;        // person, policy, deadline, agent, daemon
+  std::string by;        // a token's name, agent:<id>, person, policy, deadline, agent, daemon
 
   static void Members(auto& self, auto& state) {
     state("id", self.id);

@@ -8,8 +8,8 @@ SpecUpdates::~SpecUpdates() {
   for (const Update& update : queue_) update.done(Error{"agent_deleted", "the agent was deleted meanwhile"});
 }
 
-void SpecUpdates::Add(Change change, Fields fields, Done done) {
-  queue_.push_back({std::move(change), std::move(fields), std::move(done), std::nullopt});
+void SpecUpdates::Add(Change change, Fields fields, Done done, std::string by) {
+  queue_.push_back({std::move(change), std::move(fields), std::move(done), std::move(by)});
   Next();
 }
 
@@ -36,7 +36,7 @@ void SpecUpdates::Next() {
 void SpecUpdates::OnWritten(const Status& status) {
   const Update update = std::move(queue_.front());
   queue_.pop_front();
-  update.done(status ? handlers_.apply(*update.spec, update.fields) : status.error());
+  update.done(status ? handlers_.apply(*update.spec, update.fields, update.by) : status.error());
   Next();
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "orchestrator/agent/agent_spec.h"
+#include "orchestrator/log/event_data.h"
 #include "process/result.h"
 
 namespace reeve {
@@ -28,7 +29,8 @@ class SpecUpdates {
     std::function<Result<AgentSpec>(const Change&)> make;  // from the current spec; an Error refuses
     std::function<void(std::function<void(Status)>)>
         save;  // saves the agent's record, with writing() as its spec
-    std::function<Result<bool>(const AgentSpec&, const Fields&)> apply;  // the change is on disk
+    // The change is on disk. `by`: the caller who asked for it.
+    std::function<Result<bool>(const AgentSpec&, const Fields&, const std::string& by)> apply;
   };
 
   explicit SpecUpdates(Handlers handlers) : handlers_(std::move(handlers)) {}
@@ -37,7 +39,7 @@ class SpecUpdates {
   SpecUpdates(const SpecUpdates&) = delete;
   SpecUpdates& operator=(const SpecUpdates&) = delete;
 
-  void Add(Change change, Fields fields, Done done);
+  void Add(Change change, Fields fields, Done done, std::string by = std::string(kUnnamedCaller));
   // The spec that is being written, or null.
   [[nodiscard]] const AgentSpec* writing() const;
   [[nodiscard]] bool empty() const { return queue_.empty(); }
@@ -47,7 +49,8 @@ class SpecUpdates {
     Change change;
     Fields fields;
     Done done;
-    std::optional<AgentSpec> spec;  // being written
+    std::string by;
+    std::optional<AgentSpec> spec = {};  // being written
   };
   void Next();
   void OnWritten(const Status& status);

@@ -75,7 +75,7 @@ std::vector<Setting> MakeSettings() {
       Make("data", "--data", Type::kText, &Config::data, 1, kMaxPath, kRestart,
            "Folder for all data of the daemon"),
       Make("token_file", "--token-file", Type::kText, &Config::token_file, 0, kMaxPath, kRestart,
-           "File with lines `[view|operate|admin] TOKEN`; a reload reads it again"),
+           "File with lines `[view|operate|admin] TOKEN [NAME]`; a reload reads it again"),
       Make("town", "--town", Type::kText, &Config::town, 1, 128, kRestart,
            "Name of this daemon, shown by /health"),
       Make("base_path", "--base-path", Type::kText, &Config::base_path, 0, 1'024, kRestart,

@@ -40,6 +40,10 @@ bool HasItsShape(std::string_view type, std::string_view data) {
   return json && (!(*json)["entries"] || IsPlan((*json)["entries"]));
 }
 
+void SetBy(JsonObject& data, std::string_view by) {
+  if (by != kUnnamedCaller) data.Set("by", by);
+}
+
 int64_t CountIn(const JsonValue& value) {
   if (const std::optional<int64_t> whole = value.AsInt()) return std::clamp<int64_t>(*whole, 0, kMaxCount);
   return static_cast<int64_t>(std::clamp(value.AsDouble().value_or(0), 0.0, static_cast<double>(kMaxCount)));

@@ -20,6 +20,11 @@ bool IsPlan(const JsonValue& entries);
 // know may have any data.
 bool HasItsShape(std::string_view type, std::string_view data);
 
+// Callers have names in events: that of their token, or "agent:<id>". One without a name is a person.
+inline constexpr std::string_view kUnnamedCaller = "person";
+// Adds the caller who asked for an event, if it has a name.
+void SetBy(JsonObject& data, std::string_view by);
+
 // An amount that an agent reports: a count (tokens, lines, milliseconds), or a cost in dollars. Anything but
 // a number counts as 0, and so does a negative one; one beyond any real use counts as kMaxCount or kMaxCost.
 inline constexpr int64_t kMaxCount = 1'000'000'000'000'000;

@@ -21,6 +21,7 @@ inline constexpr Type kAgentResumed = "agent.resumed";        // a stalled agent
 inline constexpr Type kAgentUpdated = "agent.updated";        // its spec was changed, or it was deleted
 inline constexpr Type kAgentOutput = "agent.output";          // a line that is no other event
 inline constexpr Type kAgentError = "agent.error";            // something went wrong; the agent may go on
+inline constexpr Type kProcessKilled = "process.killed";  // a caller sent a signal to one of its processes
 
 // --- its workspace
 inline constexpr Type kWorkspaceProgress = "workspace.progress";    // it is being made
@@ -66,15 +67,15 @@ inline constexpr Type kElicitationRequested = "elicitation.requested";  // it wa
 inline constexpr Type kElicitationResolved = "elicitation.resolved";    // the one answer to it
 
 inline constexpr Type kAll[] = {
-    kAgentStarting,        kAgentReady,          kAgentStopping,     kAgentRestarting,    kAgentExited,
-    kAgentFailed,          kAgentStalled,        kAgentResumed,      kAgentUpdated,       kAgentOutput,
-    kAgentError,           kWorkspaceProgress,   kWorkspaceReady,    kWorkspaceContinued, kWorkspaceSaved,
-    kMessageQueued,        kMessageStarted,      kMessageDone,       kMessageCancelled,   kUserMessage,
-    kRunStarted,           kRunCompleted,        kRunFailed,         kRunCancelled,       kAssistantDelta,
-    kAssistantMessage,     kReasoningDelta,      kReasoningMessage,  kToolStarted,        kToolOutput,
-    kToolCompleted,        kToolFailed,          kFileEdited,        kPlanUpdated,        kTitleUpdated,
-    kUsageUpdated,         kSubagentStarted,     kSubagentCompleted, kApprovalRequested,  kApprovalResolved,
-    kElicitationRequested, kElicitationResolved,
+    kAgentStarting,    kAgentReady,           kAgentStopping,       kAgentRestarting,   kAgentExited,
+    kAgentFailed,      kAgentStalled,         kAgentResumed,        kAgentUpdated,      kAgentOutput,
+    kAgentError,       kProcessKilled,        kWorkspaceProgress,   kWorkspaceReady,    kWorkspaceContinued,
+    kWorkspaceSaved,   kMessageQueued,        kMessageStarted,      kMessageDone,       kMessageCancelled,
+    kUserMessage,      kRunStarted,           kRunCompleted,        kRunFailed,         kRunCancelled,
+    kAssistantDelta,   kAssistantMessage,     kReasoningDelta,      kReasoningMessage,  kToolStarted,
+    kToolOutput,       kToolCompleted,        kToolFailed,          kFileEdited,        kPlanUpdated,
+    kTitleUpdated,     kUsageUpdated,         kSubagentStarted,     kSubagentCompleted, kApprovalRequested,
+    kApprovalResolved, kElicitationRequested, kElicitationResolved,
 };
 
 // The types that a program of kind jsonl may use for its own events, also others than the above. Only the

@@ -11,7 +11,7 @@ import { assertSameSequence, Daemon, Proxy, startBrowser, ticker, until } from '
 // An EventSource tells only types that it was asked for.
 const kTypes = [
   'agent.starting', 'agent.ready', 'agent.exited', 'agent.failed', 'agent.restarting', 'agent.stopping',
-  'agent.output', 'agent.stalled', 'agent.resumed', 'agent.updated', 'agent.error',
+  'agent.output', 'agent.stalled', 'agent.resumed', 'agent.updated', 'agent.error', 'process.killed',
   'message.queued', 'message.started', 'message.done', 'message.cancelled', 'user.message',
   'run.started', 'run.completed', 'run.failed', 'run.cancelled',
 ];

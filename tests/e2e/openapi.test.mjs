@@ -124,6 +124,10 @@ test('real answers and events are as the document says', async (t) => {
   const { last_run } = await said('agents.get', '/agents/a1');
   await said('runs.get', `/agents/a1/runs/${last_run.run_id}`);
   await said('runs.get', '/agents/a1/runs/r999');
+  const { processes } = await said('processes.list', '/agents/a2/processes');
+  await said('processes.kill', `/agents/a2/processes/${processes[0].pid}/kill`, { signal: 'CONT' });
+  await said('processes.kill', '/agents/a2/processes/1/kill', {});
+  await said('processes.strays', '/processes/strays');
   await said('approvals.list', '/approvals?id=0');
   await said('approvals.decide', '/agents/a1/approvals/0', { decision: 'deny' });
   await said('elicitations.answer', '/agents/a1/elicitations/0', { action: 'decline' });

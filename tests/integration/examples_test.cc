@@ -59,6 +59,7 @@ const std::map<std::string, Stage>& Stages() {
       {"reeve agents files rm", Stage::kWorking},
       {"reeve agents models", Stage::kWorking},
       {"reeve agents prune", Stage::kEnded},
+      {"reeve agents processes", Stage::kWorking},
       {"reeve agents queue cancel", Stage::kWorking},
       {"reeve agents queue list", Stage::kWorking},
       {"reeve agents runs", Stage::kEnded},

@@ -241,6 +241,7 @@ void AddAgents(Command root) {
       .Destroys();
   AddRemoval(agents);
   AddAgentsSet(agents);
+  AddAgentsProcesses(agents);
   AddAgentsQueue(agents);
   AddAgentsFiles(agents);
   AddAgentsExport(agents);

@@ -10,6 +10,7 @@ void AddAgentsExport(Command agents);
 void AddAgentsFiles(Command agents);  // files, transcript
 void AddAgentsList(Command agents);
 void AddAgentsLogs(Command agents);
+void AddAgentsProcesses(Command agents);
 void AddAgentsQueue(Command agents);  // queue, runs
 void AddAgentsSet(Command agents);    // set, models
 void AddAgentsStatus(Command agents);

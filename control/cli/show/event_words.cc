@@ -52,19 +52,23 @@ std::string EditWords(const JsonValue& data) {
 
 std::string UpdateWords(const JsonValue& data) {
   std::string names;
-  for (const auto& [name, value] : data.Members()) AddTo(names, ", ", Plain(name));
-  return "agent updated: " + names;
+  for (const auto& [name, value] : data.Members()) {
+    if (name != "by") AddTo(names, ", ", Plain(name));
+  }
+  const std::string by = PlainTextOf(data["by"]);
+  return "agent updated: " + names + (by.empty() ? "" : " · by " + by);
 }
 
 // A form for Fill; empty for an unknown type.
 std::string_view FormOf(std::string_view type, const JsonValue& data) {
   static const std::map<std::string_view, const char*> kForms = {
       {event_type::kAgentReady, "agent is ready"},
-      {event_type::kAgentStopping, "agent is being stopped"},
+      {event_type::kAgentStopping, "agent is being stopped{ · by :by}"},
       {"agent.deleted", "agent was deleted"},
       {event_type::kAgentRestarting, "agent restarts{ in :delay_ms}{ · attempt :attempt}{ · :reason}"},
       {event_type::kAgentStalled, "agent is silent{ for :silent_ms}"},
       {event_type::kAgentResumed, "agent produces output again"},
+      {event_type::kProcessKilled, "process :pid was sent :signal{ · by :by}{ · :command}"},
       {event_type::kWorkspaceProgress, "workspace: {:phase} {:percent}%"},
       {event_type::kWorkspaceReady, "workspace is ready{ · branch :branch}{ · :commit}"},
       {event_type::kMessageCancelled, "message withdrawn"},

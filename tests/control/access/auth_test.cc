@@ -70,6 +70,43 @@ TEST_F(TokensTest, ACallerTakesTheStrongestTokenOfAFile) {
   EXPECT_EQ(Tokens::Strongest("# none\n", "x").error().message, "token file x: it holds no token");
 }
 
+TEST_F(TokensTest, ATokenMayHaveAName) {
+  const std::string file =
+      File(kAdmin + " alice\nview " + kView + "  bob@laptop \r\noperate " + kOperate + "\n");
+  auto tokens = Tokens::Load({file, {}, {}});
+  ASSERT_TRUE(tokens.ok()) << tokens.error().message;
+  EXPECT_EQ(tokens->Find(kAdmin)->by, "alice");
+  EXPECT_EQ(tokens->Find(kAdmin)->scope, Scope::kAdmin);
+  EXPECT_EQ(tokens->Find(kView)->by, "bob@laptop");
+  EXPECT_EQ(tokens->Find(kView)->scope, Scope::kView);
+  EXPECT_EQ(tokens->Find(kOperate)->by, "person");
+  const std::string own(64, 'a');
+  tokens->Grant("a1", own, Scope::kOperate);
+  EXPECT_EQ(tokens->Find(own)->by, "agent:a1");
+  File(kAdmin + " carol");
+  EXPECT_EQ(tokens->Reload()->size(), 2U) << "a new name leaves the token valid";
+  EXPECT_EQ(tokens->Find(kAdmin)->by, "carol");
+}
+
+// Events show names, so a name must neither pass for somebody else nor contain a secret.
+TEST_F(TokensTest, ANameIsRefusedThatMisleads) {
+  const std::pair<std::string, std::string> lines[] = {
+      {"view " + kView + " a b", "line 1: expected a token, or"},
+      {"view " + kView + " " + std::string(65, 'x'), "line 1: a name must have at most 64 printable"},
+      {"view " + kView + " caf\xC3\xA9", "line 1: a name must have at most 64 printable"},
+      {"view " + kView + " agent:a1", "line 1: the name agent:a1 is reserved"},
+      {"# people\n" + kView + " policy", "line 2: the name policy is reserved"},
+      {"view " + kView + "\nview " + kAdmin + " me-" + kView, "the name of a token contains a token"},
+  };
+  for (const auto& [text, reason] : lines) {
+    auto tokens = Tokens::Load({File(text), {}, {}});
+    ASSERT_FALSE(tokens.ok()) << text;
+    EXPECT_NE(tokens.error().message.find(reason), std::string::npos) << tokens.error().message;
+    EXPECT_EQ(tokens.error().message.find(kView), std::string::npos) << tokens.error().message;
+  }
+  EXPECT_TRUE(Tokens::Load({File("view " + kView + " " + std::string(64, 'x')), {}, {}}).ok());
+}
+
 TEST_F(TokensTest, ATokenHasOneIdForEver) {
   auto tokens = Tokens::Load({File(kAdmin + "\nview " + kView), {}, {}});
   auto again = Tokens::Load({{}, kAdmin, {}});
@@ -116,7 +153,8 @@ TEST_F(TokensTest, ErrorsNameFileAndLineButNeverAToken) {
       {"view sekrit-short", "line 1: a token must have at least 16"},
       {"\n#\nroot sekrit-0123456789abcdef", "line 3: expected a token, or view"},
       {"sekrit-0123456789abcdef view", "line 1: expected a token, or view"},
-      {"view sekrit-0123456789abcdef x", "line 1: expected a token, or view"},
+      {"view sekrit-0123456789abcdef x y", "line 1: expected a token, or view"},
+      {"view sekrit-0123456789abcdef admin", "line 1: expected a token, or view"},
       {"sekrit-0123456789\xc3\xa9"
        "abcdef",
        "line 1: a token must consist of printable"},

@@ -49,13 +49,15 @@ TEST(MessageForms, ARecordOfAnEarlierVersionIsRead) {
 }
 
 TEST(MessageForms, ARecordIsReadAsItWasWritten) {
-  Message message{"m1", "text \xE2\x82\xAC", Mode::kSteer, "small", 7, 8, 9, true, 10};
+  Message message{"m1", "text \xE2\x82\xAC", Mode::kSteer, "small", 7, 8, 9, true, 10, "alice"};
   auto read = Message::FromJson("m1", message.ToJson());
   ASSERT_TRUE(read);
   EXPECT_EQ(read->ToJson(), message.ToJson());
   EXPECT_EQ(read->id, "m1");
   EXPECT_EQ(read->mode, Mode::kSteer);
   EXPECT_EQ(read->taken_seq, 10U);
+  EXPECT_EQ(read->by, "alice");
+  EXPECT_EQ(Message::FromJson("m1", R"({"text":"hi"})")->by, "person") << "written by an older daemon";
   // Its id is the record's.
   EXPECT_EQ(Message::FromJson("m2", message.ToJson())->id, "m2");
 }

@@ -42,13 +42,13 @@ class SpecUpdatesTest : public testing::Test {
   AgentSpec spec_;
   std::vector<std::function<void(Status)>> saves_;
   Names told_;
-  std::unique_ptr<SpecUpdates> updates_ = std::make_unique<SpecUpdates>(
-      SpecUpdates::Handlers{[this](const SpecUpdates::Change& change) { return change(spec_); },
-                            [this](std::function<void(Status)> done) { saves_.push_back(std::move(done)); },
-                            [this](const AgentSpec& spec, const SpecUpdates::Fields&) -> Result<bool> {
-                              spec_ = spec;
-                              return false;
-                            }});
+  std::unique_ptr<SpecUpdates> updates_ = std::make_unique<SpecUpdates>(SpecUpdates::Handlers{
+      [this](const SpecUpdates::Change& change) { return change(spec_); },
+      [this](std::function<void(Status)> done) { saves_.push_back(std::move(done)); },
+      [this](const AgentSpec& spec, const SpecUpdates::Fields&, const std::string&) -> Result<bool> {
+        spec_ = spec;
+        return false;
+      }});
 };
 
 TEST_F(SpecUpdatesTest, AChangeIsAppliedOnceItIsOnDisk) {
