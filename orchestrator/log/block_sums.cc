@@ -213,8 +213,13 @@ Result<SegmentPart> SegmentFile::Read(uint64_t offset, size_t size, int flags, s
     good = block_end;
   }
   if (good > offset) return SegmentPart{got.substr(offset - begin, good - offset), 0};
-  if (flags != 0) return Error{"cold", ""};
-  return OsError("read " + path, EIO);  // the file has become shorter
+  // The read ended within the first block: the page cache has no more of it, or the file ends there.
+  struct stat info {};
+  if (flags != 0 && fstat(fd, &info) == 0 &&
+      static_cast<uint64_t>(info.st_size) >= std::min(begin + kBlock, bytes)) {
+    return Error{"cold", ""};
+  }
+  return Error{OsError("", EIO).code, "read " + path + ": the file has become shorter"};
 }
 
 }  // namespace reeve

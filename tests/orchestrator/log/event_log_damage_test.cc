@@ -429,6 +429,22 @@ TEST_F(EventLogDamage, AReaderWithinADamagedEventIsToldToComeBack) {
   EXPECT_EQ(log_->Skip(inside).error().code, "damaged");
 }
 
+TEST_F(EventLogDamage, ASegmentThatBecameShorterIsAnErrorAndNotCold) {
+  Open();
+  for (int i = 0; i < 60; ++i) Add(1'000);
+  log_->ReleaseTail();
+  std::filesystem::resize_file(Segments().back(), 2 * kBlockBytes + 100);  // within a block
+  const uint64_t inside = 2 * kBlockBytes + 50;
+  for (int i = 0; i < 2; ++i) {
+    log_->Warm(inside)();
+    std::string scratch;
+    auto view = log_->Read(inside, SIZE_MAX, scratch);
+    ASSERT_FALSE(view.ok());
+    EXPECT_EQ(view.error().code, "os_error");
+    EXPECT_NE(view.error().message.find("has become shorter"), std::string::npos) << view.error().message;
+  }
+}
+
 TEST_F(EventLogDamage, SumsThatCannotBeWrittenDelayNothing) {
   Open();
   Add(10);
