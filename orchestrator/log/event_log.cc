@@ -52,6 +52,13 @@ std::optional<Cursor> ParseId(std::string_view bytes) {
   return Cursor::Parse(bytes.substr(4, line_end - 4));
 }
 
+// Whether `bytes` begin as a frame does, or are too few to tell. It needs no whole line: damage may follow.
+bool MayBeginFrame(std::string_view bytes) {
+  constexpr std::string_view kBegin = "id: ";
+  const size_t size = std::min(bytes.size(), kBegin.size());
+  return bytes.substr(0, size) == kBegin.substr(0, size);
+}
+
 Result<std::vector<uint64_t>> ListSegments(const std::string& dir) {
   DIR* listing = opendir(dir.c_str());
   if (!listing) return OsError("open event log " + dir, errno);
@@ -719,7 +726,7 @@ Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::
   } else {
     // No event ends here. A reader must not get the beginning of one that has no end.
     size = part->bytes.front() == '\n' ? 1 : part->bytes.size();
-    if (ParseId(part->bytes)) {
+    if (MayBeginFrame(part->bytes)) {
       Status whole = CheckRest(*file, offset + size, part->bytes.back());
       if (!whole) return whole.error().code == "damaged" ? DamagedAt(position) : whole.error();
     }

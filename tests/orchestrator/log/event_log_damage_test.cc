@@ -445,6 +445,28 @@ TEST_F(EventLogDamage, ASegmentThatBecameShorterIsAnErrorAndNotCold) {
   }
 }
 
+// Each part of an event's first line stands in front of a damaged block once.
+TEST_F(EventLogDamage, TheFirstLineOfADamagedEventIsNotGivenOut) {
+  Open();
+  Add(0);
+  while (events_.size() < 10) Add(0);
+  const size_t empty = events_.back().frame.size();  // of an event with a number of two digits
+  std::vector<uint64_t> borders;
+  for (size_t before = 1; before <= 20; ++before) {
+    const uint64_t border = (log_->end_position() / kBlockBytes + 2) * kBlockBytes;
+    Add(border - before - log_->end_position() - empty);
+    ASSERT_EQ(log_->end_position(), border - before);
+    Add(6'000);
+    borders.push_back(border);
+  }
+  log_->ReleaseTail();
+  for (const uint64_t place : borders) {
+    Damage(Segments().back(), place + 10, 2);
+    CheckAll("the block at " + std::to_string(place));
+    Repair(Segments().back(), place + 10, 2);
+  }
+}
+
 TEST_F(EventLogDamage, SumsThatCannotBeWrittenDelayNothing) {
   Open();
   Add(10);
