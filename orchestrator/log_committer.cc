@@ -72,6 +72,7 @@ Status LogCommitter::Settle() {
       return Error{"disk_full", "agent " + id + ": not all of its state could be stored"};
     EventLog* log = agent->open_log();
     if (!log) continue;
+    log->SaveSums();  // the next daemon reads them, and this one may end without destructors
     for (const Fd& fd : log->TakeForSync()) {
       if (sync_ && fdatasync(fd.get()) != 0) return OsError("sync the log of agent " + id, errno);
     }

@@ -31,6 +31,8 @@ constexpr size_t kFilterBytes = size_t{64} << 10;
 // and accepts these only over TLS (RFC 6265bis section 5.6.7.2).
 constexpr char kSameSite[] = "; HttpOnly; SameSite=Strict";
 constexpr char kCrossSite[] = "; HttpOnly; SameSite=None; Secure";
+// A disk that loses a page so many times in a row, before it can be used, is treated as unreadable.
+constexpr int kMaxCold = 4;
 // A chunk that lacks bytes is completed in steps of this size.
 constexpr size_t kMaxPadding = size_t{64} << 10;
 
@@ -167,7 +169,7 @@ class Viewers::Viewer {
   int64_t bye_ms_ = 0;  // when the goodbye was queued; 0: it was not
   bool ended_ = false;  // the end of the answer is sent; the client closes the connection
   bool warming_ = false;
-  bool torn_ = false;  // the rest of a frame that was sent in part is damaged
+  bool torn_ = false;  // the rest of a frame that was sent in part cannot be read
 
   // One part of a sendmsg; a null source means pending_.
   struct Piece {
@@ -255,21 +257,25 @@ std::string& Viewers::Viewer::Control() {
   if (active_.empty() || !types_.all()) return pending_;  // a filter has taken whole frames
   Source& source = *active_.front();
   auto end = source.log.FrameEnd(source.position);
+  int cold = 0;  // reads in a row
   while (end && source.position < *end) {
     auto view = source.log.Read(source.position, *end - source.position, hub_.scratch_);
-    if (!view && view.error().code == "cold") {
+    if (!view && view.error().code == "cold" && ++cold <= kMaxCold) {
       source.log.Warm(source.position)();  // rare, and only one frame, so it may block
       continue;
     }
     if (!view || view->bytes == 0) {
-      if (!view && view.error().code == "damaged") torn_ = torn_ || !source.log.Skip(source.position);
+      end = view ? Error{"internal", "the log ends within an event"} : view.error();
       break;
     }
+    cold = 0;
     for (int i = 0; i < view->count; ++i) {
       pending_.append(static_cast<const char*>(view->pieces[i].iov_base), view->pieces[i].iov_len);
     }
     source.position += view->bytes;
   }
+  // A frame whose first part was sent cannot be completed. A frame of which nothing was sent can be skipped.
+  if (!end) torn_ = torn_ || !source.log.Skip(source.position);
   return pending_;
 }
 
@@ -282,7 +288,12 @@ bool Viewers::Viewer::Pump() {
   share_ = static_cast<int64_t>(hub_.limits_.share_bytes);
   bool again = true;  // after a partial write try once more, then wait
   while (share_ > 0) {
-    if (!Fill()) return share_ <= 0;  // nothing to send, or the filter used up the share
+    const bool filled = Fill();
+    if (torn_ && !gone_) {  // the frames in pending_ would follow a part of another
+      Drop();
+      return false;
+    }
+    if (!filled) return share_ <= 0;  // nothing to send, or the filter used up the share
     switch (Send()) {
       case Sent::kGone:
         return false;

@@ -136,8 +136,9 @@ void BlockSums::Settle(std::string_view bytes, uint64_t epoch, uint64_t last) {
 Status BlockSums::Save(const std::string& path) {
   if (saved_ >= records_.size()) return {};
   const std::string name = PathFor(path);
-  // A file of this name that is of no use here is replaced.
-  auto file = OpenRegularFile(name, O_WRONLY | O_CREAT | (saved_ == 0 ? O_TRUNC : 0));
+  // The records replace those in the file one by one, as each has its own check: if the disk does not take
+  // them, the earlier ones stay.
+  auto file = OpenRegularFile(name, O_WRONLY | O_CREAT);
   if (!file) return file.error();
   for (size_t index = saved_; index < records_.size(); ++index) {
     Record& record = records_[index];
@@ -150,6 +151,9 @@ Status BlockSums::Save(const std::string& path) {
   const ssize_t written =
       pwrite(file->get(), &records_[saved_], size, static_cast<off_t>(saved_ * sizeof(Record)));
   if (written != static_cast<ssize_t>(size)) return OsError("write " + name, written < 0 ? errno : ENOSPC);
+  if (ftruncate(file->get(), static_cast<off_t>(records_.size() * sizeof(Record))) != 0) {
+    return OsError("cut " + name, errno);
+  }
   saved_ = records_.size();
   return {};
 }
@@ -213,8 +217,13 @@ Result<SegmentPart> SegmentFile::Read(uint64_t offset, size_t size, int flags, s
     good = block_end;
   }
   if (good > offset) return SegmentPart{got.substr(offset - begin, good - offset), 0};
-  if (flags != 0) return Error{"cold", ""};
-  return OsError("read " + path, EIO);  // the file has become shorter
+  // The read ended within the first block: the page cache has no more of it, or the file ends there.
+  struct stat info {};
+  if (flags != 0 && fstat(fd, &info) == 0 &&
+      static_cast<uint64_t>(info.st_size) >= std::min(begin + kBlock, bytes)) {
+    return Error{"cold", ""};
+  }
+  return Error{OsError("", EIO).code, "read " + path + ": the file has become shorter"};
 }
 
 }  // namespace reeve

@@ -33,10 +33,13 @@ class BlockSums {
   // `bytes` have been added to the segment; they end with the event number `last`.
   void Add(std::string_view bytes, uint64_t last);
   // The segment consists of `bytes`, which end with the event number `last`: blocks without a sum get theirs.
-  // Damaged blocks stay damaged, but the last block must be whole if the segment is shorter than it was.
+  // Damaged blocks stay damaged. If the segment is shorter than it was, the last block gets a new sum: the
+  // caller has checked that the part of it that stays is not damaged, because its old sum cannot tell.
   void Settle(std::string_view bytes, uint64_t epoch, uint64_t last);
-  // Writes to the file what it lacks. After an error the next Save writes it.
+  // Writes to the file what it lacks. After an error the file has the records that it had or new ones, and
+  // the next Save writes all of them.
   Status Save(const std::string& path);
+  [[nodiscard]] bool saved() const { return saved_ >= records_.size(); }
   // The sums of 1 MiB or more are not in the file yet. Opening it more often would cost some percent of the
   // time of an event.
   [[nodiscard]] bool save_due() const { return records_.size() > saved_ + 16; }
@@ -45,8 +48,9 @@ class BlockSums {
   // segment has, are as they were written. Also true if that is not known.
   [[nodiscard]] bool Matches(uint64_t offset, std::string_view bytes) const;
 
-  // The sums end at an event's end, which is the byte bytes() of the segment, and know the event. Otherwise
-  // the epoch may still be known; 0: it is not.
+  // The last record is valid, so bytes() is the size of the part of the segment that has sums, and last() is
+  // the number of the event that ends there. If it is false, those two say nothing about where the sums end,
+  // but sums of single blocks, and the epoch (0: it is not), may still be known.
   [[nodiscard]] bool complete() const;
   [[nodiscard]] uint64_t bytes() const { return records_.empty() ? 0 : records_.back().bytes; }
   [[nodiscard]] uint64_t last() const { return records_.empty() ? 0 : records_.back().last; }
@@ -73,7 +77,9 @@ class BlockSums {
   uint64_t first_seq_ = 0;
   uint64_t epoch_ = 0;
   std::vector<Record> records_;
-  size_t saved_ = 0;  // so many records are in the file as they are here
+  // The first so many records are in the file as they are here. The rest are not, or only in an earlier
+  // state.
+  size_t saved_ = 0;
 };
 
 // The damaged blocks that were found in one log. Each is written to the daemon's log once, however often it

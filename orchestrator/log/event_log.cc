@@ -22,6 +22,7 @@ namespace reeve {
 namespace {
 
 constexpr std::string_view kSuffix = ".sse";
+constexpr std::string_view kSumsSuffix = ".sums";
 constexpr const char* kDamaged = ".damaged";
 constexpr std::string_view kFrameEnd = "\n\n";
 // Large enough for "id: <20 digits>-<20 digits>\n".
@@ -32,16 +33,16 @@ constexpr uint64_t kScanBytes = uint64_t{64} << 10;
 // line, and the largest message is 1 MiB too.
 constexpr size_t kMaxFrameBytes = size_t{64} << 20;
 
-std::string SegmentName(uint64_t first_seq) {
+std::string SegmentName(uint64_t first_seq, std::string_view suffix = kSuffix) {
   std::string digits = std::to_string(first_seq);
-  return std::string(digits.size() < 16 ? 16 - digits.size() : 0, '0') + digits + std::string(kSuffix);
+  return std::string(digits.size() < 16 ? 16 - digits.size() : 0, '0') + digits + std::string(suffix);
 }
 
-// The first sequence number in a segment's file name, or nothing for another file.
-std::optional<uint64_t> ParseSegmentName(std::string_view name) {
+// The first sequence number in the name of a segment, or of its sums; nothing for another file.
+std::optional<uint64_t> ParseSegmentName(std::string_view name, std::string_view suffix) {
   uint64_t seq = 0;
   std::from_chars(name.data(), name.data() + name.size(), seq);
-  if (seq == 0 || name != SegmentName(seq)) return std::nullopt;
+  if (seq == 0 || name != SegmentName(seq, suffix)) return std::nullopt;
   return seq;
 }
 
@@ -52,12 +53,20 @@ std::optional<Cursor> ParseId(std::string_view bytes) {
   return Cursor::Parse(bytes.substr(4, line_end - 4));
 }
 
-Result<std::vector<uint64_t>> ListSegments(const std::string& dir) {
+// Whether `bytes` begin as a frame does, or are too few to tell. It needs no whole line: damage may follow.
+bool MayBeginFrame(std::string_view bytes) {
+  constexpr std::string_view kBegin = "id: ";
+  const size_t size = std::min(bytes.size(), kBegin.size());
+  return bytes.substr(0, size) == kBegin.substr(0, size);
+}
+
+// The segments whose files with this suffix are in the folder.
+Result<std::vector<uint64_t>> ListSegments(const std::string& dir, std::string_view suffix) {
   DIR* listing = opendir(dir.c_str());
   if (!listing) return OsError("open event log " + dir, errno);
   std::vector<uint64_t> found;
   while (const dirent* entry = readdir(listing)) {
-    if (auto seq = ParseSegmentName(entry->d_name)) found.push_back(*seq);
+    if (auto seq = ParseSegmentName(entry->d_name, suffix)) found.push_back(*seq);
   }
   closedir(listing);
   std::sort(found.begin(), found.end());
@@ -101,9 +110,10 @@ size_t FindFrame(std::string_view bytes, bool may_begin) {
 }
 
 Status RemoveSegment(const std::string& path) {
-  // The sums go first: they must not be taken for those of a later segment of this name.
+  // The sums go last, because a segment that cannot be removed needs them. Those that a crash leaves behind
+  // are removed when the log is opened.
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return OsError("remove " + path, errno);
   (void)unlink(BlockSums::PathFor(path).c_str());
-  if (unlink(path.c_str()) != 0) return OsError("remove " + path, errno);
   return {};
 }
 
@@ -329,8 +339,14 @@ Status EventLog::CutAfter(uint64_t seq) {
 // lost power may keep a later segment and lose the end of an earlier one.) The log is then the newest stretch
 // that is complete, and cursors into the rest get the gap "expired".
 Status EventLog::Recover() {
-  auto names = ListSegments(dir_);
+  auto names = ListSegments(dir_, kSuffix);
   if (!names) return names.error();
+  auto sums_names = ListSegments(dir_, kSumsSuffix);
+  if (!sums_names) return sums_names.error();
+  for (uint64_t first : *sums_names) {
+    if (std::binary_search(names->begin(), names->end(), first)) continue;
+    (void)unlink((dir_ + "/" + SegmentName(first, kSumsSuffix)).c_str());  // a crash left them behind
+  }
   while (!names->empty()) {
     auto segment = RecoverSegment(names->back());
     if (!segment) return segment.error();
@@ -476,13 +492,18 @@ Status EventLog::OpenSegment() {
   segment.epoch = epoch_;
   segment.position = committed_;
   segment.path = dir_ + "/" + SegmentName(segment.first_seq);
+  (void)unlink(BlockSums::PathFor(segment.path).c_str());  // an earlier daemon may have left them
   Fd fd(open(segment.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
   if (!fd.valid()) return OsError("make segment " + segment.path, errno);
   if (fd_.valid()) unsynced_.push_back(std::move(fd_));
   fd_ = std::move(fd);
   SaveSums();
+  if (!sums_.saved()) {
+    if (unsaved_.size() == kMaxUnsaved) unsaved_.erase(unsaved_.begin());
+    unsaved_.push_back({segments_.back().path, std::move(sums_)});
+  }
   sums_ = BlockSums(segment.first_seq, epoch_);
-  read_fd_.Close();  // the segment that was the last has its sums in a file now
+  read_fd_.Close();  // the sums of the segment that was the last are elsewhere now
   segments_.push_back(std::move(segment));
   return {};
 }
@@ -490,7 +511,11 @@ Status EventLog::OpenSegment() {
 // Without them the log is complete, and reading it detects less.
 void EventLog::SaveSums() {
   if (segments_.empty()) return;
-  const Status saved = sums_.Save(segments_.back().path);
+  Status saved = sums_.Save(segments_.back().path);
+  while (saved && !unsaved_.empty()) {
+    saved = unsaved_.back().sums.Save(unsaved_.back().path);
+    if (saved) unsaved_.pop_back();
+  }
   if (!saved && !sums_failed_) log::Warning("{}; they are written later", saved.error().message);
   sums_failed_ = !saved.ok();
 }
@@ -600,6 +625,7 @@ void EventLog::Trim() {
     if (!removed && access(oldest.path.c_str(), F_OK) == 0)
       return log::Failure("{}", removed.error().message);
     if (read_fd_seq_ == oldest.first_seq) read_fd_.Close();
+    std::erase_if(unsaved_, [&oldest](const Unsaved& closed) { return closed.path == oldest.path; });
     total -= oldest.bytes;
     trimmed_epoch_ = oldest.epoch;
     segments_.pop_front();
@@ -610,6 +636,7 @@ Status EventLog::Remove() {
   fd_.Close();
   read_fd_.Close();
   sums_ = {};
+  unsaved_.clear();
   std::error_code error;
   std::filesystem::remove_all(dir_, error);
   if (error) return Error{"os_error", "remove " + dir_ + ": " + error.message()};
@@ -659,6 +686,14 @@ Error EventLog::DamagedAt(uint64_t position) const {
   return {"damaged", Malformed(agent_, segment.path, position - segment.position).message};
 }
 
+// The sums of a segment that are newer than its file of sums.
+std::optional<BlockSums> EventLog::SumsInMemory(const Segment& segment) const {
+  if (&segment == &segments_.back()) return sums_;
+  const auto closed = std::find_if(unsaved_.begin(), unsaved_.end(),
+                                   [&segment](const Unsaved& one) { return one.path == segment.path; });
+  return closed == unsaved_.end() ? std::nullopt : std::optional<BlockSums>(closed->sums);
+}
+
 Result<SegmentFile> EventLog::Readable(const Segment& segment) const {
   const bool last = &segment == &segments_.back();
   SegmentFile file{fd_.get(), segment.path, last ? sums_ : read_sums_, segment.bytes, *reports_};
@@ -668,7 +703,10 @@ Result<SegmentFile> EventLog::Readable(const Segment& segment) const {
     if (!fd) return fd.error();
     read_fd_ = std::move(*fd);
     read_fd_seq_ = segment.first_seq;
-    if (!last) read_sums_ = BlockSums::Load(segment.path, segment.first_seq);
+    if (!last) {
+      auto sums = SumsInMemory(segment);
+      read_sums_ = sums ? std::move(*sums) : BlockSums::Load(segment.path, segment.first_seq);
+    }
   }
   file.fd = read_fd_.get();
   return file;
@@ -719,7 +757,7 @@ Result<EventLog::View> EventLog::Read(uint64_t position, size_t max_bytes, std::
   } else {
     // No event ends here. A reader must not get the beginning of one that has no end.
     size = part->bytes.front() == '\n' ? 1 : part->bytes.size();
-    if (ParseId(part->bytes)) {
+    if (MayBeginFrame(part->bytes)) {
       Status whole = CheckRest(*file, offset + size, part->bytes.back());
       if (!whole) return whole.error().code == "damaged" ? DamagedAt(position) : whole.error();
     }
@@ -965,8 +1003,8 @@ EventLog::Files EventLog::FilesFrom(uint64_t position, uint64_t max_bytes) const
                        [](uint64_t at, const Segment& segment) { return at < segment.position; });
   for (auto segment = first == segments_.begin() ? first : first - 1; segment != segments_.end(); ++segment) {
     if (segment->position >= position + max_bytes) break;
-    part.files.push_back({segment->path, segment->position, segment->bytes, segment->first_seq, {}});
-    if (segment + 1 == segments_.end()) part.files.back().sums = sums_;
+    part.files.push_back(
+        {segment->path, segment->position, segment->bytes, segment->first_seq, SumsInMemory(*segment)});
   }
   return part;
 }

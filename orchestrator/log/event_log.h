@@ -89,6 +89,8 @@ class EventLog {
   // Duplicates of the descriptors of all segments written to since the last call, for an fdatasync off the
   // loop.
   std::vector<Fd> TakeForSync();
+  // Writes the sums that are not in their files yet. A failure is logged, and they are written later.
+  void SaveSums();
 
   [[nodiscard]] uint64_t epoch() const { return epoch_; }
   // The last appended event, and the last committed one. If there is none in this epoch: {epoch, 0}, or the
@@ -218,9 +220,9 @@ class EventLog {
   Status ReopenSegment();
   void DropTail();
   Status TakeBack(Cursor head);
-  void SaveSums();
   [[nodiscard]] const Segment& SegmentAt(uint64_t position) const;
   [[nodiscard]] uint64_t EndOf(const Segment& segment) const { return segment.position + segment.bytes; }
+  [[nodiscard]] std::optional<BlockSums> SumsInMemory(const Segment& segment) const;
   [[nodiscard]] Error Expired() const;
   [[nodiscard]] Error DamagedAt(uint64_t position) const;
   Result<SegmentFile> Readable(const Segment& segment) const;
@@ -253,6 +255,14 @@ class EventLog {
       0;            // epoch of the event before the oldest kept; 0: not known since the log was opened
   Fd fd_;           // the last segment, from this epoch's first commit on
   BlockSums sums_;  // of the last segment
+  // Sums of closed segments that the disk has not taken yet, the newest last. If there are more, the oldest
+  // are given up: their segments keep the sums that are in the file.
+  struct Unsaved {
+    std::string path;
+    BlockSums sums;
+  };
+  static constexpr size_t kMaxUnsaved = 8;
+  std::vector<Unsaved> unsaved_;
   bool sums_failed_ = false;  // a failure to save them is logged once
   mutable Fd read_fd_;        // the older segment that was read last
   mutable uint64_t read_fd_seq_ = 0;

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "orchestrator/agent/agent.h"
+#include "orchestrator/log/block_sums.h"
 #include "process/log.h"
 #include "tests/support/puppets.h"
 #include "tests/support/small_disk.h"
@@ -59,6 +61,23 @@ TEST_F(LogCommitterTest, BeforeAHandoverEverythingIsBroughtToTheDisk) {
   EXPECT_TRUE(settled.ok());
   EXPECT_TRUE(puppets.logs().settled());
   EXPECT_TRUE(agent.open_log()->TakeForSync().empty());
+}
+
+// The daemon that an upgrade replaces ends without destructors.
+TEST_F(LogCommitterTest, BeforeAHandoverTheSumsAreInTheirFile) {
+  TempDir dir;
+  Puppets puppets(clock_, dir.path() + "/events");
+  const Agent& agent = puppets.Make("a1");
+  ASSERT_TRUE(RunUntil(puppets.loop(), [&agent] { return agent.settled(); }));
+  puppets.Emit("a1", R"({"text":"late"})");
+  ASSERT_TRUE(puppets.logs().Settle().ok());
+  std::string segment;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir.path())) {
+    if (entry.path().extension() == ".sse") segment = entry.path();
+  }
+  const BlockSums sums = BlockSums::Load(segment, 1);
+  EXPECT_TRUE(sums.complete());
+  EXPECT_EQ(sums.last(), agent.open_log()->committed().seq);
 }
 
 TEST_F(LogCommitterTest, TheLogOfAnAgentThatEndedGivesItsMemoryBack) {

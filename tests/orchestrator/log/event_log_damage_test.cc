@@ -1,9 +1,11 @@
 // Flipped bits in the files of an event log. Each reader gets exactly the events that have no byte in a
 // damaged block, in order, with a gap exactly where others are missing, and never a changed byte.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -429,6 +431,44 @@ TEST_F(EventLogDamage, AReaderWithinADamagedEventIsToldToComeBack) {
   EXPECT_EQ(log_->Skip(inside).error().code, "damaged");
 }
 
+TEST_F(EventLogDamage, ASegmentThatBecameShorterIsAnErrorAndNotCold) {
+  Open();
+  for (int i = 0; i < 60; ++i) Add(1'000);
+  log_->ReleaseTail();
+  std::filesystem::resize_file(Segments().back(), 2 * kBlockBytes + 100);  // within a block
+  const uint64_t inside = 2 * kBlockBytes + 50;
+  for (int i = 0; i < 2; ++i) {
+    log_->Warm(inside)();
+    std::string scratch;
+    auto view = log_->Read(inside, SIZE_MAX, scratch);
+    ASSERT_FALSE(view.ok());
+    EXPECT_EQ(view.error().code, "os_error");
+    EXPECT_NE(view.error().message.find("has become shorter"), std::string::npos) << view.error().message;
+  }
+}
+
+// Each part of an event's first line stands in front of a damaged block once.
+TEST_F(EventLogDamage, TheFirstLineOfADamagedEventIsNotGivenOut) {
+  Open();
+  Add(0);
+  while (events_.size() < 10) Add(0);
+  const size_t empty = events_.back().frame.size();  // of an event with a number of two digits
+  std::vector<uint64_t> borders;
+  for (size_t before = 1; before <= 20; ++before) {
+    const uint64_t border = (log_->end_position() / kBlockBytes + 2) * kBlockBytes;
+    Add(border - before - log_->end_position() - empty);
+    ASSERT_EQ(log_->end_position(), border - before);
+    Add(6'000);
+    borders.push_back(border);
+  }
+  log_->ReleaseTail();
+  for (const uint64_t place : borders) {
+    Damage(Segments().back(), place + 10, 2);
+    CheckAll("the block at " + std::to_string(place));
+    Repair(Segments().back(), place + 10, 2);
+  }
+}
+
 TEST_F(EventLogDamage, SumsThatCannotBeWrittenDelayNothing) {
   Open();
   Add(10);
@@ -443,6 +483,120 @@ TEST_F(EventLogDamage, SumsThatCannotBeWrittenDelayNothing) {
   Add(10);  // of no importance for the sums that are due
   Open();
   CheckAll("they have been written later");
+}
+
+TEST_F(EventLogDamage, SumsOfAClosedSegmentAreWrittenLater) {
+  limits_.segment_bytes = 50'000;
+  Open();
+  AddUntil(20'000, 1'000);
+  const std::string first = Segments().front();
+  ASSERT_EQ(mkdir(BlockSums::PathFor(first).c_str(), 0700), 0);
+  AddUntil(60'000, 1'000);
+  ASSERT_EQ(Segments().size(), 2u);
+  log_->ReleaseTail();
+  Damage(first, 30'000, 1);
+  CheckAll("the sums are in memory");
+  ASSERT_EQ(rmdir(BlockSums::PathFor(first).c_str()), 0);
+  log_->ReleaseTail();
+  Open();
+  CheckAll("they have been written later");
+}
+
+TEST_F(EventLogDamage, UnwrittenSumsGoWithTheirSegment) {
+  limits_.segment_bytes = 10'000;
+  Open();
+  AddUntil(5'000, 1'000);
+  const std::string sums = BlockSums::PathFor(Segments().front());
+  ASSERT_EQ(mkdir(sums.c_str(), 0700), 0);
+  AddUntil(40'000, 1'000);
+  limits_.retain_bytes = 10'000;
+  log_->SetLimits(limits_);
+  log_->Trim();
+  std::filesystem::remove(sums);
+  log_->ReleaseTail();
+  EXPECT_FALSE(std::filesystem::exists(sums));
+}
+
+// No file of this process may grow meanwhile.
+class NoRoom {
+ public:
+  NoRoom() {
+    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old_);
+    const rlimit none = {0, old_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~NoRoom() {
+    setrlimit(RLIMIT_FSIZE, &old_);
+    (void)std::signal(SIGXFSZ, old_handler_);
+  }
+  NoRoom(const NoRoom&) = delete;
+  NoRoom& operator=(const NoRoom&) = delete;
+
+ private:
+  void (*old_handler_)(int);
+  rlimit old_;
+};
+
+TEST_F(EventLogDamage, AFullDiskKeepsTheSumsThatItHas) {
+  Open();
+  AddUntil(1'500'000, 6'000);
+  const std::string path = Segments().back();
+  const std::string sums = ReadFile(BlockSums::PathFor(path));  // of a daemon that was killed here
+  ASSERT_FALSE(sums.empty());
+  log_.reset();
+  WriteFile(BlockSums::PathFor(path), sums);
+  Open();
+  {
+    const NoRoom no_room;
+    log_->ReleaseTail();
+  }
+  EXPECT_TRUE(ReadFile(BlockSums::PathFor(path)) == sums);
+  log_->ReleaseTail();
+  EXPECT_GT(ReadFile(BlockSums::PathFor(path)).size(), sums.size());
+}
+
+TEST_F(EventLogDamage, SumsWithoutASegmentAreRemoved) {
+  Open();
+  AddUntil(10'000, 100);
+  const std::string stale = BlockSums::PathFor(dir_.path() + "/0000000000009999.sse");
+  const std::string other = dir_.path() + "/notes.sums";
+  log_.reset();
+  WriteFile(stale, "of a segment that is gone");
+  WriteFile(other, "somebody else's");
+  Open();
+  EXPECT_FALSE(std::filesystem::exists(stale));
+  EXPECT_TRUE(std::filesystem::exists(other));
+}
+
+// The sums of another segment of its name do not become those of a new one.
+TEST_F(EventLogDamage, ANewSegmentHasNoSumsYet) {
+  limits_.segment_bytes = 10'000;
+  Open();
+  while (events_.size() < 20) Add(100);
+  const std::string sums = BlockSums::PathFor(dir_.path() + "/0000000000000021.sse");
+  Open();
+  WriteFile(sums, "left behind");
+  Add(100);
+  ASSERT_EQ(BlockSums::PathFor(Segments().back()), sums);
+  EXPECT_FALSE(std::filesystem::exists(sums));
+}
+
+TEST_F(EventLogDamage, ASegmentThatCannotBeRemovedKeepsItsSums) {
+  limits_.segment_bytes = 10'000;
+  Open();
+  AddUntil(40'000, 200);
+  const std::string first = Segments().front();
+  ASSERT_TRUE(std::filesystem::exists(BlockSums::PathFor(first)));
+  std::filesystem::rename(first, first + ".away");
+  std::filesystem::create_directory(first);
+  limits_.retain_bytes = 10'000;
+  log_->SetLimits(limits_);
+  log_->Trim();
+  EXPECT_TRUE(std::filesystem::exists(BlockSums::PathFor(first)));
+  std::filesystem::remove(first);
+  std::filesystem::rename(first + ".away", first);
+  CheckAll("all of it is there");
 }
 
 // A daemon that knows no sums has replaced a segment, and left the sums of the one before.
