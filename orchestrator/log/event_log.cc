@@ -316,16 +316,24 @@ Status EventLog::CutAfter(uint64_t seq) {
     if (!segments_.empty()) sums_ = BlockSums::Load(segments_.back().path, segments_.back().first_seq);
   }
   if (!segments_.empty() && committed_head_.seq > seq) {
-    auto end = PositionAfter(seq);
-    if (!end) return end.error();
+    // The end of event `seq`, because the events behind it may be damaged. If that event is damaged itself,
+    // no frame tells its end; the next whole event does.
+    auto begin = PositionAfter(seq - 1);
+    if (!begin) return begin.error();
+    uint64_t end = *begin;
+    auto read = Scan(*begin, [&end, seq](const FrameView& frame, std::string_view bytes) {
+      if (frame.id.seq == seq) end += bytes.size();
+      return false;
+    });
+    if (!read) return read.error();
     Segment& segment = segments_.back();
-    segment.bytes = *end - segment.position;
+    segment.bytes = end - segment.position;
     if (truncate(segment.path.c_str(), static_cast<off_t>(segment.bytes)) != 0)
       return OsError("truncate " + segment.path, errno);
     auto kept = ReadPart(segment.path, 0, segment.bytes);
     if (!kept) return kept.error();
     sums_.Settle(*kept, segment.epoch, seq);
-    committed_ = *end;
+    committed_ = end;
     committed_head_ = {segment.epoch, seq};
   }
   read_fd_.Close();
@@ -814,12 +822,12 @@ Result<Cursor> EventLog::EventBefore(uint64_t position) const {
       at += part->bytes.size() + part->damaged;
     }
     const size_t line = bytes.rfind("\nid: ");
+    const size_t start = line == std::string::npos ? 0 : line + 1;
     size_t frame_size = 0;
-    for (const size_t start : {line == std::string::npos ? 0 : line + 1, size_t{0}}) {
-      const auto frame = ParseFrame(std::string_view(bytes).substr(start), &frame_size);
-      if (frame && start + frame_size == bytes.size()) return frame->id;
-    }
-    if (damaged || begin == segment.position) return DamagedAt(position);
+    const auto frame = ParseFrame(std::string_view(bytes).substr(start), &frame_size);
+    if (frame && start + frame_size == bytes.size()) return frame->id;
+    // The bytes further back cannot help if a frame begins here: `position` is within it.
+    if (damaged || line != std::string::npos || begin == segment.position) return DamagedAt(position);
   }
 }
 
@@ -915,6 +923,11 @@ Result<uint64_t> EventLog::PositionAfter(uint64_t seq) const {
       std::upper_bound(segments_.begin(), segments_.end(), wanted,
                        [](uint64_t number, const Segment& segment) { return number < segment.first_seq; });
   const Segment& segment = *(after - 1);
+  if (wanted == segment.first_seq) {
+    auto file = Readable(segment);
+    if (!file) return file.error();
+    if (file->sums.bytes() == 0) return segment.position;  // no block is known to be damaged
+  }
   uint64_t low = segment.position;  // start of a frame whose event is not after the wanted one
   uint64_t high = wanted == segment.first_seq ? low : EndOf(segment);
   while (high - low > kScanBytes) {

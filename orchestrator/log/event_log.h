@@ -105,8 +105,10 @@ class EventLog {
 
   // --- reading. Errors: "expired" for a position that was trimmed away, otherwise the disk's. Bytes from
   // disk are compared with their sums (block_sums.h) before they are used. Events with a byte in a damaged
-  // block are left out: a reader sees that by their numbers, which otherwise have no hole. Where a reader
-  // continues that has seen everything up to `cursor`, and which events it lost (control/api/API.md).
+  // block are left out: a reader sees that by their numbers, which otherwise have no hole.
+
+  // Find tells where a reader continues that has seen everything up to `cursor`, and which events it lost
+  // (control/api/API.md).
   struct Start {
     uint64_t position = 0;
     struct Gap {

@@ -34,6 +34,7 @@ Status AgentLog::Open() {
     for (const size_t back : {std::max<size_t>(page_events_, range_.tail), kPageEvents, size_t{kMaxTail}}) {
       if (back <= looked) continue;
       looked = back;
+      gap_.reset();  // of a shorter attempt
       if (Status fetched = Fetch("tail=" + std::to_string(back), 0); !fetched) return fetched;
       const uint64_t counted = Count();
       const bool enough =
@@ -48,6 +49,7 @@ Status AgentLog::Open() {
     if (!counted) return counted.error();
     skip_ = *counted > range_.tail ? *counted - range_.tail : 0;
   }
+  gap_.reset();
   if (Status fetched = Fetch("after=0", page_events_); !fetched) return fetched;
   return Settle();
 }
@@ -60,12 +62,9 @@ Status AgentLog::Next() {
 Status AgentLog::Settle() {
   while (!events_.empty()) {
     for (; at_ < events_.size(); ++at_) {
-      if (skip_ > 0) {
-        gap_.reset();  // it is in front of events that are not shown
-        if (range_.counts(events_[at_]["type"].StringOr(""))) --skip_;
-      } else if (!TooOld(events_[at_])) {
-        return {};
-      }
+      if (skip_ == 0 && !TooOld(events_[at_])) return {};
+      gap_.reset();  // it is in front of events that are not shown
+      if (skip_ > 0 && range_.counts(events_[at_]["type"].StringOr(""))) --skip_;
     }
     if (Status fetched = Fetch("after=" + cursor_, page_events_); !fetched) return fetched;
   }
@@ -98,7 +97,15 @@ Status AgentLog::FetchPage(const std::string& where, size_t limit) {
   cursor_ = (*page_)["cursor"].StringOr("");
   more_ = (*page_)["more"].AsBool().value_or(false);
   if (const JsonValue gap = (*page_)["gap"]; gap.Is(JsonType::kObject)) {
-    if (auto copy = JsonDocument::Parse(gap.Raw())) gap_ = std::move(*copy);
+    // An earlier page without events may have had one: they are one gap.
+    const JsonValue from = gap_ ? (*gap_)["from"] : gap["from"];
+    const JsonValue reason = gap_ ? (*gap_)["reason"] : gap["reason"];
+    auto joined = JsonDocument::Parse(JsonObject()
+                                          .Set("from", from.StringOr(""))
+                                          .Set("to", gap["to"].StringOr(""))
+                                          .Set("reason", reason.StringOr(""))
+                                          .Take());
+    if (joined) gap_ = std::move(*joined);
   }
   return {};
 }

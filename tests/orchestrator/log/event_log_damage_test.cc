@@ -431,6 +431,56 @@ TEST_F(EventLogDamage, AReaderWithinADamagedEventIsToldToComeBack) {
   EXPECT_EQ(log_->Skip(inside).error().code, "damaged");
 }
 
+// The reader's event ends nowhere near, and the bytes before it need not be read.
+TEST_F(EventLogDamage, APositionWithinAnEventIsFoundOutNearby) {
+  Open();
+  AddUntil(400'000, 1'000);
+  log_->ReleaseTail();
+  Damage(Segments().back(), 10'000, 4);
+  EXPECT_EQ(log_->Skip(events_.back().offset + 300).error().code, "damaged");
+  EXPECT_EQ(log_->stats().damaged_blocks, 0u);
+}
+
+TEST_F(EventLogDamage, DamagedEventsBehindTheCutAreCutToo) {
+  Open();
+  for (int i = 0; i < 60; ++i) Add(1'000);
+  const std::string path = Segments().back();
+  const auto first = std::find_if(events_.begin() + 20, events_.end(), [](const Event& event) {
+    return event.offset / kBlockBytes != (event.offset + event.frame.size() - 1) / kBlockBytes;
+  });
+  ASSERT_NE(first, events_.end());
+  const Event cut = *first;  // its last bytes are in the damaged block
+  Damage(path, cut.offset + cut.frame.size() - 1, 1);
+  Open(cut.id.seq - 1);
+  EXPECT_EQ(std::filesystem::file_size(path), cut.offset);
+  EXPECT_EQ(log_->committed().seq, cut.id.seq - 1);
+  events_.resize(cut.id.seq - 1);
+  damaged_.clear();
+  for (int i = 0; i < 3; ++i) Add(500);
+  CheckAll("continued");
+  Open();
+  CheckAll("opened again");
+}
+
+// Without sums, no damage is known that the log could begin behind.
+TEST_F(EventLogDamage, TheBeginningOfALogWithoutSumsIsFoundIfItsFirstFrameIsMalformed) {
+  limits_.segment_bytes = 100'000;  // only its end is read when the log is opened
+  Open();
+  AddUntil(120'000, 300);
+  const std::string first = Segments().front();
+  log_.reset();
+  for (const std::string& path : FilesOf(".sums")) std::filesystem::remove(path);
+  std::string bytes = ReadFile(first);
+  bytes.replace(bytes.find("\nevent: "), 8, "\nevens: ");
+  WriteFile(first, bytes);
+  Open();
+  auto start = log_->Find({});
+  ASSERT_TRUE(start.ok()) << start.error().message;
+  EXPECT_EQ(Segments().front(), first);  // it was not set aside
+  EXPECT_EQ(start->position, 0u);
+  EXPECT_FALSE(start->gap.has_value());
+}
+
 TEST_F(EventLogDamage, ASegmentThatBecameShorterIsAnErrorAndNotCold) {
   Open();
   for (int i = 0; i < 60; ++i) Add(1'000);
