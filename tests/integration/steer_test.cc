@@ -48,6 +48,12 @@ Strings Fields(const Daemon& daemon, const std::string& types, const std::string
   return fields;
 }
 
+// From then on the agent knows the turn, and can steer it. It is `running` some moments before.
+bool UntilTurnStarted(const Daemon& daemon) {
+  return Eventually(
+      [&] { return daemon.Get("/agents/a1/transcript").body.find("turn/started") != std::string::npos; });
+}
+
 HttpAnswer Say(const Daemon& daemon, const std::string& text, const std::string& mode) {
   return daemon.Post("/agents/a1/message", R"({"text":")" + text + R"(","mode":")" + mode + "\"}");
 }
@@ -55,7 +61,7 @@ HttpAnswer Say(const Daemon& daemon, const std::string& text, const std::string&
 TEST(Steering, ReachesTheTurnThatRuns) {
   Daemon daemon;
   CreateCodex(daemon, Join({Begun(3), {"> turn/steer", R"(< {"id":4,"result":{"turnId":"t"}})", kEnded}}));
-  ASSERT_TRUE(UntilState(daemon, "running"));
+  ASSERT_TRUE(UntilTurnStarted(daemon));
   HttpAnswer sent = Say(daemon, "left a bit", "steer");
   EXPECT_EQ(sent.status, 202);
   EXPECT_EQ(sent.Field("disposition"), "steered");
@@ -78,7 +84,7 @@ TEST(Steering, ThatIsRefusedIsTheNextTurn) {
                      R"(< {"id":4,"error":{"code":-32600,"message":"no active turn to steer"}})", kEnded},
                     Begun(5),
                     {kEnded}}));
-  ASSERT_TRUE(UntilState(daemon, "running"));
+  ASSERT_TRUE(UntilTurnStarted(daemon));
   EXPECT_EQ(Say(daemon, "left a bit", "steer").Field("disposition"), "steered");
   ASSERT_TRUE(Eventually([&] { return Fields(daemon, "run.completed", "type").size() == 2; }));
   EXPECT_EQ(Fields(daemon, "user.message", "data.text"), (Strings{"work", "left a bit"}));
@@ -88,7 +94,7 @@ TEST(Steering, ThatIsRefusedIsTheNextTurn) {
 TEST(Steering, ThatWasNotAnsweredOutlivesTheProcess) {
   Daemon daemon;
   CreateCodex(daemon, Join({Begun(3), {"> turn/steer", "> never"}}));
-  ASSERT_TRUE(UntilState(daemon, "running"));
+  ASSERT_TRUE(UntilTurnStarted(daemon));
   Say(daemon, "left a bit", "steer");
   ASSERT_TRUE(Eventually(
       [&] { return daemon.Get("/agents/a1/transcript").body.find("left a bit") != std::string::npos; }));
