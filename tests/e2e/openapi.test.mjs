@@ -119,7 +119,6 @@ test('real answers and events are as the document says', async (t) => {
   await said('agents.transcript', '/agents/a1/transcript');
   await said('agents.export', '/agents/a1/export');
   await said('agents.batch', '/agents/batch', { action: 'start', ids: ['a1', 'nobody'] });
-  await said('agents.interrupt', '/agents/a2/interrupt');
   await said('runs.list', '/agents/a1/runs?limit=1');
   const { last_run } = await said('agents.get', '/agents/a1');
   await said('runs.get', `/agents/a1/runs/${last_run.run_id}`);
@@ -128,6 +127,7 @@ test('real answers and events are as the document says', async (t) => {
   await said('processes.kill', `/agents/a2/processes/${processes[0].pid}/kill`, { signal: 'CONT' });
   await said('processes.kill', '/agents/a2/processes/1/kill', {});
   await said('processes.strays', '/processes/strays');
+  await said('agents.interrupt', '/agents/a2/interrupt');
   await said('approvals.list', '/approvals?id=0');
   await said('approvals.decide', '/agents/a1/approvals/0', { decision: 'deny' });
   await said('elicitations.answer', '/agents/a1/elicitations/0', { action: 'decline' });
