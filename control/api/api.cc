@@ -55,10 +55,7 @@ Result<Agent*> FindAgent(const ApiContext& api, const std::string& id) {
 Result<std::optional<Cursor>> ReadCursor(std::string_view name, std::optional<std::string_view> text) {
   if (!text || text->empty()) return std::optional<Cursor>();
   auto cursor = Cursor::Parse(*text);
-  if (!cursor)
-    return Error{
-        "invalid_request",
-        std::string(name) + ": must be a cursor, such as 3-1042 (`cursor` of an agent or event), or 0"};
+  if (!cursor) return Error{"invalid_request", std::string(name).append(": ").append(kCursorMust)};
   return cursor;
 }
 

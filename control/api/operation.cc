@@ -40,7 +40,7 @@ std::string DescribeGood(const Parameter& parameter) {
     case Type::kBoolean:
       return "must be true or false";
     case Type::kCursor:
-      return "must be a cursor, such as 3-1042 (`cursor` of an agent or event), or 0";
+      return std::string(kCursorMust);
     case Type::kLabels:
       return "must be key:value";
     case Type::kJson:

@@ -162,6 +162,10 @@ class Call {
   std::vector<Argument> arguments_;  // in the order of the parameters
 };
 
+// How errors describe a good cursor.
+inline constexpr std::string_view kCursorMust =
+    "must be a cursor, such as 3-1042 (`cursor` of an agent or event), or 0";
+
 // Error "invalid_request" for the first member of `object` that is not in `known`.
 Status CheckMembers(const JsonValue& object, const std::vector<std::string_view>& known);
 
