@@ -79,7 +79,9 @@ TEST_F(AccessMatrix, EachRouteAsksForItsScope) {
       EXPECT_NE(Ask(route, target, {}), "unauthorized") << what;
     } else {
       EXPECT_EQ(Ask(route, target, {}), "unauthorized") << what;
-      EXPECT_EQ(Ask(route, target + (route.pattern == "/wait" ? "&" : "?") + "ticket=" + ticket, {}), "unauthorized") << what;
+      EXPECT_EQ(Ask(route, target + (route.pattern == "/wait" ? "&" : "?") + "ticket=" + ticket, {}),
+                "unauthorized")
+          << what;
     }
     for (const std::string& wrong : {Bearer("unknown"), "Bearer " + ticket, std::string("Bearer")})
       EXPECT_EQ(Ask(route, target, {{"Authorization", wrong}}), "unauthorized") << what << ' ' << wrong;
