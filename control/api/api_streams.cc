@@ -4,6 +4,7 @@
 
 #include "control/access/auth.h"
 #include "control/api/api.h"
+#include "control/streams/sse_viewer.h"
 #include "orchestrator/agent/agent.h"
 
 namespace reeve {
@@ -58,7 +59,7 @@ Result<bool> ReadFollow(const Request& request) {
 }
 
 void Open(ApiContext& api, Reply& reply, StreamRequest stream, uint64_t replaces) {
-  Status opened = api.viewers.Open(reply, std::move(stream), replaces);
+  Status opened = SseViewer::Open(api.viewers, reply, std::move(stream), replaces);
   if (opened) return;
   reply.Send(opened.error().code == "stream_ended" ? Response{204, {}, ""}
                                                    : Response::Problem(opened.error()));

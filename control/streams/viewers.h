@@ -1,9 +1,9 @@
 // Room streams/: answers that last: live viewers and exports.
 //
-// Viewers: the open live streams (control/api/API.md). A viewer is a socket and, for each agent it shows, a
+// Viewers: the schedule of all live viewers (viewer.h). A viewer is a socket and, for each agent it shows, a
 // position in that agent's log. It holds no events. At the end of a turn, when the logs are committed, each
-// viewer that has new events writes them with one sendmsg, straight from the log's shared memory, or from the
-// segment if it is far behind. Bytes that its socket does not take stay in the log.
+// viewer that has something to send writes it with one system call, straight from the log's shared memory, or
+// from the segment if it is far behind. Bytes that its socket does not take stay in the log.
 //
 // Owned by the Daemon, used on the loop's thread; the town, the tickets and the loop outlive it.
 #pragma once
@@ -12,43 +12,20 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "orchestrator/log/event.h"
+#include "control/streams/log_cursor.h"
+#include "control/streams/viewer.h"
 #include "process/result.h"
 #include "process/timer.h"
-#include "tickets/ticket_store.h"
 
 namespace reeve {
 
 class Agent;
 class Loop;
-class Reply;
+class TicketStore;
 class Town;
-
-// A request for a stream. A value.
-struct StreamRequest {
-  bool several = false;     // GET /stream: control frames name their agent, and there are no event ids
-  bool all_agents = false;  // later agents included
-  struct From {
-    std::string agent;
-    std::optional<Cursor> after;  // nothing: live only
-  };
-  std::vector<From> agents;
-  // Agents that cannot be shown. A stream of several says goodbye to each of these, and shows the others.
-  std::vector<std::string> missing;
-  TypeFilter types;
-  bool follow = false;      // stay open when the agent has ended
-  Grant grant;              // for the resume ticket
-  std::string url_ticket;   // empty: a bearer token opened it
-  std::string cookie_path;  // the path to which the browser sends the resume cookie
-  bool cross_site = false;  // a page of an allowed foreign origin opened it over TLS
-  std::vector<std::pair<std::string, std::string>> headers;  // CORS
-  std::string request_id;
-};
 
 class Viewers {
  public:
@@ -67,11 +44,10 @@ class Viewers {
 
   [[nodiscard]] bool full() const { return all_.size() >= limits_.viewers; }
 
-  // Answers `reply` with a stream; its head and first frames are sent at the end of this turn. Errors, with
-  // `reply` unused: "agent_not_found" and a log that cannot be read, unless there are others; "stream_ended"
-  // (204) when everything after the cursor has been delivered and nothing can follow. `replaces` is a stream
-  // to close, because its resume ticket was used.
-  Status Open(Reply& reply, StreamRequest request, uint64_t replaces);
+  // Takes a new viewer. `replaces` is the viewer to close, because its resume ticket was used; 0: none.
+  void Add(std::unique_ptr<Viewer> viewer, uint64_t replaces);
+  // The open viewer with that number, or null.
+  [[nodiscard]] Viewer* Find(uint64_t stream) const;
 
   // Serves the viewers that have something to send, for at most one time slice. Returns true if some are
   // still waiting; the loop must not sleep then. Called at the end of each turn, after the town has committed
@@ -93,32 +69,29 @@ class Viewers {
   void AgentDeleted(Agent& agent);  // its streams end after its process
   void AgentPurged(Agent& agent);   // its log is about to be destroyed
 
-  struct Stats {
+  struct Stats : Deliveries {
     size_t viewers = 0;
     size_t blocked = 0;  // viewers whose sockets are full
     uint64_t opened = 0;
     uint64_t writes = 0;
     uint64_t bytes = 0;
     uint64_t too_slow = 0;
-    // The events of a log, once for each viewer that shows it, are delivered, filtered (its filter excludes
-    // them) or in a gap. They are counted when a viewer reaches the head of the log, and when it ends.
-    uint64_t delivered = 0;
-    uint64_t filtered = 0;
-    uint64_t gaps = 0;
-    uint64_t gap_events = 0;
-    uint64_t gap_bytes = 0;   // of the gaps that opened while the viewer was connected
-    uint64_t disk_reads = 0;  // reads from segments instead of the shared tail
   };
   [[nodiscard]] Stats stats() const;
 
- private:
-  class Viewer;
-  friend class Viewer;
-
+  // --- for viewers
+  uint64_t NextStream() { return next_stream_++; }
   void Enqueue(Viewer& viewer);
   void Remove(Viewer& viewer);
-  [[nodiscard]] Viewer* FindStream(uint64_t stream) const;
-  void CheckTimeouts();  // sends heartbeats; closes stalled and ending viewers
+  [[nodiscard]] Loop& loop() const { return loop_; }
+  [[nodiscard]] Town& town() const { return town_; }
+  [[nodiscard]] TicketStore& tickets() const { return tickets_; }
+  [[nodiscard]] const Limits& limits() const { return limits_; }
+  [[nodiscard]] Stats& counts() { return stats_; }
+  [[nodiscard]] std::string& scratch() { return scratch_; }  // for one read from a segment
+
+ private:
+  void CheckTimeouts();
 
   Loop& loop_;
   Town& town_;
@@ -128,7 +101,7 @@ class Viewers {
   std::vector<std::unique_ptr<Viewer>> gone_;  // closed; may still be in ready_
   std::vector<Viewer*> ready_;                 // first in, first out, from index next_
   size_t next_ = 0;
-  std::string scratch_;  // buffer for reads from segments
+  std::string scratch_;
   uint64_t next_stream_ = 1;
   size_t checked_ = 0;
   Timer scan_;

@@ -204,6 +204,14 @@ TEST(Streams, ThatFollowStayForTheNextLifeAndEndWithTheDeletion) {
   EXPECT_EQ(stream->frames().back().Field("reason"), "agent_deleted");
 }
 
+TEST(Streams, OfATownWithoutAgentsBeginAtOnce) {
+  Daemon daemon;
+  auto all = daemon.Stream("/stream?agents=*");
+  ASSERT_TRUE(all->UntilEvent("stream.hello"));
+  daemon.Create(Shell("a1", "echo hi"));
+  EXPECT_TRUE(all->Until([&] { return Lines(*all) == "hi "; }));
+}
+
 TEST(Streams, OfAnAgentThatIsPurgedSayGoodbye) {
   Daemon daemon;
   daemon.Create(Shell("a1", "cat"));
