@@ -19,6 +19,7 @@ class Connection::Exchange : public Reply::Sink {
   explicit Exchange(Connection& connection) : connection_(connection) {}
   void Answer(Response response) override { connection_.Answer(std::move(response)); }
   std::unique_ptr<AnswerStream> OpenStream() override { return connection_.GiveToStream(); }
+  TakenSocket TakeSocket() override { return connection_.GiveSocket(); }
   void OnGone(const std::function<void()>& gone) override {
     gone_ = gone;
     connection_.shared_.moved(connection_);
@@ -82,6 +83,14 @@ std::unique_ptr<AnswerStream> Connection::GiveToStream() {
       std::make_unique<AnswerStream>(std::move(socket), !http_1_0_, std::move(input_), std::move(give_back));
   Close();
   return stream;
+}
+
+TakenSocket Connection::GiveSocket() {
+  TakenSocket taken{std::move(watch_), std::move(input_)};
+  taken.socket->Want(0);
+  taken.socket->SetReady([](int) {});  // nothing may call this connection any more
+  Close();
+  return taken;
 }
 
 void Connection::OnReady(int events) {
@@ -245,9 +254,9 @@ bool Connection::Hold() {
 }
 
 void Connection::Dispatch() {
-  auto [request, keep_alive, http_1_0] = parser_.Take();
+  auto [request, keep_alive] = parser_.Take();
   keep_alive_ = keep_alive && !in_reserve_;
-  http_1_0_ = http_1_0;
+  http_1_0_ = request.http_1_0;
   head_only_ = request.method == "HEAD";
   admitted_ = false;
   Enter(State::kHandling);

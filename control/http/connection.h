@@ -4,7 +4,7 @@
 //
 // It owns the socket and writes with plain send(). So a handler can take the socket away (Reply::OpenStream)
 // at a moment when all earlier output has been sent. When that answer has ended, another Connection continues
-// with the socket.
+// with the socket. A socket that another protocol took (Reply::TakeSocket) does not come back.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,7 @@
 #include "control/http/http.h"
 #include "control/http/http_parser.h"
 #include "control/http/server.h"
+#include "control/http/taken_socket.h"
 #include "process/watch.h"
 
 namespace reeve {
@@ -119,6 +120,7 @@ class Connection {
   void Enter(State state);
   void UpdateWatch();
   std::unique_ptr<AnswerStream> GiveToStream();
+  TakenSocket GiveSocket();
 
   Shared& shared_;
   std::unique_ptr<Watch> watch_;

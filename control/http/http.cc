@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "control/http/answer_stream.h"
+#include "control/http/taken_socket.h"
 
 namespace reeve {
 
@@ -58,6 +59,8 @@ std::string_view ReasonPhrase(int status) {
       return "Expectation Failed";
     case 422:
       return "Unprocessable Content";
+    case 426:
+      return "Upgrade Required";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -182,6 +185,13 @@ void Reply::OnGone(const std::function<void()>& gone) {
 std::unique_ptr<AnswerStream> Reply::OpenStream() {
   auto sink = std::exchange(sink_, {}).lock();
   return sink ? sink->OpenStream() : nullptr;
+}
+
+TakenSocket Reply::Sink::TakeSocket() { return {}; }
+
+TakenSocket Reply::TakeSocket() {
+  auto sink = std::exchange(sink_, {}).lock();
+  return sink ? sink->TakeSocket() : TakenSocket{};
 }
 
 }  // namespace reeve

@@ -16,6 +16,7 @@ namespace reeve {
 
 class AnswerStream;
 struct Route;
+struct TakenSocket;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -36,6 +37,7 @@ struct Request {
   std::string id;                   // request id, made by us; every answer and error carries it
   std::vector<std::string> params;  // values of the route's {…}, decoded, in order
   bool from_unix_socket = false;
+  bool http_1_0 = false;  // the client knows no chunks and no other protocol
   // A hex digest that identifies a request with an Idempotency-Key (idempotency.h); otherwise empty. An
   // object that the request creates can derive its id from it, so a repetition finds that object.
   std::string key = {};
@@ -90,6 +92,8 @@ class Reply {
     // Gives the socket away until the answer has ended. Nothing has been sent and nothing is watched: the new
     // owner first sets a callback of its own.
     virtual std::unique_ptr<AnswerStream> OpenStream() = 0;
+    // Gives the socket away for good. A sink that has none returns nothing.
+    virtual TakenSocket TakeSocket();
     virtual void OnGone(const std::function<void()>& /*gone*/) {}
   };
   explicit Reply(std::weak_ptr<Sink> sink) : sink_(std::move(sink)) {}
@@ -105,6 +109,9 @@ class Reply {
   // For an answer without a known length: the caller writes its head and its body. Returns null when the
   // client has gone.
   std::unique_ptr<AnswerStream> OpenStream();
+  // For another protocol (taken_socket.h): the caller owns the socket from now on, and writes the answer
+  // itself. The socket is null when the client has gone.
+  TakenSocket TakeSocket();
   // For an answer that may take long: calls `gone`, at most once, when the client goes before the answer.
   // From here on a client that ends its half of the connection has gone, too.
   void OnGone(const std::function<void()>& gone);

@@ -206,7 +206,6 @@ struct HttpParser::Message {
   std::string head;       // the part that has arrived; empty after parsing
   size_t line_begin = 0;  // position in head
   std::string authority;  // of a target in absolute form; takes the place of Host
-  bool http_1_0 = false;
 
   // The callbacks record these.
   std::string name, value;  // the header being read
@@ -242,7 +241,7 @@ int HttpParser::Message::OnValueEnd() {
 
 int HttpParser::Message::OnHeadersEnd() {
   headers_done = true;
-  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !http_1_0;  // HTTP/1.0 needs a header for it
+  keep_alive = llhttp_should_keep_alive(&llhttp) != 0 && !request.http_1_0;  // HTTP/1.0 needs a header for it
   return HPE_OK;
 }
 
@@ -356,8 +355,8 @@ void HttpParser::Message::TakeRequestLine(std::string_view line) {
       !IsDigit(version[7])) {
     return Refuse("invalid_request", "the HTTP version is malformed");
   }
-  http_1_0 = version == "HTTP/1.0";
-  if (!http_1_0 && version != "HTTP/1.1") {
+  request.http_1_0 = version == "HTTP/1.0";
+  if (!request.http_1_0 && version != "HTTP/1.1") {
     return Refuse("http_version", std::string(version) + ": only HTTP/1.1 and HTTP/1.0 are supported");
   }
   if (std::find(std::begin(kMethods), std::end(kMethods), method) == std::end(kMethods)) {
@@ -428,7 +427,7 @@ void HttpParser::Message::CheckHeaders() {
   }
   // HTTP/1.0 has no Host, and load balancers still probe with it.
   size_t hosts = Count("host");
-  if (hosts > 1 || (hosts == 0 && !http_1_0))
+  if (hosts > 1 || (hosts == 0 && !request.http_1_0))
     return Refuse("invalid_request", "there must be exactly one Host");
   if (hosts == 1 && !IsHost(request.Header("host"))) return Refuse("invalid_request", "Host is malformed");
   if (!authority.empty()) {  // the target's host replaces that of the header (RFC 9112 section 3.3)
@@ -437,7 +436,7 @@ void HttpParser::Message::CheckHeaders() {
     if (host == request.headers.end()) host = request.headers.emplace(host, "host", "");
     host->second = authority;
   }
-  if (!request.HasHeader("expect") || http_1_0) return;
+  if (!request.HasHeader("expect") || request.http_1_0) return;
   if (!EqualsIgnoringCase(request.Header("expect"), "100-continue")) {
     return Refuse("expectation_failed", "Expect can only be 100-continue");
   }
@@ -447,7 +446,7 @@ void HttpParser::Message::CheckHeaders() {
 // RFC 9112 section 6 without its leniencies: each of them enables some kind of request smuggling.
 void HttpParser::Message::CheckFraming() {
   if (request.HasHeader("transfer-encoding")) {
-    if (http_1_0) return Refuse("invalid_request", "Transfer-Encoding needs HTTP/1.1");
+    if (request.http_1_0) return Refuse("invalid_request", "Transfer-Encoding needs HTTP/1.1");
     if (request.HasHeader("content-length")) {
       return Refuse("invalid_request", "Transfer-Encoding and Content-Length exclude each other");
     }
@@ -544,7 +543,7 @@ bool HttpParser::TakeExpectation() {
 
 HttpParser::Taken HttpParser::Take() {
   auto message = std::move(message_);
-  return {std::move(message->request), message->keep_alive, message->http_1_0};
+  return {std::move(message->request), message->keep_alive};
 }
 
 const Error& HttpParser::refusal() const { return message_->refusal; }

@@ -60,7 +60,6 @@ class HttpParser {
   struct Taken {
     Request request;
     bool keep_alive;
-    bool http_1_0;  // the client knows no chunks
   };
   Taken Take();
 

@@ -45,6 +45,7 @@ constexpr std::array kProblems = {
     ProblemKind{"upgrade_failed", 422, "Upgrade failed"},
     ProblemKind{"models_unavailable", 502, "The agent did not report its models"},
     ProblemKind{"key_reused", 422, "Idempotency-Key used before"},
+    ProblemKind{"upgrade_required", 426, "Upgrade required"},
     ProblemKind{"queue_full", 429, "Queue full", 1},
     ProblemKind{"too_many_agents", 429, "Too many agents", 5},
     ProblemKind{"too_many_requests", 429, "Too many requests", 1},

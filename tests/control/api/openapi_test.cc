@@ -134,8 +134,9 @@ TEST_F(OpenApi, HasAnExampleOfEachBodyAndError) {
   }
   // These are answers to requests that reach no operation.
   const std::set<std::string> of_no_operation = {
-      "method_not_allowed", "request_timeout", "target_too_long",      "expectation_failed", "unsupported",
-      "headers_too_large",  "not_implemented", "too_many_connections", "http_version"};
+      "method_not_allowed", "request_timeout",   "target_too_long", "expectation_failed",
+      "unsupported",        "headers_too_large", "not_implemented", "too_many_connections",
+      "http_version",       "upgrade_required"};
   for (const ProblemKind& kind : Problems()) {
     EXPECT_NE(codes.count(std::string(kind.code)), of_no_operation.count(std::string(kind.code)))
         << kind.code;
