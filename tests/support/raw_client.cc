@@ -13,19 +13,21 @@ namespace reeve {
 
 namespace {
 
-Fd Connect(const sockaddr* address, socklen_t size) {
+Fd Connect(const sockaddr* address, socklen_t size, int receive_bytes) {
   Fd fd(socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // After the connection is made it would be too late: the kernel has promised room for more.
+  if (receive_bytes > 0) setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
   if (!fd.valid() || connect(fd.get(), address, size) != 0) return {};
   fcntl(fd.get(), F_SETFL, O_NONBLOCK);
   return fd;
 }
 
-Fd ConnectTo(const std::string& address) {
+Fd ConnectTo(const std::string& address, int receive_bytes) {
   if (address.front() == '/') {
     sockaddr_un local{};
     local.sun_family = AF_UNIX;
     address.copy(local.sun_path, sizeof local.sun_path - 1);
-    return Connect(reinterpret_cast<sockaddr*>(&local), sizeof local);
+    return Connect(reinterpret_cast<sockaddr*>(&local), sizeof local, receive_bytes);
   }
   std::string rest = address.substr(std::string_view("http://").size());
   size_t colon = rest.rfind(':');
@@ -35,13 +37,13 @@ Fd ConnectTo(const std::string& address) {
     six.sin6_family = AF_INET6;
     six.sin6_port = port;
     inet_pton(AF_INET6, rest.substr(1, colon - 2).c_str(), &six.sin6_addr);
-    return Connect(reinterpret_cast<sockaddr*>(&six), sizeof six);
+    return Connect(reinterpret_cast<sockaddr*>(&six), sizeof six, receive_bytes);
   }
   sockaddr_in four{};
   four.sin_family = AF_INET;
   four.sin_port = port;
   inet_pton(AF_INET, rest.substr(0, colon).c_str(), &four.sin_addr);
-  return Connect(reinterpret_cast<sockaddr*>(&four), sizeof four);
+  return Connect(reinterpret_cast<sockaddr*>(&four), sizeof four, receive_bytes);
 }
 
 std::string Lower(std::string text) {
@@ -74,7 +76,8 @@ std::string RawAnswer::Header(std::string_view lower_case_name) const {
   return {};
 }
 
-RawClient::RawClient(const std::string& address) : fd_(ConnectTo(address)) {}
+RawClient::RawClient(const std::string& address, int receive_bytes)
+    : fd_(ConnectTo(address, receive_bytes)) {}
 
 void RawClient::Send(std::string_view bytes) {
   unsent_ += bytes;

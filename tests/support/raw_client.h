@@ -21,7 +21,8 @@ struct RawAnswer {
 class RawClient {
  public:
   // `address` is what Server::Listen gave: "http://127.0.0.1:PORT", "http://[::1]:PORT" or a socket's path.
-  explicit RawClient(const std::string& address);
+  // With `receive_bytes` its kernel takes hardly more than so much that it does not read.
+  explicit RawClient(const std::string& address, int receive_bytes = 0);
 
   [[nodiscard]] bool connected() const { return fd_.valid(); }
   [[nodiscard]] int fd() const { return fd_.get(); }
