@@ -1,6 +1,6 @@
 // WebSocketReader: makes whole text messages and control frames of the bytes of one peer (RFC 6455 section
 // 5), on the library wslay, and fails at the first byte that breaks a rule. It knows no socket, and accepts
-// neither binary messages nor extensions. Between two frames it holds no memory but its own, 180 bytes;
+// neither binary messages nor extensions. Between two frames it holds no memory but its own 150 bytes;
 // within a frame the context of wslay (4.3 KiB) and the part of the message that has arrived.
 //
 // The functions at the end write frames.
