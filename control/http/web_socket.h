@@ -25,7 +25,7 @@ namespace reeve {
 
 class Loop;
 
-class WebSocket : private WebSocketReader::Sink {
+class WebSocket final : private WebSocketReader::Sink {
  public:
   static constexpr size_t kReadBytes = size_t{64} << 10;  // most bytes read in one turn
   // Pongs that wait for the socket. If more pings come, the last of them gets the next pong (section 5.5.3).
