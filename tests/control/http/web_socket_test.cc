@@ -71,7 +71,7 @@ uint16_t CodeOf(const ServerFrame& close) {
 }
 
 // The server's side of one connection.
-struct Talk : WebSocket::Listener {
+struct Talk final : WebSocket::Listener {
   void OnText(std::string_view message) override {
     texts.emplace_back(message);
     if (on_text) on_text(message);
@@ -367,9 +367,10 @@ TEST_F(WebSocketTest, AMessageMayComeWithTheHandshake) {
 
 TEST_F(WebSocketTest, TakesMessagesOfEveryLength) {
   limits.message_bytes = 100'000;
-  for (const size_t size :
+  for (const int number :
        {0, 1, 2, 124, 125, 126, 127, 128, 4095, 4096, 4097, 65534, 65535, 65536, 65537, 99'999, 100'000}) {
-    SCOPED_TRACE(size);
+    SCOPED_TRACE(number);
+    const auto size = static_cast<size_t>(number);
     std::string text;
     for (size_t i = 0; i < size; ++i) text += static_cast<char>('!' + i % 90);
     ExpectTexts(Frame(kText, text), {text});
@@ -379,7 +380,8 @@ TEST_F(WebSocketTest, TakesMessagesOfEveryLength) {
 TEST_F(WebSocketTest, SendsMessagesOfEveryLength) {
   Talk& talk = Connect();
   std::vector<ServerFrame> expected;
-  for (const size_t size : {0, 1, 125, 126, 127, 65535, 65536, 200'000}) {
+  for (const int number : {0, 1, 125, 126, 127, 65535, 65536, 200'000}) {
+    const auto size = static_cast<size_t>(number);
     const std::string text(size, 'x');
     talk.socket->Queue(text);
     std::string frame;
