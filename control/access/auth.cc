@@ -157,11 +157,16 @@ std::optional<Response> Gate::Check(Request& request, Access access) const {
     request.caller = tokens_.Find(bearer.token);
     if (!request.caller) return Unauthorized();
   }
-  if (needed && request.caller->scope < *needed) {
-    return Response::Problem({"forbidden", std::string("this needs a token of scope ") + ScopeName(*needed) +
-                                               "; yours has scope " + ScopeName(request.caller->scope)});
-  }
-  return std::nullopt;
+  if (!needed) return std::nullopt;
+  const Status allowed = CheckScope(access, request.caller->scope);
+  return allowed ? std::nullopt : std::optional(Response::Problem(allowed.error()));
+}
+
+Status CheckScope(Access access, Scope scope) {
+  const auto needed = Needed(access);
+  if (!needed || scope >= *needed) return {};
+  return Error{"forbidden", std::string("this needs a token of scope ") + ScopeName(*needed) +
+                                "; yours has scope " + ScopeName(scope)};
 }
 
 // Protects against DNS rebinding: a page of evil.example whose name now points to us still sends "Host:

@@ -48,6 +48,9 @@ class Gate {
   Names names_;
 };
 
+// Error "forbidden" if a caller of that scope may not use something with that access.
+Status CheckScope(Access access, Scope scope);
+
 // Makes the function of the Server that admits a request when its head is whole: preflights, the route and
 // the gate. A client without a token may not send a body. It refers to the first two arguments. A path may
 // begin with `base_path`, because some proxies remove their prefix and some do not.

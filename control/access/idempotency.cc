@@ -148,7 +148,7 @@ bool Idempotency::Concerns(const Request& request) {
   return changes && !request.route->secret && request.HasHeader(kHeader);
 }
 
-void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
+void Idempotency::Handle(Request request, Reply reply, Handler handler) {
   if (!IsKey(request.Header(kHeader))) {
     return reply.Send(Response::Problem(
         {"invalid_request", "Idempotency-Key: must be 1 to 255 visible ASCII characters without spaces"}));
@@ -167,7 +167,7 @@ void Idempotency::Handle(Request request, Reply reply, const Handler& handler) {
   auto under_way = std::make_shared<UnderWay>(*this, request, std::move(body), std::move(reply));
   under_way_.emplace(request.key, under_way);
   const std::string key = request.key;
-  auto look = [this, under_way, &handler,
+  auto look = [this, under_way, handler = std::move(handler),
                request = std::move(request)](const Result<std::optional<AnswerRecord>>& found) {
     if (!found) return under_way->Finish(Response::Problem(found.error()));
     if (!*found || (*found)->made_ms <= clock_.WallMs() - Store::kAnswerMs) {

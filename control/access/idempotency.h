@@ -39,8 +39,8 @@ class Idempotency {
   // Whether this request must go through Handle: it changes something and has a key. Ticket routes are
   // excluded, because each request makes a new ticket.
   [[nodiscard]] static bool Concerns(const Request& request);
-  // Sends the earlier answer, or calls `handler`, which must outlive this object.
-  void Handle(Request request, Reply reply, const Handler& handler);
+  // Sends the earlier answer, or calls `handler`, in a later turn.
+  void Handle(Request request, Reply reply, Handler handler);
 
  private:
   class UnderWay;

@@ -1,5 +1,6 @@
 #include "control/api/api.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "orchestrator/agent/agent.h"
@@ -16,6 +17,13 @@ const std::vector<Operation>& Operations() {
     return operations;
   }();
   return all;
+}
+
+const Operation* FindOperation(std::string_view name) {
+  const auto& all = Operations();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [name](const Operation& one) { return one.name == name; });
+  return found == all.end() ? nullptr : &*found;
 }
 
 namespace {

@@ -85,7 +85,9 @@ Result<Delivery> ReadDelivery(const ApiContext& api, const Call& call) {
     delivery.messages.push_back(std::move(*message));
     return delivery;
   }
-  if (Status alone = CheckMembers(body, {"messages"}); !alone) return alone.error();
+  for (const std::string_view name : kMembers) {
+    if (call.Json(name)) return Error{"invalid_request", "unknown field " + std::string(name)};
+  }
   if (!list.Is(JsonType::kArray) || list.size() == 0 || list.size() > kMaxMessages) {
     return Error{"invalid_request",
                  "messages: must be an array of 1 to " + std::to_string(kMaxMessages) + " messages"};

@@ -45,6 +45,10 @@ std::string DescribeGood(const Parameter& parameter) {
       return "must be key:value";
     case Type::kJson:
       return "is missing";
+    case Type::kTypes:
+      return "must be types of events, such as run.*";
+    case Type::kBytes:
+      return R"(must be a string, or {"base64": "…"} for bytes that are not UTF-8)";
     default:
       return "must be a string";
   }
@@ -69,11 +73,37 @@ std::optional<std::string> FindRepeatedKey(const JsonValue& value) {
 
 // An empty body is {}.
 Result<JsonDocument> ParseBody(std::string_view body) {
-  auto json = JsonDocument::Parse(body.empty() ? "{}" : body);
-  if (!json) return json;
-  if (const auto key = FindRepeatedKey(json->root()))
-    return Error{"invalid_request", "the member " + *key + " is there twice"};
-  return json;
+  return JsonDocument::Parse(body.empty() ? "{}" : body);
+}
+
+Status CheckNoneTwice(const JsonValue& json) {
+  const auto key = FindRepeatedKey(json);
+  return key ? Error{"invalid_request", "the member " + *key + " is there twice"} : Status();
+}
+
+// The bytes of {"base64": "…"}.
+std::optional<std::string> DecodeBytes(const JsonValue& given) {
+  const auto text = given["base64"].AsString();
+  return text && given.size() == 1 ? FromBase64(*text) : std::nullopt;
+}
+
+std::string Joined(const std::vector<std::string_view>& texts) {
+  std::string list;
+  for (const std::string_view text : texts) list.append(list.empty() ? "" : ",").append(text);
+  return list;
+}
+
+// The strings of an array, or one string; nothing for anything else.
+std::optional<std::vector<std::string_view>> StringsOf(const JsonValue& given) {
+  if (const auto one = given.AsString()) return std::vector{*one};
+  if (!given.Is(JsonType::kArray)) return std::nullopt;
+  std::vector<std::string_view> texts;
+  for (const JsonValue& element : given.Elements()) {
+    const auto text = element.AsString();
+    if (!text) return std::nullopt;
+    texts.push_back(*text);
+  }
+  return texts;
 }
 
 }  // namespace
@@ -126,6 +156,11 @@ bool Operation::Has(In in) const {
                      [in](const Parameter& one) { return one.in == in; });
 }
 
+bool Operation::params_are_whole() const {
+  return parameters.size() == 1 && parameters.front().in == In::kWhole &&
+         parameters.front().type == Type::kJson;
+}
+
 bool Operation::reads_members() const { return method != "GET" && method != "DELETE" && !Has(In::kWhole); }
 
 Status CheckMembers(const JsonValue& object, const std::vector<std::string_view>& known) {
@@ -160,34 +195,77 @@ std::optional<bool> Call::Argument::Flag() const {
 }
 
 Call::Call(const Operation& operation, const Request& request)
-    : operation_(&operation), request_(&request), arguments_(operation.parameters.size()) {
+    : operation_(&operation), request_(&request), arguments_(operation.parameters.size()) {}
+
+Result<Call> Call::Read(const ApiContext& api, const Operation& operation, const Request& request) {
+  Call call(operation, request);
+  call.TakePathAndQuery();
+  if (Status found = call.FindAgent(api); !found) return found.error();
+  if (Status read = call.ReadBody(); !read) return read.error();
+  if (Status good = call.CheckArguments(); !good) return good.error();
+  return call;
+}
+
+Result<Call> Call::ReadParams(const ApiContext& api, const Operation& operation, const Request& request) {
+  auto params = ParseBody(request.body);
+  if (!params) return params.error();
+  if (!params->root().Is(JsonType::kObject))
+    return Error{"invalid_request", "params: must be an object, because each argument has a name"};
+  Call call(operation, request);
+  call.body_ = std::move(*params);
+  call.TakeParams();
+  if (Status found = call.FindAgent(api); !found) return found.error();
+  if (Status known = call.CheckParams(); !known) return known.error();
+  if (Status good = call.CheckArguments(); !good) return good.error();
+  return call;
+}
+
+void Call::TakePathAndQuery() {
   size_t segment = 0;
   for (size_t i = 0; i < arguments_.size(); ++i) {
-    const Parameter& parameter = operation.parameters[i];
-    if (parameter.in == In::kPath) arguments_[i].texts = {request.params.at(segment++)};
-    if (parameter.type == Type::kBytes) arguments_[i].texts = {request.body};
+    const Parameter& parameter = operation_->parameters[i];
+    if (parameter.in == In::kPath) arguments_[i].texts = {request_->params.at(segment++)};
+    if (parameter.type == Type::kBytes) arguments_[i].texts = {request_->body};
     if (parameter.in != In::kQuery) continue;
-    for (const auto& [name, value] : request.query) {
+    for (const auto& [name, value] : request_->query) {
       if (name == parameter.name) arguments_[i].texts.emplace_back(value);
     }
   }
 }
 
-Result<Call> Call::Read(const ApiContext& api, const Operation& operation, const Request& request) {
-  Call call(operation, request);
-  if (Status found = call.FindAgent(api); !found) return found.error();
-  if (Status read = call.ReadBody(); !read) return read.error();
-  for (size_t i = 0; i < call.arguments_.size(); ++i) {
-    if (Status good = Check(operation.parameters[i], call.arguments_[i]); !good) return good.error();
+void Call::TakeParams() {
+  if (operation_->params_are_whole()) {
+    arguments_.front().json = body();
+    return;
   }
-  return call;
+  for (size_t i = 0; i < arguments_.size(); ++i) {
+    const Parameter& parameter = operation_->parameters[i];
+    arguments_[i] = ArgumentOf(parameter, body()[parameter.name]);
+  }
+}
+
+// A value of another type stays as it is, and Check refuses it.
+Call::Argument Call::ArgumentOf(const Parameter& parameter, const JsonValue& given) {
+  const auto made = [this](std::string text) { return Argument{{made_.emplace_back(std::move(text))}, {}}; };
+  if (parameter.type == Type::kBytes) {
+    if (auto bytes = DecodeBytes(given)) return made(std::move(*bytes));
+  } else if (parameter.type == Type::kLabels) {
+    if (auto texts = StringsOf(given)) return {std::move(*texts), {}};
+  } else if (parameter.type == Type::kTypes) {
+    if (auto texts = StringsOf(given)) return made(Joined(*texts));
+  } else if (parameter.type == Type::kString && parameter.in == In::kPath) {
+    if (const auto number = given.AsInt()) return made(std::to_string(*number));
+  }
+  return {{}, given};
 }
 
 Status Call::FindAgent(const ApiContext& api) {
   if (operation_->parameters.empty()) return {};
   const Type type = operation_->parameters.front().type;
   if (type != Type::kAgent && type != Type::kAnyAgent) return {};
-  auto found = reeve::FindAgent(api, std::string(arguments_.front().Text().value_or("")));
+  const auto id = arguments_.front().Text();
+  if (!id) return Wrong(operation_->parameters.front(), "must be a string");
+  auto found = reeve::FindAgent(api, std::string(*id));
   if (!found) return found.error();
   agent_ = *found;
   if (type == Type::kAgent && agent_->deleted())
@@ -203,6 +281,7 @@ Status Call::ReadBody() {
   if (!members && !whole) return {};
   auto body = ParseBody(request_->body);
   if (!body) return body.error();
+  if (Status once = CheckNoneTwice(body->root()); !once) return once;
   body_ = std::move(*body);
   if (whole) {
     arguments_.back().json = body_->root();
@@ -217,6 +296,21 @@ Status Call::ReadBody() {
     arguments_[i].json = body_->root()[parameter.name];
   }
   return CheckMembers(body_->root(), known);
+}
+
+Status Call::CheckParams() const {
+  if (Status once = CheckNoneTwice(body()); !once) return once;
+  if (operation_->params_are_whole()) return {};
+  std::vector<std::string_view> known;
+  for (const Parameter& parameter : operation_->parameters) known.push_back(parameter.name);
+  return CheckMembers(body(), known);
+}
+
+Status Call::CheckArguments() const {
+  for (size_t i = 0; i < arguments_.size(); ++i) {
+    if (Status good = Check(operation_->parameters[i], arguments_[i]); !good) return good;
+  }
+  return {};
 }
 
 Status Call::Check(const Parameter& parameter, const Argument& argument) {
@@ -236,11 +330,15 @@ Status Call::Check(const Parameter& parameter, const Argument& argument) {
       good = text && (text->empty() || Cursor::Parse(*text));
       break;
     }
-    case Type::kTypes:
-      if (auto types = TypeFilter::Parse(argument.Text().value_or("")); !types) return types.error();
+    case Type::kTypes: {
+      const auto text = argument.Text();
+      good = text.has_value();
+      if (auto types = TypeFilter::Parse(text.value_or("")); !types) return types.error();
       break;
+    }
     case Type::kLabels:
-      good = std::all_of(argument.texts.begin(), argument.texts.end(),
+      good = !argument.json &&
+             std::all_of(argument.texts.begin(), argument.texts.end(),
                          [](std::string_view text) { return text.find(':') != std::string_view::npos; });
       break;
     case Type::kString: {
@@ -249,10 +347,12 @@ Status Call::Check(const Parameter& parameter, const Argument& argument) {
       good = text && (choices.empty() || std::find(choices.begin(), choices.end(), *text) != choices.end());
       break;
     }
+    case Type::kBytes:
     case Type::kAgent:
     case Type::kAnyAgent:
+      good = argument.Text().has_value();
+      break;
     case Type::kJson:
-    case Type::kBytes:
       break;
   }
   return good ? Status() : Wrong(parameter, DescribeGood(parameter));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -83,9 +84,9 @@ struct Operation {
 
   std::string_view name;  // "agents.stop"
   Access access = Access::kView;
-  std::string_view method;
-  std::string_view path;  // "/agents/{id}/stop"
-  std::string_view text;  // a sentence
+  std::string_view method = {};
+  std::string_view path = {};  // "/agents/{id}/stop"; empty, like the method: HTTP does not have it
+  std::string_view text;       // a sentence
   std::vector<Parameter> parameters = {};
   std::vector<Answer> answers = {};  // the first is the usual one
   // The codes of errors that are peculiar to it (problem.h).
@@ -99,12 +100,16 @@ struct Operation {
   [[nodiscard]] bool Has(Parameter::In in) const;
   // Its body is a JSON object whose members are parameters; there may be none.
   [[nodiscard]] bool reads_members() const;
-  // An Idempotency-Key makes it safe to repeat (idempotency.h).
-  [[nodiscard]] bool takes_key() const { return method != "GET" && !secret; }
+  // An object of arguments is its whole body.
+  [[nodiscard]] bool params_are_whole() const;
+  // An Idempotency-Key makes it safe to repeat (idempotency.h). A method of a gateway alone takes none.
+  [[nodiscard]] bool takes_key() const { return !method.empty() && method != "GET" && !secret; }
 };
 
 // All operations, in the order of the pages. Made at the first call.
 const std::vector<Operation>& Operations();
+// The operation with that name; null if there is none.
+const Operation* FindOperation(std::string_view name);
 
 // One call of an operation: its arguments, each checked against its declaration, and who calls. It refers to
 // what it was read from.
@@ -113,6 +118,12 @@ class Call {
   // From the path, the query and the body. Error: that of the first argument that is wrong. The agent comes
   // first, then unknown members of the body, then the parameters in the order of their declaration.
   static Result<Call> Read(const ApiContext& api, const Operation& operation, const Request& request);
+
+  // From one JSON object, the body of `request`, whose members are the arguments; an empty body is {}. A
+  // whole body is the object itself if it is the only parameter and JSON, otherwise a member too. Bytes are a
+  // string, or {"base64": "…"}; labels are one string or an array of them, and so are types. An argument that
+  // is part of a path may be a whole number. The checks are those of Read, in its order.
+  static Result<Call> ReadParams(const ApiContext& api, const Operation& operation, const Request& request);
 
   // --- arguments. The name must be a parameter of the operation.
   // The agent of the first parameter.
@@ -126,7 +137,7 @@ class Call {
   [[nodiscard]] Labels LabelsOf(std::string_view name) const;
   [[nodiscard]] TypeFilter Types(std::string_view name) const;
   [[nodiscard]] JsonValue Json(std::string_view name) const;
-  // The object whose members are the arguments in the body.
+  // The object whose members are the arguments: the body, or the params.
   [[nodiscard]] JsonValue body() const { return body_ ? body_->root() : JsonValue(); }
 
   // --- who calls
@@ -150,8 +161,13 @@ class Call {
   };
 
   Call(const Operation& operation, const Request& request);
+  void TakePathAndQuery();
+  void TakeParams();
+  Argument ArgumentOf(const Parameter& parameter, const JsonValue& given);
   Status FindAgent(const ApiContext& api);
   Status ReadBody();
+  [[nodiscard]] Status CheckParams() const;
+  [[nodiscard]] Status CheckArguments() const;
   static Status Check(const Parameter& parameter, const Argument& argument);
   [[nodiscard]] const Argument& Given(std::string_view name) const;
 
@@ -160,6 +176,7 @@ class Call {
   Agent* agent_ = nullptr;
   std::optional<JsonDocument> body_;
   std::vector<Argument> arguments_;  // in the order of the parameters
+  std::deque<std::string> made_;     // the texts of arguments that the JSON has in another form
 };
 
 // How errors describe a good cursor.

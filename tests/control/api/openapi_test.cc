@@ -152,7 +152,9 @@ TEST(Operations, AreDeclaredCompletely) {
     EXPECT_FALSE(operation.answers.empty());
     EXPECT_NE(operation.run, nullptr);
     std::vector<std::string> in_path;
+    std::set<std::string_view> parameters = {"idempotency_key"};  // all are members of one object, too
     for (const Parameter& parameter : operation.parameters) {
+      EXPECT_TRUE(parameters.insert(parameter.name).second) << parameter.name;
       EXPECT_TRUE(parameter.text.ends_with('.')) << parameter.name;
       if (parameter.in == Parameter::In::kPath) in_path.emplace_back(parameter.name);
       // Call reads a whole body as the last parameter.
