@@ -287,7 +287,8 @@ uint64_t Town::NextEpoch() {
 
 // ------------------------------------------------------------------------------------------------- agents
 
-Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done done) {
+Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done done,
+                            const std::string& connection) {
   if (Agent* there = Find(spec.id); there && !made_by.empty() && there->made_by() == made_by &&
                                     !there->deleted() &&
                                     clock_.WallMs() - there->created_ms() < Store::kAnswerMs) {
@@ -315,7 +316,7 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done don
     }
     done(status);
   };
-  auto agent = Agent::Create(context_, std::move(spec), made_by, std::move(on_disk));
+  auto agent = Agent::Create(context_, std::move(spec), made_by, std::move(on_disk), connection);
   if (!agent) return agent.error();
   Agent* made = agent->get();
   agents_.emplace(std::move(id), std::move(*agent));

@@ -78,17 +78,24 @@ void Create(ApiContext& api, const Call& call, Reply reply) {
   const std::string& key = call.request().key;
   auto spec = AgentSpec::FromJson(json);
   if (!spec) return reply.Refuse(spec.error());
+  const std::string connection =
+      spec->close_on_disconnect && call.caller() ? call.caller()->connection : std::string();
+  if (spec->close_on_disconnect && connection.empty()) {
+    return reply.Refuse(
+        {"invalid_request", "close_on_disconnect: needs a connection to which the agent belongs (GET /ws)"});
+  }
   if (!key.empty() && !json["id"]) spec->id = spec->kind + "-" + key.substr(0, 10);
   const std::string id = spec->id;
   auto shared = Shared(std::move(reply));
-  auto created = api.town.Create(std::move(*spec), key, [&api, shared, id](const Status& status) {
+  auto answer = [&api, shared, id](const Status& status) {
     Answer(*shared, status, [&api, &id] {
       const Agent* agent = api.town.Find(id);
       Response response = Response::Json(201, agent ? agent->ToJson() : "{}");
       response.headers.emplace_back("Location", api.base_path + "/agents/" + id);
       return response;
     });
-  });
+  };
+  auto created = api.town.Create(std::move(*spec), key, std::move(answer), connection);
   if (!created) shared->Refuse(created.error());
 }
 
@@ -114,8 +121,8 @@ bool IsForOperators(std::string_view field) {
 }
 
 // The fields of a spec that PATCH does not take.
-constexpr std::string_view kFixed[] = {"id",     "kind",  "workspace",   "prompt",
-                                       "resume", "files", "allow_setuid"};
+constexpr std::string_view kFixed[] = {"id",     "kind",  "workspace",    "prompt",
+                                       "resume", "files", "allow_setuid", "close_on_disconnect"};
 
 Error CannotChange(std::string_view field) {
   const bool files = field == "files";

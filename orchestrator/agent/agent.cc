@@ -95,11 +95,12 @@ Agent::Agent(AgentContext& context, AgentSpec spec)
 Agent::~Agent() { touched_ = true; }
 
 Result<std::unique_ptr<Agent>> Agent::Create(AgentContext& context, AgentSpec spec, std::string made_by,
-                                             Done done) {
+                                             Done done, std::string connection) {
   std::map<std::string, std::string> files = std::exchange(spec.files, {});
   std::unique_ptr<Agent> made(new Agent(context, std::move(spec)));
   Agent* agent = made.get();
   agent->made_by_ = std::move(made_by);
+  agent->connection_ = std::move(connection);
   if (auto opened = agent->journal_.Open(); !opened) return opened.error();
   agent->created_ms_ = context.clock.WallMs();
   agent->wish_ = Wish::kAlive;

@@ -58,9 +58,10 @@ class Agent {
   static constexpr int64_t LongestStopMs(int64_t grace_ms) { return AgentProcess::LongestStopMs(grace_ms); }
 
   // A new agent with the wish alive. Its log is made here. `done` is called once the record is on disk, and
-  // only then is the process started. `made_by` identifies the request, or is empty.
+  // only then is the process started. `made_by` identifies the request, and `connection` the gateway
+  // connection that an agent with close_on_disconnect belongs to; both may be empty.
   static Result<std::unique_ptr<Agent>> Create(AgentContext& context, AgentSpec spec, std::string made_by,
-                                               Done done);
+                                               Done done, std::string connection = {});
   // An agent of an earlier daemon, whose processes must have been killed before. Closes everything that was
   // open in the log (run.failed daemon_restarted, agent.exited), and starts the agent again if its policy
   // says so.
@@ -80,6 +81,7 @@ class Agent {
   [[nodiscard]] const AgentSpec& spec() const { return spec_; }
   [[nodiscard]] const std::string& id() const { return spec_.id; }
   [[nodiscard]] const std::string& made_by() const { return made_by_; }
+  [[nodiscard]] const std::string& connection() const { return connection_; }
   [[nodiscard]] const Kind& kind() const { return kind_; }
   [[nodiscard]] bool has_turns() const { return has_turns_; }  // otherwise each process is one run
   [[nodiscard]] State state() const { return state_; }
@@ -260,6 +262,7 @@ class Agent {
   AgentContext& context_;
   AgentSpec spec_;
   std::string made_by_;
+  std::string connection_;
   const Kind& kind_;
   const bool has_turns_;
   int64_t created_ms_ = 0;

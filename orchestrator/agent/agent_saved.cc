@@ -43,6 +43,7 @@ std::string Joined(std::string settled, std::string_view flowing, const std::str
 
 void Agent::Record(auto& self, auto& state) {
   state("made_by", self.made_by_);
+  state("connection", self.connection_);
   state("created_ms", self.created_ms_);
   AgentProcess::Record(self.process_, state);
   Restarts::Record(self.restarts_, state);
@@ -88,6 +89,7 @@ void Agent::ForgetSecrets() {
 
 void Agent::Settled(auto& self, auto& state) {
   state("made_by", self.made_by_);
+  state("connection", self.connection_);
   state("created_ms", self.created_ms_);
   state.Enum("wish", self.wish_, kWishes);
   state("replace", self.replace_);

@@ -227,11 +227,11 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   AgentSpec spec;
   Problems problems;
   Fields fields(json, "", problems);
-  fields.Only(
-      {"id",     "kind",          "command", "cwd",    "env",       "title",       "starred", "labels",
-       "model",  "system_prompt", "prompt",  "resume", "restart",   "permissions", "limits",  "readiness",
-       "record", "kind_options",  "files",   "api",    "workspace", "allow_setuid"},
-      {"user", "close_on_disconnect"});
+  fields.Only({"id",           "kind",    "command",     "cwd",       "close_on_disconnect", "env",
+               "title",        "starred", "labels",      "model",     "system_prompt",       "prompt",
+               "resume",       "restart", "permissions", "limits",    "readiness",           "record",
+               "kind_options", "files",   "api",         "workspace", "allow_setuid"},
+              {"user"});
   ReadIdentity(fields, spec);
   ReadProgram(fields, spec);
   ReadModel(fields, spec);
@@ -239,6 +239,7 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   ReadLimits(fields, spec);
   fields.Bool("record", spec.record);
   fields.Bool("allow_setuid", spec.allow_setuid);
+  fields.Bool("close_on_disconnect", spec.close_on_disconnect);
   ReadKindOptions(fields, spec);
   if (problems.any()) return problems.ToError();
   return spec;
@@ -300,6 +301,7 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   json.SetRaw("limits", limits_json.Take());
   if (record) json.Set("record", true);
   if (allow_setuid) json.Set("allow_setuid", true);
+  if (close_on_disconnect) json.Set("close_on_disconnect", true);
   json.SetRaw("readiness", JsonObject().Set("timeout_ms", readiness_timeout_ms).Take());
   json.SetRaw("kind_options", options.Take());
   return json.Take();

@@ -58,6 +58,9 @@ struct AgentSpec {
   // Its processes may gain privileges: sudo and other set-user-ID programs work (PR_SET_NO_NEW_PRIVS is not
   // set).
   bool allow_setuid = false;
+  // It belongs to the gateway connection that made it, and is stopped when that has gone
+  // (control/gateway/owners.h).
+  bool close_on_disconnect = false;
   bool record = false;  // keep a transcript of the traffic with the agent (transcript.h)
   int64_t readiness_timeout_ms = 60'000;
   bool turns = false;  // kind_options.turns: a jsonl program that reports run.* itself

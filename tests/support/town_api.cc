@@ -11,6 +11,21 @@ namespace reeve {
 
 TownApi::TownApi() {
   log::SetLevel(log::Level::kError);
+  Open();
+}
+
+void TownApi::Restart() {
+  api_.reset();
+  pages_.reset();
+  waits_.reset();
+  exports_.reset();
+  viewers_.reset();
+  town_.reset();
+  store_.reset();
+  Open();
+}
+
+void TownApi::Open() {
   auto opened = Store::Open(loop_, dir_.path() + "/reeve.db");
   EXPECT_TRUE(opened.ok());
   store_ = std::move(*opened);
@@ -32,9 +47,10 @@ TownApi::TownApi() {
 
 TownApi::~TownApi() = default;
 
-Agent& TownApi::MakeAgent(const std::string& spec) {
+Agent& TownApi::MakeAgent(const std::string& spec, const std::string& connection) {
   const auto json = JsonDocument::Parse(spec);
-  auto made = town_->Create(*AgentSpec::FromJson(json->root()), "", [](const Status&) {});
+  auto made = town_->Create(
+      *AgentSpec::FromJson(json->root()), "", [](const Status&) {}, connection);
   EXPECT_TRUE(made.ok()) << made.error().message;
   EXPECT_TRUE(RunUntil(loop_, [&made] { return (*made)->has_process(); }));
   return **made;

@@ -32,7 +32,9 @@ class TownApi {
   TownApi& operator=(const TownApi&) = delete;
 
   // Makes an agent by its spec (JSON), and waits until it has a process.
-  Agent& MakeAgent(const std::string& spec);
+  Agent& MakeAgent(const std::string& spec, const std::string& connection = "");
+  // Another town in place of this one, as after the death of the daemon.
+  void Restart();
 
   Loop& loop() { return loop_; }
   Town& town() { return *town_; }
@@ -41,6 +43,8 @@ class TownApi {
   ApiContext& api() { return *api_; }
 
  private:
+  void Open();
+
   TempDir dir_;
   SystemClock clock_;
   Loop loop_;

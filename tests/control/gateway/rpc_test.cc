@@ -32,9 +32,10 @@ class RpcTest : public ::testing::Test {
   }
   ~RpcTest() override { log::CopyTo({}); }
 
-  void Connect(Scope scope, std::optional<std::vector<std::string>> agents = {}) {
+  void Connect(Scope scope, std::optional<std::vector<std::string>> agents = {},
+               const std::string& connection = "") {
     RpcCaller caller;
-    caller.caller = {scope, 7, "", "deploy"};
+    caller.caller = {scope, 7, "", "deploy", connection};
     caller.agents = std::move(agents);
     rpc_ = std::make_unique<Rpc>(
         town_.api(), idempotency_, std::move(caller), extras_,
@@ -316,6 +317,22 @@ TEST_F(RpcTest, EventsSayWhoCalled) {
   AnswerTo("agents.stop", R"({"id":"a1","grace_ms":0})");
   const JsonDocument answer = AnswerTo("events.since", R"({"id":"a1","types":["agent.stopping"]})");
   EXPECT_EQ(answer["result"]["events"].At(0)["data"]["by"].StringOr(""), "deploy") << answer.root().Raw();
+}
+
+TEST_F(RpcTest, AnAgentMayBelongToItsConnection) {
+  const std::string params = R"({"id":"a1","kind":"process","command":["true"],"close_on_disconnect":true})";
+  EXPECT_EQ(Error(AnswerTo("agents.create", params), -32602, "invalid_request"),
+            "close_on_disconnect: needs a connection to which the agent belongs (GET /ws)");
+  Connect(Scope::kAdmin, {}, "c1");
+  const JsonDocument answer = AnswerTo("agents.create", params);
+  EXPECT_EQ(answer["result"]["close_on_disconnect"].AsBool(), true);
+  EXPECT_EQ(answer.root().Raw().find("c1"), std::string::npos);
+  EXPECT_EQ(town_.town().Find("a1")->connection(), "c1");
+  AnswerTo("agents.create", R"({"id":"b2","kind":"process","command":["true"]})");
+  EXPECT_EQ(town_.town().Find("b2")->connection(), "");
+  EXPECT_EQ(Error(AnswerTo("agents.update", R"({"id":"a1","patch":{"close_on_disconnect":false}})"), -32602,
+                  "invalid_request"),
+            "close_on_disconnect: cannot be changed by PATCH; create another agent with it");
 }
 
 // ------------------------------------------------------------------------------------------- calls in

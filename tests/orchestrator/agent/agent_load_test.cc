@@ -64,7 +64,7 @@ TEST_F(AgentLoad, AnAgentThatHadFailed) {
   Load(
       R"({"wanted":false,"alive":false,"purge":false,"session":"s-1","restarts":5,"paused":true,"pauses":3,)"
       R"("created_ms":1795170414000,"started_ms":1795170415000,"exited_ms":1795170416000,)"
-      R"("cursor":"7-1042","last_event_ms":1795170416500,"made_by":"key-1","exit":{"code":3,"oom":false},)"
+      R"("cursor":"7-1042","last_event_ms":1795170416500,"made_by":"key-1","connection":"c-1","exit":{"code":3,"oom":false},)"
       R"("last_run":{"run_id":"r900","status":"failed","message_id":"m1","exit_code":3,)"
       R"("error":{"code":"exit","message":"the process ended with code 3"},"steered":["m2"],)"
       R"("usage":{"input_tokens":10,"output_tokens":2,"cost_usd":0.25},)"
@@ -74,6 +74,7 @@ TEST_F(AgentLoad, AnAgentThatHadFailed) {
       R"("failure":{"code":"crash_loop","message":"ended 6 times within 600000 ms","output":"last\nwords"}})");
   EXPECT_EQ(agent->state(), Agent::State::kFailed);
   EXPECT_EQ(agent->made_by(), "key-1");
+  EXPECT_EQ(agent->connection(), "c-1");
   EXPECT_EQ(Shown("state"), R"("failed")");
   EXPECT_EQ(Shown("session"), R"("s-1")");
   EXPECT_EQ(Shown("restarts"), "5");

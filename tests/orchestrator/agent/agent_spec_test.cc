@@ -38,7 +38,7 @@ constexpr const char* kEverything = R"JSON({
   "env": {"PATH": "/bin", "_X1": "se=cret\nline"}, "title": "A \"title\"", "labels": {"team": "blue", "tier/x": ""},
   "model": "provider/model:free", "prompt": "do\nit", "resume": "ses_01AB.c:d-e",
   "restart": {"policy": "on_failure", "max_restarts": 7, "window_ms": 1234},
-  "system_prompt": "be brief", "record": true, "files": {"key.pem": "-----cret", "_x-1": ""}, "api": "operate",
+  "system_prompt": "be brief", "record": true, "close_on_disconnect": true, "files": {"key.pem": "-----cret", "_x-1": ""}, "api": "operate",
   "permissions": {"default": "deny", "allow": ["bash(git *)", "read"], "ask": ["bash(git push*)"], "deny": ["fetch"],
                   "timeout_ms": 60000, "on_timeout": "allow"},
   "limits": {"wall_ms": 1, "max_tokens": 2, "max_cost_usd": 0.5, "stall_ms": 3, "on_stall": "restart", "idle_ms": 4},
@@ -68,6 +68,7 @@ TEST(AgentSpec, ReadsEveryField) {
   EXPECT_EQ(spec->permissions.deny[0].ToString(), "fetch");
   EXPECT_EQ(spec->system_prompt, "be brief");
   EXPECT_TRUE(spec->record);
+  EXPECT_TRUE(spec->close_on_disconnect);
   EXPECT_EQ(spec->files.at("key.pem"), "-----cret");
   EXPECT_EQ(spec->files.at("_x-1"), "");
   EXPECT_EQ(spec->api, AgentSpec::Api::kOperate);
@@ -174,7 +175,7 @@ TEST(AgentSpec, UnknownFieldsAreAllNamed) {
 }
 
 TEST(AgentSpec, FieldsOfLaterVersionsSaySo) {
-  for (const char* field : {"user", "close_on_disconnect"}) {
+  for (const char* field : {"user"}) {
     EXPECT_EQ(Refusal(With("\"" + std::string(field) + "\":{}")),
               std::string(field) + ": not supported in this version");
   }
