@@ -1,7 +1,5 @@
 #include "process/http_client.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "process/curl.h"
 #include "process/handle.h"
 #include "process/lifetime.h"
 #include "process/loop.h"
@@ -27,23 +26,8 @@ constexpr size_t kMaxHeldBytes = size_t{64} << 10;
 // Idle connections kept for reuse.
 constexpr long kMaxIdleConnections = 32;
 
-template <auto free_it>
-struct Frees {
-  template <typename T>
-  void operator()(T* thing) const {
-    free_it(thing);
-  }
-};
-using Easy = std::unique_ptr<CURL, Frees<curl_easy_cleanup>>;
-using Multi = std::unique_ptr<CURLM, Frees<curl_multi_cleanup>>;
-using Headers = std::unique_ptr<curl_slist, Frees<curl_slist_free_all>>;
-
-// A failure here means that the machine has no memory, so nothing can continue.
-template <typename T>
-T* Check(T* made) {
-  if (!made) std::abort();
-  return made;
-}
+using Multi = std::unique_ptr<CURLM, CurlFrees<curl_multi_cleanup>>;
+using Headers = std::unique_ptr<curl_slist, CurlFrees<curl_slist_free_all>>;
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
@@ -57,15 +41,6 @@ std::string_view Trim(std::string_view text) {
   size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
-// The "host" or "host:port" of a URL, without the user and password that may precede it.
-std::string HostOf(const std::string& url) {
-  size_t begin = url.find("://");
-  begin = begin == std::string::npos ? 0 : begin + 3;
-  std::string host = url.substr(begin, url.find_first_of("/?#", begin) - begin);
-  size_t at = host.rfind('@');
-  return at == std::string::npos ? host : host.substr(at + 1);
 }
 
 bool HasLineEnd(std::string_view text) {
@@ -145,7 +120,7 @@ class HttpClient::State::Transfer : public HttpCall {
   HttpRequest request_;
   std::shared_ptr<Sink> sink_;
   Headers headers_;
-  Easy easy_;
+  CurlEasy easy_;
   char reason_[CURL_ERROR_SIZE] = "";
 
   bool ready_ = false;        // this transfer is in state_.ready
@@ -241,7 +216,7 @@ HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink si
     : state_(state),
       request_(std::move(request)),
       sink_(std::make_shared<Sink>(std::move(sink))),
-      easy_(Check(curl_easy_init())) {
+      easy_(Made(curl_easy_init())) {
   if (auto error = Invalid()) {
     end_ = std::move(*error);
     state_.ContinueLater(this);  // reported from the loop, like any other end
@@ -277,20 +252,12 @@ void HttpClient::State::Transfer::SetUp() {
   curl_easy_setopt(easy, CURLOPT_PRIVATE, this);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, reason_);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-  curl_easy_setopt(easy, CURLOPT_URL, request_.url.c_str());
-  if (!request_.unix_socket.empty()) {
-    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request_.unix_socket.c_str());
-  }
+  SetServer(easy, request_);
   if (!request_.user.empty()) {
     curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
     curl_easy_setopt(easy, CURLOPT_USERNAME, request_.user.c_str());
     curl_easy_setopt(easy, CURLOPT_PASSWORD, request_.password.c_str());
   }
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request_.connect_timeout_ms));
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request_.timeout_ms));
 
   bool has_type = false;
@@ -336,7 +303,7 @@ void HttpClient::State::Transfer::SetUp() {
 }
 
 void HttpClient::State::Transfer::AddHeader(const std::string& line) {
-  headers_.reset(Check(curl_slist_append(headers_.release(), line.c_str())));
+  headers_.reset(Made(curl_slist_append(headers_.release(), line.c_str())));
 }
 
 void HttpClient::State::Transfer::Ready() {
@@ -405,21 +372,10 @@ void HttpClient::State::Transfer::End(CURLcode code) {
 }
 
 Error HttpClient::State::Transfer::Explain(CURLcode code) const {
-  std::string who = HostOf(request_.url);
-  if (!request_.unix_socket.empty()) who = request_.unix_socket;
+  const std::string who = ServerName(request_);
   if (not_sent_) return {not_sent_->code, who + ": " + not_sent_->message};
   if (too_large_) return {"too_large", who + ": the answer exceeds its size limit"};
-  if (code == CURLE_OPERATION_TIMEDOUT) return {"timeout", who + ": no answer in time"};
-  const std::string reason = reason_[0] ? reason_ : curl_easy_strerror(code);
-  if (code == CURLE_COULDNT_RESOLVE_HOST) return {"unknown_host", who + ": there is no such host"};
-  if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR)
-    return {"tls_failed", who + ": " + reason};
-  long system_error = 0;
-  curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &system_error);
-  if (code == CURLE_COULDNT_CONNECT && system_error != 0) {
-    return {"unreachable", OsError(who, static_cast<int>(system_error)).message};
-  }
-  return {"unreachable", who + ": " + reason};
+  return CurlError(easy_.get(), code, who, reason_);
 }
 
 void HttpClient::State::Transfer::Deliver() {
@@ -470,8 +426,8 @@ std::string PercentEncode(std::string_view text) {
 }
 
 HttpClient::HttpClient(Loop& loop) : state_(std::make_unique<State>(loop)) {
-  [[maybe_unused]] static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
-  state_->multi.reset(Check(curl_multi_init()));
+  InitCurl();
+  state_->multi.reset(Made(curl_multi_init()));
   CURLM* multi = state_->multi.get();
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, kMaxIdleConnections);
   curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, state_.get());
