@@ -25,8 +25,8 @@ uint64_t BigEndian(const uint8_t* bytes, size_t size) {
   return number;
 }
 
-void AppendFrameHead(std::string& out, FrameType type, size_t size, uint8_t masked) {
-  out += static_cast<char>(kFinal | static_cast<uint8_t>(type));
+void AppendFrameHead(std::string& out, uint8_t first, size_t size, uint8_t masked) {
+  out += static_cast<char>(first);
   const int extended = size <= 125 ? 0 : size <= 0xffff ? 2 : 8;
   out += static_cast<char>(masked | (extended == 0 ? size : extended == 2 ? 126 : 127));
   for (int i = extended - 1; i >= 0; --i) out += static_cast<char>(uint64_t{size} >> (8 * i) & 0xff);
@@ -249,10 +249,12 @@ WebSocketReader::MaybeFailure WebSocketReader::TakeClose(std::string_view payloa
 
 // ------------------------------------------------------------------------------------------------ frames
 
-void AppendTextFrameHead(std::string& out, size_t size) { AppendFrameHead(out, FrameType::kText, size, 0); }
+void AppendTextFrameHead(std::string& out, size_t size) {
+  AppendFrameHead(out, kFinal | static_cast<uint8_t>(FrameType::kText), size, 0);
+}
 
 void AppendFrame(std::string& out, FrameType type, std::string_view payload) {
-  AppendFrameHead(out, type, payload.size(), 0);
+  AppendFrameHead(out, static_cast<uint8_t>(kFinal | static_cast<uint8_t>(type)), payload.size(), 0);
   out += payload;
 }
 
@@ -265,11 +267,13 @@ std::string ClosePayload(uint16_t code, std::string_view reason) {
 }
 
 void AppendMaskedFrame(std::string& out, FrameType type, std::string_view payload,
-                       std::array<uint8_t, 4> mask) {
-  AppendFrameHead(out, type, payload.size(), kMasked);
+                       std::array<uint8_t, 4> mask, bool last) {
+  AppendFrameHead(out, static_cast<uint8_t>(static_cast<uint8_t>(type) | (last ? kFinal : 0)), payload.size(),
+                  kMasked);
   for (const uint8_t byte : mask) out += static_cast<char>(byte);
-  for (size_t i = 0; i < payload.size(); ++i)
+  for (size_t i = 0; i < payload.size(); ++i) {
     out += static_cast<char>(static_cast<uint8_t>(payload[i]) ^ mask[i % 4]);
+  }
 }
 
 }  // namespace reeve

@@ -34,7 +34,7 @@ constexpr uint16_t kTooLong = 1009;
 constexpr uint16_t kInternalError = 1011;
 }  // namespace close_code
 
-enum class FrameType : uint8_t { kText = 1, kClose = 8, kPing = 9, kPong = 10 };
+enum class FrameType : uint8_t { kContinuation = 0, kText = 1, kClose = 8, kPing = 9, kPong = 10 };
 
 // Checks that a text that comes in pieces is UTF-8 (RFC 3629), and fails at the first byte that cannot be.
 class Utf8Check {
@@ -123,8 +123,9 @@ void AppendTextFrameHead(std::string& out, size_t size);
 void AppendFrame(std::string& out, FrameType type, std::string_view payload);
 // The payload of a close frame: empty for kNone. A reason that is too long for a control frame is cut.
 std::string ClosePayload(uint16_t code, std::string_view reason);
-// A frame of a client, masked by `mask`, which must be unpredictable (section 5.3).
+// A frame of a client, masked by `mask`, which must be unpredictable (section 5.3). Without `last` a
+// continuation follows.
 void AppendMaskedFrame(std::string& out, FrameType type, std::string_view payload,
-                       std::array<uint8_t, 4> mask);
+                       std::array<uint8_t, 4> mask, bool last = true);
 
 }  // namespace reeve
