@@ -67,6 +67,10 @@ class Adapter {
   // up.
   virtual void Resume() {}
 
+  // A turn in which the adapter called AgentHost::OnChanged is on disk: things happen now that the next
+  // daemon must know of, such as a request that must not be sent twice.
+  virtual void OnCommitted() {}
+
   // The functions below are for some kinds only, as their Kind says. The agent calls them for no other. A
   // kind that claims an ability without its function ends the daemon at the first use, and fails a test
   // before that.

@@ -31,6 +31,10 @@ class AgentHost : public AgentEvents {
   virtual void OnReceived(std::string_view text) = 0;
   virtual void OnSent(std::string_view text) = 0;
 
+  // The adapter's state (Save) has changed. Every other report here says that too. OnCommitted follows once
+  // the state is on disk.
+  virtual void OnChanged() = 0;
+
   // The end of the work that PrepareStop announced.
   virtual void OnStopPrepared() = 0;
 

@@ -218,6 +218,16 @@ void AgentProcess::OnSession(std::string id) {
   owner_.OnSession(session_);
 }
 
+void AgentProcess::OnChanged() {
+  adapter_changed_ = true;
+  owner_.OnChanged();
+}
+
+void AgentProcess::Publish() {
+  queue_.Publish();
+  if (std::exchange(adapter_changed_, false) && adapter_) adapter_->OnCommitted();
+}
+
 void AgentProcess::OnReceived(std::string_view text) {
   owner_.OnReceived();
   if (transcript_) transcript_->ReceivedMessage(text);

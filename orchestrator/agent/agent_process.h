@@ -160,7 +160,7 @@ class AgentProcess final : private AgentHost {
 
   // --- checkpoints (KEEPER.md)
   // The turn is on disk: its effects on the processes happen now.
-  void Publish() { queue_.Publish(); }
+  void Publish();
   // Whether output was handled since the last call.
   [[nodiscard]] bool TakeHandledOutput() { return std::exchange(handled_output_, false); }
   // The living process, in addition to Members.
@@ -212,6 +212,7 @@ class AgentProcess final : private AgentHost {
   void OnSteered(const std::string& id, const Status& taken) override { owner_.OnSteered(id, taken); }
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
+  void OnChanged() override;
   void OnReceived(std::string_view text) override;
   void OnSent(std::string_view text) override;
   Status WriteStdin(std::string_view bytes) override;
@@ -242,6 +243,7 @@ class AgentProcess final : private AgentHost {
   uint64_t input_bytes_ = 0;                // bytes that WriteInput has written to this process's stdin
   std::unique_ptr<Transcript> transcript_;  // null: the spec wants none
   bool handled_output_ = false;             // in this turn
+  bool adapter_changed_ = false;            // since the last Publish
   PublishQueue queue_;
   Timer ready_deadline_;
   Timer stop_deadline_;  // ends the polite part

@@ -32,6 +32,7 @@ class NoHost final : public AgentHost {
   void OnSteered(const std::string&, const Status&) override {}
   void OnSession(std::string) override {}
   void OnBroken(Error) override {}
+  void OnChanged() override {}
   void OnReceived(std::string_view) override {}
   void OnSent(std::string_view) override {}
   void OnStopPrepared() override {}

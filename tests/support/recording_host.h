@@ -13,12 +13,16 @@
 #include "orchestrator/agent/agent_spec.h"
 #include "process/http_client.h"
 #include "process/loop.h"
+#include "process/timer.h"
 
 namespace reeve {
 
 class RecordingHost : public AgentHost {
  public:
-  explicit RecordingHost(Loop& on) : loop_(on), http_(on) {}
+  explicit RecordingHost(Loop& on)
+      : loop_(on), http_(on), commit_(on, [this] {
+          if (on_committed) on_committed();
+        }) {}
   virtual ~RecordingHost() = default;
 
   Loop& loop() override { return loop_; }
@@ -36,6 +40,9 @@ class RecordingHost : public AgentHost {
   void OnSteered(const std::string& id, const Status& taken) override;
   void OnSession(std::string id) override;
   void OnBroken(Error error) override;
+  void OnChanged() override {
+    if (commits && !commit_.active()) commit_.Start(0);
+  }
   void OnReceived(std::string_view text) override { heard.emplace_back(text); }
   void OnSent(std::string_view text) override { told.emplace_back(text); }
   Status WriteStdin(std::string_view bytes) override;
@@ -57,17 +64,20 @@ class RecordingHost : public AgentHost {
   void Clear() { lines_.clear(); }
 
   Status listener;                       // who listens on the agent's port
+  bool commits = true;                   // false: no turn reaches the disk
   std::vector<std::string> heard, told;  // what passed other than by pipes
 
   // Called, where set, after a line of that kind: what an Agent would do from within.
   std::function<void()> on_ready;
   std::function<void()> on_emit;
   std::function<void()> on_turn_ended;
+  std::function<void()> on_committed;  // soon after OnChanged
   std::function<void(const ApprovalRequest&)> on_approval;
 
  private:
   Loop& loop_;
   HttpClient http_;
+  Timer commit_;
   AgentSpec spec_;
   std::vector<std::string> lines_;
 };

@@ -124,6 +124,7 @@ class OpencodeAdapter final : public Adapter {
   [[nodiscard]] std::string Save() const override { return SaveState(*this); }
   Status Restore(const JsonValue& state) override { return RestoreState(state, *this); }
   void Resume() override;
+  void OnCommitted() override;
   // Connections end with the daemon, and whatever they were doing is begun again. For that reason failures
   // are counted from zero, and timers follow from the other members.
   static void Members(auto& self, auto& state) {
@@ -232,7 +233,8 @@ class OpencodeAdapter final : public Adapter {
   int looks_ = 0;         // how often we looked for that turn
 
   std::optional<std::string> prompt_;    // accepted while the stream was down
-  std::optional<std::string> posting_;   // sent to the server, which has not answered
+  std::optional<std::string> posting_;   // on its way to the server, which has not answered
+  std::optional<std::string> due_;       // the body of its request, until that may be sent
   std::optional<std::string> doubtful_;  // the same from an earlier daemon: the server may or may not have it
   bool abort_wanted_ = false;
   int aborting_ = 0;
@@ -607,7 +609,15 @@ void OpencodeAdapter::PostPrompt(const std::string& text, const std::string& mod
   }
   if (!host_.spec().system_prompt.empty()) body.Set("system", host_.spec().system_prompt);
   if (flavour_.asks_about_snapshots) body.Set("snapshotInitialization", "wait");
-  Command("/session/" + PercentEncode(events_.session()) + "/prompt_async", body.Take(),
+  due_ = body.Take();
+  host_.OnChanged();
+}
+
+// The prompt leaves only when the next daemon would know of it. Otherwise that would send it again.
+void OpencodeAdapter::OnCommitted() {
+  const auto body = std::exchange(due_, std::nullopt);
+  if (!body) return;
+  Command("/session/" + PercentEncode(events_.session()) + "/prompt_async", *body,
           [this](const Result<HttpResponse>& answer) {
             posting_.reset();
             if (!Good(answer)) {
@@ -746,6 +756,7 @@ int64_t OpencodeAdapter::WaitMs() const {
 
 // Does whatever the present state allows.
 void OpencodeAdapter::Advance() {
+  host_.OnChanged();
   if (abort_wanted_ && !posting_) {
     // Between the acceptance of a prompt and its turn there is nothing to abort yet, so we wait for the
     // turn's first event.

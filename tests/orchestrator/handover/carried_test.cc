@@ -49,7 +49,8 @@ const std::vector<Excuse> kExcuses = {
     {"saved beside Members", {"AgentProcess::last_words_"}},
     {"taken from the log again", {"OpenContent::texts_", "OpenContent::calls_"}},
     {"saved as since()", {"OpenContent::since_"}},
-    {"is about this turn", {"AgentProcess::queue_", "AgentProcess::handled_output_"}},
+    {"is about this turn",
+     {"AgentProcess::queue_", "AgentProcess::handled_output_", "AgentProcess::adapter_changed_"}},
     {"about the checkpoint itself",
      {"Agent::touched_", "Agent::touched_all_", "Agent::checkpoint_", "Agent::settled_text_"}},
     {"follows from hidden_", {"Transcript::secrets_"}},
@@ -61,9 +62,10 @@ const std::vector<Excuse> kExcuses = {
       "OpencodeAdapter::next_call_", "OpencodeAdapter::commands_", "OpencodeAdapter::fetches_",
       "OpencodeAdapter::stream_"}},
     {"Resume asks the server for its state again",
-     {"OpencodeAdapter::held_", "OpencodeAdapter::paused_", "OpencodeAdapter::catch_up_",
-      "OpencodeAdapter::unheard_", "OpencodeAdapter::looks_", "OpencodeAdapter::waiting_for_",
-      "OpencodeAdapter::again_", "OpencodeAdapter::silence_", "OpencodeAdapter::settle_"}},
+     {"OpencodeAdapter::due_", "OpencodeAdapter::held_", "OpencodeAdapter::paused_",
+      "OpencodeAdapter::catch_up_", "OpencodeAdapter::unheard_", "OpencodeAdapter::looks_",
+      "OpencodeAdapter::waiting_for_", "OpencodeAdapter::again_", "OpencodeAdapter::silence_",
+      "OpencodeAdapter::settle_"}},
 };
 
 struct Class {

@@ -36,6 +36,9 @@ class OpencodeTest : public ::testing::Test {
   OpencodeTest() {
     server.user = "kilo";
     server.directory = "%2Fhome%2Fann%2Fa%20b";
+    host.on_committed = [this] {
+      if (adapter) adapter->OnCommitted();
+    };
   }
   ~OpencodeTest() override { EXPECT_THAT(server.wrong, ElementsAre()); }
 
@@ -903,6 +906,34 @@ class OpencodeHandover : public OpencodeTest {
   }
   [[nodiscard]] size_t Prompts() const { return server.Asked("POST /session/ses_1/prompt_async"); }
 };
+
+// Otherwise the next daemon would not know of it, and send it again.
+TEST_F(OpencodeHandover, APromptLeavesOnlyWhenItsTurnIsOnDisk) {
+  LaunchReady();
+  host.commits = false;
+  ASSERT_TRUE(adapter->Prompt("do it").ok());
+  Turn();
+  EXPECT_EQ(Prompts(), 0u);
+  adapter->OnCommitted();
+  ASSERT_TRUE(Until([this] { return Prompts() == 1; }));
+}
+
+// A prompt that waited for the stream goes to the server without an event: the host must save that.
+TEST_F(OpencodeHandover, APromptThatWaitedForTheStreamChangesTheState) {
+  LaunchReady();
+  server.silent = true;
+  server.BreakStreams();
+  ASSERT_TRUE(UntilAsked("GET /event", 2));
+  ASSERT_TRUE(adapter->Prompt("x").ok());
+  server.silent = false;
+  std::string saved = adapter->Save();
+  host.on_committed = [&] {
+    saved = adapter->Save();
+    adapter->OnCommitted();
+  };
+  ASSERT_TRUE(Until([this] { return Prompts() == 1; }));
+  EXPECT_EQ(saved, adapter->Save());
+}
 
 TEST_F(OpencodeHandover, APromptThatTheServerTookIsNotSentAgain) {
   PromptAndHandOver();
