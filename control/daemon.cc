@@ -150,9 +150,11 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       idempotency_(clock_, *base_.store),
       api_{*base_.loop, clock_, town_,  kinds_, tickets_, viewers_,
            exports_,    waits_, pages_, gate_,  *this,    config.base_path},
+      gateway_(api_, idempotency_),
       serving_(base_.loop->BeforeSleep([this] {
         CommitTurn();
         const bool more = viewers_.Serve();
+        gateway_.EndTurn();
         return more || town_.logs().dirty();
       })),
       server_(*base_.loop, Server::Limits{}, Dispatching(gate_, idempotency_),
@@ -174,6 +176,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
     }
   });
   AddRoutes(router_, api_);
+  AddGatewayRoute(router_, gateway_);
 }
 
 Daemon::~Daemon() { log::CopyTo({}); }
@@ -199,6 +202,7 @@ Town::Options Daemon::TownOptions() {
 Status Daemon::BringBack(HandoverState& earlier) {
   Status ready = base_.follows ? town_.Adopt() : town_.Load();
   if (ready) tickets_.Restore(std::move(earlier.tickets));
+  if (ready) gateway_.owners().AfterStart();
   return ready;
 }
 
@@ -363,6 +367,7 @@ Status Daemon::Become(const std::string& binary) {
     return saved;
   }
   for (int turn = 0; turn < kLastViewerTurns && viewers_.Serve();) ++turn;
+  viewers_.Restart();
   log::Info("upgrade: {} follows", binary);
   (void)std::fflush(nullptr);
   base_.keeper->link().Upgrade(binary, KeeperProgramBeside(binary));

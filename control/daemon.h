@@ -20,6 +20,7 @@
 #include "control/api/api.h"
 #include "control/api/event_pages.h"
 #include "control/api/waits.h"
+#include "control/gateway/gateway.h"
 #include "control/http/router.h"
 #include "control/http/server.h"
 #include "control/live_config.h"
@@ -156,6 +157,7 @@ class Daemon {
   Idempotency idempotency_;
   ApiContext api_;
   Router router_;
+  Gateway gateway_;
   std::optional<Checkpoint> checkpoint_;  // of the town, with a keeper
   uint64_t saved_changes_ = 0;            // TicketStore::changes() of the checkpoint
   const bool serving_;                    // made before the server, whose answers leave after this step

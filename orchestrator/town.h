@@ -66,8 +66,7 @@ class Town {
   // Makes an agent. `done` is called once it is on disk. Errors: "agent_exists" (also while a deleted agent
   // with that id is not purged), "too_many_agents", "draining", "invalid_request" (no such kind, no such
   // program). If the same request made the agent before, that agent is returned; `made_by` is its
-  // Request::key, or empty. `connection`: the gateway connection to which an agent with close_on_disconnect
-  // belongs.
+  // Request::key, or empty. `connection`: the gateway connection by which the call came, or empty.
   Result<Agent*> Create(AgentSpec spec, const std::string& made_by, Done done,
                         const std::string& connection = {});
   // Changes the spec by a JSON Merge Patch (RFC 7396) of the fields in kChangeable. `done` gets true if some

@@ -72,7 +72,7 @@ struct Entry {
 // Memory that the entry takes, roughly.
 size_t BytesOf(const Entry& entry) {
   constexpr size_t kNode = 96;  // of a map, or of a string with its block
-  size_t bytes = sizeof(Entry) + 4 * kNode + entry.grant.origin.size();
+  size_t bytes = sizeof(Entry) + 4 * kNode + entry.grant.origin.size() + entry.grant.connection.size();
   for (const std::string& agent : entry.grant.agents) bytes += sizeof(std::string) + agent.size();
   for (const auto& [agent, cursor] : entry.grant.after) bytes += kNode + agent.size() + cursor.size();
   return bytes;

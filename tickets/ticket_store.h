@@ -34,6 +34,8 @@ struct Grant {
   std::string origin;                        // of the request that issued it; empty: bound to no origin
   std::map<std::string, std::string> after;  // agent → cursor at which the stream begins
   uint64_t token = 0;  // the bearer token that issued it; RevokeToken(token) ends the ticket
+  // The connection of GET /ws that a resume ticket continues; empty for any other ticket.
+  std::string connection;
 
   // For the next daemon (orchestrator/handover/saved_state.h).
   static void Members(auto& self, auto& state) {
@@ -44,6 +46,7 @@ struct Grant {
     state("origin", self.origin);
     state("after", self.after);
     state.Number("token", self.token);
+    state("connection", self.connection);
   }
 };
 

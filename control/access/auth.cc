@@ -7,6 +7,7 @@
 
 #include "control/access/idempotency.h"
 #include "control/access/tokens.h"
+#include "tickets/ticket_store.h"
 
 namespace reeve {
 
@@ -136,6 +137,30 @@ Response AnswerOptions(const Request& request, bool cors) {
 
 }  // namespace
 
+Scope ScopeOf(TicketMode mode) {
+  switch (mode) {
+    case TicketMode::kView:
+      return Scope::kView;
+    case TicketMode::kOperate:
+      return Scope::kOperate;
+    case TicketMode::kTerminal:
+      return Scope::kAdmin;
+  }
+  return Scope::kAdmin;
+}
+
+TicketMode ModeOf(Scope scope) {
+  switch (scope) {
+    case Scope::kView:
+      return TicketMode::kView;
+    case Scope::kOperate:
+      return TicketMode::kOperate;
+    case Scope::kAdmin:
+      return TicketMode::kTerminal;
+  }
+  return TicketMode::kView;
+}
+
 Gate::Gate(const Tokens& tokens, Names names) : tokens_(tokens) { SetNames(std::move(names)); }
 
 void Gate::SetNames(Names names) {
@@ -168,6 +193,8 @@ Status CheckScope(Access access, Scope scope) {
   return Error{"forbidden", std::string("this needs a token of scope ") + ScopeName(*needed) +
                                 "; yours has scope " + ScopeName(scope)};
 }
+
+std::optional<Request::Caller> Gate::CallerOf(uint64_t token) const { return tokens_.FindById(token); }
 
 // Protects against DNS rebinding: a page of evil.example whose name now points to us still sends "Host:
 // evil.example".

@@ -16,8 +16,13 @@
 
 namespace reeve {
 
+enum class TicketMode;
 class Idempotency;
 class Tokens;
+
+// The scope of a ticket of this mode, which its issuer must have; and the mode of a scope.
+Scope ScopeOf(TicketMode mode);
+TicketMode ModeOf(Scope scope);
 
 class Gate {
  public:
@@ -34,6 +39,9 @@ class Gate {
   // Returns nothing when the request may continue to a route with that access, else the refusal. Fills in
   // request.caller if there is a valid bearer token; a wrong token is refused on an open route too.
   [[nodiscard]] std::optional<Response> Check(Request& request, Access access) const;
+
+  // The caller who issued a ticket, if the token is still valid.
+  [[nodiscard]] std::optional<Request::Caller> CallerOf(uint64_t token) const;
 
   // Headers for every answer to this request, errors and streams included, so that a page of an allowed
   // origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). Empty for all other requests.

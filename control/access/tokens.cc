@@ -101,6 +101,16 @@ uint64_t Tokens::Token::id() const {
   return std::max<uint64_t>(id, 1);  // 0 means no token
 }
 
+Request::Caller Tokens::Token::ToCaller() const {
+  Request::Caller caller{scope, id(), agent};
+  if (!agent.empty()) {
+    caller.by = std::string(kAgentPrefix) + agent;
+  } else if (!name.empty()) {
+    caller.by = name;
+  }
+  return caller;
+}
+
 Result<Tokens> Tokens::Load(const Source& source) {
   Tokens loaded;
   if (source.file.empty() && !source.variable.empty()) {
@@ -143,14 +153,18 @@ std::optional<Request::Caller> Tokens::Find(std::string_view presented) const {
   }
   auto own = agents_.find(hash);
   if (!found && own != agents_.end()) found = &own->second;
-  if (!found) return std::nullopt;
-  Request::Caller caller{found->scope, found->id(), found->agent};
-  if (!found->agent.empty()) {
-    caller.by = std::string(kAgentPrefix) + found->agent;
-  } else if (!found->name.empty()) {
-    caller.by = found->name;
+  return found ? std::optional(found->ToCaller()) : std::nullopt;
+}
+
+std::optional<Request::Caller> Tokens::FindById(uint64_t id) const {
+  for (const Token& token : tokens_) {
+    if (token.id() == id) return token.ToCaller();
   }
-  return caller;
+  Hash first{};  // no hash that begins with the id is smaller
+  std::memcpy(first.data(), &id, sizeof id);
+  const auto own = agents_.lower_bound(first);
+  if (own == agents_.end() || own->second.id() != id) return std::nullopt;
+  return own->second.ToCaller();
 }
 
 void Tokens::Grant(const std::string& agent, std::string_view token, Scope scope) {

@@ -46,6 +46,9 @@ class Tokens {
   // tokens, it is found.
   [[nodiscard]] std::optional<Request::Caller> Find(std::string_view presented) const;
 
+  // The caller of the valid token with that id.
+  [[nodiscard]] std::optional<Request::Caller> FindById(uint64_t id) const;
+
   // Sets an agent's own token; an earlier one becomes void. Revoke returns the id of the token that became
   // void.
   void Grant(const std::string& agent, std::string_view token, Scope scope);
@@ -61,6 +64,7 @@ class Tokens {
     std::string agent;  // the agent that owns it; empty: a configured token
     std::string name;   // empty: it has none
     [[nodiscard]] uint64_t id() const;
+    [[nodiscard]] Request::Caller ToCaller() const;
   };
   Tokens() = default;
   static Result<std::vector<Token>> ReadFile(const std::string& path);

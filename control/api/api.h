@@ -62,6 +62,10 @@ std::vector<Operation> TicketOperations();    // stream tickets
 std::vector<Operation> ProcessOperations();   // the processes of agents, and strays
 std::vector<Operation> TownOperations();      // health, metrics, drain, reload, upgrade
 
+// Methods that only a connection of GET /ws has: operations without a path, which the connection runs. Made
+// at the first call.
+const std::vector<Operation>& GatewayMethods();
+
 void AddExportRoutes(Router& router, ApiContext& api);
 void AddStreamRoutes(Router& router, ApiContext& api);
 void AddDashboardRoutes(Router& router, ApiContext& api);

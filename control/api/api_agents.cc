@@ -78,8 +78,7 @@ void Create(ApiContext& api, const Call& call, Reply reply) {
   const std::string& key = call.request().key;
   auto spec = AgentSpec::FromJson(json);
   if (!spec) return reply.Refuse(spec.error());
-  const std::string connection =
-      spec->close_on_disconnect && call.caller() ? call.caller()->connection : std::string();
+  const std::string connection = call.caller() ? call.caller()->connection : std::string();
   if (spec->close_on_disconnect && connection.empty()) {
     return reply.Refuse(
         {"invalid_request", "close_on_disconnect: needs a connection to which the agent belongs (GET /ws)"});

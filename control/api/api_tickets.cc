@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "control/access/auth.h"
 #include "control/api/api.h"
 #include "orchestrator/agent/agent.h"
 
@@ -22,19 +23,6 @@ const char* NameOf(TicketMode mode) {
       return "terminal";
   }
   return "";
-}
-
-// The scope that a bearer token needs to request a ticket of this mode.
-Scope ScopeOf(TicketMode mode) {
-  switch (mode) {
-    case TicketMode::kView:
-      return Scope::kView;
-    case TicketMode::kOperate:
-      return Scope::kOperate;
-    case TicketMode::kTerminal:
-      return Scope::kAdmin;
-  }
-  return Scope::kAdmin;
 }
 
 // The grant that the caller asks for, without the agents.

@@ -92,6 +92,7 @@ class Document {
         .SetRaw("security", R"([{"token":[]}])")
         .SetRaw("paths", Paths())
         .SetRaw("components", Components())
+        .SetRaw("x-reeve-gateway-methods", Methods())
         .Take();
   }
 
@@ -113,12 +114,34 @@ class Document {
     return all.Take();
   }
 
+  // The methods that only GET /ws has, by name, with the schemas of `params` and `result`, and the codes of
+  // their errors.
+  static std::string Methods() {
+    JsonObject all;
+    for (const Operation& method : GatewayMethods()) {
+      JsonObject one;
+      one.Set("summary", method.text)
+          .Set("x-reeve-scope", ScopeOf(method))
+          .SetRaw("params",
+                  MembersSchema(method).value_or(R"({"type":"object","additionalProperties":false})"));
+      const std::string_view schema = method.answers.front().schema;
+      one.SetRaw("result", schema.empty() ? R"({"type":"null"})" : Reference(schema));
+      one.SetRaw("x-reeve-errors", Strings(ErrorsOfMethod(method)));
+      all.SetRaw(method.name, one.Take());
+    }
+    return all.Take();
+  }
+
+  static const char* ScopeOf(const Operation& operation) {
+    static constexpr const char* kScopes[] = {"none", "view", "operate", "admin"};
+    return kScopes[static_cast<size_t>(operation.access)];
+  }
+
   std::string Describe(const Operation& operation) {
     JsonObject json;
     json.Set("operationId", operation.name).Set("summary", operation.text);
     if (operation.access == Access::kOpen) json.SetRaw("security", R"([{},{"token":[]}])");
-    static constexpr const char* kScopes[] = {"none", "view", "operate", "admin"};
-    json.Set("x-reeve-scope", kScopes[static_cast<size_t>(operation.access)]);
+    json.Set("x-reeve-scope", ScopeOf(operation));
     JsonArray parameters;
     bool any = false;
     for (const Parameter& parameter : operation.parameters) {
@@ -146,18 +169,34 @@ class Document {
   }
 
   static std::string Body(const Operation& operation) {
+    for (const Parameter& parameter : operation.parameters) {
+      if (parameter.in != In::kWhole) continue;
+      const bool bytes = parameter.type == Type::kBytes;
+      const std::string schema = JsonObject().SetRaw("schema", SchemaOf(parameter)).Take();
+      return JsonObject()
+          .Set("description", parameter.text)
+          .Set("x-reeve-parameter", parameter.name)  // its name among the params of JSON-RPC
+          .Set("required", !bytes)
+          .SetRaw("content", JsonObject().SetRaw(bytes ? "application/octet-stream" : kJson, schema).Take())
+          .Take();
+    }
+    const auto schema = MembersSchema(operation);
+    if (!schema) return {};
+    const bool required =
+        std::any_of(operation.parameters.begin(), operation.parameters.end(),
+                    [](const Parameter& one) { return one.in == In::kBody && one.required; });
+    const std::string media = JsonObject().SetRaw("schema", *schema).Take();
+    return JsonObject()
+        .Set("required", required)
+        .SetRaw("content", JsonObject().SetRaw(kJson, media).Take())
+        .Take();
+  }
+
+  // The object of those parameters that are members of a body; nothing if there are none.
+  static std::optional<std::string> MembersSchema(const Operation& operation) {
     JsonObject properties;
     std::vector<std::string_view> required;
     for (const Parameter& parameter : operation.parameters) {
-      if (parameter.in == In::kWhole) {
-        const bool bytes = parameter.type == Type::kBytes;
-        const std::string schema = JsonObject().SetRaw("schema", SchemaOf(parameter)).Take();
-        return JsonObject()
-            .Set("description", parameter.text)
-            .Set("required", !bytes)
-            .SetRaw("content", JsonObject().SetRaw(bytes ? "application/octet-stream" : kJson, schema).Take())
-            .Take();
-      }
       if (parameter.in != In::kBody) continue;
       std::string schema = SchemaOf(parameter);
       schema.back() = ',';
@@ -165,15 +204,11 @@ class Document {
       properties.SetRaw(parameter.name, schema);
       if (parameter.required) required.push_back(parameter.name);
     }
-    if (properties.empty()) return {};
+    if (properties.empty()) return std::nullopt;
     JsonObject schema;
     schema.Set("type", "object").SetRaw("properties", properties.Take()).Set("additionalProperties", false);
     if (!required.empty()) schema.SetRaw("required", Strings(required));
-    const std::string media = JsonObject().SetRaw("schema", schema.Take()).Take();
-    return JsonObject()
-        .Set("required", !required.empty())
-        .SetRaw("content", JsonObject().SetRaw(kJson, media).Take())
-        .Take();
+    return schema.Take();
   }
 
   // By status. An answer and an error may have the same one.
@@ -230,10 +265,23 @@ class Document {
     return codes;
   }
 
-  // An example for each code.
-  static void AddErrors(Responses& responses, std::vector<std::string_view> codes) {
+  // A caller of GET /ws has at least the scope view, which is enough for its methods.
+  static std::vector<std::string_view> ErrorsOfMethod(const Operation& method) {
+    std::vector<std::string_view> codes(std::begin(kAlways), std::end(kAlways));
+    codes.insert(codes.end(), {"invalid_request", "too_many_requests"});
+    codes.insert(codes.end(), method.errors.begin(), method.errors.end());
+    return EachOnce(std::move(codes));
+  }
+
+  static std::vector<std::string_view> EachOnce(std::vector<std::string_view> codes) {
     std::sort(codes.begin(), codes.end());
     codes.erase(std::unique(codes.begin(), codes.end()), codes.end());
+    return codes;
+  }
+
+  // An example for each code.
+  static void AddErrors(Responses& responses, std::vector<std::string_view> codes) {
+    codes = EachOnce(std::move(codes));
     std::map<std::string, std::vector<std::string_view>> by_status;
     for (const std::string_view code : codes)
       by_status[std::to_string(FindProblem(code).status)].push_back(code);

@@ -17,6 +17,8 @@ namespace {
 using In = Parameter::In;
 using Type = Parameter::Type;
 
+constexpr size_t kMaxTypesBytes = 4096;  // each event is compared with all of them
+
 Error Wrong(const Parameter& parameter, std::string_view reason) {
   return {"invalid_request", std::string(parameter.name).append(": ").append(reason)};
 }
@@ -252,7 +254,7 @@ Call::Argument Call::ArgumentOf(const Parameter& parameter, const JsonValue& giv
   } else if (parameter.type == Type::kLabels) {
     if (auto texts = StringsOf(given)) return {std::move(*texts), {}};
   } else if (parameter.type == Type::kTypes) {
-    if (auto texts = StringsOf(given)) return made(Joined(*texts));
+    if (auto texts = StringsOf(given); texts && !texts->empty()) return made(Joined(*texts));
   } else if (parameter.type == Type::kString && parameter.in == In::kPath) {
     if (const auto number = given.AsInt()) return made(std::to_string(*number));
   }
@@ -333,6 +335,8 @@ Status Call::Check(const Parameter& parameter, const Argument& argument) {
     case Type::kTypes: {
       const auto text = argument.Text();
       good = text.has_value();
+      if (text && text->size() > kMaxTypesBytes)
+        return Wrong(parameter, "must have at most " + std::to_string(kMaxTypesBytes) + " bytes");
       if (auto types = TypeFilter::Parse(text.value_or("")); !types) return types.error();
       break;
     }

@@ -16,19 +16,22 @@ void Owners::Came(const std::string& connection) {
   owner = Owner{owner.present + 1};
 }
 
-size_t Owners::Went(const std::string& connection) {
+Owners::Left Owners::Went(const std::string& connection) {
   Owner& owner = owners_[connection];
   if (owner.present > 0) --owner.present;
   if (owner.present == 0 && !timer_.active()) timer_.Start(tick_ms_, tick_ms_);
-  size_t owned = 0;
-  for (const auto& [id, agent] : town_.agents())
-    owned += agent->connection() == connection && !agent->deleted();
-  return owned;
+  Left left;
+  if (owner.present > 0) return left;  // another continues it
+  for (const auto& [id, agent] : town_.agents()) {
+    if (agent->connection() != connection || agent->deleted() || agent->ended()) continue;
+    ++(agent->spec().close_on_disconnect ? left.ending : left.detached);
+  }
+  return left;
 }
 
 void Owners::AfterStart() {
   for (const auto& [id, agent] : town_.agents()) {
-    if (!agent->connection().empty() && !agent->ended()) owners_.try_emplace(agent->connection());
+    if (agent->spec().close_on_disconnect && !agent->ended()) owners_.try_emplace(agent->connection());
   }
   if (!owners_.empty()) timer_.Start(tick_ms_, tick_ms_);
 }
@@ -54,15 +57,16 @@ void Owners::Tick() {
 
 void Owners::CollectAgents(const std::set<std::string>& connections) {
   for (const auto& [id, agent] : town_.agents()) {
-    if (connections.count(agent->connection()) != 0) owners_[agent->connection()].ending.insert(id);
+    if (agent->spec().close_on_disconnect && connections.count(agent->connection()) != 0)
+      owners_[agent->connection()].ending.insert(id);
   }
 }
 
 bool Owners::End(const std::string& id) {
   Agent* agent = town_.Find(id);
   if (!agent || agent->deleted() || agent->damaged() || agent->ended()) return true;
-  if (!agent->idle() || agent->state() == AgentState::kStopping)
-    return false;  // one that restarts is stopping
+  // Without turns its run would last as long as its process. One that restarts is stopping.
+  if ((agent->has_turns() && !agent->idle()) || agent->state() == AgentState::kStopping) return false;
   log::Info("agent {} is stopped: its connection has gone", id);
   agent->Stop(
       Agent::kDefaultGraceMs,

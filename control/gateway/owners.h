@@ -1,10 +1,10 @@
 // Owners: the gateway connections that are there, and the end of agents whose connection has gone. An agent
 // with close_on_disconnect belongs to the connection that made it (Agent::connection); a connection that
 // continues another one by its resume ticket has the same id. When nobody with that id has been there for
-// kGraceMs, its agents are stopped, each once it has no run and no message that is due. They keep their
-// queues, and stay theirs: a new absence stops those again that were started meanwhile.
+// kGraceMs, its agents are stopped: one with turns once it has no run and no message that is due. They keep
+// their queues, and stay theirs: a new absence stops those again that were started meanwhile.
 //
-// Owned by the Daemon; on the loop's thread. The loop and the town outlive it.
+// Owned by the Gateway; on the loop's thread. The loop and the town outlive it.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +35,12 @@ class Owners {
   // A connection opened that has this id. Several may have it at once, because the end of one is often
   // noticed after the next has come.
   void Came(const std::string& connection);
-  // One of them ended. Returns how many agents belong to it.
-  size_t Went(const std::string& connection);
+  // One of them ended. Returns how many agents it made that end with it, and how many that do not.
+  struct Left {
+    size_t ending = 0;
+    size_t detached = 0;
+  };
+  Left Went(const std::string& connection);
   // At the daemon's start: all connections of earlier daemons have gone, and their absence begins now.
   void AfterStart();
 

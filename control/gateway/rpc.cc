@@ -68,6 +68,20 @@ Status TakeKey(const JsonValue& params, Request& request) {
   return {};
 }
 
+// An agent's id may also be called `agent`, as in events and subscriptions. Returns the params with the name
+// of the operation, or nothing if they have that already.
+std::optional<JsonDocument> WithId(const Operation& method, const JsonValue& params) {
+  const auto& parameters = method.parameters;
+  if (parameters.empty() || parameters.front().in != Parameter::In::kPath ||
+      parameters.front().name != "id" || params["id"] || !params["agent"])
+    return std::nullopt;
+  JsonObject renamed;
+  for (const auto& [name, value] : params.Members())
+    renamed.SetRaw(name == "agent" ? "id" : name, value.Raw());
+  auto json = JsonDocument::Parse(renamed.Take());
+  return json ? std::optional(std::move(*json)) : std::nullopt;
+}
+
 // Takes the place of an HTTP path: a key for idempotency belongs to the method and to the things that it
 // names.
 std::string PathOf(const Operation& method, const JsonValue& params) {
@@ -173,7 +187,8 @@ void Rpc::Receive(std::string_view message) {
     return SendError(shown_id, kRpcInvalidRequest, Response::Problem(good.error()), NextRequestId());
   const std::string_view name = *call["method"].AsString();
   if (const Operation* method = FindMethod(name)) {
-    Begin(*method, call["params"], id ? std::optional(shown_id) : std::nullopt);
+    const std::optional<JsonDocument> renamed = WithId(*method, call["params"]);
+    Begin(*method, renamed ? renamed->root() : call["params"], id ? std::optional(shown_id) : std::nullopt);
   } else if (id) {
     SendError(shown_id, kRpcMethodNotFound, Response::Problem(UnknownMethod(name)), NextRequestId());
   }

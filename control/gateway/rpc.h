@@ -6,8 +6,8 @@
 // transport: it gets messages and sends answers, in any order. control/api/API.md describes the messages to
 // callers.
 //
-// Owned by the connection, on the loop's thread. All that the constructor refers to outlives it. Its end is
-// the end of the connection for all calls in progress: their replies are gone, and OnGone is called.
+// Owned by the connection, on the loop's thread. All that the constructor refers to outlives it. When it is
+// destroyed, calls in progress lose their replies, and OnGone is called.
 #pragma once
 
 #include <cstddef>
@@ -36,8 +36,8 @@ struct RpcCaller {
   Request::Caller caller;
   std::string origin = {};  // of the page; empty: none
   bool from_unix_socket = false;
-  // If a ticket for some agents opened the connection: only the operations on these agents are allowed, by
-  // the path (/agents/{id}/…). Nothing: all. The connection's own methods look at this by themselves.
+  // A connection that a ticket for some agents opened may call only methods whose path begins with
+  // /agents/{id}. Without a value it may call all. The connection's own methods look at this by themselves.
   std::optional<std::vector<std::string>> agents = {};
 };
 

@@ -49,7 +49,7 @@ struct Request {
     std::string agent = {};  // the agent that owns the token; empty: none
     // The caller's name in events: that of the token, "agent:<id>" for the token of an agent, else "person".
     std::string by = "person";
-    // The connection of the gateway through which it calls, or the one that this continues; empty: none.
+    // The gateway connection through which it calls, and each that continues it; empty: none.
     std::string connection = {};
   };
   std::optional<Caller> caller;

@@ -58,7 +58,7 @@ WebSocket::WebSocket(TakenSocket socket, std::string head, Limits limits, Listen
   UpdateWatch();
 }
 
-WebSocket::~WebSocket() = default;
+WebSocket::~WebSocket() { (void)Hold(0); }
 
 // ------------------------------------------------------------------------------------------------ the owner
 
@@ -107,6 +107,7 @@ void WebSocket::CheckTime(int64_t now_ms) {
     return;
   }
   CheckPeer(now_ms);
+  CheckMessage(now_ms);
   if (state_ == State::kClosing) {
     if (unsent() > 0) {
       entered_ms_.reset();
@@ -158,8 +159,19 @@ void WebSocket::Read() {
   if (lingered_bytes_ > kLingerBytes) Finish();
 }
 
+// Returns false if all connections together hold too much.
+bool WebSocket::Hold(size_t partial) {
+  if (!limits_.budget) return true;
+  size_t& used = limits_.budget->used;
+  used = used - std::exchange(partial_, partial) + partial;
+  return partial == 0 || used <= limits_.budget_bytes;
+}
+
 void WebSocket::Feed(std::string_view bytes) {
-  const auto failure = reader_.Feed(bytes);
+  auto failure = reader_.Feed(bytes);
+  if (!Hold(reader_.partial()) && !failure)
+    failure =
+        WebSocketReader::Failure{close_code::kTryAgainLater, "the calls that are arriving hold too much"};
   if (!failure || state_ == State::kEnded) return;
   if (state_ == State::kOpen) Close(failure->code, failure->reason);
   Enter(State::kFlushing);
@@ -249,6 +261,18 @@ void WebSocket::CheckPeer(int64_t now_ms) {
   if (Waited(stalled_ms_, now_ms) < limits_.write_ms) return;
   if (!end_) end_ = End{close_code::kInternalError, "the peer takes nothing", false};
   Finish();
+}
+
+// A message must not take for ever to arrive.
+void WebSocket::CheckMessage(int64_t now_ms) {
+  const bool another = std::exchange(checked_messages_, counts_.received) != counts_.received;
+  if (state_ != State::kOpen || reader_.partial() == 0 || another) {
+    message_ms_.reset();
+  } else if (Waited(message_ms_, now_ms) >= limits_.message_ms) {
+    Close(close_code::kPolicy,
+          "a message did not arrive within " + std::to_string(limits_.message_ms) + " ms");
+    SendOwn();
+  }
 }
 
 int64_t WebSocket::Waited(std::optional<int64_t>& since, int64_t now_ms) const {

@@ -34,7 +34,14 @@ class WebSocket final : private WebSocketReader::Sink {
   static constexpr int64_t kLingerMs = 2'000;  // as Connection::kLingerMs, for the same reason
   static constexpr size_t kLingerBytes = size_t{4} << 20;
 
+  // The bytes that several connections hold of messages that have not arrived whole.
+  struct Budget {
+    size_t used = 0;
+  };
   struct Limits {
+    Budget* budget = nullptr;                // outlives the connection; null: there is none
+    size_t budget_bytes = SIZE_MAX;          // a connection that takes it beyond this closes with 1013
+    int64_t message_ms = 30'000;             // from the first byte of a message to its last; then 1008
     size_t message_bytes = size_t{1} << 20;  // of a message from the peer; a longer one closes with 1009
     int64_t ping_ms = 20'000;                // from one ping to the next
     int64_t write_ms = 30'000;               // see CheckTime
@@ -121,10 +128,12 @@ class WebSocket final : private WebSocketReader::Sink {
   void OnReady(int events);
   void Read();
   void Feed(std::string_view bytes);
+  [[nodiscard]] bool Hold(size_t partial);
   void OnHangUp();
   void SendOwn();
   Sent Write(std::string_view frames);
   void CheckPeer(int64_t now_ms);
+  void CheckMessage(int64_t now_ms);
   [[nodiscard]] int64_t Waited(std::optional<int64_t>& since, int64_t now_ms) const;
   void Enter(State state);
   void Lost(int error);
@@ -145,11 +154,14 @@ class WebSocket final : private WebSocketReader::Sink {
   std::string input_;      // came with the handshake; read in the first turn
   std::string out_;        // whole frames, but for a first one that was sent in part
   size_t out_sent_ = 0;
+  size_t partial_ = 0;                    // its part of the budget
   size_t pongs_ = 0;                      // in out_
   std::optional<std::string> late_pong_;  // the payload of one that follows out_
   size_t lingered_bytes_ = 0;
   // Times of CheckTime. Nothing: from the next one on.
   std::optional<int64_t> pinged_ms_;
+  uint64_t checked_messages_ = 0;      // counts_.received at the last CheckTime
+  std::optional<int64_t> message_ms_;  // since when a message arrives
   std::optional<int64_t> stalled_ms_;  // since when the peer gives no sign of life, although it should
   std::optional<int64_t> entered_ms_;  // since when state_ lasts
   uint64_t last_sign_ = 0;             // of life, at the last CheckTime

@@ -57,6 +57,7 @@ Response Invalid(const std::string& reason) {
 
 std::optional<Response> ReadHandshake(const Request& request, WebSocketHandshake& handshake) {
   if (request.http_1_0) return Invalid("it needs HTTP/1.1");
+  if (request.method != "GET") return Invalid("the method must be GET");
   if (!Contains(ListOf(request, "upgrade"), "websocket")) return Invalid("Upgrade must be websocket");
   if (!Contains(ListOf(request, "connection"), "upgrade")) return Invalid("Connection must contain Upgrade");
   if (CountHeaders(request, "sec-websocket-version") != 1)

@@ -32,6 +32,9 @@ constexpr uint16_t kInvalidText = 1007;
 constexpr uint16_t kPolicy = 1008;
 constexpr uint16_t kTooLong = 1009;
 constexpr uint16_t kInternalError = 1011;
+// IANA's registry of WebSocket close codes.
+constexpr uint16_t kServiceRestart = 1012;
+constexpr uint16_t kTryAgainLater = 1013;
 }  // namespace close_code
 
 enum class FrameType : uint8_t { kContinuation = 0, kText = 1, kClose = 8, kPing = 9, kPong = 10 };
@@ -79,6 +82,8 @@ class WebSocketReader {
 
   // Takes the next bytes of the peer. After a failure or a close frame nothing more is read.
   std::optional<Failure> Feed(std::string_view bytes);
+  // Bytes of a message that has not arrived whole.
+  [[nodiscard]] size_t partial() const { return message_.size(); }
 
  private:
   enum Opcode : uint8_t { kContinuation = 0, kText = 1, kBinary = 2, kClose = 8, kPing = 9, kPong = 10 };

@@ -89,7 +89,12 @@ Result<uint64_t> LogCursor::ReadEvents(const TypeFilter& types, std::string& scr
     return read < kReadBytes;
   };
   const auto next = log_.Scan(from, std::ref(visit));
-  if (!next) return next.error();
+  if (!next) {
+    // The events before the failure are taken. The next call reports it.
+    if (read == 0) return next.error();
+    position = from + read;
+    return read;
+  }
   const auto there = log_.CursorAt(*next);
   if (there && there->seq == counted_.seq) {
     position = *next;

@@ -1,7 +1,8 @@
 // LogCursor: the place of one viewer in one agent's log, and its part in the account of deliveries. It holds
 // no events.
 //
-// Owned by a Viewer, which moves `position` as it sends events. The agent outlives it.
+// Owned by a Viewer, which may add to it, and which moves `position` as it sends events. The agent outlives
+// it.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,7 @@ struct Deliveries {
   uint64_t disk_reads = 0;  // reads from segments instead of the shared tail
 };
 
-class LogCursor final : private EventLog::Reader {
+class LogCursor : private EventLog::Reader {
  public:
   // ReadEvents processes about this much of the log.
   static constexpr size_t kReadBytes = size_t{64} << 10;
@@ -63,7 +64,7 @@ class LogCursor final : private EventLog::Reader {
   static Result<Place> Find(const Town& town, const std::string& agent, std::optional<Cursor> after);
 
   LogCursor(Owner& owner, Deliveries& account, const Place& place);
-  ~LogCursor();
+  virtual ~LogCursor();
   LogCursor(const LogCursor&) = delete;
   LogCursor& operator=(const LogCursor&) = delete;
 

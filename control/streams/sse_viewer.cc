@@ -19,8 +19,6 @@ namespace {
 constexpr int64_t kCloseMs = 5'000;
 // With several agents on one connection, each agent's turn has at most this many bytes.
 constexpr uint64_t kTurnBytes = uint64_t{64} << 10;
-// A filter processes at most this much of the log at a time.
-constexpr size_t kFilterBytes = size_t{64} << 10;
 // Attributes of the resume cookie. A browser sends it for a page of another site only with the second ones,
 // and accepts these only over TLS (RFC 6265bis section 5.6.7.2).
 constexpr char kSameSite[] = "; HttpOnly; SameSite=Strict";

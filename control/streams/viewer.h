@@ -1,6 +1,6 @@
-// Viewer: one open live connection, and its place in the schedule of Viewers. What it sends, and how, is the
-// business of its subclass: SseViewer is one of GET /stream and GET /agents/{id}/stream, GatewayConnection
-// (control/gateway/) one of GET /ws.
+// Viewer: one open live connection, and its place in the schedule of Viewers. Its subclass decides on the
+// form in which it sends events: SseViewer is one of GET /stream and GET /agents/{id}/stream,
+// GatewayConnection (control/gateway/) one of GET /ws.
 //
 // Owned by Viewers, which calls it at the end of a turn if it is queued.
 #pragma once
@@ -29,8 +29,12 @@ class Viewer : public LogCursor::Owner {
 
   // Ends the connection, with the reason, after what is on its way.
   virtual void Bye(const char* reason) = 0;
-  // Ends the connection at once.
-  void Drop();
+  // Ends the connection, at once unless the subclass says otherwise: its token is no longer valid, or nothing
+  // more can be sent.
+  virtual void Drop();
+
+  // Another daemon is about to follow this one, and the socket ends with it.
+  virtual void Restart() {}
 
   // --- called by Viewers
   // Writes what there is to send, at most its share. Returns true if there is more and the socket takes it.

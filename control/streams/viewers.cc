@@ -34,7 +34,10 @@ Viewers::~Viewers() = default;
 
 void Viewers::Add(std::unique_ptr<Viewer> viewer, uint64_t replaces) {
   if (Viewer* old = Find(replaces)) old->Bye("replaced");
-  if (!scan_.active()) scan_.Start(kScanMs, kScanMs);
+  if (!scan_.active()) {
+    scan_.Start(kScanMs, kScanMs);
+    scanned_ms_ = loop_.NowMs();
+  }
   all_.push_back(std::move(viewer));
   ++stats_.opened;
 }
@@ -85,6 +88,7 @@ Viewer* Viewers::Find(uint64_t stream) const {
 void Viewers::CheckTimeouts() {
   const int64_t begin = NowUs();
   const int64_t now_ms = loop_.NowMs();
+  responsive_ms_ += std::min(now_ms - std::exchange(scanned_ms_, now_ms), 2 * kScanMs);
   size_t share = all_.size() / kScanParts + 1;
   for (; share > 0 && !all_.empty(); --share) {
     if (checked_ >= all_.size()) checked_ = 0;
@@ -104,6 +108,17 @@ void Viewers::Shutdown(int64_t timeout_ms, std::function<void()> closed) {
   close_deadline_ms_ = loop_.NowMs() + timeout_ms;
   closed_ = std::move(closed);
   scan_.Start(kScanMs, kScanMs);
+}
+
+void Viewers::Clear() {
+  while (!all_.empty()) Remove(*all_.back());
+  ready_.clear();
+  next_ = 0;
+  gone_.clear();
+}
+
+void Viewers::Restart() {
+  for (auto& viewer : all_) viewer->Restart();
 }
 
 void Viewers::CloseByToken(uint64_t token) {

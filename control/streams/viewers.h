@@ -61,6 +61,10 @@ class Viewers {
     limits_.heartbeat_ms = heartbeat_ms;
     limits_.stall_ms = stall_ms;
   }
+  // Ends and destroys all viewers, without a goodbye. Not during Serve.
+  void Clear();
+  // Another daemon is about to follow.
+  void Restart();
   // Closes the streams that a bearer token opened which is no longer valid.
   void CloseByToken(uint64_t token);
 
@@ -87,6 +91,8 @@ class Viewers {
   [[nodiscard]] Town& town() const { return town_; }
   [[nodiscard]] TicketStore& tickets() const { return tickets_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
+  // A clock that stands still while the loop is busy, so that a busy loop counts against no viewer.
+  [[nodiscard]] int64_t responsive_ms() const { return responsive_ms_; }
   [[nodiscard]] Stats& counts() { return stats_; }
   [[nodiscard]] std::string& scratch() { return scratch_; }  // for one read from a segment
 
@@ -105,6 +111,8 @@ class Viewers {
   uint64_t next_stream_ = 1;
   size_t checked_ = 0;
   Timer scan_;
+  int64_t scanned_ms_ = 0;  // when CheckTimeouts ran last
+  int64_t responsive_ms_ = 0;
   Stats stats_;
   std::function<void()> closed_;
   int64_t close_deadline_ms_ = 0;

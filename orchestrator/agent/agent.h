@@ -59,7 +59,7 @@ class Agent {
 
   // A new agent with the wish alive. Its log is made here. `done` is called once the record is on disk, and
   // only then is the process started. `made_by` identifies the request, and `connection` the gateway
-  // connection that an agent with close_on_disconnect belongs to; both may be empty.
+  // connection by which it came; both may be empty.
   static Result<std::unique_ptr<Agent>> Create(AgentContext& context, AgentSpec spec, std::string made_by,
                                                Done done, std::string connection = {});
   // An agent of an earlier daemon, whose processes must have been killed before. Closes everything that was
@@ -81,6 +81,7 @@ class Agent {
   [[nodiscard]] const AgentSpec& spec() const { return spec_; }
   [[nodiscard]] const std::string& id() const { return spec_.id; }
   [[nodiscard]] const std::string& made_by() const { return made_by_; }
+  // The gateway connection that made it, and that it belongs to with close_on_disconnect.
   [[nodiscard]] const std::string& connection() const { return connection_; }
   [[nodiscard]] const Kind& kind() const { return kind_; }
   [[nodiscard]] bool has_turns() const { return has_turns_; }  // otherwise each process is one run

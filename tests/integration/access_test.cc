@@ -1,26 +1,17 @@
 // Every route of the router's table, by every kind of credentials.
 #include <gtest/gtest.h>
 
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "control/api/api.h"
 #include "control/http/router.h"
 #include "tests/support/daemon.h"
+#include "tests/support/routes.h"
 
 namespace reeve {
 namespace {
-
-// The routes of the daemon. Their handlers are never called, so they need no context.
-std::vector<Route> AllRoutes() {
-  alignas(ApiContext) static std::byte storage[sizeof(ApiContext)];
-  Router router;
-  AddRoutes(router, *reinterpret_cast<ApiContext*>(storage));
-  return router.routes();
-}
 
 // The pattern with "nobody" in place of each parameter; a wait that does not wait.
 std::string TargetOf(const Route& route) {
@@ -63,7 +54,7 @@ class AccessMatrix : public testing::Test {
 };
 
 TEST_F(AccessMatrix, EachRouteAsksForItsScope) {
-  const auto routes = AllRoutes();
+  const auto& routes = AllRoutes();
   ASSERT_GT(routes.size(), 40U);
   const std::string ticket =
       JsonField(HttpConnection(daemon_->address())

@@ -42,7 +42,54 @@ std::string Lower(std::string text) {
   return text;
 }
 
-Fd ConnectTo(const std::string& address, int receive_buffer = 0) {
+bool Ready(int fd, int16_t events, int64_t deadline_ms) {
+  pollfd waiting{fd, events, 0};
+  return poll(&waiting, 1, static_cast<int>(std::max<int64_t>(deadline_ms - NowMs(), 0))) > 0;
+}
+
+std::string FormatRequest(std::string_view method, std::string_view target, std::string_view body,
+                          const Headers& headers) {
+  std::string text(method);
+  text += ' ';
+  text += target;
+  text += " HTTP/1.1\r\nHost: localhost\r\n";
+  for (const auto& [name, value] : headers) text += name + ": " + value + "\r\n";
+  if (!body.empty()) text += "Content-Type: application/json\r\n";
+  if (!body.empty() || method == "POST") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  text += "\r\n";
+  text += body;
+  return text;
+}
+
+std::string HeaderOf(const Headers& headers, std::string_view name) {
+  for (const auto& [header, value] : headers) {
+    if (header == name) return value;
+  }
+  return {};
+}
+
+constexpr uint64_t kDigestStart = 14695981039346656037U;  // FNV-1a
+uint64_t DigestMore(uint64_t digest, std::string_view bytes) {
+  for (char c : bytes) digest = (digest ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  return digest;
+}
+
+}  // namespace
+
+int ParseHead(std::string_view head, Headers& headers) {
+  size_t at = head.find("\r\n") + 2;
+  while (at >= 2 && at < head.size()) {
+    const size_t end = std::min(head.find("\r\n", at), head.size());
+    std::string_view line = head.substr(at, end - at);
+    const size_t colon = line.find(": ");
+    if (colon == std::string_view::npos) break;
+    headers.emplace_back(Lower(std::string(line.substr(0, colon))), line.substr(colon + 2));
+    at = end + 2;
+  }
+  return head.size() < 12 ? 0 : std::atoi(std::string(head.substr(9, 3)).c_str());
+}
+
+Fd ConnectTo(const std::string& address, int receive_buffer) {
   sockaddr_storage storage{};
   socklen_t size = 0;
   if (address.empty()) return {};
@@ -67,54 +114,6 @@ Fd ConnectTo(const std::string& address, int receive_buffer = 0) {
   if (!fd.valid() || connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) != 0) return {};
   return fd;
 }
-
-bool Ready(int fd, int16_t events, int64_t deadline_ms) {
-  pollfd waiting{fd, events, 0};
-  return poll(&waiting, 1, static_cast<int>(std::max<int64_t>(deadline_ms - NowMs(), 0))) > 0;
-}
-
-std::string FormatRequest(std::string_view method, std::string_view target, std::string_view body,
-                          const Headers& headers) {
-  std::string text(method);
-  text += ' ';
-  text += target;
-  text += " HTTP/1.1\r\nHost: localhost\r\n";
-  for (const auto& [name, value] : headers) text += name + ": " + value + "\r\n";
-  if (!body.empty()) text += "Content-Type: application/json\r\n";
-  if (!body.empty() || method == "POST") text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-  text += "\r\n";
-  text += body;
-  return text;
-}
-
-// Status and headers of a head, blank line not included.
-int ParseHead(std::string_view head, Headers& headers) {
-  size_t at = head.find("\r\n") + 2;
-  while (at >= 2 && at < head.size()) {
-    const size_t end = std::min(head.find("\r\n", at), head.size());
-    std::string_view line = head.substr(at, end - at);
-    const size_t colon = line.find(": ");
-    if (colon == std::string_view::npos) break;
-    headers.emplace_back(Lower(std::string(line.substr(0, colon))), line.substr(colon + 2));
-    at = end + 2;
-  }
-  return head.size() < 12 ? 0 : std::atoi(std::string(head.substr(9, 3)).c_str());
-}
-
-std::string HeaderOf(const Headers& headers, std::string_view name) {
-  for (const auto& [header, value] : headers) {
-    if (header == name) return value;
-  }
-  return {};
-}
-
-constexpr uint64_t kDigestStart = 14695981039346656037U;  // FNV-1a
-uint64_t DigestMore(uint64_t digest, std::string_view bytes) {
-  for (char c : bytes) digest = (digest ^ static_cast<unsigned char>(c)) * 1099511628211U;
-  return digest;
-}
-
-}  // namespace
 
 bool Eventually(const std::function<bool()>& condition, int64_t deadline_ms) {
   const int64_t deadline = NowMs() + deadline_ms;

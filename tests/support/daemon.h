@@ -31,7 +31,13 @@ bool Eventually(const std::function<bool()>& condition, int64_t deadline_ms = kP
 // The live processes that have `entry` ("NAME=value") in their environment; zombies have none.
 std::vector<pid_t> ProcessesWith(const std::string& entry);
 
+// A connected socket; invalid if nobody listens there. `receive_buffer` is its SO_RCVBUF; 0: the system's.
+Fd ConnectTo(const std::string& address, int receive_buffer = 0);
+
 // --- HTTP
+
+// The status and the headers of the head of an answer, which comes without its blank line.
+int ParseHead(std::string_view head, Headers& headers);
 
 struct HttpAnswer {
   int status = 0;   // 0: no whole answer came

@@ -16,6 +16,7 @@
 #include "orchestrator/json/json.h"
 #include "orchestrator/log/event_types.h"
 #include "tests/support/paths.h"
+#include "tests/support/routes.h"
 
 namespace reeve {
 namespace {
@@ -27,11 +28,8 @@ std::string Lower(std::string text) {
 
 // "get /agents/{id}"
 std::set<std::string> RoutesOfRouter() {
-  alignas(ApiContext) static char storage[sizeof(ApiContext)];
-  Router router;
-  AddRoutes(router, *reinterpret_cast<ApiContext*>(storage));
   std::set<std::string> routes;
-  for (const Route& route : router.routes()) routes.insert(Lower(route.method) + " " + route.pattern);
+  for (const Route& route : AllRoutes()) routes.insert(Lower(route.method) + " " + route.pattern);
   return routes;
 }
 
@@ -74,6 +72,42 @@ TEST_F(OpenApi, DescribesEveryRouteAndNoOther) {
   EXPECT_EQ(document_["servers"].At(0)["url"].StringOr(""), "/town");
 }
 
+TEST_F(OpenApi, MarksTheOperationsThatAreNoMethodsOfJsonRpc) {
+  std::set<std::string> marked;
+  for (const auto& [path, methods] : document_["paths"].Members()) {
+    for (const auto& [method, one] : methods.Members()) {
+      const std::string name(one["operationId"].StringOr(""));
+      const bool http_only = one["x-reeve-http-only"].AsBool().value_or(false);
+      if (http_only) marked.insert(name);
+      EXPECT_EQ(FindOperation(name) == nullptr, http_only) << name;
+      EXPECT_FALSE(document_["x-reeve-gateway-methods"][name]) << name;
+    }
+  }
+  EXPECT_EQ(marked, (std::set<std::string>{"agents.export", "agents.stream", "dashboard.asset",
+                                           "dashboard.page", "town.gateway", "town.stream"}));
+}
+
+TEST_F(OpenApi, DescribesTheMethodsOfAGateway) {
+  const JsonValue methods = document_["x-reeve-gateway-methods"];
+  EXPECT_EQ(MembersOf(methods).size(), GatewayMethods().size());
+  for (const Operation& method : GatewayMethods()) {
+    SCOPED_TRACE(method.name);
+    const JsonValue one = methods[method.name];
+    EXPECT_EQ(method.access, Access::kView);
+    EXPECT_EQ(one["x-reeve-scope"].StringOr(""), "view");
+    EXPECT_EQ(one["params"]["additionalProperties"].AsBool(), false);
+    std::set<std::string> codes;
+    for (const JsonValue& code : one["x-reeve-errors"].Elements()) {
+      codes.emplace(code.StringOr(""));
+      EXPECT_EQ(FindProblem(code.StringOr("")).code, code.StringOr(""));
+    }
+    EXPECT_EQ(codes.size(), one["x-reeve-errors"].Elements().size());
+    for (const std::string_view code : method.errors) EXPECT_TRUE(codes.contains(std::string(code))) << code;
+    for (const char* code : {"internal", "invalid_request", "too_many_requests"})
+      EXPECT_TRUE(codes.contains(code)) << code;
+  }
+}
+
 TEST_F(OpenApi, DescribesEveryEventAndNoOther) {
   std::set<std::string> types;
   for (const auto& [type, schema] :
@@ -95,10 +129,7 @@ TEST_F(OpenApi, HasNoMemberTwice) { ExpectNoMemberTwice(document_.root(), ""); }
 
 // Streams are described in schemas.json, because they are no operations.
 TEST_F(OpenApi, DescribesTheQueriesOfRoutes) {
-  alignas(ApiContext) static char storage[sizeof(ApiContext)];
-  Router router;
-  AddRoutes(router, *reinterpret_cast<ApiContext*>(storage));
-  for (const Route& route : router.routes()) {
+  for (const Route& route : AllRoutes()) {
     if (route.query == std::vector<std::string_view>{Router::kAnyQuery}) continue;
     std::set<std::string> described;
     const JsonValue one = document_["paths"][route.pattern][Lower(route.method)];

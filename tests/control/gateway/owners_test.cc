@@ -69,7 +69,7 @@ TEST_F(OwnersTest, AnIdleAgentIsStoppedAfterTheGrace) {
   owners_.Came("c1");
   owners_.Came("c2");
   EXPECT_FALSE(owners_.counting());
-  EXPECT_EQ(owners_.Went("c1"), 1u);
+  EXPECT_EQ(owners_.Went("c1").ending, 1u);
   EXPECT_TRUE(owners_.counting());
   ASSERT_TRUE(UntilEnded(agent));
   EXPECT_EQ(agent.state(), AgentState::kExited);
@@ -184,14 +184,14 @@ TEST_F(OwnersTest, ADeletedOrPurgedAgentIsForgotten) {
   BeginRun(MakeAgent("a1"));
   BeginRun(MakeAgent("b2"));
   owners_.Came("c1");
-  EXPECT_EQ(owners_.Went("c1"), 2u);
+  EXPECT_EQ(owners_.Went("c1").ending, 2u);
   PassGrace();
   EXPECT_TRUE(owners_.counting());
   town_.town().Delete("a1", true, [](const Status&) {});
   town_.town().Delete("b2", false, [](const Status&) {});
   EXPECT_TRUE(RunUntil(town_.loop(), [this] { return !owners_.counting() && !town_.town().Find("a1"); }));
   owners_.Came("c1");
-  EXPECT_EQ(owners_.Went("c1"), 0u);
+  EXPECT_EQ(owners_.Went("c1").ending, 0u);
 }
 
 TEST_F(OwnersTest, ConnectionsWithoutAgentsLeaveNothing) {

@@ -319,6 +319,22 @@ TEST_F(RpcTest, EventsSayWhoCalled) {
   EXPECT_EQ(answer["result"]["events"].At(0)["data"]["by"].StringOr(""), "deploy") << answer.root().Raw();
 }
 
+TEST_F(RpcTest, TheIdOfAnAgentMayBeCalledAgent) {
+  town_.MakeAgent(R"({"id":"a1","kind":"process","command":["true"]})");
+  EXPECT_EQ(AnswerTo("agents.get", R"({"agent":"a1"})")["result"]["id"].StringOr(""), "a1");
+  EXPECT_TRUE(
+      AnswerTo("events.since", R"({"agent":"a1","limit":1})")["result"]["events"].Is(JsonType::kArray));
+  EXPECT_EQ(Error(AnswerTo("agents.get", R"({"id":"a1","agent":"a1"})"), -32602, "invalid_request"),
+            "unknown field agent");
+  EXPECT_EQ(
+      Error(AnswerTo("approvals.decide", R"({"agent":"a1","agent":"a1","approval":"0","decision":"deny"})"),
+            -32602, "invalid_request"),
+      "the member id is there twice");
+  Connect(Scope::kAdmin, std::vector<std::string>{"b2"});
+  EXPECT_EQ(Error(AnswerTo("agents.get", R"({"agent":"a1"})"), 4003, "forbidden"),
+            "the ticket of this connection is for other agents");
+}
+
 TEST_F(RpcTest, AnAgentMayBelongToItsConnection) {
   const std::string params = R"({"id":"a1","kind":"process","command":["true"],"close_on_disconnect":true})";
   EXPECT_EQ(Error(AnswerTo("agents.create", params), -32602, "invalid_request"),
@@ -329,7 +345,8 @@ TEST_F(RpcTest, AnAgentMayBelongToItsConnection) {
   EXPECT_EQ(answer.root().Raw().find("c1"), std::string::npos);
   EXPECT_EQ(town_.town().Find("a1")->connection(), "c1");
   AnswerTo("agents.create", R"({"id":"b2","kind":"process","command":["true"]})");
-  EXPECT_EQ(town_.town().Find("b2")->connection(), "");
+  EXPECT_EQ(town_.town().Find("b2")->connection(), "c1");
+  EXPECT_FALSE(town_.town().Find("b2")->spec().close_on_disconnect);
   EXPECT_EQ(Error(AnswerTo("agents.update", R"({"id":"a1","patch":{"close_on_disconnect":false}})"), -32602,
                   "invalid_request"),
             "close_on_disconnect: cannot be changed by PATCH; create another agent with it");

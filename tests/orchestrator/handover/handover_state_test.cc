@@ -21,8 +21,8 @@ HandoverState Full() {
   ticket.resume = true;
   ticket.expires_at = 60'000;
   ticket.url = std::string(32, '\1');
-  ticket.grant = {true,           true,      {"a", "b"}, TicketMode::kTerminal, "https://x.example",
-                  {{"a", "1-2"}}, UINT64_MAX};
+  ticket.grant = {true,           true,       {"a", "b"}, TicketMode::kTerminal, "https://x.example",
+                  {{"a", "1-2"}}, UINT64_MAX, "c1"};
   state.tickets = {ticket};
   state.agents = {R"({"id":"a"})", R"({"id":"b"})"};
   return state;
