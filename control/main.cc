@@ -27,6 +27,7 @@ int Main(int argc, char** argv) {
   AddAgents(line.root());
   AddApprovals(line.root());
   AddTicket(line.root());
+  AddRpc(line.root());
   AddTop(line.root());
   AddReplay(line.root());
   AddDoctor(line.root());

@@ -2,7 +2,25 @@
 
 namespace reeve {
 
+namespace {
+
+bool HasLineEnd(std::string_view text) {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
+}
+
+}  // namespace
+
 void InitCurl() { [[maybe_unused]] static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+Status CheckHeaders(const HttpRequest& request) {
+  for (const auto& [name, value] : request.headers) {
+    if (HasLineEnd(name) || HasLineEnd(value)) {
+      return Error{"invalid_request",
+                   "header " + name.substr(0, name.find_first_of("\r\n")) + " contains a line end"};
+    }
+  }
+  return {};
+}
 
 void SetServer(CURL* easy, const HttpRequest& request) {
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -15,14 +33,16 @@ void SetServer(CURL* easy, const HttpRequest& request) {
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout_ms));
 }
 
-std::string ServerName(const HttpRequest& request) {
-  if (!request.unix_socket.empty()) return request.unix_socket;
-  const std::string& url = request.url;
+std::string UrlHost(const std::string& url) {
   size_t begin = url.find("://");
   begin = begin == std::string::npos ? 0 : begin + 3;
   std::string host = url.substr(begin, url.find_first_of("/?#", begin) - begin);
   const size_t at = host.rfind('@');
   return at == std::string::npos ? host : host.substr(at + 1);
+}
+
+std::string ServerName(const HttpRequest& request) {
+  return request.unix_socket.empty() ? UrlHost(request.url) : request.unix_socket;
 }
 
 Error CurlError(CURL* easy, CURLcode code, const std::string& server_name, const char* reason) {

@@ -9,7 +9,7 @@ namespace reeve {
 struct DirectConnection::State {
   [[nodiscard]] Error Explain(CURLcode code) const { return CurlError(easy.get(), code, server, reason); }
 
-  std::string server;
+  std::string server, host;
   CurlEasy easy;
   char reason[CURL_ERROR_SIZE] = "";
   curl_socket_t socket = CURL_SOCKET_BAD;
@@ -19,10 +19,12 @@ DirectConnection::DirectConnection(std::unique_ptr<State> state) : state_(std::m
 DirectConnection::~DirectConnection() = default;
 
 Result<std::unique_ptr<DirectConnection>> DirectConnection::Open(const HttpRequest& request) {
+  if (auto valid = CheckHeaders(request); !valid) return valid.error();
   InitCurl();
   auto state = std::make_unique<State>();
   state->server = ServerName(request);
-  state->easy.reset(Made(curl_easy_init()));
+  state->host = UrlHost(request.url);
+  state->easy.reset(OrAbort(curl_easy_init()));
   CURL* easy = state->easy.get();
   SetServer(easy, request);
   curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
@@ -50,5 +52,7 @@ Result<std::optional<size_t>> DirectConnection::Read(char* to, size_t room) {
 }
 
 int DirectConnection::fd() const { return state_->socket; }
+const std::string& DirectConnection::server() const { return state_->server; }
+const std::string& DirectConnection::host() const { return state_->host; }
 
 }  // namespace reeve

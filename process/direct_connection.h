@@ -18,7 +18,7 @@ namespace reeve {
 class DirectConnection {
  public:
   // Connects to the server of the request, within its connect_timeout_ms, and sends nothing. Blocks. Errors
-  // as those of HttpClient.
+  // as those of HttpClient, also for headers that HttpClient does not send.
   static Result<std::unique_ptr<DirectConnection>> Open(const HttpRequest& request);
   ~DirectConnection();
   DirectConnection(const DirectConnection&) = delete;
@@ -31,6 +31,10 @@ class DirectConnection {
   // while Read still returns bytes.
   Result<std::optional<size_t>> Read(char* to, size_t room);
   [[nodiscard]] int fd() const;  // only to wait for
+  // The server in error messages: its host and port, or the path of its Unix socket.
+  [[nodiscard]] const std::string& server() const;
+  // The value of a header `Host` (RFC 9112 section 3.2).
+  [[nodiscard]] const std::string& host() const;
 
  private:
   struct State;

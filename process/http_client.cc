@@ -43,10 +43,6 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
-bool HasLineEnd(std::string_view text) {
-  return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
-}
-
 }  // namespace
 
 std::string_view HttpResponse::Header(std::string_view name) const {
@@ -109,7 +105,6 @@ class HttpClient::State::Transfer : public HttpCall {
  private:
   void SetUp();
   void AddHeader(const std::string& line);
-  std::optional<Error> Invalid() const;
   Error Explain(CURLcode code) const;
   void Ready();
   size_t TakeHeader(std::string_view line);
@@ -216,9 +211,9 @@ HttpClient::State::Transfer::Transfer(State& state, HttpRequest request, Sink si
     : state_(state),
       request_(std::move(request)),
       sink_(std::make_shared<Sink>(std::move(sink))),
-      easy_(Made(curl_easy_init())) {
-  if (auto error = Invalid()) {
-    end_ = std::move(*error);
+      easy_(OrAbort(curl_easy_init())) {
+  if (auto valid = CheckHeaders(request_); !valid) {
+    end_ = valid.error();
     state_.ContinueLater(this);  // reported from the loop, like any other end
     return;
   }
@@ -234,17 +229,6 @@ HttpClient::State::Transfer::~Transfer() {
   std::erase(state_.unstarted, this);
   state_.continuing.erase(this);
   curl_multi_remove_handle(state_.multi.get(), easy_.get());
-}
-
-// curl writes headers unchanged, so a line end in one would start another header.
-std::optional<Error> HttpClient::State::Transfer::Invalid() const {
-  for (const auto& [name, value] : request_.headers) {
-    if (HasLineEnd(name) || HasLineEnd(value)) {
-      return Error{"invalid_request",
-                   "header " + name.substr(0, name.find_first_of("\r\n")) + " contains a line end"};
-    }
-  }
-  return std::nullopt;
 }
 
 void HttpClient::State::Transfer::SetUp() {
@@ -303,7 +287,7 @@ void HttpClient::State::Transfer::SetUp() {
 }
 
 void HttpClient::State::Transfer::AddHeader(const std::string& line) {
-  headers_.reset(Made(curl_slist_append(headers_.release(), line.c_str())));
+  headers_.reset(OrAbort(curl_slist_append(headers_.release(), line.c_str())));
 }
 
 void HttpClient::State::Transfer::Ready() {
@@ -427,7 +411,7 @@ std::string PercentEncode(std::string_view text) {
 
 HttpClient::HttpClient(Loop& loop) : state_(std::make_unique<State>(loop)) {
   InitCurl();
-  state_->multi.reset(Made(curl_multi_init()));
+  state_->multi.reset(OrAbort(curl_multi_init()));
   CURLM* multi = state_->multi.get();
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, kMaxIdleConnections);
   curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, state_.get());

@@ -78,6 +78,7 @@ const std::map<std::string, Stage>& Stages() {
       {"reeve doctor", Stage::kEnded},
       {"reeve drain", Stage::kWorking},
       {"reeve replay", Stage::kEnded},
+      {"reeve rpc", Stage::kWorking},
       {"reeve run", Stage::kEnded},
       {"reeve serve", Stage::kEnded},
       {"reeve ticket", Stage::kEnded},
@@ -123,6 +124,7 @@ class Sandbox {
     for (const std::string& file : {home + "/bin/reeve", home + "/build/release/reeve"})
       MakeProgram(file, script);
     MakeProgram(home + "/bin/claude", "#!/bin/sh\nexec " + reeve + " replay " + home + "/turn.jsonl\n");
+    MakeProgram(home + "/bin/ssh", "#!/bin/sh\nshift\nexec \"$@\"\n");  // every host is this machine
     MakeProgram(home + "/server", "#!/bin/sh\nexec sleep 600\n");
     WriteFile(home + "/turn.jsonl",
               ScriptAsRecording({"> initialize", kReady, "> hello", kTurn, kSays, kEnd}));

@@ -49,8 +49,16 @@ Command::Command(const Program& program, std::vector<std::string> environment, c
   std::vector<char*> envp;
   for (std::string& variable : environment) envp.push_back(variable.data());
   envp.push_back(nullptr);
-  WriteFile(folder_.path() + "/in", input);
-  Fd in(open((folder_.path() + "/in").c_str(), O_RDONLY | O_CLOEXEC));
+  Fd in;
+  if (program.keeps_input) {
+    int ends[2] = {-1, -1};
+    if (pipe2(ends, O_CLOEXEC) != 0) return;
+    in = Fd(ends[0]);
+    input_ = Fd(ends[1]);
+  } else {
+    WriteFile(folder_.path() + "/in", input);
+    in = Fd(open((folder_.path() + "/in").c_str(), O_RDONLY | O_CLOEXEC));
+  }
   Fd out(open((folder_.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   Fd err(open((folder_.path() + "/err").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   pid_ = fork();
@@ -67,6 +75,27 @@ Command::~Command() {
   if (pid_ < 0) return;
   kill(pid_, SIGKILL);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+void Command::Write(std::string_view bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t written = write(input_.get(), bytes.data(), bytes.size());
+    if (written < 0) return;
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+std::string Command::ReadLine() {
+  std::string line;
+  Eventually([&] {
+    const std::string all = out();
+    const size_t end = all.find('\n', read_);
+    if (end == std::string::npos) return false;
+    line = all.substr(read_, end - read_);
+    read_ = end + 1;
+    return true;
+  });
+  return line;
 }
 
 int Command::Wait() {

@@ -5,8 +5,10 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "process/fd.h"
 #include "tests/support/loop_fixture.h"
 
 namespace reeve {
@@ -19,13 +21,19 @@ class Command {
   // Another program, found on PATH.
   struct Program {
     std::vector<std::string> words;
-    std::string folder;  // where it runs
+    std::string folder = {};   // where it runs
+    bool keeps_input = false;  // its stdin is open until EndInput
   };
   explicit Command(const Program& program, std::vector<std::string> environment = {},
                    const std::string& input = {});
   ~Command();
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
+
+  void Write(std::string_view bytes) const;  // to its stdin, with keeps_input; blocks while it reads nothing
+  void EndInput() { input_.Close(); }
+  // The next line of stdout, without its end; "" if none comes.
+  std::string ReadLine();
 
   int Wait();  // the exit code, minus the signal, or -1000 if it goes on
   void Signal(int signum) const;
@@ -35,6 +43,8 @@ class Command {
 
  private:
   TempDir folder_;
+  Fd input_;
+  size_t read_ = 0;  // bytes of stdout, by ReadLine
   pid_t pid_ = -1;
 };
 

@@ -185,7 +185,7 @@ class Watcher {
   std::optional<int> code_;
 };
 
-int Watch(const WatchOptions& options) {
+int WatchAgents(const WatchOptions& options) {
   Console console("agents watch", options);
   int64_t timeout_ms = -1;
   if (!options.timeout.empty()) {
@@ -268,7 +268,7 @@ void AddAgentsWatch(Command agents) {
                   "sends a message and waits for its run");
   command.Example("reeve watch a1 --tail 5 --follow", "its last events, and new ones until the run ends");
   command.Example("reeve watch team=web --until idle --timeout 1h", "until the whole team is done");
-  command.Action([options] { return Watch(*options); });
+  command.Action([options] { return WatchAgents(*options); });
 }
 
 }  // namespace reeve

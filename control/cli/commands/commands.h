@@ -22,6 +22,7 @@ void AddAgents(Command root);      // agents list, status, wake, …; also witho
 void AddApprovals(Command root);   // approvals list, allow, deny
 void AddRun(Command root);         // starts an agent and follows it
 void AddTicket(Command root);      // prints a URL that opens a stream once
+void AddRpc(Command root);         // relays JSON-RPC between stdin and stdout and the daemon
 void AddTop(Command root);         // shows the town live on the whole terminal
 void AddReplay(Command root);      // plays a transcript back
 void AddDoctor(Command root);      // checks the installation
