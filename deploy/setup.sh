@@ -10,7 +10,7 @@ build="g++ cmake ninja-build pkg-config ca-certificates libuv1-dev node-llhttp r
   libcurl4-openssl-dev libssl-dev libtomlplusplus-dev libspdlog-dev libfmt-dev libwslay-dev git"
 demo="procps curl"
 tests="$demo ccache clang clang-format clang-tidy libclang-rt-14-dev valgrind libgtest-dev libgmock-dev chromium tmux
-  bash zsh fish groff-base make"
+  bash zsh fish groff-base make python3 python3-websockets python3-certifi python3-dateutil python3-urllib3"
 
 case "${1:-build}" in
   build) wanted=$build ;;
@@ -23,6 +23,8 @@ if [ "${1:-build}" != build ]; then
   command -v node >/dev/null || wanted="$wanted nodejs"
   command -v npm >/dev/null || wanted="$wanted npm"
 fi
+# The test that generates a Python client needs Java.
+[ "${1:-build}" != tests ] || command -v java >/dev/null || wanted="$wanted default-jre-headless"
 
 missing=
 for package in $wanted; do

@@ -175,6 +175,46 @@ test('a TypeScript client can be generated from the document', async (t) => {
     '--moduleResolution', 'bundler', path.join(folder, 'client.ts'));
 });
 
+// OpenAPI Generator reads OpenAPI 3.0 at most in the version whose npm package brings the program along.
+test('a Python client can be generated from the document', async (t) => {
+  const { daemon, document } = await startWithDocument(t);
+  const folder = mkdtempSync(path.join(tmpdir(), 'reeve-openapi-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = (name) => path.join(folder, name);
+  const modules = path.join(here, 'node_modules');
+  const run = (program, ...args) => execFileSync(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  writeFileSync(file('openapi.json'), JSON.stringify(document));
+  run(process.execPath, path.join(modules, '@apiture/openapi-down-convert/lib/src/cli.js'),
+    '--input', file('openapi.json'), '--output', file('openapi30.json'));
+  run('java', '-jar', path.join(modules, '@openapitools/openapi-generator-cli/bin/openapi-generator.jar'), 'generate',
+    '--generator-name', 'python', '--input-spec', file('openapi30.json'), '--output', folder);
+  writeFileSync(file('smoke.py'), `
+import sys
+import openapi_client as reeve
+
+configuration = reeve.Configuration(host=sys.argv[1])
+configuration.access_token = sys.argv[2]
+client = reeve.ApiClient(configuration)
+api = reeve.DefaultApi(client)
+
+made = api.agents_create(reeve.AgentSpec(id='a1', kind='process', command=['cat'], labels={'team': 'web'}))
+assert isinstance(made, reeve.Agent) and made.id == 'a1', made
+[agent] = api.agents_list(kind='process').agents
+assert isinstance(agent, reeve.Agent) and agent.id == 'a1' and agent.labels == {'team': 'web'}, agent
+assert agent.created_at.utcoffset() is not None, agent
+try:
+    api.agents_get('nobody')
+    sys.exit('there is an agent nobody')
+except reeve.ApiException as error:
+    error.data = error.body
+    problem = client.deserialize(error, 'Problem')
+assert isinstance(problem, reeve.Problem), problem
+print(problem.status, problem.code, problem.detail)
+`);
+  const said = run(process.env.PYTHON ?? '/usr/bin/python3', file('smoke.py'), daemon.origin, daemon.token);
+  assert.equal(String(said), '404 agent_not_found there is no agent nobody\n');
+});
+
 // Numbers that depend on the seed alone.
 function random(seed) {
   let state = seed;
