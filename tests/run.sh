@@ -7,8 +7,9 @@
 # REEVE_SKIP_AGENTS=1 skips the tests with real agents (claude, codex, kilo: 1 GB). FUZZ_SECONDS (20) is the time for
 # each fuzz target, and FUZZ_SEED (1) its seed; another seed tries other inputs. versions needs the step build before
 # it, and the history: it builds the commit before this one, or REEVE_OTHER, as well. soak needs the step build before
-# it, too: it upgrades a hundred times, and kills the daemon a thousand times in a scripted day and a thousand times
-# while claude, codex, kilo and an ACP agent work (half an hour).
+# it, too: it upgrades a hundred times, cuts a connection of the gateway a thousand times and opens ten thousand, and
+# kills the daemon a thousand times in a scripted day and a thousand times while claude, codex, kilo and an ACP agent
+# work (half an hour).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 all="build lint test e2e versions quickstart asan valgrind fuzz"
@@ -129,6 +130,10 @@ versions() {
 
 # More of the same than CI has time for.
 soak_upgrades() { REEVE_UPGRADES=100 build/dev/tests/integration_test --gtest_filter='*ManyUpgrades.*'; }
+soak_gateway() {
+  REEVE_CUTS=1000 REEVE_CONNECTIONS=10000 build/dev/tests/integration_test \
+    --gtest_filter='Gateway.NothingIsMissedOrDoubledOverCuts:Gateway.NothingIsLeftOfConnections'
+}
 soak_day() { REEVE_CRASHES=1000 build/dev/tests/integration_test --gtest_filter='Day.NoAgentNotices*'; }
 soak_agents() {
   npm ci --prefix tests/e2e --no-audit --no-fund &&
@@ -169,6 +174,7 @@ for name in ${*:-$all}; do
       ;;
     soak)
       step soak-upgrades soak_upgrades
+      step soak-gateway soak_gateway
       step soak-day soak_day
       step soak-agents soak_agents
       ;;

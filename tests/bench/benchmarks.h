@@ -15,7 +15,7 @@ struct Options {
   int rounds = 5;
   int seconds = 5;                     // of a steady row
   std::vector<std::string> rows = {};  // of the fan-out; empty: all
-  std::vector<std::string> servers = {"each", "batch", "reeve"};
+  std::vector<std::string> servers = {"each", "batch", "reeve", "gateway"};
 };
 
 Status RunFanout(const Options& options, Report& report);
@@ -26,6 +26,7 @@ Status RunSpawn(const Options& options, Report& report);
 Status RunTurns(const Options& options, Report& report);
 Status RunCrashLoop(const Options& options, Report& report);
 Status RunKeeper(const Options& options, Report& report);
+Status RunGateway(const Options& options, Report& report);
 Status RunScan(const Options& options, Report& report);
 
 // The child of `turns`: an agent that ends each turn as soon as it is asked for one.

@@ -1,4 +1,5 @@
-// One source, N viewers, three servers, round by round in turn.
+// One source, N viewers, four servers, round by round in turn: two epoll servers, reeve with event streams,
+// and reeve with its gateway.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,7 +39,7 @@ struct Sample {
 Result<std::unique_ptr<Server>> StartServer(const std::string& name, const Options& options) {
   if (name == "each") return StartEpollServer(Writes::kEach);
   if (name == "batch") return StartEpollServer(Writes::kBatch);
-  return StartReeve(options.reeve);
+  return StartReeve(options.reeve, name == "gateway" ? Viewing::kGateway : Viewing::kStream);
 }
 
 Result<Sample> Measure(const std::string& name, const Row& row, const Options& options) {
@@ -48,8 +49,11 @@ Result<Sample> Measure(const std::string& name, const Row& row, const Options& o
   int64_t events = row.rate > 0 ? row.rate * options.seconds : row.events;
   int64_t rss = RssBytes(server.pid());
   int64_t sockets = SocketBytes();
-  auto client = LoadClient::Start(
-      {.port = server.port(), .request = server.StreamRequest(), .viewers = row.viewers, .events = events});
+  auto client = LoadClient::Start({.port = server.port(),
+                                   .request = server.StreamRequest(),
+                                   .web_socket = server.web_socket(),
+                                   .viewers = row.viewers,
+                                   .events = events});
   if (!client) return client.error();
   int64_t viewers_rss = RssBytes(server.pid()) - rss;
 
@@ -127,6 +131,8 @@ Status RunFanout(const Options& options, Report& report) {
     }
     report.Begin("fanout", row.name);
     for (const std::string& name : options.servers) report.Add(name, Median(rounds[name]));
+    if (rounds.count("reeve") && rounds.count("gateway"))
+      report.Add("gateway/reeve", MedianRatio(rounds["gateway"], rounds["reeve"]));
     for (const char* other : {"each", "batch"}) {
       if (!rounds.count("reeve") || !rounds.count(other)) continue;
       report.Add(std::string("reeve/") + other, MedianRatio(rounds["reeve"], rounds[other]));

@@ -34,6 +34,13 @@ uint64_t Number(std::string_view digits) {
   return number;
 }
 
+// The `seq` of a message of the gateway; 0: it has none.
+uint64_t SeqOfMessage(std::string_view message) {
+  constexpr std::string_view kSeq = ",\"seq\":";
+  const size_t at = message.find(kSeq);
+  return at == std::string_view::npos ? 0 : Number(message.substr(at + kSeq.size(), 20));
+}
+
 // The `seq` of the block that begins with "id: <epoch>-<seq>".
 uint64_t SeqOf(std::string_view block) {
   size_t dash = block.find('-');
@@ -50,6 +57,7 @@ struct Viewer {
   int64_t events = 0;      // of the source
   size_t event_bytes = 0;  // the length of its last event of the source: the next is likely to be as long
   std::string partial;     // of a frame, until the rest comes
+  bool upgraded = false;   // the answer to the handshake of a WebSocket has come
   bool chunked = false;
   size_t chunk_left = 0;   // content of the current chunk that has not come
   std::string chunk_line;  // a line of a chunk's framing, until the rest comes
@@ -153,7 +161,9 @@ class Client {
       size_t fresh = static_cast<size_t>(count);
       if (viewer.chunked) fresh = Unchunk(viewer, buffer_.data() + kept, fresh);
       std::string_view bytes(buffer_.data(), kept + fresh);
-      if (viewer.live) {
+      if (load_.web_socket) {
+        viewer.partial = bytes.substr(ScanMessages(viewer, bytes));
+      } else if (viewer.live) {
         viewer.partial = bytes.substr(Scan(viewer, bytes));
       } else {
         ScanHead(viewer, bytes);
@@ -176,12 +186,7 @@ class Client {
       return;
     }
     viewer.chunked = bytes.substr(0, head).find("chunked") != std::string_view::npos;
-    viewer.live = true;
-    ++live_;
-    if (&viewer - viewers_.data() < load_.stalled) {
-      viewer.stalled = true;
-      ++stalled_;
-    }
+    BeLive(viewer);
     char* body = buffer_.data() + head + 4;
     size_t size = bytes.size() - head - 4;
     if (viewer.chunked) size = Unchunk(viewer, body, size);
@@ -212,6 +217,66 @@ class Client {
     return content;
   }
 
+  // The length of the head and the frames that `bytes` holds whole. Frames of a server have no mask.
+  size_t ScanMessages(Viewer& viewer, std::string_view bytes) {
+    const int64_t now = NowNs();
+    const int64_t before = viewer.events;
+    size_t at = 0;
+    if (!viewer.upgraded) {
+      at = bytes.find("\r\n\r\n");
+      if (at == std::string_view::npos) return 0;
+      viewer.upgraded = bytes.find(" 101 ") < 16;
+      at += 4;
+    }
+    std::string_view last;  // the last event, if it was only counted
+    while (viewer.upgraded && bytes.size() - at >= 2) {
+      size_t head = 2;
+      size_t size = static_cast<unsigned char>(bytes[at + 1]);
+      if (size >= 126) {
+        head = size == 126 ? 4 : 10;
+        if (bytes.size() - at < head) break;
+        size = 0;
+        for (size_t i = 2; i < head; ++i) size = size << 8 | static_cast<unsigned char>(bytes[at + i]);
+      }
+      if (bytes.size() - at < head + size) break;
+      const std::string_view message = bytes.substr(at + head, size);
+      at += head + size;
+      if (message.size() == viewer.event_bytes) {
+        ++viewer.seq;
+        ++viewer.events;
+        if (viewer.timed) Time(message, now);
+        last = message;
+      } else {
+        TakeMessage(viewer, message, now);
+        last = {};
+      }
+    }
+    if (!last.empty() && SeqOfMessage(last) != viewer.seq) BreakAt(viewer, SeqOfMessage(last));
+    CountEvents(viewer, before, now);
+    return at;
+  }
+
+  void TakeMessage(Viewer& viewer, std::string_view message, int64_t now) {
+    if (message.find("\"type\":\"stream.synced\"") != std::string_view::npos) BeLive(viewer);
+    const uint64_t seq = SeqOfMessage(message);
+    if (seq == 0) return;
+    if (viewer.seq > 0 && seq != viewer.seq + 1) ++seen_.breaks;
+    viewer.seq = seq;
+    if (message.find("\"type\":\"assistant.delta\"") == std::string_view::npos) return;
+    ++viewer.events;
+    viewer.event_bytes = message.size();
+    if (viewer.timed) Time(message, now);
+  }
+
+  void BeLive(Viewer& viewer) {
+    if (std::exchange(viewer.live, true)) return;
+    ++live_;
+    if (&viewer - viewers_.data() < load_.stalled) {
+      viewer.stalled = true;
+      ++stalled_;
+    }
+  }
+
   // The length of the blocks that `bytes` holds whole.
   size_t Scan(Viewer& viewer, std::string_view bytes) {
     int64_t now = NowNs();
@@ -235,15 +300,18 @@ class Client {
       at = end + 2;
     }
     if (last < bytes.size() && SeqOf(bytes.substr(last)) != viewer.seq) Break(viewer, bytes.substr(last));
-    if (viewer.events > before) {
-      seen_.events += viewer.events - before;
-      seen_.last_ns = now;
-      if (!viewer.done && viewer.events >= load_.events) {
-        viewer.done = true;
-        ++done_;
-      }
-    }
+    CountEvents(viewer, before, now);
     return at;
+  }
+
+  void CountEvents(Viewer& viewer, int64_t before, int64_t now) {
+    if (viewer.events == before) return;
+    seen_.events += viewer.events - before;
+    seen_.last_ns = now;
+    if (!viewer.done && viewer.events >= load_.events) {
+      viewer.done = true;
+      ++done_;
+    }
   }
 
   void TakeBlock(Viewer& viewer, std::string_view block, int64_t now) {
@@ -259,9 +327,11 @@ class Client {
     if (viewer.timed) Time(block, now);
   }
 
-  void Break(Viewer& viewer, std::string_view block) {
+  void Break(Viewer& viewer, std::string_view block) { BreakAt(viewer, SeqOf(block)); }
+
+  void BreakAt(Viewer& viewer, uint64_t seq) {
     ++seen_.breaks;
-    viewer.seq = SeqOf(block);
+    viewer.seq = seq;
   }
 
   void Time(std::string_view event, int64_t now) {

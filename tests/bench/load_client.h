@@ -19,7 +19,8 @@ namespace reeve::bench {
 
 struct Load {
   uint16_t port = 0;
-  std::string request;  // the whole GET
+  std::string request;      // the whole GET; of a WebSocket, with the frame that subscribes
+  bool web_socket = false;  // the stream comes as WebSocket messages of the gateway
   int viewers = 0;
   int stalled = 0;     // of these, so many stop reading once they are live
   int64_t events = 0;  // each must see so many of the source's

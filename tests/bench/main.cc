@@ -33,6 +33,7 @@ constexpr Named kBenchmarks[] = {
     {"turns", "from an agent's last line of a turn to the viewer's sight of its end", RunTurns},
     {"crash_loop", "an agent that works beside a hundred that crash and are restarted", RunCrashLoop},
     {"keeper", "deaths of the daemon: how soon a viewer goes on; memory beside many agents", RunKeeper},
+    {"gateway", "200 subscriptions on one connection, while one agent floods", RunGateway},
     {"scan", "viewers beside requests that read far in a large log", RunScan},
 };
 
@@ -42,7 +43,7 @@ constexpr const char* kUsage =
     "  --rounds N        rounds, 1 to 100; medians are printed (default: 5)\n"
     "  --seconds N       length of a steady row, 1 to 600 (default: 5)\n"
     "  --rows A,B        rows of the fan-out: 100x200/s, 1000x50/s, 5000x10/s, 1000x200/s, burst, overload\n"
-    "  --servers A,B     servers of the fan-out: each, batch, reeve (default: all)\n"
+    "  --servers A,B     servers of the fan-out: each, batch, reeve, gateway (default: all)\n"
     "  --json            one JSON object a line\n"
     "Benchmarks:\n";
 
@@ -92,7 +93,7 @@ bool ReadOptions(int argc, char** argv, Options& options, bool& json) {
       good = ReadWords(optarg, {"100x200/s", "1000x50/s", "5000x10/s", "1000x200/s", "burst", "overload"},
                        options.rows);
     }
-    if (name == 'v') good = ReadWords(optarg, {"each", "batch", "reeve"}, options.servers);
+    if (name == 'v') good = ReadWords(optarg, {"each", "batch", "reeve", "gateway"}, options.servers);
     if (!good) return false;
   }
   return optind < argc;

@@ -98,14 +98,21 @@ class EpollServerProcess : public Server {
 
 class ReeveServer : public Server {
  public:
-  explicit ReeveServer(std::unique_ptr<Daemon> daemon) : daemon_(std::move(daemon)) {}
+  ReeveServer(std::unique_ptr<Daemon> daemon, Viewing viewing)
+      : daemon_(std::move(daemon)), viewing_(viewing) {}
   [[nodiscard]] pid_t pid() const override { return daemon_->pid(); }
   [[nodiscard]] uint16_t port() const override { return daemon_->port(); }
-  [[nodiscard]] std::string StreamRequest() const override { return daemon_->StreamRequest("bench"); }
+  [[nodiscard]] std::string StreamRequest() const override {
+    return web_socket()
+               ? daemon_->GatewayRequest() + GatewayCall(1, "events.subscribe", R"({"agent":"bench"})")
+               : daemon_->StreamRequest("bench");
+  }
+  [[nodiscard]] bool web_socket() const override { return viewing_ == Viewing::kGateway; }
   Status Order(const std::string& order) override { return daemon_->Send("bench", order); }
 
  private:
   std::unique_ptr<Daemon> daemon_;
+  const Viewing viewing_;
 };
 
 // One line, without its end; empty on a time-out or at the end of the file.
@@ -151,11 +158,11 @@ Result<std::unique_ptr<Server>> StartEpollServer(Writes writes) {
   return std::unique_ptr<Server>(std::move(server));
 }
 
-Result<std::unique_ptr<Server>> StartReeve(const std::string& path) {
+Result<std::unique_ptr<Server>> StartReeve(const std::string& path, Viewing viewing) {
   auto daemon = Daemon::Start(path);
   if (!daemon) return daemon.error();
   if (Status added = (*daemon)->AddSource("bench"); !added) return added.error();
-  return std::unique_ptr<Server>(std::make_unique<ReeveServer>(std::move(*daemon)));
+  return std::unique_ptr<Server>(std::make_unique<ReeveServer>(std::move(*daemon), viewing));
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(const std::string& path,
@@ -277,6 +284,20 @@ std::string Daemon::StreamRequest(const std::string& agent, const std::string& c
   std::string headers = "Authorization: Bearer " + token_ + "\r\n";
   if (!cursor.empty()) headers += "Last-Event-ID: " + cursor + "\r\n";
   return GetRequest(port_, "/agents/" + agent + "/stream", headers);
+}
+
+std::string Daemon::GatewayRequest() const {
+  return fmt::format(
+      "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer {}\r\nUpgrade: websocket\r\n"
+      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      port_, token_);
+}
+
+// A length of at most 125 bytes needs one byte. The mask is 0.
+std::string GatewayCall(int64_t id, std::string_view method, std::string_view params) {
+  const std::string call =
+      fmt::format(R"({{"jsonrpc":"2.0","id":{},"method":"{}","params":{}}})", id, method, params);
+  return "\x81" + std::string(1, static_cast<char>(0x80 | call.size())) + std::string(4, '\0') + call;
 }
 
 std::string_view Member(std::string_view json, std::string_view name) {

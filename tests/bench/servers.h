@@ -23,6 +23,7 @@ class Server {
   [[nodiscard]] virtual pid_t pid() const = 0;  // the server alone, not the source
   [[nodiscard]] virtual uint16_t port() const = 0;
   [[nodiscard]] virtual std::string StreamRequest() const = 0;
+  [[nodiscard]] virtual bool web_socket() const { return false; }  // see Load
   virtual Status Order(const std::string& source_order) = 0;
 };
 
@@ -56,6 +57,8 @@ class Daemon {
   Status Send(const std::string& agent, const std::string& text);
   // With the cursor of the last event seen, if there is one.
   [[nodiscard]] std::string StreamRequest(const std::string& agent, const std::string& cursor = "") const;
+  // The handshake of the gateway.
+  [[nodiscard]] std::string GatewayRequest() const;
 
  private:
   Daemon() = default;
@@ -73,10 +76,15 @@ class Daemon {
   Fd connection_;
 };
 
+// One call as a message of the gateway: a masked text frame (RFC 6455 section 5.2). `params` is short.
+std::string GatewayCall(int64_t id, std::string_view method, std::string_view params);
+
 // A string member of a flat piece of JSON; empty if there is none.
 std::string_view Member(std::string_view json, std::string_view name);
 
-// A daemon with one `jsonl` agent, "bench", that is the source.
-Result<std::unique_ptr<Server>> StartReeve(const std::string& path);
+// A daemon with one `jsonl` agent, "bench", that is the source. Its viewers use event streams, or the
+// gateway.
+enum class Viewing { kStream, kGateway };
+Result<std::unique_ptr<Server>> StartReeve(const std::string& path, Viewing viewing = Viewing::kStream);
 
 }  // namespace reeve::bench
