@@ -50,7 +50,7 @@ Result<uint64_t> EventBatches::Append(LogCursor& cursor, uint64_t subscription, 
   batch.messages = 0;
   batch.frames.clear();
   const std::string prefix = Prefix(subscription);
-  const auto read = cursor.ReadEvents(TypeFilter(), scratch, [&](const FrameView& frame, std::string_view) {
+  auto read = cursor.ReadEvents(TypeFilter(), scratch, [&](const FrameView& frame, std::string_view) {
     AppendEvent(batch.frames, prefix, frame.envelope);
     batch.last = frame.id;
     ++batch.messages;

@@ -10,6 +10,7 @@
 
 #include "tests/support/gateway_client.h"
 #include "tests/support/paths.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/scripted_agent.h"
 #include "tests/support/shell_agent.h"
 
@@ -111,7 +112,9 @@ TEST(Gateway, AnswersThatNobodyReadsHoldLittle) {
   ASSERT_TRUE(Eventually(
       [&] { return daemon.Get("/metrics").body.find("\nreeve_viewers_blocked 1\n") != std::string::npos; }));
   EXPECT_EQ(daemon.Get("/health").status, 200);
-  EXPECT_LT(daemon.ResidentBytes(), before + (size_t{64} << 20));
+  if (!kSanitized) {
+    EXPECT_LT(daemon.ResidentBytes(), before + (size_t{64} << 20));
+  }
   // Either it gets all answers when it reads on, or the connection ended because of those under way.
   client.UntilEnd();
 }
@@ -593,7 +596,7 @@ TEST(Gateway, NothingIsMissedOrDoubledOverCuts) {
   Daemon::Options options;
   options.arguments = {"--restart-delay", "0"};
   Daemon daemon(options);
-  daemon.Create(Shell("a1", "i=0; while :; do i=$((i+1)); echo line $i; done | head -c 3000000; cat"));
+  daemon.Create(Shell("a1", "i=0; while :; do i=$((i+1)); echo line $i; done | head -c 600000; cat"));
   Strings got;
   std::string after = "0";
   std::string ticket = TicketFor(daemon, R"({"agents":"*","mode":"operate"})");
@@ -602,7 +605,7 @@ TEST(Gateway, NothingIsMissedOrDoubledOverCuts) {
     ASSERT_EQ(client.Status(), 101) << "cut " << cut;
     ASSERT_TRUE(client.UntilEvent("gateway.ready"));
     ASSERT_NE(client.Subscribe(R"({"agent":"a1","after":")" + after + R"("})"), "");
-    const uint64_t most = client.count() + random() % 3000;
+    const uint64_t most = client.count() + random() % 1000;
     if (cut == cuts) {
       daemon.Post("/agents/a1/stop");
       ASSERT_TRUE(client.UntilEvent("agent.exited"));
@@ -675,7 +678,9 @@ TEST(Gateway, NothingIsLeftOfConnections) {
   EXPECT_TRUE(Eventually([&] { return daemon.OpenDescriptors() <= descriptors; }))
       << daemon.OpenDescriptors() << " descriptors, before " << descriptors;
   // The flood's log and its tail grow to their limits meanwhile; 4 KiB for each connection would be a leak.
-  EXPECT_LT(daemon.ResidentBytes(), bytes + (size_t{16} << 20) + static_cast<size_t>(count) * 4096);
+  if (!kSanitized) {
+    EXPECT_LT(daemon.ResidentBytes(), bytes + (size_t{16} << 20) + static_cast<size_t>(count) * 4096);
+  }
 }
 
 }  // namespace
