@@ -596,7 +596,8 @@ TEST(Gateway, NothingIsMissedOrDoubledOverCuts) {
   Daemon::Options options;
   options.arguments = {"--restart-delay", "0"};
   Daemon daemon(options);
-  daemon.Create(Shell("a1", "i=0; while :; do i=$((i+1)); echo line $i; done | head -c 600000; cat"));
+  const std::string bytes = std::to_string(cuts * 10'000);
+  daemon.Create(Shell("a1", "i=0; while :; do i=$((i+1)); echo line $i; done | head -c " + bytes + "; cat"));
   Strings got;
   std::string after = "0";
   std::string ticket = TicketFor(daemon, R"({"agents":"*","mode":"operate"})");
