@@ -107,20 +107,21 @@ void GatewayConnection::OnText(std::string_view message) {
 // Runs some of the calls that wait. Nothing more is read before all of them have run.
 void GatewayConnection::RunCalls() {
   const int64_t begin = NowUs();
-  for (int run = 0; run < kCallsPerTurn && !calls_.empty() && socket_.unsent() <= kMaxUnsent; ++run) {
-    if (closing_ || NowUs() - begin > kCallSliceUs) break;
+  for (int run = 0; run < kCallsPerTurn && !calls_.empty(); ++run) {
+    if (closing_ || (!end_ && socket_.unsent() > kMaxUnsent) || NowUs() - begin > kCallSliceUs) break;
     const std::string message = std::move(calls_.front());
     calls_.pop_front();
     rpc_->Receive(message);
   }
   if (closing_) calls_.clear();
+  if (end_ && calls_.empty()) return Finish();
   TakeMore();
 }
 
 // Decides whether more calls are run, or read.
 void GatewayConnection::TakeMore() {
-  const bool may = socket_.unsent() <= kMaxUnsent;
-  socket_.SetReading(may && calls_.empty());
+  const bool may = end_ || socket_.unsent() <= kMaxUnsent;
+  if (!end_) socket_.SetReading(may && calls_.empty());
   if (may && !calls_.empty() && !next_calls_->active()) next_calls_->Start(0);
 }
 
@@ -373,7 +374,7 @@ bool GatewayConnection::Pump() {
   auto share = static_cast<int64_t>(hub_.limits().share_bytes);
   std::string& frames = gateway_.frames();
   while (share > 0) {
-    if (gone() || blocked()) return false;
+    if (gone() || blocked() || end_) return false;
     frames.clear();
     if (!closing_) Fill(frames, share);
     const size_t size = frames.size() + socket_.unsent();
@@ -400,6 +401,7 @@ bool GatewayConnection::Pump() {
 void GatewayConnection::OnWritable() { Unblock(); }
 
 void GatewayConnection::CheckTimeouts(int64_t now_ms) {
+  if (end_) return;
   socket_.CheckTime(hub_.responsive_ms());
   // A page cannot see the pings, so it hears this.
   if (closing_ || queued() || blocked() || now_ms - last_text_ms_ < hub_.limits().heartbeat_ms) return;
@@ -429,8 +431,15 @@ void GatewayConnection::Restart() {
   TellEnd({close_code::kServiceRestart, "another daemon follows", false});
 }
 
+// Calls that came before the end take effect, as a request over HTTP does whose client has gone.
 void GatewayConnection::OnEnd(const WebSocket::End& end) {
-  TellEnd(end);
+  end_ = end;
+  if (calls_.empty()) return Finish();
+  TakeMore();
+}
+
+void GatewayConnection::Finish() {
+  TellEnd(*end_);
   Viewer::Drop();
 }
 
@@ -450,7 +459,7 @@ void GatewayConnection::TellEnd(const WebSocket::End& end) {
 }
 
 void GatewayConnection::Close() {
-  TellEnd({close_code::kAbnormal, "the daemon ends", false});
+  TellEnd(end_.value_or(WebSocket::End{close_code::kAbnormal, "the daemon ends", false}));
   gateway_.CountUnsent(std::exchange(counted_unsent_, 0), 0);
   rpc_.reset();
   next_calls_.reset();

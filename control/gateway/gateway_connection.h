@@ -13,6 +13,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -99,6 +100,7 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   bool AppendEvents(const Turn& turn, std::string& frames, int64_t& share);
   void AppendPending(std::string& frames, const Subscription& subscription, const Agent& agent);
   void Remove(LogCursor& cursor, const char* reason);
+  void Finish();
   void TellEnd(const WebSocket::End& end);
   [[nodiscard]] bool MayShow(const std::string& agent) const;
 
@@ -116,6 +118,7 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   int64_t last_text_ms_;
   bool closing_ = false;
   bool told_ = false;                  // its line is in the log
+  std::optional<WebSocket::End> end_;  // the socket has ended; the calls that came before still run
   size_t counted_unsent_ = 0;          // its part of Gateway::unsent
   std::deque<std::string> calls_;      // that have arrived and wait
   std::unique_ptr<Timer> next_calls_;  // runs them; made with the first one

@@ -533,6 +533,19 @@ TEST(Gateway, AGatewayEndsWithItsToken) {
 
 // ------------------------------------------------------------------------------------------------ its end
 
+TEST(Gateway, CallsTakeEffectThoughTheirClientHasGone) {
+  Daemon daemon;
+  daemon.Create(Shell("a1", "cat"));
+  ASSERT_TRUE(Eventually([&] { return daemon.Get("/agents/a1").Field("state") == "running"; }));
+  GatewayClient client(daemon);
+  ASSERT_NE(client.Call("gateway.ping"), "");
+  constexpr int kCalls = 200;  // more than one turn of the loop runs
+  for (int i = 0; i < kCalls; ++i)
+    client.Text(R"({"jsonrpc":"2.0","method":"agents.stdin","params":{"id":"a1","bytes":"x\n"}})");
+  client.Cut();
+  EXPECT_TRUE(Eventually([&] { return Fields(daemon, "a1", "agent.output", "data.text").size() == kCalls; }));
+}
+
 TEST(Gateway, ADrainSaysGoodbye) {
   Daemon daemon;
   GatewayClient client(daemon);
