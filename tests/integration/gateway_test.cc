@@ -540,8 +540,7 @@ TEST(Gateway, CallsTakeEffectThoughTheirClientHasGone) {
   GatewayClient client(daemon);
   ASSERT_NE(client.Call("gateway.ping"), "");
   constexpr int kCalls = 200;  // more than one turn of the loop runs
-  for (int i = 0; i < kCalls; ++i)
-    client.Text(R"({"jsonrpc":"2.0","method":"agents.stdin","params":{"id":"a1","bytes":"x\n"}})");
+  client.Texts(R"({"jsonrpc":"2.0","method":"agents.stdin","params":{"id":"a1","bytes":"x\n"}})", kCalls);
   client.Cut();
   EXPECT_TRUE(Eventually([&] { return Fields(daemon, "a1", "agent.output", "data.text").size() == kCalls; }));
 }

@@ -78,7 +78,9 @@ void GatewayClient::Send(std::string_view bytes) {
   }
 }
 
-void GatewayClient::SendFrame(int opcode, std::string_view payload) {
+namespace {
+
+std::string FrameOf(int opcode, std::string_view payload) {
   std::string frame(1, static_cast<char>(0x80 | opcode));
   if (payload.size() < 126) {
     frame += static_cast<char>(0x80 | payload.size());
@@ -92,7 +94,17 @@ void GatewayClient::SendFrame(int opcode, std::string_view payload) {
   constexpr std::string_view kMask = "mask";
   frame += kMask;
   for (size_t i = 0; i < payload.size(); ++i) frame += static_cast<char>(payload[i] ^ kMask[i % 4]);
-  Send(frame);
+  return frame;
+}
+
+}  // namespace
+
+void GatewayClient::SendFrame(int opcode, std::string_view payload) { Send(FrameOf(opcode, payload)); }
+
+void GatewayClient::Texts(std::string_view message, int times) {
+  std::string frames;
+  for (int i = 0; i < times; ++i) frames += FrameOf(kText, message);
+  Send(frames);
 }
 
 void GatewayClient::Text(std::string_view message) {

@@ -29,7 +29,8 @@ class GatewayClient {
   int Status();
   [[nodiscard]] const HttpAnswer& handshake() const { return handshake_; }
 
-  void Text(std::string_view message);  // blocks while the daemon takes nothing
+  void Text(std::string_view message);              // blocks while the daemon takes nothing
+  void Texts(std::string_view message, int times);  // in one write
   // Sends a call and returns its number.
   uint64_t Begin(std::string_view method, std::string_view params = "{}");
   // The whole answer to that call: "" if the connection ended before.
