@@ -41,6 +41,13 @@ Result<Daemon::Base> Daemon::MakeBase(const Config& config, int keeper_fd) {
     auto connected = KeeperParent::Connect(*loop, Fd(keeper_fd));
     if (!connected) return connected.error();
     keeper = std::move(*connected);
+    // Nothing may become of what fails now: the next daemon does it again. The kernel kills this one too
+    // late, some moments after the keeper's sockets have closed.
+    keeper->link().OnLost([] {
+      log::Failure(
+          "the keeper has ended or its replies make no sense; this daemon ends, and commits nothing more");
+      _exit(1);
+    });
     auto page = CrashPage::Open(*keeper);
     if (!page) return page.error();
     crash_page = std::move(*page);

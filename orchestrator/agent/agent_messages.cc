@@ -65,6 +65,7 @@ void Agent::Messages::Send(Message message, std::function<void(Result<Accepted>)
     return done(Error{accepted.error().code, "agent " + agent_.id() + ": " + accepted.error().message});
   }
   const Message& arriving = **accepted;
+  agent_.TouchAll();
   agent_.context_.store.AddMessage(
       {arriving.id, agent_.id(), arriving.ToJson(), "queued"},
       agent_.alive_.Guard([this, message_id = arriving.id,
@@ -132,6 +133,7 @@ void Agent::Messages::AcceptAll(std::vector<Message> messages, AllDone done) {
     records.push_back(
         {message.id, agent_.id(), agent_.mailbox_.Find(message.id)->message.ToJson(), "queued"});
   }
+  agent_.TouchAll();
   agent_.context_.store.AddMessages(
       std::move(records), agent_.alive_.Guard([this, messages = std::move(messages), done = std::move(done)](
                                                   const Result<std::optional<MessageRecord>>& there) {
@@ -143,6 +145,7 @@ void Agent::Messages::OnAllStored(std::vector<Message> messages,
                                   const Result<std::optional<MessageRecord>>& there, const AllDone& done) {
   if (!there || *there || agent_.deleted()) {
     for (const Message& message : messages) agent_.mailbox_.Remove(message.id);
+    agent_.TouchAll();
   }
   if (!there) return done(there.error());
   if (*there) return AllSentBefore(**there, std::move(messages), done);
@@ -202,6 +205,7 @@ void Agent::Messages::OnStored(const std::string& message_id,
   const Message message = agent_.mailbox_.Find(message_id)->message;
   if (!there || *there) {
     agent_.mailbox_.Remove(message_id);
+    agent_.TouchAll();
     return there ? SentBefore(**there, message, done) : done(there.error());
   }
   if (agent_.deleted()) {

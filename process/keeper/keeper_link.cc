@@ -54,7 +54,7 @@ Status KeeperLink::Greet() {
   const auto welcome = packet_.As<keeper::Welcome>(&tail);
   if (packet_.type() != keeper::Type::kWelcome || !welcome || !tail.empty()) return Nonsense();
   if (welcome->version < keeper::kOldestVersion || welcome->version > keeper::kProtocolVersion) {
-    socket_.Close();
+    Close();
     return KeeperFailed("it speaks version " + std::to_string(welcome->version) + " of the protocol");
   }
   keeper_pid_ = welcome->keeper_pid;
@@ -228,7 +228,7 @@ void KeeperLink::OnReadable() {
   while (socket_.valid()) {
     Receive(socket_.get(), packet_, MSG_DONTWAIT);
     if (packet_.result == keeper::Packet::Result::kNothing) return;
-    if (packet_.result == keeper::Packet::Result::kClosed) return socket_.Close();
+    if (packet_.result == keeper::Packet::Result::kClosed) return Close();
     if (packet_.type() != keeper::Type::kPing) {
       (void)Nonsense();
       return;
@@ -242,7 +242,7 @@ bool KeeperLink::Tell(const Struct& message, std::span<const int> fds, std::stri
   if (!socket_.valid()) return false;
   if (Send(socket_.get(), message, fds, tail)) return true;
   const int error = errno;
-  if (error == EPIPE || error == ECONNRESET || error == EAGAIN) socket_.Close();
+  if (error == EPIPE || error == ECONNRESET || error == EAGAIN) Close();
   errno = error;
   return false;
 }
@@ -253,7 +253,7 @@ bool KeeperLink::Ask(const Struct& message, std::span<const int> fds, std::strin
   for (;;) {
     Receive(socket_.get(), packet_, 0);  // returns without a message after the timeout
     if (packet_.result != keeper::Packet::Result::kMessage) {
-      socket_.Close();
+      Close();
       return false;
     }
     if (packet_.type() != keeper::Type::kPing) return true;
@@ -272,8 +272,13 @@ std::optional<Error> KeeperLink::Failure() const {
 
 // The keeper's reply was none. Its next one would be taken for the reply to another request.
 Error KeeperLink::Nonsense() {
-  socket_.Close();
+  Close();
   return KeeperFailed("its reply makes no sense");
+}
+
+void KeeperLink::Close() {
+  socket_.Close();
+  if (lost_) lost_();
 }
 
 }  // namespace reeve

@@ -2,20 +2,22 @@
 // loop's thread. Each request waits for its reply, which takes the keeper some microseconds (a spawn: as long
 // as a spawn takes).
 //
-// A keeper that has died, or whose replies make no sense, closes the link for good: Spawn then fails with
-// "keeper_failed", and all other functions do nothing. The kernel ends the daemon when the keeper dies.
+// A keeper that has died, or whose replies make no sense, closes the link for good: OnLost's function is
+// called, Spawn fails with "keeper_failed", and all other functions do nothing.
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "process/fd.h"
@@ -44,6 +46,8 @@ class KeeperLink {
   static Result<std::unique_ptr<KeeperLink>> Connect(Fd socket);
   KeeperLink(const KeeperLink&) = delete;
   KeeperLink& operator=(const KeeperLink&) = delete;
+  // `lost` is called when the link closes, in the middle of the request that found it so, or of OnReadable.
+  void OnLost(std::function<void()> lost) { lost_ = std::move(lost); }
 
   [[nodiscard]] pid_t keeper_pid() const { return keeper_pid_; }
   // Deaths of daemons that this keeper has seen. An end for an upgrade is none.
@@ -110,7 +114,9 @@ class KeeperLink {
   bool Ask(const Struct& message, std::span<const int> fds = {}, std::string_view tail = {});
   [[nodiscard]] std::optional<Error> Failure() const;
   Error Nonsense();
+  void Close();
 
+  std::function<void()> lost_;
   Fd socket_;  // empty: the link is closed
   pid_t keeper_pid_ = -1;
   uint64_t restarts_ = 0;

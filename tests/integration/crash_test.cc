@@ -3,11 +3,14 @@
 // with many crashes.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "process/keeper/wire.h"
 #include "process/proc.h"
 #include "tests/support/daemon.h"
 #include "tests/support/paths.h"
@@ -262,6 +265,51 @@ TEST(Crash, AnAgentThatKillsThreeDaemonsIsSetAside) {
   EXPECT_EQ(daemon.Get("/agents/good").Field("pid"), pid);
   EXPECT_EQ(daemon.Post("/agents/good/message", R"({"text":"there"})").status, 202);
   EXPECT_TRUE(Says(daemon, "good", "got there"));
+}
+
+// The kernel closes a keeper's sockets before it kills the keeper's children, so the daemon may live on for
+// some moments in which it can start nothing. This keeper closes its socket, and nobody kills the daemon.
+TEST(Crash, ADaemonWithoutItsKeeperDecidesNothingMore) {
+  TempDir data;
+  Daemon::Options options;
+  options.data_dir = data.path();
+  {
+    Daemon daemon(options);
+    daemon.Create(Shell("a1", "sleep 1000", R"("restart":{"policy":"always"},)"));
+    daemon.WaitFor("a1", "until=ready");
+    daemon.Kill();
+  }
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  bool asked = false;
+  std::thread keeper([&asked, socket = Fd(ends[0])]() mutable {
+    keeper::Packet packet;
+    while (!asked && packet.result != keeper::Packet::Result::kClosed) {
+      Receive(socket.get(), packet, 0);
+      if (packet.type() == keeper::Type::kHello) Send(socket.get(), keeper::Welcome{}, {}, {});
+      if (packet.type() == keeper::Type::kNextHeld) Send(socket.get(), keeper::Held{}, {}, {});
+      if (packet.type() == keeper::Type::kNextChild) Send(socket.get(), keeper::Children{}, {}, {});
+      asked = packet.type() == keeper::Type::kSpawn;
+    }
+    socket.Close();
+  });
+  {
+    Fd socket(ends[1]);
+    options.arguments = {"--keeper", "3"};
+    options.inherit_fd = socket.get();
+    options.may_fail = true;
+    Daemon daemon(options);
+    socket.Close();
+    EXPECT_EQ(daemon.Wait(), 1) << daemon.log();
+    EXPECT_NE(daemon.log().find("the keeper has ended"), std::string::npos) << daemon.log();
+  }
+  keeper.join();
+  EXPECT_TRUE(asked);
+  Daemon::Options again;
+  again.data_dir = data.path();
+  Daemon daemon(again);
+  daemon.WaitFor("a1", "until=ready");
+  EXPECT_EQ(Fields(daemon, "a1", "agent.failed", "data.code"), std::vector<std::string>{});
 }
 
 }  // namespace

@@ -557,5 +557,25 @@ TEST(Messages, WhatWaitsIsBoundedInBytesToo) {
   EXPECT_EQ(Say(daemon, large).status, 202);
 }
 
+// A daemon that is built with sanitizers aborts when its checkpoint lacks a change.
+TEST(Messages, ThatArriveBesideOutputAreInTheCheckpoint) {
+  Daemon daemon;
+  WriteFile(daemon.data_dir() + "/talker.sh",
+            R"(read -r line; while :; do echo '{"type":"assistant.message","text":"on and on"}'; done)");
+  daemon.Create(R"({"id":"a1","kind":"jsonl","kind_options":{"turns":true},"command":["/bin/sh",")" +
+                daemon.data_dir() + R"(/talker.sh"]})");
+  ASSERT_EQ(Say(daemon, "begin").status, 202);
+  ASSERT_TRUE(Eventually([&] { return daemon.LogFiles("a1").find("on and on") != std::string::npos; }));
+  for (int i = 0; i < 30; ++i) {
+    const std::string text = R"({"text":")" + std::to_string(i) + "\"}";
+    for (int times = 0; times < 2; ++times) {
+      const Headers headers = {{"Idempotency-Key", std::to_string(i)}};
+      EXPECT_EQ(daemon.Call("POST", "/agents/a1/message", text, headers).status, 202) << i;
+    }
+    EXPECT_EQ(daemon.Post("/agents/a1/message", R"({"messages":[{"text":"a"},{"text":"b"}]})").status, 202);
+  }
+  EXPECT_EQ(daemon.Get("/health").Field("restarts"), "0") << daemon.log();
+}
+
 }  // namespace
 }  // namespace reeve

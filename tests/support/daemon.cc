@@ -371,6 +371,9 @@ Daemon::Daemon(Options options)
 Daemon::~Daemon() {
   Kill();
   Sweep();
+  // The keeper starts a daemon again that a sanitizer has ended, and the test might pass without this one.
+  for (const char* fault : {"ERROR: AddressSanitizer", "runtime error: ", "a change was not told"})
+    EXPECT_EQ(log().find(fault), std::string::npos) << log();
 }
 
 void Daemon::Start(std::vector<std::string> environment, bool may_fail) {

@@ -122,9 +122,12 @@ TEST_F(KeeperLinkTest, NonsenseClosesTheLink) {
     socket_ = Fd(ends[1]);
     const auto link = Connected();
     ASSERT_TRUE(link);
+    int lost = 0;
+    link->OnLost([&lost] { ++lost; });
     Answer(keeper::Welcome{});
     requests[i](*link);
     EXPECT_EQ(link->fd(), -1);
+    EXPECT_EQ(lost, 1);
     // Nothing waits for a keeper that is not there.
     EXPECT_EQ(link->Spawn(spec, {0, 1, 2}).error().code, "keeper_failed");
     EXPECT_FALSE(link->ExitOf(1));
@@ -134,15 +137,19 @@ TEST_F(KeeperLinkTest, NonsenseClosesTheLink) {
     link->Ready();
     link->Bye(0);
     link->OnReadable();
+    EXPECT_EQ(lost, 1);
   }
 }
 
 TEST_F(KeeperLinkTest, AKeeperThatDiesIsAnError) {
   const auto link = Connected();
   ASSERT_TRUE(link);
+  bool lost = false;
+  link->OnLost([&lost] { lost = true; });
   keeper_.Close();
   EXPECT_EQ(link->Spawn(Shell("exit 0"), {0, 1, 2}).error().code, "keeper_failed");
   EXPECT_EQ(link->fd(), -1);
+  EXPECT_TRUE(lost);
 }
 
 TEST_F(KeeperLinkTest, AnswersAPingInTheMiddleOfARequest) {
