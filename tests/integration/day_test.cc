@@ -353,8 +353,8 @@ class Day : public testing::Test {
   int texts_ = 0, titles_ = 0, title_ = 0, made_ = 0;
 };
 
-TEST_F(Day, WhatWasAcknowledgedSurvivesTwoHundredKills) {
-  constexpr int kKills = 200;
+TEST_F(Day, WhatWasAcknowledgedSurvivesKills) {
+  constexpr int kKills = kSanitized ? 60 : 200;
   std::cout << "seed " << kSeed << "\n";
   Daemon daemon;
   MakeAgents(daemon);
@@ -385,7 +385,7 @@ TEST_F(Day, WhatWasAcknowledgedSurvivesTwoHundredKills) {
   std::cout << sent_.size() << " messages, " << acknowledged << " acknowledged, " << decided_.size()
             << " decisions\n";
   EXPECT_GT(acknowledged, size_t{kKills});
-  EXPECT_GT(decided_.size(), 5U);
+  EXPECT_GT(decided_.size(), size_t{kKills} / 40);
   EXPECT_FALSE(there_.empty());
   EXPECT_FALSE(gone_.empty());
 }

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,9 +44,7 @@ std::vector<std::string> Holders(const Daemon& daemon, const std::string& text) 
   for (const auto& entry : std::filesystem::recursive_directory_iterator(
            daemon.data_dir(), std::filesystem::directory_options::skip_permission_denied)) {
     if (!entry.is_regular_file()) continue;
-    std::ifstream in(entry.path(), std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-    if (bytes.find(text) != std::string::npos) holders.push_back(entry.path().string());
+    if (ReadFile(entry.path()).find(text) != std::string::npos) holders.push_back(entry.path().string());
   }
   return holders;
 }

@@ -16,13 +16,14 @@
 #include "orchestrator/log/event.h"
 #include "process/proc.h"
 #include "tests/support/daemon.h"
+#include "tests/support/sanitized.h"
 
 namespace reeve {
 namespace {
 
 using testing::AnyOf;
 
-constexpr int kKills = 50;
+constexpr int kKills = kSanitized ? 20 : 50;
 constexpr uint64_t kSeed = 20'260'731;
 
 // Those that print now and then, in bursts of half a megabyte, that end by themselves, and that print

@@ -15,6 +15,7 @@
 
 #include "tests/orchestrator/agent/agent_walk.h"
 #include "tests/orchestrator/agent/puppet.h"
+#include "tests/support/sanitized.h"
 
 namespace reeve {
 namespace {
@@ -290,7 +291,7 @@ class AgentModelWalk : public AgentWalk {
 };
 
 TEST_F(AgentModelWalk, IsWhereItShouldBeAfterEveryStep) {
-  constexpr int kBatches = 24;
+  constexpr int kBatches = kSanitized ? 8 : 24;
   constexpr int kAtOnce = 40;  // more would take so long that an agent is replaced for ignoring an interrupt
   constexpr int kSteps = 18;
   std::cout << "seed " << kSeed << ", " << kBatches * kAtOnce << " sequences\n";
