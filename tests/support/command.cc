@@ -63,6 +63,8 @@ Command::Command(const Program& program, std::vector<std::string> environment, c
   Fd err(open((folder_.path() + "/err").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   pid_ = fork();
   if (pid_ != 0) return;
+  (void)signal(SIGINT,
+               SIG_DFL);  // a shell ignores it for what it starts in the background, as it may the tests
   dup2(in.get(), 0);
   dup2(out.get(), 1);
   dup2(err.get(), 2);
