@@ -463,7 +463,16 @@ pid_t Daemon::pid() const {
 }
 
 void Daemon::Signal(int signum) const {
-  if (pid_ > 0) kill(signum == SIGSTOP || signum == SIGCONT ? pid() : pid_, signum);
+  if (pid_ <= 0) return;
+  const pid_t to = signum == SIGSTOP || signum == SIGCONT ? pid() : pid_;
+  kill(to, signum);
+  if (signum != SIGSTOP) return;
+  // It runs on for some moments, in which it could accept a connection.
+  EXPECT_TRUE(Eventually([to] {
+    const std::string stat = ReadFile("/proc/" + std::to_string(to) + "/stat");
+    const size_t name_end = stat.rfind(") ");
+    return name_end != std::string::npos && stat.compare(name_end + 2, 1, "T") == 0;
+  }));
 }
 
 bool Daemon::Crash() const {

@@ -171,7 +171,8 @@ class Daemon {
   void Kill();  // -9 to the keeper, with which everything ends
   // -9 to the daemon alone; true once the next one answers.
   bool Crash() const;
-  void Signal(int signum) const;  // STOP and CONT go to the daemon itself, all others to its keeper
+  // STOP and CONT go to the daemon itself, all others to its keeper. After STOP it has stopped.
+  void Signal(int signum) const;
   // Waits for its end: the exit code, minus the signal, or -1000 if it goes on. With Options::fails that of
   // the failed start.
   int Wait(int64_t deadline_ms = kPatienceMs);
