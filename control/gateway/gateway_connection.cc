@@ -21,6 +21,8 @@ namespace reeve {
 
 namespace {
 
+constexpr std::string_view kReadyPing = "ready";  // the payload of the ping behind gateway.ready
+
 // A message with an event that is in no log. `params` is an object.
 std::string Notification(const std::string& params) {
   return R"({"jsonrpc":"2.0","method":"event","params":)" + params + "}";
@@ -88,12 +90,17 @@ GatewayConnection::GatewayConnection(Gateway& gateway, Opening opening)
 
 GatewayConnection::~GatewayConnection() = default;
 
-void GatewayConnection::Begin(const std::string& resume) {
+void GatewayConnection::Begin(const std::string& resume, bool resumes) {
   ready_.back() = ',';
   socket_.Queue(GatewayEvent("gateway.ready", ready_ + JsonObject().Set("resume", resume).Take().substr(1)));
   std::string().swap(ready_);
+  if (resumes) socket_.QueuePing(kReadyPing);
   gateway_.owners().Came(caller_.caller.connection);
   Enqueue();
+}
+
+void GatewayConnection::OnPong(std::string_view payload) {
+  if (payload == kReadyPing) hub_.tickets().DropEarlier(stream());
 }
 
 // -------------------------------------------------------------------------------------------------- calls

@@ -56,8 +56,10 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   };
   GatewayConnection(Gateway& gateway, Opening opening);
   ~GatewayConnection() override;
-  // Sends gateway.ready with the resume ticket, which is known once the connection is among the viewers.
-  void Begin(const std::string& resume);
+  // Sends gateway.ready with the resume ticket, which is known once the connection is among the viewers. If
+  // it continues another one, the pong to a ping behind that message tells that the client has the new
+  // ticket.
+  void Begin(const std::string& resume, bool resumes);
 
   void Bye(const char* reason) override;
   // Closes it politely, because its token is no longer valid.
@@ -79,6 +81,7 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   };
 
   void OnText(std::string_view message) override;
+  void OnPong(std::string_view payload) override;
   void OnWritable() override;
   void OnEnd(const WebSocket::End& end) override;
   void OnCommit(LogCursor& cursor) override;

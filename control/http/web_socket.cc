@@ -69,6 +69,12 @@ void WebSocket::Queue(std::string_view text) {
   ++counts_.queued;
 }
 
+void WebSocket::QueuePing(std::string_view payload) {
+  if (state_ != State::kOpen) return;
+  AppendFrame(out_, FrameType::kPing, payload);
+  held_ = true;
+}
+
 WebSocket::Sent WebSocket::Send(std::string_view frames) {
   held_ = false;
   if (state_ != State::kOpen) {
@@ -191,6 +197,10 @@ void WebSocket::OnPing(std::string_view payload) {
   } else {
     late_pong_ = payload;
   }
+}
+
+void WebSocket::OnPong(std::string_view payload) {
+  if (!payload.empty() && state_ == State::kOpen) listener_.OnPong(payload);
 }
 
 void WebSocket::OnClose(uint16_t code, std::string_view reason) {

@@ -55,6 +55,8 @@ class WebSocket final : private WebSocketReader::Sink {
    public:
     // One whole text message, at most Limits::message_bytes. Must not destroy the WebSocket.
     virtual void OnText(std::string_view message) = 0;
+    // A pong with a payload, which is that of a QueuePing unless the peer made it up.
+    virtual void OnPong(std::string_view /*payload*/) {}
     // The socket takes bytes again after a Send returned kSome: call Send, now or at the end of the turn.
     // Must not destroy the WebSocket.
     virtual void OnWritable() = 0;
@@ -79,6 +81,9 @@ class WebSocket final : private WebSocketReader::Sink {
   // Appends a text message to the bytes that the next Send writes. Does nothing when the connection is
   // closing.
   void Queue(std::string_view text);
+  // The same with a ping. Its pong, which has the same payload, says that the peer has got what was queued
+  // before (section 5.5.3).
+  void QueuePing(std::string_view payload);
   enum class Sent {
     kAll,
     kSome,  // OnWritable follows
@@ -123,6 +128,7 @@ class WebSocket final : private WebSocketReader::Sink {
 
   void OnText(std::string_view message) override;
   void OnPing(std::string_view payload) override;
+  void OnPong(std::string_view payload) override;
   void OnClose(uint16_t code, std::string_view reason) override;
 
   void OnReady(int events);
