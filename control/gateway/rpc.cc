@@ -217,6 +217,8 @@ void Rpc::Begin(const Operation& method, const JsonValue& params, std::optional<
   request.id = NextRequestId();
   request.from_unix_socket = caller_.from_unix_socket;
   request.caller = caller_.caller;
+  // A reload may have given the token another name. One that took it away, or its scope, ends the connection.
+  if (const auto now = api_.gate.CallerOf(caller_.caller.token)) request.caller->by = now->by;
   if (!caller_.origin.empty()) request.headers.emplace_back("origin", caller_.origin);
   if (params) request.body = params.Raw();
 
