@@ -318,10 +318,18 @@ void GatewayConnection::Fill(std::string& frames, int64_t& share) {
 }
 
 void GatewayConnection::AppendSome(std::string& frames, int64_t& share) {
-  while (frames.size() < kWriteBytes && share > 0 && !active_.empty() && !warming()) {
+  size_t cold = 0;  // turns in a row whose part of the log is being fetched
+  while (frames.size() < kWriteBytes && share > 0 && cold < active_.size()) {
     const Turn turn = active_.front();
     Subscription& subscription = *turn.subscription;
     LogCursor& cursor = *turn.cursor;
+    if (warming(cursor)) {
+      active_.push_back(turn);
+      active_.pop_front();
+      ++cold;
+      continue;
+    }
+    cold = 0;
     if (const auto gap = cursor.TakeGap()) {
       JsonObject data;
       data.Set("from", gap->from.ToString()).Set("to", gap->to.ToString()).Set("reason", gap->reason);
@@ -329,7 +337,7 @@ void GatewayConnection::AppendSome(std::string& frames, int64_t& share) {
                                 ControlEvent(cursor.agent(), "stream.gap", data.Take()));
     }
     if (!cursor.at_end()) {
-      if (!AppendEvents(turn, frames, share)) return;
+      if (!AppendEvents(turn, frames, share)) continue;
       active_.push_back(turn);
       active_.pop_front();
       continue;
@@ -345,7 +353,7 @@ void GatewayConnection::AppendSome(std::string& frames, int64_t& share) {
   }
 }
 
-// Returns false if the log cannot be read now, or no more.
+// Returns false if the log cannot be read now; or no more, and then the turn has gone.
 bool GatewayConnection::AppendEvents(const Turn& turn, std::string& frames, int64_t& share) {
   Subscription& subscription = *turn.subscription;
   Result<uint64_t> read = uint64_t{0};

@@ -1,5 +1,6 @@
 // GET /ws: calls, subscriptions, tickets, and the ends of connections.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -340,6 +341,44 @@ TEST(Gateway, AnswersOvertakeEvents) {
   EXPECT_LT(client.count(), 100'000U);
   ASSERT_TRUE(client.UntilEvent("stream.synced"));
   EXPECT_EQ(Envelopes(client, "a1"), daemon.Events("a1"));
+}
+
+TEST(Gateway, ALogOnASlowDiskHoldsUpNoOther) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's runtime must come before anything that is preloaded";
+  TempDir folder;
+  const std::string armed = folder.path() + "/armed";
+  Daemon::Options options;
+  options.environment = {std::string("LD_PRELOAD=") + kFaults, "REEVE_FAULT=cold",
+                         "REEVE_FAULT_ARMED=" + armed};
+  Daemon daemon(options);
+  daemon.Create(Shell("a1", "seq 1 30000"));  // more than the daemon keeps in memory
+  daemon.Create(Shell("a2", "seq 1 100"));
+  daemon.WaitFor("a1");
+  daemon.WaitFor("a2");
+  GatewayClient client(daemon);
+  ASSERT_TRUE(client.UntilEvent("gateway.ready"));
+  WriteFile(armed, "");
+  client.Subscribe(R"({"agent":"a1","after":"0"})");
+  client.Subscribe(R"({"agent":"a2","after":"0"})");
+  client.Subscribe(R"({"agent":"a1","after":"0","types":"run.*"})");
+  EXPECT_TRUE(client.UntilEvent("stream.synced", "a2"));
+  EXPECT_EQ(client.Subscribe(R"({"agent":"a1"})"), "4");
+  EXPECT_TRUE(client.UntilEvent("stream.synced", "a1"));
+  EXPECT_TRUE(Envelopes(client, "a1").empty());
+  EXPECT_EQ(Envelopes(client, "a2"), daemon.Events("a2"));
+  unlink(armed.c_str());
+  const auto synced = [&client](std::string_view subscription) {
+    const std::string head =
+        R"({"subscription":)" + std::string(subscription) + R"(,"agent":"a1","type":"stream.synced")";
+    return std::any_of(client.events().begin(), client.events().end(),
+                       [&head](const std::string& event) { return event.starts_with(head); });
+  };
+  EXPECT_TRUE(client.Until([&] { return synced("1") && synced("3"); }));
+  const auto of_first = [](const std::string& event) {
+    return event.starts_with(R"({"subscription":1,)") && event.find(R"("seq":)") != std::string::npos;
+  };
+  EXPECT_EQ(std::count_if(client.events().begin(), client.events().end(), of_first),
+            static_cast<std::ptrdiff_t>(daemon.Events("a1").size()));
 }
 
 TEST(Gateway, ASlowViewerIsToldWhatItMissed) {
