@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/gateway_client.h"
@@ -178,6 +179,36 @@ TEST(Gateway, AnUpgradeClosesWithACode) {
   EXPECT_EQ(client.close_code(), 1012);
   GatewayClient next(daemon.address(), {.target = "/ws?ticket=" + client.resume()});
   EXPECT_EQ(next.Status(), 101);
+}
+
+// A call that was run is answered before the close, so what has an answer is what took effect.
+TEST(Gateway, AnUpgradeAnswersTheCallsThatItRan) {
+  Daemon daemon;
+  daemon.Create(Shell("a1", "cat"));
+  daemon.WaitFor("a1", "until=ready");
+  GatewayClient client(daemon);
+  ASSERT_NE(client.Call("gateway.ping"), "");
+  std::thread caller([&client] {
+    constexpr size_t kUnderWay = 50;
+    for (size_t begun = 1; !client.ended(); ++begun) {
+      client.Begin("agents.message", R"({"id":"a1","text":"x"})");
+      client.Until([&] { return client.answers().size() + kUnderWay > begun; });
+    }
+  });
+  EXPECT_TRUE(daemon.HandOver());
+  caller.join();
+  EXPECT_EQ(client.close_code(), 1012);
+  const auto answered =
+      std::count_if(client.answers().begin(), client.answers().end(),
+                    [](const auto& answer) { return answer.find(R"("message_id")") != std::string::npos; });
+  EXPECT_GT(answered, 0);
+  ASSERT_EQ(daemon.Post("/agents/a1/message", R"({"text":"end"})").status, 202);
+  ASSERT_TRUE(Eventually([&] {
+    const auto texts = Fields(daemon, "a1", "user.message", "data.text");
+    return !texts.empty() && texts.back() == "end";
+  }));
+  EXPECT_EQ(static_cast<std::ptrdiff_t>(Fields(daemon, "a1", "user.message", "data.text").size()),
+            answered + 1);
 }
 
 TEST(Gateway, ASlowCallHoldsUpNoOther) {
