@@ -74,10 +74,8 @@ class WebSocket final : private WebSocketReader::Sink {
   WebSocket(const WebSocket&) = delete;
   WebSocket& operator=(const WebSocket&) = delete;
 
-  // Appends the head of a text message, at most 10 bytes, for the `frames` of Send. `size` bytes of text must
-  // follow.
-  static void AppendTextHeader(std::string& out, size_t size) { AppendTextFrameHead(out, size); }
-
+  // Neither side has closed it.
+  [[nodiscard]] bool open() const { return state_ == State::kOpen; }
   // Appends a text message to the bytes that the next Send writes. Does nothing when the connection is
   // closing.
   void Queue(std::string_view text);
