@@ -124,8 +124,9 @@ void GatewayConnection::RunCalls() {
   TakeMore();
 }
 
-// Decides whether more calls are run, or read.
+// Decides whether more calls are run, or read. Those that came before the end of a connection are answered.
 void GatewayConnection::TakeMore() {
+  if (calls_.empty()) socket_.Answered();
   const bool may = end_ || socket_.unsent() <= kMaxUnsent;
   if (!end_) socket_.SetReading(may && calls_.empty());
   if (may && !calls_.empty() && !next_calls_->active()) next_calls_->Start(0);
@@ -413,6 +414,8 @@ bool GatewayConnection::Pump() {
 }
 
 void GatewayConnection::OnWritable() { Unblock(); }
+
+void GatewayConnection::OnLast() { TakeMore(); }
 
 void GatewayConnection::CheckTimeouts(int64_t now_ms) {
   if (end_) return;

@@ -78,6 +78,7 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   void OnText(std::string_view message) override;
   void OnPong(std::string_view payload) override;
   void OnWritable() override;
+  void OnLast() override;
   void OnEnd(const WebSocket::End& end) override;
   void OnCommit(LogCursor& cursor) override;
   void OnTrim(LogCursor& cursor) override;

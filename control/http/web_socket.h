@@ -60,6 +60,9 @@ class WebSocket final : private WebSocketReader::Sink {
     // The socket takes bytes again after a Send returned kSome: call Send, now or at the end of the turn.
     // Must not destroy the WebSocket.
     virtual void OnWritable() = 0;
+    // Nothing more comes from the peer, which has closed the connection or broken a rule. Call Answered once
+    // what came before is answered, now or later. Must not destroy the WebSocket.
+    virtual void OnLast() = 0;
     // The connection has ended and its socket is closed. Called once, as the last function, and from the loop
     // alone, never within a call of the owner. May destroy the WebSocket.
     virtual void OnEnd(const End& end) = 0;
@@ -95,6 +98,8 @@ class WebSocket final : private WebSocketReader::Sink {
   // Sends a close frame after what is queued, and waits for the peer's. Messages that still come are dropped.
   // Does nothing when the connection is closing.
   void Close(uint16_t code, std::string_view reason);
+  // After OnLast: sends the close frame, behind what is queued. Does nothing in every other state.
+  void Answered();
   // Ends the connection at once, without a close frame: End{1006}, unless it was closing.
   void Drop();
   // Off: reads nothing more until it is on. OnText is still called for what was read already. On at first.
@@ -118,6 +123,7 @@ class WebSocket final : private WebSocketReader::Sink {
  private:
   enum class State : uint8_t {
     kOpen,
+    kAnswering,  // nothing more comes from the peer; the owner still answers what came before
     kClosing,    // our close frame is in out_ or sent; that of the peer is awaited
     kFlushing,   // nothing more is wanted of the peer; the rest of out_ is being sent
     kLingering,  // everything is sent and our half is closed; input is dropped until the peer closes
@@ -129,6 +135,8 @@ class WebSocket final : private WebSocketReader::Sink {
   void OnPong(std::string_view payload) override;
   void OnClose(uint16_t code, std::string_view reason) override;
 
+  [[nodiscard]] bool sends() const { return state_ == State::kOpen || state_ == State::kAnswering; }
+  void EndInput(uint16_t code, std::string_view reason, bool by_peer);
   void OnReady(int events);
   void Read();
   void Feed(std::string_view bytes);

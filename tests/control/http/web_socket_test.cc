@@ -80,6 +80,10 @@ struct Talk final : WebSocket::Listener {
     ++writable;
     if (on_writable) on_writable();
   }
+  void OnLast() override {
+    last = true;
+    if (answers_at_once) socket->Answered();
+  }
   void OnEnd(const WebSocket::End& how) override {
     EXPECT_FALSE(end);
     end = how;
@@ -90,6 +94,8 @@ struct Talk final : WebSocket::Listener {
   int fd = -1;
   std::vector<std::string> texts;
   int writable = 0;
+  bool last = false;
+  bool answers_at_once = true;
   std::optional<WebSocket::End> end;
   std::function<void(std::string_view)> on_text;
   std::function<void()> on_writable;
@@ -558,6 +564,44 @@ TEST_F(WebSocketTest, AnswersACloseWithItsCode) {
   ExpectClose(Frame(kClose, ""), close_code::kNone, true);
   EXPECT_EQ(talks.back()->end->code, close_code::kNone);
   ExpectClose(CloseFrame(1000, std::string(123, 'r')), 1000, true);
+}
+
+TEST_F(WebSocketTest, AnswersWhatCameBeforeTheEnd) {
+  for (const auto& [last, code] : {std::pair(CloseFrame(1001), close_code::kGoingAway),
+                                   std::pair(Head(0xc1, 0), close_code::kProtocolError)}) {
+    Talk& talk = Connect();
+    talk.answers_at_once = false;
+    client->Send(Frame(kText, "call") + last + Frame(kPing, "too late"));
+    ASSERT_TRUE(Until([&] { return talk.last; }));
+    EXPECT_EQ(talk.texts, std::vector<std::string>{"call"});
+    EXPECT_FALSE(talk.socket->open());
+    talk.socket->Queue("answer");
+    EXPECT_EQ(talk.socket->Send(), WebSocket::Sent::kAll);
+    talk.socket->Queue("another");
+    talk.socket->Answered();
+    talk.socket->Queue("dropped");
+    (void)talk.socket->Send();
+    ASSERT_TRUE(Until([&] { return client->ended(); }));
+    const auto frames = Frames();
+    ASSERT_EQ(frames.size(), 3U);
+    EXPECT_EQ(frames[0], (ServerFrame{kText, "answer"}));
+    EXPECT_EQ(frames[1], (ServerFrame{kText, "another"}));
+    EXPECT_EQ(CodeOf(frames[2]), code);
+    client.reset();
+    ASSERT_TRUE(Until([&] { return talk.end.has_value(); }));
+    EXPECT_EQ(talk.end->code, code);
+  }
+}
+
+TEST_F(WebSocketTest, AnOwnerThatClosesNeedNotAnswer) {
+  Talk& talk = Connect();
+  talk.answers_at_once = false;
+  client->Send(CloseFrame(1000));
+  ASSERT_TRUE(Until([&] { return talk.last; }));
+  talk.socket->Close(close_code::kGoingAway, "shutdown");
+  ASSERT_TRUE(Until([&] { return client->ended(); }));
+  ASSERT_EQ(Frames().size(), 1U);
+  EXPECT_EQ(CodeOf(Frames()[0]), close_code::kNormal);
 }
 
 TEST_F(WebSocketTest, RefusesInvalidCloseFrames) {
