@@ -67,6 +67,9 @@ struct Entry {
   uint64_t key;             // its place in State::by_kind
   int64_t expires_at;       // monotonic; kNever for kStanding
   std::optional<Hash> url;  // of a resume ticket: the hash of the ticket that must come with the cookie
+  // The hash of the earlier resume ticket that may be used in its place, and until when.
+  std::optional<Hash> earlier = {};
+  int64_t earlier_until = 0;
 };
 
 // Memory that the entry takes, roughly.
@@ -89,6 +92,7 @@ struct TicketStore::State {
 
   const Clock& clock;
   Entries entries;
+  std::map<Hash, Hash> by_earlier;  // Entry::earlier → the hash of that entry
   // The hashes of each kind, by age (kFirst, kClosed) or by stream (kStanding).
   std::array<std::map<uint64_t, Hash>, 3> by_kind;
   std::set<std::pair<int64_t, Hash>> by_expiry;
@@ -114,6 +118,7 @@ struct TicketStore::State {
   void Add(const Hash& hash, Entry entry) {
     ++changes;
     Of(entry.kind).emplace(entry.key, hash);
+    if (entry.earlier) by_earlier.emplace(*entry.earlier, hash);
     if (entry.kind != Kind::kStanding) {
       by_expiry.emplace(entry.expires_at, hash);
       Share& share = shares[entry.grant.token];
@@ -127,6 +132,7 @@ struct TicketStore::State {
     ++changes;
     Entry entry = std::move(at->second);
     Of(entry.kind).erase(entry.key);
+    if (entry.earlier) by_earlier.erase(*entry.earlier);
     if (entry.kind != Kind::kStanding) {
       by_expiry.erase({entry.expires_at, at->first});
       const auto share = shares.find(entry.grant.token);
@@ -168,15 +174,37 @@ struct TicketStore::State {
     Add(hash, std::move(entry));
   }
 
+  // The ticket with that hash, or the one in whose place it may be used.
+  Entries::iterator Find(const Hash& hash) {
+    const auto at = entries.find(hash);
+    const auto later = by_earlier.find(hash);
+    if (at != entries.end() || later == by_earlier.end()) return at;
+    const auto next = entries.find(later->second);
+    return next->second.earlier_until > clock.MonotonicMs() ? next : entries.end();
+  }
+
+  // Changes the ticket of an open stream.
+  void SetEarlier(uint64_t stream, std::optional<Hash> earlier) {
+    const auto standing = Of(Kind::kStanding).find(stream);
+    if (standing == Of(Kind::kStanding).end()) return;
+    const Hash hash = standing->second;
+    if (!earlier && !entries.at(hash).earlier) return;
+    Entry entry = Take(entries.find(hash));
+    entry.earlier = earlier;
+    entry.earlier_until = clock.MonotonicMs() + kResumeMs;
+    Add(hash, std::move(entry));
+  }
+
   // If `url` is given, the entry must be the resume ticket of a chain that began with it.
   std::optional<Redeemed> Redeem(std::string_view ticket, const Redemption& claim,
                                  const std::optional<Hash>& url) {
-    auto at = entries.find(HashOfPresented(ticket));
+    auto at = Find(HashOfPresented(ticket));
     if (at == entries.end() || at->second.expires_at <= clock.MonotonicMs()) return std::nullopt;
     if (!Allows(at->second.grant, claim)) return std::nullopt;
     if (url && at->second.url != url) return std::nullopt;
     Entry entry = Take(at);
-    return Redeemed{std::move(entry.grant), entry.kind == Kind::kStanding ? entry.key : 0};
+    return Redeemed{std::move(entry.grant), entry.kind == Kind::kStanding ? entry.key : 0,
+                    entry.kind != Kind::kFirst};
   }
 };
 
@@ -209,6 +237,12 @@ std::string TicketStore::OpenStream(uint64_t stream, Grant grant, std::string_vi
   return ticket;
 }
 
+void TicketStore::KeepEarlier(uint64_t stream, std::string_view earlier) {
+  state_->SetEarlier(stream, Sha256(earlier));
+}
+
+void TicketStore::DropEarlier(uint64_t stream) { state_->SetEarlier(stream, std::nullopt); }
+
 void TicketStore::CloseStream(uint64_t stream) {
   auto& standing = state_->Of(Kind::kStanding);
   auto at = standing.find(stream);
@@ -236,7 +270,8 @@ std::vector<TicketStore::Saved> TicketStore::Save() const {
       const Entry& entry = state_->entries.at(hash);
       const int64_t expires_at = kind == Kind::kStanding ? Saved::kStreamOpen : entry.expires_at;
       tickets.push_back({ToText(hash), entry.grant, kind != Kind::kFirst, expires_at,
-                         entry.url ? ToText(*entry.url) : std::string()});
+                         entry.url ? ToText(*entry.url) : std::string(),
+                         entry.earlier ? ToText(*entry.earlier) : std::string(), entry.earlier_until});
     }
   }
   return tickets;
@@ -248,9 +283,9 @@ void TicketStore::Restore(std::vector<Saved> tickets) {
     if (!hash) continue;
     const Kind kind = ticket.resume ? Kind::kClosed : Kind::kFirst;
     if (ticket.expires_at == Saved::kStreamOpen) ticket.expires_at = state_->clock.MonotonicMs() + kResumeMs;
-    state_->AddWithin(
-        ticket.resume ? kMaxClosed : kMaxTickets, *hash,
-        {std::move(ticket.grant), kind, ++state_->last_age, ticket.expires_at, FromText(ticket.url)});
+    state_->AddWithin(ticket.resume ? kMaxClosed : kMaxTickets, *hash,
+                      {std::move(ticket.grant), kind, ++state_->last_age, ticket.expires_at,
+                       FromText(ticket.url), FromText(ticket.earlier), ticket.earlier_until});
   }
 }
 

@@ -6,7 +6,8 @@
 // gets the same refusal, in the same time, so the refusal does not reveal which case it was.
 //
 // A *resume ticket* continues one stream: it has the same grant, works once, and is valid while that stream
-// is open and for 60 s after.
+// is open and for 60 s after. If its client may not have got the next one, it may stay valid besides that one
+// (KeepEarlier); the first of the two that is used ends both, so that there is never more than one stream.
 #pragma once
 
 #include <cstddef>
@@ -86,6 +87,7 @@ class TicketStore {
   struct Redeemed {
     Grant grant;
     uint64_t replaces = 0;  // id of the stream to close with "replaced"; 0: none, or already gone
+    bool resumes = false;   // it was a resume ticket
   };
   // Returns nothing for a ticket that is malformed, unknown, expired, used, or bound to something else. A
   // ticket of the last kind is not consumed.
@@ -98,6 +100,10 @@ class TicketStore {
   // Records that a stream opens, and returns its resume ticket. `url_ticket` is the ticket in its URL, or
   // empty (bearer token). The caller chooses `stream`: a number that is not 0 and never used again.
   std::string OpenStream(uint64_t stream, Grant grant, std::string_view url_ticket);
+  // `earlier`, a resume ticket that opened the stream, stays valid besides the stream's own, because the
+  // client may not have got that one: until DropEarlier says that it has, or for kResumeMs.
+  void KeepEarlier(uint64_t stream, std::string_view earlier);
+  void DropEarlier(uint64_t stream);
   // Records that the stream has closed. Its resume ticket, if still unused, lives on for kResumeMs.
   void CloseStream(uint64_t stream);
 
@@ -112,6 +118,8 @@ class TicketStore {
     bool resume = false;
     int64_t expires_at = 0;  // kStreamOpen: kResumeMs after Restore, because the stream ended with its daemon
     std::string url;  // of a resume ticket that needs one: the hash of the ticket with which its chain began
+    std::string earlier;  // the hash of the earlier ticket that is still valid; empty: there is none
+    int64_t earlier_until = 0;
 
     static void Members(auto& self, auto& state) {
       state.Bytes("hash", self.hash);
@@ -119,6 +127,8 @@ class TicketStore {
       state("resume", self.resume);
       state("expires_at", self.expires_at);
       state.Bytes("url", self.url);
+      state.Bytes("earlier", self.earlier);
+      state("earlier_until", self.earlier_until);
     }
   };
   [[nodiscard]] std::vector<Saved> Save() const;

@@ -5,7 +5,6 @@
 
 #include "control/http/answer_stream.h"
 #include "control/http/router.h"
-#include "control/http/taken_socket.h"
 #include "orchestrator/json/json.h"
 #include "orchestrator/store/store.h"
 #include "process/clock.h"
@@ -88,10 +87,6 @@ class Idempotency::UnderWay final : public Reply::Sink {
   std::unique_ptr<AnswerStream> OpenStream() override {
     auto self = Leave();
     return reply_.OpenStream();
-  }
-  TakenSocket TakeSocket() override {
-    auto self = Leave();
-    return reply_.TakeSocket();
   }
 
   [[nodiscard]] const std::string& body() const { return body_; }

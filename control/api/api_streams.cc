@@ -46,7 +46,8 @@ Result<TicketStore::Redeemed> Authorize(ApiContext& api, const Request& request,
     const std::string_view resume = Cookie(request, TicketStore::CookieName(*ticket));
     redeemed = api.tickets.RedeemWithCookie(*ticket, resume, claim);
   }
-  if (!redeemed) return kTicketInvalid;
+  // The tokens may have changed while no daemon was there to end the tickets.
+  if (!redeemed || !api.gate.CallerOf(redeemed->grant.token)) return kTicketInvalid;
   return *redeemed;
 }
 

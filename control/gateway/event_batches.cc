@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <functional>
 
-#include "control/http/web_socket.h"
+#include "control/http/web_socket_reader.h"
 
 namespace reeve {
 
@@ -21,7 +21,7 @@ std::string EventBatches::Prefix(uint64_t subscription) {
 
 void EventBatches::AppendEvent(std::string& frames, std::string_view prefix, std::string_view envelope) {
   envelope.remove_prefix(1);
-  WebSocket::AppendTextHeader(frames, prefix.size() + envelope.size() + 1);
+  AppendTextFrameHead(frames, prefix.size() + envelope.size() + 1);
   frames.append(prefix).append(envelope).push_back('}');
 }
 

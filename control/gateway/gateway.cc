@@ -66,7 +66,8 @@ void Gateway::Open(const Request& request, Reply reply) {
 
   TicketStore::Redeemed redeemed;
   std::optional<Request::Caller> caller = request.caller;
-  if (const auto ticket = TicketOf(request, handshake)) {
+  const auto ticket = TicketOf(request, handshake);
+  if (ticket) {
     auto found = api_.tickets.Redeem(*ticket, {"", std::string(request.Header("origin"))});
     caller = found ? api_.gate.CallerOf(found->grant.token) : std::nullopt;
     if (!caller) return reply.Refuse({"ticket_invalid", "the ticket is missing, unknown, expired or used"});
@@ -104,7 +105,9 @@ void Gateway::Open(const Request& request, Reply reply) {
                                             .Take()});
   GatewayConnection& added = *connection;
   api_.viewers.Add(std::move(connection), redeemed.replaces);
-  added.Begin(api_.tickets.OpenStream(added.stream(), std::move(grant), ""));
+  const std::string resume = api_.tickets.OpenStream(added.stream(), std::move(grant), "");
+  if (redeemed.resumes) api_.tickets.KeepEarlier(added.stream(), *ticket);
+  added.Begin(resume, redeemed.resumes);
 }
 
 void AddGatewayRoute(Router& router, Gateway& gateway) {

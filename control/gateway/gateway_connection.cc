@@ -21,6 +21,8 @@ namespace reeve {
 
 namespace {
 
+constexpr std::string_view kReadyPing = "ready";  // the payload of the ping behind gateway.ready
+
 // A message with an event that is in no log. `params` is an object.
 std::string Notification(const std::string& params) {
   return R"({"jsonrpc":"2.0","method":"event","params":)" + params + "}";
@@ -88,12 +90,17 @@ GatewayConnection::GatewayConnection(Gateway& gateway, Opening opening)
 
 GatewayConnection::~GatewayConnection() = default;
 
-void GatewayConnection::Begin(const std::string& resume) {
+void GatewayConnection::Begin(const std::string& resume, bool resumes) {
   ready_.back() = ',';
   socket_.Queue(GatewayEvent("gateway.ready", ready_ + JsonObject().Set("resume", resume).Take().substr(1)));
   std::string().swap(ready_);
+  if (resumes) socket_.QueuePing(kReadyPing);
   gateway_.owners().Came(caller_.caller.connection);
   Enqueue();
+}
+
+void GatewayConnection::OnPong(std::string_view payload) {
+  if (payload == kReadyPing) hub_.tickets().DropEarlier(stream());
 }
 
 // -------------------------------------------------------------------------------------------------- calls
@@ -108,18 +115,18 @@ void GatewayConnection::OnText(std::string_view message) {
 void GatewayConnection::RunCalls() {
   const int64_t begin = NowUs();
   for (int run = 0; run < kCallsPerTurn && !calls_.empty(); ++run) {
-    if (closing_ || (!end_ && socket_.unsent() > kMaxUnsent) || NowUs() - begin > kCallSliceUs) break;
+    if ((!end_ && socket_.unsent() > kMaxUnsent) || NowUs() - begin > kCallSliceUs) break;
     const std::string message = std::move(calls_.front());
     calls_.pop_front();
     rpc_->Receive(message);
   }
-  if (closing_) calls_.clear();
   if (end_ && calls_.empty()) return Finish();
   TakeMore();
 }
 
-// Decides whether more calls are run, or read.
+// Decides whether more calls are run, or read. Those that came before the end of a connection are answered.
 void GatewayConnection::TakeMore() {
+  if (calls_.empty()) socket_.Answered();
   const bool may = end_ || socket_.unsent() <= kMaxUnsent;
   if (!end_) socket_.SetReading(may && calls_.empty());
   if (may && !calls_.empty() && !next_calls_->active()) next_calls_->Start(0);
@@ -130,8 +137,9 @@ void GatewayConnection::SendAnswer(const std::string& message) {
   CountUnsent();
   const bool too_much = socket_.unsent() > kMaxAnswers ||
                         (gateway_.unsent() > Gateway::kMaxUnsentBytes && socket_.unsent() > kMaxUnsent);
-  if (too_much && !std::exchange(closing_, true)) {
+  if (too_much && socket_.open()) {
     log::Warning("gateway connection of {}: it does not read its answers", peer_);
+    calls_.clear();
     socket_.Drop();
   }
   Enqueue();
@@ -146,6 +154,12 @@ void GatewayConnection::Run(const Operation& method, const Call& call, Reply rep
   if (method.name == "events.subscribe") return Subscribe(call, std::move(reply));
   if (method.name == "events.unsubscribe") return Unsubscribe(call, std::move(reply));
   reply.Send(Response::Json(200, JsonObject().Set("time", FormatTime(gateway_.api().clock.WallMs())).Take()));
+}
+
+size_t GatewayConnection::CountPlaces() const {
+  size_t places = 0;
+  for (const auto& [id, subscription] : subscriptions_) places += subscription->shown.size();
+  return places;
 }
 
 bool GatewayConnection::MayShow(const std::string& agent) const {
@@ -199,7 +213,7 @@ void GatewayConnection::Subscribe(const Call& call, Reply reply) {
       }
     }
   }
-  if (places_ + places.size() > kMaxPlaces) {
+  if (CountPlaces() + places.size() > kMaxPlaces) {
     return reply.Refuse({"too_many_requests", "the subscriptions of the connection show more than " +
                                                   std::to_string(kMaxPlaces) + " logs, which is the limit"});
   }
@@ -223,8 +237,7 @@ void GatewayConnection::Unsubscribe(const Call& call, Reply reply) {
     return reply.Refuse({"not_found", "subscription: this connection has no subscription " +
                                           std::to_string(call.Integer("subscription").value_or(0))});
   }
-  std::erase_if(active_, [&found](const Turn& turn) { return turn.subscription == found->second.get(); });
-  places_ -= found->second->shown.size();
+  std::erase_if(active_, [&found](LogCursor* one) { return &Subscription::Of(*one) == found->second.get(); });
   subscriptions_.erase(found);
   reply.Send({204, {}, ""});
 }
@@ -234,12 +247,11 @@ void GatewayConnection::Unsubscribe(const Call& call, Reply reply) {
 void GatewayConnection::Show(Subscription& subscription, const LogCursor::Place& place) {
   subscription.shown.push_back(
       std::make_unique<Subscription::Shown>(subscription, *this, hub_.counts(), place));
-  ++places_;
   TakeTurn(*subscription.shown.back());
 }
 
 void GatewayConnection::TakeTurn(LogCursor& cursor) {
-  if (!std::exchange(cursor.in_turn, true)) active_.push_back({&Subscription::Of(cursor), &cursor});
+  if (!std::exchange(cursor.in_turn, true)) active_.push_back(&cursor);
   Enqueue();
 }
 
@@ -279,9 +291,8 @@ void GatewayConnection::Remove(LogCursor& cursor, const char* reason) {
   const std::string bye =
       ControlEvent(cursor.agent(), "stream.bye", JsonObject().Set("reason", reason).Take());
   EventBatches::AppendEvent(byes_, subscription.prefix, bye);
-  std::erase_if(active_, [&cursor](const Turn& turn) { return turn.cursor == &cursor; });
+  std::erase(active_, &cursor);
   std::erase_if(subscription.shown, [&cursor](const auto& one) { return one.get() == &cursor; });
-  --places_;
   if (const uint64_t id = subscription.id; !subscription.all_agents) subscriptions_.erase(id);
   Enqueue();
 }
@@ -311,10 +322,17 @@ void GatewayConnection::Fill(std::string& frames, int64_t& share) {
 }
 
 void GatewayConnection::AppendSome(std::string& frames, int64_t& share) {
-  while (frames.size() < kWriteBytes && share > 0 && !active_.empty() && !warming()) {
-    const Turn turn = active_.front();
-    Subscription& subscription = *turn.subscription;
-    LogCursor& cursor = *turn.cursor;
+  size_t cold = 0;  // turns in a row whose part of the log is being fetched
+  while (frames.size() < kWriteBytes && share > 0 && cold < active_.size()) {
+    LogCursor& cursor = *active_.front();
+    const Subscription& subscription = Subscription::Of(cursor);
+    if (warming(cursor)) {
+      active_.push_back(&cursor);
+      active_.pop_front();
+      ++cold;
+      continue;
+    }
+    cold = 0;
     if (const auto gap = cursor.TakeGap()) {
       JsonObject data;
       data.Set("from", gap->from.ToString()).Set("to", gap->to.ToString()).Set("reason", gap->reason);
@@ -322,8 +340,8 @@ void GatewayConnection::AppendSome(std::string& frames, int64_t& share) {
                                 ControlEvent(cursor.agent(), "stream.gap", data.Take()));
     }
     if (!cursor.at_end()) {
-      if (!AppendEvents(turn, frames, share)) return;
-      active_.push_back(turn);
+      if (!AppendEvents(cursor, frames, share)) continue;
+      active_.push_back(&cursor);
       active_.pop_front();
       continue;
     }
@@ -338,32 +356,29 @@ void GatewayConnection::AppendSome(std::string& frames, int64_t& share) {
   }
 }
 
-// Returns false if the log cannot be read now, or no more.
-bool GatewayConnection::AppendEvents(const Turn& turn, std::string& frames, int64_t& share) {
-  Subscription& subscription = *turn.subscription;
+// Returns false if the log cannot be read now; or no more, and then the cursor has gone.
+bool GatewayConnection::AppendEvents(LogCursor& cursor, std::string& frames, int64_t& share) {
+  const Subscription& subscription = Subscription::Of(cursor);
+  const auto append = [&frames, &subscription, this](std::string_view envelope) {
+    EventBatches::AppendEvent(frames, subscription.prefix, envelope);
+    ++events_;
+  };
   Result<uint64_t> read = uint64_t{0};
-  if (subscription.types.all() && !subscription.coalesce) {
-    read = gateway_.batches().Append(*turn.cursor, subscription.id, hub_.scratch(), frames, &events_);
-  } else {
-    const auto append = [&frames, &subscription, this](std::string_view envelope) {
-      EventBatches::AppendEvent(frames, subscription.prefix, envelope);
-      ++events_;
-    };
+  if (subscription.coalesce) {
     DeltaJoiner joiner(append);
-    read = turn.cursor->ReadEvents(subscription.types, hub_.scratch(),
-                                   [&](const FrameView& frame, std::string_view) {
-                                     if (subscription.coalesce) {
-                                       joiner.Add(frame);
-                                     } else {
-                                       append(frame.envelope);
-                                     }
-                                   });
+    read = cursor.ReadEvents(subscription.types, hub_.scratch(),
+                             [&joiner](const FrameView& frame, std::string_view) { joiner.Add(frame); });
     joiner.Flush();
+  } else if (subscription.types.all()) {
+    read = gateway_.batches().Append(cursor, subscription.id, hub_.scratch(), frames, &events_);
+  } else {
+    read = cursor.ReadEvents(subscription.types, hub_.scratch(),
+                             [&append](const FrameView& frame, std::string_view) { append(frame.envelope); });
   }
   if (read) {
     share -= static_cast<int64_t>(*read);
   } else {
-    ReadFailed(*turn.cursor, read.error());
+    ReadFailed(cursor, read.error());
   }
   return read.ok();
 }
@@ -376,7 +391,7 @@ bool GatewayConnection::Pump() {
   while (share > 0) {
     if (gone() || blocked() || end_) return false;
     frames.clear();
-    if (!closing_) Fill(frames, share);
+    if (socket_.open()) Fill(frames, share);
     const size_t size = frames.size() + socket_.unsent();
     if (size == 0) {
       TakeMore();
@@ -400,33 +415,34 @@ bool GatewayConnection::Pump() {
 
 void GatewayConnection::OnWritable() { Unblock(); }
 
+void GatewayConnection::OnLast() { TakeMore(); }
+
 void GatewayConnection::CheckTimeouts(int64_t now_ms) {
   if (end_) return;
   socket_.CheckTime(hub_.responsive_ms());
   // A page cannot see the pings, so it hears this.
-  if (closing_ || queued() || blocked() || now_ms - last_text_ms_ < hub_.limits().heartbeat_ms) return;
+  if (!socket_.open() || queued() || blocked() || now_ms - last_text_ms_ < hub_.limits().heartbeat_ms) return;
   socket_.Queue(GatewayEvent("gateway.heartbeat", "{}"));
   Enqueue();
 }
 
 // ------------------------------------------------------------------------------------------------- ending
 
-void GatewayConnection::Bye(const char* reason) {
-  closing_ = true;
-  const bool replaced = std::string_view(reason) == "replaced";
-  socket_.Close(replaced ? kReplaced : close_code::kGoingAway, reason);
+// Calls that wait are not run.
+void GatewayConnection::CloseWith(uint16_t code, std::string_view reason) {
+  calls_.clear();
+  socket_.Close(code, reason);
   Enqueue();
 }
 
-void GatewayConnection::Drop() {
-  closing_ = true;
-  socket_.Close(close_code::kPolicy, "the token is no longer valid");
-  Enqueue();
+void GatewayConnection::Bye(const char* reason) {
+  CloseWith(std::string_view(reason) == "replaced" ? kReplaced : close_code::kGoingAway, reason);
 }
+
+void GatewayConnection::Drop() { CloseWith(close_code::kPolicy, "the token is no longer valid"); }
 
 void GatewayConnection::Restart() {
-  closing_ = true;
-  socket_.Close(close_code::kServiceRestart, "another daemon follows");
+  CloseWith(close_code::kServiceRestart, "another daemon follows");
   (void)socket_.Send();
   TellEnd({close_code::kServiceRestart, "another daemon follows", false});
 }

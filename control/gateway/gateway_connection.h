@@ -56,8 +56,10 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   };
   GatewayConnection(Gateway& gateway, Opening opening);
   ~GatewayConnection() override;
-  // Sends gateway.ready with the resume ticket, which is known once the connection is among the viewers.
-  void Begin(const std::string& resume);
+  // Sends gateway.ready with the resume ticket, which is known once the connection is among the viewers. If
+  // it continues another one, the pong to a ping behind that message tells that the client has the new
+  // ticket.
+  void Begin(const std::string& resume, bool resumes);
 
   void Bye(const char* reason) override;
   // Closes it politely, because its token is no longer valid.
@@ -72,14 +74,11 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
 
  private:
   struct Subscription;
-  // A place in a log, and its subscription.
-  struct Turn {
-    Subscription* subscription;
-    LogCursor* cursor;
-  };
 
   void OnText(std::string_view message) override;
+  void OnPong(std::string_view payload) override;
   void OnWritable() override;
+  void OnLast() override;
   void OnEnd(const WebSocket::End& end) override;
   void OnCommit(LogCursor& cursor) override;
   void OnTrim(LogCursor& cursor) override;
@@ -97,11 +96,13 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   void TakeTurn(LogCursor& cursor);
   void Fill(std::string& frames, int64_t& share);
   void AppendSome(std::string& frames, int64_t& share);
-  bool AppendEvents(const Turn& turn, std::string& frames, int64_t& share);
+  bool AppendEvents(LogCursor& cursor, std::string& frames, int64_t& share);
   void AppendPending(std::string& frames, const Subscription& subscription, const Agent& agent);
   void Remove(LogCursor& cursor, const char* reason);
+  void CloseWith(uint16_t code, std::string_view reason);
   void Finish();
   void TellEnd(const WebSocket::End& end);
+  [[nodiscard]] size_t CountPlaces() const;
   [[nodiscard]] bool MayShow(const std::string& agent) const;
 
   Gateway& gateway_;
@@ -111,12 +112,10 @@ class GatewayConnection final : public Viewer, private WebSocket::Listener {
   WebSocket socket_;
   std::map<uint64_t, std::unique_ptr<Subscription>> subscriptions_;
   uint64_t last_subscription_ = 0;
-  size_t places_ = 0;        // of all subscriptions
-  std::deque<Turn> active_;  // those with unsent events; the first one is next
-  std::string byes_;         // frames with goodbyes, which follow the events
-  uint64_t events_ = 0;      // messages with events that were sent
+  std::deque<LogCursor*> active_;  // those with unsent events; the first one is next
+  std::string byes_;               // frames with goodbyes, which follow the events
+  uint64_t events_ = 0;            // messages with events that were sent
   int64_t last_text_ms_;
-  bool closing_ = false;
   bool told_ = false;                  // its line is in the log
   std::optional<WebSocket::End> end_;  // the socket has ended; the calls that came before still run
   size_t counted_unsent_ = 0;          // its part of Gateway::unsent

@@ -8,6 +8,7 @@
 #include "control/access/idempotency.h"
 #include "control/api/api.h"
 #include "control/gateway/rpc_codes.h"
+#include "control/gateway/rpc_message.h"
 #include "control/http/answer_stream.h"
 #include "orchestrator/config/closest_match.h"
 #include "orchestrator/json/json.h"
@@ -18,40 +19,9 @@ namespace reeve {
 
 namespace {
 
-constexpr std::string_view kNoId = "null";  // of an error whose call cannot be told
 constexpr std::string_view kProblem = "application/problem+json";
 constexpr std::string_view kKey = "idempotency_key";
 constexpr size_t kMostEdits = 3;  // between an unknown method and the one that is probably meant
-
-bool IsId(const JsonValue& id) {
-  return (id.Is(JsonType::kString) || id.Is(JsonType::kNumber) || id.Is(JsonType::kNull)) &&
-         id.Raw().size() <= Rpc::kMaxIdBytes;
-}
-
-size_t CountMembers(const JsonValue& object, std::string_view name) {
-  const auto members = object.Members();
-  return static_cast<size_t>(
-      std::count_if(members.begin(), members.end(), [name](const auto& one) { return one.key == name; }));
-}
-
-// Whether a message is a call: JSON-RPC 2.0 section 4.
-Status CheckEnvelope(const JsonValue& message) {
-  if (message.Is(JsonType::kArray))
-    return Error{"invalid_request", "batches are not supported: send one object in each message"};
-  if (!message.Is(JsonType::kObject)) return Error{"invalid_request", "a message must be a JSON object"};
-  for (const std::string_view name : {"jsonrpc", "method", "params", "id"}) {
-    if (CountMembers(message, name) > 1)
-      return Error{"invalid_request", "the member " + std::string(name) + " is there twice"};
-  }
-  if (message["jsonrpc"].AsString() != "2.0") return Error{"invalid_request", R"(jsonrpc: must be "2.0")"};
-  if (!message["method"].AsString()) return Error{"invalid_request", "method: must be a string"};
-  const JsonValue id = message["id"];
-  if (id && !IsId(id)) {
-    return Error{"invalid_request", "id: must be a string, a number or null, of at most " +
-                                        std::to_string(Rpc::kMaxIdBytes) + " bytes"};
-  }
-  return {};
-}
 
 // Moves the idempotency_key from the params, whose other members become the body, to its header.
 Status TakeKey(const JsonValue& params, Request& request) {
@@ -178,19 +148,18 @@ void Rpc::Receive(std::string_view message) {
   const auto json = JsonDocument::Parse(message);
   if (!json) {
     ++counts_.parse_errors;
-    return SendError(kNoId, kRpcParseError, Response::Problem(json.error()), NextRequestId());
+    return SendError(kRpcNoId, kRpcParseError, Response::Problem(json.error()), NextRequestId());
   }
   const JsonValue call = json->root();
-  const JsonValue id = call["id"];
-  const std::string shown_id = IsId(id) ? id.Raw() : std::string(kNoId);
-  if (Status good = CheckEnvelope(call); !good)
-    return SendError(shown_id, kRpcInvalidRequest, Response::Problem(good.error()), NextRequestId());
+  const std::optional<std::string> id = IdOfAnswer(call);
+  if (Status good = CheckCall(call); !good)
+    return SendError(*id, kRpcInvalidRequest, Response::Problem(good.error()), NextRequestId());
   const std::string_view name = *call["method"].AsString();
   if (const Operation* method = FindMethod(name)) {
     const std::optional<JsonDocument> renamed = WithId(*method, call["params"]);
-    Begin(*method, renamed ? renamed->root() : call["params"], id ? std::optional(shown_id) : std::nullopt);
+    Begin(*method, renamed ? renamed->root() : call["params"], id);
   } else if (id) {
-    SendError(shown_id, kRpcMethodNotFound, Response::Problem(UnknownMethod(name)), NextRequestId());
+    SendError(*id, kRpcMethodNotFound, Response::Problem(UnknownMethod(name)), NextRequestId());
   }
 }
 
@@ -217,6 +186,8 @@ void Rpc::Begin(const Operation& method, const JsonValue& params, std::optional<
   request.id = NextRequestId();
   request.from_unix_socket = caller_.from_unix_socket;
   request.caller = caller_.caller;
+  // A reload may have given the token another name. One that took it away, or its scope, ends the connection.
+  if (const auto now = api_.gate.CallerOf(caller_.caller.token)) request.caller->by = now->by;
   if (!caller_.origin.empty()) request.headers.emplace_back("origin", caller_.origin);
   if (params) request.body = params.Raw();
 

@@ -44,8 +44,7 @@ struct RpcCaller {
 class Rpc {
  public:
   static constexpr size_t kMaxInFlight =
-      1'000;                                  // calls that are not answered yet; beyond it: too_many_requests
-  static constexpr size_t kMaxIdBytes = 256;  // of a call's id, which is kept until the answer
+      1'000;  // calls that are not answered yet; beyond it: too_many_requests
 
   // Runs a method of `extras`. It may answer later.
   using RunExtra = std::function<void(const Operation& method, const Call& call, Reply reply)>;

@@ -63,15 +63,21 @@ WebSocket::~WebSocket() { (void)Hold(0); }
 // ------------------------------------------------------------------------------------------------ the owner
 
 void WebSocket::Queue(std::string_view text) {
-  if (state_ != State::kOpen) return;
+  if (!sends()) return;
   AppendFrame(out_, FrameType::kText, text);
   held_ = true;
   ++counts_.queued;
 }
 
+void WebSocket::QueuePing(std::string_view payload) {
+  if (state_ != State::kOpen) return;
+  AppendFrame(out_, FrameType::kPing, payload);
+  held_ = true;
+}
+
 WebSocket::Sent WebSocket::Send(std::string_view frames) {
   held_ = false;
-  if (state_ != State::kOpen) {
+  if (!sends()) {
     SendOwn();
     UpdateWatch();
     return Sent::kGone;
@@ -83,10 +89,18 @@ WebSocket::Sent WebSocket::Send(std::string_view frames) {
 }
 
 void WebSocket::Close(uint16_t code, std::string_view reason) {
+  Answered();
   if (state_ != State::kOpen) return;
   end_ = End{code, std::string(reason), false};
   AppendFrame(out_, FrameType::kClose, ClosePayload(code, reason));
   Enter(State::kClosing);
+  UpdateWatch();
+}
+
+void WebSocket::Answered() {
+  if (state_ != State::kAnswering) return;
+  AppendFrame(out_, FrameType::kClose, ClosePayload(end_->code, end_->by_peer ? "" : end_->reason));
+  Enter(State::kFlushing);
   UpdateWatch();
 }
 
@@ -129,13 +143,13 @@ void WebSocket::OnReady(int events) {
   if (!input_.empty()) Feed(std::exchange(input_, {}));
   if (events & Watch::kWrite) {
     blocked_ = false;
-    if (state_ != State::kOpen && held_) {
+    if (!sends() && held_) {
       // The owner queued these messages before it closed. They may be of this turn, which is not on disk yet.
       // The next event is of a later one.
       held_ = false;
       return UpdateWatch();
     }
-    if (state_ == State::kOpen && std::exchange(promised_, false)) listener_.OnWritable();
+    if (sends() && std::exchange(promised_, false)) listener_.OnWritable();
   }
   if (events & Watch::kRead) Read();
   if (events & Watch::kHangUp) OnHangUp();
@@ -172,9 +186,16 @@ void WebSocket::Feed(std::string_view bytes) {
   if (!Hold(reader_.partial()) && !failure)
     failure =
         WebSocketReader::Failure{close_code::kTryAgainLater, "the calls that are arriving hold too much"};
-  if (!failure || state_ == State::kEnded) return;
-  if (state_ == State::kOpen) Close(failure->code, failure->reason);
-  Enter(State::kFlushing);
+  if (failure) EndInput(failure->code, failure->reason, false);
+}
+
+// The peer has closed the connection, or broken a rule.
+void WebSocket::EndInput(uint16_t code, std::string_view reason, bool by_peer) {
+  if (state_ == State::kClosing) Enter(State::kFlushing);
+  if (state_ != State::kOpen) return;
+  end_ = End{code, std::string(reason), by_peer};
+  Enter(State::kAnswering);
+  listener_.OnLast();
 }
 
 void WebSocket::OnText(std::string_view message) {
@@ -193,13 +214,11 @@ void WebSocket::OnPing(std::string_view payload) {
   }
 }
 
-void WebSocket::OnClose(uint16_t code, std::string_view reason) {
-  if (state_ == State::kOpen) {
-    end_ = End{code, std::string(reason), true};
-    AppendFrame(out_, FrameType::kClose, ClosePayload(code, {}));
-  }
-  if (state_ != State::kEnded) Enter(State::kFlushing);
+void WebSocket::OnPong(std::string_view payload) {
+  if (!payload.empty() && state_ == State::kOpen) listener_.OnPong(payload);
 }
+
+void WebSocket::OnClose(uint16_t code, std::string_view reason) { EndInput(code, reason, true); }
 
 // Nothing is read, so the end may be behind bytes that are wanted later.
 void WebSocket::OnHangUp() {
@@ -242,7 +261,7 @@ WebSocket::Sent WebSocket::Write(std::string_view frames) {
     out_sent_ = 0;
   }
   out_ += frames;
-  if (unsent() == 0 && late_pong_ && state_ == State::kOpen) {
+  if (unsent() == 0 && late_pong_ && sends()) {
     AppendFrame(out_, FrameType::kPong, *late_pong_);
     late_pong_.reset();
   }

@@ -55,9 +55,14 @@ class WebSocket final : private WebSocketReader::Sink {
    public:
     // One whole text message, at most Limits::message_bytes. Must not destroy the WebSocket.
     virtual void OnText(std::string_view message) = 0;
+    // A pong with a payload, which is that of a QueuePing unless the peer made it up.
+    virtual void OnPong(std::string_view /*payload*/) {}
     // The socket takes bytes again after a Send returned kSome: call Send, now or at the end of the turn.
     // Must not destroy the WebSocket.
     virtual void OnWritable() = 0;
+    // Nothing more comes from the peer, which has closed the connection or broken a rule. Call Answered once
+    // what came before is answered, now or later. Must not destroy the WebSocket.
+    virtual void OnLast() = 0;
     // The connection has ended and its socket is closed. Called once, as the last function, and from the loop
     // alone, never within a call of the owner. May destroy the WebSocket.
     virtual void OnEnd(const End& end) = 0;
@@ -72,13 +77,14 @@ class WebSocket final : private WebSocketReader::Sink {
   WebSocket(const WebSocket&) = delete;
   WebSocket& operator=(const WebSocket&) = delete;
 
-  // Appends the head of a text message, at most 10 bytes, for the `frames` of Send. `size` bytes of text must
-  // follow.
-  static void AppendTextHeader(std::string& out, size_t size) { AppendTextFrameHead(out, size); }
-
+  // Neither side has closed it.
+  [[nodiscard]] bool open() const { return state_ == State::kOpen; }
   // Appends a text message to the bytes that the next Send writes. Does nothing when the connection is
   // closing.
   void Queue(std::string_view text);
+  // The same with a ping. Its pong, which has the same payload, says that the peer has got what was queued
+  // before (section 5.5.3).
+  void QueuePing(std::string_view payload);
   enum class Sent {
     kAll,
     kSome,  // OnWritable follows
@@ -92,6 +98,8 @@ class WebSocket final : private WebSocketReader::Sink {
   // Sends a close frame after what is queued, and waits for the peer's. Messages that still come are dropped.
   // Does nothing when the connection is closing.
   void Close(uint16_t code, std::string_view reason);
+  // After OnLast: sends the close frame, behind what is queued. Does nothing in every other state.
+  void Answered();
   // Ends the connection at once, without a close frame: End{1006}, unless it was closing.
   void Drop();
   // Off: reads nothing more until it is on. OnText is still called for what was read already. On at first.
@@ -115,6 +123,7 @@ class WebSocket final : private WebSocketReader::Sink {
  private:
   enum class State : uint8_t {
     kOpen,
+    kAnswering,  // nothing more comes from the peer; the owner still answers what came before
     kClosing,    // our close frame is in out_ or sent; that of the peer is awaited
     kFlushing,   // nothing more is wanted of the peer; the rest of out_ is being sent
     kLingering,  // everything is sent and our half is closed; input is dropped until the peer closes
@@ -123,8 +132,11 @@ class WebSocket final : private WebSocketReader::Sink {
 
   void OnText(std::string_view message) override;
   void OnPing(std::string_view payload) override;
+  void OnPong(std::string_view payload) override;
   void OnClose(uint16_t code, std::string_view reason) override;
 
+  [[nodiscard]] bool sends() const { return state_ == State::kOpen || state_ == State::kAnswering; }
+  void EndInput(uint16_t code, std::string_view reason, bool by_peer);
   void OnReady(int events);
   void Read();
   void Feed(std::string_view bytes);

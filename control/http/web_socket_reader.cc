@@ -227,7 +227,8 @@ WebSocketReader::MaybeFailure WebSocketReader::TakeControl() {
       sink_.OnPing(payload);
       break;
     default:
-      break;  // nobody waits for a pong
+      sink_.OnPong(payload);
+      break;
   }
   return std::nullopt;
 }

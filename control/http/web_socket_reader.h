@@ -63,6 +63,7 @@ class WebSocketReader {
    public:
     virtual void OnText(std::string_view message) = 0;
     virtual void OnPing(std::string_view payload) = 0;
+    virtual void OnPong(std::string_view /*payload*/) {}
     // The last call. kNone if the frame has no code.
     virtual void OnClose(uint16_t code, std::string_view reason) = 0;
 

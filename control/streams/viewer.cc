@@ -31,12 +31,12 @@ void Viewer::OnLost(LogCursor& cursor, const Error& error) {
 void Viewer::ReadFailed(LogCursor& cursor, const Error& error) {
   if (error.code == "damaged" && cursor.SkipDamaged()) return;
   if (error.code != "cold") return OnLost(cursor, error);
-  warming_ = true;
+  warming_.insert(&cursor);
   hub_.loop().Offload(
       cursor.log().Warm(cursor.position),
-      [&hub = hub_, stream = stream_] {
+      [&hub = hub_, stream = stream_, place = &cursor] {
         if (Viewer* viewer = hub.Find(stream)) {
-          viewer->warming_ = false;
+          viewer->warming_.erase(place);
           viewer->Enqueue();
         }
       },

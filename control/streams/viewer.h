@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 
 #include "control/streams/log_cursor.h"
 
@@ -60,7 +61,9 @@ class Viewer : public LogCursor::Owner {
   // Reading failed. Moves over damaged events and fetches what is not in the page cache, off the loop. For
   // any other error the connection ends; the client may return with its cursor.
   void ReadFailed(LogCursor& cursor, const Error& error);
-  [[nodiscard]] bool warming() const { return warming_; }
+  // A part of a log is being fetched; that of this cursor.
+  [[nodiscard]] bool warming() const { return !warming_.empty(); }
+  [[nodiscard]] bool warming(const LogCursor& cursor) const { return warming_.count(&cursor) != 0; }
   [[nodiscard]] bool queued() const { return queued_; }
 
   void OnLost(LogCursor& cursor, const Error& error) override;
@@ -74,7 +77,8 @@ class Viewer : public LogCursor::Owner {
   const uint64_t token_;
   bool queued_ = false;  // is in the list of Viewers
   bool blocked_ = false;
-  bool warming_ = false;  // a part of a log is being fetched
+  // Cursors whose part of a log is being fetched. They may have gone, and are never followed.
+  std::set<const LogCursor*> warming_;
   bool gone_ = false;
   int64_t blocked_since_ms_ = 0;
 };

@@ -97,8 +97,9 @@ std::vector<Setting> MakeSettings() {
            "Age at which segments of event logs are deleted; 0: never"),
       Make("heartbeat", "--heartbeat", Type::kDuration, &Config::heartbeat_ms, 50, kDay / 24, kReloads,
            "A live stream gets a heartbeat after this long without an event"),
-      Make("stall_timeout", "--stall-timeout", Type::kDuration, &Config::stall_timeout_ms, 100, kDay,
-           kReloads, "A viewer or download that reads nothing for this long is closed"),
+      Make(
+          "stall_timeout", "--stall-timeout", Type::kDuration, &Config::stall_timeout_ms, 100, kDay, kReloads,
+          "An event stream or download that reads nothing for this long is closed; gateways have a rule of their own"),
       Make("drain_timeout", "--drain-timeout", Type::kDuration, &Config::drain_timeout_ms, 1'000, kDay,
            kReloads, "Time that agents get to end after TERM"),
       Make("orphan_timeout", "--orphan-timeout", Type::kDuration, &Config::orphan_timeout_ms, 1'000, kDay,

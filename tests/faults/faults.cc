@@ -7,6 +7,8 @@
 //   hold    it waits until that file has gone, then fails with ENOSPC
 // Two other plans hold for as long as that file is there: REEVE_FAULT=syncfs, every syncfs fails with EIO;
 // REEVE_FAULT=full, every write, sync, truncation and rename fails with ENOSPC.
+// REEVE_FAULT=cold: for as long as that file is there, no page of a file is in the cache (preadv2 with
+// RWF_NOWAIT), and pread of another thread than the main one waits until the file has gone.
 // stderr and stdout are left alone.
 // REEVE_FAULT=poison:WORD: the process is killed when pread returns text that contains WORD, as that of an
 // agent does (process/capture.h).
@@ -31,6 +33,7 @@ struct Plan {
   long at = 0;
   bool syncfs = false;
   bool full = false;
+  bool cold = false;
   const char* armed = nullptr;
   std::string_view poison;
   Plan() {
@@ -43,7 +46,8 @@ struct Plan {
     if (!armed || !poison.empty()) return;
     syncfs = plan == "syncfs";
     full = plan == "full";
-    if (syncfs || full) return;
+    cold = plan == "cold";
+    if (syncfs || full || cold) return;
     const size_t colon = plan.find(':');
     const std::string_view how = plan.substr(0, colon);
     fault = how == "kill"   ? Fault::kKill
@@ -108,6 +112,8 @@ bool Fails(Fault fault) {
   return false;
 }
 
+bool Cold() { return ThePlan().cold && access(ThePlan().armed, F_OK) == 0; }
+
 template <typename Function>
 Function Real(const char* name) {
   return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
@@ -135,6 +141,7 @@ ssize_t pwrite(int fd, const void* bytes, size_t size, off_t at) { return pwrite
 
 ssize_t pread64(int fd, void* bytes, size_t size, off64_t at) {
   static const auto real = Real<ssize_t (*)(int, void*, size_t, off64_t)>("pread64");
+  while (gettid() != getpid() && Cold()) usleep(1'000);
   const ssize_t got = real(fd, bytes, size, at);
   const std::string_view poison = ThePlan().poison;
   if (got > 0 && !poison.empty() &&
@@ -143,6 +150,15 @@ ssize_t pread64(int fd, void* bytes, size_t size, off64_t at) {
     poisoned = true;
   }
   return got;
+}
+
+ssize_t preadv2(int fd, const iovec* pieces, int count, off_t at, int flags) {
+  static const auto real = Real<ssize_t (*)(int, const iovec*, int, off_t, int)>("preadv2");
+  if ((flags & RWF_NOWAIT) != 0 && Cold()) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return real(fd, pieces, count, at, flags);
 }
 
 int clock_gettime(clockid_t clock, timespec* time) {

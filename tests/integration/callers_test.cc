@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/gateway_client.h"
 #include "tests/support/paths.h"
 #include "tests/support/scripted_agent.h"
 #include "tests/support/shell_agent.h"
@@ -139,6 +140,18 @@ TEST_F(Callers, AnAgentIsNamedByItsId) {
   daemon_->Create(Shell("boss", "exec reeve wake a1 -m hello", R"("api":"operate",)"));
   ASSERT_TRUE(UntilMessages(2));
   EXPECT_EQ(By("user.message"), (Strings{"", "agent:boss"}));
+}
+
+TEST_F(Callers, ANewNameAppliesToAnOpenGateway) {
+  daemon_->Create(Shell("a1", "cat"));
+  GatewayClient gateway(daemon_->address(), GatewayClient::WithToken(kAlice));
+  ASSERT_NE(gateway.Call("agents.restart", R"({"id":"a1"})"), "");
+  daemon_->WaitFor("a1", "until=ready");
+  WriteFile(folder_.path() + "/tokens", "plain-token-0123456789\n" + kAlice + " carol\n");
+  ASSERT_EQ(daemon_->Post("/reload").status, 200);
+  ASSERT_NE(gateway.Call("agents.stop", R"({"id":"a1"})"), "");
+  daemon_->WaitFor("a1");
+  EXPECT_EQ(By("agent.stopping"), (Strings{"alice", "carol"}));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/support/daemon.h"
+#include "tests/support/gateway_client.h"
 
 namespace reeve {
 namespace {
@@ -356,6 +357,39 @@ TEST_F(Scopes, ATokenThatIsTakenAwayTakesItsStreamsAndTicketsWithIt) {
   ASSERT_TRUE(Eventually([&] { return daemon_->log().find("line 1") != std::string::npos; }));
   EXPECT_EQ(Call(kOperate, "GET", "/agents").status, 200);
   EXPECT_EQ(daemon_->log().find("three"), std::string::npos);
+}
+
+TEST_F(Scopes, AReducedTokenLosesItsStreamsAndGateways) {
+  auto stream = Open("/agents/a1/stream", {{"Authorization", std::string("Bearer ") + kOperate}});
+  ASSERT_TRUE(stream->UntilEvent("stream.synced"));
+  GatewayClient gateway(daemon_->address(), GatewayClient::WithToken(kOperate));
+  ASSERT_TRUE(gateway.UntilEvent("gateway.ready"));
+  GatewayClient stays(daemon_->address(), GatewayClient::WithToken(kAdmin));
+  ASSERT_TRUE(stays.UntilEvent("gateway.ready"));
+  WriteFile(file_, std::string(kAdmin) + "\nview " + kOperate + "\n");
+  daemon_->Signal(SIGHUP);
+  EXPECT_TRUE(stream->UntilEnd());
+  EXPECT_TRUE(gateway.UntilEnd());
+  EXPECT_EQ(gateway.close_code(), 1008);
+  EXPECT_EQ(Open("/agents/a1/stream?ticket=" + stream->Find("stream.hello")->Field("resume"))->status(), 401);
+  EXPECT_EQ(GatewayClient(daemon_->address(), {.target = "/ws?ticket=" + gateway.resume()}).Status(), 401);
+  EXPECT_NE(stays.Call("gateway.ping"), "");
+}
+
+TEST_F(Scopes, ATokenThatIsTakenAwayWhileNoDaemonIsThereTakesItsTickets) {
+  const std::string theirs = Call(kView, "POST", "/agents/a1/stream-ticket", "{}").Field("url");
+  const std::string ours = Call(kOperate, "POST", "/agents/a1/stream-ticket", "{}").Field("url");
+  auto stream = Open("/agents/a1/stream", {{"Authorization", std::string("Bearer ") + kView}});
+  ASSERT_TRUE(stream->UntilEvent("stream.hello"));
+  GatewayClient gateway(daemon_->address(), GatewayClient::WithToken(kView));
+  ASSERT_TRUE(gateway.UntilEvent("gateway.ready"));
+  WriteFile(file_, std::string(kAdmin) + "\noperate " + kOperate + "\n");
+  ASSERT_EQ(kill(daemon_->pid(), SIGKILL), 0);
+  ASSERT_TRUE(Eventually([&] { return Call(kAdmin, "GET", "/health").Field("restarts") == "1"; }));
+  EXPECT_EQ(Open(theirs)->status(), 401);
+  EXPECT_EQ(Open("/agents/a1/stream?ticket=" + stream->Find("stream.hello")->Field("resume"))->status(), 401);
+  EXPECT_EQ(GatewayClient(daemon_->address(), {.target = "/ws?ticket=" + gateway.resume()}).Status(), 401);
+  EXPECT_EQ(Open(ours)->status(), 200);
 }
 
 TEST_F(Scopes, ATicketStaysWithTheOriginThatAskedForIt) {

@@ -191,6 +191,63 @@ TEST_F(Tickets, AResumeTicketIsBoundLikeTheFirst) {
   EXPECT_TRUE(Opens(r1, {"a", "https://town.example"}));
 }
 
+TEST_F(Tickets, AnEarlierResumeTicketStaysValidUntilItsClientHasTheNext) {
+  const std::string r1 = store_.OpenStream(1, For("a"), "");
+  EXPECT_TRUE(store_.Redeem(r1, {"a", ""})->resumes);
+  const std::string r2 = store_.OpenStream(2, For("a"), "");
+  store_.KeepEarlier(2, r1);
+  store_.CloseStream(2);
+  EXPECT_FALSE(Opens(r1, {"b", ""}));
+  ASSERT_TRUE(Opens(r1));
+  EXPECT_FALSE(Opens(r1)) << "once";
+  EXPECT_FALSE(Opens(r2)) << "either uses up both";
+  const std::string r3 = store_.OpenStream(3, For("a"), "");
+  store_.KeepEarlier(3, r1);
+  store_.DropEarlier(3);
+  store_.DropEarlier(4);  // no such stream
+  EXPECT_FALSE(Opens(r1)) << "its client has the next one";
+  EXPECT_TRUE(Opens(r3));
+}
+
+TEST_F(Tickets, AnEarlierResumeTicketReplacesTheStreamThatItOpened) {
+  const std::string r1 = store_.OpenStream(1, For("a"), "");
+  EXPECT_EQ(store_.Redeem(r1, {"a", ""})->replaces, 1U);
+  const std::string r2 = store_.OpenStream(2, For("a"), "");
+  store_.KeepEarlier(2, r1);
+  EXPECT_EQ(store_.Redeem(r1, {"a", ""})->replaces, 2U);
+  const std::string r3 = store_.OpenStream(3, For("a"), "");
+  store_.KeepEarlier(3, r2);
+  EXPECT_EQ(store_.Redeem(r3, {"a", ""})->replaces, 3U);
+  EXPECT_FALSE(Opens(r2));
+}
+
+TEST_F(Tickets, AnEarlierResumeTicketIsValidForSixtySeconds) {
+  const std::string r1 = store_.OpenStream(1, For("a"), "");
+  ASSERT_TRUE(Opens(r1));
+  const std::string r2 = store_.OpenStream(2, For("a"), "");
+  store_.KeepEarlier(2, r1);
+  clock_.Advance(59'999);
+  TicketStore next(clock_);  // also over the end of the daemon
+  next.Restore(store_.Save());
+  EXPECT_TRUE(next.Redeem(r1, {"a", ""}));
+  EXPECT_FALSE(next.Redeem(r2, {"a", ""}));
+  clock_.Advance(1);
+  EXPECT_FALSE(Opens(r1));
+  EXPECT_TRUE(Opens(r2));
+}
+
+TEST_F(Tickets, AnEarlierResumeTicketEndsWithItsToken) {
+  Grant mine = For("a");
+  mine.token = 7;
+  const std::string r1 = store_.OpenStream(1, mine, "");
+  ASSERT_TRUE(Opens(r1));
+  const std::string r2 = store_.OpenStream(2, mine, "");
+  store_.KeepEarlier(2, r1);
+  store_.RevokeToken(7);
+  EXPECT_FALSE(Opens(r1));
+  EXPECT_FALSE(Opens(r2));
+}
+
 TEST_F(Tickets, TheCookieIsGoodOnlyWithTheTicketTheChainBeganWith) {
   const Redemption claim{"a", ""};
   std::string t0 = store_.Issue(For("a"), 60'000);

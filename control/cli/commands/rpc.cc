@@ -10,6 +10,7 @@
 #include "control/cli/commands/commands.h"
 #include "control/cli/terminal/console.h"
 #include "control/cli/terminal/input_reader.h"
+#include "control/gateway/rpc_message.h"
 #include "orchestrator/json/json.h"
 #include "process/lines.h"
 #include "process/loop.h"
@@ -19,31 +20,6 @@ namespace reeve {
 namespace {
 
 constexpr size_t kMaxUnsent = size_t{256} << 10;  // from here on stdin waits
-constexpr size_t kMaxIdBytes = 256;               // of an id that the daemon returns (API.md)
-constexpr std::string_view kNoId = "null";        // of the answer to a line whose id is not known
-
-bool HasOnce(const JsonValue& object, std::string_view name) {
-  size_t count = 0;
-  for (const auto& [key, value] : object.Members()) count += key == name ? 1 : 0;
-  return count == 1;
-}
-
-// The id of the daemon's answer to this line, as JSON. Nothing: the line is a valid notification (JSON-RPC
-// 2.0 section 4.1), which has no answer.
-std::optional<std::string> IdOfAnswer(std::string_view line) {
-  const auto json = JsonDocument::Parse(line);
-  if (!json) return std::string(kNoId);
-  const JsonValue call = json->root();
-  if (const JsonValue id = call["id"]) {
-    const bool returned =
-        (id.Is(JsonType::kString) || id.Is(JsonType::kNumber)) && id.Raw().size() <= kMaxIdBytes;
-    return returned ? id.Raw() : std::string(kNoId);
-  }
-  const bool valid = call["jsonrpc"].StringOr("") == "2.0" && call["method"].AsString() &&
-                     HasOnce(call, "jsonrpc") && HasOnce(call, "method") &&
-                     (!call["params"] || HasOnce(call, "params"));
-  return valid ? std::nullopt : std::optional(std::string(kNoId));
-}
 
 // Sends each line of stdin, prints each message, and closes when stdin has ended and everything is answered.
 class Relay {
@@ -91,7 +67,8 @@ class Relay {
   // A line that is longer than the daemon accepts goes in several frames, and the daemon refuses it.
   void SendPiece(const Lines::Piece& piece) {
     if (piece.ends) {
-      const auto id = piece.begins ? IdOfAnswer(piece.text) : std::string(kNoId);
+      const auto json = JsonDocument::Parse(piece.begins ? piece.text : "");
+      const auto id = json ? IdOfAnswer(json->root()) : std::string(kRpcNoId);
       if (id) unanswered_.insert(*id);
     }
     socket_->Send(piece.text, piece.begins, piece.ends);

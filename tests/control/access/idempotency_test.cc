@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "control/http/answer_stream.h"
-#include "control/http/taken_socket.h"
 #include "orchestrator/store/store.h"
 #include "process/clock.h"
 #include "process/loop.h"
@@ -27,7 +26,6 @@ class IdempotencyTest : public ::testing::Test {
     explicit Client(std::vector<Response>& got) : got_(got) {}
     void Answer(Response response) override { got_.push_back(std::move(response)); }
     std::unique_ptr<AnswerStream> OpenStream() override { return nullptr; }
-    TakenSocket TakeSocket() override { return {nullptr, "the next bytes"}; }
 
    private:
     std::vector<Response>& got_;
@@ -96,16 +94,6 @@ TEST_F(IdempotencyTest, TheRequestsInProgressOfAllTokensAreBounded) {
   EXPECT_GT(got.size(), 10U);
   EXPECT_EQ(got.back().status, 429);
   ASSERT_TRUE(UntilHeld(60));
-  AnswerAll(10);
-}
-
-TEST_F(IdempotencyTest, AHandlerMayTakeTheSocket) {
-  Ask(1, "key");
-  ASSERT_TRUE(UntilHeld(1));
-  EXPECT_EQ(held[0].TakeSocket().input, "the next bytes");
-  EXPECT_TRUE(held[0].gone());
-  Ask(1, "key");
-  EXPECT_TRUE(UntilHeld(2)) << "nothing is kept for the key";
   AnswerAll(10);
 }
 

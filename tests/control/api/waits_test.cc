@@ -9,14 +9,7 @@
 
 #include "control/http/answer_stream.h"
 #include "orchestrator/agent/agent.h"
-#include "orchestrator/store/store.h"
-#include "orchestrator/town.h"
-#include "process/clock.h"
-#include "process/http_client.h"
-#include "process/log.h"
-#include "process/loop.h"
-#include "process/reaper.h"
-#include "tests/support/loop_fixture.h"
+#include "tests/support/town_api.h"
 
 namespace reeve {
 namespace {
@@ -35,20 +28,9 @@ class Client : public Reply::Sink {
 class WaitsTest : public testing::Test {
  protected:
   void SetUp() override {
-    log::SetLevel(log::Level::kError);
-    auto opened = Store::Open(loop_, dir_.path() + "/reeve.db");
-    ASSERT_TRUE(opened.ok());
-    store_ = std::move(*opened);
-    Town::Options options;
-    options.data_dir = dir_.path();
-    town_ = std::make_unique<Town>(loop_, clock_, http_, *store_, reaper_, reaper_, nullptr, options);
-    ASSERT_TRUE(town_->Load().ok());
-    waits_ = std::make_unique<Waits>(loop_, *town_, 3);
-    auto json = JsonDocument::Parse(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
-    auto made = town_->Create(*AgentSpec::FromJson(json->root()), "", [](const Status&) {});
-    ASSERT_TRUE(made.ok()) << made.error().message;
-    agent_ = *made;
-    ASSERT_TRUE(RunUntil(loop_, [this] { return agent_->runs().open().has_value(); }));
+    waits_ = std::make_unique<Waits>(town_.loop(), town_.town(), 3);
+    agent_ = &town_.MakeAgent(R"({"id":"a1","kind":"process","command":["sleep","600"]})");
+    ASSERT_TRUE(RunUntil(town_.loop(), [this] { return agent_->runs().open().has_value(); }));
   }
 
   // A wait of this token that takes so many bytes.
@@ -69,16 +51,10 @@ class WaitsTest : public testing::Test {
     return client;
   }
   bool Answered(const std::shared_ptr<Client>& client) {
-    return RunUntil(loop_, [&client] { return client->answer.has_value(); });
+    return RunUntil(town_.loop(), [&client] { return client->answer.has_value(); });
   }
 
-  TempDir dir_;
-  SystemClock clock_;
-  Loop loop_;
-  Reaper reaper_{loop_};
-  HttpClient http_{loop_};
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Town> town_;
+  TownApi town_;
   std::unique_ptr<Waits> waits_;
   Agent* agent_ = nullptr;
 };
@@ -106,7 +82,7 @@ TEST_F(WaitsTest, AConditionIsAnsweredWhenItComesTrue) {
   EXPECT_EQ(waits_->open(), 2u);
   bool stored = false;
   agent_->Stop(0, [&stored](const Status& stopped) { stored = stopped.ok(); });
-  ASSERT_TRUE(RunUntil(loop_, [&stored] { return stored; }));
+  ASSERT_TRUE(RunUntil(town_.loop(), [&stored] { return stored; }));
   ASSERT_TRUE(Answered(exited));
   ASSERT_TRUE(Answered(terminal));
   EXPECT_EQ(exited->status(), 200);
@@ -129,7 +105,7 @@ TEST_F(WaitsTest, AClientThatHasGoneIsForgottenAtTheNextChange) {
   EXPECT_EQ(waits_->open(), 1u);
   bool stored = false;
   agent_->Interrupt([&stored](const Status& interrupted) { stored = interrupted.ok(); });
-  EXPECT_TRUE(RunUntil(loop_, [this, &stored] { return stored && waits_->open() == 0; }));
+  EXPECT_TRUE(RunUntil(town_.loop(), [this, &stored] { return stored && waits_->open() == 0; }));
 }
 
 TEST_F(WaitsTest, APurgedAgentIsNotWaitedFor) {
@@ -137,7 +113,7 @@ TEST_F(WaitsTest, APurgedAgentIsNotWaitedFor) {
   condition.after_run = "r9";
   auto client = std::make_shared<Client>();
   waits_->Begin("a1", condition, 20'000, Reply(client));
-  town_->Delete("a1", true, [](const Status& status) { EXPECT_TRUE(status.ok()); });
+  town_.town().Delete("a1", true, [](const Status& status) { EXPECT_TRUE(status.ok()); });
   ASSERT_TRUE(Answered(client));
   EXPECT_EQ(client->status(), 404);
 }

@@ -80,6 +80,10 @@ struct Talk final : WebSocket::Listener {
     ++writable;
     if (on_writable) on_writable();
   }
+  void OnLast() override {
+    last = true;
+    if (answers_at_once) socket->Answered();
+  }
   void OnEnd(const WebSocket::End& how) override {
     EXPECT_FALSE(end);
     end = how;
@@ -90,6 +94,8 @@ struct Talk final : WebSocket::Listener {
   int fd = -1;
   std::vector<std::string> texts;
   int writable = 0;
+  bool last = false;
+  bool answers_at_once = true;
   std::optional<WebSocket::End> end;
   std::function<void(std::string_view)> on_text;
   std::function<void()> on_writable;
@@ -196,7 +202,7 @@ class WebSocketTest : public ::testing::Test {
     size_t count = 0;
     do {
       std::string frame;
-      WebSocket::AppendTextHeader(frame, size);
+      AppendTextFrameHead(frame, size);
       frame.append(size, static_cast<char>('a' + count++ % 26));
       if (talk.socket->Send(frame) != WebSocket::Sent::kAll) break;
     } while (count < 100'000);
@@ -217,127 +223,6 @@ class WebSocketTest : public ::testing::Test {
   int receive_bytes = 0;
   bool polling = true;  // Until reads what the client gets
 };
-
-// ------------------------------------------------------------------------------------------------ handshake
-
-Request AskForUpgrade() {
-  Request request;
-  request.method = "GET";
-  request.path = "/ws";
-  request.headers = {{"host", "a"},
-                     {"upgrade", "websocket"},
-                     {"connection", "Upgrade"},
-                     {"sec-websocket-version", "13"},
-                     {"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="}};
-  return request;
-}
-
-Request With(std::string_view name, std::string_view value) {
-  Request request = AskForUpgrade();
-  for (auto& header : request.headers) {
-    if (header.first == name) header.second = value;
-  }
-  return request;
-}
-
-TEST(WebSocketHandshakeTest, AcceptsTheExampleOfTheRfc) {
-  WebSocketHandshake handshake;
-  ASSERT_FALSE(ReadHandshake(AskForUpgrade(), handshake));
-  EXPECT_EQ(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-  EXPECT_TRUE(handshake.protocols.empty());
-  const std::string head = FormatUpgrade(handshake, "", {}, "req-1");
-  EXPECT_TRUE(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n")) << head;
-  EXPECT_NE(head.find("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), std::string::npos);
-  EXPECT_EQ(head.find("Sec-WebSocket-Protocol"), std::string::npos);
-  EXPECT_NE(FormatUpgrade(handshake, "reeve.v1", {}, "").find("\r\nSec-WebSocket-Protocol: reeve.v1\r\n"),
-            std::string::npos);
-}
-
-TEST(WebSocketHandshakeTest, RefusesARequestThatLacksAHeaderOrHasItTwice) {
-  WebSocketHandshake handshake;
-  for (size_t i = 1; i < AskForUpgrade().headers.size(); ++i) {
-    Request without = AskForUpgrade();
-    const std::string name = without.headers[i].first;
-    without.headers.erase(without.headers.begin() + static_cast<std::ptrdiff_t>(i));
-    const auto refusal = ReadHandshake(without, handshake);
-    ASSERT_TRUE(refusal) << name;
-    EXPECT_EQ(refusal->status, 400) << name;
-    if (!name.starts_with("sec-")) continue;
-    Request twice = AskForUpgrade();
-    twice.headers.push_back(twice.headers[i]);
-    EXPECT_TRUE(ReadHandshake(twice, handshake)) << name;
-  }
-}
-
-TEST(WebSocketHandshakeTest, RefusesWrongValues) {
-  const std::pair<std::string_view, std::string_view> wrong[] = {
-      {"upgrade", "h2c"},
-      {"upgrade", "websockets"},
-      {"upgrade", "web socket"},
-      {"upgrade", ""},
-      {"connection", "keep-alive"},
-      {"connection", "upgraded"},
-      {"connection", ""},
-      {"sec-websocket-key", ""},
-      {"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ="},
-      {"sec-websocket-key", "dGhlIHNhbXBsZSBub25j"},      // 15 bytes
-      {"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZWU="},  // 17 bytes
-      {"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==AAAA"},
-      {"sec-websocket-key", "!!!!IHNhbXBsZSBub25jZQ=="},
-  };
-  for (const auto& [name, value] : wrong) {
-    WebSocketHandshake handshake;
-    const auto refusal = ReadHandshake(With(name, value), handshake);
-    ASSERT_TRUE(refusal) << name << ": " << value;
-    EXPECT_EQ(refusal->status, 400) << name << ": " << value;
-  }
-  Request head = AskForUpgrade();
-  head.method = "HEAD";
-  WebSocketHandshake handshake;
-  EXPECT_TRUE(ReadHandshake(head, handshake));
-  Request old = AskForUpgrade();
-  old.http_1_0 = true;
-  EXPECT_TRUE(ReadHandshake(old, handshake));
-}
-
-TEST(WebSocketHandshakeTest, NamesItsVersionToClientsOfAnother) {
-  for (const char* version : {"", "0", "8", "12", "14", "013", "13, 8", "1 3", "thirteen", "255"}) {
-    WebSocketHandshake handshake;
-    const auto refusal = ReadHandshake(With("sec-websocket-version", version), handshake);
-    ASSERT_TRUE(refusal) << version;
-    EXPECT_EQ(refusal->status, 426) << version;
-    const std::pair<std::string, std::string> named("Sec-WebSocket-Version", "13");
-    EXPECT_EQ(std::count(refusal->headers.begin(), refusal->headers.end(), named), 1) << version;
-  }
-}
-
-TEST(WebSocketHandshakeTest, ReadsListsInAnyCaseAndInSeveralHeaders) {
-  WebSocketHandshake handshake;
-  EXPECT_FALSE(ReadHandshake(With("connection", "keep-alive, UPGRADE"), handshake));
-  EXPECT_FALSE(ReadHandshake(With("connection", ",,upgrade\t,close"), handshake));
-  EXPECT_FALSE(ReadHandshake(With("upgrade", "WebSocket"), handshake));
-  EXPECT_FALSE(ReadHandshake(With("upgrade", "h2c, websocket"), handshake));
-  Request twice = With("connection", "keep-alive");
-  twice.headers.emplace_back("connection", "Upgrade");
-  EXPECT_FALSE(ReadHandshake(twice, handshake));
-}
-
-TEST(WebSocketHandshakeTest, ReadsTheOfferedProtocolsInOrder) {
-  Request request = AskForUpgrade();
-  request.headers.emplace_back("sec-websocket-protocol", "reeve.v1 ,\treeve.ticket.AbC-_1,");
-  request.headers.emplace_back("sec-websocket-protocol", "other");
-  WebSocketHandshake handshake;
-  ASSERT_FALSE(ReadHandshake(request, handshake));
-  EXPECT_EQ(handshake.protocols, (std::vector<std::string>{"reeve.v1", "reeve.ticket.AbC-_1", "other"}));
-  for (const char* wrong : {"a b", "a/b", "a@b", "\"a\"", "a;b", "\xc3\xa4"}) {
-    Request bad = AskForUpgrade();
-    bad.headers.emplace_back("sec-websocket-protocol", std::string("reeve.v1, ") + wrong);
-    const auto refusal = ReadHandshake(bad, handshake);
-    ASSERT_TRUE(refusal) << wrong;
-    EXPECT_EQ(refusal->status, 400);
-    EXPECT_EQ(refusal->body.find(wrong), std::string::npos) << "it may contain a ticket";
-  }
-}
 
 TEST_F(WebSocketTest, AnswersTheHandshakeAndLeavesTheServer) {
   Connect();
@@ -388,7 +273,7 @@ TEST_F(WebSocketTest, SendsMessagesOfEveryLength) {
     const std::string text(size, 'x');
     talk.socket->Queue(text);
     std::string frame;
-    WebSocket::AppendTextHeader(frame, size);
+    AppendTextFrameHead(frame, size);
     EXPECT_LE(frame.size(), 10u);
     (void)talk.socket->Send(frame + text);
     expected.insert(expected.end(), 2, {kText, text});
@@ -681,6 +566,44 @@ TEST_F(WebSocketTest, AnswersACloseWithItsCode) {
   ExpectClose(CloseFrame(1000, std::string(123, 'r')), 1000, true);
 }
 
+TEST_F(WebSocketTest, AnswersWhatCameBeforeTheEnd) {
+  for (const auto& [last, code] : {std::pair(CloseFrame(1001), close_code::kGoingAway),
+                                   std::pair(Head(0xc1, 0), close_code::kProtocolError)}) {
+    Talk& talk = Connect();
+    talk.answers_at_once = false;
+    client->Send(Frame(kText, "call") + last + Frame(kPing, "too late"));
+    ASSERT_TRUE(Until([&] { return talk.last; }));
+    EXPECT_EQ(talk.texts, std::vector<std::string>{"call"});
+    EXPECT_FALSE(talk.socket->open());
+    talk.socket->Queue("answer");
+    EXPECT_EQ(talk.socket->Send(), WebSocket::Sent::kAll);
+    talk.socket->Queue("another");
+    talk.socket->Answered();
+    talk.socket->Queue("dropped");
+    (void)talk.socket->Send();
+    ASSERT_TRUE(Until([&] { return client->ended(); }));
+    const auto frames = Frames();
+    ASSERT_EQ(frames.size(), 3U);
+    EXPECT_EQ(frames[0], (ServerFrame{kText, "answer"}));
+    EXPECT_EQ(frames[1], (ServerFrame{kText, "another"}));
+    EXPECT_EQ(CodeOf(frames[2]), code);
+    client.reset();
+    ASSERT_TRUE(Until([&] { return talk.end.has_value(); }));
+    EXPECT_EQ(talk.end->code, code);
+  }
+}
+
+TEST_F(WebSocketTest, AnOwnerThatClosesNeedNotAnswer) {
+  Talk& talk = Connect();
+  talk.answers_at_once = false;
+  client->Send(CloseFrame(1000));
+  ASSERT_TRUE(Until([&] { return talk.last; }));
+  talk.socket->Close(close_code::kGoingAway, "shutdown");
+  ASSERT_TRUE(Until([&] { return client->ended(); }));
+  ASSERT_EQ(Frames().size(), 1U);
+  EXPECT_EQ(CodeOf(Frames()[0]), close_code::kNormal);
+}
+
 TEST_F(WebSocketTest, RefusesInvalidCloseFrames) {
   for (const int number : {0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535}) {
     SCOPED_TRACE(number);
@@ -927,7 +850,7 @@ TEST_F(WebSocketTest, APeerThatReadsSlowlyIsAlive) {
 TEST_F(WebSocketTest, APeerThatPausesIsAliveWhileNothingWaits) {
   Talk& talk = ConnectSlow();
   std::string frame;
-  WebSocket::AppendTextHeader(frame, 100'000);
+  AppendTextFrameHead(frame, 100'000);
   frame.append(100'000, 'x');
   ASSERT_EQ(talk.socket->Send(frame), WebSocket::Sent::kAll);
   ASSERT_TRUE(Until([&] { return Confirmed(talk); }));
