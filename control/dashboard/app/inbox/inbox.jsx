@@ -1,0 +1,3 @@
+export function Inbox() {
+  return <h1 tabIndex={-1}>Inbox</h1>;
+}

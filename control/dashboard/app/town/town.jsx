@@ -1,0 +1,3 @@
+export function Town() {
+  return <h1 tabIndex={-1}>Town</h1>;
+}
