@@ -56,7 +56,7 @@ export function Help() {
       <div class="help" role="dialog" aria-modal="true" aria-labelledby="help-title">
         <header>
           <h2 id="help-title">Keys</h2>
-          <button ref={close} type="button" class="quiet" onClick={() => (helpShown.value = false)}>
+          <button ref={close} type="button" class="ghost" onClick={() => (helpShown.value = false)}>
             Close <kbd>Esc</kbd>
           </button>
         </header>

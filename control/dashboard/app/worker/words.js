@@ -63,6 +63,7 @@ export function lastLine(type, data, live) {
     case 'agent.failed':
       return line(plain(data.message), 'failed');
     case 'run.failed':
+      if (data.exit_code || data.signal) return undefined; // the state tells it, and the last words say more
       return line(plain(data.error?.message ?? data.error?.code), 'failed');
     default:
       return undefined;
