@@ -24,7 +24,7 @@ async function bundle(name, entry, define = {}) {
     bundle: true,
     minify: true,
     format: 'esm',
-    target: ['chrome109', 'firefox115', 'safari16'],
+    target: ['chrome123', 'firefox120', 'safari17.5'], // these know light-dark() and nested rules
     jsx: 'automatic',
     jsxImportSource: 'preact',
     nodePaths: [path.join(folder, 'node_modules')],

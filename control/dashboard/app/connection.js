@@ -42,13 +42,16 @@ export function connect(credential, takeTown) {
 }
 
 function hello() {
-  // The worker learns from this lock that the tab has gone, however it went. Locks need TLS or loopback.
-  const lock = `reeve.tab.${crypto.getRandomValues(new Uint32Array(4)).join('.')}`;
-  const locks = navigator.locks;
-  if (locks) locks.request(lock, () => new Promise(() => {}));
   const credential = explicit ?? JSON.parse(sessionStorage.getItem(kRemembered) ?? 'null') ?? undefined;
   if (explicit) remember(explicit);
-  port.postMessage({ kind: 'hello', credential, explicit: explicit !== undefined, lock: locks && lock });
+  port.postMessage({ kind: 'hello', credential, explicit: explicit !== undefined });
+  // The worker learns from this lock that the tab has gone, however it went. Locks need TLS or loopback. The tab must have it
+  // before the worker waits for it.
+  const lock = `reeve.tab.${crypto.getRandomValues(new Uint32Array(4)).join('.')}`;
+  navigator.locks?.request(lock, () => {
+    port.postMessage({ kind: 'lock', lock });
+    return new Promise(() => {});
+  });
 }
 
 function remember(credential) {

@@ -1,4 +1,5 @@
-// The town as this tab knows it. The worker (worker/town.js) sends the changes; they are applied once in each frame.
+// The town as this tab knows it. The worker (worker/town.js) sends the changes; they are applied once in each frame. A tab that
+// is covered by others has no frames, and applies them a little later.
 
 import { batch, computed, signal } from '@preact/signals';
 
@@ -22,20 +23,23 @@ export function nameOf(id) {
   return agents.get(id)?.title || id;
 }
 
+const kLongestMs = 250; // without a frame
+
 let pending = [];
 let frame;
+let timer;
 
 export function takeTown(message) {
   pending.push(message);
-  if (document.hidden) apply(); // there are no frames
-  else frame ??= requestAnimationFrame(apply);
+  frame ??= requestAnimationFrame(apply);
+  timer ??= setTimeout(apply, kLongestMs);
 }
-
-document.addEventListener('visibilitychange', () => document.hidden && apply());
 
 function apply() {
   cancelAnimationFrame(frame);
+  clearTimeout(timer);
   frame = undefined;
+  timer = undefined;
   const messages = pending;
   pending = [];
   if (messages.length === 0) return;

@@ -78,7 +78,7 @@ export function Inbox() {
             {open.length === 0 ? 'Nothing waits for you.' : open.length === 1 ? 'One question waits.' : `${open.length} questions wait, the oldest first.`}
           </p>
           {mayNotify.value === 'default' && (
-            <button type="button" class="notify" onClick={askToNotify}>
+            <button type="button" class="notify" aria-label="Notify me" onClick={askToNotify}>
               <Icon name="bell" /> <span>Notify me</span>
             </button>
           )}

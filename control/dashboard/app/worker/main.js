@@ -1,7 +1,7 @@
 // The worker of the dashboard: one for all tabs of a browser (SharedWorker), or one for each tab where the browser has no
 // SharedWorker. It holds the sign-in, the one connection and the picture of the town; tabs talk to it by messages.
 //
-// tab → worker: hello {credential, explicit, base}, call {id, method, params}, subscribe {id, params}, unsubscribe {id},
+// tab → worker: hello {credential, explicit}, lock {lock}, call {id, method, params}, subscribe {id, params}, unsubscribe {id},
 //   look {ids}, signOut, check, bye
 // worker → tab: state {state}, answer {id, result | error}, events {id, batch}, town {…} (town.js)
 
@@ -41,6 +41,7 @@ class Tab {
 
   #take({ kind, ...message }) {
     if (kind === 'hello') this.#hello(message);
+    else if (kind === 'lock') self.navigator.locks.request(message.lock, () => this.#bye()); // a tab that crashes says no goodbye
     else if (kind === 'call') this.#call(message);
     else if (kind === 'subscribe') this.#subscribe(message);
     else if (kind === 'unsubscribe') this.#unsubscribe(message.id);
@@ -51,13 +52,11 @@ class Tab {
   }
 
   // An explicit sign-in replaces that of the browser. One that a tab remembers counts only if there is no other.
-  #hello({ credential, explicit, lock }) {
+  #hello({ credential, explicit }) {
     tabs.add(this);
     if (credential && (explicit || !gateway.signedIn)) gateway.signIn(credential);
     this.post({ kind: 'state', state: gateway.state });
     this.post(town.picture());
-    // A tab that crashes says no goodbye, but its lock becomes free.
-    if (lock) self.navigator.locks?.request(lock, () => this.#bye());
   }
 
   #bye() {
