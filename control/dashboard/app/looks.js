@@ -1,4 +1,4 @@
-// How an agent looks at a glance: {key, label, detail?, tone, rank}. Agents that wait for a person have the first rank,
+// How an agent looks at a glance: {key, label, detail?, tone, rank, moment}; rank and moment order a list. Agents that wait for a person have the first rank,
 // then failures, then everything that moves, then everything at rest.
 //
 // `key` names the icon and the style: waiting, failed, cut, stalled, restarting, running, starting, stopping, ready, asleep,
@@ -13,7 +13,13 @@ export const kTones = {
 
 export function lookOf(agent, live) {
   const { key, label, detail } = describe(agent, live);
-  return { key, label, detail, tone: kTones[key], rank: kRanks.indexOf(key) };
+  return { key, label, detail, tone: kTones[key], rank: kRanks.indexOf(key), moment: momentOf(agent, key) };
+}
+
+// The moment that orders agents of one rank: the longest waiting first, and of all others the newest first.
+function momentOf(agent, key) {
+  if (key === 'waiting') return Date.parse(agent.waiting_since ?? agent.run?.started_at ?? agent.created_at);
+  return -Date.parse(agent.run?.started_at ?? agent.last_run?.ended_at ?? agent.exited_at ?? agent.started_at ?? agent.created_at);
 }
 
 function describe(agent, live) {

@@ -2,7 +2,7 @@
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 
-const kBeyond = 400; // pixels that are drawn above and below those in sight
+const kBeyond = 120; // pixels that are drawn above and below those in sight
 
 // `rows`, `heightOf(row)`, `keyOf(row)`, `children(row)` draws one; `reveal` is the key of a row that must be in sight;
 // `onShown(rows)` hears which rows are drawn.

@@ -30,15 +30,8 @@ export function makeSearch(text) {
   };
 }
 
-// The moment that orders agents of one state: the longest waiting first, then the newest first.
-function momentOf(agent) {
-  if (agent.look.key === 'waiting') return Date.parse(agent.waiting_since ?? agent.run?.started_at ?? agent.created_at);
-  const time = agent.run?.started_at ?? agent.last_run?.ended_at ?? agent.exited_at ?? agent.started_at ?? agent.created_at;
-  return -Date.parse(time);
-}
-
 function compare(a, b) {
-  return a.look.rank - b.look.rank || momentOf(a) - momentOf(b) || (a.id < b.id ? -1 : 1);
+  return a.look.rank - b.look.rank || a.look.moment - b.look.moment || (a.id < b.id ? -1 : 1);
 }
 
 // By what agents can be grouped: nothing, their kind, or a label that one of them has.
