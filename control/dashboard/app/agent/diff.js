@@ -69,7 +69,7 @@ export function parsed(diff) {
       old = Number(hunk[1]);
       fresh = Number(hunk[3]);
       left = { old: Number(hunk[2] ?? 1), new: Number(hunk[4] ?? 1) };
-      rows.push({ kind: 'hunk', text: hunk[5].trim(), old, new: fresh });
+      if (old > 1 || rows.length > 0) rows.push({ kind: 'hunk', text: hunk[5].trim(), old, new: fresh });
     } else if (line.startsWith('@@')) {
       left = { old: Infinity, new: Infinity }; // a patch without numbers
       rows.push({ kind: 'hunk', text: line.slice(2).trim() });
@@ -87,7 +87,7 @@ export function parsed(diff) {
         --left.old;
         --left.new;
       }
-    } else if (/^(diff --git |Binary files |rename |new file|deleted file|old mode|new mode)/.test(line)) {
+    } else if (/^(Binary files |rename |old mode|new mode)/.test(line)) {
       rows.push({ kind: 'file', text: line });
     }
   }

@@ -2,7 +2,8 @@
 // as they are looked at, and holds few of them: reading further drops pages at the other end. While the reader follows
 // the end, new events are added; otherwise they are only counted, so nothing that is looked at is dropped or moved.
 //
-// `connection` has call() and subscribe() (../connection.js). `onChange()` is called when anything below has changed.
+// `connection` has call() and subscribe() (../connection.js). `onChange()` is called when anything below has changed, and
+// `onEvent(event)` with each live event, whatever is looked at.
 
 import { Model } from './model.js';
 
@@ -28,16 +29,18 @@ export class LogWindow {
   #connection;
   #id;
   #onChange;
+  #onEvent;
   #types; // a filter; undefined: all
   #pages = []; // [{first, end, events}], in order, without a hole
   #cursor = '0'; // after the last event
   #turn = 0; // grows when the window goes elsewhere, so that an answer that is late is dropped
   #unsubscribe;
 
-  constructor(connection, id, onChange) {
+  constructor(connection, id, onChange, onEvent = () => {}) {
     this.#connection = connection;
     this.#id = id;
     this.#onChange = onChange;
+    this.#onEvent = onEvent;
     this.#unsubscribe = connection.subscribe({ agent: id, coalesce: true }, (event) => this.#take(event), {
       onGap: (gap) => this.#gap(gap),
       onBatch: () => onChange(),
@@ -61,8 +64,18 @@ export class LogWindow {
   }
 
   // The window around an event.
-  toEvent(seq) {
-    return this.#open(seq + kPageEvents / 8, { past: false });
+  async toEvent(seq) {
+    await this.#open(seq + 1, { past: false });
+    await this.newer();
+  }
+
+  // The beginning of the log. The cursor of a page before its first event is where that is.
+  async toStart() {
+    const turn = ++this.#turn;
+    const page = await this.#read(turn, { before: 1 });
+    if (!page) return undefined;
+    this.following = false;
+    return this.toEvent(Number(page.cursor.split('-')[1] ?? 0) + 1);
   }
 
   // The window that ends with an event, as the log was then.
@@ -84,7 +97,7 @@ export class LogWindow {
     this.#pages = [];
     this.past = past;
     this.#setCursor(page.cursor);
-    this.live = !past && this.end >= this.head;
+    this.live = before === kEnd && this.end >= this.head;
     this.#prepend(page);
     this.#rebuild();
     this.busy = undefined;
@@ -229,6 +242,7 @@ export class LogWindow {
 
   #take(event) {
     if (event.seq === undefined) return; // a question that is told again
+    this.#onEvent(event);
     const begin = event.seq - ((event.joined ?? 1) - 1);
     this.head = Math.max(this.head, event.seq);
     if (!this.live || event.seq <= this.end) return;

@@ -276,7 +276,7 @@ export const kStateTypes = [
 export function stateOf(events) {
   const now = { waiting: new Set() };
   for (const { type, run, time, data } of events) {
-    if (type === 'agent.ready') now.state = 'idle';
+    if (type === 'agent.ready') now.state = now.run ? 'running' : 'idle';
     else if (type === 'agent.resumed') now.state = 'running';
     else if (type === 'agent.restarting') now.state = 'backoff';
     else if (type.startsWith('agent.')) now.state = type.slice('agent.'.length);
