@@ -1,12 +1,15 @@
 // The Agent view of the dashboard in a real browser, with a real daemon and scripted agents.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { test } from 'node:test';
 
 import { kWork, makeAsker, makeRepository, makeTalker } from './dashboard_talk.mjs';
 import { complaints, Daemon, outDir, startBrowser, ticker, until } from './harness.mjs';
 
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const kPhone = { width: 360, height: 740 };
 
 async function open(t, daemon, id, { at, viewport = { width: 1280, height: 800 }, ...options } = {}) {
@@ -25,6 +28,11 @@ async function open(t, daemon, id, { at, viewport = { width: 1280, height: 800 }
 const shot = (page, name) => page.screenshot({ path: path.join(outDir, `agent-${name}.png`) });
 const log = (page) => page.locator('.agent-view .log');
 const said = (text, message_id) => ({ type: 'assistant.message', message_id, text });
+
+async function unfoldAll(page) {
+  const folded = page.locator('.log details:not([open]) > summary');
+  while ((await folded.count()) > 0) await folded.first().click();
+}
 
 // The texts of the lines of output that are on the page.
 const lines = (page) => page.evaluate(() => [...document.querySelectorAll('.log pre.lines')].flatMap((node) => node.textContent.trimEnd().split('\n')));
@@ -95,11 +103,11 @@ test('output of a hostile agent is inert', async (t) => {
   ]);
   const { page, complained, requests } = await open(t, daemon, 'evil', { viewport: kPhone });
   await log(page).getByText('The last one').waitFor();
-  for (let i = 0; i < 20 && (await log(page).locator('.edge').textContent()) !== 'The log begins here.'; ++i) {
+  await until('the beginning of the log', async () => {
     await log(page).evaluate((node) => (node.scrollTop = 0));
-    await page.waitForTimeout(100);
-  }
-  for (const summary of await page.locator('.log summary').all()) await summary.click();
+    return (await log(page).locator('.edge').textContent()) === 'The log begins here.';
+  });
+  await unfoldAll(page);
   assert.equal(await page.evaluate(() => window.hit), undefined);
   assert.equal(await page.locator('.log img, .log script, .log iframe, .log style, .log [style*=display]').count(), 0);
   const links = await page.locator('.log .markdown a').evaluateAll((all) => all.map((a) => [a.getAttribute('href'), a.rel]));
@@ -330,4 +338,55 @@ test('continues without a hole when the daemon crashed, and when it was away', a
   await daemon.spawn();
   await page.getByText('The daemon does not answer').waitFor({ state: 'hidden' });
   await log(page).getByText(/daemon_restarted|restarted/).first().waitFor();
+});
+
+test('axe finds nothing serious', async (t) => {
+  const daemon = await Daemon.start(t);
+  const cwd = makeRepository(daemon);
+  await makeTalker(daemon, 'worker', [...kWork, 'a \u001b[33mline\u001b[0m of output'], { cwd });
+  await makeAsker(daemon, 'asker', [['Bash', { command: 'make' }]]);
+  for (const colorScheme of ['light', 'dark']) {
+    for (const viewport of [{ width: 1280, height: 800 }, kPhone]) {
+      const { page } = await open(t, daemon, 'worker', { viewport, colorScheme });
+      const check = async (what) => {
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+        const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+        const words = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('\n')}`);
+        assert.deepEqual(words, [], `${what}, ${colorScheme}, ${viewport.width}`);
+      };
+      await log(page).getByText('of output').waitFor();
+      await unfoldAll(page);
+      await page.keyboard.press('/');
+      await page.keyboard.type('area');
+      await page.keyboard.press('Enter');
+      await page.locator('.hits li').first().waitFor();
+      await page.getByRole('button', { name: 'Time travel' }).click();
+      await check('log');
+      for (const [tab, shown] of [['Changes', '.files li'], ['Runs', '.runs li'], ['Processes', '.panel tbody tr']]) {
+        await page.getByRole('tab', { name: tab }).click();
+        await page.locator(shown).first().waitFor();
+        await check(tab);
+      }
+      await page.goto(`${daemon.origin}/#/agents/asker`);
+      await page.locator('.asks').getByText('make').waitFor();
+      await check('a question');
+      await page.close();
+    }
+  }
+});
+
+test('a flood of output keeps the page small', async (t) => {
+  const daemon = await Daemon.start(t);
+  const flood = 'i=0; while [ $i -lt 200 ]; do i=$((i+1)); seq $((i*100)) $((i*100+99)); sleep 0.05; done; echo the end';
+  await daemon.call('POST', '/agents', { id: 'flood', kind: 'process', command: ['sh', '-c', `sleep 2; ${flood}`] });
+  const { page } = await open(t, daemon, 'flood');
+  await page.evaluate(() => {
+    window.tasks = [];
+    new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
+  });
+  await log(page).getByText('the end').waitFor({ timeout: 60_000 });
+  const [tasks, count] = await page.evaluate(() => [window.tasks, document.querySelectorAll('.log *').length]);
+  t.diagnostic(`long tasks: ${tasks.map(Math.round).join(' ')}; ${count} nodes`);
+  assert.ok(count < 3000, `${count} nodes`);
 });

@@ -159,12 +159,14 @@ export function AgentView({ id, query }) {
   return (
     <div class={`agent-view ${log.past ? 'past' : ''}`}>
       <Header agent={agent} kind={kind} then={then} />
-      <div class="tabs" role="tablist" aria-label="What is shown of the agent">
-        {kTabs.map(([name, words]) => (
-          <button key={name} type="button" role="tab" id={`tab-${name}`} aria-controls="agent-panel" aria-selected={tab === name} class="ghost" onClick={() => setTab(name)}>
-            {words}
-          </button>
-        ))}
+      <div class="tabs">
+        <div class="tab-list" role="tablist" aria-label="What is shown of the agent">
+          {kTabs.map(([name, words]) => (
+            <button key={name} type="button" role="tab" id={`tab-${name}`} aria-controls="agent-panel" aria-selected={tab === name} class="ghost" onClick={() => setTab(name)}>
+              {words}
+            </button>
+          ))}
+        </div>
         {tab === 'log' && (
           <span class="log-tools">
             <label class="filter">
@@ -203,24 +205,14 @@ export function AgentView({ id, query }) {
               {tab === 'changes' && <Changed id={id} version={changes} />}
               {tab === 'runs' && <Runs id={id} version={changes} now={second.value} onRun={findRun} />}
               {tab === 'processes' && <Processes id={id} />}
-              {tab === 'facts' && <Facts agent={agent} />}
+              {tab === 'facts' && <Now agent={agent} plan={shownPlan} changes={changes} />}
             </div>
           )}
           {asks.length > 0 && <Asks asks={asks} />}
           <Composer agent={agent} kind={kind} box={box} />
         </div>
         <aside class="side" aria-label="The agent now">
-          {shownPlan?.length > 0 && (
-            <section>
-              <h2>Plan</h2>
-              <PlanList entries={shownPlan} />
-            </section>
-          )}
-          <Queue agent={agent} version={changes} />
-          <section>
-            <h2>About</h2>
-            <Facts agent={agent} />
-          </section>
+          <Now agent={agent} plan={shownPlan} changes={changes} />
         </aside>
       </div>
     </div>
@@ -230,7 +222,8 @@ export function AgentView({ id, query }) {
 function Header({ agent, kind, then }) {
   const { id, title, run, usage, reason } = agent;
   const started = run?.started_at ?? (agent.state === 'running' && agent.started_at);
-  const tokens = (usage?.input_tokens ?? 0) + (usage?.output_tokens ?? 0);
+  const used = then ? then.usage : usage;
+  const tokens = (used?.input_tokens ?? 0) + (used?.output_tokens ?? 0);
   return (
     <header class="agent-head">
       <a class="back" href={paths.town()} aria-label="Back to the town">
@@ -246,14 +239,16 @@ function Header({ agent, kind, then }) {
           {agent.model && <span>{plainText(agent.model)}</span>}
           {started && !then && <span>{took(Math.max(0, second.value - Date.parse(started)))}</span>}
           {tokens > 0 && <span>{count(tokens)} tokens</span>}
-          {usage?.cost_usd > 0 && <span>{money(usage.cost_usd)}</span>}
+          {used?.cost_usd > 0 && <span>{money(used.cost_usd)}</span>}
+          {agent.queue_depth > 0 && <span>{agent.queue_depth} queued{agent.queue_paused ? ', paused' : ''}</span>}
+          {agent.scheduled > 0 && <span>{agent.scheduled} scheduled</span>}
         </p>
         {reason && !then && ['failed', 'backoff'].includes(agent.state) && <p class="failure">{plainText(reason)}</p>}
       </div>
       <div class="actions">
         <Commands agent={agent} kind={kind} />
         {connection.value.scope === 'admin' && (
-          <a class="button" href={paths.start(id)} title="Start another one like this" aria-label="Start another one like this">
+          <a class="button" href={paths.start(id)} title="Start another one like this">
             <Icon name="copy" /> <span class="button-words">Again</span>
           </a>
         )}
@@ -269,6 +264,25 @@ function Then({ then }) {
     <span class="badge quiet then">
       <Icon name="clock" /> then: {kThen[then.state] ?? 'unknown'}
     </span>
+  );
+}
+
+// The agent beside its log.
+function Now({ agent, plan, changes }) {
+  return (
+    <div class="now">
+      {plan?.length > 0 && (
+        <section>
+          <h2>Plan</h2>
+          <PlanList entries={plan} />
+        </section>
+      )}
+      <Queue agent={agent} version={changes} />
+      <section>
+        <h2>About</h2>
+        <Facts agent={agent} />
+      </section>
+    </div>
   );
 }
 

@@ -9,7 +9,7 @@ import { Model } from './model.js';
 
 export const kPageBytes = 192 << 10;
 const kPageEvents = 1500;
-const kMaxPages = 6;
+const kMaxPages = 4;
 const kSlices = 64; // pages that one request for more may read behind a filter
 const kEnd = Number.MAX_SAFE_INTEGER;
 

@@ -70,6 +70,13 @@ export class Model {
     return this.named(event, 'subagent', session, () => ({ session, children: [], done: false }));
   }
 
+  drop(kind, name) {
+    const item = this.find(kind, name);
+    if (!item) return;
+    this.#named.delete(item.key);
+    this.items.splice(this.items.lastIndexOf(item), 1);
+  }
+
   find(kind, name) {
     return this.#named.get(`${kind} ${name}`);
   }
@@ -219,6 +226,7 @@ const silent = () => {};
 const kTakers = {
   __proto__: null,
   'user.message': (model, event, data) => {
+    model.drop('note', data.message_id); // it waits no longer
     model.begin(event, 'user', { text: clip(asText(data.text)), by: data.by, steer: data.steer });
   },
   'assistant.delta': delta('assistant'),
@@ -255,7 +263,9 @@ const kTakers = {
     item.done = true;
   },
   'title.updated': plain('note'),
-  'message.queued': plain('note'),
+  'message.queued': (model, event, data) => {
+    Object.assign(model.named(event, 'note', data.message_id, () => ({ type: event.type })), { data });
+  },
   'message.cancelled': plain('note'),
   'message.done': (model, event, data) => {
     if (data.reason) plain('note')(model, event, data); // it failed without a run

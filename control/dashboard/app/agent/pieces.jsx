@@ -86,12 +86,20 @@ export function Terminal({ text, tail = false, label }) {
   );
 }
 
+const drawnLines = new WeakMap(); // a line of output → its text, and its parts
+
+function drawnLine(line) {
+  let drawn = drawnLines.get(line);
+  if (drawn?.text !== line.text) {
+    drawn = { ...ansiLines(line.text.replaceAll('\n', ' '))[0], stream: line.stream, text: line.text };
+    drawnLines.set(line, drawn);
+  }
+  return drawn;
+}
+
 // Lines of output, each with its stream.
 export function OutputLines({ lines, version }) {
-  const drawn = useMemo(
-    () => lines.map(({ text, stream }) => ({ ...ansiLines(text.replaceAll('\n', ' '))[0], stream })),
-    [lines, version],
-  );
+  const drawn = useMemo(() => lines.map(drawnLine), [lines, version]);
   return <pre class="lines" tabIndex={0} role="region" aria-label="Output">{joined(drawn)}</pre>;
 }
 
