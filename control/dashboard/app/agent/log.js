@@ -292,7 +292,20 @@ export async function searchLog(connection, id, { text, types, signal }, onPage)
     const page = await connection.call('events.since', { id, before, text, limit: 100, max_bytes: kPageBytes, ...(types && { types }) });
     if (signal.aborted) return;
     before = page.first;
-    onPage({ hits: page.events.reverse(), from: page.first, done: !page.more });
+    // The daemon also finds the names of members.
+    const hits = page.events.filter(({ data }) => textWith(data, text.toLowerCase()) !== undefined).reverse();
+    onPage({ hits, from: page.first, done: !page.more });
     if (!page.more) return;
   }
+}
+
+// The first text within a value that contains `wanted`, which is in lower case.
+export function textWith(value, wanted) {
+  if (typeof value === 'string') return value.toLowerCase().includes(wanted) ? value : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const one of Object.values(value)) {
+    const found = textWith(one, wanted);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

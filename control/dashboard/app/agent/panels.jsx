@@ -347,7 +347,7 @@ export function Facts({ agent }) {
     ['Tokens', usage && usage.input_tokens + usage.output_tokens > 0 ? `${count(usage.input_tokens)} in, ${count(usage.output_tokens)} out` : undefined],
     ['Cost', usage?.cost_usd > 0 ? money(usage.cost_usd) : undefined],
     ['Labels', Object.entries(agent.labels ?? {}).map(([key, value]) => `${key}: ${value}`).join(', ') || undefined],
-    ['Limits', Object.entries(limits ?? {}).filter(([, value]) => value).map(([key, value]) => `${key} ${value}`).join(', ') || undefined],
+    ['Limits', Object.entries(limits ?? {}).filter(([, value]) => value).map(([key, value]) => (key.endsWith('_ms') ? `${key.slice(0, -3)} ${took(value)}` : `${key} ${value}`)).join(', ') || undefined],
   ];
   return (
     <dl class="facts-list">

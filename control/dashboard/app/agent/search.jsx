@@ -1,9 +1,9 @@
 // The search in an agent's log: the daemon searches it from its end, slice by slice, so it can be ended at any time.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 import { call } from '../connection.js';
-import { searchLog } from './log.js';
+import { searchLog, textWith } from './log.js';
 import { plainText } from './text.js';
 
 const kMostHits = 500;
@@ -15,8 +15,8 @@ export function Search({ id, log, onShow, onClose }) {
   const [chosen, setChosen] = useState(-1);
   const abort = useRef();
   const box = useRef();
-  useEffect(() => {
-    box.current.focus();
+  useLayoutEffect(() => {
+    box.current.focus(); // before the next key comes
     return () => abort.current?.abort();
   }, []);
 
@@ -101,9 +101,8 @@ export function Search({ id, log, onShow, onClose }) {
 // The first text of the event's data with the words that were searched for.
 function Snippet({ hit, text }) {
   const wanted = text.toLowerCase();
-  const whole = textWith(hit.data, wanted) ?? JSON.stringify(hit.data);
+  const whole = textWith(hit.data, wanted);
   const at = whole.toLowerCase().indexOf(wanted);
-  if (at < 0) return <code>{plainText(whole.slice(0, 2 * kAround))}</code>;
   return (
     <code>
       {at > kAround && '…'}
@@ -112,14 +111,4 @@ function Snippet({ hit, text }) {
       {plainText(whole.slice(at + text.length, at + text.length + kAround)).replaceAll('\n', ' ')}
     </code>
   );
-}
-
-function textWith(value, wanted) {
-  if (typeof value === 'string') return value.toLowerCase().includes(wanted) ? value : undefined;
-  if (typeof value !== 'object' || value === null) return undefined;
-  for (const one of Object.values(value)) {
-    const found = textWith(one, wanted);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
