@@ -6,7 +6,7 @@
 // gets the same refusal, in the same time, so the refusal does not reveal which case it was.
 //
 // A *resume ticket* continues one stream: it has the same grant, works once, and is valid while that stream
-// is open and for 60 s after.
+// is open and for 60 s after, or for as long as its grant says.
 #pragma once
 
 #include <cstddef>
@@ -36,6 +36,7 @@ struct Grant {
   uint64_t token = 0;  // the bearer token that issued it; RevokeToken(token) ends the ticket
   // The connection of GET /ws that a resume ticket continues; empty for any other ticket.
   std::string connection;
+  int64_t resume_ms = 0;  // the validity of its resume tickets after their stream; 0: TicketStore::kResumeMs
 
   // For the next daemon (orchestrator/handover/saved_state.h).
   static void Members(auto& self, auto& state) {
@@ -47,6 +48,7 @@ struct Grant {
     state("after", self.after);
     state.Number("token", self.token);
     state("connection", self.connection);
+    state("resume_ms", self.resume_ms);
   }
 };
 
@@ -63,6 +65,7 @@ class TicketStore {
   // tokens stay.
   static constexpr size_t kMaxTickets = 1000;
   static constexpr int64_t kResumeMs = 60'000;
+  static constexpr int64_t kMaxResumeMs = 24 * 3'600'000;
   // Resume tickets of closed streams, likewise. This leaves room for all viewers of a proxy that restarts,
   // and bounds those of a client that connects in a loop.
   static constexpr size_t kMaxClosed = 16'384;
@@ -98,7 +101,8 @@ class TicketStore {
   // Records that a stream opens, and returns its resume ticket. `url_ticket` is the ticket in its URL, or
   // empty (bearer token). The caller chooses `stream`: a number that is not 0 and never used again.
   std::string OpenStream(uint64_t stream, Grant grant, std::string_view url_ticket);
-  // Records that the stream has closed. Its resume ticket, if still unused, lives on for kResumeMs.
+  // Records that the stream has closed. Its resume ticket, if still unused, lives on for kResumeMs, or for as
+  // long as its grant says.
   void CloseStream(uint64_t stream);
 
   // Voids every ticket that this bearer token issued.
@@ -110,7 +114,7 @@ class TicketStore {
     std::string hash;  // SHA-256, raw
     Grant grant;
     bool resume = false;
-    int64_t expires_at = 0;  // kStreamOpen: kResumeMs after Restore, because the stream ended with its daemon
+    int64_t expires_at = 0;  // kStreamOpen: counts from Restore on, because the stream ended with its daemon
     std::string url;  // of a resume ticket that needs one: the hash of the ticket with which its chain began
 
     static void Members(auto& self, auto& state) {

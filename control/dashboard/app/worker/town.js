@@ -1,7 +1,7 @@
 // Town: all agents as they are now, and the questions that wait for a person.
 //
-// The daemon's answers are the truth: an event that may have changed an agent only causes a new look at it. What no answer
-// has comes from the events: the last line, the call in progress, the activity, and who stopped an agent.
+// The daemon's answers are the truth: an event that may have changed an agent only causes a new look at it. The last line, the
+// call in progress, the activity, and who stopped an agent are in no answer, and come from the events.
 //
 // `publish(message)` gets {kind: 'town', fresh, agents: [agent], lives: [[id, live]], gone: [id], questions?, decided?} at
 // most every kPublishMs. `live` is {last, tone, call, spark: [[bucket, events]…], stoppedBy}.
