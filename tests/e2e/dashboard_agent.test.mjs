@@ -200,6 +200,24 @@ test('the search finds an event far back, goes to it, and links to it', async (t
   await log(page).getByText('60000').waitFor();
 });
 
+test('the hits of a search are shown one after the other', async (t) => {
+  const daemon = await Daemon.start(t);
+  await makeTalker(daemon, 'a1', Array.from({ length: 200 }, (_, i) => said(`Message ${i}.`, `m${i}`)));
+  const { page } = await open(t, daemon, 'a1', { viewport: kPhone });
+  await log(page).getByText('Message 199.').waitFor();
+  await page.keyboard.press('/');
+  await page.keyboard.type('9.');
+  await page.keyboard.press('Enter');
+  await page.locator('.hits li').nth(19).waitFor();
+  for (let i = 0; i < 12; ++i) await page.keyboard.press('ArrowDown'); // 199, 189, …
+  const shown = log(page).locator('.marked', { hasText: 'Message 89.' });
+  await shown.waitFor();
+  await until('the hit on the screen', () => shown.evaluate((node) => {
+    const { top } = node.getBoundingClientRect();
+    return top > 100 && top < innerHeight - 100;
+  }));
+});
+
 test('a filter shows one kind of events', async (t) => {
   const daemon = await Daemon.start(t);
   await makeTalker(daemon, 'worker', [...kWork, 'a line of output']);

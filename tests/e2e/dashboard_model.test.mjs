@@ -321,6 +321,21 @@ test('a reader who is not at the end keeps the events that are looked at', async
   assert.equal(assertWithoutHole(window)[1], 55_000);
 });
 
+test('a window around an event has what is before and after it', async () => {
+  const fake = new FakeLog(20_000);
+  const window = new LogWindow(fake, 'a1', () => {});
+  await window.toEnd();
+  await Promise.all([window.toEvent(3000), window.toEvent(9000)]); // the last one counts
+  const [first, last] = assertWithoutHole(window);
+  assert.ok(first < 9000 && last > 9000 && last < 20_000);
+  assert.equal(window.live, false);
+  const { calls } = fake;
+  await window.toEvent(9001);
+  assert.equal(fake.calls, calls, 'the event was there');
+  await window.toStart();
+  assert.equal(assertWithoutHole(window)[0], 1);
+});
+
 test('a moment of the past ends the window, and the way back is the end', async () => {
   const fake = new FakeLog(20_000);
   const window = new LogWindow(fake, 'a1', () => {});

@@ -95,9 +95,9 @@ export function AgentView({ id, query }) {
   const [then, setThen] = useState(); // the state at the moment that is looked at
   const [left, setLeft] = useState(0); // the newest event when the reader left the end
   const [kind, setKind] = useState();
+  const [marks, setMarks] = useState(0);
   const [, redraw] = useState(0);
   const box = useRef();
-  const anchor = useRef();
 
   useEffect(() => void findKinds().then((list) => setKind(list.find(({ name }) => name === agent?.kind))), [agent?.kind]);
   useEffect(() => void (!log.following && left === 0 && setLeft(log.head)), [version]);
@@ -105,7 +105,8 @@ export function AgentView({ id, query }) {
   const show = (seq) => {
     setTab('log');
     go(paths.agent(id, seq), { replace: true });
-    if (seq === at) log.toEvent(seq);
+    log.following = false;
+    setMarks((before) => before + 1); // also if it is the same event again
   };
   const toEnd = () => {
     setTravelling(false);
@@ -195,7 +196,7 @@ export function AgentView({ id, query }) {
               {searching && <Search id={id} log={log} onShow={show} onClose={() => setSearching(false)} />}
               {travelling && <TimeTravel id={id} log={log} version={version} onState={setThen} onEnd={toEnd} />}
               <div class="log-frame">
-                <Transcript log={log} version={version} id={id} marked={at} anchor={anchor} onMoved={onMoved} />
+                <Transcript log={log} version={version} id={id} marked={at} marks={marks} onMoved={onMoved} />
                 <Jump log={log} unseen={left > 0 ? log.head - left : 0} onJump={toEnd} />
               </div>
             </>

@@ -63,10 +63,24 @@ export class LogWindow {
     return this.#open(kEnd, { past: false });
   }
 
-  // The window around an event.
+  // The window around an event; the present one if it has the event.
   async toEvent(seq) {
-    await this.#open(seq + 1, { past: false });
-    await this.newer();
+    if (!this.past && this.#hasEvents() && seq >= this.first && seq <= this.end) return;
+    const turn = ++this.#turn;
+    this.busy = 'opening';
+    this.#onChange();
+    const before = await this.#read(turn, { before: seq + 1 });
+    const after = before && (await this.#read(turn, { after: before.cursor }));
+    if (!after) return;
+    this.#pages = [];
+    this.past = false;
+    this.#setCursor(before.cursor);
+    this.#prepend(before);
+    this.#append(after);
+    this.live = !after.more && this.end >= this.head;
+    this.#rebuild();
+    this.busy = undefined;
+    this.#onChange();
   }
 
   // The beginning of the log. The cursor of a page before its first event is where that is.

@@ -24,17 +24,15 @@ function nodeOf(box, key) {
   return box.querySelector(`:scope > .items > [data-key="${CSS.escape(key)}"]`);
 }
 
-// `marked`: the number of an event that is shown and marked once it is there. `onMoved` is called when the reader moves.
-export function Transcript({ log, version, id, marked, anchor, onMoved }) {
+// `marked`: the number of an event that is shown and marked once it is there, and again when `marks` grows. `onMoved` is
+// called when the reader moves.
+export function Transcript({ log, version, id, marked, marks, onMoved }) {
   const box = useRef();
   const shownMark = useRef();
 
-  anchor.current = () => {
-    const node = box.current;
-    return node && !log.following ? anchorOf(node) : undefined;
-  };
+  // Taken before the items change.
   const kept = useRef();
-  kept.current = box.current && !log.following ? (kept.current ?? anchorOf(box.current)) : undefined;
+  kept.current = box.current && !log.following ? anchorOf(box.current) : undefined;
 
   useLayoutEffect(() => {
     const node = box.current;
@@ -44,16 +42,16 @@ export function Transcript({ log, version, id, marked, anchor, onMoved }) {
       const same = nodeOf(node, kept.current.key);
       if (same) node.scrollTop += same.getBoundingClientRect().top - node.getBoundingClientRect().top - kept.current.offset;
     }
-    kept.current = undefined;
-    if (marked !== undefined && shownMark.current !== marked) {
+    const mark = `${marked} ${marks}`;
+    if (marked !== undefined && shownMark.current !== mark) {
       const item = [...node.querySelectorAll('.item')].filter(({ dataset: { seq, last } }) => Number(seq) <= marked && marked <= Number(last)).at(-1);
       if (item) {
-        shownMark.current = marked;
+        shownMark.current = mark;
         log.following = false;
         item.scrollIntoView({ block: 'center' });
       }
     }
-  }, [version, marked]);
+  }, [version, marked, marks]);
 
   useEffect(() => {
     const node = box.current;
