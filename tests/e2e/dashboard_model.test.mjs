@@ -368,6 +368,17 @@ test('a filter that finds nothing near the end reads on', async () => {
   assert.deepEqual(window.model.items.map(({ kind, seq }) => [kind, seq]), [['error', 4]]);
 });
 
+test('pages with few events are kept until there are enough', async () => {
+  const fake = new FakeLog(60_000);
+  for (let i = 100; i < 60_000; i += 2000) fake.events[i].type = 'agent.error';
+  const window = new LogWindow(fake, 'a1', () => {});
+  await window.setTypes(['agent.error']);
+  window.following = false;
+  for (let i = 0; i < 60 && window.more; ++i) await window.older();
+  assert.equal(window.model.items.length, 30);
+  assert.equal(window.live, true);
+});
+
 test('a search goes through the whole log, from its end, and can be ended', async () => {
   const fake = new FakeLog(1000);
   const hits = [];

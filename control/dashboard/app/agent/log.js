@@ -9,7 +9,7 @@ import { Model } from './model.js';
 
 export const kPageBytes = 192 << 10;
 const kPageEvents = 1500;
-const kMaxPages = 4;
+const kMostBytes = 4 * kPageBytes; // of the window; a page is dropped if this many are left without it
 const kSlices = 64; // pages that one request for more may read behind a filter
 const kEnd = Number.MAX_SAFE_INTEGER;
 
@@ -25,13 +25,13 @@ export class LogWindow {
   following = true; // set by the view: the reader looks at the end
   busy; // 'older', 'newer' or 'opening' while a page is being read
   error; // why the last page could not be read
-  fetched = 0; // bytes of the pages, roughly
+  fetched = 0; // bytes that were read since the window went to its place
   #connection;
   #id;
   #onChange;
   #onEvent;
   #types; // a filter; undefined: all
-  #pages = []; // [{first, end, events}], in order, without a hole
+  #pages = []; // [{first, end, events, bytes}], in order, without a hole
   #cursor = '0'; // after the last event
   #turn = 0; // grows when the window goes elsewhere, so that an answer that is late is dropped
   #unsubscribe;
@@ -68,6 +68,7 @@ export class LogWindow {
     if (!this.past && this.#hasEvents() && seq >= this.first && seq <= this.end) return;
     const turn = ++this.#turn;
     this.busy = 'opening';
+    this.fetched = 0;
     this.#onChange();
     const before = await this.#read(turn, { before: seq + 1 });
     const after = before && (await this.#read(turn, { after: before.cursor }));
@@ -105,6 +106,7 @@ export class LogWindow {
   async #open(before, { past }) {
     const turn = ++this.#turn;
     this.busy = 'opening';
+    this.fetched = 0;
     this.#onChange();
     const page = await this.#read(turn, { before });
     if (!page) return;
@@ -132,7 +134,7 @@ export class LogWindow {
       this.#prepend(page);
       if (page.events.length > 0) break;
     }
-    if (this.#pages.length > kMaxPages) this.#dropNewest();
+    this.#dropNewest();
     this.#rebuild();
     this.busy = undefined;
     this.#onChange();
@@ -152,7 +154,7 @@ export class LogWindow {
     for (let i = 0, filled = 0; i < kSlices && filled < pages; ++i) {
       const page = await this.#read(turn, { after: this.#cursor });
       if (!page) return;
-      if (page.gap) this.#pages.push({ first: this.end + 1, end: this.end, events: [], gap: page.gap });
+      if (page.gap) this.#pages.push({ first: this.end + 1, end: this.end, events: [], bytes: 0, gap: page.gap });
       this.#append(page);
       if (page.events.length > 0) ++filled;
       if (!page.more && this.end >= this.head) {
@@ -177,8 +179,9 @@ export class LogWindow {
       });
       if (turn !== this.#turn) return undefined;
       this.error = undefined;
-      this.fetched += JSON.stringify(page).length;
-      return page;
+      const bytes = JSON.stringify(page.events).length;
+      this.fetched += bytes;
+      return { ...page, bytes };
     } catch (error) {
       if (turn !== this.#turn) return undefined;
       this.error = error.message;
@@ -200,26 +203,36 @@ export class LogWindow {
     this.head = Math.max(this.head, this.end);
   }
 
-  #prepend({ events, first, more }) {
+  #prepend({ events, first, more, bytes }) {
     const next = this.#pages[0];
     if (next && events.length === 0) next.first = first;
-    else this.#pages.unshift({ first, end: next ? this.first - 1 : this.end, events });
+    else this.#pages.unshift({ first, end: next ? this.first - 1 : this.end, events, bytes });
     this.first = first;
     this.more = more;
     if (!more) this.oldest = first;
   }
 
-  #append({ events, first, cursor }) {
+  #append({ events, first, cursor, bytes }) {
     this.#setCursor(cursor);
     const before = this.#pages.at(-1);
     if (before && events.length === 0) before.end = this.end;
-    else this.#pages.push({ first, end: this.end, events });
+    else this.#pages.push({ first, end: this.end, events, bytes });
     if (this.#pages.length === 1) this.first = this.#pages[0].first;
+  }
+
+  // How many of these pages, in this order, are not needed.
+  #spare(pages) {
+    let left = pages.reduce((sum, { bytes }) => sum + bytes, 0);
+    let spare = 0;
+    while (spare < pages.length - 1 && left - pages[spare].bytes >= kMostBytes) left -= pages[spare++].bytes;
+    return spare;
   }
 
   // Leaves the end of the log, which is read again when the reader goes there.
   #dropNewest() {
-    this.#pages.length = kMaxPages;
+    const spare = this.#spare([...this.#pages].reverse());
+    if (spare === 0) return;
+    this.#pages.length -= spare;
     const { end, events } = this.#pages.at(-1);
     const last = events.at(-1);
     // The cursor behind a page: that of its last event, from which the daemon skips what the filter leaves out.
@@ -229,8 +242,9 @@ export class LogWindow {
   }
 
   #dropOldest() {
-    if (this.#pages.length <= kMaxPages) return false;
-    this.#pages.splice(0, this.#pages.length - kMaxPages);
+    const spare = this.#spare(this.#pages);
+    if (spare === 0) return false;
+    this.#pages.splice(0, spare);
     this.first = this.#pages[0].first;
     this.more = true;
     return true;
@@ -266,7 +280,7 @@ export class LogWindow {
       if (this.following) this.newer();
       return;
     }
-    if (!this.following && this.#pages.length >= kMaxPages) {
+    if (!this.following && this.#pages.reduce((sum, { bytes }) => sum + bytes, 0) >= kMostBytes) {
       this.live = false;
       return;
     }
@@ -274,20 +288,21 @@ export class LogWindow {
     this.end = event.seq;
     if (this.#types && !matches(this.#types, event.type)) return;
     let page = this.#pages.at(-1);
-    if (!page || page.events.length >= kPageEvents || page.gap) {
-      page = { first: begin, end: event.seq, events: [] };
+    if (!page || page.bytes >= kPageBytes || page.gap) {
+      page = { first: begin, end: event.seq, events: [], bytes: 0 };
       this.#pages.push(page);
       if (this.following && this.#dropOldest()) this.#rebuild();
     }
     page.end = event.seq;
     page.events.push(event);
+    page.bytes += JSON.stringify(event).length;
     this.model.add(event);
   }
 
   // The connection missed events for good.
   #gap(gap) {
     if (!this.live) return;
-    this.#pages.push({ first: this.end + 1, end: this.end, events: [], gap });
+    this.#pages.push({ first: this.end + 1, end: this.end, events: [], bytes: 0, gap });
     this.#setCursor(gap.to);
     this.model.addGap(gap);
     this.#onChange();

@@ -53,11 +53,15 @@ export function Transcript({ log, version, id, marked, marks, onMoved }) {
     }
   }, [version, marked, marks]);
 
-  useEffect(() => {
-    const node = box.current;
-    if (log.busy || log.error || !log.more || log.fetched > kFillBytes) return;
-    if (node.scrollHeight < node.clientHeight * 1.5) log.older();
-  }, [version]);
+  const below = () => box.current.scrollHeight - box.current.scrollTop - box.current.clientHeight;
+
+  // Reads what the reader will look at next.
+  const readNear = () => {
+    if (log.busy || log.error) return;
+    if (log.more && box.current.scrollTop < kNear && (!log.following || log.fetched < kFillBytes)) log.older();
+    else if (below() < kNear) log.newer();
+  };
+  useEffect(readNear, [version]);
 
   // The box may become smaller, by a keyboard on the screen for example.
   useEffect(() => {
@@ -69,15 +73,12 @@ export function Transcript({ log, version, id, marked, marks, onMoved }) {
   }, [log]);
 
   const moved = () => {
-    const node = box.current;
-    const below = node.scrollHeight - node.scrollTop - node.clientHeight;
-    const following = below < kAtEnd && (log.live || log.past);
+    const following = below() < kAtEnd && (log.live || log.past);
     if (following !== log.following) {
       log.following = following;
       onMoved();
     }
-    if (node.scrollTop < kNear) log.older();
-    if (below < kNear) log.newer();
+    readNear();
   };
 
   // Who unfolds something reads it.
