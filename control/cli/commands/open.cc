@@ -78,11 +78,12 @@ int Open(const OpenOptions& options) {
   Console console("open", options);
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
-  std::string about;
-  const std::vector<std::string> named(options.agent.empty() ? 0 : 1, options.agent);
-  auto ids = FindAgents(*client, named, about);
-  if (!ids) return console.Fail(ids.error(), about);
-  if (ids->size() > 1) return console.Fail({"ambiguous", options.agent + " names several agents"});
+  std::string path = "/";
+  if (!options.agent.empty()) {
+    auto id = FindAgent(*client, options.agent);
+    if (!id) return console.Fail(id.error(), options.agent);
+    path = "/agents/" + *id;
+  }
   std::string address = options.address.empty() ? client->web_address() : options.address;
   while (address.ends_with('/')) address.pop_back();
   if (address.empty()) {
@@ -92,7 +93,6 @@ int Open(const OpenOptions& options) {
   }
   auto ticket = IssueTicket(*client, options);
   if (!ticket) return console.Fail(ticket.error());
-  const std::string path = ids->empty() ? "/" : "/agents/" + ids->front();
   const std::string link = address + "/#" + path + "?ticket=" + *ticket;
 
   if (console.json()) {
