@@ -1,10 +1,10 @@
-// A scripted agent that speaks the Agent Client Protocol: node acp_agent.mjs SCRIPT. SCRIPT is JSON: {say?, calls?: [{title,
-// kind, input, ask?, hang?}]}. In each turn it says the text, makes the calls, asks for those with `ask`, never ends one
-// with `hang`, and reports how a request was decided.
+// A scripted agent that speaks the Agent Client Protocol: node acp_agent.mjs SCRIPT. SCRIPT is JSON: {say?, plan?, calls?:
+// [{title, kind, input, say?, output?, ask?, hang?}]}. In each turn it says the text, makes the calls, asks for those with
+// `ask`, never ends one with `hang`, and reports how a request was decided.
 
 import { createInterface } from 'node:readline';
 
-const { say, calls = [] } = JSON.parse(process.argv[2]);
+const { say, plan, calls = [] } = JSON.parse(process.argv[2]);
 const waiting = new Map(); // id of a request → the function that takes its result
 let requests = 0;
 
@@ -26,13 +26,16 @@ function ask(toolCall) {
 
 async function turn() {
   if (say) tell(say);
-  for (const [i, { title, kind, input, ask: asks, hang }] of calls.entries()) {
+  if (plan) update({ sessionUpdate: 'plan', entries: plan });
+  for (const [i, { title, kind, input, say: before, output, ask: asks, hang }] of calls.entries()) {
+    if (before) tell(before);
     const call = { toolCallId: `c${i + 1}`, title, kind, rawInput: input };
     update({ sessionUpdate: 'tool_call', status: 'pending', ...call });
     const { outcome } = asks ? await ask(call) : {};
     if (hang) return new Promise(() => {});
     const status = outcome?.optionId === 'reject' ? 'failed' : 'completed';
-    update({ sessionUpdate: 'tool_call_update', toolCallId: call.toolCallId, status });
+    const content = output && [{ type: 'content', content: { type: 'text', text: output } }];
+    update({ sessionUpdate: 'tool_call_update', toolCallId: call.toolCallId, status, ...(content && { content }) });
     if (outcome) tell(`decided: ${outcome.optionId ?? outcome.outcome}`);
   }
   return undefined;

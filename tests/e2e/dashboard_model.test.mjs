@@ -391,3 +391,10 @@ test('a search goes through the whole log, from its end, and can be ended', asyn
   });
   assert.equal(pages, 2);
 });
+
+test('an edit keeps the lines that both texts have', () => {
+  const kinds = ({ rows }) => rows.map(({ kind, text }) => `${kind} ${text}`);
+  assert.deepEqual(kinds(rowsOf({ before: 'a\nsame\nb\nend', after: 'A\nsame\nB\nend' })), ['del a', 'add A', 'same same', 'del b', 'add B', 'same end']);
+  const long = rowsOf({ before: 'x\n'.repeat(900), after: 'y\n'.repeat(900) });
+  assert.deepEqual([long.added, long.removed], [900, 900]);
+});

@@ -1,6 +1,7 @@
 // Diffs for people: the edits that a tool's input asks for, in the forms of all kinds of agents, and unified diffs as rows.
 
 const kMaxRows = 5000;
+const kMaxCells = 250_000; // pairs of lines that are compared
 
 const isText = (value) => typeof value === 'string';
 
@@ -40,7 +41,7 @@ function linesOf(text) {
   return lines;
 }
 
-// Without the place of an edit its lines have no numbers: the lines that both texts begin and end with, and those between.
+// Without the place of an edit its lines have no numbers.
 function compared(before, after) {
   const old = linesOf(before);
   const fresh = linesOf(after);
@@ -51,9 +52,32 @@ function compared(before, after) {
   const rows = [];
   const add = (kind, lines) => lines.forEach((text) => rows.push({ kind, text }));
   add('same', old.slice(0, head));
-  add('del', old.slice(head, old.length - tail));
-  add('add', fresh.slice(head, fresh.length - tail));
+  rows.push(...common(old.slice(head, old.length - tail), fresh.slice(head, fresh.length - tail)));
   add('same', old.slice(old.length - tail));
+  return rows;
+}
+
+// The rows between two texts, with the longest common sequence of their lines; for very long texts without it.
+function common(old, fresh) {
+  const rows = [];
+  const width = fresh.length + 1;
+  const lengths = old.length * fresh.length <= kMaxCells ? new Uint16Array((old.length + 1) * width) : undefined;
+  for (let i = old.length - 1; lengths && i >= 0; --i) {
+    for (let j = fresh.length - 1; j >= 0; --j) {
+      const at = i * width + j;
+      lengths[at] = old[i] === fresh[j] ? lengths[at + width + 1] + 1 : Math.max(lengths[at + width], lengths[at + 1]);
+    }
+  }
+  let i = 0;
+  let j = 0;
+  while (i < old.length || j < fresh.length) {
+    if (lengths && i < old.length && j < fresh.length && old[i] === fresh[j]) {
+      rows.push({ kind: 'same', text: old[i++] });
+      ++j;
+    } else if (i < old.length && (!lengths || j === fresh.length || lengths[(i + 1) * width + j] >= lengths[i * width + j + 1])) {
+      rows.push({ kind: 'del', text: old[i++] });
+    } else rows.push({ kind: 'add', text: fresh[j++] });
+  }
   return rows;
 }
 

@@ -129,7 +129,7 @@ export function Question({ ask: listed, outcome, chosen = false, handle, named =
               <bdi>{title}</bdi>
             </a>
           )}{' '}
-          <span class="wish">{wishOf(ask)}</span>
+          <span class={named ? 'wish' : 'wish alone'}>{wishOf(ask)}</span>
         </h2>
         <span class="when">
           <span class="asked">{clock(ask.requested_at)}</span>
