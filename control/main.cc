@@ -26,6 +26,7 @@ int Main(int argc, char** argv) {
   AddRun(line.root());
   AddAgents(line.root());
   AddApprovals(line.root());
+  AddOpen(line.root());
   AddTicket(line.root());
   AddRpc(line.root());
   AddTop(line.root());

@@ -7,7 +7,8 @@
 set -eu
 
 build="g++ cmake ninja-build pkg-config ca-certificates libuv1-dev node-llhttp rapidjson-dev libsqlite3-dev
-  libcurl4-openssl-dev libssl-dev libtomlplusplus-dev libspdlog-dev libfmt-dev libwslay-dev git"
+  libcurl4-openssl-dev libssl-dev libtomlplusplus-dev libspdlog-dev libfmt-dev libwslay-dev
+  libqrencode-dev git"
 demo="procps curl"
 tests="$demo ccache clang clang-format clang-tidy libclang-rt-14-dev valgrind libgtest-dev libgmock-dev chromium tmux
   bash zsh fish groff-base make python3 python3-websockets python3-certifi python3-dateutil python3-urllib3"

@@ -18,6 +18,7 @@
 #include "orchestrator/log_committer.h"
 #include "orchestrator/store/store.h"
 #include "orchestrator/store/trash.h"
+#include "orchestrator/workspace/changes.h"
 #include "process/disk_sync.h"
 #include "process/lifetime.h"
 #include "process/result.h"
@@ -86,6 +87,7 @@ class Town {
 
   [[nodiscard]] LogCommitter& logs() { return logs_; }
   [[nodiscard]] Drain& drain() { return drain_; }
+  [[nodiscard]] Changes& changes() { return changes_; }
   [[nodiscard]] bool draining() const { return drain_.begun(); }
 
   // The address at which agents that may use the API reach this daemon. Set before the loop runs.
@@ -131,6 +133,7 @@ class Town {
   Mirrors mirrors_;
   DiskSync disk_;
   Workspace::WorkspaceContext workspace_context_;
+  Changes changes_{workspace_context_};
   AgentContext context_;
 
   uint64_t epoch_ = 0;      // the last one that was used

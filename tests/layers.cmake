@@ -20,7 +20,7 @@ function(check_file path layer_index)
     endif()
     foreach(rule "<uv\\.h>|^process/" "<sqlite3\\.h>|^orchestrator/store/store\\.cc$" "<rapidjson/|^orchestrator/json/json\\.cc$"
                  "llhttp\\.h|^control/http/http_parser\\." "<curl/|^process/curl\\.h$" "<spdlog/|^process/log\\.cc$"
-                 "<toml\\+\\+/|^orchestrator/config/config_file\\.cc$" "<wslay/|^control/http/web_socket_reader\\.cc$")
+                 "<toml\\+\\+/|^orchestrator/config/config_file\\.cc$" "<wslay/|^control/http/web_socket_reader\\.cc$" "qrencode\\.h|^control/cli/terminal/qr_code\\.")
       string(REPLACE "|" ";" rule "${rule}")
       list(GET rule 0 library)
       list(GET rule 1 home)

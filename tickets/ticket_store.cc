@@ -58,7 +58,7 @@ bool Allows(const Grant& grant, const Redemption& claim) {
 enum class Kind {
   kFirst,     // one of a token's 1000; opens a new stream
   kStanding,  // continues an open stream
-  kClosed,    // continues a stream that has closed, for kResumeMs
+  kClosed,    // continues a stream that has closed, for ResumeMs
 };
 
 struct Entry {
@@ -82,6 +82,11 @@ size_t BytesOf(const Entry& entry) {
 }
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+int64_t ResumeMs(const Grant& grant) {
+  if (grant.resume_ms == 0) return TicketStore::kResumeMs;
+  return std::clamp<int64_t>(grant.resume_ms, 1, TicketStore::kMaxResumeMs);
+}
 
 }  // namespace
 
@@ -251,7 +256,7 @@ void TicketStore::CloseStream(uint64_t stream) {
   Entry entry = state_->Take(state_->entries.find(hash));
   entry.kind = Kind::kClosed;
   entry.key = ++state_->last_age;
-  entry.expires_at = state_->clock.MonotonicMs() + kResumeMs;
+  entry.expires_at = state_->clock.MonotonicMs() + ResumeMs(entry.grant);
   state_->AddWithin(kMaxClosed, hash, std::move(entry));
 }
 
@@ -282,7 +287,8 @@ void TicketStore::Restore(std::vector<Saved> tickets) {
     const auto hash = FromText(ticket.hash);
     if (!hash) continue;
     const Kind kind = ticket.resume ? Kind::kClosed : Kind::kFirst;
-    if (ticket.expires_at == Saved::kStreamOpen) ticket.expires_at = state_->clock.MonotonicMs() + kResumeMs;
+    if (ticket.expires_at == Saved::kStreamOpen)
+      ticket.expires_at = state_->clock.MonotonicMs() + ResumeMs(ticket.grant);
     state_->AddWithin(ticket.resume ? kMaxClosed : kMaxTickets, *hash,
                       {std::move(ticket.grant), kind, ++state_->last_age, ticket.expires_at,
                        FromText(ticket.url), FromText(ticket.earlier), ticket.earlier_until});

@@ -6,8 +6,9 @@
 // gets the same refusal, in the same time, so the refusal does not reveal which case it was.
 //
 // A *resume ticket* continues one stream: it has the same grant, works once, and is valid while that stream
-// is open and for 60 s after. If its client may not have got the next one, it may stay valid besides that one
-// (KeepEarlier); the first of the two that is used ends both, so that there is never more than one stream.
+// is open and for 60 s after, or for as long as its grant says. If its client may not have got the next one,
+// it may stay valid besides that one (KeepEarlier); the first of the two that is used ends both, so that
+// there is never more than one stream.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +38,7 @@ struct Grant {
   uint64_t token = 0;  // the bearer token that issued it; RevokeToken(token) ends the ticket
   // The connection of GET /ws that a resume ticket continues; empty for any other ticket.
   std::string connection;
+  int64_t resume_ms = 0;  // the validity of its resume tickets after their stream; 0: TicketStore::kResumeMs
 
   // For the next daemon (orchestrator/handover/saved_state.h).
   static void Members(auto& self, auto& state) {
@@ -48,6 +50,7 @@ struct Grant {
     state("after", self.after);
     state.Number("token", self.token);
     state("connection", self.connection);
+    state("resume_ms", self.resume_ms);
   }
 };
 
@@ -64,6 +67,7 @@ class TicketStore {
   // tokens stay.
   static constexpr size_t kMaxTickets = 1000;
   static constexpr int64_t kResumeMs = 60'000;
+  static constexpr int64_t kMaxResumeMs = 24 * 3'600'000;
   // Resume tickets of closed streams, likewise. This leaves room for all viewers of a proxy that restarts,
   // and bounds those of a client that connects in a loop.
   static constexpr size_t kMaxClosed = 16'384;
@@ -104,7 +108,8 @@ class TicketStore {
   // client may not have got that one: until DropEarlier says that it has, or for kResumeMs.
   void KeepEarlier(uint64_t stream, std::string_view earlier);
   void DropEarlier(uint64_t stream);
-  // Records that the stream has closed. Its resume ticket, if still unused, lives on for kResumeMs.
+  // Records that the stream has closed. Its resume ticket, if still unused, lives on for kResumeMs, or for as
+  // long as its grant says.
   void CloseStream(uint64_t stream);
 
   // Voids every ticket that this bearer token issued.
@@ -116,7 +121,7 @@ class TicketStore {
     std::string hash;  // SHA-256, raw
     Grant grant;
     bool resume = false;
-    int64_t expires_at = 0;  // kStreamOpen: kResumeMs after Restore, because the stream ended with its daemon
+    int64_t expires_at = 0;  // kStreamOpen: counts from Restore on, because the stream ended with its daemon
     std::string url;  // of a resume ticket that needs one: the hash of the ticket with which its chain began
     std::string earlier;  // the hash of the earlier ticket that is still valid; empty: there is none
     int64_t earlier_until = 0;

@@ -92,18 +92,6 @@ Response Unauthorized() {
   return response;
 }
 
-const char* ScopeName(Scope scope) {
-  switch (scope) {
-    case Scope::kView:
-      return "view";
-    case Scope::kOperate:
-      return "operate";
-    case Scope::kAdmin:
-      return "admin";
-  }
-  return "";
-}
-
 std::optional<Scope> Needed(Access access) {
   switch (access) {
     case Access::kOpen:
@@ -136,6 +124,18 @@ Response AnswerOptions(const Request& request, bool cors) {
 }
 
 }  // namespace
+
+const char* ScopeName(Scope scope) {
+  switch (scope) {
+    case Scope::kView:
+      return "view";
+    case Scope::kOperate:
+      return "operate";
+    case Scope::kAdmin:
+      return "admin";
+  }
+  return "";
+}
 
 Scope ScopeOf(TicketMode mode) {
   switch (mode) {

@@ -23,6 +23,7 @@ class Tokens;
 // The scope of a ticket of this mode, which its issuer must have; and the mode of a scope.
 Scope ScopeOf(TicketMode mode);
 TicketMode ModeOf(Scope scope);
+const char* ScopeName(Scope scope);  // "operate"
 
 class Gate {
  public:

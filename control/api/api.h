@@ -60,6 +60,7 @@ std::vector<Operation> ApprovalOperations();  // approvals and elicitations
 std::vector<Operation> EventOperations();     // events, snapshots, waits
 std::vector<Operation> TicketOperations();    // stream tickets
 std::vector<Operation> ProcessOperations();   // the processes of agents, and strays
+Operation ChangesOperation();                 // the changed files of agents
 std::vector<Operation> TownOperations();      // health, metrics, drain, reload, upgrade
 
 // Methods that only a connection of GET /ws has: operations without a path, which the connection runs. Made

@@ -336,6 +336,7 @@ std::vector<Operation> AgentOperations() {
        .answers = {{202, "Agent"}},
        .errors = {"not_running"},
        .run = Interrupt},
+      ChangesOperation(),
       BatchOperation(),
       {.name = "agents.models",
        .access = Access::kView,

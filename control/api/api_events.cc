@@ -14,16 +14,25 @@ using Type = Parameter::Type;
 
 constexpr int64_t kDefaultEvents = 1'000;
 constexpr int64_t kMaxEvents = 10'000;
+constexpr int64_t kLeastPageBytes = 1'024;
 constexpr int64_t kMaxWaitMs = 50'000;
 
 void Events(ApiContext& api, const Call& call, Reply reply) {
   const auto after = call.Position("after");
   const auto tail = call.Integer("tail");
+  const auto before = call.Integer("before");
   if (after && tail) return reply.Refuse({"invalid_request", "tail: cannot be combined with after"});
-  api.pages.Read(call.agent().id(),
-                 {after, static_cast<uint64_t>(tail.value_or(0)),
-                  static_cast<uint64_t>(call.Integer("limit").value_or(kDefaultEvents)), call.Types("types")},
-                 std::move(reply));
+  if (before && (after || tail))
+    return reply.Refuse({"invalid_request", "before: cannot be combined with after or tail"});
+  EventPages::Range range;
+  range.after = after;
+  range.tail = static_cast<uint64_t>(tail.value_or(0));
+  range.before = static_cast<uint64_t>(before.value_or(0));
+  range.limit = static_cast<uint64_t>(call.Integer("limit").value_or(kDefaultEvents));
+  range.max_bytes = static_cast<size_t>(call.Integer("max_bytes").value_or(EventPages::kMaxPageBytes));
+  range.types = call.Types("types");
+  range.text = call.String("text");
+  api.pages.Read(call.agent().id(), std::move(range), std::move(reply));
 }
 
 void Snapshot(ApiContext&, const Call& call, Reply reply) {
@@ -110,8 +119,13 @@ std::vector<Operation> EventOperations() {
            {PathAgent(Type::kAnyAgent),
             Query("after", Type::kCursor, "The events after this cursor; from the oldest if absent."),
             Query("tail", Type::kInteger, "The number of last events.").Between(1, kMaxEvents),
+            Query("before", Type::kInteger, "The last events with a smaller number (`seq`).")
+                .Between(1, INT64_MAX),
             Query("limit", Type::kInteger, "The size of a page; 1000 if absent.").Between(1, kMaxEvents),
-            Query("types", Type::kTypes, "Only these types.")},
+            Query("max_bytes", Type::kInteger, "The size of a page in bytes; 8 MiB if absent.")
+                .Between(kLeastPageBytes, int64_t{EventPages::kMaxPageBytes}),
+            Query("types", Type::kTypes, "Only these types."),
+            Query("text", Type::kString, "Only events whose data contains this, in upper or lower case.")},
        .answers = {{200, "EventPage"}},
        .run = Events},
       {.name = "agents.snapshot",

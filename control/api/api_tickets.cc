@@ -104,6 +104,7 @@ void IssueForSeveral(ApiContext& api, const Call& call, Reply reply) {
   auto grant = ReadGrant(call);
   if (!grant) return reply.Refuse(grant.error());
   grant->several = true;
+  grant->resume_ms = call.Integer("resume_ms").value_or(TicketStore::kResumeMs);
   if (Status read = ReadAgents(api, call.Json("agents"), *grant); !read) return reply.Refuse(read.error());
   if (Status read = ReadPositions(api, call.Json("after"), *grant); !read) return reply.Refuse(read.error());
   SendTicket(api, reply, call, std::move(*grant), "/stream");
@@ -140,6 +141,9 @@ std::vector<Operation> TicketOperations() {
        .path = "/stream-ticket",
        .text = "Issues a ticket that opens one stream of several agents once.",
        .parameters = {Mode(), TimeToLive(),
+                      Member("resume_ms", Type::kInteger,
+                             "The validity of a resume ticket after the end of its stream; 60 s if absent.")
+                          .Between(1, TicketStore::kMaxResumeMs),
                       JsonMember("agents", "AgentIdsOrAll", "The agents, or * for all.")
                           .Must(R"(must be a list of ids, or "*")")
                           .Required(),

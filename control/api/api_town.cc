@@ -3,7 +3,6 @@
 #include "control/api/openapi.h"
 #include "control/api/waits.h"
 #include "control/daemon.h"
-#include "control/dashboard/assets.h"
 #include "orchestrator/agent/agent.h"
 #include "process/fd.h"
 #include "process/heap_trim.h"
@@ -156,28 +155,6 @@ std::string MetricsText(const ApiContext& api) {
   return metrics.Take();
 }
 
-std::string_view ContentType(std::string_view name) {
-  const std::string_view ending = name.substr(name.rfind('.') + 1);
-  if (ending == "html") return "text/html; charset=utf-8";
-  if (ending == "js") return "text/javascript; charset=utf-8";
-  if (ending == "svg") return "image/svg+xml";
-  return "text/css; charset=utf-8";
-}
-
-Response AssetResponse(std::string_view name) {
-  for (const Asset& asset : DashboardAssets()) {
-    if (asset.name != name) continue;
-    return {200,
-            {{"Content-Type", std::string(ContentType(name))},
-             {"Cache-Control", "no-cache"},
-             {"Content-Security-Policy",
-              "default-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; frame-ancestors "
-              "'none'"}},
-            std::string(asset.bytes)};
-  }
-  return Response::Problem({"not_found", "there is no such asset"});
-}
-
 std::string NamesJson(const std::vector<std::string>& names) {
   JsonArray array;
   for (const std::string& name : names) array.Add(name);
@@ -327,15 +304,6 @@ std::vector<Operation> TownOperations() {
        .errors = {"upgrade_failed", "conflict", "not_supported", "draining"},
        .run = Upgrade},
   };
-}
-
-void AddDashboardRoutes(Router& router, ApiContext&) {
-  router.Add("GET", "/", Access::kOpen,
-             [](const Request&, Reply reply) { reply.Send(AssetResponse("index.html")); },
-             {Router::kAnyQuery});
-  router.Add("GET", "/assets/{name}", Access::kOpen,
-             [](const Request& request, Reply reply) { reply.Send(AssetResponse(request.params[0])); },
-             {Router::kAnyQuery});
 }
 
 }  // namespace reeve

@@ -1,5 +1,9 @@
 #include "control/api/event_pages.h"
 
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "orchestrator/agent/agent.h"
@@ -10,22 +14,73 @@
 
 namespace reeve {
 
+namespace {
+
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// Finds a text in events as they are written, without a difference between upper and lower case of ASCII.
+class TextFilter {
+ public:
+  explicit TextFilter(const std::string& text) : pattern_(Escaped(text)) {
+    if (!pattern_.empty()) searcher_.emplace(pattern_.begin(), pattern_.end());
+  }
+  TextFilter(const TextFilter&) = delete;
+  TextFilter& operator=(const TextFilter&) = delete;
+
+  [[nodiscard]] bool Matches(std::string_view envelope) const {
+    if (!searcher_) return true;
+    const size_t data = envelope.find(R"("data":)");
+    if (data == std::string_view::npos) return false;
+    envelope.remove_prefix(data);
+    return std::search(envelope.begin(), envelope.end(), *searcher_) != envelope.end();
+  }
+
+ private:
+  struct Hash {
+    size_t operator()(char c) const { return static_cast<unsigned char>(Lower(c)); }
+  };
+  struct Same {
+    bool operator()(char a, char b) const { return Lower(a) == Lower(b); }
+  };
+
+  // As JSON has it, without the quotation marks.
+  static std::string Escaped(const std::string& text) {
+    std::string json;
+    AppendJsonString(json, text);
+    return json.substr(1, json.size() - 2);
+  }
+
+  const std::string pattern_;
+  std::optional<std::boyer_moore_horspool_searcher<std::string::const_iterator, Hash, Same>> searcher_;
+};
+
+}  // namespace
+
 // One request. While it is read, only the pool uses it.
 struct EventPages::Page {
   Page(std::string of, Range wanted, Reply to)
-      : agent(std::move(of)), range(std::move(wanted)), reply(std::move(to)) {}
+      : agent(std::move(of)), range(std::move(wanted)), text(range.text), reply(std::move(to)) {}
 
   Status Find(EventLog& log);
+  Status FindBefore(EventLog& log);
   void Scan();
+  void ScanBefore();
+  [[nodiscard]] bool Matches(const FrameView& frame) const {
+    return range.types.Matches(frame.type) && text.Matches(frame.envelope);
+  }
   [[nodiscard]] Response Answer() const;
 
   const std::string agent;
   const Range range;
+  const TextFilter text;
   Reply reply;
 
   EventLog::Start start;
   EventLog::Files files;
-  Cursor cursor;  // after the last event that was read
+  uint64_t first = 0;  // the number of the first event that the page covers
+  Cursor cursor;       // after the last event that was read
+  uint64_t last = 0;   // backwards: the number of the last event that the page covers
+  bool older = false;  // backwards: the log has events before the window
   std::string events;
   bool hole = false;  // damaged events follow the cursor. The next page begins with this gap
   bool more = false;
@@ -33,6 +88,7 @@ struct EventPages::Page {
 };
 
 Status EventPages::Page::Find(EventLog& log) {
+  if (range.before != 0) return FindBefore(log);
   auto found = log.Find(range.after.value_or(Cursor{}));
   if (!found) return found.error();
   start = *found;
@@ -45,11 +101,67 @@ Status EventPages::Page::Find(EventLog& log) {
   auto at = log.CursorAt(start.position);
   if (!at) return at.error();
   cursor = *at;
+  first = cursor.seq + 1;
   files = log.FilesFrom(start.position, kMaxScanBytes);
   return {};
 }
 
+// The window that ends with the last event before `before`. Without a filter it needs no more events than the
+// page has; with one it is as large as allowed.
+Status EventPages::Page::FindBefore(EventLog& log) {
+  const uint64_t oldest = log.oldest().seq;
+  last = std::min(range.before - 1, log.committed().seq);
+  first = last + 1;
+  cursor = log.oldest();
+  if (last <= oldest) return {};
+  const auto end = log.PositionAfter(last);
+  if (!end) return end.error();
+  const bool all = range.types.all() && range.text.empty();
+  const uint64_t size = all ? std::min<uint64_t>(range.max_bytes, kMaxBackBytes) : kMaxBackBytes;
+  auto begin = log.FrameEnd(*end - std::min(size, *end - log.begin_position()));
+  if (!begin) return begin.error();
+  auto nearest = log.PositionAfter(last - 1);  // an event that is larger than the window is a page
+  if (all && last - oldest > range.limit) {
+    const auto least = log.PositionAfter(last - range.limit);
+    if (!least) return least.error();
+    begin = std::max(*begin, *least);
+  }
+  if (!nearest) return nearest.error();
+  start.position = std::min(*begin, *nearest);
+  older = start.position > log.begin_position();
+  auto at = log.CursorAt(start.position);
+  if (!at) return at.error();
+  cursor = *at;
+  first = std::min(cursor.seq + 1, last);  // behind damage the window may be empty
+  files = log.FilesFrom(start.position, *end - start.position);
+  return {};
+}
+
+void EventPages::Page::ScanBefore() {
+  std::deque<std::pair<uint64_t, std::string>> found;  // the newest ones, with their numbers
+  size_t bytes = 0;
+  if (last < first) return;
+  auto end = files.Scan(start.position, [&](const FrameView& frame, std::string_view) {
+    if (frame.id.seq > last) return false;
+    cursor = frame.id;
+    if (!Matches(frame)) return true;
+    found.emplace_back(frame.id.seq, frame.envelope);
+    bytes += frame.envelope.size();
+    while (found.size() > 1 && (found.size() > range.limit || bytes > range.max_bytes)) {
+      bytes -= found.front().second.size();
+      found.pop_front();
+      first = found.front().first;
+      older = true;
+    }
+    return cursor.seq < last;
+  });
+  scanned = end ? Status() : Status(end.error());
+  more = older;
+  for (const auto& [seq, envelope] : found) events.append(events.empty() ? "" : ",").append(envelope);
+}
+
 void EventPages::Page::Scan() {
+  if (range.before != 0) return ScanBefore();
   const uint64_t most = range.tail != 0 ? range.tail : range.limit;
   uint64_t count = 0;
   uint64_t read = 0;
@@ -58,12 +170,12 @@ void EventPages::Page::Scan() {
     if (hole) return false;
     cursor = frame.id;
     read += bytes.size();
-    if (range.types.Matches(frame.type)) {
+    if (Matches(frame)) {
       if (!events.empty()) events += ',';
       events += frame.envelope;
       ++count;
     }
-    return count < most && events.size() < kMaxPageBytes && read < kMaxScanBytes;
+    return count < most && events.size() < range.max_bytes && read < kMaxScanBytes;
   });
   scanned = end ? Status() : Status(end.error());
   more = end && (hole || *end < files.log_end || cursor.seq < files.log_head.seq);
@@ -83,6 +195,7 @@ Response EventPages::Page::Answer() const {
   list.append(events).append("]");
   return Response::Json(200, JsonObject()
                                  .SetRaw("events", list)
+                                 .Set("first", first)
                                  .Set("cursor", cursor.ToString())
                                  .Set("more", more)
                                  .SetRaw("gap", gap)

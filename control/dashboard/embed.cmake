@@ -1,4 +1,8 @@
-# Writes OUTPUT, a C++ source whose function NAME returns FILES as assets (control/dashboard/assets.h).
+# Writes OUTPUT, a C++ source whose function NAME returns FILES, or else the files of FOLDER, as assets
+# (control/dashboard/assets.h).
+if(FOLDER)
+  file(GLOB FILES ${FOLDER}/*)
+endif()
 file(WRITE ${OUTPUT} "#include \"control/dashboard/assets.h\"\n\nnamespace reeve {\n\n")
 set(table "")
 set(index 0)
@@ -6,9 +10,12 @@ foreach(path ${FILES})
   get_filename_component(name ${path} NAME)
   file(READ ${path} hex HEX)
   file(SIZE ${path} size)
+  file(SHA256 ${path} hash)
+  string(SUBSTRING ${hash} 0 16 hash)
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
   file(APPEND ${OUTPUT} "static const unsigned char kAsset${index}[] = {${bytes}0};\n")
-  string(APPEND table "    {\"${name}\", {reinterpret_cast<const char*>(kAsset${index}), ${size}}},\n")
+  string(APPEND table
+    "    {\"${name}\", {reinterpret_cast<const char*>(kAsset${index}), ${size}}, \"\\\"${hash}\\\"\"},\n")
   math(EXPR index "${index} + 1")
 endforeach()
 file(APPEND ${OUTPUT} "\nconst std::vector<Asset>& ${NAME}() {\n  static const std::vector<Asset> assets = {\n${table}  };\n  return assets;\n}\n\n}  // namespace reeve\n")

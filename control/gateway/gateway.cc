@@ -87,6 +87,7 @@ void Gateway::Open(const Request& request, Reply reply) {
   if (grant.connection.empty()) grant.connection = RandomHex(kConnectionIdBytes);
   caller->connection = grant.connection;
 
+  const Scope scope = caller->scope;
   RpcCaller rpc{*caller, std::string(request.Header("origin")), request.from_unix_socket, {}};
   if (!grant.all_agents) rpc.agents = grant.agents;
   const auto& offered = handshake.protocols;
@@ -101,6 +102,7 @@ void Gateway::Open(const Request& request, Reply reply) {
                                         JsonObject()
                                             .Set("version", REEVE_VERSION)
                                             .Set("town", api_.town.name())
+                                            .Set("scope", ScopeName(scope))
                                             .Set("heartbeat_ms", api_.viewers.limits().heartbeat_ms)
                                             .Take()});
   GatewayConnection& added = *connection;

@@ -268,8 +268,9 @@ void Connection::Answer(Response response) {
   exchange_.reset();
   bool last = !keep_alive_ || shared_.draining;
   SetRequestId(response, request_id_);
-  // RFC 9110 section 8.6: no Content-Length with 1xx and 204. A HEAD gets the Content-Length of the GET.
-  if (response.status >= 200 && response.status != 204) {
+  // RFC 9110 section 8.6: no Content-Length with 1xx and 204, and none with 304, because it would be that of
+  // the 200. A HEAD gets the Content-Length of the GET.
+  if (response.status >= 200 && response.status != 204 && response.status != 304) {
     response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
   } else {
     response.body.clear();

@@ -121,6 +121,7 @@ struct Git::Running {
     command.on_progress(phase, std::min(progress.percent, 100));
   }
 
+  [[nodiscard]] bool full() const { return out.size() > command.max_output; }
   [[nodiscard]] std::string what() const { return "git " + command.arguments[0]; }
 
   Command command;
@@ -218,6 +219,7 @@ Status Git::Start(uint64_t run, Running& running) {
                                // One byte beyond the limit is enough to know that there are more.
                                running.out +=
                                    bytes.substr(0, running.command.max_output + 1 - running.out.size());
+                               if (running.command.cut && running.full()) running.child->Stop(kGraceMs);
                              },
                              [this, run](const ExitStatus& exit) { OnDone(run, exit); }});
   if (!child) {
@@ -281,7 +283,8 @@ void Git::OnDone(uint64_t run, const ExitStatus& exit) {
   const std::string what = ended->what();
   auto done = std::move(ended->command.done);
   if (ended->cancelled) return done(Error{"cancelled", what + ": cancelled"});
-  if (ended->out.size() > ended->command.max_output) {
+  if (ended->full()) {
+    if (ended->command.cut) return done(std::move(ended->out));
     return done(Error{"workspace_failed",
                       what + ": printed more than " + std::to_string(ended->command.max_output) + " bytes"});
   }

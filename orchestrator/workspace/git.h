@@ -46,6 +46,8 @@ class Git {
     int64_t timeout_ms = 0;               // from the command's beginning; 0: Options::timeout_ms
     int64_t until_ms = 0;                 // on the clock of Loop::NowMs(), including the wait; 0: no limit
     size_t max_output = size_t{1} << 20;  // of stdout; more is an error
+    bool cut =
+        false;  // more is cut off after one byte, which tells that there was more, and ends the command
     // Called at most once a second while the phase stays the same.
     std::function<void(const std::string& phase, int percent)> on_progress;
     // Called once, never within Run(), with the command's stdout, or with Error "workspace_timeout",

@@ -65,7 +65,7 @@ test('a question of an agent is a form, answered once', async (t) => {
 
   const page = await (await startBrowser(t)).newPage();
   const complained = complaints(page);
-  await page.goto(`${daemon.origin}/#token=${daemon.token}&agent=a1`);
+  await page.goto(`${daemon.origin}/plain#token=${daemon.token}&agent=a1`);
   const form = page.locator('agent-stream .elicitation');
   await form.getByText('Which colour shall the button have?').waitFor();
   await form.getByLabel('Colour').selectOption('blue');

@@ -60,7 +60,9 @@ export class Daemon {
     assert.ok(port, `the daemon did not start: ${JSON.stringify(first)}\n${this.log}`);
     this.port = Number(port);
     this.origin = `http://127.0.0.1:${port}`;
-    this.token = readFileSync(path.join(this.dir, 'token'), 'utf8').trim();
+    // A daemon that was given other tokens makes none.
+    const token = path.join(this.dir, 'token');
+    if (existsSync(token)) this.token = readFileSync(token, 'utf8').trim();
     return this;
   }
 

@@ -111,7 +111,7 @@ test('an approval given on the page', { skip }, async (t) => {
   const browser = await startBrowser(t);
   const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
   page.setDefaultTimeout(kSlowMs);
-  await page.goto(`${daemon.origin}/#token=${daemon.token}&agent=k1`);
+  await page.goto(`${daemon.origin}/plain#token=${daemon.token}&agent=k1`);
   await page.locator('agent-stream').getByText('agent is ready').waitFor();
   await page.locator('textarea').fill('TOOL[echo from-the-tool]');
   await page.keyboard.press('Enter');

@@ -1,4 +1,4 @@
-// The daemon's own page in a real browser.
+// The plain page in a real browser.
 
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -23,7 +23,7 @@ const stream = (page) => page.locator('agent-stream');
 
 test('lists the agents, shows one, sends it a message, stops and starts it', async (t) => {
   const { daemon, page, complained } = await openTown(t);
-  await page.goto(`${daemon.origin}/#token=${daemon.token}`);
+  await page.goto(`${daemon.origin}/plain#token=${daemon.token}`);
   for (const id of ['echo', 'gone', 'ticker']) await link(page, id).waitFor();
   assert.equal(new URL(page.url()).hash, '', 'the token is still in the address bar');
 
@@ -50,7 +50,7 @@ test('lists the agents, shows one, sends it a message, stops and starts it', asy
 
 test('keeps the token in its tab; a reload shows the same agent', async (t) => {
   const { daemon, page } = await openTown(t);
-  await page.goto(`${daemon.origin}/#token=${daemon.token}&agent=gone`);
+  await page.goto(`${daemon.origin}/plain#token=${daemon.token}&agent=gone`);
   await stream(page).getByText('bye').waitFor();
   assert.equal(new URL(page.url()).hash, '#agent=gone');
   await page.reload();
@@ -59,7 +59,7 @@ test('keeps the token in its tab; a reload shows the same agent', async (t) => {
 
 test('asks for a token and says when it is wrong', async (t) => {
   const { daemon, page } = await openTown(t);
-  await page.goto(`${daemon.origin}/`);
+  await page.goto(`${daemon.origin}/plain`);
   await page.getByLabel('Bearer token').fill('wrong');
   await page.getByRole('button', { name: 'Open' }).click();
   await page.getByText('does not accept this token').waitFor();
@@ -70,7 +70,7 @@ test('asks for a token and says when it is wrong', async (t) => {
 
 test('goes on by itself when the daemon was away', async (t) => {
   const { daemon, page } = await openTown(t);
-  await page.goto(`${daemon.origin}/#token=${daemon.token}&agent=echo`);
+  await page.goto(`${daemon.origin}/plain#token=${daemon.token}&agent=echo`);
   await stream(page).getByText('ready', { exact: true }).waitFor();
   await daemon.kill();
   await page.getByText('The daemon does not answer.').waitFor();

@@ -81,6 +81,7 @@ const std::map<std::string, Stage>& Stages() {
       {"reeve rpc", Stage::kWorking},
       {"reeve run", Stage::kEnded},
       {"reeve serve", Stage::kEnded},
+      {"reeve open", Stage::kEnded},
       {"reeve ticket", Stage::kEnded},
       {"reeve top", Stage::kAsking},
       {"reeve upgrade", Stage::kWorking},

@@ -270,6 +270,8 @@ TEST_F(Fronts, HaveTheSameResultsAndErrors) {
       {"processes.list", R"({"id":"nobody"})"},
       {"processes.kill", R"({"id":"a1","pid":"1"})"},
       {"processes.strays", "{}"},
+      {"agents.changes", R"({"id":"a1"})"},
+      {"agents.changes", R"({"id":"nobody"})"},
       {"approvals.list", "{}"},
       {"approvals.list", R"({"agent":"nobody"})"},
       {"approvals.decide", R"({"id":"a1","approval":"0","decision":"deny"})"},
@@ -300,6 +302,10 @@ TEST_F(Fronts, HaveTheSameResultsAndErrors) {
       {"runs.get", R"({"id":"a1","run":"r2"})"},
       {"events.since", R"({"id":"a1","after":"0","types":["agent.starting","message.*"]})"},
       {"events.since", R"({"id":"a1","types":"no.type"})"},
+      {"events.since", R"({"id":"a1","before":3,"limit":1,"max_bytes":4096})"},
+      {"events.since", R"({"id":"a1","before":1000,"types":"message.*","text":"HELLO"})"},
+      {"events.since", R"({"id":"a1","before":3,"tail":1})"},
+      {"events.since", R"({"id":"a1","before":3,"max_bytes":1})"},
       {"agents.start", R"({"id":"a1"})"},
       {"agents.start", R"({"id":"nobody"})"},
       {"agents.wait", R"({"id":"a1","until":"ready"})"},
@@ -322,10 +328,10 @@ TEST_F(Fronts, HaveTheSameResultsAndErrors) {
       {"town.drain", "{}"},
   };
   for (const auto& [name, params] : calls) Call(name, params);
-  // These need an agent that asks, a pid or a message's id, or end the daemon.
-  const std::set<std::string, std::less<>> only_fail = {"approvals.decide", "elicitations.answer",
-                                                        "agents.models",    "processes.kill",
-                                                        "queue.withdraw",   "town.upgrade"};
+  // These need an agent that asks, a pid, a message's id or a repository, or end the daemon.
+  const std::set<std::string, std::less<>> only_fail = {
+      "agents.changes", "approvals.decide", "elicitations.answer", "agents.models",
+      "processes.kill", "queue.withdraw",   "town.upgrade"};
   for (const Operation& operation : Operations()) {
     EXPECT_EQ(worked_.contains(operation.name), !only_fail.contains(operation.name)) << operation.name;
     EXPECT_TRUE(worked_.contains(operation.name) || failed_.contains(operation.name)) << operation.name;

@@ -162,10 +162,10 @@ TEST(Town, MetricsCountWhatHappened) {
   }
 }
 
-TEST(Town, ThePageAndItsPartsComeWithTheirTypesAndWithoutAToken) {
+TEST(Town, ThePlainPageAndItsPartsComeWithTheirTypesAndWithoutAToken) {
   Daemon daemon;
   HttpConnection client(daemon.address());
-  HttpAnswer page = client.Call("GET", "/");
+  HttpAnswer page = client.Call("GET", "/plain");
   EXPECT_EQ(page.status, 200);
   EXPECT_EQ(page.Header("content-type"), "text/html; charset=utf-8");
   EXPECT_NE(page.Header("content-security-policy"), "");
@@ -179,6 +179,41 @@ TEST(Town, ThePageAndItsPartsComeWithTheirTypesAndWithoutAToken) {
   }
   EXPECT_EQ(client.Call("GET", "/assets/nothing.js").status, 404);
   EXPECT_EQ(client.Call("GET", "/assets/..%2f..%2fetc%2fpasswd").status, 404);
+}
+
+// The page at / is the dashboard, or in a build without npm the plain page. Both name their parts.
+TEST(Town, ThePartsOfThePageAreValidatedAndKept) {
+  Daemon daemon;
+  HttpConnection client(daemon.address());
+  const HttpAnswer page = client.Call("GET", "/");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.Header("cache-control"), "no-cache");
+  const HttpAnswer same = client.Call("GET", "/", "", {{"If-None-Match", page.Header("etag")}});
+  EXPECT_EQ(same.status, 304);
+  EXPECT_EQ(same.body, "");
+  EXPECT_EQ(same.Header("content-length"), "");
+  EXPECT_EQ(client.Call("GET", "/", "", {{"If-None-Match", "\"another\""}}).status, 200);
+
+  if (page.body.find("assets/app-") == std::string::npos) GTEST_SKIP() << "this build has no dashboard";
+  EXPECT_EQ(page.Header("content-security-policy").find("unsafe"), std::string::npos);
+  size_t compressed_bytes = 0;
+  for (size_t at = page.body.find("assets/app-"); at != std::string::npos;
+       at = page.body.find("assets/app-", at + 1)) {
+    const std::string part = "/" + page.body.substr(at, page.body.find('"', at) - at);
+    const HttpAnswer whole = client.Call("GET", part);
+    EXPECT_EQ(whole.status, 200) << part;
+    EXPECT_EQ(whole.Header("content-encoding"), "") << part;
+    EXPECT_EQ(whole.Header("vary"), "Accept-Encoding") << part;
+    EXPECT_EQ(whole.Header("cache-control"), "public, max-age=31536000, immutable") << part;
+    const HttpAnswer compressed = client.Call("GET", part, "", {{"Accept-Encoding", "gzip, br"}});
+    EXPECT_EQ(compressed.Header("content-encoding"), "gzip") << part;
+    EXPECT_NE(compressed.Header("etag"), whole.Header("etag")) << part;
+    EXPECT_LT(compressed.body.size(), whole.body.size()) << part;
+    EXPECT_EQ(client.Call("GET", part, "", {{"Accept-Encoding", "br, gzip;q=0"}}).body, whole.body) << part;
+    compressed_bytes += compressed.body.size();
+  }
+  EXPECT_GT(compressed_bytes, 0U);
+  EXPECT_LT(compressed_bytes, 400U * 1024);
 }
 
 TEST(Town, APrefixIsPutBeforeWhatIsHandedOut) {

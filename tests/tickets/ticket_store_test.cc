@@ -167,6 +167,20 @@ TEST_F(Tickets, AResumeTicketContinuesAStreamThatStands) {
   EXPECT_TRUE(Opens(r2));
 }
 
+TEST_F(Tickets, AResumeTicketOutlivesItsStreamByTheTimeOfItsGrant) {
+  Grant grant = For("a");
+  grant.resume_ms = 3'600'000;
+  const std::string r1 = store_.OpenStream(1, grant, "");
+  store_.CloseStream(1);
+  clock_.Advance(3'599'999);
+  const std::optional<TicketStore::Redeemed> resumed = store_.Redeem(r1, {"a", ""});
+  ASSERT_TRUE(resumed);
+  const std::string r2 = store_.OpenStream(2, resumed->grant, "");  // the time holds for the whole chain
+  store_.CloseStream(2);
+  clock_.Advance(3'600'000);
+  EXPECT_FALSE(Opens(r2));
+}
+
 TEST_F(Tickets, AResumeTicketOutlivesItsStreamBySixtySeconds) {
   std::string r1 = store_.OpenStream(1, For("a"), "");
   std::string r2 = store_.OpenStream(2, For("a"), "");

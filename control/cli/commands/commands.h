@@ -21,6 +21,7 @@ void AddServe(Command root, const Invocation& invocation);
 void AddAgents(Command root);      // agents list, status, wake, …; also without the word agents
 void AddApprovals(Command root);   // approvals list, allow, deny
 void AddRun(Command root);         // starts an agent and follows it
+void AddOpen(Command root);        // opens the dashboard in a browser
 void AddTicket(Command root);      // prints a URL that opens a stream once
 void AddRpc(Command root);         // relays JSON-RPC between stdin and stdout and the daemon
 void AddTop(Command root);         // shows the town live on the whole terminal

@@ -1,0 +1,239 @@
+// Pieces of the items of a log: coloured text, Markdown, diffs, the input of a call, and what can be unfolded.
+
+import { useMemo, useState } from 'preact/hooks';
+
+import { editsOf, rowsOf } from './diff.js';
+import { highlighted, partsOf, toHtml } from './markdown.js';
+import { asText } from './model.js';
+import { ansiLines, kLongLine, plainText } from './text.js';
+
+const kFolded = 24; // lines of a long text that are shown
+const kAtOnce = 2000; // more of them with each click
+
+// --- text of terminals
+
+function spanOf({ text, style }, key) {
+  if (!style) return text;
+  const of = style.inverse ? { ...style, fg: style.bg ?? 'inverse', bg: style.fg ?? 'inverse' } : style;
+  const names = ['bold', 'dim', 'italic', 'underline', 'strike'].filter((name) => of[name]);
+  const colours = {};
+  for (const [name, property] of [['fg', 'color'], ['bg', 'backgroundColor']]) {
+    if (typeof of[name] === 'number' || of[name] === 'inverse') names.push(`${name}-${of[name]}`);
+    else if (of[name]) colours[property] = of[name];
+  }
+  return <span key={key} class={names.join(' ')} style={colours}>{text}</span>;
+}
+
+// Adjacent text without a style is one node: thousands of lines may arrive at once.
+function joined(lines) {
+  const nodes = [];
+  let text = '';
+  const flush = () => {
+    if (text !== '') nodes.push(text);
+    text = '';
+  };
+  lines.forEach(({ parts, more, stream }, i) => {
+    const stderr = stream === 'stderr';
+    if (stderr) flush();
+    const into = stderr ? [] : nodes;
+    for (const part of parts) {
+      if (part.style || stderr) {
+        flush();
+        into.push(spanOf(part, `${i} ${into.length}`));
+      } else {
+        text += part.text;
+      }
+    }
+    if (more > 0) {
+      flush();
+      into.push(<span key={`${i} more`} class="cut">… {more.toLocaleString()} more characters</span>);
+    }
+    if (stderr) nodes.push(<span key={`${i} stderr`} class="stderr">{into}{'\n'}</span>);
+    else text += '\n';
+  });
+  flush();
+  return nodes;
+}
+
+// Text of a terminal, with at most some lines of it at first. `tail`: the last ones.
+export function Terminal({ text, tail = false, label }) {
+  const [shown, setShown] = useState(kFolded);
+  const [wide, setWide] = useState(false);
+  const all = useMemo(() => text.replace(/\n$/, '').split('\n'), [text]);
+  const folded = all.length > shown + 4;
+  const lines = folded ? (tail ? all.slice(-shown) : all.slice(0, shown)) : all;
+  const drawn = useMemo(() => ansiLines(lines.join('\n'), wide ? Infinity : kLongLine), [text, shown, wide]);
+  const more = (
+    <span class="unfold">
+      {folded && (
+        <button type="button" class="ghost" onClick={() => setShown(shown + kAtOnce)}>
+          {tail ? '↑' : '↓'} {(all.length - shown).toLocaleString()} more lines
+        </button>
+      )}
+      {!wide && drawn.some((line) => line.more > 0) && (
+        <button type="button" class="ghost" onClick={() => setWide(true)}>
+          Show long lines whole
+        </button>
+      )}
+    </span>
+  );
+  return (
+    <div class="terminal">
+      {tail && more}
+      <pre tabIndex={0} role="region" aria-label={label}>{joined(drawn)}</pre>
+      {!tail && more}
+    </div>
+  );
+}
+
+const drawnLines = new WeakMap(); // a line of output → its text, and its parts
+
+function drawnLine(line) {
+  let drawn = drawnLines.get(line);
+  if (drawn?.text !== line.text) {
+    drawn = { ...ansiLines(line.text.replaceAll('\n', ' '))[0], stream: line.stream, text: line.text };
+    drawnLines.set(line, drawn);
+  }
+  return drawn;
+}
+
+// Lines of output, each with its stream.
+export function OutputLines({ lines, version }) {
+  const drawn = useMemo(() => lines.map(drawnLine), [lines, version]);
+  return <pre class="lines" tabIndex={0} role="region" aria-label="Output">{joined(drawn)}</pre>;
+}
+
+// --- Markdown
+
+function MarkdownPart({ text }) {
+  const html = useMemo(() => toHtml(text), [text]);
+  return <div class="block" dangerouslySetInnerHTML={{ __html: html }} />;
+}
+
+// While a text grows only its last part is drawn anew.
+export function Markdown({ text, done }) {
+  const parts = useMemo(() => (done && text.length < 40_000 ? [text] : partsOf(text)), [text, done]);
+  return (
+    <div class="markdown">
+      {parts.map((part, i) => (
+        <MarkdownPart key={i} text={part} />
+      ))}
+    </div>
+  );
+}
+
+// --- diffs
+
+// `edit` is one of editsOf(), or {diff}. Long ones are folded.
+export function Diff({ edit, lines = 60 }) {
+  const { rows, more } = useMemo(() => rowsOf(edit), [edit.diff, edit.before, edit.after]);
+  const [all, setAll] = useState(false);
+  const shown = all || rows.length <= lines + 8 ? rows : rows.slice(0, lines);
+  const numbered = rows.some((row) => row.old !== undefined || row.new !== undefined);
+  return (
+    <div class="change">
+      <div class="diff-rows" tabIndex={0} role="region" aria-label="Changed lines">
+        <table>
+          <tbody>
+            {shown.map((row, i) => (
+              <Row key={i} row={row} numbered={numbered} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {(shown.length < rows.length || more > 0) && (
+        <button type="button" class="ghost" disabled={all} onClick={() => setAll(true)}>
+          ↓ {(rows.length - shown.length + more).toLocaleString()} more lines
+        </button>
+      )}
+    </div>
+  );
+}
+
+const kMarks = { add: '+', del: '−', same: ' ' };
+const kMarkWords = { add: 'added', del: 'removed' };
+
+function Row({ row: { kind, old, new: fresh, text }, numbered }) {
+  const shown = text.length > kLongLine ? `${text.slice(0, kLongLine)}… ${text.length - kLongLine} more characters` : text;
+  if (kind === 'hunk' || kind === 'file') {
+    return (
+      <tr class={kind}>
+        <td colSpan={numbered ? 4 : 2}>{kind === 'hunk' ? `⋯ ${plainText(shown)}` : plainText(shown)}</td>
+      </tr>
+    );
+  }
+  return (
+    <tr class={kind}>
+      {numbered && <td class="number">{kind === 'add' ? '' : old}</td>}
+      {numbered && <td class="number">{kind === 'del' ? '' : fresh}</td>}
+      <td class="mark">
+        <span aria-hidden="true">{kMarks[kind]}</span>
+        {kMarkWords[kind] && <span class="hidden-words">{kMarkWords[kind]}</span>}
+      </td>
+      <td class="text">{plainText(shown)}</td>
+    </tr>
+  );
+}
+
+export function Counts({ added, removed }) {
+  if (added === undefined && removed === undefined) return null;
+  return (
+    <span class="counts">
+      <span class="added">+{added ?? 0}</span> <span class="removed">−{removed ?? 0}</span>
+    </span>
+  );
+}
+
+// --- calls
+
+// The argument of a call that says most about it, as one line.
+export function gistOf(input) {
+  if (typeof input !== 'object' || input === null) return asText(input);
+  const names = ['command', 'pattern', 'query', 'url', 'file_path', 'filePath', 'filepath', 'path', 'description', 'prompt'];
+  const name = names.find((known) => typeof input[known] === 'string' && input[known] !== '');
+  return name ? input[name] : (Object.values(input).find((value) => typeof value === 'string') ?? '');
+}
+
+// The input of a call, readable: an edit as a diff, a command as text, everything else member by member.
+export function CallInput({ tool, input }) {
+  if (input === undefined || input === null) return null;
+  const edits = editsOf(tool, input);
+  if (edits.length > 0) {
+    return edits.map((edit) => (
+      <figure key={edit.path} class="edited">
+        <figcaption>{plainText(edit.path)}</figcaption>
+        <Diff edit={edit} />
+      </figure>
+    ));
+  }
+  if (typeof input !== 'object' || Array.isArray(input)) return <Code text={asText(input)} language="json" />;
+  return Object.entries(input).map(([name, value]) => {
+    if (value === undefined || value === null || value === '') return null;
+    if (name === 'command' || name === 'cmd') {
+      const command = Array.isArray(value) ? value.join(' ') : asText(value);
+      return <Code key={name} text={command} language="bash" prompt />;
+    }
+    const long = typeof value === 'string' && (value.length > 100 || value.includes('\n'));
+    return (
+      <div key={name} class={`member ${long || typeof value === 'object' ? 'long' : ''}`}>
+        <span class="name">{plainText(name)}</span>
+        {typeof value === 'object' ? (
+          <Code text={JSON.stringify(value, null, 2)} language="json" />
+        ) : long ? (
+          <Terminal text={value} label={name} />
+        ) : (
+          <code class="value">{plainText(value)}</code>
+        )}
+      </div>
+    );
+  });
+}
+
+export function Code({ text, language, prompt = false }) {
+  const html = useMemo(() => highlighted(plainText(text), language), [text, language]);
+  return (
+    <pre class={`code ${prompt ? 'prompt' : ''}`} tabIndex={0}>
+      <code dangerouslySetInnerHTML={{ __html: html }} />
+    </pre>
+  );
+}

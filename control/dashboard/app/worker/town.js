@@ -1,0 +1,286 @@
+// Town: all agents as they are now, and the questions that wait for a person.
+//
+// The daemon's answers are the truth: an event that may have changed an agent only causes a new look at it. The last line, the
+// call in progress, the activity, and who stopped an agent are in no answer, and come from the events.
+//
+// `publish(message)` gets {kind: 'town', fresh, agents: [agent], lives: [[id, live]], gone: [id], questions?, decided?} at
+// most every kPublishMs. `live` is {last, tone, call, spark: [[bucket, events]…], stoppedBy}.
+
+import { lastLine, describeCall } from './words.js';
+
+const kPublishMs = 100;
+const kLookMs = 120; // between the event that may have changed an agent and the look at it
+const kSlowLookMs = 2000; // for the sum of tokens
+const kFew = 40; // beyond that many changed agents, all are listed
+const kSampleMs = 5000; // between two samples of memory
+const kSamplePerAgentMs = 10; // longer for large towns
+const kDecided = 50; // decisions that are remembered
+export const kBucketMs = 2000; // of the activity
+const kBuckets = 30;
+const kTail = 400; // characters of a streamed text that are kept for its last line
+
+const kTypes = [
+  'agent.*', 'run.*', 'message.*', 'approval.*', 'elicitation.*', 'assistant.*', 'reasoning.message', 'tool.started',
+  'tool.completed', 'tool.failed', 'usage.updated', 'title.updated', 'file.edited', 'user.message', 'workspace.*',
+];
+const kChanges = /^(agent\.(?!output|error)|run\.|message\.|approval\.|elicitation\.|title\.|workspace\.)/;
+
+export class Town {
+  #gateway;
+  #publish;
+  #agents = new Map(); // id → the daemon's object
+  #lives = new Map(); // id → live
+  #questions = [];
+  #decided = [];
+  #known = false; // the list has been seen since the sign-in
+  #changed = { agents: new Set(), lives: new Set(), gone: new Set(), questions: false, decided: false };
+  #timer; // of the next message
+  #dirty = new Set();
+  #looking; // the timer of the next look, or true during one
+  #slow = new Map(); // id → the timer of its next look for tokens
+  #asking = false;
+  #askAgain = false;
+  #sampling;
+  #seen = new Set(); // agents whose last lines were asked for
+  #unsubscribe;
+
+  constructor(gateway, publish) {
+    this.#gateway = gateway;
+    this.#publish = publish;
+  }
+
+  // At each new connection.
+  begin() {
+    this.#unsubscribe ??= this.#gateway.subscribe(
+      { agent: '*', types: kTypes, coalesce: true },
+      { event: (envelope) => this.#take(envelope), end: () => {} },
+    );
+    this.#list();
+    this.#ask();
+  }
+
+  // After a sign-out.
+  forget() {
+    clearTimeout(this.#sampling);
+    this.#unsubscribe?.();
+    this.#unsubscribe = undefined;
+    this.#agents.clear();
+    this.#lives.clear();
+    this.#seen.clear();
+    this.#questions = [];
+    this.#decided = [];
+    this.#known = false;
+    this.#publish(this.picture());
+  }
+
+  // Everything, for a tab that has just opened.
+  picture() {
+    return {
+      kind: 'town',
+      fresh: true,
+      known: this.#known,
+      agents: [...this.#agents.values()],
+      lives: [...this.#lives],
+      gone: [],
+      questions: this.#questions,
+      decided: this.#decided,
+    };
+  }
+
+  // A tab shows these agents: their last lines from before this connection are wanted, too.
+  look(ids) {
+    for (const id of ids) {
+      if (this.#seen.has(id) || !this.#agents.has(id)) continue;
+      this.#seen.add(id);
+      this.#gateway
+        .call('events.since', { id, tail: 20 })
+        .then(({ events }) => this.#lookBack(id, events))
+        .catch(() => this.#seen.delete(id));
+    }
+  }
+
+  // --- the daemon's answers
+
+  async #list() {
+    clearTimeout(this.#sampling);
+    try {
+      const present = new Set();
+      let page_token;
+      do {
+        const page = await this.#gateway.call('agents.list', { limit: 500, resources: true, ...(page_token && { page_token }) });
+        for (const agent of page.agents) {
+          present.add(agent.id);
+          this.#setAgent(agent);
+        }
+        page_token = page.next_page_token || undefined;
+      } while (page_token !== undefined);
+      for (const id of this.#agents.keys()) if (!present.has(id)) this.#remove(id);
+      if (!this.#known) {
+        this.#known = true;
+        this.#changed.questions = true;
+        this.#tell();
+      }
+    } catch {
+      return; // the next connection lists again
+    }
+    this.#sampling = setTimeout(() => this.#list(), kSampleMs + this.#agents.size * kSamplePerAgentMs);
+  }
+
+  #setAgent(agent) {
+    const before = this.#agents.get(agent.id);
+    if (agent.deleted) return this.#remove(agent.id);
+    if (before && isOlder(agent.cursor, before.cursor)) return;
+    if (!agent.resources && before?.resources && agent.pid === before.pid) agent.resources = before.resources;
+    if (before && JSON.stringify(before) === JSON.stringify(agent)) return;
+    this.#agents.set(agent.id, agent);
+    this.#changed.gone.delete(agent.id);
+    this.#changed.agents.add(agent.id);
+    if (!this.#lives.has(agent.id)) this.#live(agent.id);
+    this.#tell();
+  }
+
+  #remove(id) {
+    if (!this.#agents.delete(id)) return;
+    this.#lives.delete(id);
+    this.#seen.delete(id);
+    this.#changed.agents.delete(id);
+    this.#changed.lives.delete(id);
+    this.#changed.gone.add(id);
+    this.#tell();
+  }
+
+  #lookAt(id) {
+    this.#dirty.add(id);
+    this.#looking ??= setTimeout(() => this.#lookAtAll(), kLookMs);
+  }
+
+  async #lookAtAll() {
+    const ids = [...this.#dirty];
+    this.#dirty.clear();
+    this.#looking = true;
+    if (ids.length > kFew) await this.#list();
+    else await Promise.all(ids.map((id) => this.#get(id)));
+    this.#looking = this.#dirty.size > 0 ? setTimeout(() => this.#lookAtAll(), kLookMs) : undefined;
+  }
+
+  async #get(id) {
+    try {
+      this.#setAgent(await this.#gateway.call('agents.get', { id }));
+    } catch ({ status }) {
+      if (status === 404 || status === 410) this.#remove(id);
+    }
+  }
+
+  async #ask() {
+    if (this.#asking) return void (this.#askAgain = true);
+    this.#asking = true;
+    do {
+      this.#askAgain = false;
+      try {
+        const { approvals } = await this.#gateway.call('approvals.list');
+        if (JSON.stringify(approvals) === JSON.stringify(this.#questions)) continue;
+        this.#questions = approvals;
+        this.#changed.questions = true;
+        this.#tell();
+      } catch {
+        // the next connection asks again
+      }
+    } while (this.#askAgain);
+    this.#asking = false;
+  }
+
+  // --- events
+
+  #take(envelope) {
+    const { agent: id, type, data } = envelope;
+    if (!envelope.pending) {
+      const live = this.#live(id);
+      count(live.spark);
+      follow(live, envelope);
+      this.#changed.lives.add(id);
+      this.#tell();
+    }
+    if (/^(approval|elicitation)\./.test(type)) {
+      if (type.endsWith('.resolved') && !envelope.pending) this.#remember(envelope);
+      this.#ask();
+    }
+    if (kChanges.test(type)) this.#lookAt(id);
+    else if (type === 'usage.updated' && !this.#slow.has(id)) {
+      this.#slow.set(id, setTimeout(() => (this.#slow.delete(id), this.#lookAt(id)), kSlowLookMs));
+    }
+    if (type === 'agent.updated' && data.deleted) this.#lookAt(id);
+  }
+
+  #remember({ agent, time, data }) {
+    if (data.by === 'policy') return; // no person was asked
+    const question = this.#questions.find((question) => question.agent === agent && question.id === data.id);
+    this.#decided = [{ agent, time, question, ...data }, ...this.#decided].slice(0, kDecided);
+    this.#questions = this.#questions.filter((other) => other !== question);
+    this.#changed.questions = true;
+    this.#changed.decided = true;
+  }
+
+  #lookBack(id, events) {
+    const live = this.#live(id);
+    if (live.last !== undefined) return; // something newer has come
+    const past = { spark: live.spark };
+    for (const envelope of events) follow(past, envelope);
+    Object.assign(live, { ...past, ...live, last: past.last, tone: past.tone });
+    this.#changed.lives.add(id);
+    this.#tell();
+  }
+
+  #live(id) {
+    let live = this.#lives.get(id);
+    if (!live) this.#lives.set(id, (live = { spark: [] }));
+    return live;
+  }
+
+  #tell() {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      const { agents, lives, gone, questions, decided } = this.#changed;
+      this.#changed = { agents: new Set(), lives: new Set(), gone: new Set(), questions: false, decided: false };
+      this.#publish({
+        kind: 'town',
+        known: this.#known,
+        agents: [...agents].map((id) => this.#agents.get(id)),
+        lives: [...lives].filter((id) => this.#lives.has(id)).map((id) => [id, this.#lives.get(id)]),
+        gone: [...gone],
+        ...(questions && { questions: this.#questions }),
+        ...(decided && { decided: this.#decided }),
+      });
+    }, kPublishMs);
+  }
+}
+
+// Applies an event to the live part of an agent.
+function follow(live, { type, data, time }) {
+  const line = lastLine(type, data, live);
+  if (line) {
+    live.last = line.text;
+    live.tone = line.tone;
+  }
+  if (type === 'assistant.delta') live.saying = `${live.saying ?? ''}${data.text ?? ''}`.slice(-kTail);
+  else if (type === 'assistant.message' || type === 'run.started') live.saying = undefined;
+  if (type === 'tool.started') live.call = { id: data.call_id, text: describeCall(data), name: data.name, since: time };
+  else if (/^tool\.(completed|failed)$/.test(type) && data.call_id === live.call?.id) live.call = undefined;
+  else if (/^run\.(completed|failed|cancelled)$|^agent\.exited$/.test(type)) live.call = undefined;
+  if (type === 'agent.stopping') live.stoppedBy = data.by;
+  else if (type === 'agent.starting') live.stoppedBy = undefined;
+}
+
+function count(spark) {
+  const bucket = Math.floor(Date.now() / kBucketMs);
+  if (spark.at(-1)?.[0] === bucket) ++spark.at(-1)[1];
+  else spark.push([bucket, 1]);
+  while (spark.length > 0 && spark[0][0] <= bucket - kBuckets) spark.shift();
+}
+
+// Compares two cursors, EPOCH-SEQ. An agent that was purged and made anew begins again in a later epoch.
+function isOlder(cursor, than) {
+  if (!cursor || !than) return false;
+  const [epoch, seq] = cursor.split('-').map(Number);
+  const [otherEpoch, otherSeq] = than.split('-').map(Number);
+  return epoch < otherEpoch || (epoch === otherEpoch && seq < otherSeq);
+}
