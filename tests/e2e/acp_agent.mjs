@@ -1,10 +1,12 @@
-// A scripted agent that speaks the Agent Client Protocol: node acp_agent.mjs SCRIPT. SCRIPT is JSON: {say?, plan?, calls?:
-// [{title, kind, input, say?, output?, ask?, hang?}]}. In each turn it says the text, makes the calls, asks for those with
-// `ask`, never ends one with `hang`, and reports how a request was decided.
+// A scripted agent that speaks the Agent Client Protocol: node acp_agent.mjs SCRIPT. SCRIPT is JSON, or a file of it:
+// {say?, plan?, calls?: [{title, kind, input, say?, output?, ask?, hang?}]}. In each turn it says the text, makes the
+// calls, asks for those with `ask`, never ends one with `hang`, and reports how a request was decided.
 
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-const { say, plan, calls = [] } = JSON.parse(process.argv[2]);
+const [, , script] = process.argv;
+const { say, plan, calls = [] } = JSON.parse(script.startsWith('{') ? script : readFileSync(script, 'utf8'));
 const waiting = new Map(); // id of a request → the function that takes its result
 let requests = 0;
 

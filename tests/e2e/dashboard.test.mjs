@@ -401,7 +401,7 @@ test('starts an agent by a form, with errors at their fields, and another one li
   const start = page.getByRole('button', { name: 'Start' });
   await start.click();
   await page.getByText('kind process needs a command').waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.name), 'command');
+  await until('the field', () => page.evaluate(() => document.activeElement.name === 'command'));
   await page.getByLabel('Command').fill("echo 'two words' $HOME; sleep 1000");
   await page.getByLabel('Title').fill('Made by hand');
   await page.getByLabel('Labels').fill('team=web, size=small');

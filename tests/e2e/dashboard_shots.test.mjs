@@ -2,7 +2,7 @@
 // control/dashboard/screenshots, which README.md shows.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -12,13 +12,14 @@ import { complaints, Daemon, outDir, startBrowser, until } from './harness.mjs';
 const here = path.dirname(fileURLToPath(import.meta.url));
 const folder = process.env.REEVE_TEST_RECORD ? path.join(here, '../../control/dashboard/screenshots') : outDir;
 
+// The agent's program and its script are in its folder, so that its command is short.
 const acp = (id, title, script, more = {}) => ({
   id,
   kind: 'acp',
   title,
-  cwd: '/tmp',
   prompt: 'Start, please.',
-  command: [process.execPath, path.join(here, 'acp_agent.mjs'), JSON.stringify(script)],
+  command: ['node', 'agent.mjs', `${id}.json`],
+  script,
   ...more,
 });
 const shell = (id, title, line, team) => ({ id, kind: 'process', title, labels: { team }, command: ['sh', '-c', line] });
@@ -55,7 +56,7 @@ const town = [
           kind: 'edit',
           say: explanation,
           input: {
-            file_path: '/tmp/src/parser.js',
+            file_path: 'src/parser.js',
             old_string: 'function parse(node) {\n  visit(node);\n  node.children.forEach(parse);\n}',
             new_string:
               'function parse(root) {\n  const frames = [root];\n  while (frames.length > 0) {\n    const node = frames.pop();\n    visit(node);\n    frames.push(...node.children);\n  }\n}',
@@ -85,13 +86,19 @@ const pictures = [
   ['town-light', '', 'light', { width: 1280, height: 700 }],
   ['town-phone', '', 'dark', { width: 390, height: 780 }],
   ['inbox-phone', 'inbox', 'light', { width: 390, height: 780 }],
-  ['agent-dark', 'agents/parser', 'dark', { width: 1280, height: 800 }],
+  ['agent-dark', 'agents/parser', 'dark', { width: 1280, height: 960 }],
 ];
 
 test('takes pictures of the dashboard', async (t) => {
   mkdirSync(folder, { recursive: true });
   const daemon = await Daemon.start(t, ['--town', 'harbour']);
-  for (const spec of town) await daemon.call('POST', '/agents', spec);
+  const cwd = path.join(daemon.dir, 'work');
+  mkdirSync(cwd);
+  copyFileSync(path.join(here, 'acp_agent.mjs'), path.join(cwd, 'agent.mjs'));
+  for (const { script, ...spec } of town) {
+    if (script) writeFileSync(path.join(cwd, `${spec.id}.json`), JSON.stringify(script));
+    await daemon.call('POST', '/agents', { cwd, ...spec });
+  }
   await daemon.untilState('migrate', 'running', 'idle');
   await daemon.call('POST', '/agents/migrate/stop', {});
   for (const id of ['parser', 'release']) await daemon.untilState(id, 'needs_input');
@@ -102,8 +109,9 @@ test('takes pictures of the dashboard', async (t) => {
     const complained = complaints(page);
     await page.goto(`${daemon.origin}/#/${view}?token=${daemon.token}`);
     await page.getByRole('link', { name: /^Inbox/ }).getByText('2').waitFor();
-    const shown = { '': '[data-agent=lint] .last', inbox: '[data-question] .command', 'agents/parser': '[data-question] .diff' }[view];
+    const shown = { '': '[data-agent=nightly] .last', inbox: '[data-question] .command', 'agents/parser': '[data-question] .diff' }[view];
     await page.locator(shown).first().waitFor();
+    if (view.startsWith('agents')) await page.getByText('frames.pop()').first().waitFor();
     const bars = () => page.locator('[data-agent=metrics] .spark path').last().getAttribute('d');
     if (view === '') await until('some activity', async () => (await bars()).split('M').length > 6);
     await page.mouse.move(0, 0);
