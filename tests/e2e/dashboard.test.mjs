@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { complaints, Daemon, outDir, reeveBinary, startBrowser, ticker, until } from './harness.mjs';
+import { createAgent, Model, skipped } from './kinds.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -460,3 +461,29 @@ test('axe finds nothing serious in any view, light and dark, on a laptop and on 
     }
   }
 });
+
+// --- real agents, with the local model
+
+for (const kind of ['claude', 'codex', 'kilo']) {
+  test(`${kind} asks in the inbox, is allowed, and its work is seen`, { skip: skipped(kind) }, async (t) => {
+    const daemon = await Daemon.start(t);
+    const model = await Model.start(t);
+    await createAgent(daemon, kind, 'a1', model.port, { prompt: 'Work: TOOL[echo from the shell > made.txt]', title: `A real ${kind}` });
+    await daemon.untilState('a1', 'needs_input');
+    const page = await openPage(t, daemon);
+    await badge(page, 'a1', 'waiting').waitFor();
+    await page.keyboard.press('i');
+    await card(page, 'a1').locator('.command', { hasText: 'echo from the shell > made.txt' }).waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('a');
+    await card(page, 'a1').getByText('Allowed by a person').waitFor();
+    await daemon.untilState('a1', 'idle');
+    await page.keyboard.press('t');
+    await badge(page, 'a1', 'ready').waitFor();
+    await row(page, 'a1').locator('.last').waitFor();
+    await until('its tokens', async () => (await row(page, 'a1').locator('.tokens').innerText()) !== '');
+    await page.screenshot({ path: path.join(outDir, `dashboard-${kind}.png`) });
+    assertSameOrigin(page, daemon);
+    assert.deepEqual(page.complained, []);
+  });
+}
