@@ -1,6 +1,7 @@
 // The Agent view of the dashboard in a real browser, with a real daemon and scripted agents.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import { test } from 'node:test';
 
 import { kWork, makeAsker, makeRepository, makeTalker } from './dashboard_talk.mjs';
 import { complaints, Daemon, outDir, startBrowser, ticker, until } from './harness.mjs';
+import { createAgent, Model, skipped } from './kinds.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const kPhone = { width: 360, height: 740 };
@@ -408,3 +410,31 @@ test('a flood of output keeps the page small', async (t) => {
   t.diagnostic(`long tasks: ${tasks.map(Math.round).join(' ')}; ${count} nodes`);
   assert.ok(count < 3000, `${count} nodes`);
 });
+
+for (const kind of ['claude', 'codex', 'kilo']) {
+  test(`a turn of a real ${kind}: asked, allowed on a phone, streamed, and seen in the changes`, { skip: skipped(kind) }, async (t) => {
+    const model = await Model.start(t);
+    const daemon = await Daemon.start(t);
+    const cwd = await createAgent(daemon, kind, 'real', model.port);
+    execFileSync('git', ['init', '-q'], { cwd });
+    await daemon.untilState('real', 'idle', 'exited');
+    const { page, complained } = await open(t, daemon, 'real', { viewport: kPhone });
+    const command = 'echo from the tool > made.txt; cat made.txt';
+    await page.locator('.composer textarea').fill(`THINK=3 TOOL[${command}] LONG=20`);
+    await page.getByRole('button', { name: 'Send' }).click();
+    await log(page).locator('.bubble').getByText('TOOL[').waitFor();
+    await page.locator('.asks').getByText(command).waitFor({ timeout: 60_000 });
+    await shot(page, `${kind}-asks`);
+    await page.getByRole('button', { name: 'Allow once' }).click();
+    await log(page).locator('.kind-assistant').getByText(/word18/).waitFor({ timeout: 60_000 });
+    await log(page).getByText(/^Run \d+ completed/).waitFor();
+    const card = log(page).locator('.kind-tool').first();
+    await card.locator('summary').click();
+    await card.getByText('from the tool', { exact: true }).waitFor();
+    await card.getByText('allowed once').waitFor();
+    await page.getByRole('tab', { name: 'Changes' }).click();
+    await page.locator('.files').getByText('made.txt').waitFor();
+    await shot(page, `${kind}-changes`);
+    assert.deepEqual(complained, []);
+  });
+}
