@@ -280,6 +280,31 @@ test('an approval is shown as a diff and decided, in two tabs at once', async (t
   for (const tab of [page, other]) await log(tab).locator('.kind-approval').first().getByText(words).waitFor();
 });
 
+test('a message to an agent that is busy begins when its sender says', async (t) => {
+  const daemon = await Daemon.start(t);
+  await makeAsker(daemon, 'busy', [['Bash', { command: 'make' }]]);
+  const { page } = await open(t, daemon, 'busy');
+  await page.locator('.asks').waitFor();
+  const modes = async (id) => (await daemon.call('GET', `/agents/${id}/queue`)).messages.map(({ mode, text, model }) => [mode, text, model]);
+  await page.locator('.composer textarea').fill('and then this');
+  await page.getByLabel('after the run').waitFor();
+  await page.getByRole('button', { name: 'More choices' }).click();
+  await page.getByLabel('model').fill('opus');
+  await page.getByRole('button', { name: 'Send' }).click();
+  await page.locator('.side .queue').getByText('and then this').waitFor();
+  await page.locator('.composer textarea').fill('this first');
+  await page.getByLabel('before all that wait').check();
+  await page.getByRole('button', { name: 'Steer' }).click();
+  await page.locator('.side .queue').getByText('this first').waitFor();
+  assert.deepEqual(await modes('busy'), [['steer', 'this first', undefined], ['followup', 'and then this', 'opus']]);
+  await page.locator('.composer textarea').fill('no, this');
+  await page.getByLabel('at once, ending the run').check();
+  await page.getByRole('button', { name: 'Interrupt and send' }).click();
+  await until('the message that interrupts', async () =>
+    (await daemon.events('busy')).some(({ type, data }) => type === 'message.queued' && data.mode === 'interrupt'),
+  );
+});
+
 test('sends, schedules and withdraws messages; stops and starts', async (t) => {
   const daemon = await Daemon.start(t);
   const echo = ['sh', '-c', 'echo ready; while read -r line; do echo "got $line"; done'];

@@ -73,7 +73,8 @@ export function Composer({ agent, kind, box }) {
   const [failure, setFailure] = useState();
   const own = useRef();
   const input = box ?? own;
-  const turns = kind?.can?.turns !== false;
+  const can = kind?.can ?? { turns: true };
+  const { turns } = can;
   const busy = kBusy.includes(agent.state);
 
   useEffect(() => {
@@ -84,7 +85,7 @@ export function Composer({ agent, kind, box }) {
   }, [text]);
 
   useEffect(() => {
-    if (!more || models || kind?.can?.list_models === false) return;
+    if (!more || models || !can.list_models) return;
     call('agents.models', { id }).then(setModels, () => setModels({ models: [] }));
   }, [more]);
 
@@ -103,6 +104,7 @@ export function Composer({ agent, kind, box }) {
       });
       setText('');
       setAt('');
+      setModel('');
       setMode('followup');
     } catch (error) {
       setFailure(error.message);
@@ -141,8 +143,9 @@ export function Composer({ agent, kind, box }) {
             <fieldset>
               <legend class="hidden-words">When the message begins</legend>
               {kModes.map(([name, words]) => (
-                <label key={name} class={mode === name ? 'chosen' : ''}>
-                  <input type="radio" name="mode" checked={mode === name} onChange={() => setMode(name)} /> {words}
+                <label key={name}>
+                  <input type="radio" name="mode" checked={mode === name} onChange={() => setMode(name)} />{' '}
+                  {name === 'steer' && !can.steer ? 'before all that wait' : words}
                 </label>
               ))}
             </fieldset>
@@ -152,6 +155,11 @@ export function Composer({ agent, kind, box }) {
               <label>
                 at <input type="datetime-local" value={at} onInput={(event) => setAt(event.target.value)} />
               </label>
+              {can.model && !can.list_models && (
+                <label>
+                  model <input type="text" value={model} onInput={(event) => setModel(event.target.value.trim())} placeholder={agent.model ?? 'as now'} />
+                </label>
+              )}
               {models?.models.length > 0 && (
                 <label>
                   model{' '}
