@@ -258,6 +258,18 @@ test('twenty tabs share one connection, and each is answered', async (t) => {
   for (const tab of [first, ...tabs.slice(0, -1)]) await badge(tab, 'a1', 'stopped').waitFor();
 });
 
+test('works where a browser has no SharedWorker: each tab has a connection', async (t) => {
+  const daemon = await startTown(t, [shell('a1', 'echo hello; sleep 1000')]);
+  const context = await (await startBrowser(t)).newContext({ viewport: kLaptop });
+  await context.addInitScript(() => delete globalThis.SharedWorker);
+  const pages = [await openPage(t, daemon, { context }), await openPage(t, daemon, { context })];
+  for (const page of pages) await row(page, 'a1').getByText('hello').waitFor();
+  await daemon.crash();
+  await daemon.call('POST', '/agents/a1/stop', {});
+  for (const page of pages) await badge(page, 'a1', 'stopped').waitFor();
+  assert.deepEqual(pages.flatMap((page) => page.complained), []);
+});
+
 test('output and names that are hostile stay text', async (t) => {
   const html = '<img src=x onerror="document.body.dataset.owned=1"><script>document.body.dataset.owned=1</script>';
   const daemon = await startTown(t, [
@@ -388,6 +400,39 @@ test('a question of an agent is a form', async (t) => {
   await form.getByText('Answered by a person').waitFor();
   const { data } = (await daemon.events('a1')).find(({ type }) => type === 'elicitation.resolved');
   assert.equal(data.action, 'accept');
+  assert.deepEqual(page.complained, []);
+});
+
+test('a question that comes while nobody looks is a notification, which leads to the inbox', async (t) => {
+  const daemon = await startTown(t, [shell('b1', 'sleep 1000')]);
+  const context = await (await startBrowser(t)).newContext({ viewport: kLaptop });
+  // Chromium without a screen shows no notifications, and has no hidden tabs.
+  await context.addInitScript(() => {
+    globalThis.notes = [];
+    globalThis.Notification = class {
+      static permission = 'default';
+      static requestPermission = async () => (Notification.permission = 'granted');
+      constructor(title, options) {
+        globalThis.notes.push({ title, ...options, open: () => this.onclick() });
+      }
+      close() {}
+    };
+    Object.defineProperty(document, 'hidden', { get: () => globalThis.away ?? false });
+  });
+  const page = await openPage(t, daemon, { context });
+  await row(page, 'b1').waitFor();
+  await page.keyboard.press('i');
+  await page.getByRole('button', { name: 'Notify me' }).click();
+  await page.getByRole('button', { name: 'Notify me' }).waitFor({ state: 'detached' });
+  await page.keyboard.press('t');
+  await page.evaluate(() => (globalThis.away = true));
+  await daemon.call('POST', '/agents', scripted('a1', { calls: [command] }, { title: 'Runs the tests' }));
+  await until('a notification', () => page.evaluate(() => globalThis.notes.length > 0));
+  const [{ title, body }] = await page.evaluate(() => globalThis.notes.map(({ title, body }) => ({ title, body })));
+  assert.equal(title, 'Runs the tests waits for you');
+  assert.equal(body, 'bash: make test && rm -r build');
+  await page.evaluate(() => globalThis.notes[0].open());
+  await card(page, 'a1').waitFor();
   assert.deepEqual(page.complained, []);
 });
 
