@@ -216,6 +216,7 @@ Status Git::Start(uint64_t run, Running& running) {
                             {[&running, this](Child::Output from, std::string_view bytes) {
                                if (from == Child::Output::kStderr)
                                  return running.TakeStderr(bytes, context_.loop.NowMs());
+                               if (running.full()) return;
                                // One byte beyond the limit is enough to know that there are more.
                                running.out +=
                                    bytes.substr(0, running.command.max_output + 1 - running.out.size());
