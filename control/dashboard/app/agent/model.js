@@ -81,7 +81,7 @@ export class Model {
     return this.#named.get(`${kind} ${name}`);
   }
 
-  named_items() {
+  namedItems() {
     return this.#named.values();
   }
 
@@ -206,7 +206,7 @@ function plan(model, event, data) {
 }
 
 function runEnded(model, event, data) {
-  for (const item of model.named_items()) {
+  for (const item of model.namedItems()) {
     if (item.run !== event.run) continue;
     if (item.done === false && item.kind !== 'subagent') item.done = true;
     else if (item.outcome === 'running') item.outcome = 'unfinished';
