@@ -67,7 +67,7 @@ class TicketStore {
   // tokens stay.
   static constexpr size_t kMaxTickets = 1000;
   static constexpr int64_t kResumeMs = 60'000;
-  static constexpr int64_t kMaxResumeMs = 24 * 3'600'000;
+  static constexpr int64_t kMaxResumeMs = int64_t{24} * 3'600'000;
   // Resume tickets of closed streams, likewise. This leaves room for all viewers of a proxy that restarts,
   // and bounds those of a client that connects in a loop.
   static constexpr size_t kMaxClosed = 16'384;

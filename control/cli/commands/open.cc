@@ -17,8 +17,6 @@
 #include "orchestrator/json/json.h"
 #include "process/spawn.h"
 
-extern char** environ;
-
 namespace reeve {
 
 namespace {
