@@ -24,8 +24,9 @@ struct AgentContext;
 class Journal {
  public:
   // Bytes of events that an agent's output may append in one turn of the loop, so that an agent that prints
-  // without end delays the others by some 0.1 ms. The rest is read in later turns. A tenth of it would serve
-  // the others little better, and viewers of such an agent worse, as each turn is a write to each of them.
+  // without end delays the others by some 0.1 ms. The rest is read in later turns, each after one of the
+  // others (Agent::Commit). A tenth of it would serve the others little better, and viewers of such an agent
+  // worse, as each turn is a write to each of them.
   static constexpr uint64_t kTurnBytes = uint64_t{16} << 10;
 
   struct Event {
@@ -60,8 +61,9 @@ class Journal {
   [[nodiscard]] bool dirty() const { return log_ && log_->dirty(); }
   // Too much waits for the disk, or the share of this turn is used up, so the agent's output must stay in its
   // pipes.
-  [[nodiscard]] bool blocked() const {
-    return log_ && (!log_->writable() || log_->appended_position() - turn_begin_ > kTurnBytes);
+  [[nodiscard]] bool blocked() const { return share_used() || (log_ && !log_->writable()); }
+  [[nodiscard]] bool share_used() const {
+    return log_ && log_->appended_position() - turn_begin_ > kTurnBytes;
   }
   // The last committed event. If the log is not open, the last event of an earlier daemon.
   [[nodiscard]] Cursor cursor() const { return log_ ? log_->committed() : cursor_; }
