@@ -48,10 +48,11 @@ void LogCommitter::Commit() {
   std::vector<Agent*> now;
   now.swap(dirty_);
   for (Agent* agent : now) {
+    const bool writes = agent->open_log() && agent->open_log()->dirty();
     const Status committed = agent->Commit();
     std::erase(blocked_, agent);
     if (committed) {
-      ++commits_;
+      commits_ += writes ? 1 : 0;
       continue;
     }
     if (blocked_.empty()) {

@@ -28,8 +28,8 @@ namespace reeve {
 namespace {
 
 // An owner that has had enough after a few hundred tiny lines can pause us only between two reads. So the
-// first read of a turn is about as large as all that the owner took in the turn before, and each further one
-// is twice as large.
+// first read of a turn is about as large as all that the owner took in the turn before. Each further one is
+// twice as large, or, if the owner had enough then, so small that it gets little more than it wants.
 constexpr size_t kLeastReadBytes = 128;
 constexpr size_t kReadBytes = size_t{64} << 10;  // a pipe holds as much
 constexpr size_t kTurnBytes = size_t{128}
@@ -77,6 +77,7 @@ struct Child::State final : PublishQueue::Member {
     uint64_t capture_key = 0;
     uint64_t left = ChildState::kNoEnd;  // see ChildState
     size_t first_read = kLeastReadBytes;
+    bool had_enough = false;  // the owner paused us after about that much
   };
 
   State(const ChildContext& context, pid_t child, ProcessTree process_tree, Handlers on)
@@ -401,7 +402,11 @@ void Child::State::Read(Output which) {
   Pipe& pipe = pipes[static_cast<size_t>(which)];
   char buffer[kReadBytes];
   size_t taken = 0;
-  for (size_t size = pipe.first_read; taken < kTurnBytes && !paused; size = std::min(2 * size, kReadBytes)) {
+  const size_t begin = pipe.first_read;
+  const bool careful = pipe.had_enough;
+  const size_t step = std::max(begin / 8, kLeastReadBytes);
+  for (size_t size = begin; taken < kTurnBytes && !paused;
+       size = careful && taken < 2 * begin ? step : std::min(2 * size, kReadBytes)) {
     ssize_t got = pipe.capture.Read(pipe.watch->fd(), buffer, std::min<uint64_t>(size, pipe.left));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN && stage < Stage::kDraining) return;
@@ -413,8 +418,14 @@ void Child::State::Read(Output which) {
       pipe.left -= bytes;  // at 0 the next read returns 0, which means the end
     handlers.on_output(which, std::string_view(buffer, bytes));
     if (queue) queue->Add(*this);
-    // One read that was too much leaves no other clue than that.
-    pipe.first_read = std::clamp(paused && first ? bytes / 2 : taken, kLeastReadBytes, kReadBytes);
+    if (paused) {
+      // Nothing else than that tells of a single read that was too much.
+      pipe.first_read = std::clamp(first ? bytes / 4 * 3 : taken - bytes, kLeastReadBytes, kReadBytes);
+      pipe.had_enough = true;
+    } else if (!careful || taken > begin) {  // an empty pipe tells nothing of an owner that has enough
+      pipe.first_read = std::clamp(taken, kLeastReadBytes, kReadBytes);
+      pipe.had_enough = careful && taken < 2 * begin;
+    }
     if (pipe.capture.waiting() == 0 && bytes < size && stage < Stage::kDraining) break;  // or nearly empty
   }
   if (!queue) pipe.capture.Release();

@@ -218,6 +218,13 @@ Status Agent::WriteCheckpoint() {
 }
 
 Status Agent::Commit() {
+  if (std::exchange(rests_, false)) {
+    journal_.EndTurn();
+    if (!touched_) {
+      ApplyBackPressure();
+      return {};
+    }
+  }
   touched_ = false;
   const bool needed = NeedsCheckpoint();
   Status committed;
@@ -233,7 +240,12 @@ Status Agent::Commit() {
   if (committed && !needed) DropCheckpoint();
   if (committed && context_.crash_page && process_.TakeHandledOutput()) context_.crash_page->Committed(id());
   if (committed) process_.Publish();
-  if (journal_.log()) journal_.EndTurn();
+  rests_ = committed && journal_.share_used();
+  if (rests_) {
+    context_.dirty(*this);
+  } else if (journal_.log()) {
+    journal_.EndTurn();
+  }
   ApplyBackPressure();
   if (committed && first) Advance();
   return committed;

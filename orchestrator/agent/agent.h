@@ -278,6 +278,9 @@ class Agent {
   State state_ = State::kExited;
 
   bool touched_ = false;
+  // Its output used up its share of a turn. The next turn is for the others: with a share in each turn, an
+  // event of theirs would wait for that of the turn in which it comes, and for the next one, too.
+  bool rests_ = false;
   bool touched_all_ = true;
   std::optional<Checkpoint> checkpoint_;  // while its process should outlive the daemon
   std::string settled_text_;              // in the checkpoint; kept by builds with sanitizers, to check it

@@ -5,6 +5,7 @@
 // Owned by its Agent; on the loop's thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -24,9 +25,11 @@ struct AgentContext;
 class Journal {
  public:
   // Bytes of events that an agent's output may append in one turn of the loop, so that an agent that prints
-  // without end delays the others by some 0.1 ms. The rest is read in later turns. A tenth of it would serve
-  // the others little better, and viewers of such an agent worse, as each turn is a write to each of them.
+  // without end delays the others by some 0.1 ms. The rest is read in later turns, each after one of the
+  // others (Agent::Commit). Each turn is a write to each viewer of the agent, so with many of them the share
+  // is larger, up to twice that: writes would cost more than events.
   static constexpr uint64_t kTurnBytes = uint64_t{16} << 10;
+  static constexpr uint64_t kViewerBytes = 160;
 
   struct Event {
     std::string_view type;
@@ -60,8 +63,11 @@ class Journal {
   [[nodiscard]] bool dirty() const { return log_ && log_->dirty(); }
   // Too much waits for the disk, or the share of this turn is used up, so the agent's output must stay in its
   // pipes.
-  [[nodiscard]] bool blocked() const {
-    return log_ && (!log_->writable() || log_->appended_position() - turn_begin_ > kTurnBytes);
+  [[nodiscard]] bool blocked() const { return share_used() || (log_ && !log_->writable()); }
+  [[nodiscard]] bool share_used() const {
+    if (!log_) return false;
+    const uint64_t more = std::min(log_->readers().size() * kViewerBytes, kTurnBytes);
+    return log_->appended_position() - turn_begin_ > kTurnBytes + more;
   }
   // The last committed event. If the log is not open, the last event of an earlier daemon.
   [[nodiscard]] Cursor cursor() const { return log_ ? log_->committed() : cursor_; }

@@ -50,18 +50,18 @@ class Connection {
     return OsError("write to the gateway", errno);
   }
 
-  // Reads until `deadline_ns`, and notes what comes of quiet agents and of calls.
+  // Reads until `deadline_ns`, and notes what comes of quiet agents and of calls. It never spins: a client
+  // that used up its time would wait for the processor when the next answer comes.
   Status Read(int64_t deadline_ns) {
-    while (NowNs() < deadline_ns) {
+    for (int64_t left = deadline_ns - NowNs(); left > 0; left = deadline_ns - NowNs()) {
       pollfd readable{fd_.get(), POLLIN, 0};
-      const auto wait_ms = (deadline_ns - NowNs()) / 1'000'000;
-      if (poll(&readable, 1, static_cast<int>(std::max<int64_t>(wait_ms, 0))) != 1) continue;
-      const size_t kept = buffer_.size();
-      buffer_.resize(kept + (size_t{256} << 10));
-      const ssize_t got = recv(fd_.get(), buffer_.data() + kept, buffer_.size() - kept, 0);
-      buffer_.resize(kept + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+      const timespec wait{left / 1'000'000'000, left % 1'000'000'000};
+      if (ppoll(&readable, 1, &wait, nullptr) != 1) continue;
+      const ssize_t got = recv(fd_.get(), bytes_.data(), bytes_.size(), 0);
+      const int64_t now = NowNs();
       if (got <= 0) return Error{"closed", "the gateway closed the connection"};
-      Take(NowNs());
+      buffer_.append(bytes_.data(), static_cast<size_t>(got));
+      Take(now);
     }
     return {};
   }
@@ -120,6 +120,7 @@ class Connection {
   }
 
   Fd fd_;
+  std::vector<char> bytes_ = std::vector<char>(size_t{256} << 10);  // for one recv
   std::string buffer_;
   bool upgraded_ = false;
   std::vector<int64_t> sent_ns_;

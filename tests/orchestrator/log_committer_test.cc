@@ -41,6 +41,23 @@ TEST_F(LogCommitterTest, WhatATurnAppendedIsCommittedAtItsEnd) {
   EXPECT_GT(after.bytes_on_disk, before.bytes_on_disk);
 }
 
+// The loop returns at once, but without the output of that agent.
+TEST_F(LogCommitterTest, AfterAShareThatIsUsedUpTheOthersHaveATurn) {
+  Puppets puppets(clock_);
+  puppets.Make("a1");
+  puppets.loop().RunOnce(false);
+  puppets.Emit("a1", R"({"text":"few"})");
+  puppets.loop().RunOnce(false);
+  EXPECT_FALSE(puppets.logs().dirty());
+  puppets.Emit("a1", R"({"text":")" + std::string(Journal::kTurnBytes, 'x') + "\"}");
+  puppets.loop().RunOnce(false);
+  EXPECT_TRUE(puppets.logs().dirty());
+  const auto commits = puppets.logs().stats().commits;
+  puppets.loop().RunOnce(false);
+  EXPECT_FALSE(puppets.logs().dirty());
+  EXPECT_EQ(puppets.logs().stats().commits, commits) << "there is nothing to write";
+}
+
 TEST_F(LogCommitterTest, AnAgentIsForgottenBeforeItGoes) {
   Puppets puppets(clock_);
   const Agent& agent = puppets.Make("a1");

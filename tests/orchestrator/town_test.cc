@@ -33,7 +33,7 @@ struct Life {
     EXPECT_TRUE(loaded.ok()) << loaded.error().message;
     loop.BeforeSleep([this] {
       if (commits) town->logs().Commit();
-      return false;
+      return commits && town->logs().dirty();
     });
   }
 

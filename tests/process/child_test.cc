@@ -487,6 +487,38 @@ TEST_P(ChildTest, PausingInTheMiddleOfOutputIsObeyed) {
   EXPECT_LE(most, 128U) << "a turn begins with little, so that little comes after enough";
 }
 
+// As an agent that prints without end, and has a share of each turn of the loop.
+TEST_P(ChildTest, AnOwnerThatHasEnoughInEachTurnGetsLittleMore) {
+  constexpr size_t kEnough = 8192;
+  struct Turns {
+    std::unique_ptr<Child> child;
+    size_t all = 0;
+    size_t now = 0;   // in this turn
+    size_t most = 0;  // in a turn, after the first ones
+  };
+  const auto turns = std::make_shared<Turns>();
+  Child::Handlers handlers;
+  handlers.on_output = [turns](Child::Output, std::string_view bytes) {
+    turns->all += bytes.size();
+    turns->now += bytes.size();
+    if (turns->now > kEnough) turns->child->PauseReading(true);
+  };
+  handlers.on_done = [](const ExitStatus&) {};
+  loop_.BeforeSleep([turns] {
+    if (turns->all > size_t{64} << 10) turns->most = std::max(turns->most, turns->now);
+    turns->now = 0;
+    if (turns->child) turns->child->PauseReading(false);
+    return false;
+  });
+  auto started = Child::Start(context_, Shell("exec cat /dev/zero"), "", std::move(handlers));
+  ASSERT_TRUE(started.ok());
+  turns->child = std::move(*started);
+  EXPECT_TRUE(RunUntil(loop_, [&turns] { return turns->all > size_t{2} << 20; }));
+  EXPECT_GT(turns->most, kEnough);
+  EXPECT_LE(turns->most, kEnough + kEnough / 4);
+  turns->child.reset();
+}
+
 TEST_P(ChildTest, AMebibyteGoesThroughStdin) {
   SpawnSpec spec = Shell("exec cat");
   spec.stdin_pipe = true;

@@ -91,7 +91,7 @@ Puppets::Puppets(const Clock& clock, std::string events_dir) {
   }
   loop_.BeforeSleep([this] {
     logs_->Commit();
-    return false;
+    return logs_->dirty();
   });
 }
 

@@ -33,7 +33,7 @@ class AgentFixture : public testing::Test {
       for (const std::string& id : std::exchange(dirty_, {})) {
         if (Agent* agent = Find(id)) (void)agent->Commit();
       }
-      return false;
+      return !dirty_.empty();
     });
   }
 

@@ -72,6 +72,26 @@ TEST_F(JournalTest, BlocksOnceTheShareOfATurnIsUsedUp) {
   EXPECT_FALSE(journal->blocked());
 }
 
+TEST_F(JournalTest, TheShareIsLargerWithManyViewers) {
+  struct Viewer final : EventLog::Reader {
+    void OnCommit() override {}
+    void OnTrim(uint64_t) override {}
+  };
+  Open();
+  for (const auto& [viewers, share] :
+       {std::pair(size_t{50}, Journal::kTurnBytes + 50 * Journal::kViewerBytes),
+        std::pair(size_t{1000}, 2 * Journal::kTurnBytes)}) {
+    std::vector<Viewer> all(viewers);
+    for (Viewer& viewer : all) journal->log()->AddReader(&viewer);
+    const uint64_t begin = journal->log()->appended_position();
+    while (!journal->blocked()) journal->Append("agent.output", "{}");
+    EXPECT_GT(journal->log()->appended_position() - begin, share);
+    EXPECT_LT(journal->log()->appended_position() - begin, share + 1000);
+    for (Viewer& viewer : all) journal->log()->RemoveReader(&viewer);
+    journal->EndTurn();
+  }
+}
+
 TEST_F(JournalTest, WhatIsAppendedNowIsOnDiskAndTheRestIsToBeCommitted) {
   Open();
   EXPECT_FALSE(journal->dirty());
