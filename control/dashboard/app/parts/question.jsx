@@ -3,7 +3,7 @@
 import './question.css';
 
 import { signal } from '@preact/signals';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 import { call, mayOperate, now } from '../connection.js';
 import { clock, duration, second } from '../format.js';
@@ -21,6 +21,12 @@ let movedAt = -Infinity;
 export function questionsMoved() {
   movedAt = performance.now();
 }
+
+// For a button: does the action, unless a pointer hit it by accident. Keys mean the card that they were pressed for.
+const tapped = (action) => (event) => {
+  if (event.detail > 0 && performance.now() - movedAt < kGuardMs) return;
+  action();
+};
 
 export const keyOfAsk = ({ agent, id }) => `${agent}/${id}`;
 
@@ -100,7 +106,7 @@ export function Question({ ask: listed, outcome, chosen = false, handle, named =
   const elicitation = ask.kind === 'elicitation';
 
   const send = async (method, params) => {
-    if (sending || performance.now() - movedAt < kGuardMs) return;
+    if (sending) return;
     set({ sending: true, failure: undefined });
     try {
       await call(method, { id: ask.agent, ...params });
@@ -145,7 +151,7 @@ export function Question({ ask: listed, outcome, chosen = false, handle, named =
         </p>
       ) : elicitation ? (
         <SchemaForm schema={ask.schema} disabled={disabled} onSubmit={(content) => answer('accept', content)} failure={failure}>
-          <button type="button" disabled={disabled} onClick={() => answer('decline')}>
+          <button type="button" disabled={disabled} onClick={tapped(() => answer('decline'))}>
             Decline
           </button>
         </SchemaForm>
@@ -153,10 +159,10 @@ export function Question({ ask: listed, outcome, chosen = false, handle, named =
         <Reason disabled={disabled} onSend={(reason) => decide('deny', reason)} onCancel={() => set({ reasoning: false })} />
       ) : (
         <div class="choices">
-          <button type="button" class="allow" disabled={disabled} onClick={() => decide('allow_once')}>
+          <button type="button" class="allow" disabled={disabled} onClick={tapped(() => decide('allow_once'))}>
             Allow once {chosen && <kbd>a</kbd>}
           </button>
-          <button type="button" class="deny" disabled={disabled} onClick={() => decide('deny')}>
+          <button type="button" class="deny" disabled={disabled} onClick={tapped(() => decide('deny'))}>
             Deny {chosen && <kbd>d</kbd>}
           </button>
           <button type="button" class="deny-why" disabled={disabled} onClick={() => set({ reasoning: true })}>
@@ -188,7 +194,7 @@ function Deadline({ ask, allows }) {
 
 function Reason({ disabled, onSend, onCancel }) {
   const box = useRef();
-  useEffect(() => box.current.focus(), []);
+  useLayoutEffect(() => box.current.focus(), []); // before the next key
   const keys = (event) => {
     if (event.key === 'Escape') onCancel();
     else if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) onSend(box.current.value.trim());
@@ -203,7 +209,7 @@ function Reason({ disabled, onSend, onCancel }) {
         <textarea ref={box} rows="2" onKeyDown={keys} placeholder="Use the test database instead" />
       </label>
       <div class="choices">
-        <button type="button" class="deny" disabled={disabled} onClick={() => onSend(box.current.value.trim())}>
+        <button type="button" class="deny" disabled={disabled} onClick={tapped(() => onSend(box.current.value.trim()))}>
           Deny
         </button>
         <button type="button" onClick={onCancel}>
@@ -228,7 +234,7 @@ function More({ disabled, onChoose }) {
       </summary>
       <div class="menu">
         {kChoices.map(([decision, name, scope]) => (
-          <button key={decision} type="button" class="ghost" disabled={disabled} onClick={() => onChoose(decision)}>
+          <button key={decision} type="button" class="ghost" disabled={disabled} onClick={tapped(() => onChoose(decision))}>
             <span>{name}</span> <span class="hint">{scope}</span>
           </button>
         ))}

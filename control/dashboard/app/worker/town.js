@@ -179,6 +179,9 @@ export class Town {
       try {
         const { approvals } = await this.#gateway.call('approvals.list');
         if (JSON.stringify(approvals) === JSON.stringify(this.#questions)) continue;
+        // A question never comes before its agent, so that everyone calls it by its title.
+        const unknown = new Set(approvals.map(({ agent }) => agent).filter((id) => !this.#agents.has(id)));
+        await Promise.all([...unknown].map((id) => this.#get(id)));
         this.#questions = approvals;
         this.#changed.questions = true;
         this.#tell();
