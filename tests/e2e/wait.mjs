@@ -1,6 +1,6 @@
 // Waiting for conditions, with a deadline that names what did not come.
 
-export async function until(what, condition, deadlineMs = 20_000) {
+export async function until(what, condition, deadlineMs = 60_000) {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const value = await condition();
