@@ -158,6 +158,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       api_{*base_.loop, clock_, town_,  kinds_, tickets_, viewers_,
            exports_,    waits_, pages_, gate_,  *this,    config.base_path},
       gateway_(api_, idempotency_),
+      mcp_(api_, idempotency_),
       serving_(base_.loop->BeforeSleep([this] {
         CommitTurn();
         const bool more = viewers_.Serve();
@@ -184,6 +185,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
   });
   AddRoutes(router_, api_);
   AddGatewayRoute(router_, gateway_);
+  AddMcpRoute(router_, mcp_);
 }
 
 Daemon::~Daemon() { log::CopyTo({}); }
@@ -282,6 +284,7 @@ void Daemon::ForgetToken(uint64_t token) {
   tickets_.RevokeToken(token);
   viewers_.CloseByToken(token);
   exports_.CloseByToken(token);
+  mcp_.CloseByToken(token);
 }
 
 // -------------------------------------------------------------------------------------------------- drain

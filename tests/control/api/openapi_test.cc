@@ -84,7 +84,7 @@ TEST_F(OpenApi, MarksTheOperationsThatAreNoMethodsOfJsonRpc) {
     }
   }
   EXPECT_EQ(marked, (std::set<std::string>{"agents.export", "agents.stream", "dashboard.asset",
-                                           "dashboard.page", "town.gateway", "town.stream"}));
+                                           "dashboard.page", "town.gateway", "town.mcp", "town.stream"}));
 }
 
 TEST_F(OpenApi, DescribesTheMethodsOfAGateway) {
