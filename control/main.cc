@@ -28,6 +28,7 @@ int Main(int argc, char** argv) {
   AddApprovals(line.root());
   AddTicket(line.root());
   AddRpc(line.root());
+  AddMcp(line.root());
   AddTop(line.root());
   AddReplay(line.root());
   AddDoctor(line.root());

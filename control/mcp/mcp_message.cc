@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::string_view kRevisionKey = "io.modelcontextprotocol/protocolVersion";
 constexpr std::string_view kCapabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
+constexpr std::string_view kEncodedBegin = "=?base64?";
+constexpr std::string_view kEncodedEnd = "?=";
+constexpr size_t kMaxHeaderBytes = 6'000;
 constexpr std::string_view kClientKey = "io.modelcontextprotocol/clientInfo";
 
 bool IsId(const JsonValue& id) {
@@ -31,11 +34,11 @@ McpError Unsupported(std::string_view revision, bool stateless) {
 
 // The value of a header that may be encoded, as "=?base64?…?=".
 std::optional<std::string> Decoded(std::string_view value) {
-  constexpr std::string_view kBegin = "=?base64?";
-  constexpr std::string_view kEnd = "?=";
-  if (value.size() < kBegin.size() + kEnd.size() || !value.starts_with(kBegin) || !value.ends_with(kEnd))
+  if (value.size() < kEncodedBegin.size() + kEncodedEnd.size() || !value.starts_with(kEncodedBegin) ||
+      !value.ends_with(kEncodedEnd))
     return std::string(value);
-  return FromBase64(value.substr(kBegin.size(), value.size() - kBegin.size() - kEnd.size()));
+  return FromBase64(
+      value.substr(kEncodedBegin.size(), value.size() - kEncodedBegin.size() - kEncodedEnd.size()));
 }
 
 // The member of the params that the header Mcp-Name repeats; empty: none.
@@ -117,6 +120,27 @@ std::optional<McpError> McpMessage::CheckStateless(const Request& request) {
   if (Decoded(request.Header("mcp-name")) != *named)
     return Mismatch("Header mismatch: Mcp-Name differs from params." + std::string(member));
   return std::nullopt;
+}
+
+Headers McpHeadersOf(const JsonValue& message) {
+  const auto is_plain = [](std::string_view text) {
+    return !text.empty() && text.size() <= kMaxHeaderBytes &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+  };
+  Headers headers;
+  const JsonValue params = message["params"];
+  const std::string_view revision = params["_meta"][kRevisionKey].StringOr("");
+  if (!is_plain(revision)) return headers;
+  headers.emplace_back("MCP-Protocol-Version", revision);
+  const std::string_view method = message["method"].StringOr("");
+  if (is_plain(method)) headers.emplace_back("Mcp-Method", method);
+  const auto name = params[NameMember(method)].AsString();
+  if (!name) return headers;
+  const bool plain = is_plain(*name) && !name->starts_with(kEncodedBegin);
+  headers.emplace_back(
+      "Mcp-Name",
+      plain ? std::string(*name) : std::string(kEncodedBegin) + Base64(*name) + std::string(kEncodedEnd));
+  return headers;
 }
 
 bool MayBatch(const Request& request) {

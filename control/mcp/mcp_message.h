@@ -59,6 +59,10 @@ struct McpMessage {
   [[nodiscard]] std::optional<McpError> CheckStateless(const Request& request);
 };
 
+// The headers that a client sends with this message, besides those of every request. They tell what the
+// message says, as far as a header can. Empty for a revision with a handshake.
+Headers McpHeadersOf(const JsonValue& message);
+
 // Whether the client may send several messages in one array, as revision 2025-03-26 allows. A request without
 // a header is of that revision or older.
 bool MayBatch(const Request& request);

@@ -23,6 +23,7 @@ void AddApprovals(Command root);   // approvals list, allow, deny
 void AddRun(Command root);         // starts an agent and follows it
 void AddTicket(Command root);      // prints a URL that opens a stream once
 void AddRpc(Command root);         // relays JSON-RPC between stdin and stdout and the daemon
+void AddMcp(Command root);         // serves the Model Context Protocol on stdin and stdout
 void AddTop(Command root);         // shows the town live on the whole terminal
 void AddReplay(Command root);      // plays a transcript back
 void AddDoctor(Command root);      // checks the installation
