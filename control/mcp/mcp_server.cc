@@ -101,7 +101,7 @@ class McpServer::Exchange {
     int status = 200;
     bool open = true;
     std::unique_ptr<McpCall> call = {};
-    // Of a call with progress.
+    // A call with progress has these.
     std::string progress_token = {};  // JSON text
     int64_t began_ms = 0;
     int64_t wait_ms = 0;
@@ -131,12 +131,16 @@ class McpServer::Exchange {
   std::optional<McpTask> FindTask(Slot& slot);
   void MakeTask(Slot& slot, const McpTool& tool, const JsonValue& arguments, int64_t wait_ms);
   void AnswerTask(Slot& slot, const McpTask& task, std::string_view status, std::string_view result);
-  void OpenStream(Slot& slot);
+  // Returns false if the client has gone. Only a request for one answer gets a stream.
+  [[nodiscard]] bool OpenStream(Slot& slot);
   void SendProgress(const Slot& slot);
   void Succeed(Slot& slot, std::string result, std::string_view type = "complete");
   void Fail(Slot& slot, const McpError& error);
   void Close(Slot& slot, std::string answer, int status = 200);
   void Advance();
+  [[nodiscard]] bool waits() const {
+    return std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.open; });
+  }
 
   McpServer& server_;
   const Request request_;
@@ -190,7 +194,7 @@ void McpServer::Exchange::Begin() {
   }
   for (Slot& slot : slots_) Start(slot);
   beginning_ = false;
-  if (slots_.front().open && !stream_) {
+  if (waits() && !stream_) {
     reply_.OnGone([this] { Drop(); });
   }
   Advance();
@@ -263,7 +267,7 @@ void McpServer::Exchange::CallTool(Slot& slot) {
   if (wait_ms && *wait_ms > 0 && slot.message.knows_tasks && given.Raw().size() <= McpTask::kMaxArgumentBytes)
     return MakeTask(slot, *tool, given, *wait_ms);
   slot.wait_ms = wait_ms ? *wait_ms : 0;
-  if (slot.wait_ms > 0) OpenStream(slot);
+  if (slot.wait_ms > 0 && !OpenStream(slot)) return Close(slot, "");
   slot.call = std::make_unique<McpCall>(
       server_.api_, server_.idempotency_, *tool, request_,
       [this, &slot](const McpCall::Outcome& outcome) { Succeed(slot, outcome.result); });
@@ -374,13 +378,12 @@ bool McpServer::Exchange::Cancel(std::string_view id) {
   return false;
 }
 
-// Only a request for one answer gets a stream.
-void McpServer::Exchange::OpenStream(Slot& slot) {
-  if (batch_ || !Accepts(request_, kEventsType) || server_.streams_ >= kMaxStreams) return;
+bool McpServer::Exchange::OpenStream(Slot& slot) {
+  if (batch_ || !Accepts(request_, kEventsType) || server_.streams_ >= kMaxStreams) return true;
   Headers headers = {{"Content-Type", std::string(kEventsType)}, {"X-Accel-Buffering", "no"}};
   headers.insert(headers.end(), reply_.headers().begin(), reply_.headers().end());
   auto answer = reply_.OpenStream();
-  if (!answer) return;  // the client left meanwhile
+  if (!answer) return false;
   answer->Begin(200, std::move(headers), request_.id);
   stream_ = std::make_unique<McpStream>(server_.api_.loop, std::move(answer), [this](bool) { Drop(); });
   ++server_.streams_;
@@ -389,6 +392,7 @@ void McpServer::Exchange::OpenStream(Slot& slot) {
   if (token.Is(JsonType::kString) || token.AsInt()) slot.progress_token = token.Raw();
   slot.began_ms = server_.api_.loop.NowMs();
   SendProgress(slot);
+  return true;
 }
 
 void McpServer::Exchange::SendProgress(const Slot& slot) {
@@ -430,8 +434,7 @@ void McpServer::Exchange::Close(Slot& slot, std::string answer, int status) {
 }
 
 void McpServer::Exchange::Advance() {
-  const auto is_open = [](const Slot& slot) { return slot.open; };
-  if (over_ || std::any_of(slots_.begin(), slots_.end(), is_open)) return;
+  if (over_ || waits()) return;
   over_ = true;
   if (stream_) {  // the exchange ends with the stream
     if (!slots_.front().answer.empty()) stream_->Send(slots_.front().answer);
