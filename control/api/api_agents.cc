@@ -139,8 +139,12 @@ void Patch(ApiContext& api, const Call& call, Reply reply) {
   for (const std::string_view field : kFixed) {
     if (patch[field]) return reply.Refuse(CannotChange(field));
   }
+  const bool of_itself = call.caller() && call.caller()->agent == call.agent().id();
   for (const JsonValue::Member& member : patch.Members()) {
-    if (IsForOperators(member.key) || call.HasScope(Scope::kAdmin)) continue;
+    if (IsForOperators(member.key)) continue;
+    if (of_itself)  // with other permissions it would answer its own requests
+      return reply.Refuse({"forbidden", std::string(member.key) + ": an agent cannot change this of itself"});
+    if (call.HasScope(Scope::kAdmin)) continue;
     return reply.Refuse(
         {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"});
   }

@@ -320,5 +320,37 @@ TEST_F(Mcp, ScopesAndOriginsHoldAsEverywhere) {
   EXPECT_EQ(Post(list, {{"Origin", "https://evil.example"}}).status, 403);
 }
 
+// The agent's own token, by the file that its environment names.
+TEST_F(Mcp, AnAgentHasTheToolsOfItsScopeAndDecidesNothingOfItsOwn) {
+  for (const auto& [scope, starts] : {std::pair{"view", false}, {"operate", false}, {"admin", true}}) {
+    const std::string id = std::string("of-") + scope;
+    daemon_.Create(R"({"id":")" + id + R"(","kind":"process","api":")" + scope +
+                   R"(","command":["sh","-c","cat $REEVE_TOKEN_FILE; exec sleep 600"]})");
+    std::string token;
+    ASSERT_TRUE(Eventually([&] {
+      for (const std::string& event : daemon_.Events(id, "types=agent.output"))
+        token = JsonField(event, "data.text");
+      return !token.empty();
+    }));
+    const std::string listed = PostAs(token, RequestText("1", "tools/list")).body;
+    EXPECT_EQ(listed.find("start_agent\",") != std::string::npos, starts) << scope;
+    const auto started =
+        PostAs(token, RequestText("1", "tools/call",
+                                  ToolParams("start_agent", R"({"kind":"process","command":["true"]})")));
+    EXPECT_EQ(started.Field("result.isError"), starts ? "false" : "true") << scope;
+    const auto decided = PostAs(
+        token, RequestText("1", "tools/call",
+                           ToolParams("decide_approval",
+                                      R"({"id":")" + id + R"(","approval":"0","decision":"allow_once"})")));
+    EXPECT_THAT(decided.body, HasSubstr("forbidden: ")) << scope;
+    const Headers bearer = {{"Authorization", "Bearer " + token}};
+    const auto changed =
+        HttpConnection(daemon_.address())
+            .Call("PATCH", "/agents/" + id, R"({"permissions":{"default":"allow"}})", bearer);
+    EXPECT_EQ(changed.status, 403) << scope;
+    EXPECT_EQ(changed.body.find("of itself") != std::string::npos, std::string(scope) != "view") << scope;
+  }
+}
+
 }  // namespace
 }  // namespace reeve
