@@ -20,6 +20,11 @@ constexpr int64_t kGoodbyeMs = 2'000;  // time for viewers to end, then for conn
 constexpr int64_t kRuntimeRetryMs = 1'000;
 constexpr int kLastViewerTurns = 100;  // before this daemon ends, viewers get what their sockets take
 
+Scope ScopeOf(AgentSpec::Api api) {
+  if (api == AgentSpec::Api::kAdmin) return Scope::kAdmin;
+  return api == AgentSpec::Api::kOperate ? Scope::kOperate : Scope::kView;
+}
+
 }  // namespace
 
 // The keeper holds the lock from the first daemon on.
@@ -158,6 +163,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
       api_{*base_.loop, clock_, town_,  kinds_, tickets_, viewers_,
            exports_,    waits_, pages_, gate_,  *this,    config.base_path},
       gateway_(api_, idempotency_),
+      mcp_(api_, idempotency_),
       serving_(base_.loop->BeforeSleep([this] {
         CommitTurn();
         const bool more = viewers_.Serve();
@@ -184,6 +190,7 @@ Daemon::Daemon(ConfigSources sources, const Config& config, Options options, Bas
   });
   AddRoutes(router_, api_);
   AddGatewayRoute(router_, gateway_);
+  AddMcpRoute(router_, mcp_);
 }
 
 Daemon::~Daemon() { log::CopyTo({}); }
@@ -195,7 +202,7 @@ Town::Options Daemon::TownOptions() {
   options.log = LogLimitsOf(config_);
   options.sync = config_.fsync == "interval";
   options.api.grant = [this](const std::string& agent, const std::string& token, AgentSpec::Api api) {
-    base_.tokens.Grant(agent, token, api == AgentSpec::Api::kView ? Scope::kView : Scope::kOperate);
+    base_.tokens.Grant(agent, token, ScopeOf(api));
   };
   options.api.revoke = [this](const std::string& agent) {
     if (auto gone = base_.tokens.Revoke(agent)) ForgetToken(*gone);
@@ -282,6 +289,7 @@ void Daemon::ForgetToken(uint64_t token) {
   tickets_.RevokeToken(token);
   viewers_.CloseByToken(token);
   exports_.CloseByToken(token);
+  mcp_.CloseByToken(token);
 }
 
 // -------------------------------------------------------------------------------------------------- drain

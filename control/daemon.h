@@ -24,6 +24,7 @@
 #include "control/http/router.h"
 #include "control/http/server.h"
 #include "control/live_config.h"
+#include "control/mcp/mcp_server.h"
 #include "control/streams/exports.h"
 #include "control/streams/viewers.h"
 #include "orchestrator/adapters/kind_catalog.h"
@@ -158,6 +159,7 @@ class Daemon {
   ApiContext api_;
   Router router_;
   Gateway gateway_;
+  McpServer mcp_;
   std::optional<Checkpoint> checkpoint_;  // of the town, with a keeper
   uint64_t saved_changes_ = 0;            // TicketStore::changes() of the checkpoint
   const bool serving_;                    // made before the server, whose answers leave after this step

@@ -29,6 +29,7 @@ int Main(int argc, char** argv) {
   AddOpen(line.root());
   AddTicket(line.root());
   AddRpc(line.root());
+  AddMcp(line.root());
   AddTop(line.root());
   AddReplay(line.root());
   AddDoctor(line.root());

@@ -325,8 +325,8 @@ Result<Agent*> Town::Create(AgentSpec spec, const std::string& made_by, Done don
 }
 
 const std::vector<std::string_view> Town::kChangeable = {
-    "title",   "starred", "labels",  "model",     "system_prompt", "env",    "permissions", "limits",
-    "restart", "cwd",     "command", "readiness", "api",           "record", "kind_options"};
+    "title",   "starred", "labels",  "model",     "system_prompt", "env",    "permissions",  "limits",
+    "restart", "cwd",     "command", "readiness", "api",           "record", "kind_options", "mcp"};
 
 void Town::Update(Agent& agent, const JsonValue& patch, std::function<void(Result<bool>)> done,
                   std::string by) {

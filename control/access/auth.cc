@@ -114,7 +114,8 @@ Response AnswerOptions(const Request& request, bool cors) {
   if (!cors) return response;
   response.headers.emplace_back("Access-Control-Allow-Methods", kMethods);
   response.headers.emplace_back("Access-Control-Allow-Headers",
-                                "authorization, content-type, idempotency-key, last-event-id");
+                                "authorization, content-type, idempotency-key, last-event-id, mcp-method, "
+                                "mcp-name, mcp-protocol-version, mcp-session-id");
   response.headers.emplace_back("Access-Control-Max-Age", "600");
   // https://wicg.github.io/private-network-access/#cors-preflight: a public page may reach a private address
   // only if that agrees.
@@ -240,7 +241,7 @@ Headers Gate::CorsHeaders(const Request& request) const {
   return {
       {"Access-Control-Allow-Origin", std::string(origin)},
       {"Access-Control-Allow-Credentials", "true"},  // EventSource({withCredentials}) sends the resume cookie
-      {"Access-Control-Expose-Headers", "X-Request-Id, Retry-After"},
+      {"Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Mcp-Session-Id"},
       {"Vary", "Origin"}};
 }
 

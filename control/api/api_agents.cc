@@ -139,8 +139,12 @@ void Patch(ApiContext& api, const Call& call, Reply reply) {
   for (const std::string_view field : kFixed) {
     if (patch[field]) return reply.Refuse(CannotChange(field));
   }
+  const bool of_itself = call.caller() && call.caller()->agent == call.agent().id();
   for (const JsonValue::Member& member : patch.Members()) {
-    if (IsForOperators(member.key) || call.HasScope(Scope::kAdmin)) continue;
+    if (IsForOperators(member.key)) continue;
+    if (of_itself)  // with other permissions it would answer its own requests
+      return reply.Refuse({"forbidden", std::string(member.key) + ": an agent cannot change this of itself"});
+    if (call.HasScope(Scope::kAdmin)) continue;
     return reply.Refuse(
         {"forbidden", std::string(member.key) + ": changing it needs a token of scope admin"});
   }
@@ -255,7 +259,11 @@ std::vector<Operation> AgentOperations() {
             Query("limit", Type::kInteger, "The size of a page; 100 if absent.").Between(1, kMaxPage),
             Query("page_token", Type::kString, "`next_page_token` of the page before.")},
        .answers = {{200, "AgentPage"}},
-       .run = List},
+       .run = List,
+       .tool = {.name = "list_agents",
+                .text = "Lists the coding agents that run here, with their kind, title, state and last run. "
+                        "Use it to find out which agents there are and what they are doing.",
+                .parameters = {"state", "label", "title", "kind", "limit", "page_token"}}},
       {.name = "agents.create",
        .access = Access::kAdmin,
        .method = "POST",
@@ -264,7 +272,14 @@ std::vector<Operation> AgentOperations() {
        .parameters = {WholeBody("spec", "AgentSpec", "The new agent.")},
        .answers = {{201, "Agent"}},
        .errors = {"agent_exists", "not_supported", "too_many_agents", "draining", "disk_full"},
-       .run = Create},
+       .run = Create,
+       .tool = {.name = "start_agent",
+                .text =
+                    "Starts another agent, which works by itself in the background. Give `kind` "
+                    "(list_kinds names them) and, in `prompt`, its whole task: it knows nothing of your "
+                    "conversation. `workspace` {git, branch} gives it a clone of a repository of its own; "
+                    "otherwise `cwd` is the folder where it works. Returns at once; then use "
+                    "wait_for_agent with the returned `id`, and read_events for its answer."}},
       {.name = "agents.get",
        .access = Access::kView,
        .method = "GET",
@@ -280,7 +295,10 @@ std::vector<Operation> AgentOperations() {
        .text = "Returns an agent, as agents.get does.",
        .parameters = {PathAgent()},
        .answers = {{200, "Agent"}},
-       .run = Get},
+       .run = Get,
+       .tool = {.name = "agent_status",
+                .text = "Returns one agent: its state, its present and last run, how many messages wait for "
+                        "it, and how many of its requests wait for approval."}},
       {.name = "agents.update",
        .access = Access::kOperate,
        .method = "PATCH",
@@ -317,7 +335,12 @@ std::vector<Operation> AgentOperations() {
        .parameters = {PathAgent(), Grace()},
        .answers = {{202, "Agent"}},
        .errors = {"not_running"},
-       .run = Stop},
+       .run = Stop,
+       .tool = {.name = "stop_agent",
+                .text = "Ends the process of an agent, and the run that it is in. The agent and its log "
+                        "stay, and a later message starts it again. Use interrupt_agent to end only the run.",
+                .destructive = true,
+                .parameters = {"id"}}},
       {.name = "agents.restart",
        .access = Access::kOperate,
        .method = "POST",
@@ -335,7 +358,11 @@ std::vector<Operation> AgentOperations() {
        .parameters = {PathAgent()},
        .answers = {{202, "Agent"}},
        .errors = {"not_running"},
-       .run = Interrupt},
+       .run = Interrupt,
+       .tool = {.name = "interrupt_agent",
+                .text = "Ends the run that an agent is in, without ending the agent. What the run has not "
+                        "finished is lost. Use it before you send an agent in another direction.",
+                .destructive = true}},
       ChangesOperation(),
       BatchOperation(),
       {.name = "agents.models",
@@ -380,7 +407,10 @@ std::vector<Operation> AgentOperations() {
        .path = "/kinds",
        .text = "Lists the kinds of agents, and the programs that were found for them.",
        .answers = {{200, "Kinds"}},
-       .run = ListKinds},
+       .run = ListKinds,
+       .tool = {.name = "list_kinds",
+                .text = "Lists the kinds of agents that start_agent can start, which of them are installed "
+                        "here, and what each can do."}},
   };
 }
 

@@ -102,7 +102,11 @@ std::vector<Operation> ApprovalOperations() {
                             "Only those with this id, in full and with earlier results.")},
        .answers = {{200, "Approvals"}},
        .errors = {"agent_not_found"},
-       .run = ListApprovals},
+       .run = ListApprovals,
+       .tool = {.name = "list_approvals",
+                .text = "Lists the requests of agents that wait for a decision: which tool an agent wants to "
+                        "use, and with which input. An agent does not go on before its request is decided.",
+                .parameters = {"agent", "id"}}},
       {.name = "approvals.decide",
        .access = Access::kOperate,
        .method = "POST",
@@ -117,7 +121,12 @@ std::vector<Operation> ApprovalOperations() {
        .answers = {{200, "Decided"}},
        .errors = {"forbidden", "approval_not_found", "already_resolved"},
        .not_of_itself = true,
-       .run = Decide},
+       .run = Decide,
+       .tool = {.name = "decide_approval",
+                .text = "Allows or denies a request of another agent to use a tool. Look at its input with "
+                        "list_approvals first. A denied agent reads `reason`, so say what it should do "
+                        "instead. You cannot decide your own requests.",
+                .destructive = true}},
       {.name = "elicitations.answer",
        .access = Access::kOperate,
        .method = "POST",

@@ -127,7 +127,14 @@ std::vector<Operation> EventOperations() {
             Query("types", Type::kTypes, "Only these types."),
             Query("text", Type::kString, "Only events whose data contains this, in upper or lower case.")},
        .answers = {{200, "EventPage"}},
-       .run = Events},
+       .run = Events,
+       .tool = {.name = "read_events",
+                .text =
+                    "Reads the log of an agent. For its answers in words use types "
+                    "\"assistant.message\" and tail 1; for the end of its runs \"run.*\"; for its tools "
+                    "\"tool.*\"; for the output of a plain program \"agent.output\". `tail` N returns the "
+                    "last N events; `after` with the `cursor` of an earlier answer returns what is new.",
+                .defaults = R"("limit":100)"}},
       {.name = "agents.snapshot",
        .access = Access::kView,
        .method = "GET",
@@ -151,7 +158,15 @@ std::vector<Operation> EventOperations() {
        .answers = {{200, "WaitResult"}, {204}},
        .errors = {"agent_not_found", "agent_deleted", "run_not_found", "message_not_found", "not_running",
                   "too_many_requests", "draining"},
-       .run = BeginWait},
+       .run = BeginWait,
+       .tool = {.name = "wait_for_agent",
+                .text = "Waits for an agent. Without `until` it waits for the end of the present run, or of "
+                        "the last one, and returns that run with its `status`; with `message_id` for the run "
+                        "of that message. until=idle waits until the agent has nothing more to do. Read what "
+                        "it said with read_events. Call it again if the time was too short.",
+                .wait = "timeout_ms",
+                .nothing = "The time is over and the agent is still at work. Call the tool again to go on "
+                           "waiting; list_approvals shows whether it waits for a decision."}},
       {.name = "agents.wait_any",
        .access = Access::kView,
        .method = "GET",
@@ -165,7 +180,13 @@ std::vector<Operation> EventOperations() {
                       Timeout()},
        .answers = {{200, "WaitResult"}, {204}},
        .errors = {"too_many_requests", "draining"},
-       .run = BeginAnyWait},
+       .run = BeginAnyWait,
+       .tool = {.name = "wait_for_any_agent",
+                .text = "Waits for the first of several agents, chosen by `label`, whose run ends, and "
+                        "returns that run with `agent`. Pass the `ended_at` of each answer as `since` of the "
+                        "next call to get the runs one after another.",
+                .wait = "timeout_ms",
+                .nothing = "The time is over and no run has ended. Call the tool again to go on waiting."}},
   };
 }
 

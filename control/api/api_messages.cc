@@ -194,7 +194,13 @@ std::vector<Operation> MessageOperations() {
                       JsonMember("messages", "NewMessages", "Several messages, in place of one.")},
        .answers = {{202, "Accepted"}},
        .errors = {"busy", "queue_full", "draining", "not_supported"},
-       .run = Send},
+       .run = Send,
+       .tool = {.name = "send_message",
+                .text = "Sends a message to an agent: a further task, or the answer to its question. It "
+                        "begins a run when the agent is free. mode `steer` puts it into the present run, "
+                        "`interrupt` ends that run first, `if_idle` refuses if the agent is busy. Returns "
+                        "a `message_id`; pass it to wait_for_agent to wait for the end of its run.",
+                .parameters = {"id", "text", "mode", "model"}}},
       {.name = "agents.stdin",
        .access = Access::kOperate,
        .method = "POST",

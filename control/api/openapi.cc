@@ -446,6 +446,70 @@ class Document {
 
 }  // namespace
 
+namespace {
+
+// The schemas of the document, by name.
+JsonValue NamedSchemas() {
+  static const JsonDocument document = JsonDocument::Parse(OpenApiDocument("")).value();
+  return document["components"]["schemas"];
+}
+
+// The schema without references and examples. No schema refers to itself.
+std::string Resolved(const JsonValue& schema) {
+  if (schema.Is(JsonType::kArray)) {
+    JsonArray array;
+    for (const JsonValue& element : schema.Elements()) array.AddRaw(Resolved(element));
+    return array.Take();
+  }
+  if (!schema.Is(JsonType::kObject)) return schema.Raw();
+  JsonObject object;
+  if (const auto reference = schema["$ref"].AsString()) {
+    const JsonValue named = NamedSchemas()[reference->substr(reference->rfind('/') + 1)];
+    for (const auto& [key, value] : named.Members()) {
+      if (key != "examples" && !schema[key]) object.SetRaw(key, Resolved(value));
+    }
+  }
+  for (const auto& [key, value] : schema.Members()) {
+    if (key != "examples" && key != "$ref") object.SetRaw(key, Resolved(value));
+  }
+  return object.Take();
+}
+
+std::string Resolved(const std::string& schema) { return Resolved(JsonDocument::Parse(schema)->root()); }
+
+}  // namespace
+
+std::string ParamsSchema(const Operation& operation, const std::vector<std::string_view>& only) {
+  if (operation.params_are_whole()) return Resolved(Reference(operation.parameters.front().schema));
+  JsonObject properties;
+  std::vector<std::string_view> required;
+  for (const Parameter& parameter : operation.parameters) {
+    if (!only.empty() && std::find(only.begin(), only.end(), parameter.name) == only.end()) continue;
+    std::string schema = SchemaOf(parameter);
+    schema.back() = ',';
+    schema += JsonObject().Set("description", parameter.text).Take().substr(1);
+    properties.SetRaw(parameter.name, schema);
+    if (parameter.required) required.push_back(parameter.name);
+  }
+  JsonObject schema;
+  schema.Set("type", "object").SetRaw("properties", properties.Take()).Set("additionalProperties", false);
+  if (!required.empty()) schema.SetRaw("required", Strings(required));
+  return Resolved(schema.Take());
+}
+
+std::string AnswerSchema(const Operation& operation) {
+  bool empty = false;
+  for (const Operation::Answer& answer : operation.answers) empty = empty || answer.schema.empty();
+  const std::string_view name = operation.answers.front().schema;
+  if (name.empty()) return R"({"type":"object"})";
+  const std::string reference = Reference(name);
+  if (!empty && NamedSchemas()[name]["type"].StringOr("") == "object") return Resolved(reference);
+  JsonArray either;
+  either.AddRaw(reference);
+  if (empty) either.AddRaw(R"({"type":"object","maxProperties":0})");
+  return Resolved(JsonObject().Set("type", "object").SetRaw("anyOf", either.Take()).Take());
+}
+
 std::string OpenApiDocument(std::string_view base_path) {
   const auto source = JsonDocument::Parse(ApiAssets().front().bytes);
   return Document(source.value().root()).Write(base_path);

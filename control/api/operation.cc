@@ -158,6 +158,12 @@ bool Operation::Has(In in) const {
                      [in](const Parameter& one) { return one.in == in; });
 }
 
+const Parameter* Operation::Find(std::string_view parameter) const {
+  const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                  [parameter](const Parameter& one) { return one.name == parameter; });
+  return found == parameters.end() ? nullptr : &*found;
+}
+
 bool Operation::params_are_whole() const {
   return parameters.size() == 1 && parameters.front().in == In::kWhole &&
          parameters.front().type == Type::kJson;

@@ -74,6 +74,22 @@ Parameter JsonMember(std::string_view name, std::string_view schema, std::string
 Parameter WholeBody(std::string_view name, std::string_view schema, std::string_view text);
 Parameter WholeBytes(std::string_view name, std::string_view text);
 
+// How an operation is offered to a language model: as a tool of the Model Context Protocol (control/mcp/).
+struct Tool {
+  std::string_view name = {};  // "stop_agent"; empty: it is no tool
+  // Sentences for a model that has no manual: the purpose, the important arguments, the next step.
+  std::string_view text = {};
+  bool destructive = false;  // it may end or lose work that cannot be brought back
+  bool idempotent = false;   // repeating it changes nothing more
+  // The parameters that a model gets; empty: all.
+  std::vector<std::string_view> parameters = {};
+  std::string_view defaults = {};  // JSON members of arguments that the model leaves out, such as "limit":100
+  // The parameter that bounds the time of a wait, in milliseconds; empty: it does not wait. A tool may wait
+  // longer than `most` of that parameter, in several waits.
+  std::string_view wait = {};
+  std::string_view nothing = {};  // the text of an answer without a body
+};
+
 struct Operation {
   using Run = void (*)(ApiContext& api, const Call& call, Reply reply);
   struct Answer {
@@ -96,8 +112,10 @@ struct Operation {
   bool probe = false;      // answers load balancers, also when the server is full
   bool secret = false;     // an answer contains a secret, and is not kept for an Idempotency-Key
   bool any_query = false;  // others decorate its address
+  Tool tool = {};
 
   [[nodiscard]] bool Has(Parameter::In in) const;
+  [[nodiscard]] const Parameter* Find(std::string_view parameter) const;  // null if there is none
   // Its body is a JSON object whose members are parameters; there may be none.
   [[nodiscard]] bool reads_members() const;
   // An object of arguments is its whole body.

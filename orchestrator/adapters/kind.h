@@ -25,6 +25,7 @@ struct Kind {
     bool model = false;          // the model can be chosen, and changed from turn to turn
     bool list_models = false;    // ListModels names every model that can be chosen
     bool system_prompt = false;  // takes the spec's system prompt
+    bool mcp = false;            // starts MCP servers that the spec names: has reeve's own tools
   } can;
   const char* program =
       nullptr;  // looked up on PATH when the spec has no command; null: a command is demanded

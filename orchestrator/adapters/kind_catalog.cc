@@ -41,6 +41,7 @@ std::string CanJson(const Kind::Can& can) {
       .Set("model", can.model)
       .Set("list_models", can.list_models)
       .Set("system_prompt", can.system_prompt)
+      .Set("mcp", can.mcp)
       .Take();
 }
 

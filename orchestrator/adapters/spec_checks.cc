@@ -93,6 +93,7 @@ Status CheckKindCan(const Kind& kind, const AgentSpec& spec) {
   }
   if (spec.permissions.any() && !kind.can.approve) return cannot("permissions", "asks for no approvals");
   if (!spec.resume.empty() && !kind.can.resume) return cannot("resume", "has no sessions to resume");
+  if (spec.mcp && !kind.can.mcp) return cannot("mcp", "starts no MCP servers");
   return {};
 }
 

@@ -13,8 +13,8 @@ namespace reeve {
 namespace {
 
 // Fields of a spec that a process gets when it starts.
-constexpr std::string_view kAtStart[] = {"env",       "system_prompt", "cwd",         "command",
-                                         "readiness", "api",           "kind_options"};
+constexpr std::string_view kAtStart[] = {"env",       "system_prompt", "cwd",          "command",
+                                         "readiness", "api",           "kind_options", "mcp"};
 constexpr std::string_view kOfSecrets[] = {"api", "record"};
 
 // The result of a command that has acted although the record could not be written.

@@ -77,7 +77,7 @@ const char* WhyNotFile(std::string_view name) {
 constexpr std::array kWhen = {"never", "on_failure", "always"};
 constexpr std::array kDefault = {"ask", "allow", "deny"};
 constexpr std::array kOnTimeout = {"deny", "allow"};
-constexpr std::array kApi = {"none", "view", "operate"};
+constexpr std::array kApi = {"none", "view", "operate", "admin"};
 constexpr std::array kOnStall = {"tell", "interrupt", "restart"};
 
 // Six characters of 5 bits make a billion ids, so an id of the caller's own choice is not hit by chance.
@@ -133,6 +133,8 @@ void ReadProgram(Fields& fields, AgentSpec& spec) {
 
   fields.Map("files", PrivateFolder::kMaxFiles, PrivateFolder::kMaxFileBytes, WhyNotFile, spec.files);
   fields.Choice("api", kApi, spec.api);
+  fields.Bool("mcp", spec.mcp);
+  if (spec.mcp && spec.api == AgentSpec::Api::kNone) fields.Fail("mcp", "needs api: view, operate or admin");
 }
 
 void ReadModel(Fields& fields, AgentSpec& spec) {
@@ -230,7 +232,7 @@ Result<AgentSpec> AgentSpec::FromJson(const JsonValue& json) {
   fields.Only({"id",           "kind",    "command",     "cwd",       "close_on_disconnect", "env",
                "title",        "starred", "labels",      "model",     "system_prompt",       "prompt",
                "resume",       "restart", "permissions", "limits",    "readiness",           "record",
-               "kind_options", "files",   "api",         "workspace", "allow_setuid"},
+               "kind_options", "files",   "api",         "workspace", "allow_setuid",        "mcp"},
               {"user"});
   ReadIdentity(fields, spec);
   ReadProgram(fields, spec);
@@ -299,6 +301,7 @@ std::string AgentSpec::ToJson(Secrets secrets) const {
   SetIfAny(json, "resume", resume);
   json.SetRaw("restart", restart_json.Take()).SetRaw("permissions", permissions_json.Take());
   json.SetRaw("limits", limits_json.Take());
+  if (mcp) json.Set("mcp", true);
   if (record) json.Set("record", true);
   if (allow_setuid) json.Set("allow_setuid", true);
   if (close_on_disconnect) json.Set("close_on_disconnect", true);

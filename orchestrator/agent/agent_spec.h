@@ -53,8 +53,9 @@ struct AgentSpec {
   // name → content. Contents go to the agent's private folder (private_folder.h) and are kept nowhere else.
   // After the agent is made, only the names remain here.
   std::map<std::string, std::string> files;
-  enum class Api { kNone, kView, kOperate };
+  enum class Api { kNone, kView, kOperate, kAdmin };
   Api api = Api::kNone;  // scope of the process's own API token
+  bool mcp = false;      // it gets reeve's own tools by `reeve mcp`, with that token
   // Its processes may gain privileges: sudo and other set-user-ID programs work (PR_SET_NO_NEW_PRIVS is not
   // set).
   bool allow_setuid = false;

@@ -79,6 +79,7 @@ const std::map<std::string, Stage>& Stages() {
       {"reeve drain", Stage::kWorking},
       {"reeve replay", Stage::kEnded},
       {"reeve rpc", Stage::kWorking},
+      {"reeve mcp", Stage::kWorking},
       {"reeve run", Stage::kEnded},
       {"reeve serve", Stage::kEnded},
       {"reeve open", Stage::kEnded},

@@ -24,6 +24,7 @@ void AddRun(Command root);         // starts an agent and follows it
 void AddOpen(Command root);        // opens the dashboard in a browser
 void AddTicket(Command root);      // prints a URL that opens a stream once
 void AddRpc(Command root);         // relays JSON-RPC between stdin and stdout and the daemon
+void AddMcp(Command root);         // serves the Model Context Protocol on stdin and stdout
 void AddTop(Command root);         // shows the town live on the whole terminal
 void AddReplay(Command root);      // plays a transcript back
 void AddDoctor(Command root);      // checks the installation

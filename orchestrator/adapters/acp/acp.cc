@@ -9,6 +9,7 @@
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/json_rpc.h"
 #include "orchestrator/adapters/output_lines.h"
+#include "orchestrator/adapters/own_tools.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/log/event_types.h"
@@ -73,6 +74,16 @@ Models ModelsOf(const JsonValue& session) {
   return models;
 }
 
+// The list of MCP servers of a session.
+std::string OwnServers(const OwnTools& tools) {
+  JsonArray env;
+  for (const auto& [name, value] : tools.env)
+    env.AddRaw(JsonObject().Set("name", name).Set("value", value).Take());
+  JsonObject server;
+  server.Set("name", OwnTools::kName).Set("command", tools.command).SetRaw("args", R"(["mcp"])");
+  return "[" + server.SetRaw("env", env.Take()).Take() + "]";
+}
+
 class AcpAdapter final : public Adapter {
  public:
   AcpAdapter(AgentHost& host, std::string session, std::string text_prefix)
@@ -116,6 +127,7 @@ class AcpAdapter final : public Adapter {
   static void Members(auto& self, auto& state) {
     state("resume", self.resume_);
     state("cwd", self.cwd_);
+    state.Json("mcp_servers", self.mcp_servers_);
     state("files", self.files_);
     state("terminals", self.terminals_);
     state("lines", self.lines_);
@@ -169,6 +181,7 @@ class AcpAdapter final : public Adapter {
   AgentHost& host_;
   std::string resume_;
   std::string cwd_;
+  std::string mcp_servers_ = "[]";           // JSON
   bool files_ = false;                       // the agent may ask us to read and write files of its folder
   std::unique_ptr<AcpTerminals> terminals_;  // if the agent may have us run commands
   OutputLines lines_;
@@ -202,6 +215,7 @@ Status AcpAdapter::Prepare(SpawnSpec& spawn) {
     cwd_ = std::filesystem::current_path(error).string();
   }
   if (granted("terminal")) MakeTerminals();
+  if (host_.spec().mcp) mcp_servers_ = OwnServers(OwnTools::For(spawn));
   spawn.stdin_pipe = true;
   return {};
 }
@@ -275,7 +289,7 @@ void AcpAdapter::OpenSession() {
   }
   loading_ = true;
   Demand("session/load",
-         JsonObject().Set("sessionId", resume_).Set("cwd", cwd_).SetRaw("mcpServers", "[]").Take());
+         JsonObject().Set("sessionId", resume_).Set("cwd", cwd_).SetRaw("mcpServers", mcp_servers_).Take());
 }
 
 void AcpAdapter::Loaded(const JsonRpcAnswer& answer) {
@@ -293,7 +307,7 @@ void AcpAdapter::Loaded(const JsonRpcAnswer& answer) {
 }
 
 void AcpAdapter::NewSession() {
-  Demand("session/new", JsonObject().Set("cwd", cwd_).SetRaw("mcpServers", "[]").Take());
+  Demand("session/new", JsonObject().Set("cwd", cwd_).SetRaw("mcpServers", mcp_servers_).Take());
 }
 
 void AcpAdapter::Adopt(std::string session, const JsonValue& result) {

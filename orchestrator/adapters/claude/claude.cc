@@ -9,6 +9,7 @@
 #include "orchestrator/adapters/adapter.h"
 #include "orchestrator/adapters/claude/claude_events.h"
 #include "orchestrator/adapters/output_lines.h"
+#include "orchestrator/adapters/own_tools.h"
 #include "orchestrator/adapters/questions.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/agent/tool_names.h"
@@ -270,6 +271,14 @@ Status ClaudeAdapter::Prepare(SpawnSpec& spawn) {
     argv.push_back("--model=" + model_);
   }
   if (!resume_.empty()) argv.push_back("--resume=" + resume_);
+  if (host_.spec().mcp) {
+    const OwnTools tools = OwnTools::For(spawn);
+    JsonObject server;
+    server.Set("type", "stdio").Set("command", tools.command).SetRaw("args", R"(["mcp"])");
+    const std::string servers =
+        JsonObject().SetRaw(OwnTools::kName, server.SetRaw("env", tools.EnvJson()).Take()).Take();
+    argv.push_back("--mcp-config=" + JsonObject().SetRaw("mcpServers", servers).Take());
+  }
   const std::string& system_prompt = host_.spec().system_prompt;
   if (!system_prompt.empty()) argv.push_back("--append-system-prompt=" + system_prompt);
   for (const char* name : {"DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",

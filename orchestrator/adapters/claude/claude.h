@@ -19,6 +19,7 @@ inline constexpr Kind::Can kClaudeCan = {.turns = true,
                                          .elicit = true,
                                          .resume = true,
                                          .model = true,
-                                         .system_prompt = true};
+                                         .system_prompt = true,
+                                         .mcp = true};
 
 }  // namespace reeve

@@ -8,6 +8,7 @@
 #include "orchestrator/adapters/codex/codex_events.h"
 #include "orchestrator/adapters/json_rpc.h"
 #include "orchestrator/adapters/output_lines.h"
+#include "orchestrator/adapters/own_tools.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/log/event_types.h"
@@ -73,6 +74,7 @@ class CodexAdapter final : public Adapter {
 
  private:
   void TakeAnswer(const JsonRpc::Request& request, const JsonRpcAnswer& answer);
+  static void AddOwnTools(SpawnSpec& spawn);
   void OpenThread();
   void StartThread();
   void AdoptThread(const JsonValue& thread);
@@ -108,6 +110,24 @@ std::string TextInput(const std::string& text) {
 
 // --- process
 
+// Options with values of TOML, whose strings are those of JSON.
+void CodexAdapter::AddOwnTools(SpawnSpec& spawn) {
+  const OwnTools tools = OwnTools::For(spawn);
+  const auto quoted = [](std::string_view text) {
+    std::string out;
+    AppendJsonString(out, text);
+    return out;
+  };
+  const auto add = [&spawn](const std::string& key, const std::string& value) {
+    spawn.argv.insert(spawn.argv.end(),
+                      {"-c", "mcp_servers." + std::string(OwnTools::kName) + "." + key + "=" + value});
+  };
+  add("command", quoted(tools.command));
+  add("args", R"(["mcp"])");
+  add("tool_timeout_sec", std::to_string(OwnTools::kTimeoutS));
+  for (const auto& [name, value] : tools.env) add("env." + name, quoted(value));
+}
+
 Status CodexAdapter::Prepare(SpawnSpec& spawn) {
   if (spawn.argv.empty()) spawn.argv.emplace_back("codex");
   if (std::find(spawn.argv.begin() + 1, spawn.argv.end(), "app-server") == spawn.argv.end()) {
@@ -119,6 +139,7 @@ Status CodexAdapter::Prepare(SpawnSpec& spawn) {
     }
     return argument.substr(0, 16) == "approval_policy=";
   });
+  if (host_.spec().mcp) AddOwnTools(spawn);
   cwd_ = spawn.cwd;
   spawn.stdin_pipe = true;
   return {};

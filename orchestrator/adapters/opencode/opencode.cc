@@ -9,6 +9,7 @@
 #include "orchestrator/adapters/opencode/opencode_catch_up.h"
 #include "orchestrator/adapters/opencode/opencode_events.h"
 #include "orchestrator/adapters/output_lines.h"
+#include "orchestrator/adapters/own_tools.h"
 #include "orchestrator/agent/agent_spec.h"
 #include "orchestrator/handover/saved_state.h"
 #include "orchestrator/log/event_types.h"
@@ -198,6 +199,7 @@ class OpencodeAdapter final : public Adapter {
   void Live();
 
   [[nodiscard]] Status CheckModel() const;
+  Status AddOwnTools(SpawnSpec& spawn) const;
   void SendPrompt(const std::string& text);
   void PostPrompt(const std::string& text, const std::string& model);
   void FindOwnModel(const std::optional<std::string>& providers, const std::function<void()>& then);
@@ -290,6 +292,28 @@ Status OpencodeAdapter::Prepare(SpawnSpec& spawn) {
   spawn.SetEnv(prefix + "_SERVER_PASSWORD", password_, SpawnSpec::IfSet::kReplace);
   spawn.stdin_pipe = false;
   directory_ = spawn.cwd;
+  return host_.spec().mcp ? AddOwnTools(spawn) : Status();
+}
+
+// Adds them to the configuration that the spec's environment may have.
+Status OpencodeAdapter::AddOwnTools(SpawnSpec& spawn) const {
+  const std::string variable = std::string(flavour_.prefix) + "_CONFIG_CONTENT";
+  std::string given = "{}";
+  for (const std::string& entry : spawn.env) {
+    if (entry.starts_with(variable + "=")) given = entry.substr(variable.size() + 1);
+  }
+  const auto config = JsonDocument::Parse(given);
+  if (!config || !config->root().Is(JsonType::kObject))
+    return Error{"invalid_request", "env: " + variable + ": must be a JSON object, because mcp adds to it"};
+  const OwnTools tools = OwnTools::For(spawn);
+  JsonArray command;
+  command.Add(tools.command).Add("mcp");
+  JsonObject server;
+  server.Set("type", "local").SetRaw("command", command.Take()).SetRaw("environment", tools.EnvJson());
+  server.Set("enabled", true).Set("timeout", OwnTools::kTimeoutS * 1'000);
+  const std::string servers = JsonObject().SetRaw(OwnTools::kName, server.Take()).Take();
+  const auto ours = JsonDocument::Parse(JsonObject().SetRaw("mcp", servers).Take());
+  spawn.SetEnv(variable, MergePatch(config->root(), ours->root()), SpawnSpec::IfSet::kReplace);
   return {};
 }
 

@@ -21,7 +21,8 @@ inline constexpr Kind::Can kOpencodeCan = {.turns = true,
                                            .resume = true,
                                            .model = true,
                                            .list_models = true,
-                                           .system_prompt = true};
+                                           .system_prompt = true,
+                                           .mcp = true};
 
 struct OpencodeFlavour {
   const char* name;           // of the program, and the user of its HTTP server

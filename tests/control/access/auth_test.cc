@@ -468,7 +468,8 @@ TEST_F(GateTest, AnAllowedOriginMayReadEveryAnswer) {
     RawAnswer answer = Ask(line, headers);
     EXPECT_EQ(answer.Header("access-control-allow-origin"), "https://app.example") << line << answer.status;
     EXPECT_EQ(answer.Header("access-control-allow-credentials"), "true") << line;
-    EXPECT_EQ(answer.Header("access-control-expose-headers"), "X-Request-Id, Retry-After") << line;
+    EXPECT_EQ(answer.Header("access-control-expose-headers"), "X-Request-Id, Retry-After, Mcp-Session-Id")
+        << line;
     EXPECT_EQ(answer.Header("vary"), "Origin") << line;
   }
   for (const char* other : {"Origin: http://127.0.0.1:8080", "Origin: https://evil.example", "X: y"}) {
@@ -485,7 +486,8 @@ TEST_F(GateTest, AnswersPreflightsOfAllowedOrigins) {
   EXPECT_EQ(preflight.Header("access-control-allow-credentials"), "true");
   EXPECT_NE(preflight.Header("access-control-allow-methods").find("DELETE"), std::string::npos);
   EXPECT_EQ(preflight.Header("access-control-allow-headers"),
-            "authorization, content-type, idempotency-key, last-event-id");
+            "authorization, content-type, idempotency-key, last-event-id, mcp-method, mcp-name, "
+            "mcp-protocol-version, mcp-session-id");
   EXPECT_EQ(preflight.Header("access-control-max-age"), "600");
 
   EXPECT_EQ(preflight.Header("access-control-allow-private-network"), "");

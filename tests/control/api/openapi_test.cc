@@ -85,7 +85,7 @@ TEST_F(OpenApi, MarksTheOperationsThatAreNoMethodsOfJsonRpc) {
   }
   EXPECT_EQ(marked,
             (std::set<std::string>{"agents.export", "agents.stream", "dashboard.asset", "dashboard.page",
-                                   "dashboard.plain", "town.gateway", "town.stream"}));
+                                   "dashboard.plain", "town.gateway", "town.mcp", "town.stream"}));
 }
 
 TEST_F(OpenApi, DescribesTheMethodsOfAGateway) {

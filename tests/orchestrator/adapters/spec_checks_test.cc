@@ -55,6 +55,7 @@ TEST_F(SpecChecks, FieldsThatTheKindWouldIgnoreAreRefused) {
   EXPECT_EQ(Check(process + R"("model":"m"})"), "model: kind process does not offer a choice of models");
   EXPECT_EQ(Check(process + R"("system_prompt":"be brief"})"),
             "system_prompt: kind process takes no system prompt");
+  EXPECT_EQ(Check(process + R"("api":"view","mcp":true})"), "mcp: kind process starts no MCP servers");
   EXPECT_EQ(Check(process + R"("permissions":{"default":"allow"}})"),
             "permissions: kind process asks for no approvals");
   EXPECT_EQ(Check(process + R"("resume":"s1"})"), "resume: kind process has no sessions to resume");

@@ -1,0 +1,218 @@
+// `reeve mcp`: an MCP server on stdin and stdout. Each line of stdin is a request to the daemon (POST /mcp).
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "control/cli/client/client.h"
+#include "control/cli/client/retry.h"
+#include "control/cli/commands/commands.h"
+#include "control/cli/terminal/console.h"
+#include "control/cli/terminal/input_reader.h"
+#include "control/mcp/mcp_message.h"
+#include "orchestrator/json/json.h"
+#include "process/lines.h"
+#include "process/loop.h"
+#include "process/random.h"
+#include "process/sse_parser.h"
+
+namespace reeve {
+
+namespace {
+
+constexpr size_t kMaxRequests = 1'000;  // in progress
+constexpr size_t kMaxMcpLineBytes = size_t{4} << 20;
+constexpr size_t kMcpKeyBytes = 16;
+constexpr int kMcpInternal = -32603;
+
+// Sends each line, prints each message, and ends when stdin has ended and everything is answered.
+class McpRelay {
+ public:
+  McpRelay(Loop& loop, Client::Options options, Client client)
+      : loop_(loop),
+        options_(std::move(options)),
+        client_(std::move(client)),
+        http_(loop),
+        input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }) {}
+
+  void Run() {
+    input_.Read();
+    loop_.Run();
+  }
+
+ private:
+  // One line, until it is answered. It is sent again while the daemon is away, with the same key.
+  struct Pending {
+    std::string line;
+    std::string id;  // JSON text; empty: no answer is printed
+    bool shakes_hands = false;
+    std::string key = RandomHex(kMcpKeyBytes);
+    Headers headers;
+    std::unique_ptr<Retry> retry;
+    std::unique_ptr<HttpCall> call;
+    HttpResponse answer;
+    SseParser events;
+    bool streams = false;
+    bool answered = false;
+    std::list<std::unique_ptr<Pending>>::iterator place;
+  };
+
+  void TakeInput(std::string_view bytes) {
+    ended_ = bytes.empty();
+    lines_.Feed(bytes, [this](const Lines::Piece& piece) {
+      if (line_.size() <= kMaxMcpLineBytes) line_ += piece.text;
+      if (piece.ends) TakeLine(std::exchange(line_, {}));
+    });
+    if (ended_) {
+      line_ += lines_.waiting();
+      TakeLine(std::exchange(line_, {}));
+      return EndWhenDone();
+    }
+    input_.Read();
+  }
+
+  void TakeLine(const std::string& line) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) return;
+    const auto json = JsonDocument::Parse(line);
+    const JsonValue message = json ? json->root() : JsonValue();
+    const std::string id = message["id"] ? message["id"].Raw() : "";
+    const std::string_view method = message["method"].StringOr("");
+    if (method == "notifications/cancelled") return Cancel(message["params"]["requestId"].Raw());
+    if (pending_.size() >= kMaxRequests || line.size() > kMaxMcpLineBytes)
+      return PrintError(id, {"too_many_requests", "too many requests are in progress, or one is too large"});
+    pending_.push_back(std::make_unique<Pending>());
+    Pending& one = *pending_.back();
+    one.place = std::prev(pending_.end());
+    one.retry = std::make_unique<Retry>(loop_, [this, &one] { SendAgain(one); });
+    one.line = line;
+    one.id = json && !message.Is(JsonType::kArray) && method.starts_with("notifications/") ? "" : id;
+    one.shakes_hands = method == "initialize";
+    one.headers = McpHeadersOf(message);
+    if (one.headers.empty() && !one.shakes_hands && !revision_.empty())
+      one.headers.emplace_back("MCP-Protocol-Version", revision_);
+    Send(one);
+  }
+
+  // The daemon may have another address now.
+  void SendAgain(Pending& one) {
+    if (auto client = Client::Find(options_)) client_ = std::move(*client);
+    Send(one);
+  }
+
+  void Send(Pending& one) {
+    HttpRequest request = client_.Request("POST", "/mcp", one.line);
+    request.timeout_ms = 0;
+    request.headers.emplace_back("Accept", "application/json, text/event-stream");
+    request.headers.emplace_back("Idempotency-Key", one.key);
+    request.headers.insert(request.headers.end(), one.headers.begin(), one.headers.end());
+    one.answer = {};
+    one.events = SseParser();
+    HttpClient::Stream stream;
+    stream.on_head = [&one](const HttpResponse& head) {
+      one.answer = head;
+      one.streams = head.Header("content-type").starts_with("text/event-stream");
+    };
+    stream.on_body = [this, &one](std::string_view bytes) {
+      if (!one.streams) {
+        one.answer.body += bytes;
+        return;
+      }
+      (void)one.events.Feed(bytes, [this, &one](const SseEvent& event) {
+        if (!event.data.empty()) Print(one, event.data);
+      });
+    };
+    stream.on_end = [this, &one](const Status& how) { End(one, how); };
+    one.call = http_.Open(std::move(request), std::move(stream));
+  }
+
+  void Print(Pending& one, const std::string& message) {
+    const auto json = JsonDocument::Parse(message);
+    if (json && !(*json)["method"]) {
+      one.answered = true;
+      const std::string_view revision = (*json)["result"]["protocolVersion"].StringOr("");
+      if (one.shakes_hands && !revision.empty()) revision_ = revision;
+    }
+    WriteOrExit(message + "\n");
+  }
+
+  void End(Pending& one, const Status& how) {
+    const bool away =
+        (!how && how.error().code == "unreachable") || (how.ok() && one.streams && !one.answered);
+    if (away && !one.answered) {
+      if (one.retry->After(how ? Error{"unreachable", "the daemon closed the connection"} : how.error()))
+        return;
+    }
+    if (!one.answered && !how) {
+      PrintError(one.id, how.error());
+    } else if (!one.streams && !one.answer.body.empty()) {
+      const bool problem = one.answer.Header("content-type").starts_with("application/problem+json");
+      const auto json = JsonDocument::Parse(one.answer.body);
+      if (problem || !json) {
+        PrintError(one.id, Client::ErrorOf(one.answer));
+      } else {
+        Print(one, one.answer.body);
+      }
+    }
+    pending_.erase(one.place);
+    EndWhenDone();
+  }
+
+  void Cancel(const std::string& id) {
+    for (const auto& one : pending_) {
+      if (one->id != id) continue;
+      pending_.erase(one->place);  // the daemon ends a wait with its connection
+      return EndWhenDone();
+    }
+  }
+
+  void PrintError(const std::string& id, const Error& error) {
+    if (id.empty()) return;
+    WriteOrExit(FormatMcpError(id, {kMcpInternal, error.code + ": " + error.message}) + "\n");
+  }
+
+  void EndWhenDone() {
+    if (ended_ && pending_.empty()) loop_.Stop();
+  }
+
+  Loop& loop_;
+  const Client::Options options_;
+  Client client_;
+  HttpClient http_;
+  InputReader input_;
+  Lines lines_;
+  std::string line_;
+  bool ended_ = false;    // stdin
+  std::string revision_;  // that the handshake agreed on
+  std::list<std::unique_ptr<Pending>> pending_;
+};
+
+int RunMcp(const CommonOptions& options) {
+  Console console("mcp", options);
+  auto client = Client::Find(options.client);
+  if (!client) return console.Fail(client.error());
+  Loop loop;
+  McpRelay(loop, options.client, std::move(*client)).Run();
+  return kOk;
+}
+
+}  // namespace
+
+void AddMcp(Command root) {
+  auto options = std::make_shared<CommonOptions>();
+  Command command = root.Add("mcp", "Serve the Model Context Protocol on stdin and stdout.");
+  command.Details(
+      "For agents and editors that start their MCP servers as commands. The tools start other agents, send "
+      "them messages, wait for them, read their logs and decide their requests, as far as the token allows. "
+      "Each line of stdin is a message of the protocol, and so is each line of stdout. Errors of the command "
+      "itself go to stderr.\n\n"
+      "While the daemon is away, for example during an upgrade, requests are repeated for a minute, and "
+      "nothing is done twice. At the end of stdin the command waits for the answers that are missing, and "
+      "exits.");
+  AddCommonOptions(command, *options, "Accepted, but every line is a message");
+  command.Example(R"(printf '{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n' | reeve mcp)", "the tools");
+  command.Example("claude mcp add reeve -- reeve mcp", "gives Claude Code the tools");
+  command.Action([options] { return RunMcp(*options); });
+}
+
+}  // namespace reeve

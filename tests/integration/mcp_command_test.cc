@@ -1,0 +1,127 @@
+// `reeve mcp`: the Model Context Protocol over stdin and stdout.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/command.h"
+#include "tests/support/daemon.h"
+#include "tests/support/paths.h"
+
+namespace reeve {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Strings = std::vector<std::string>;
+
+constexpr const char* kWork = R"({"id":"a1","kind":"process","command":["sleep","600"]})";
+constexpr const char* kStatelessMeta = R"("_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",)"
+                                       R"("io.modelcontextprotocol/clientCapabilities":{}})";
+
+std::string ToolLine(const std::string& id, const std::string& tool, const std::string& arguments,
+                     const std::string& more = "") {
+  return R"({"jsonrpc":"2.0","id":)" + id + R"(,"method":"tools/call","params":{"name":")" + tool +
+         R"(","arguments":)" + arguments + more + "}}\n";
+}
+
+class McpCommand : public testing::Test {
+ protected:
+  // The whole session: these lines, then the end of stdin.
+  Strings Lines(const std::string& input, int code = 0) {
+    Command command({"mcp"}, Environment(), input);
+    EXPECT_EQ(command.Wait(), code);
+    EXPECT_EQ(command.err(), "");
+    Strings lines;
+    std::istringstream out(command.out());
+    for (std::string line; std::getline(out, line);) lines.push_back(line);
+    return lines;
+  }
+  [[nodiscard]] Strings Environment() const { return {"REEVE_DATA=" + daemon_.data_dir()}; }
+  [[nodiscard]] Command::Program Open() const {
+    return {.words = {kReeveBinary, "mcp"}, .keeps_input = true};
+  }
+
+  Daemon daemon_;
+};
+
+TEST_F(McpCommand, AnswersEachRequest) {
+  const Strings lines =
+      Lines(R"({"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}})"
+            "\n"
+            R"({"jsonrpc":"2.0","method":"notifications/initialized"})"
+            "\n\n" +
+            ToolLine("\"2\"", "list_agents", "{}") + "not json\n" +
+            R"({"jsonrpc":"2.0","id":3,"method":"no/such"})");  // without a line end
+  ASSERT_EQ(lines.size(), 4u);
+  Strings found;
+  for (const std::string& line : lines)
+    found.push_back(JsonField(line, "id") + " " + JsonField(line, "error.code"));
+  EXPECT_THAT(found, testing::UnorderedElementsAre("1 ", "2 ", "null -32700", "3 -32601"));
+}
+
+TEST_F(McpCommand, SpeaksTheStatelessRevision) {
+  const Strings lines =
+      Lines(std::string(R"({"jsonrpc":"2.0","id":1,"method":"server/discover","params":{)") + kStatelessMeta +
+            "}}\n" + ToolLine("2", "list_agents", "{}", std::string(",") + kStatelessMeta) +
+            R"({"jsonrpc":"2.0","id":3,"method":"subscriptions/listen","params":{"notifications":{},)" +
+            kStatelessMeta + "}}\n");
+  ASSERT_EQ(lines.size(), 4u);
+  for (const std::string& line : lines) EXPECT_EQ(JsonField(line, "error"), "") << line;
+  EXPECT_THAT(lines, testing::Contains(HasSubstr("notifications/subscriptions/acknowledged")));
+}
+
+TEST_F(McpCommand, ACancelledWaitHasNoAnswer) {
+  daemon_.Create(kWork);
+  Command command(Open(), Environment());
+  command.Write(ToolLine("7", "wait_for_agent", R"({"id":"a1","until":"exited"})",
+                         R"(,"_meta":{"progressToken":"p"})"));
+  EXPECT_THAT(command.ReadLine(), HasSubstr("notifications/progress"));
+  command.Write(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}})"
+                "\n");
+  command.Write(ToolLine("8", "agent_status", R"({"id":"a1"})"));
+  EXPECT_EQ(JsonField(command.ReadLine(), "id"), "8");
+  command.EndInput();
+  EXPECT_EQ(command.Wait(), 0);
+}
+
+TEST_F(McpCommand, TheDeathOfTheDaemonChangesNothing) {
+  Command command(Open(), Environment());
+  command.Write(ToolLine("1", "start_agent", kWork));
+  EXPECT_EQ(JsonField(command.ReadLine(), "result.structuredContent.id"), "a1");
+  command.Write(ToolLine("2", "wait_for_agent", R"({"id":"a1","until":"exited"})",
+                         R"(,"_meta":{"progressToken":"p"})"));
+  EXPECT_THAT(command.ReadLine(), HasSubstr("notifications/progress"));
+  ASSERT_TRUE(daemon_.Crash());
+  command.Write(ToolLine("3", "stop_agent", R"({"id":"a1"})"));
+  Strings answers;
+  while (answers.size() < 2) {
+    const std::string line = command.ReadLine();
+    ASSERT_NE(line, "");
+    if (JsonField(line, "method").empty()) answers.push_back(line);
+  }
+  for (const std::string& answer : answers) EXPECT_EQ(JsonField(answer, "result.isError"), "false") << answer;
+  command.EndInput();
+  EXPECT_EQ(command.Wait(), 0);
+}
+
+TEST_F(McpCommand, ARefusalOfTheDaemonIsAnError) {
+  Command command({"mcp"}, {"REEVE_SERVER=" + daemon_.address(), "REEVE_TOKEN=wrong-token-0123456789"},
+                  ToolLine("1", "list_agents", "{}"));
+  EXPECT_EQ(command.Wait(), 0);
+  EXPECT_EQ(JsonField(command.out(), "error.code"), "-32603");
+  EXPECT_THAT(JsonField(command.out(), "error.message"), HasSubstr("unauthorized"));
+}
+
+TEST_F(McpCommand, WithoutADaemonItFailsAndSaysWhy) {
+  TempDir empty;
+  Command command({"mcp"}, {"REEVE_DATA=" + empty.path()}, ToolLine("1", "list_agents", "{}"));
+  EXPECT_NE(command.Wait(), 0);
+  EXPECT_THAT(command.out(), IsEmpty());
+  EXPECT_THAT(command.err(), HasSubstr("no daemon runs here"));
+}
+
+}  // namespace
+}  // namespace reeve
