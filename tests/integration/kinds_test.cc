@@ -351,8 +351,8 @@ TEST(JsonlKind, AnInterruptingMessageEndsTheRunAndGoesFirst) {
   daemon.Create(Script(daemon, "a1", "jsonl", R"(
 trap 'echo "{\"type\":\"run.cancelled\"}"; stopped=1' INT
 while read line; do
-  echo "{\"type\":\"assistant.message\",\"text\":\"$line\"}"
   stopped=
+  echo "{\"type\":\"assistant.message\",\"text\":\"$line\"}"
   if test "$line" = long; then
     i=0; while test -z "$stopped" -a $i -lt 3000; do sleep 0.02; i=$((i+1)); done
   fi

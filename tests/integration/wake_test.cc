@@ -332,7 +332,8 @@ while read -r line; do
   echo '{"type":"run.started"}'
   stop=
   case "$line" in
-    first) until [ "$stop" ] && [ -e )" + daemon.data_dir() +
+    first) echo '{"type":"assistant.message","text":"begun"}'
+           until [ "$stop" ] && [ -e )" + daemon.data_dir() +
                                               R"(/gate ]; do sleep 0.02; done
            echo '{"type":"run.cancelled"}' ;;
     *) echo '{"type":"run.completed"}' ;;
@@ -342,7 +343,7 @@ done
   daemon.Create(
       R"({"id":"a1","kind":"jsonl","kind_options":{"turns":true},"prompt":"first","command":["/bin/bash",")" +
       daemon.data_dir() + R"(/a1.sh"]})");
-  ASSERT_TRUE(UntilState(daemon, "running"));
+  ASSERT_TRUE(UntilCount(daemon, "assistant.message", 1));  // it has its trap
   EXPECT_EQ(Say(daemon, "waits").status, 202);
   EXPECT_EQ(daemon.Post("/agents/a1/interrupt").status, 202);
   EXPECT_EQ(Say(daemon, "instead").status, 202);
