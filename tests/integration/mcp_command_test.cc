@@ -27,6 +27,13 @@ std::string ToolLine(const std::string& id, const std::string& tool, const std::
          R"(","arguments":)" + arguments + more + "}}\n";
 }
 
+// A wait for an agent that there is not yet, and that agent.
+const std::string kLateWait =
+    ToolLine("1", "wait_for_any_agent", R"({"label":"job:late","timeout_ms":3600000})",
+             R"(,"_meta":{"progressToken":"p"})");
+constexpr const char* kLate =
+    R"({"id":"late","kind":"process","labels":{"job":"late"},"command":["true"]})";
+
 class McpCommand : public testing::Test {
  protected:
   // The whole session: these lines, then the end of stdin.
@@ -38,6 +45,12 @@ class McpCommand : public testing::Test {
     std::istringstream out(command.out());
     for (std::string line; std::getline(out, line);) lines.push_back(line);
     return lines;
+  }
+  // The next line that is no notification; "" if none comes.
+  static std::string Answer(Command& command) {
+    std::string line = command.ReadLine();
+    while (!JsonField(line, "method").empty()) line = command.ReadLine();
+    return line;
   }
   [[nodiscard]] Strings Environment() const { return {"REEVE_DATA=" + daemon_.data_dir()}; }
   [[nodiscard]] Command::Program Open() const {
@@ -103,6 +116,29 @@ TEST_F(McpCommand, TheDeathOfTheDaemonChangesNothing) {
     if (JsonField(line, "method").empty()) answers.push_back(line);
   }
   for (const std::string& answer : answers) EXPECT_EQ(JsonField(answer, "result.isError"), "false") << answer;
+  command.EndInput();
+  EXPECT_EQ(command.Wait(), 0);
+}
+
+// Each absence has its own minute.
+TEST_F(McpCommand, AWaitOutlivesTwoAbsencesOfTheDaemon) {
+  Command command(Open(), Environment());
+  command.Write(kLateWait);
+  EXPECT_THAT(command.ReadLine(), HasSubstr("notifications/progress"));
+  const auto notes = [&command](const std::string& words) {
+    size_t count = 0;
+    const std::string said = command.err();
+    for (size_t at = said.find(words); at != std::string::npos; at = said.find(words, at + 1)) ++count;
+    return count;
+  };
+  for (size_t i = 1; i <= 2; ++i) {
+    daemon_.Kill();
+    ASSERT_TRUE(Eventually([&] { return notes("does not answer") == i; })) << command.err();
+    daemon_.Start();
+    ASSERT_TRUE(Eventually([&] { return notes("answers again") == i; })) << command.err();
+  }
+  daemon_.Create(kLate);
+  EXPECT_EQ(JsonField(Answer(command), "result.structuredContent.agent"), "late");
   command.EndInput();
   EXPECT_EQ(command.Wait(), 0);
 }

@@ -29,10 +29,11 @@ constexpr int kMcpInternal = -32603;
 // Sends each line, prints each message, and ends when stdin has ended and everything is answered.
 class McpRelay {
  public:
-  McpRelay(Loop& loop, Client::Options options, Client client)
+  McpRelay(Loop& loop, Client::Options options, Client client, Console& console)
       : loop_(loop),
         options_(std::move(options)),
         client_(std::move(client)),
+        console_(console),
         http_(loop),
         input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }) {}
 
@@ -84,7 +85,8 @@ class McpRelay {
     pending_.push_back(std::make_unique<Pending>());
     Pending& one = *pending_.back();
     one.place = std::prev(pending_.end());
-    one.retry = std::make_unique<Retry>(loop_, [this, &one] { SendAgain(one); });
+    one.retry = std::make_unique<Retry>(
+        loop_, [this, &one] { SendAgain(one); }, [this](bool away) { console_.NoteAway(away); });
     one.line = line;
     one.id = json && !message.Is(JsonType::kArray) && method.starts_with("notifications/") ? "" : id;
     one.shakes_hands = method == "initialize";
@@ -110,6 +112,7 @@ class McpRelay {
     one.events = SseParser();
     HttpClient::Stream stream;
     stream.on_head = [&one](const HttpResponse& head) {
+      if (IsThere(head.status)) one.retry->Answered();
       one.answer = head;
       one.streams = head.Header("content-type").starts_with("text/event-stream");
     };
@@ -125,6 +128,9 @@ class McpRelay {
     stream.on_end = [this, &one](const Status& how) { End(one, how); };
     one.call = http_.Open(std::move(request), std::move(stream));
   }
+
+  // Whether such an answer shows that the daemon works. A proxy in front of it answers the others as well.
+  static bool IsThere(int status) { return status < 500 && status != 429; }
 
   void Print(Pending& one, const std::string& message) {
     const auto json = JsonDocument::Parse(message);
@@ -178,6 +184,7 @@ class McpRelay {
   Loop& loop_;
   const Client::Options options_;
   Client client_;
+  Console& console_;
   HttpClient http_;
   InputReader input_;
   Lines lines_;
@@ -192,7 +199,7 @@ int RunMcp(const CommonOptions& options) {
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
   Loop loop;
-  McpRelay(loop, options.client, std::move(*client)).Run();
+  McpRelay(loop, options.client, std::move(*client), console).Run();
   return kOk;
 }
 
