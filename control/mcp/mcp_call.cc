@@ -9,6 +9,7 @@
 #include "control/access/idempotency.h"
 #include "control/api/api.h"
 #include "control/http/answer_stream.h"
+#include "control/http/problem.h"
 #include "process/log.h"
 #include "process/loop.h"
 
@@ -25,12 +26,10 @@ std::vector<std::string_view> KnownArguments(const McpTool& tool) {
   return known;
 }
 
-// "code: detail" of a problem document.
-std::string TextOf(const Response& problem) {
+Error ErrorIn(const Response& problem) {
   const auto json = JsonDocument::Parse(problem.body);
-  if (!json) return "internal: the daemon failed";
-  return std::string((*json)["code"].StringOr("internal")) + ": " +
-         std::string((*json)["detail"].StringOr(""));
+  if (!json) return {"internal", "the daemon failed"};
+  return {std::string((*json)["code"].StringOr("internal")), std::string((*json)["detail"].StringOr(""))};
 }
 
 }  // namespace
@@ -133,29 +132,35 @@ void McpCall::Run() {
 
 void McpCall::Take(Response response) {
   const auto answered = std::move(sink_);
-  if (response.status >= 400) return Finish(TextOf(response), "", true);
+  if (response.status >= 400) return Fail(ErrorIn(response));
   if (!response.body.empty()) {
     // Line ends stand between tokens: a string has none.
     std::replace_if(
         response.body.begin(), response.body.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    return Finish(response.body, response.body, false);
+    return Finish(response.body, response.body, {});
   }
   if (!tool_.tool().wait.empty() && api_.loop.NowMs() < until_ms_) return again_.Start(0);
-  Finish(tool_.tool().nothing.empty() ? "done" : tool_.tool().nothing, "{}", false, true);
+  Finish(tool_.tool().nothing.empty() ? "done" : tool_.tool().nothing, "{}",
+         {.result = {}, .over_time = true});
 }
 
 void McpCall::Fail(const Error& error) {
   const auto answered = std::move(sink_);
-  Finish(error.code + ": " + error.message, "", true);
+  Finish(error.code + ": " + error.message, "", {.result = {}, .error = error});
 }
 
-void McpCall::Finish(std::string_view text, std::string_view structured, bool failed, bool over_time) {
+bool McpCall::Outcome::temporary() const { return error && FindProblem(error->code).retry_after_s > 0; }
+
+void McpCall::Finish(std::string_view text, std::string_view structured, Outcome outcome) {
   JsonObject result;
   JsonArray content;
   content.AddRaw(JsonObject().Set("type", "text").Set("text", text).Take());
-  result.SetRaw("content", content.Take()).SetRaw("structuredContent", structured).Set("isError", failed);
+  result.SetRaw("content", content.Take())
+      .SetRaw("structuredContent", structured)
+      .Set("isError", outcome.error.has_value());
+  outcome.result = result.Take();
   const Done done = done_;
-  done({result.Take(), over_time});
+  done(std::move(outcome));
 }
 
 }  // namespace reeve

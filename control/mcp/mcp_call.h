@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "control/http/http.h"
@@ -24,8 +25,11 @@ struct ApiContext;
 class McpCall {
  public:
   struct Outcome {
-    std::string result;      // of tools/call, a JSON object
-    bool over_time = false;  // a wait ended because its time was over
+    std::string result;               // of tools/call, a JSON object
+    bool over_time = false;           // a wait ended because its time was over
+    std::optional<Error> error = {};  // that the result describes
+    // The same call may succeed later.
+    [[nodiscard]] bool temporary() const;
   };
   // May destroy the call.
   using Done = std::function<void(Outcome outcome)>;
@@ -51,7 +55,7 @@ class McpCall {
   void Run();
   void Take(Response response);
   void Fail(const Error& error);
-  void Finish(std::string_view text, std::string_view structured, bool failed, bool over_time = false);
+  void Finish(std::string_view text, std::string_view structured, Outcome outcome);
   [[nodiscard]] std::string ArgumentsNow(int64_t left_ms) const;
 
   ApiContext& api_;

@@ -131,6 +131,8 @@ class McpServer::Exchange {
   std::optional<McpTask> FindTask(Slot& slot);
   void MakeTask(Slot& slot, const McpTool& tool, const JsonValue& arguments, int64_t wait_ms);
   void AnswerTask(Slot& slot, const McpTask& task, std::string_view status, std::string_view result);
+  // Whether the client repeats the request, and gets no result of this call.
+  [[nodiscard]] bool LeaveToRepeat(const McpCall::Outcome& outcome) const;
   // Returns false if the client has gone. Only a request for one answer gets a stream.
   [[nodiscard]] bool OpenStream(Slot& slot);
   void SendProgress(const Slot& slot);
@@ -151,7 +153,8 @@ class McpServer::Exchange {
   bool beginning_ = true;
   bool over_ = false;
   Headers headers_;
-  std::string events_;  // an answer that is a whole stream of events
+  std::optional<Error> not_now_;  // a call was left to be repeated: the answer is this problem
+  std::string events_;            // an answer that is a whole stream of events
   std::unique_ptr<McpStream> stream_;
 };
 
@@ -267,11 +270,23 @@ void McpServer::Exchange::CallTool(Slot& slot) {
   if (wait_ms && *wait_ms > 0 && slot.message.knows_tasks && given.Raw().size() <= McpTask::kMaxArgumentBytes)
     return MakeTask(slot, *tool, given, *wait_ms);
   slot.wait_ms = wait_ms ? *wait_ms : 0;
-  if (slot.wait_ms > 0 && !OpenStream(slot)) return Close(slot, "");
-  slot.call = std::make_unique<McpCall>(
-      server_.api_, server_.idempotency_, *tool, request_,
-      [this, &slot](const McpCall::Outcome& outcome) { Succeed(slot, outcome.result); });
+  slot.call = std::make_unique<McpCall>(server_.api_, server_.idempotency_, *tool, request_,
+                                        [this, &slot](McpCall::Outcome outcome) {
+                                          if (!LeaveToRepeat(outcome)) return Succeed(slot, outcome.result);
+                                          not_now_ = std::move(outcome.error);
+                                          Close(slot, "");
+                                        });
   wait_ms ? slot.call->Begin(given, *wait_ms) : slot.call->Refuse(wait_ms.error());
+  if (!slot.open || slot.wait_ms == 0 || OpenStream(slot)) return;
+  slot.call.reset();
+  Close(slot, "");
+}
+
+// A client with an Idempotency-Key repeats its request until the daemon is there again, or the first request
+// with that key has ended. Others show the result to their model.
+bool McpServer::Exchange::LeaveToRepeat(const McpCall::Outcome& outcome) const {
+  if (!outcome.error || !request_.HasHeader("idempotency-key")) return false;
+  return outcome.error->code == "draining" || outcome.error->code == "request_under_way";
 }
 
 // No list of ours changes while a client looks, so a subscription ends as soon as it is acknowledged.
@@ -331,7 +346,8 @@ void McpServer::Exchange::GetTask(Slot& slot) {
   slot.call = std::make_unique<McpCall>(
       server_.api_, server_.idempotency_, *FindMcpTool(task->tool), request_,
       [this, &slot, task = *task](const McpCall::Outcome& outcome) {
-        const bool goes_on = outcome.over_time && server_.api_.clock.WallMs() < task.until_ms;
+        const bool goes_on =
+            outcome.temporary() || (outcome.over_time && server_.api_.clock.WallMs() < task.until_ms);
         AnswerTask(slot, task, goes_on ? "working" : "completed", goes_on ? "" : outcome.result);
       });
   slot.call->Begin(JsonDocument::Parse(task->arguments)->root(), 0);
@@ -439,6 +455,10 @@ void McpServer::Exchange::Advance() {
   if (stream_) {  // the exchange ends with the stream
     if (!slots_.front().answer.empty()) stream_->Send(slots_.front().answer);
     return stream_->End();
+  }
+  if (not_now_) {
+    reply_.Send(Response::Problem(*not_now_));
+    return server_.Retire(*this);
   }
   std::string body;
   for (const Slot& slot : slots_) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -31,8 +32,7 @@ std::string ToolLine(const std::string& id, const std::string& tool, const std::
 const std::string kLateWait =
     ToolLine("1", "wait_for_any_agent", R"({"label":"job:late","timeout_ms":3600000})",
              R"(,"_meta":{"progressToken":"p"})");
-constexpr const char* kLate =
-    R"({"id":"late","kind":"process","labels":{"job":"late"},"command":["true"]})";
+constexpr const char* kLate = R"({"id":"late","kind":"process","labels":{"job":"late"},"command":["true"]})";
 
 class McpCommand : public testing::Test {
  protected:
@@ -139,6 +139,37 @@ TEST_F(McpCommand, AWaitOutlivesTwoAbsencesOfTheDaemon) {
   }
   daemon_.Create(kLate);
   EXPECT_EQ(JsonField(Answer(command), "result.structuredContent.agent"), "late");
+  command.EndInput();
+  EXPECT_EQ(command.Wait(), 0);
+}
+
+TEST_F(McpCommand, AWaitOutlivesAShutdownAndARestart) {
+  Command command(Open(), Environment());
+  command.Write(kLateWait);
+  EXPECT_THAT(command.ReadLine(), HasSubstr("notifications/progress"));
+  daemon_.Signal(SIGTERM);
+  EXPECT_EQ(daemon_.Wait(), 0);
+  daemon_.Start();
+  daemon_.Create(kLate);
+  EXPECT_EQ(JsonField(Answer(command), "result.structuredContent.agent"), "late");
+  command.EndInput();
+  EXPECT_EQ(command.Wait(), 0);
+}
+
+TEST_F(McpCommand, ACallDuringAShutdownIsDoneAfterTheRestart) {
+  daemon_.Create(
+      R"({"id":"a1","kind":"process","command":["sh","-c","trap '' TERM; echo up; while :; do sleep 0.1; done"]})");
+  ASSERT_TRUE(Eventually([&] { return !daemon_.Events("a1", "types=agent.output").empty(); }));
+  daemon_.Signal(SIGTERM);
+  ASSERT_TRUE(Eventually([&] { return daemon_.Get("/health").Field("status") == "draining"; }));
+  Command command(Open(), Environment());
+  command.Write(ToolLine("1", "start_agent", kLate));
+  command.Write(ToolLine("2", "list_agents", "{}"));
+  EXPECT_EQ(JsonField(command.ReadLine(), "id"), "2");  // the refusal of the other is not printed
+  daemon_.Signal(SIGTERM);                              // a second one: at once
+  daemon_.Wait();
+  daemon_.Start();
+  EXPECT_EQ(JsonField(command.ReadLine(), "result.structuredContent.id"), "late");
   command.EndInput();
   EXPECT_EQ(command.Wait(), 0);
 }

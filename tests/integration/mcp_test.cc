@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <memory>
 #include <string>
 #include <vector>
@@ -276,6 +277,38 @@ TEST_F(Mcp, ATaskSurvivesTheDaemon) {
   const auto done = get();
   EXPECT_EQ(done.Field("result.status"), "completed");
   EXPECT_EQ(done.Field("result.result.structuredContent.state"), "exited");
+}
+
+TEST_F(Mcp, ATaskGoesOnWhileTheDaemonHasNoRoomForWaits) {
+  const auto made = Stateless("tools/call", R"("name":"wait_for_any_agent","arguments":{"label":"a:b"})",
+                              "wait_for_any_agent", true);
+  const std::string id = made.Field("result.taskId");
+  std::vector<std::unique_ptr<HttpConnection>> waits;
+  ASSERT_TRUE(Eventually([&] {
+    waits.push_back(std::make_unique<HttpConnection>(daemon_.address()));
+    waits.back()->Send("GET", "/wait?label=a:b", "", {{"Authorization", "Bearer " + daemon_.token()}});
+    return daemon_.Get("/wait?label=a:b&timeout_ms=0").status == 429;
+  }));
+  EXPECT_EQ(Stateless("tasks/get", R"("taskId":")" + id + "\"", id, true).Field("result.status"), "working");
+}
+
+TEST_F(Mcp, OnlyAClientThatRepeatsGetsARefusalOfTheShutdownAsAProblem) {
+  daemon_.Create(
+      R"({"id":"a1","kind":"process","command":["sh","-c","trap '' TERM; echo up; while :; do sleep 0.1; done"]})");
+  ASSERT_TRUE(Eventually([&] { return !daemon_.Events("a1", "types=agent.output").empty(); }));
+  daemon_.Signal(SIGTERM);
+  ASSERT_TRUE(Eventually([&] { return daemon_.Get("/health").Field("status") == "draining"; }));
+  const std::string spec = R"({"kind":"process","command":["true"]})";
+  const auto repeats = Tool("start_agent", spec, {{"Idempotency-Key", "k1"}});
+  EXPECT_EQ(repeats.status, 503);
+  EXPECT_EQ(repeats.Field("code"), "draining");
+  EXPECT_NE(repeats.Header("retry-after"), "");
+  const auto shows = Tool("start_agent", spec);
+  EXPECT_EQ(shows.status, 200);
+  EXPECT_EQ(shows.Field("result.isError"), "true");
+  EXPECT_THAT(shows.body, HasSubstr("draining: "));
+  daemon_.Signal(SIGTERM);  // a second one: at once
+  daemon_.Wait();
 }
 
 TEST_F(Mcp, ATaskCanBeCancelledAndNeedsAClientThatKnowsTasks) {

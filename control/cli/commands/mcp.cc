@@ -1,6 +1,7 @@
 // `reeve mcp`: an MCP server on stdin and stdout. Each line of stdin is a request to the daemon (POST /mcp).
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -142,13 +143,21 @@ class McpRelay {
     WriteOrExit(message + "\n");
   }
 
+  // The reason why the request is not answered yet, if it may be later.
+  static std::optional<Error> TemporaryError(const Pending& one, const Status& how) {
+    if (one.answered) return std::nullopt;
+    if (!how) return how.error().code == "unreachable" ? std::optional(how.error()) : std::nullopt;
+    if (one.streams) return Error{"unreachable", "the daemon closed the connection"};
+    const int status = one.answer.status;
+    if (status < 400) return std::nullopt;
+    Error error = Client::ErrorOf(one.answer);
+    const bool temporary = status == 429 || (status >= 502 && status <= 504);
+    return temporary || error.code == "request_under_way" ? std::optional(std::move(error)) : std::nullopt;
+  }
+
   void End(Pending& one, const Status& how) {
-    const bool away =
-        (!how && how.error().code == "unreachable") || (how.ok() && one.streams && !one.answered);
-    if (away && !one.answered) {
-      if (one.retry->After(how ? Error{"unreachable", "the daemon closed the connection"} : how.error()))
-        return;
-    }
+    const auto not_now = TemporaryError(one, how);
+    if (not_now && one.retry->After(*not_now)) return;
     if (!one.answered && !how) {
       PrintError(one.id, how.error());
     } else if (!one.streams && !one.answer.body.empty()) {
