@@ -182,6 +182,24 @@ TEST_F(McpCommand, ARefusalOfTheDaemonIsAnError) {
   EXPECT_THAT(JsonField(command.out(), "error.message"), HasSubstr("unauthorized"));
 }
 
+TEST_F(McpCommand, EveryRequestThatCannotBeSentGetsAnError) {
+  const std::string too_long(size_t{5} << 20, 'x');
+  std::string batch = "[" + ToolLine("1", "list_agents", "{}") + "," + ToolLine("2", "list_agents", "{}") +
+                      R"(,{"jsonrpc":"2.0","method":"notifications/x"}])";
+  std::erase(batch, '\n');
+  Command command({"mcp"}, {"REEVE_SERVER=" + daemon_.address(), "REEVE_TOKEN=wrong-token-0123456789"},
+                  too_long + "\n" + batch + "\n" +
+                      R"({"jsonrpc":"2.0","method":"notifications/initialized"})" + "\nnot json\n");
+  EXPECT_EQ(command.Wait(), 0);
+  Strings ids;
+  std::istringstream out(command.out());
+  for (std::string one; std::getline(out, one);) {
+    EXPECT_EQ(JsonField(one, "error.code"), "-32603") << one;
+    ids.push_back(JsonField(one, "id"));
+  }
+  EXPECT_THAT(ids, testing::UnorderedElementsAre("null", "1", "2", "null"));
+}
+
 TEST_F(McpCommand, WithoutADaemonItFailsAndSaysWhy) {
   TempDir empty;
   Command command({"mcp"}, {"REEVE_DATA=" + empty.path()}, ToolLine("1", "list_agents", "{}"));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "control/cli/client/client.h"
 #include "control/cli/client/retry.h"
@@ -44,10 +45,13 @@ class McpRelay {
   }
 
  private:
+  // The ids of the answers to a line, as JSON text. Notifications, and answers of the client, have none.
+  using Ids = std::vector<std::string>;
+
   // One line, until it is answered. It is sent again while the daemon is away, with the same key.
   struct Pending {
     std::string line;
-    std::string id;  // JSON text; empty: no answer is printed
+    Ids ids;
     bool shakes_hands = false;
     std::string key = RandomHex(kMcpKeyBytes);
     Headers headers;
@@ -78,23 +82,41 @@ class McpRelay {
     if (line.find_first_not_of(" \t\r") == std::string::npos) return;
     const auto json = JsonDocument::Parse(line);
     const JsonValue message = json ? json->root() : JsonValue();
-    const std::string id = message["id"] ? message["id"].Raw() : "";
+    Ids ids = IdsOf(message);
     const std::string_view method = message["method"].StringOr("");
     if (method == "notifications/cancelled") return Cancel(message["params"]["requestId"].Raw());
     if (pending_.size() >= kMaxRequests || line.size() > kMaxMcpLineBytes)
-      return PrintError(id, {"too_many_requests", "too many requests are in progress, or one is too large"});
+      return PrintErrors(ids,
+                         {"too_many_requests", "too many requests are in progress, or one is too large"});
     pending_.push_back(std::make_unique<Pending>());
     Pending& one = *pending_.back();
     one.place = std::prev(pending_.end());
     one.retry = std::make_unique<Retry>(
         loop_, [this, &one] { SendAgain(one); }, [this](bool away) { console_.NoteAway(away); });
     one.line = line;
-    one.id = json && !message.Is(JsonType::kArray) && method.starts_with("notifications/") ? "" : id;
+    one.ids = std::move(ids);
     one.shakes_hands = method == "initialize";
     one.headers = McpHeadersOf(message);
     if (one.headers.empty() && !one.shakes_hands && !revision_.empty())
       one.headers.emplace_back("MCP-Protocol-Version", revision_);
     Send(one);
+  }
+
+  // Of an empty value, which stands for a line that is no JSON, too: one answer with the id null.
+  static Ids IdsOf(const JsonValue& message) {
+    Ids ids;
+    const auto add = [&ids](const JsonValue& one) {
+      const JsonValue id = one["id"];
+      const bool is_answer = !one["method"] && (one["result"] || one["error"]);
+      if (is_answer || (!id && one["method"])) return;
+      ids.push_back(id.Is(JsonType::kString) || id.AsInt() ? id.Raw() : "null");
+    };
+    if (!message.Is(JsonType::kArray) || message.size() == 0) {
+      add(message);
+    } else {
+      for (const JsonValue& one : message.Elements()) add(one);
+    }
+    return ids;
   }
 
   // The daemon may have another address now.
@@ -159,12 +181,12 @@ class McpRelay {
     const auto not_now = TemporaryError(one, how);
     if (not_now && one.retry->After(*not_now)) return;
     if (!one.answered && !how) {
-      PrintError(one.id, how.error());
+      PrintErrors(one.ids, how.error());
     } else if (!one.streams && !one.answer.body.empty()) {
       const bool problem = one.answer.Header("content-type").starts_with("application/problem+json");
       const auto json = JsonDocument::Parse(one.answer.body);
       if (problem || !json) {
-        PrintError(one.id, Client::ErrorOf(one.answer));
+        PrintErrors(one.ids, Client::ErrorOf(one.answer));
       } else {
         Print(one, one.answer.body);
       }
@@ -175,15 +197,15 @@ class McpRelay {
 
   void Cancel(const std::string& id) {
     for (const auto& one : pending_) {
-      if (one->id != id) continue;
+      if (one->ids != Ids{id}) continue;
       pending_.erase(one->place);  // the daemon ends a wait with its connection
       return EndWhenDone();
     }
   }
 
-  void PrintError(const std::string& id, const Error& error) {
-    if (id.empty()) return;
-    WriteOrExit(FormatMcpError(id, {kMcpInternal, error.code + ": " + error.message}) + "\n");
+  static void PrintErrors(const Ids& ids, const Error& error) {
+    for (const std::string& id : ids)
+      WriteOrExit(FormatMcpError(id, {kMcpInternal, error.code + ": " + error.message}) + "\n");
   }
 
   void EndWhenDone() {
