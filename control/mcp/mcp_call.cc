@@ -52,7 +52,7 @@ class McpCall::Sink final : public Reply::Sink {
 };
 
 McpCall::McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool, const Request& from,
-                 Done done)
+                 const std::string& key, Done done)
     : api_(api), idempotency_(idempotency), tool_(tool), done_(std::move(done)), again_(api.loop, [this] {
         Run();
       }) {
@@ -60,9 +60,8 @@ McpCall::McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool,
   request_.id = from.id;
   request_.from_unix_socket = from.from_unix_socket;
   request_.caller = from.caller;
-  for (const std::string_view name : {std::string_view("origin"), kIdempotencyKey}) {
-    if (from.HasHeader(name)) request_.headers.emplace_back(name, from.Header(name));
-  }
+  if (from.HasHeader("origin")) request_.headers.emplace_back("origin", from.Header("origin"));
+  if (!key.empty()) request_.headers.emplace_back(kIdempotencyKey, key);
 }
 
 McpCall::~McpCall() {

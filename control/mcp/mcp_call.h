@@ -34,8 +34,9 @@ class McpCall {
   // May destroy the call.
   using Done = std::function<void(Outcome outcome)>;
 
-  // `from` tells who calls, from where, and with which Idempotency-Key.
-  McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool, const Request& from, Done done);
+  // `from` tells who calls and from where. `key` is the call's own Idempotency-Key; empty: none.
+  McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool, const Request& from,
+          const std::string& key, Done done);
   ~McpCall();
   McpCall(const McpCall&) = delete;
   McpCall& operator=(const McpCall&) = delete;

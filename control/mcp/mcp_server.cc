@@ -131,6 +131,8 @@ class McpServer::Exchange {
   std::optional<McpTask> FindTask(Slot& slot);
   void MakeTask(Slot& slot, const McpTool& tool, const JsonValue& arguments, int64_t wait_ms);
   void AnswerTask(Slot& slot, const McpTask& task, std::string_view status, std::string_view result);
+  // The Idempotency-Key of a call; empty: none.
+  [[nodiscard]] std::string KeyOf(const Slot& slot) const;
   // Whether the client repeats the request, and gets no result of this call.
   [[nodiscard]] bool LeaveToRepeat(const McpCall::Outcome& outcome) const;
   // Returns false if the client has gone. Only a request for one answer gets a stream.
@@ -270,7 +272,7 @@ void McpServer::Exchange::CallTool(Slot& slot) {
   if (wait_ms && *wait_ms > 0 && slot.message.knows_tasks && given.Raw().size() <= McpTask::kMaxArgumentBytes)
     return MakeTask(slot, *tool, given, *wait_ms);
   slot.wait_ms = wait_ms ? *wait_ms : 0;
-  slot.call = std::make_unique<McpCall>(server_.api_, server_.idempotency_, *tool, request_,
+  slot.call = std::make_unique<McpCall>(server_.api_, server_.idempotency_, *tool, request_, KeyOf(slot),
                                         [this, &slot](McpCall::Outcome outcome) {
                                           if (!LeaveToRepeat(outcome)) return Succeed(slot, outcome.result);
                                           not_now_ = std::move(outcome.error);
@@ -280,6 +282,15 @@ void McpServer::Exchange::CallTool(Slot& slot) {
   if (!slot.open || slot.wait_ms == 0 || OpenStream(slot)) return;
   slot.call.reset();
   Close(slot, "");
+}
+
+// A batch has one key for several calls, which may be of the same tool.
+std::string McpServer::Exchange::KeyOf(const Slot& slot) const {
+  std::string key(request_.Header("idempotency-key"));
+  if (!batch_ || key.empty()) return key;
+  const auto found =
+      std::find_if(slots_.begin(), slots_.end(), [&](const Slot& one) { return &one == &slot; });
+  return key + "-" + std::to_string(found - slots_.begin());
 }
 
 // A client with an Idempotency-Key repeats its request until the daemon is there again, or the first request
@@ -344,7 +355,7 @@ void McpServer::Exchange::GetTask(Slot& slot) {
   if (server_.cancelled_.contains(slot.message.params["taskId"].StringOr("")))
     return AnswerTask(slot, *task, "cancelled", "");
   slot.call = std::make_unique<McpCall>(
-      server_.api_, server_.idempotency_, *FindMcpTool(task->tool), request_,
+      server_.api_, server_.idempotency_, *FindMcpTool(task->tool), request_, "",
       [this, &slot, task = *task](const McpCall::Outcome& outcome) {
         const bool goes_on =
             outcome.temporary() || (outcome.over_time && server_.api_.clock.WallMs() < task.until_ms);

@@ -205,6 +205,29 @@ TEST_F(Mcp, AKeyMakesACallSafeToRepeat) {
   EXPECT_NE(first.Field("result.structuredContent.id"), other.Field("result.structuredContent.id"));
 }
 
+TEST_F(Mcp, EachCallOfABatchHasItsOwnKey) {
+  daemon_.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  daemon_.WaitFor("a1", "until=ready");
+  const auto send = [](const std::string& id) {
+    return RequestText(id, "tools/call", ToolParams("send_message", R"({"id":"a1","text":"same"})"));
+  };
+  const std::string batch = "[" + send("1") + "," + send("2") + "]";
+  const auto ids = [&] {
+    const auto answer = Post(batch, {{"MCP-Protocol-Version", "2025-03-26"}, {"Idempotency-Key", "k1"}});
+    const auto json = JsonDocument::Parse(answer.body);
+    std::vector<std::string> found;
+    for (const JsonValue& one : json->root().Elements())
+      found.emplace_back(one["result"]["structuredContent"]["message_id"].StringOr(""));
+    return found;
+  };
+  const auto first = ids();
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_NE(first[0], "");
+  EXPECT_NE(first[1], "");
+  EXPECT_NE(first[0], first[1]);
+  EXPECT_EQ(ids(), first);
+}
+
 TEST_F(Mcp, AWaitTellsItsProgressAndThenItsEnd) {
   daemon_.Create(kSleeper);
   StreamClient::Options options;
