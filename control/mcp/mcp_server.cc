@@ -104,6 +104,7 @@ class McpServer::Exchange {
     // A call with progress has these.
     std::string progress_token = {};  // JSON text
     int64_t began_ms = 0;
+    int64_t progress = -1;  // the last that was sent
     int64_t wait_ms = 0;
   };
   using Run = void (Exchange::*)(Slot& slot);
@@ -137,7 +138,7 @@ class McpServer::Exchange {
   [[nodiscard]] bool LeaveToRepeat(const McpCall::Outcome& outcome) const;
   // Returns false if the client has gone. Only a request for one answer gets a stream.
   [[nodiscard]] bool OpenStream(Slot& slot);
-  void SendProgress(const Slot& slot);
+  void SendProgress(Slot& slot);
   void Succeed(Slot& slot, std::string result, std::string_view type = "complete");
   void Fail(Slot& slot, const McpError& error);
   void Close(Slot& slot, std::string answer, int status = 200);
@@ -422,9 +423,11 @@ bool McpServer::Exchange::OpenStream(Slot& slot) {
   return true;
 }
 
-void McpServer::Exchange::SendProgress(const Slot& slot) {
-  if (slot.progress_token.empty()) return stream_->KeepAlive();
+void McpServer::Exchange::SendProgress(Slot& slot) {
   const int64_t waited_s = (server_.api_.loop.NowMs() - slot.began_ms) / 1'000;
+  // The tick of the server may follow at once, and progress must increase.
+  if (slot.progress_token.empty() || waited_s <= slot.progress) return stream_->KeepAlive();
+  slot.progress = waited_s;
   JsonObject params;
   params.SetRaw("progressToken", slot.progress_token);
   params.Set("progress", waited_s).Set("total", slot.wait_ms / 1'000);

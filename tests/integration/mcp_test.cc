@@ -251,6 +251,39 @@ TEST_F(Mcp, AWaitTellsItsProgressAndThenItsEnd) {
   EXPECT_EQ(connection.Call("GET", "/health").status, 200);
 }
 
+// All streams get progress at the same ticks, also one that began a moment before.
+TEST_F(Mcp, ProgressIncreasesWithEachNotification) {
+  daemon_.Create(kSleeper);
+  const Headers headers = JsonHeaders(
+      {{"Authorization", "Bearer " + daemon_.token()}, {"Accept", "application/json, text/event-stream"}});
+  const auto wait = [&](const std::string& more) {
+    auto connection = std::make_unique<HttpConnection>(daemon_.address());
+    connection->Send("POST", "/mcp",
+                     RequestText("1", "tools/call",
+                                 ToolParams("wait_for_agent", R"({"id":"a1","until":"exited")" + more + "}",
+                                            R"(,"_meta":{"progressToken":"p"})")),
+                     headers);
+    return connection;
+  };
+  const auto over_a_tick = wait(R"(,"timeout_ms":6000)");
+  std::vector<std::unique_ptr<HttpConnection>> others;
+  ASSERT_TRUE(Eventually([&] {
+    others.push_back(wait(""));
+    return over_a_tick->Receive(100).status != 0;
+  }));
+  EXPECT_EQ(Tool("stop_agent", R"({"id":"a1"})").status, 200);
+  for (const auto& one : others) {
+    int last = -1;
+    for (const std::string& message : EventsIn(one->Receive().body)) {
+      if (JsonField(message, "method").empty()) continue;
+      const int progress = std::stoi(JsonField(message, "params.progress"));
+      EXPECT_GT(progress, last);
+      last = progress;
+    }
+    EXPECT_GE(last, 0);
+  }
+}
+
 TEST_F(Mcp, AWaitWhoseTimeIsOverSaysSo) {
   daemon_.Create(kSleeper);
   const auto answer = Tool("wait_for_agent", R"({"id":"a1","until":"exited","timeout_ms":10})");
