@@ -82,6 +82,14 @@ Result<int64_t> McpCall::WaitMs(const McpTool& tool, const JsonValue& arguments)
                std::string(name) + ": must be a whole number from 0 to " + std::to_string(kMaxToolWaitMs)};
 }
 
+std::string McpCall::WithTarget(const ApiContext& api, const McpTool& tool, const JsonValue& arguments) {
+  std::string all = arguments ? arguments.Raw() : "{}";
+  const std::string target = tool.tool().target ? tool.tool().target(api, arguments) : "";
+  if (target.empty()) return all;
+  all.back() = arguments.Members().empty() ? ' ' : ',';
+  return all + target + "}";
+}
+
 void McpCall::Begin(const JsonValue& arguments, int64_t wait_ms) {
   if (Status allowed = CheckScope(tool_.operation->access, request_.caller->scope); !allowed)
     return Fail(allowed.error());
@@ -114,6 +122,7 @@ void McpCall::Run() {
   sink_ = std::make_shared<Sink>(*this);
   Reply reply(sink_);
   Request request = request_;
+  arguments_ = WithTarget(api_, tool_, JsonDocument::Parse(arguments_)->root());
   request.body = ArgumentsNow(until_ms_ - api_.loop.NowMs());
   Handler handler = [&api = api_, operation = tool_.operation](const Request& given, Reply to) {
     try {

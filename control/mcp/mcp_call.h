@@ -45,6 +45,9 @@ class McpCall {
   // the argument is wrong.
   static Result<int64_t> WaitMs(const McpTool& tool, const JsonValue& arguments);
 
+  // The arguments of a wait, which say what it waits for, so that all of its parts wait for the same.
+  static std::string WithTarget(const ApiContext& api, const McpTool& tool, const JsonValue& arguments);
+
   // Runs it. `wait_ms` is that of WaitMs, or less. Done may be called from within.
   void Begin(const JsonValue& arguments, int64_t wait_ms);
   // In place of Begin: its outcome is this error.

@@ -325,8 +325,8 @@ void McpServer::Exchange::Listen(Slot& slot) {
 void McpServer::Exchange::MakeTask(Slot& slot, const McpTool& tool, const JsonValue& arguments,
                                    int64_t wait_ms) {
   const int64_t now_ms = server_.api_.clock.WallMs();
-  const McpTask task = {std::string(tool.tool().name), arguments ? arguments.Raw() : "{}", now_ms,
-                        now_ms + wait_ms};
+  const McpTask task = {std::string(tool.tool().name), McpCall::WithTarget(server_.api_, tool, arguments),
+                        now_ms, now_ms + wait_ms};
   JsonObject json;
   json.Set("taskId", task.Id()).Set("status", "working");
   json.Set("createdAt", FormatTime(now_ms)).Set("lastUpdatedAt", FormatTime(now_ms));

@@ -335,6 +335,26 @@ TEST_F(Mcp, ATaskSurvivesTheDaemon) {
   EXPECT_EQ(done.Field("result.result.structuredContent.state"), "exited");
 }
 
+TEST_F(Mcp, ATaskKeepsToTheRunThatItBeganWith) {
+  daemon_.Create(kSleeper);
+  daemon_.WaitFor("a1", "until=ready");
+  const auto made =
+      Stateless("tools/call", R"("name":"wait_for_agent","arguments":{"id":"a1"})", "wait_for_agent", true);
+  const std::string id = made.Field("result.taskId");
+  const auto get = [&] { return Stateless("tasks/get", R"("taskId":")" + id + "\"", id, true); };
+  EXPECT_EQ(get().Field("result.status"), "working");
+  EXPECT_EQ(Tool("stop_agent", R"({"id":"a1"})").status, 200);
+  const std::string run = daemon_.WaitFor("a1", "until=terminal").Field("run_id");
+  daemon_.WaitFor("a1");
+  EXPECT_EQ(daemon_.Post("/agents/a1/start").status, 202);
+  daemon_.WaitFor("a1", "until=ready");
+  ASSERT_TRUE(Eventually([&] { return daemon_.Events("a1", "types=run.started").size() == 2; }));
+  const auto done = get();
+  EXPECT_EQ(done.Field("result.status"), "completed");
+  EXPECT_NE(run, "");
+  EXPECT_EQ(done.Field("result.result.structuredContent.run_id"), run);
+}
+
 TEST_F(Mcp, ATaskGoesOnWhileTheDaemonHasNoRoomForWaits) {
   const auto made = Stateless("tools/call", R"("name":"wait_for_any_agent","arguments":{"label":"a:b"})",
                               "wait_for_any_agent", true);
