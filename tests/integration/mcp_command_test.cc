@@ -200,6 +200,17 @@ TEST_F(McpCommand, EveryRequestThatCannotBeSentGetsAnError) {
   EXPECT_THAT(ids, testing::UnorderedElementsAre("null", "1", "2", "null"));
 }
 
+TEST_F(McpCommand, AWaitEndsWithTheClient) {
+  daemon_.Create(kWork);
+  // The pipe ends after the first answer, and the second never comes.
+  Command command(
+      Command::Program{.words = {"sh", "-c", R"("$0" mcp | head -n 1)", kReeveBinary}}, Environment(),
+      ToolLine("1", "agent_status", R"({"id":"a1"})") +
+          ToolLine("2", "wait_for_agent", R"({"id":"a1","until":"exited","timeout_ms":3600000})"));
+  EXPECT_EQ(command.Wait(), 0);
+  EXPECT_EQ(JsonField(command.out(), "id"), "1");
+}
+
 TEST_F(McpCommand, WithoutADaemonItFailsAndSaysWhy) {
   TempDir empty;
   Command command({"mcp"}, {"REEVE_DATA=" + empty.path()}, ToolLine("1", "list_agents", "{}"));

@@ -1,4 +1,8 @@
 // `reeve mcp`: an MCP server on stdin and stdout. Each line of stdin is a request to the daemon (POST /mcp).
+#include <poll.h>
+#include <unistd.h>
+
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <optional>
@@ -18,6 +22,7 @@
 #include "process/loop.h"
 #include "process/random.h"
 #include "process/sse_parser.h"
+#include "process/timer.h"
 
 namespace reeve {
 
@@ -25,6 +30,7 @@ namespace {
 
 constexpr size_t kMaxRequests = 1'000;  // in progress
 constexpr size_t kMaxMcpLineBytes = size_t{4} << 20;
+constexpr int64_t kLookMs = 500;
 constexpr size_t kMcpKeyBytes = 16;
 constexpr int kMcpInternal = -32603;
 
@@ -37,11 +43,13 @@ class McpRelay {
         client_(std::move(client)),
         console_(console),
         http_(loop),
-        input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }) {}
+        input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }),
+        look_(loop, [this] { LookAtStdout(); }) {}
 
-  void Run() {
+  int Run() {
     input_.Read();
     loop_.Run();
+    return hung_up_ ? kHungUp : kOk;
   }
 
  private:
@@ -209,7 +217,16 @@ class McpRelay {
   }
 
   void EndWhenDone() {
-    if (ended_ && pending_.empty()) loop_.Stop();
+    if (!ended_) return;
+    if (pending_.empty()) return loop_.Stop();
+    if (!look_.active()) look_.Start(kLookMs, kLookMs);
+  }
+
+  // After the end of stdin, nothing else tells that the client has gone while it waits for an answer.
+  void LookAtStdout() {
+    pollfd out = {STDOUT_FILENO, 0, 0};
+    hung_up_ = poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)) != 0;
+    if (hung_up_) loop_.Stop();
   }
 
   Loop& loop_;
@@ -220,7 +237,9 @@ class McpRelay {
   InputReader input_;
   Lines lines_;
   std::string line_;
-  bool ended_ = false;    // stdin
+  bool ended_ = false;  // stdin
+  Timer look_;          // at stdout
+  bool hung_up_ = false;
   std::string revision_;  // that the handshake agreed on
   std::list<std::unique_ptr<Pending>> pending_;
 };
@@ -230,8 +249,7 @@ int RunMcp(const CommonOptions& options) {
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
   Loop loop;
-  McpRelay(loop, options.client, std::move(*client), console).Run();
-  return kOk;
+  return McpRelay(loop, options.client, std::move(*client), console).Run();
 }
 
 }  // namespace
@@ -246,7 +264,7 @@ void AddMcp(Command root) {
       "itself go to stderr.\n\n"
       "While the daemon is away, for example during an upgrade, requests are repeated for a minute, and "
       "nothing is done twice. At the end of stdin the command waits for the answers that are missing, and "
-      "exits.");
+      "exits. If the reader of stdout goes away, it does not wait.");
   AddCommonOptions(command, *options, "Accepted, but every line is a message");
   command.Example(R"(printf '{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n' | reeve mcp)", "the tools");
   command.Example("claude mcp add reeve -- reeve mcp", "gives Claude Code the tools");
