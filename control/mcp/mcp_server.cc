@@ -85,7 +85,8 @@ class McpServer::Exchange {
   void Begin();
   // The client wants no answer to this call any more.
   bool Cancel(std::string_view id);
-  void Drop();  // ends it without an answer, because its client or its token has gone
+  void Drop();    // ends it without an answer, because its client has gone
+  void Revoke();  // its token is no longer valid
   void Tick();
 
   [[nodiscard]] uint64_t token() const { return request_.caller ? request_.caller->token : 0; }
@@ -492,6 +493,11 @@ void McpServer::Exchange::Advance() {
   server_.Retire(*this);
 }
 
+void McpServer::Exchange::Revoke() {
+  if (!stream_) reply_.Refuse({"unauthorized", "the token is no longer valid"});
+  Drop();
+}
+
 void McpServer::Exchange::Drop() {
   for (Slot& slot : slots_) slot.call.reset();
   over_ = true;
@@ -546,7 +552,7 @@ void McpServer::CloseByToken(uint64_t token) {
   for (const auto& exchange : exchanges_) {
     if (exchange->token() == token) theirs.push_back(exchange.get());
   }
-  for (Exchange* exchange : theirs) exchange->Drop();
+  for (Exchange* exchange : theirs) exchange->Revoke();
 }
 
 void McpServer::Tick() {
