@@ -201,6 +201,7 @@ void McpServer::Exchange::Begin() {
   }
   for (Slot& slot : slots_) Start(slot);
   beginning_ = false;
+  // Nobody is left who could take the answer, and a wait that goes on would keep its room.
   if (waits() && !stream_) {
     reply_.OnGone([this] { Drop(); });
   }

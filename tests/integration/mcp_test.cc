@@ -153,6 +153,7 @@ TEST_F(Mcp, GarbageGetsTheErrorsOfTheProtocol) {
     EXPECT_EQ(answer.Field("error.code"), one.code) << one.body;
     EXPECT_EQ(answer.Header("content-type"), "application/json");
   }
+  EXPECT_EQ(Post(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":[]})").status, 202);
   EXPECT_EQ(daemon_.Call("POST", "/mcp", RequestText("1", "ping"), {{"Content-Type", "text/plain"}}).status,
             415);
   EXPECT_EQ(Post(RequestText("1", "ping"), {{"MCP-Protocol-Version", "1900-01-01"}}).status, 400);
