@@ -42,8 +42,6 @@ class McpServer {
   // Ends the requests of a token that is no longer valid.
   void CloseByToken(uint64_t token);
 
-  [[nodiscard]] size_t open() const { return exchanges_.size(); }  // requests in progress
-
  private:
   class Exchange;
   friend class Exchange;
