@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "tests/support/canned_server.h"
 #include "tests/support/command.h"
 #include "tests/support/daemon.h"
 #include "tests/support/paths.h"
@@ -209,6 +211,19 @@ TEST_F(McpCommand, AWaitEndsWithTheClient) {
           ToolLine("2", "wait_for_agent", R"({"id":"a1","until":"exited","timeout_ms":3600000})"));
   EXPECT_EQ(command.Wait(), 0);
   EXPECT_EQ(JsonField(command.out(), "id"), "1");
+}
+
+TEST(McpRelay, AnAnswerThatIsTooLargeIsAnError) {
+  const std::string answer = "data: " + std::string(size_t{17} << 20, 'x') + "\n\n";
+  const std::map<std::string, std::string> answers = {
+      {"POST /mcp", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: " +
+                        std::to_string(answer.size()) + "\r\n\r\n" + answer}};
+  CannedServer server(answers);
+  Command command({"mcp"}, {"REEVE_SERVER=" + server.address(), "REEVE_TOKEN=t"},
+                  ToolLine("1", "list_agents", "{}"));
+  EXPECT_EQ(command.Wait(), 0);
+  EXPECT_EQ(JsonField(command.out(), "id"), "1");
+  EXPECT_THAT(JsonField(command.out(), "error.message"), HasSubstr("too_large"));
 }
 
 TEST_F(McpCommand, WithoutADaemonItFailsAndSaysWhy) {

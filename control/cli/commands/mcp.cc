@@ -152,9 +152,12 @@ class McpRelay {
         one.answer.body += bytes;
         return;
       }
-      (void)one.events.Feed(bytes, [this, &one](const SseEvent& event) {
+      const bool fits = one.events.Feed(bytes, [this, &one](const SseEvent& event) {
         if (!event.data.empty()) Print(one, event.data);
       });
+      if (fits || one.answered) return;
+      one.answered = true;  // a repetition would be as large
+      PrintErrors(one.ids, {"too_large", "the answer of the daemon is too large"});
     };
     stream.on_end = [this, &one](const Status& how) { End(one, how); };
     one.call = http_.Open(std::move(request), std::move(stream));
