@@ -59,7 +59,7 @@ Response JsonResponse(int status, std::string body) {
   return {status, {{"Content-Type", std::string(kJsonType)}}, std::move(body)};
 }
 
-// A result of the stateless revision has two more members, and in front of them those that may be cached.
+// Adds the members that each result of the stateless revision has.
 std::string Stateless(std::string result, std::string_view type = "complete") {
   JsonObject meta;
   meta.SetRaw("io.modelcontextprotocol/serverInfo", ServerInfo());
@@ -303,7 +303,7 @@ bool McpServer::Exchange::LeaveToRepeat(const McpCall::Outcome& outcome) const {
   return outcome.error->code == "draining" || outcome.error->code == "request_under_way";
 }
 
-// No list of ours changes while a client looks, so a subscription ends as soon as it is acknowledged.
+// The list of tools never changes, so a subscription ends as soon as it is acknowledged.
 void McpServer::Exchange::Listen(Slot& slot) {
   if (!slot.message.params["notifications"].Is(JsonType::kObject))
     return Fail(slot, {McpError::kInvalidParams, "notifications: must be an object", "", 200});

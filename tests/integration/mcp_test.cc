@@ -108,7 +108,7 @@ TEST_F(Mcp, TheStatelessRevisionNeedsNoHandshake) {
   const auto called = Stateless("tools/call", R"("name":"list_agents","arguments":{})", "list_agents");
   EXPECT_EQ(called.Field("result.structuredContent.agents"), "[]");
   EXPECT_EQ(called.Field("result.resultType"), "complete");
-  // It has not the methods of the others, and they do not have its methods.
+  // It does not have the methods of the others, and they do not have its methods.
   for (const char* method : {"initialize", "ping", "no/such"}) {
     const auto none = Stateless(method, R"("protocolVersion":"2025-11-25")");
     EXPECT_EQ(none.status, 404) << method;
@@ -198,7 +198,7 @@ TEST_F(Mcp, AnErrorOfAnOperationIsForTheModelToRead) {
   EXPECT_THAT(none.body, Not(HasSubstr("structuredContent")));
   EXPECT_THAT(Tool("agent_status", R"({"id":"a","x":1})").body, HasSubstr("unknown field x"));
   EXPECT_THAT(Tool("agent_status", R"({"id":"a","id":"b"})").body, HasSubstr("\"isError\":true"));
-  // The operation has this parameter, and the tool has not.
+  // The operation has this parameter, and the tool does not.
   EXPECT_THAT(Tool("list_agents", R"({"deleted":true})").body, HasSubstr("unknown field deleted"));
   EXPECT_THAT(Tool("wait_for_agent", R"({"id":"a","timeout_ms":-1})").body, HasSubstr("timeout_ms: must be"));
 }

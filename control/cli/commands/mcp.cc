@@ -243,7 +243,7 @@ class McpRelay {
   bool ended_ = false;  // stdin
   Timer look_;          // at stdout
   bool hung_up_ = false;
-  std::string revision_;  // that the handshake agreed on
+  std::string revision_;  // the revision that the handshake agreed on
   std::list<std::unique_ptr<Pending>> pending_;
 };
 
