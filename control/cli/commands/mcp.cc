@@ -110,7 +110,7 @@ class McpRelay {
     Send(one);
   }
 
-  // Of an empty value, which stands for a line that is no JSON, too: one answer with the id null.
+  // An empty value stands for a line that is no JSON. Its answer has the id null.
   static Ids IdsOf(const JsonValue& message) {
     Ids ids;
     const auto add = [&ids](const JsonValue& one) {
