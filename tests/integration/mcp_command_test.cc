@@ -226,6 +226,17 @@ TEST(McpRelay, AnAnswerThatIsTooLargeIsAnError) {
   EXPECT_THAT(JsonField(command.out(), "error.message"), HasSubstr("too_large"));
 }
 
+TEST(McpRelay, AnAnswerWithoutABodyIsAnError) {
+  const std::map<std::string, std::string> answers = {
+      {"POST /mcp", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"}};
+  CannedServer server(answers);
+  Command command({"mcp"}, {"REEVE_SERVER=" + server.address(), "REEVE_TOKEN=t"},
+                  ToolLine("1", "list_agents", "{}"));
+  EXPECT_EQ(command.Wait(), 0);
+  EXPECT_EQ(JsonField(command.out(), "id"), "1");
+  EXPECT_EQ(JsonField(command.out(), "error.code"), "-32603");
+}
+
 TEST_F(McpCommand, WithoutADaemonItFailsAndSaysWhy) {
   TempDir empty;
   Command command({"mcp"}, {"REEVE_DATA=" + empty.path()}, ToolLine("1", "list_agents", "{}"));

@@ -191,9 +191,11 @@ class McpRelay {
   void End(Pending& one, const Status& how) {
     const auto not_now = TemporaryError(one, how);
     if (not_now && one.retry->After(*not_now)) return;
-    if (!one.answered && !how) {
+    if (not_now) {
+      PrintErrors(one.ids, *not_now);
+    } else if (!one.answered && !how) {
       PrintErrors(one.ids, how.error());
-    } else if (!one.streams && !one.answer.body.empty()) {
+    } else if (!one.streams) {
       const bool problem = one.answer.Header("content-type").starts_with("application/problem+json");
       const auto json = JsonDocument::Parse(one.answer.body);
       if (problem || !json) {
