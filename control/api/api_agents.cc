@@ -340,6 +340,7 @@ std::vector<Operation> AgentOperations() {
                 .text = "Ends the process of an agent, and the run that it is in. The agent and its log "
                         "stay, and a later message starts it again. Use interrupt_agent to end only the run.",
                 .destructive = true,
+                .idempotent = true,
                 .parameters = {"id"}}},
       {.name = "agents.restart",
        .access = Access::kOperate,

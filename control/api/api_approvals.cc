@@ -126,7 +126,8 @@ std::vector<Operation> ApprovalOperations() {
                 .text = "Allows or denies a request of another agent to use a tool. Look at its input with "
                         "list_approvals first. A denied agent reads `reason`, so say what it should do "
                         "instead. You cannot decide your own requests.",
-                .destructive = true}},
+                .destructive = true,
+                .idempotent = true}},
       {.name = "elicitations.answer",
        .access = Access::kOperate,
        .method = "POST",

@@ -102,6 +102,17 @@ void BeginAnyWait(ApiContext& api, const Call& call, Reply reply) {
   api.waits.BeginAny(std::move(condition), call.Integer("timeout_ms").value_or(kMaxWaitMs), std::move(reply));
 }
 
+// The run that a wait for no named run means.
+std::string NameRun(const ApiContext& api, const JsonValue& arguments) {
+  const bool named = arguments["run_id"] || arguments["message_id"] || arguments["after_run"];
+  if (named || arguments["until"].StringOr("terminal") != "terminal") return {};
+  const auto agent = FindAgent(api, std::string(arguments["id"].StringOr("")));
+  if (!agent || (*agent)->deleted()) return {};
+  const Runs& runs = (*agent)->runs();
+  const Run* run = runs.open() ? &*runs.open() : runs.last();
+  return run ? R"("run_id":")" + run->id + '"' : std::string();
+}
+
 Parameter Timeout() {
   return Query("timeout_ms", Type::kInteger, "The longest wait; 50 s if absent.").Between(0, kMaxWaitMs);
 }
@@ -166,7 +177,8 @@ std::vector<Operation> EventOperations() {
                         "it said with read_events. Call it again if the time was too short.",
                 .wait = "timeout_ms",
                 .nothing = "The time is over and the agent is still at work. Call the tool again to go on "
-                           "waiting; list_approvals shows whether it waits for a decision."}},
+                           "waiting; list_approvals shows whether it waits for a decision.",
+                .target = NameRun}},
       {.name = "agents.wait_any",
        .access = Access::kView,
        .method = "GET",

@@ -444,10 +444,6 @@ class Document {
   JsonValue source_;
 };
 
-}  // namespace
-
-namespace {
-
 // The schemas of the document, by name.
 JsonValue NamedSchemas() {
   static const JsonDocument document = JsonDocument::Parse(OpenApiDocument("")).value();

@@ -88,6 +88,9 @@ struct Tool {
   // longer than `most` of that parameter, in several waits.
   std::string_view wait = {};
   std::string_view nothing = {};  // the text of an answer without a body
+  // For a wait that takes several: JSON members of the arguments which say what it waits for, as things are
+  // now. Without them a later part could wait for something else. May be empty. Null: the arguments say it.
+  std::string (*target)(const ApiContext& api, const JsonValue& arguments) = nullptr;
 };
 
 struct Operation {

@@ -9,6 +9,7 @@
 #include "control/access/idempotency.h"
 #include "control/api/api.h"
 #include "control/http/answer_stream.h"
+#include "control/http/problem.h"
 #include "process/log.h"
 #include "process/loop.h"
 
@@ -25,12 +26,10 @@ std::vector<std::string_view> KnownArguments(const McpTool& tool) {
   return known;
 }
 
-// "code: detail" of a problem document.
-std::string TextOf(const Response& problem) {
+Error ErrorIn(const Response& problem) {
   const auto json = JsonDocument::Parse(problem.body);
-  if (!json) return "internal: the daemon failed";
-  return std::string((*json)["code"].StringOr("internal")) + ": " +
-         std::string((*json)["detail"].StringOr(""));
+  if (!json) return {"internal", "the daemon failed"};
+  return {std::string((*json)["code"].StringOr("internal")), std::string((*json)["detail"].StringOr(""))};
 }
 
 }  // namespace
@@ -53,7 +52,7 @@ class McpCall::Sink final : public Reply::Sink {
 };
 
 McpCall::McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool, const Request& from,
-                 Done done)
+                 const std::string& key, Done done)
     : api_(api), idempotency_(idempotency), tool_(tool), done_(std::move(done)), again_(api.loop, [this] {
         Run();
       }) {
@@ -61,9 +60,8 @@ McpCall::McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool,
   request_.id = from.id;
   request_.from_unix_socket = from.from_unix_socket;
   request_.caller = from.caller;
-  for (const std::string_view name : {std::string_view("origin"), kIdempotencyKey}) {
-    if (from.HasHeader(name)) request_.headers.emplace_back(name, from.Header(name));
-  }
+  if (from.HasHeader("origin")) request_.headers.emplace_back("origin", from.Header("origin"));
+  if (!key.empty()) request_.headers.emplace_back(kIdempotencyKey, key);
 }
 
 McpCall::~McpCall() {
@@ -82,6 +80,14 @@ Result<int64_t> McpCall::WaitMs(const McpTool& tool, const JsonValue& arguments)
   if (wait_ms && *wait_ms >= 0 && *wait_ms <= kMaxToolWaitMs) return *wait_ms;
   return Error{"invalid_request",
                std::string(name) + ": must be a whole number from 0 to " + std::to_string(kMaxToolWaitMs)};
+}
+
+std::string McpCall::WithTarget(const ApiContext& api, const McpTool& tool, const JsonValue& arguments) {
+  std::string all = arguments ? arguments.Raw() : "{}";
+  const std::string target = tool.tool().target ? tool.tool().target(api, arguments) : "";
+  if (target.empty()) return all;
+  all.back() = arguments.Members().empty() ? ' ' : ',';
+  return all + target + "}";
 }
 
 void McpCall::Begin(const JsonValue& arguments, int64_t wait_ms) {
@@ -116,6 +122,7 @@ void McpCall::Run() {
   sink_ = std::make_shared<Sink>(*this);
   Reply reply(sink_);
   Request request = request_;
+  arguments_ = WithTarget(api_, tool_, JsonDocument::Parse(arguments_)->root());
   request.body = ArgumentsNow(until_ms_ - api_.loop.NowMs());
   Handler handler = [&api = api_, operation = tool_.operation](const Request& given, Reply to) {
     try {
@@ -133,29 +140,35 @@ void McpCall::Run() {
 
 void McpCall::Take(Response response) {
   const auto answered = std::move(sink_);
-  if (response.status >= 400) return Finish(TextOf(response), "", true);
+  if (response.status >= 400) return Fail(ErrorIn(response));
   if (!response.body.empty()) {
     // Line ends stand between tokens: a string has none.
     std::replace_if(
         response.body.begin(), response.body.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    return Finish(response.body, response.body, false);
+    return Finish(response.body, response.body, {});
   }
   if (!tool_.tool().wait.empty() && api_.loop.NowMs() < until_ms_) return again_.Start(0);
-  Finish(tool_.tool().nothing.empty() ? "done" : tool_.tool().nothing, "{}", false, true);
+  Finish(tool_.tool().nothing.empty() ? "done" : tool_.tool().nothing, "{}",
+         {.result = {}, .over_time = true});
 }
 
 void McpCall::Fail(const Error& error) {
   const auto answered = std::move(sink_);
-  Finish(error.code + ": " + error.message, "", true);
+  Finish(error.code + ": " + error.message, "", {.result = {}, .error = error});
 }
 
-void McpCall::Finish(std::string_view text, std::string_view structured, bool failed, bool over_time) {
+bool McpCall::Outcome::temporary() const { return error && FindProblem(error->code).retry_after_s > 0; }
+
+void McpCall::Finish(std::string_view text, std::string_view structured, Outcome outcome) {
   JsonObject result;
   JsonArray content;
   content.AddRaw(JsonObject().Set("type", "text").Set("text", text).Take());
-  result.SetRaw("content", content.Take()).SetRaw("structuredContent", structured).Set("isError", failed);
+  result.SetRaw("content", content.Take())
+      .SetRaw("structuredContent", structured)
+      .Set("isError", outcome.error.has_value());
+  outcome.result = result.Take();
   const Done done = done_;
-  done({result.Take(), over_time});
+  done(std::move(outcome));
 }
 
 }  // namespace reeve

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "control/http/http.h"
@@ -24,14 +25,18 @@ struct ApiContext;
 class McpCall {
  public:
   struct Outcome {
-    std::string result;      // of tools/call, a JSON object
-    bool over_time = false;  // a wait ended because its time was over
+    std::string result;               // of tools/call, a JSON object
+    bool over_time = false;           // a wait ended because its time was over
+    std::optional<Error> error = {};  // that the result describes
+    // The same call may succeed later.
+    [[nodiscard]] bool temporary() const;
   };
   // May destroy the call.
   using Done = std::function<void(Outcome outcome)>;
 
-  // `from` tells who calls, from where, and with which Idempotency-Key.
-  McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool, const Request& from, Done done);
+  // `from` tells who calls and from where. `key` is the call's own Idempotency-Key; empty: none.
+  McpCall(ApiContext& api, Idempotency& idempotency, const McpTool& tool, const Request& from,
+          const std::string& key, Done done);
   ~McpCall();
   McpCall(const McpCall&) = delete;
   McpCall& operator=(const McpCall&) = delete;
@@ -39,6 +44,9 @@ class McpCall {
   // The time that a call with these arguments may wait, in milliseconds; 0: the tool does not wait. Error:
   // the argument is wrong.
   static Result<int64_t> WaitMs(const McpTool& tool, const JsonValue& arguments);
+
+  // The arguments of a wait, which say what it waits for, so that all of its parts wait for the same.
+  static std::string WithTarget(const ApiContext& api, const McpTool& tool, const JsonValue& arguments);
 
   // Runs it. `wait_ms` is that of WaitMs, or less. Done may be called from within.
   void Begin(const JsonValue& arguments, int64_t wait_ms);
@@ -51,7 +59,7 @@ class McpCall {
   void Run();
   void Take(Response response);
   void Fail(const Error& error);
-  void Finish(std::string_view text, std::string_view structured, bool failed, bool over_time = false);
+  void Finish(std::string_view text, std::string_view structured, Outcome outcome);
   [[nodiscard]] std::string ArgumentsNow(int64_t left_ms) const;
 
   ApiContext& api_;

@@ -87,9 +87,10 @@ std::optional<McpError> McpMessage::CheckEnvelope(const JsonValue& json) {
   if (!name) return invalid("method: must be a string");
   method = *name;
   params = json["params"];
-  if (params && !params.Is(JsonType::kObject))
-    return McpError{McpError::kInvalidParams, "params: must be an object"};
-  return std::nullopt;
+  if (!params || params.Is(JsonType::kObject)) return std::nullopt;
+  params = {};
+  if (id.empty()) return std::nullopt;  // a notification has no answer, not even an error
+  return McpError{McpError::kInvalidParams, "params: must be an object"};
 }
 
 std::optional<McpError> McpMessage::CheckStateless(const Request& request) {

@@ -59,7 +59,7 @@ Response JsonResponse(int status, std::string body) {
   return {status, {{"Content-Type", std::string(kJsonType)}}, std::move(body)};
 }
 
-// A result of the stateless revision has two more members, and in front of them those that may be cached.
+// Adds the members that each result of the stateless revision has.
 std::string Stateless(std::string result, std::string_view type = "complete") {
   JsonObject meta;
   meta.SetRaw("io.modelcontextprotocol/serverInfo", ServerInfo());
@@ -85,7 +85,8 @@ class McpServer::Exchange {
   void Begin();
   // The client wants no answer to this call any more.
   bool Cancel(std::string_view id);
-  void Drop();  // ends it without an answer, because its client or its token has gone
+  void Drop();    // ends it without an answer, because its client has gone
+  void Revoke();  // its token is no longer valid
   void Tick();
 
   [[nodiscard]] uint64_t token() const { return request_.caller ? request_.caller->token : 0; }
@@ -104,6 +105,7 @@ class McpServer::Exchange {
     // A call with progress has these.
     std::string progress_token = {};  // JSON text
     int64_t began_ms = 0;
+    int64_t progress = -1;  // the last that was sent
     int64_t wait_ms = 0;
   };
   using Run = void (Exchange::*)(Slot& slot);
@@ -131,9 +133,13 @@ class McpServer::Exchange {
   std::optional<McpTask> FindTask(Slot& slot);
   void MakeTask(Slot& slot, const McpTool& tool, const JsonValue& arguments, int64_t wait_ms);
   void AnswerTask(Slot& slot, const McpTask& task, std::string_view status, std::string_view result);
+  // The Idempotency-Key of a call; empty: none.
+  [[nodiscard]] std::string KeyOf(const Slot& slot) const;
+  // Whether the client repeats the request, and gets no result of this call.
+  [[nodiscard]] bool LeaveToRepeat(const McpCall::Outcome& outcome) const;
   // Returns false if the client has gone. Only a request for one answer gets a stream.
   [[nodiscard]] bool OpenStream(Slot& slot);
-  void SendProgress(const Slot& slot);
+  void SendProgress(Slot& slot);
   void Succeed(Slot& slot, std::string result, std::string_view type = "complete");
   void Fail(Slot& slot, const McpError& error);
   void Close(Slot& slot, std::string answer, int status = 200);
@@ -151,7 +157,8 @@ class McpServer::Exchange {
   bool beginning_ = true;
   bool over_ = false;
   Headers headers_;
-  std::string events_;  // an answer that is a whole stream of events
+  std::optional<Error> not_now_;  // a call was left to be repeated: the answer is this problem
+  std::string events_;            // an answer that is a whole stream of events
   std::unique_ptr<McpStream> stream_;
 };
 
@@ -194,6 +201,7 @@ void McpServer::Exchange::Begin() {
   }
   for (Slot& slot : slots_) Start(slot);
   beginning_ = false;
+  // Nobody is left who could take the answer, and a wait that goes on would keep its room.
   if (waits() && !stream_) {
     reply_.OnGone([this] { Drop(); });
   }
@@ -267,14 +275,35 @@ void McpServer::Exchange::CallTool(Slot& slot) {
   if (wait_ms && *wait_ms > 0 && slot.message.knows_tasks && given.Raw().size() <= McpTask::kMaxArgumentBytes)
     return MakeTask(slot, *tool, given, *wait_ms);
   slot.wait_ms = wait_ms ? *wait_ms : 0;
-  if (slot.wait_ms > 0 && !OpenStream(slot)) return Close(slot, "");
-  slot.call = std::make_unique<McpCall>(
-      server_.api_, server_.idempotency_, *tool, request_,
-      [this, &slot](const McpCall::Outcome& outcome) { Succeed(slot, outcome.result); });
+  slot.call = std::make_unique<McpCall>(server_.api_, server_.idempotency_, *tool, request_, KeyOf(slot),
+                                        [this, &slot](McpCall::Outcome outcome) {
+                                          if (!LeaveToRepeat(outcome)) return Succeed(slot, outcome.result);
+                                          not_now_ = std::move(outcome.error);
+                                          Close(slot, "");
+                                        });
   wait_ms ? slot.call->Begin(given, *wait_ms) : slot.call->Refuse(wait_ms.error());
+  if (!slot.open || slot.wait_ms == 0 || OpenStream(slot)) return;
+  slot.call.reset();
+  Close(slot, "");
 }
 
-// No list of ours changes while a client looks, so a subscription ends as soon as it is acknowledged.
+// A batch has one key for several calls, which may be of the same tool.
+std::string McpServer::Exchange::KeyOf(const Slot& slot) const {
+  std::string key(request_.Header("idempotency-key"));
+  if (!batch_ || key.empty()) return key;
+  const auto found =
+      std::find_if(slots_.begin(), slots_.end(), [&](const Slot& one) { return &one == &slot; });
+  return key + "-" + std::to_string(found - slots_.begin());
+}
+
+// A client with an Idempotency-Key repeats its request until the daemon is there again, or the first request
+// with that key has ended. Others show the result to their model.
+bool McpServer::Exchange::LeaveToRepeat(const McpCall::Outcome& outcome) const {
+  if (!outcome.error || !request_.HasHeader("idempotency-key")) return false;
+  return outcome.error->code == "draining" || outcome.error->code == "request_under_way";
+}
+
+// The list of tools never changes, so a subscription ends as soon as it is acknowledged.
 void McpServer::Exchange::Listen(Slot& slot) {
   if (!slot.message.params["notifications"].Is(JsonType::kObject))
     return Fail(slot, {McpError::kInvalidParams, "notifications: must be an object", "", 200});
@@ -298,8 +327,8 @@ void McpServer::Exchange::Listen(Slot& slot) {
 void McpServer::Exchange::MakeTask(Slot& slot, const McpTool& tool, const JsonValue& arguments,
                                    int64_t wait_ms) {
   const int64_t now_ms = server_.api_.clock.WallMs();
-  const McpTask task = {std::string(tool.tool().name), arguments ? arguments.Raw() : "{}", now_ms,
-                        now_ms + wait_ms};
+  const McpTask task = {std::string(tool.tool().name), McpCall::WithTarget(server_.api_, tool, arguments),
+                        now_ms, now_ms + wait_ms};
   JsonObject json;
   json.Set("taskId", task.Id()).Set("status", "working");
   json.Set("createdAt", FormatTime(now_ms)).Set("lastUpdatedAt", FormatTime(now_ms));
@@ -329,9 +358,10 @@ void McpServer::Exchange::GetTask(Slot& slot) {
   if (server_.cancelled_.contains(slot.message.params["taskId"].StringOr("")))
     return AnswerTask(slot, *task, "cancelled", "");
   slot.call = std::make_unique<McpCall>(
-      server_.api_, server_.idempotency_, *FindMcpTool(task->tool), request_,
+      server_.api_, server_.idempotency_, *FindMcpTool(task->tool), request_, "",
       [this, &slot, task = *task](const McpCall::Outcome& outcome) {
-        const bool goes_on = outcome.over_time && server_.api_.clock.WallMs() < task.until_ms;
+        const bool goes_on =
+            outcome.temporary() || (outcome.over_time && server_.api_.clock.WallMs() < task.until_ms);
         AnswerTask(slot, task, goes_on ? "working" : "completed", goes_on ? "" : outcome.result);
       });
   slot.call->Begin(JsonDocument::Parse(task->arguments)->root(), 0);
@@ -395,9 +425,11 @@ bool McpServer::Exchange::OpenStream(Slot& slot) {
   return true;
 }
 
-void McpServer::Exchange::SendProgress(const Slot& slot) {
-  if (slot.progress_token.empty()) return stream_->KeepAlive();
+void McpServer::Exchange::SendProgress(Slot& slot) {
   const int64_t waited_s = (server_.api_.loop.NowMs() - slot.began_ms) / 1'000;
+  // The tick of the server may follow at once, and progress must increase.
+  if (slot.progress_token.empty() || waited_s <= slot.progress) return stream_->KeepAlive();
+  slot.progress = waited_s;
   JsonObject params;
   params.SetRaw("progressToken", slot.progress_token);
   params.Set("progress", waited_s).Set("total", slot.wait_ms / 1'000);
@@ -440,6 +472,10 @@ void McpServer::Exchange::Advance() {
     if (!slots_.front().answer.empty()) stream_->Send(slots_.front().answer);
     return stream_->End();
   }
+  if (not_now_) {
+    reply_.Send(Response::Problem(*not_now_));
+    return server_.Retire(*this);
+  }
   std::string body;
   for (const Slot& slot : slots_) {
     if (!slot.answer.empty()) body.append(body.empty() ? "" : ",").append(slot.answer);
@@ -456,6 +492,11 @@ void McpServer::Exchange::Advance() {
   response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
   reply_.Send(std::move(response));
   server_.Retire(*this);
+}
+
+void McpServer::Exchange::Revoke() {
+  if (!stream_) reply_.Refuse({"unauthorized", "the token is no longer valid"});
+  Drop();
 }
 
 void McpServer::Exchange::Drop() {
@@ -512,7 +553,7 @@ void McpServer::CloseByToken(uint64_t token) {
   for (const auto& exchange : exchanges_) {
     if (exchange->token() == token) theirs.push_back(exchange.get());
   }
-  for (Exchange* exchange : theirs) exchange->Drop();
+  for (Exchange* exchange : theirs) exchange->Revoke();
 }
 
 void McpServer::Tick() {

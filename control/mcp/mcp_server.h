@@ -2,7 +2,7 @@
 // revisions at one address, and keeps nothing between two requests: a session is a name that a client repeats
 // so that it can cancel its calls.
 //
-// Owned by the Daemon, on the loop's thread; what the constructor refers to outlives it.
+// Owned by the Daemon, on the loop's thread. All that the constructor refers to outlives it.
 #pragma once
 
 #include <cstddef>
@@ -41,8 +41,6 @@ class McpServer {
   void Serve(const Request& request, Reply reply);
   // Ends the requests of a token that is no longer valid.
   void CloseByToken(uint64_t token);
-
-  [[nodiscard]] size_t open() const { return exchanges_.size(); }  // requests in progress
 
  private:
   class Exchange;

@@ -31,7 +31,7 @@ class McpStream {
   void Send(std::string_view message);
   void KeepAlive();  // sends a comment, unless something waits to be sent
   void End();        // after what is sent
-  // Ends a stalled stream. To be called now and then.
+  // Ends a stalled stream. Called at every tick.
   void CheckTime();
 
  private:

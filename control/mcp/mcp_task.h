@@ -21,7 +21,7 @@ struct McpTask {
   int64_t until_ms = 0;        // the end of the wait, likewise
 
   [[nodiscard]] std::string Id() const;
-  // Nothing if the id is none of ours.
+  // Empty if the id is not a task's.
   static std::optional<McpTask> FromId(std::string_view id);
 };
 

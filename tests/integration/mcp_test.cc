@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -65,6 +67,14 @@ class Mcp : public testing::Test {
     return HttpConnection(daemon_.address()).Call("POST", "/mcp", body, JsonHeaders(std::move(headers)));
   }
 
+  // The open waits; -1 if the daemon does not say it.
+  [[nodiscard]] int Waits() const {
+    const std::string metrics = "\n" + daemon_.Get("/metrics").body;
+    const std::string name = "\nreeve_waits ";
+    const size_t at = metrics.find(name);
+    return at == std::string::npos ? -1 : std::atoi(metrics.c_str() + at + name.size());
+  }
+
   Daemon daemon_;
 };
 
@@ -98,7 +108,7 @@ TEST_F(Mcp, TheStatelessRevisionNeedsNoHandshake) {
   const auto called = Stateless("tools/call", R"("name":"list_agents","arguments":{})", "list_agents");
   EXPECT_EQ(called.Field("result.structuredContent.agents"), "[]");
   EXPECT_EQ(called.Field("result.resultType"), "complete");
-  // It has not the methods of the others, and they do not have its methods.
+  // It does not have the methods of the others, and they do not have its methods.
   for (const char* method : {"initialize", "ping", "no/such"}) {
     const auto none = Stateless(method, R"("protocolVersion":"2025-11-25")");
     EXPECT_EQ(none.status, 404) << method;
@@ -143,6 +153,7 @@ TEST_F(Mcp, GarbageGetsTheErrorsOfTheProtocol) {
     EXPECT_EQ(answer.Field("error.code"), one.code) << one.body;
     EXPECT_EQ(answer.Header("content-type"), "application/json");
   }
+  EXPECT_EQ(Post(R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":[]})").status, 202);
   EXPECT_EQ(daemon_.Call("POST", "/mcp", RequestText("1", "ping"), {{"Content-Type", "text/plain"}}).status,
             415);
   EXPECT_EQ(Post(RequestText("1", "ping"), {{"MCP-Protocol-Version", "1900-01-01"}}).status, 400);
@@ -172,8 +183,7 @@ TEST_F(Mcp, AToolRunsItsOperation) {
   daemon_.WaitFor("a1", "until=ready");
   EXPECT_EQ(Tool("agent_status", R"({"id":"a1"})").Field("result.structuredContent.id"), "a1");
   const auto listed = Tool("list_agents", "{}");
-  EXPECT_EQ(JsonField(listed.Field("result.structuredContent"), "agents.0.id"),
-            JsonField(daemon_.Get("/agents").body, "agents.0.id"));
+  EXPECT_THAT(listed.Field("result.structuredContent"), HasSubstr(R"("id":"a1")"));
   const auto page = Tool("read_events", R"({"id":"a1","types":"agent.ready"})");
   EXPECT_THAT(page.body, HasSubstr("agent.ready"));
   EXPECT_EQ(Tool("stop_agent", R"({"id":"a1"})").Field("result.structuredContent.id"), "a1");
@@ -188,7 +198,7 @@ TEST_F(Mcp, AnErrorOfAnOperationIsForTheModelToRead) {
   EXPECT_THAT(none.body, Not(HasSubstr("structuredContent")));
   EXPECT_THAT(Tool("agent_status", R"({"id":"a","x":1})").body, HasSubstr("unknown field x"));
   EXPECT_THAT(Tool("agent_status", R"({"id":"a","id":"b"})").body, HasSubstr("\"isError\":true"));
-  // The operation has this parameter, and the tool has not.
+  // The operation has this parameter, and the tool does not.
   EXPECT_THAT(Tool("list_agents", R"({"deleted":true})").body, HasSubstr("unknown field deleted"));
   EXPECT_THAT(Tool("wait_for_agent", R"({"id":"a","timeout_ms":-1})").body, HasSubstr("timeout_ms: must be"));
 }
@@ -204,9 +214,31 @@ TEST_F(Mcp, AKeyMakesACallSafeToRepeat) {
   EXPECT_NE(first.Field("result.structuredContent.id"), other.Field("result.structuredContent.id"));
 }
 
+TEST_F(Mcp, EachCallOfABatchHasItsOwnKey) {
+  daemon_.Create(R"({"id":"a1","kind":"process","command":["cat"]})");
+  daemon_.WaitFor("a1", "until=ready");
+  const auto send = [](const std::string& id) {
+    return RequestText(id, "tools/call", ToolParams("send_message", R"({"id":"a1","text":"same"})"));
+  };
+  const std::string batch = "[" + send("1") + "," + send("2") + "]";
+  const auto ids = [&] {
+    const auto answer = Post(batch, {{"MCP-Protocol-Version", "2025-03-26"}, {"Idempotency-Key", "k1"}});
+    const auto json = JsonDocument::Parse(answer.body);
+    std::vector<std::string> found;
+    for (const JsonValue& one : json->root().Elements())
+      found.emplace_back(one["result"]["structuredContent"]["message_id"].StringOr(""));
+    return found;
+  };
+  const auto first = ids();
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_NE(first[0], "");
+  EXPECT_NE(first[1], "");
+  EXPECT_NE(first[0], first[1]);
+  EXPECT_EQ(ids(), first);
+}
+
 TEST_F(Mcp, AWaitTellsItsProgressAndThenItsEnd) {
   daemon_.Create(kSleeper);
-  StreamClient::Options options;
   HttpConnection connection(daemon_.address());
   const std::string wait = RequestText(
       "7", "tools/call",
@@ -225,6 +257,39 @@ TEST_F(Mcp, AWaitTellsItsProgressAndThenItsEnd) {
   EXPECT_EQ(JsonField(messages.back(), "result.structuredContent.state"), "exited");
   // The connection goes on after the stream.
   EXPECT_EQ(connection.Call("GET", "/health").status, 200);
+}
+
+// All streams get progress at the same ticks, also one that began a moment before.
+TEST_F(Mcp, ProgressIncreasesWithEachNotification) {
+  daemon_.Create(kSleeper);
+  const Headers headers = JsonHeaders(
+      {{"Authorization", "Bearer " + daemon_.token()}, {"Accept", "application/json, text/event-stream"}});
+  const auto wait = [&](const std::string& more) {
+    auto connection = std::make_unique<HttpConnection>(daemon_.address());
+    connection->Send("POST", "/mcp",
+                     RequestText("1", "tools/call",
+                                 ToolParams("wait_for_agent", R"({"id":"a1","until":"exited")" + more + "}",
+                                            R"(,"_meta":{"progressToken":"p"})")),
+                     headers);
+    return connection;
+  };
+  const auto over_a_tick = wait(R"(,"timeout_ms":6000)");
+  std::vector<std::unique_ptr<HttpConnection>> others;
+  ASSERT_TRUE(Eventually([&] {
+    others.push_back(wait(""));
+    return over_a_tick->Receive(100).status != 0;
+  }));
+  EXPECT_EQ(Tool("stop_agent", R"({"id":"a1"})").status, 200);
+  for (const auto& one : others) {
+    int last = -1;
+    for (const std::string& message : EventsIn(one->Receive().body)) {
+      if (JsonField(message, "method").empty()) continue;
+      const int progress = std::stoi(JsonField(message, "params.progress"));
+      EXPECT_GT(progress, last);
+      last = progress;
+    }
+    EXPECT_GE(last, 0);
+  }
 }
 
 TEST_F(Mcp, AWaitWhoseTimeIsOverSaysSo) {
@@ -247,16 +312,14 @@ TEST_F(Mcp, ACancelledCallEndsWithoutAnAnswer) {
                                  {"Accept", "text/event-stream"},
                                  {"Mcp-Session-Id", "s1"}});
   connection.Send("POST", "/mcp", wait, headers);
-  // It may arrive before the call. Those of other sessions have no effect.
-  HttpAnswer answer;
-  ASSERT_TRUE(Eventually([&] {
-    EXPECT_EQ(Post(cancel, {{"Mcp-Session-Id", "s2"}}).status, 202);
-    EXPECT_EQ(Post(cancel, session).status, 202);
-    answer = connection.Receive(100);
-    return answer.status != 0;
-  }));
+  ASSERT_TRUE(Eventually([&] { return Waits() == 1; }));
+  EXPECT_EQ(Post(cancel, {{"Mcp-Session-Id", "s2"}}).status, 202);
+  EXPECT_EQ(Waits(), 1);  // that of another session has no effect
+  EXPECT_EQ(Post(cancel, session).status, 202);
+  const auto answer = connection.Receive();
   EXPECT_EQ(answer.status, 200);
   EXPECT_THAT(EventsIn(answer.body), testing::IsEmpty());
+  EXPECT_EQ(Waits(), 0);
 }
 
 TEST_F(Mcp, ATaskSurvivesTheDaemon) {
@@ -276,6 +339,58 @@ TEST_F(Mcp, ATaskSurvivesTheDaemon) {
   const auto done = get();
   EXPECT_EQ(done.Field("result.status"), "completed");
   EXPECT_EQ(done.Field("result.result.structuredContent.state"), "exited");
+}
+
+TEST_F(Mcp, ATaskKeepsToTheRunThatItBeganWith) {
+  daemon_.Create(kSleeper);
+  daemon_.WaitFor("a1", "until=ready");
+  const auto made =
+      Stateless("tools/call", R"("name":"wait_for_agent","arguments":{"id":"a1"})", "wait_for_agent", true);
+  const std::string id = made.Field("result.taskId");
+  const auto get = [&] { return Stateless("tasks/get", R"("taskId":")" + id + "\"", id, true); };
+  EXPECT_EQ(get().Field("result.status"), "working");
+  EXPECT_EQ(Tool("stop_agent", R"({"id":"a1"})").status, 200);
+  const std::string run = daemon_.WaitFor("a1", "until=terminal").Field("run_id");
+  daemon_.WaitFor("a1");
+  EXPECT_EQ(daemon_.Post("/agents/a1/start").status, 202);
+  daemon_.WaitFor("a1", "until=ready");
+  ASSERT_TRUE(Eventually([&] { return daemon_.Events("a1", "types=run.started").size() == 2; }));
+  const auto done = get();
+  EXPECT_EQ(done.Field("result.status"), "completed");
+  EXPECT_NE(run, "");
+  EXPECT_EQ(done.Field("result.result.structuredContent.run_id"), run);
+}
+
+TEST_F(Mcp, ATaskGoesOnWhileTheDaemonHasNoRoomForWaits) {
+  const auto made = Stateless("tools/call", R"("name":"wait_for_any_agent","arguments":{"label":"a:b"})",
+                              "wait_for_any_agent", true);
+  const std::string id = made.Field("result.taskId");
+  std::vector<std::unique_ptr<HttpConnection>> waits;
+  ASSERT_TRUE(Eventually([&] {
+    waits.push_back(std::make_unique<HttpConnection>(daemon_.address()));
+    waits.back()->Send("GET", "/wait?label=a:b", "", {{"Authorization", "Bearer " + daemon_.token()}});
+    return daemon_.Get("/wait?label=a:b&timeout_ms=0").status == 429;
+  }));
+  EXPECT_EQ(Stateless("tasks/get", R"("taskId":")" + id + "\"", id, true).Field("result.status"), "working");
+}
+
+TEST_F(Mcp, OnlyAClientThatRepeatsGetsARefusalOfTheShutdownAsAProblem) {
+  daemon_.Create(
+      R"({"id":"a1","kind":"process","command":["sh","-c","trap '' TERM; echo up; while :; do sleep 0.1; done"]})");
+  ASSERT_TRUE(Eventually([&] { return !daemon_.Events("a1", "types=agent.output").empty(); }));
+  daemon_.Signal(SIGTERM);
+  ASSERT_TRUE(Eventually([&] { return daemon_.Get("/health").Field("status") == "draining"; }));
+  const std::string spec = R"({"kind":"process","command":["true"]})";
+  const auto repeats = Tool("start_agent", spec, {{"Idempotency-Key", "k1"}});
+  EXPECT_EQ(repeats.status, 503);
+  EXPECT_EQ(repeats.Field("code"), "draining");
+  EXPECT_NE(repeats.Header("retry-after"), "");
+  const auto shows = Tool("start_agent", spec);
+  EXPECT_EQ(shows.status, 200);
+  EXPECT_EQ(shows.Field("result.isError"), "true");
+  EXPECT_THAT(shows.body, HasSubstr("draining: "));
+  daemon_.Signal(SIGTERM);  // a second one: at once
+  daemon_.Wait();
 }
 
 TEST_F(Mcp, ATaskCanBeCancelledAndNeedsAClientThatKnowsTasks) {
@@ -311,6 +426,34 @@ TEST_F(Mcp, AHundredCallsAtOnceAreAllAnswered) {
     EXPECT_EQ(answer.Field("id"), std::to_string(i));
     EXPECT_EQ(answer.Field("result.structuredContent.id"), "a1");
   }
+}
+
+TEST(McpTokens, AWaitEndsWithItsToken) {
+  const TempDir folder;
+  const std::string file = folder.path() + "/tokens";
+  const std::string stays = "first-token-0123456789";
+  const std::string goes = "other-token-0123456789";
+  WriteFile(file, stays + "\n" + goes + "\n");
+  Daemon::Options options;
+  options.arguments = {"--token-file", file};
+  Daemon daemon(options);
+  const auto as = [](const std::string& token) {
+    return Headers{{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
+  };
+  HttpConnection waits(daemon.address());
+  waits.Send("POST", "/mcp",
+             RequestText("1", "tools/call", ToolParams("wait_for_any_agent", R"({"label":"a:b"})")),
+             as(goes));
+  const auto call = [&](const std::string& method, const std::string& path) {
+    return HttpConnection(daemon.address()).Call(method, path, "", as(stays));
+  };
+  ASSERT_TRUE(
+      Eventually([&] { return call("GET", "/metrics").body.find("reeve_waits 1\n") != std::string::npos; }));
+  WriteFile(file, stays + "\n");
+  ASSERT_EQ(call("POST", "/reload").status, 200);
+  const auto answer = waits.Receive();
+  EXPECT_EQ(answer.status, 401);
+  EXPECT_EQ(answer.Field("code"), "unauthorized");
 }
 
 TEST_F(Mcp, ScopesAndOriginsHoldAsEverywhere) {

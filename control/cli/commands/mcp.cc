@@ -1,9 +1,15 @@
 // `reeve mcp`: an MCP server on stdin and stdout. Each line of stdin is a request to the daemon (POST /mcp).
+#include <poll.h>
+#include <unistd.h>
+
+#include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "control/cli/client/client.h"
 #include "control/cli/client/retry.h"
@@ -16,6 +22,7 @@
 #include "process/loop.h"
 #include "process/random.h"
 #include "process/sse_parser.h"
+#include "process/timer.h"
 
 namespace reeve {
 
@@ -23,29 +30,36 @@ namespace {
 
 constexpr size_t kMaxRequests = 1'000;  // in progress
 constexpr size_t kMaxMcpLineBytes = size_t{4} << 20;
+constexpr int64_t kLookMs = 500;
 constexpr size_t kMcpKeyBytes = 16;
 constexpr int kMcpInternal = -32603;
 
 // Sends each line, prints each message, and ends when stdin has ended and everything is answered.
 class McpRelay {
  public:
-  McpRelay(Loop& loop, Client::Options options, Client client)
+  McpRelay(Loop& loop, Client::Options options, Client client, Console& console)
       : loop_(loop),
         options_(std::move(options)),
         client_(std::move(client)),
+        console_(console),
         http_(loop),
-        input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }) {}
+        input_(loop, [this](const std::string& bytes) { TakeInput(bytes); }),
+        look_(loop, [this] { LookAtStdout(); }) {}
 
-  void Run() {
+  int Run() {
     input_.Read();
     loop_.Run();
+    return hung_up_ ? kHungUp : kOk;
   }
 
  private:
+  // The ids of the answers to a line, as JSON text. Notifications, and answers of the client, have none.
+  using Ids = std::vector<std::string>;
+
   // One line, until it is answered. It is sent again while the daemon is away, with the same key.
   struct Pending {
     std::string line;
-    std::string id;  // JSON text; empty: no answer is printed
+    Ids ids;
     bool shakes_hands = false;
     std::string key = RandomHex(kMcpKeyBytes);
     Headers headers;
@@ -76,22 +90,41 @@ class McpRelay {
     if (line.find_first_not_of(" \t\r") == std::string::npos) return;
     const auto json = JsonDocument::Parse(line);
     const JsonValue message = json ? json->root() : JsonValue();
-    const std::string id = message["id"] ? message["id"].Raw() : "";
+    Ids ids = IdsOf(message);
     const std::string_view method = message["method"].StringOr("");
     if (method == "notifications/cancelled") return Cancel(message["params"]["requestId"].Raw());
     if (pending_.size() >= kMaxRequests || line.size() > kMaxMcpLineBytes)
-      return PrintError(id, {"too_many_requests", "too many requests are in progress, or one is too large"});
+      return PrintErrors(ids,
+                         {"too_many_requests", "too many requests are in progress, or one is too large"});
     pending_.push_back(std::make_unique<Pending>());
     Pending& one = *pending_.back();
     one.place = std::prev(pending_.end());
-    one.retry = std::make_unique<Retry>(loop_, [this, &one] { SendAgain(one); });
+    one.retry = std::make_unique<Retry>(
+        loop_, [this, &one] { SendAgain(one); }, [this](bool away) { console_.NoteAway(away); });
     one.line = line;
-    one.id = json && !message.Is(JsonType::kArray) && method.starts_with("notifications/") ? "" : id;
+    one.ids = std::move(ids);
     one.shakes_hands = method == "initialize";
     one.headers = McpHeadersOf(message);
     if (one.headers.empty() && !one.shakes_hands && !revision_.empty())
       one.headers.emplace_back("MCP-Protocol-Version", revision_);
     Send(one);
+  }
+
+  // An empty value stands for a line that is no JSON. Its answer has the id null.
+  static Ids IdsOf(const JsonValue& message) {
+    Ids ids;
+    const auto add = [&ids](const JsonValue& one) {
+      const JsonValue id = one["id"];
+      const bool is_answer = !one["method"] && (one["result"] || one["error"]);
+      if (is_answer || (!id && one["method"])) return;
+      ids.push_back(id.Is(JsonType::kString) || id.AsInt() ? id.Raw() : "null");
+    };
+    if (!message.Is(JsonType::kArray) || message.size() == 0) {
+      add(message);
+    } else {
+      for (const JsonValue& one : message.Elements()) add(one);
+    }
+    return ids;
   }
 
   // The daemon may have another address now.
@@ -110,6 +143,7 @@ class McpRelay {
     one.events = SseParser();
     HttpClient::Stream stream;
     stream.on_head = [&one](const HttpResponse& head) {
+      if (IsThere(head.status)) one.retry->Answered();
       one.answer = head;
       one.streams = head.Header("content-type").starts_with("text/event-stream");
     };
@@ -118,13 +152,19 @@ class McpRelay {
         one.answer.body += bytes;
         return;
       }
-      (void)one.events.Feed(bytes, [this, &one](const SseEvent& event) {
+      const bool fits = one.events.Feed(bytes, [this, &one](const SseEvent& event) {
         if (!event.data.empty()) Print(one, event.data);
       });
+      if (fits || one.answered) return;
+      one.answered = true;  // a repetition would be as large
+      PrintErrors(one.ids, {"too_large", "the answer of the daemon is too large"});
     };
     stream.on_end = [this, &one](const Status& how) { End(one, how); };
     one.call = http_.Open(std::move(request), std::move(stream));
   }
+
+  // Whether such an answer shows that the daemon works. A proxy in front of it answers the others as well.
+  static bool IsThere(int status) { return status < 500 && status != 429; }
 
   void Print(Pending& one, const std::string& message) {
     const auto json = JsonDocument::Parse(message);
@@ -136,20 +176,30 @@ class McpRelay {
     WriteOrExit(message + "\n");
   }
 
+  // The reason why the request is not answered yet, if it may be later.
+  static std::optional<Error> TemporaryError(const Pending& one, const Status& how) {
+    if (one.answered) return std::nullopt;
+    if (!how) return how.error().code == "unreachable" ? std::optional(how.error()) : std::nullopt;
+    if (one.streams) return Error{"unreachable", "the daemon closed the connection"};
+    const int status = one.answer.status;
+    if (status < 400) return std::nullopt;
+    Error error = Client::ErrorOf(one.answer);
+    const bool temporary = status == 429 || (status >= 502 && status <= 504);
+    return temporary || error.code == "request_under_way" ? std::optional(std::move(error)) : std::nullopt;
+  }
+
   void End(Pending& one, const Status& how) {
-    const bool away =
-        (!how && how.error().code == "unreachable") || (how.ok() && one.streams && !one.answered);
-    if (away && !one.answered) {
-      if (one.retry->After(how ? Error{"unreachable", "the daemon closed the connection"} : how.error()))
-        return;
-    }
-    if (!one.answered && !how) {
-      PrintError(one.id, how.error());
-    } else if (!one.streams && !one.answer.body.empty()) {
+    const auto not_now = TemporaryError(one, how);
+    if (not_now && one.retry->After(*not_now)) return;
+    if (not_now) {
+      PrintErrors(one.ids, *not_now);
+    } else if (!one.answered && !how) {
+      PrintErrors(one.ids, how.error());
+    } else if (!one.streams) {
       const bool problem = one.answer.Header("content-type").starts_with("application/problem+json");
       const auto json = JsonDocument::Parse(one.answer.body);
       if (problem || !json) {
-        PrintError(one.id, Client::ErrorOf(one.answer));
+        PrintErrors(one.ids, Client::ErrorOf(one.answer));
       } else {
         Print(one, one.answer.body);
       }
@@ -160,30 +210,42 @@ class McpRelay {
 
   void Cancel(const std::string& id) {
     for (const auto& one : pending_) {
-      if (one->id != id) continue;
+      if (one->ids != Ids{id}) continue;
       pending_.erase(one->place);  // the daemon ends a wait with its connection
       return EndWhenDone();
     }
   }
 
-  void PrintError(const std::string& id, const Error& error) {
-    if (id.empty()) return;
-    WriteOrExit(FormatMcpError(id, {kMcpInternal, error.code + ": " + error.message}) + "\n");
+  static void PrintErrors(const Ids& ids, const Error& error) {
+    for (const std::string& id : ids)
+      WriteOrExit(FormatMcpError(id, {kMcpInternal, error.code + ": " + error.message}) + "\n");
   }
 
   void EndWhenDone() {
-    if (ended_ && pending_.empty()) loop_.Stop();
+    if (!ended_) return;
+    if (pending_.empty()) return loop_.Stop();
+    if (!look_.active()) look_.Start(kLookMs, kLookMs);
+  }
+
+  // After the end of stdin, nothing else tells that the client has gone while it waits for an answer.
+  void LookAtStdout() {
+    pollfd out = {STDOUT_FILENO, 0, 0};
+    hung_up_ = poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)) != 0;
+    if (hung_up_) loop_.Stop();
   }
 
   Loop& loop_;
   const Client::Options options_;
   Client client_;
+  Console& console_;
   HttpClient http_;
   InputReader input_;
   Lines lines_;
   std::string line_;
-  bool ended_ = false;    // stdin
-  std::string revision_;  // that the handshake agreed on
+  bool ended_ = false;  // stdin
+  Timer look_;          // at stdout
+  bool hung_up_ = false;
+  std::string revision_;  // the revision that the handshake agreed on
   std::list<std::unique_ptr<Pending>> pending_;
 };
 
@@ -192,8 +254,7 @@ int RunMcp(const CommonOptions& options) {
   auto client = Client::Find(options.client);
   if (!client) return console.Fail(client.error());
   Loop loop;
-  McpRelay(loop, options.client, std::move(*client)).Run();
-  return kOk;
+  return McpRelay(loop, options.client, std::move(*client), console).Run();
 }
 
 }  // namespace
@@ -208,7 +269,7 @@ void AddMcp(Command root) {
       "itself go to stderr.\n\n"
       "While the daemon is away, for example during an upgrade, requests are repeated for a minute, and "
       "nothing is done twice. At the end of stdin the command waits for the answers that are missing, and "
-      "exits.");
+      "exits. If the reader of stdout goes away, it does not wait.");
   AddCommonOptions(command, *options, "Accepted, but every line is a message");
   command.Example(R"(printf '{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n' | reeve mcp)", "the tools");
   command.Example("claude mcp add reeve -- reeve mcp", "gives Claude Code the tools");

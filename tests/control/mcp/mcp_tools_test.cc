@@ -70,6 +70,15 @@ TEST(McpTools, SchemasAreCompleteObjects) {
   }
 }
 
+TEST(McpTools, HintsSayWhetherACallMayBeRepeated) {
+  const auto idempotent = [](const char* name) {
+    return JsonDocument::Parse(FindMcpTool(name)->json)->root()["annotations"]["idempotentHint"].AsBool();
+  };
+  for (const char* name : {"list_agents", "stop_agent", "decide_approval"}) EXPECT_EQ(idempotent(name), true);
+  for (const char* name : {"start_agent", "send_message", "interrupt_agent"})
+    EXPECT_EQ(idempotent(name), false);
+}
+
 TEST(McpTools, AWaitMayBeLongerThanThatOfTheOperation) {
   const auto json = JsonDocument::Parse(FindMcpTool("wait_for_agent")->json);
   EXPECT_EQ((*json)["inputSchema"]["properties"]["timeout_ms"]["maximum"].AsInt(), kMaxToolWaitMs);

@@ -62,7 +62,7 @@ TEST_F(OwnToolsTest, CodexGetsOptions) {
   ASSERT_TRUE(MakeCodexAdapter(host_, "")->Prepare(spawn_).ok());
   for (const char* option :
        {R"(mcp_servers.reeve.command="reeve")", R"(mcp_servers.reeve.args=["mcp"])",
-        R"(mcp_servers.reeve.env.REEVE_TOKEN_FILE="/p/token")", "mcp_servers.reeve.tool_timeout_sec=86400"})
+        R"(mcp_servers.reeve.env.REEVE_TOKEN_FILE="/p/token")", "mcp_servers.reeve.tool_timeout_sec=90000"})
     EXPECT_THAT(spawn_.argv, Contains(option));
 }
 
