@@ -200,13 +200,18 @@ struct TicketStore::State {
     Add(hash, std::move(entry));
   }
 
+  // The entry of a ticket that may be redeemed, or the end.
+  Entries::iterator FindFor(std::string_view ticket, const Redemption& claim) {
+    const auto at = Find(HashOfPresented(ticket));
+    if (at == entries.end() || at->second.expires_at <= clock.MonotonicMs()) return entries.end();
+    return Allows(at->second.grant, claim) ? at : entries.end();
+  }
+
   // If `url` is given, the entry must be the resume ticket of a chain that began with it.
   std::optional<Redeemed> Redeem(std::string_view ticket, const Redemption& claim,
                                  const std::optional<Hash>& url) {
-    auto at = Find(HashOfPresented(ticket));
-    if (at == entries.end() || at->second.expires_at <= clock.MonotonicMs()) return std::nullopt;
-    if (!Allows(at->second.grant, claim)) return std::nullopt;
-    if (url && at->second.url != url) return std::nullopt;
+    const auto at = FindFor(ticket, claim);
+    if (at == entries.end() || (url && at->second.url != url)) return std::nullopt;
     Entry entry = Take(at);
     return Redeemed{std::move(entry.grant), entry.kind == Kind::kStanding ? entry.key : 0,
                     entry.kind != Kind::kFirst};
@@ -226,6 +231,11 @@ std::string TicketStore::Issue(Grant grant, int64_t ttl_ms) {
 
 std::optional<TicketStore::Redeemed> TicketStore::Redeem(std::string_view ticket, const Redemption& claim) {
   return state_->Redeem(ticket, claim, std::nullopt);
+}
+
+const Grant* TicketStore::Find(std::string_view ticket, const Redemption& claim) const {
+  const auto at = state_->FindFor(ticket, claim);
+  return at == state_->entries.end() ? nullptr : &at->second.grant;
 }
 
 std::optional<TicketStore::Redeemed> TicketStore::RedeemWithCookie(std::string_view spent,
@@ -258,6 +268,11 @@ void TicketStore::CloseStream(uint64_t stream) {
   entry.key = ++state_->last_age;
   entry.expires_at = state_->clock.MonotonicMs() + ResumeMs(entry.grant);
   state_->AddWithin(kMaxClosed, hash, std::move(entry));
+}
+
+void TicketStore::RevokeStream(uint64_t stream) {
+  const auto standing = state_->Of(Kind::kStanding).find(stream);
+  if (standing != state_->Of(Kind::kStanding).end()) state_->Take(state_->entries.find(standing->second));
 }
 
 void TicketStore::RevokeToken(uint64_t token) {

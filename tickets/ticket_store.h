@@ -96,6 +96,8 @@ class TicketStore {
   // Returns nothing for a ticket that is malformed, unknown, expired, used, or bound to something else. A
   // ticket of the last kind is not consumed.
   std::optional<Redeemed> Redeem(std::string_view ticket, const Redemption& claim);
+  // The grant of a ticket that Redeem would accept, or null. The ticket is not consumed.
+  [[nodiscard]] const Grant* Find(std::string_view ticket, const Redemption& claim) const;
   // For a native EventSource, which comes back with the spent ticket in its URL and the resume ticket in a
   // cookie: `spent` must be the ticket with which the chain of that stream began.
   std::optional<Redeemed> RedeemWithCookie(std::string_view spent, std::string_view resume,
@@ -112,6 +114,8 @@ class TicketStore {
   // long as its grant says.
   void CloseStream(uint64_t stream);
 
+  // Voids the resume ticket of an open stream, and the earlier one.
+  void RevokeStream(uint64_t stream);
   // Voids every ticket that this bearer token issued.
   void RevokeToken(uint64_t token);
 

@@ -1,4 +1,4 @@
-// The plain page at GET /: lists the town's agents and shows one of them.
+// The plain page at GET /plain, and at GET / of a build without the dashboard: lists the town's agents and shows one of them.
 //
 // Its address may contain a token once, as #token=…, and contains the id of the shown agent, as #agent=…. The
 // token is kept in the session storage of this tab and is sent only as a header.

@@ -50,6 +50,8 @@ std::optional<std::string_view> TicketOf(const Request& request, const WebSocket
   return std::nullopt;
 }
 
+constexpr const char* kInvalidTicket = "the ticket is missing, unknown, expired or used";
+
 }  // namespace
 
 Gateway::Gateway(ApiContext& api, Idempotency& idempotency)
@@ -70,7 +72,7 @@ void Gateway::Open(const Request& request, Reply reply) {
   if (ticket) {
     auto found = api_.tickets.Redeem(*ticket, {"", std::string(request.Header("origin"))});
     caller = found ? api_.gate.CallerOf(found->grant.token) : std::nullopt;
-    if (!caller) return reply.Refuse({"ticket_invalid", "the ticket is missing, unknown, expired or used"});
+    if (!caller) return reply.Refuse({"ticket_invalid", kInvalidTicket});
     redeemed = std::move(*found);
     caller->scope = std::min(caller->scope, ScopeOf(redeemed.grant.mode));
   } else if (caller) {
@@ -80,7 +82,7 @@ void Gateway::Open(const Request& request, Reply reply) {
     redeemed.grant.mode = ModeOf(caller->scope);
     redeemed.grant.origin = request.Header("origin");
   } else {
-    return reply.Refuse({"ticket_invalid", "the ticket is missing, unknown, expired or used"});
+    return reply.Refuse({"ticket_invalid", kInvalidTicket});
   }
   Grant& grant = redeemed.grant;
   grant.after.clear();  // each subscription says where it begins
@@ -112,10 +114,20 @@ void Gateway::Open(const Request& request, Reply reply) {
   added.Begin(resume, redeemed.resumes);
 }
 
+void Gateway::CheckTicket(const Request& request, Reply reply) const {
+  const std::string origin(request.Header("origin"));
+  const Grant* grant = api_.tickets.Find(request.Header("x-reeve-ticket"), {"", origin});
+  if (!grant || !api_.gate.CallerOf(grant->token)) return reply.Refuse({"ticket_invalid", kInvalidTicket});
+  reply.Send({204, {}, ""});
+}
+
 void AddGatewayRoute(Router& router, Gateway& gateway) {
   router.Add("GET", "/ws", Access::kOpen,
              [&gateway](const Request& request, Reply reply) { gateway.Open(request, std::move(reply)); },
              {"ticket"});
+  router.Add("GET", "/ws/ticket", Access::kOpen, [&gateway](const Request& request, Reply reply) {
+    gateway.CheckTicket(request, std::move(reply));
+  });
 }
 
 }  // namespace reeve

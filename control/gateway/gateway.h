@@ -33,6 +33,9 @@ class Gateway {
 
   // Answers a request for a WebSocket.
   void Open(const Request& request, Reply reply);
+  // Says whether Open would accept the ticket of the header X-Reeve-Ticket, which is not used up. A browser
+  // does not learn why a WebSocket failed.
+  void CheckTicket(const Request& request, Reply reply) const;
   // To be called at the end of each turn, after the viewers are served.
   void EndTurn() { batches_.Forget(); }
 

@@ -153,6 +153,10 @@ void GatewayConnection::CountUnsent() {
 void GatewayConnection::Run(const Operation& method, const Call& call, Reply reply) {
   if (method.name == "events.subscribe") return Subscribe(call, std::move(reply));
   if (method.name == "events.unsubscribe") return Unsubscribe(call, std::move(reply));
+  if (method.name == "gateway.sign_out") {
+    hub_.tickets().RevokeStream(stream());
+    return reply.Send({204, {}, ""});
+  }
   reply.Send(Response::Json(200, JsonObject().Set("time", FormatTime(gateway_.api().clock.WallMs())).Take()));
 }
 

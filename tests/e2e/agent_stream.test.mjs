@@ -1,8 +1,11 @@
 // <agent-stream> in a real browser on a real daemon.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { assertSameSequence, complaints, Daemon, outDir, startBrowser, ticker, until } from './harness.mjs';
 
@@ -224,4 +227,84 @@ test('an agent that does not exist is said to', async (t) => {
   await until('the error', async () => (await viewer.state()) === 'error');
   const status = await viewer.page.evaluate(() => window.element.shadowRoot.querySelector('.status .text').innerText);
   assert.match(status, /404/);
+});
+
+// --- pages of other origins
+
+const modules = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../control/dashboard');
+
+// A server of another origin, with an empty page and with copies of the element's modules.
+async function startSite(t) {
+  const server = http.createServer(({ url }, response) => {
+    const script = /^\/copies\/([a-z-]+\.js)$/.exec(url);
+    response.setHeader('content-type', script ? 'text/javascript' : 'text/html');
+    response.end(script ? readFileSync(path.join(modules, script[1])) : '<!DOCTYPE html><title>Another site</title><body></body>');
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  t.after(() => server.closeAllConnections());
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+// Opens a page of that site, and puts an element on agent a1 into it, with modules from `from`. `tickets` is {headers, url}
+// (ticket-url) or {stream} (the URL of a ticket). Returns {page, error, answered}; `answered` lists requests that have ended.
+async function embed(browser, site, from, tickets) {
+  const page = await browser.newPage();
+  const answered = [];
+  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => answered.push(request.url()));
+  await page.goto(site);
+  const error = await page.evaluate(
+    async ([from, { headers, url, stream }]) => {
+      window.events = [];
+      try {
+        await import(`${from}/agent-stream.js`);
+      } catch (error) {
+        return String(error);
+      }
+      const element = document.createElement('agent-stream');
+      element.addEventListener('agent-event', ({ detail }) => window.events.push(detail));
+      element.setAttribute('after', '0');
+      if (headers) {
+        element.headers = headers;
+        element.setAttribute('ticket-url', url);
+      } else {
+        element.tickets = async () => ({ url: stream });
+      }
+      document.body.append(element);
+      return undefined;
+    },
+    [from, tickets],
+  );
+  return { page, error, answered };
+}
+
+test('a page of another origin shows the agent if the daemon allows it, and nothing otherwise', async (t) => {
+  const site = await startSite(t);
+  const browser = await startBrowser(t);
+  const spec = { id: 'a1', kind: 'process', command: ['sh', '-c', 'echo a secret; sleep 1000'] };
+  const byToken = (daemon) => ({ headers: daemon.authorization, url: `${daemon.origin}/agents/a1/stream-ticket` });
+  const byTicket = async (daemon) => ({ stream: daemon.origin + (await daemon.call('POST', '/agents/a1/stream-ticket', {})).url });
+
+  const open = await Daemon.start(t, ['--allowed-origin', site]);
+  await open.call('POST', '/agents', spec);
+  for (const tickets of [byToken(open), await byTicket(open)]) {
+    const { page, error } = await embed(browser, site, `${open.origin}/assets`, tickets);
+    assert.equal(error, undefined);
+    await page.getByText('a secret').waitFor();
+    await page.close();
+  }
+
+  const closed = await Daemon.start(t);
+  await closed.call('POST', '/agents', spec);
+  const { error } = await embed(browser, site, `${closed.origin}/assets`, byToken(closed));
+  assert.match(error ?? 'the modules were loaded', /Failed to fetch/);
+  // The page has copies of the modules, and even a token or a ticket.
+  for (const tickets of [byToken(closed), await byTicket(closed)]) {
+    const { page, error: none, answered } = await embed(browser, site, `${site}/copies`, tickets);
+    assert.equal(none, undefined);
+    await until('the refusal', () => answered.some((url) => url.startsWith(closed.origin)));
+    assert.deepEqual(await page.evaluate(() => window.events), []);
+    assert.equal((await closed.call('GET', '/health')).viewers, 0);
+    await page.close();
+  }
 });

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { complaints, Daemon, outDir, reeveBinary, startBrowser, ticker, until } from './harness.mjs';
+import { complaints, Daemon, outDir, Proxy, reeveBinary, startBrowser, ticker, until } from './harness.mjs';
 import { createAgent, Model, skipped } from './kinds.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -43,13 +43,13 @@ async function startTown(t, specs, args = []) {
   return daemon;
 }
 
-async function openPage(t, daemon, { viewport = kLaptop, hash = `#token=${daemon.token}`, context, scheme = 'light' } = {}) {
+async function openPage(t, daemon, { viewport = kLaptop, hash = `#token=${daemon.token}`, context, scheme = 'light', origin = daemon.origin } = {}) {
   context ??= await (await startBrowser(t)).newContext({ viewport, colorScheme: scheme, hasTouch: viewport === kPhone });
   const page = await context.newPage();
   page.complained = complaints(page);
   page.requested = [];
   page.on('request', (request) => page.requested.push(request.url()));
-  await page.goto(`${daemon.origin}/${hash}`);
+  await page.goto(`${origin}/${hash}`);
   return page;
 }
 
@@ -105,6 +105,45 @@ test('signs in with the token or the ticket of a link, which leaves the address'
 
   const late = await openPage(t, daemon, { hash: `#ticket=${ticket}` });
   await late.getByText('This link was used before').waitFor();
+});
+
+test('a link that the daemon does not accept leaves the sign-in of the browser as it is', async (t) => {
+  const daemon = await startTown(t, [shell('a1', 'echo hello; sleep 1000')]);
+  const page = await openPage(t, daemon);
+  await row(page, 'a1').waitFor();
+  for (const hash of ['#token=wrong', '#ticket=wrong']) {
+    const other = await openPage(t, daemon, { context: page.context(), hash });
+    await other.getByRole('alert').getByText('did not sign you in').waitFor();
+    assert.ok(!other.url().includes('wrong'), other.url());
+    await row(other, 'a1').waitFor();
+    await other.getByRole('button', { name: 'Close' }).click();
+    await other.getByRole('alert').waitFor({ state: 'detached' });
+    await other.reload();
+    await row(other, 'a1').waitFor();
+  }
+  await goTo(page, '#token=wrong');
+  await page.getByRole('alert').getByText('did not sign you in').waitFor();
+  await daemon.call('POST', '/agents/a1/stop', {});
+  await badge(page, 'a1', 'stopped').waitFor();
+
+  // One that it accepts takes the place of the other.
+  const { ticket } = await daemon.call('POST', '/stream-ticket', { agents: '*', mode: 'view' });
+  await goTo(page, `#ticket=${ticket}`);
+  await page.getByRole('alert').waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'Start' }).waitFor({ state: 'detached' });
+});
+
+test('after a sign-out the daemon knows no ticket of the browser', async (t) => {
+  const daemon = await startTown(t, [shell('a1', 'echo hello')]);
+  const { ticket } = await daemon.call('POST', '/stream-ticket', { agents: '*', resume_ms: 3_600_000 });
+  const page = await openPage(t, daemon, { hash: `#ticket=${ticket}` });
+  await row(page, 'a1').waitFor();
+  const kept = await page.evaluate(() => JSON.parse(sessionStorage.getItem('reeve.credential')).ticket);
+  const check = async () => (await fetch(`${daemon.origin}/ws/ticket`, { headers: { 'x-reeve-ticket': kept } })).status;
+  assert.equal(await check(), 204);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Token').waitFor();
+  await until('the end of the ticket', async () => (await check()) === 401);
 });
 
 test('with a token that may only look, nothing can be decided or started', async (t) => {
@@ -241,6 +280,79 @@ test('after crashes of the daemon alone it shows what the daemon says', async (t
   await daemon.call('DELETE', '/agents/made0');
   await row(page, 'made0').waitFor({ state: 'detached' });
   assert.deepEqual(page.complained, []);
+});
+
+test('when it was away for long, the town shows what the log says', async (t) => {
+  const daemon = await startTown(t, [
+    scripted('asks', { calls: [command] }),
+    shell('prints', 'echo begin; read go; i=0; while [ $i -lt 10000 ]; do i=$((i+1)); echo line $i; done; sleep 1000'),
+  ]);
+  await daemon.untilState('asks', 'needs_input');
+  const proxy = await Proxy.start(t, daemon.port);
+  const page = await openPage(t, daemon, { origin: proxy.origin });
+  await row(page, 'prints').getByText('begin').waitFor();
+  await badge(page, 'asks', 'waiting').waitFor();
+  proxy.refuses = true;
+  proxy.cut();
+  await page.getByText('The daemon does not answer').waitFor();
+
+  await daemon.call('POST', '/agents/prints/message', { text: 'go' });
+  const [{ id }] = (await daemon.call('GET', '/approvals')).approvals;
+  await daemon.call('POST', `/agents/asks/approvals/${id}`, { decision: 'deny', reason: 'not today' });
+  await until('10,000 lines', async () => (await daemon.call('GET', '/agents/prints/events?tail=1')).events[0].data.text === 'line 10000');
+  await daemon.call('POST', '/agents/prints/stop', {});
+  await daemon.untilState('prints', 'exited');
+  assert.ok(await row(page, 'prints').getByText('begin').isVisible());
+
+  proxy.refuses = false;
+  await page.getByText('The daemon does not answer').waitFor({ state: 'detached' });
+  await row(page, 'prints').getByText('line 10000').waitFor();
+  await badge(page, 'prints', 'stopped').waitFor();
+  await goTo(page, '#/inbox');
+  await page.locator('.decided').getByText('not today').waitFor();
+  assert.deepEqual(page.complained, []);
+});
+
+test('a hidden tab gets no output, and shows all when somebody looks again', async (t) => {
+  const daemon = await startTown(t, [
+    shell('prints', 'echo begin; read go; i=0; while [ $i -lt 10000 ]; do i=$((i+1)); echo line $i; done; sleep 1000'),
+  ]);
+  const context = await (await startBrowser(t)).newContext({ viewport: kLaptop });
+  // Chromium without a screen has no hidden tabs. The test counts the messages of the worker.
+  await context.addInitScript(() => {
+    Object.defineProperty(document, 'hidden', { get: () => globalThis.away ?? false });
+    globalThis.hide = (hidden) => {
+      globalThis.away = hidden;
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+    globalThis.heard = [];
+    const { set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, 'onmessage');
+    Object.defineProperty(MessagePort.prototype, 'onmessage', {
+      set(take) {
+        set.call(this, (event) => (globalThis.heard.push(event.data.kind), take(event)));
+      },
+    });
+  });
+  const pages = [await openPage(t, daemon, { context }), await openPage(t, daemon, { context, hash: '#/agents/prints' })];
+  const [town, view] = pages;
+  await row(town, 'prints').getByText('begin').waitFor();
+  await view.getByText('begin', { exact: true }).waitFor();
+  for (const page of pages) await page.evaluate(() => (globalThis.hide(true), (globalThis.heard = [])));
+  await daemon.call('POST', '/agents/prints/message', { text: 'go' });
+  const visible = await openPage(t, daemon, { context, hash: '#/' });
+  await row(visible, 'prints').getByText('line 10000').waitFor();
+  await daemon.call('POST', '/agents', scripted('asks', { calls: [command] }));
+  for (const page of pages) await until('the title', async () => /^\(1\)/.test(await page.title()));
+  for (const page of pages) {
+    const heard = await page.evaluate(() => globalThis.heard);
+    assert.deepEqual(heard.filter((kind) => kind === 'events'), [], 'the log');
+    assert.ok(heard.filter((kind) => kind === 'town').length < 5, heard.join());
+    assert.equal(await page.getByText('line 10000').count(), 0);
+  }
+  for (const page of pages) await page.evaluate(() => globalThis.hide(false));
+  await row(town, 'prints').getByText('line 10000').waitFor();
+  await row(town, 'asks').waitFor();
+  await view.getByText('line 10000').first().waitFor();
 });
 
 test('twenty tabs share one connection, and each is answered', async (t) => {

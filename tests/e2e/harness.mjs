@@ -173,7 +173,7 @@ export function assertSameSequence(actual, log, who) {
   assert.deepEqual(actual, log, who);
 }
 
-// A TCP proxy to `port` whose connections can be cut.
+// A TCP proxy to `port` whose connections can be cut. While it `refuses`, it takes no others.
 export class Proxy {
   static async start(t, port) {
     const proxy = new Proxy(port);
@@ -185,7 +185,9 @@ export class Proxy {
 
   constructor(port) {
     this.sockets = new Set();
+    this.refuses = false;
     this.server = net.createServer((inner) => {
+      if (this.refuses) return inner.destroy();
       const outer = net.connect(port, '127.0.0.1');
       for (const [from, to] of [[inner, outer], [outer, inner]]) {
         this.sockets.add(from);

@@ -592,6 +592,24 @@ TEST(Gateway, AResumeTicketStaysGoodUntilTheNextHasArrived) {
   EXPECT_NE(next.Call("gateway.ping"), "");
 }
 
+TEST(Gateway, AfterASignOutNothingContinuesTheConnection) {
+  Daemon daemon;
+  std::string earlier;
+  {
+    GatewayClient first(daemon);
+    ASSERT_TRUE(first.UntilEvent("gateway.ready"));
+    earlier = first.resume();
+  }
+  GatewayClient second(daemon.address(), {.target = "/ws?ticket=" + earlier});
+  ASSERT_TRUE(second.UntilEvent("gateway.ready"));
+  const std::string answer = second.Call("gateway.sign_out");
+  EXPECT_EQ(JsonField(answer, "error.code"), "") << answer;
+  EXPECT_NE(second.Call("gateway.ping"), "");
+  second.Cut();
+  for (const std::string& ticket : {earlier, second.resume()})
+    EXPECT_EQ(GatewayClient(daemon.address(), {.target = "/ws?ticket=" + ticket}).Status(), 401);
+}
+
 TEST(Gateway, AQuestionOfAnAgentIsNotAnsweredByItself) {
   Daemon daemon;
   daemon.Create(Shell("a1", "cat \"$REEVE_TOKEN_FILE\"; cat", R"("api":"operate",)"));

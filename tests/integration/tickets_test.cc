@@ -76,6 +76,23 @@ TEST_F(Tickets, OfTwoThatComeTogetherOneOpens) {
   }
 }
 
+TEST_F(Tickets, ACheckUsesNoneUp) {
+  const auto check = [this](const std::string& ticket) {
+    return HttpConnection(daemon_.address()).Call("GET", "/ws/ticket", "", {{"X-Reeve-Ticket", ticket}});
+  };
+  const std::string several = daemon_.Post("/stream-ticket", R"({"agents":"*"})").Field("ticket");
+  EXPECT_EQ(check(several).status, 204);
+  EXPECT_EQ(check(several).status, 204);
+  GatewayClient gateway(daemon_.address(), {.target = "/ws?ticket=" + several});
+  ASSERT_TRUE(gateway.UntilEvent("gateway.ready"));
+  EXPECT_EQ(check(gateway.resume()).status, 204);
+  const HttpAnswer used = check(several);
+  EXPECT_EQ(used.status, 401);
+  EXPECT_EQ(used.Field("code"), "ticket_invalid");
+  EXPECT_EQ(check(Ticket()).status, 401) << "a ticket for the stream of one agent opens no gateway";
+  EXPECT_EQ(daemon_.log().find(several), std::string::npos);
+}
+
 TEST_F(Tickets, AThousandWaitAndTheOldestGoesFirst) {
   HttpConnection client(daemon_.address());
   const Headers bearer = {{"Authorization", "Bearer " + daemon_.token()}};

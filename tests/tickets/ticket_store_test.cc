@@ -376,6 +376,23 @@ TEST_F(Tickets, AllTokensTogetherHaveABoundedNumberOfBytes) {
   EXPECT_TRUE(Opens(kept));
 }
 
+TEST_F(Tickets, RevokingAStreamVoidsItsResumeTicketAndTheEarlierOne) {
+  const std::string first = store_.OpenStream(1, For("a"), "");
+  ASSERT_TRUE(Opens(first));
+  const std::string second = store_.OpenStream(2, For("a"), "");
+  store_.KeepEarlier(2, first);
+  EXPECT_NE(store_.Find(first, {"a", ""}), nullptr);
+  EXPECT_NE(store_.Find(second, {"a", ""}), nullptr);
+  EXPECT_EQ(store_.Find(second, {"b", ""}), nullptr);
+  store_.RevokeStream(2);
+  store_.RevokeStream(3);  // there is none
+  EXPECT_EQ(store_.Find(second, {"a", ""}), nullptr);
+  EXPECT_FALSE(Opens(first));
+  EXPECT_FALSE(Opens(second));
+  store_.CloseStream(2);
+  EXPECT_FALSE(Opens(second));
+}
+
 TEST_F(Tickets, RevokingATokenEndsAllItIssued) {
   Grant mine = For("a");
   mine.token = 1;

@@ -9,6 +9,7 @@ const kRemembered = 'reeve.credential'; // in the session storage of this tab
 // The state of the gateway (worker/gateway.js), as this tab knows it.
 export const connection = signal({ status: 'connecting' });
 export const online = computed(() => connection.value.status === 'online');
+export const refusal = signal(); // why the daemon did not accept a link, while an earlier sign-in goes on
 export const mayOperate = computed(() => online.value && connection.value.scope !== 'view');
 export const mayCreate = computed(() => online.value && connection.value.scope === 'admin');
 
@@ -16,7 +17,7 @@ const calls = new Map(); // id → {resolve, reject}
 const subscriptions = new Map(); // id → handlers
 let nextId = 1;
 let port;
-let explicit; // a credential with which this tab has just signed in
+let explicit; // a credential with which this tab has just signed in, until the daemon accepts or refuses it
 let onTown = () => {};
 
 // The daemon's time now, in ms.
@@ -38,13 +39,15 @@ export function connect(credential, takeTown) {
   hello();
   addEventListener('pagehide', () => port.postMessage({ kind: 'bye' }));
   addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
-  document.addEventListener('visibilitychange', () => document.hidden || port.postMessage({ kind: 'check' }));
+  document.addEventListener('visibilitychange', () => {
+    port.postMessage({ kind: 'hidden', hidden: document.hidden });
+    if (!document.hidden) port.postMessage({ kind: 'check' });
+  });
 }
 
 function hello() {
   const credential = explicit ?? JSON.parse(sessionStorage.getItem(kRemembered) ?? 'null') ?? undefined;
-  if (explicit) remember(explicit);
-  port.postMessage({ kind: 'hello', credential, explicit: explicit !== undefined });
+  port.postMessage({ kind: 'hello', credential, explicit: explicit !== undefined, hidden: document.hidden });
   // The worker learns from this lock that the tab has gone, however it went. Locks need TLS or loopback. The tab must have it
   // before the worker waits for it.
   const lock = `reeve.tab.${crypto.getRandomValues(new Uint32Array(4)).join('.')}`;
@@ -60,8 +63,8 @@ function remember(credential) {
 }
 
 export function signIn(credential) {
-  remember(credential);
-  port.postMessage({ kind: 'hello', credential, explicit: true });
+  explicit = credential;
+  port.postMessage({ kind: 'hello', credential, explicit: true, hidden: document.hidden });
 }
 
 export function signOut() {
@@ -100,6 +103,8 @@ export function look(ids) {
 
 function take(message) {
   if (message.kind === 'state') takeState(message.state);
+  else if (message.kind === 'accepted') takeAccepted();
+  else if (message.kind === 'refused') takeRefused(message.reason);
   else if (message.kind === 'town') onTown(message);
   else if (message.kind === 'answer') takeAnswer(message);
   else if (message.kind === 'events') takeEvents(message);
@@ -110,6 +115,18 @@ function takeState(state) {
   if (state.resume) remember({ ticket: state.resume });
   if (state.status === 'signed_out') remember(undefined);
   connection.value = state;
+}
+
+// A token is remembered as it is; a ticket was used up.
+function takeAccepted() {
+  if (explicit?.token) remember(explicit);
+  explicit = undefined;
+  refusal.value = undefined;
+}
+
+function takeRefused(reason) {
+  explicit = undefined;
+  if (connection.value.status !== 'signed_out') refusal.value = reason;
 }
 
 function takeAnswer({ id, result, error }) {

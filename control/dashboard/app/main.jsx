@@ -7,7 +7,7 @@ import './styles/shell.css';
 import { render } from 'preact';
 
 import { AgentView } from './agent/index.jsx';
-import { connect, connection } from './connection.js';
+import { connect, connection, signIn } from './connection.js';
 import { Inbox } from './inbox/inbox.jsx';
 import { route, takeCredential } from './router.js';
 import { Shell } from './shell.jsx';
@@ -31,4 +31,8 @@ function View() {
 }
 
 connect(takeCredential(), takeTown);
+addEventListener('hashchange', () => {
+  const credential = takeCredential();
+  if (credential) signIn(credential);
+});
 render(<App />, document.getElementById('app'));

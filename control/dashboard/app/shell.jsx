@@ -3,7 +3,7 @@
 import { effect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 
-import { connection, mayCreate, online, signOut } from './connection.js';
+import { connection, mayCreate, online, refusal, signOut } from './connection.js';
 import { clock, duration, second } from './format.js';
 import { Help, helpShown, useKeys } from './keys.jsx';
 import { Icon } from './parts/icon.jsx';
@@ -78,6 +78,7 @@ export function Shell({ children }) {
         </div>
       </header>
       <Away />
+      <Refused />
       <main ref={main} class={`view ${view}`} tabIndex={-1}>
         {children}
       </main>
@@ -104,6 +105,20 @@ function Tab({ to, icon, name, active, count = 0 }) {
 function Pulse() {
   const words = { online: 'Connected', away: 'Not connected', connecting: 'Connecting' }[connection.value.status];
   return <span class={`pulse ${connection.value.status}`} role="img" aria-label={words} title={words} />;
+}
+
+function Refused() {
+  if (refusal.value === undefined) return null;
+  return (
+    <p class="away" role="alert">
+      <span>
+        <b>The link did not sign you in.</b> {refusal.value} You stay signed in as before.
+      </span>
+      <button type="button" onClick={() => (refusal.value = undefined)}>
+        Close
+      </button>
+    </p>
+  );
 }
 
 function Away() {

@@ -194,7 +194,7 @@ export function AgentView({ id, query }) {
           {tab === 'log' && (
             <>
               {searching && <Search id={id} log={log} onShow={show} onClose={() => setSearching(false)} />}
-              {travelling && <TimeTravel id={id} log={log} version={version} onState={setThen} onEnd={toEnd} />}
+              {travelling && <TimeTravel id={id} log={log} onState={setThen} onEnd={toEnd} />}
               <div class="log-frame">
                 <Transcript log={log} version={version} id={id} marked={at} marks={marks} onMoved={onMoved} />
                 <Jump log={log} unseen={left > 0 ? log.head - left : 0} onJump={toEnd} />

@@ -31,6 +31,7 @@ export function Inbox() {
     ...lingering.map((outcome) => ({ ask: outcome.question, outcome })),
   ].sort((a, b) => a.ask.requested_at.localeCompare(b.ask.requested_at) || keyOfAsk(a.ask).localeCompare(keyOfAsk(b.ask)));
   const keys = shown.map(({ ask }) => keyOfAsk(ask));
+  for (const key of handles.current.keys()) if (!keys.includes(key)) handles.current.delete(key);
   const open = shown.filter(({ outcome }) => !outcome).map(({ ask }) => keyOfAsk(ask));
 
   // When a card goes, those below it move up.

@@ -11,6 +11,7 @@
 
 const kFirstDelayMs = 250;
 const kLongestDelayMs = 8000;
+const kAttemptMs = 30_000; // the longest time of an attempt to connect
 const kPingMs = 5000; // the longest wait for an answer to a ping after a sleep
 const kModes = ['terminal', 'operate', 'view']; // of tickets: the most powerful first
 const kReads =
@@ -34,7 +35,9 @@ export class Gateway {
   #socket;
   #attempt = 0; // counts, so that an attempt that is overtaken ends
   #delayMs = kFirstDelayMs;
-  #retry; // the timer of the next attempt
+  #retry; // the timer of the next attempt; undefined during an attempt
+  #late; // the timer of an attempt that takes too long
+  #signingIn; // {resolve, reject} of a first sign-in that the daemon has not answered
   #watch; // the timer that looks for silence
   #heardAt = 0;
   #heartbeatMs = 15_000;
@@ -44,7 +47,7 @@ export class Gateway {
   #subscriptions = new Set();
   #bySubscription = new Map(); // the daemon's number → subscription
 
-  // `base` is the URL of the daemon's root. `onOnline()` is called at each new connection, before subscriptions continue.
+  // `base` is the URL of the daemon's root. `onOnline()` is called at each new connection, after subscriptions continue.
   constructor(base, { onState, onOnline }) {
     this.#base = base;
     this.#onState = onState;
@@ -55,20 +58,24 @@ export class Gateway {
     return this.#credential !== undefined;
   }
 
+  // Signs in; the promise tells whether the daemon accepts the credential. If someone is signed in already, that sign-in stays
+  // until it does.
   signIn(credential) {
+    if (this.signedIn) return this.#change(credential);
     this.#credential = credential;
     this.#drop();
     this.#delayMs = kFirstDelayMs;
     this.#setState({ status: 'connecting' });
-    this.#connect();
+    return new Promise((resolve, reject) => {
+      this.#signingIn = { resolve, reject };
+      this.#connect();
+    });
   }
 
-  signOut(reason) {
-    this.#credential = undefined;
-    this.#drop();
-    this.#setState({ status: 'signed_out', reason });
-    for (const call of this.#calls.values()) call.reject(new GatewayError({ code: 'signed_out', message: 'You are signed out.' }));
-    this.#calls.clear();
+  // Leaves nothing at the daemon with which the same browser may come back.
+  signOut() {
+    if (this.state.status === 'online') this.#request('gateway.sign_out', {});
+    this.#end();
   }
 
   // A call that changes something is refused while the daemon is away; other calls wait for it.
@@ -89,9 +96,10 @@ export class Gateway {
   }
 
   // Subscribes as events.subscribe does, and stays subscribed over all connections until the returned function is called.
+  // `params.after` is kept up to date, so that the same params continue a subscription that was ended.
   // `listener` has some of: event(envelope), synced(cursor), gap({from, to, reason}), end(reason).
   subscribe(params, listener) {
-    const subscription = { params: { ...params }, listener };
+    const subscription = { params, listener };
     this.#subscriptions.add(subscription);
     if (this.state.status === 'online') this.#resume(subscription);
     return () => {
@@ -104,8 +112,7 @@ export class Gateway {
 
   // Someone looks at the page again, or the network is back: a connection that is dead is found at once.
   check() {
-    if (this.state.status === 'away') {
-      clearTimeout(this.#retry);
+    if (this.#retry !== undefined) {
       this.#connect();
     } else if (this.state.status === 'online' && Date.now() - this.#heardAt > this.#heartbeatMs) {
       const socket = this.#socket;
@@ -120,39 +127,23 @@ export class Gateway {
 
   async #connect() {
     const attempt = ++this.#attempt;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#late = setTimeout(() => this.#lost(), kAttemptMs);
     try {
-      const ticket = await this.#ticket();
-      if (attempt === this.#attempt) this.#open(ticket, attempt);
+      const ticket = await ticketFor(this.#base, this.#credential);
+      if (attempt === this.#attempt) this.#listen(dial(this.#base, ticket));
     } catch (error) {
       if (attempt !== this.#attempt) return;
-      if (error.status === 401 || error.status === 403) return this.signOut(error.message);
+      if (error.status === 401 || error.status === 403) return this.#end(error.message);
       this.#lost();
     }
   }
 
-  async #ticket() {
-    const { token, ticket } = this.#credential;
-    if (token === undefined) return ticket;
-    for (const mode of kModes) {
-      const response = await fetch(new URL('stream-ticket', this.#base), {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ agents: '*', mode }),
-        cache: 'no-store',
-      });
-      if (response.status === 403 && mode !== kModes.at(-1)) continue;
-      if (response.status === 401) throw Object.assign(new Error('The daemon does not accept this token.'), { status: 401 });
-      if (!response.ok) throw Object.assign(new Error(`The daemon answers ${response.status}.`), { status: response.status });
-      return (await response.json()).ticket;
-    }
-  }
-
-  #open(ticket, attempt) {
-    const url = new URL('ws', this.#base);
-    url.protocol = url.protocol.replace('http', 'ws');
-    const socket = new WebSocket(url, ['reeve.v1', `reeve.ticket.${ticket}`]);
+  #listen(socket) {
     this.#socket = socket;
-    let opened = false;
+    const attempt = this.#attempt;
+    let opened = socket.readyState === WebSocket.OPEN;
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
       this.#heardAt = Date.now();
@@ -163,31 +154,48 @@ export class Gateway {
     socket.onopen = () => (opened = true);
     socket.onclose = async () => {
       if (socket !== this.#socket) return;
-      if (!opened && this.#credential.token === undefined && (await this.#refuses(attempt))) return;
-      if (socket === this.#socket) this.#lost();
+      const { ticket } = this.#credential;
+      const refusal = !opened && ticket !== undefined && (await refusalOf(this.#base, ticket));
+      if (attempt !== this.#attempt) return;
+      if (refusal) this.#end(refusal);
+      else this.#lost();
     };
   }
 
-  // A WebSocket that fails does not tell why. If the daemon answers otherwise, and still refuses the ticket at a second
-  // attempt, the ticket was used or is too old.
-  async #refuses(attempt) {
-    try {
-      const response = await fetch(new URL('ready', this.#base), { cache: 'no-store' });
-      if (!response.ok || attempt !== this.#attempt) return false;
-    } catch {
-      return false;
+  // Connects with another credential, and only then lets go of the present one.
+  async #change(credential) {
+    const ticket = await ticketFor(this.#base, credential);
+    const socket = dial(this.#base, ticket);
+    const first = await new Promise((resolve) => {
+      socket.onmessage = ({ data }) => resolve(data);
+      socket.onclose = () => resolve();
+    });
+    if (first === undefined) {
+      throw new Error((credential.ticket && (await refusalOf(this.#base, ticket))) || 'The daemon did not answer.');
     }
-    if (!this.#credential.suspect) {
-      this.#credential.suspect = true;
-      return false;
-    }
-    this.signOut('This link was used before, or it is too old. The command “reeve open” makes another one.');
-    return true;
+    this.#drop();
+    this.#failCalls(({ method }) => !kReads.test(method));
+    this.#credential = credential;
+    this.#listen(socket);
+    socket.onmessage({ data: first });
+  }
+
+  // Ends the sign-in.
+  #end(reason) {
+    this.#credential = undefined;
+    this.#drop();
+    this.#setState({ status: 'signed_out', reason });
+    for (const call of this.#calls.values()) call.reject(new GatewayError({ code: 'signed_out', message: 'You are signed out.' }));
+    this.#calls.clear();
+    this.#signingIn?.reject(new Error(reason));
+    this.#signingIn = undefined;
   }
 
   #drop() {
     ++this.#attempt;
     clearTimeout(this.#retry);
+    this.#retry = undefined;
+    clearTimeout(this.#late);
     clearInterval(this.#watch);
     const socket = this.#socket;
     this.#socket = undefined;
@@ -199,17 +207,22 @@ export class Gateway {
 
   #lost() {
     this.#drop();
-    for (const [id, call] of this.#calls) {
-      if (call.repeatable || !call.sent) continue;
-      this.#calls.delete(id);
-      call.reject(new GatewayError({ code: 'away', message: 'The connection to the daemon was lost.' }));
-    }
+    this.#failCalls((call) => call.sent && !call.repeatable);
     this.#setState({ ...this.state, status: 'away', since: this.state.status === 'away' ? this.state.since : Date.now() });
     this.#retry = setTimeout(() => this.#connect(), this.#delayMs * (0.75 + Math.random() / 2));
     this.#delayMs = Math.min(this.#delayMs * 2, kLongestDelayMs);
   }
 
+  #failCalls(which) {
+    for (const [id, call] of this.#calls) {
+      if (!which(call)) continue;
+      this.#calls.delete(id);
+      call.reject(new GatewayError({ code: 'away', message: 'The connection to the daemon was lost.' }));
+    }
+  }
+
   #begin({ version, town, scope, heartbeat_ms, resume }) {
+    clearTimeout(this.#late);
     this.#heartbeatMs = heartbeat_ms;
     this.#delayMs = kFirstDelayMs;
     if (this.#credential.token === undefined) this.#credential = { ticket: resume };
@@ -222,9 +235,11 @@ export class Gateway {
     this.#request('gateway.ping', {}, ({ result }) => {
       if (result) this.#setState({ ...this.state, offset: Date.parse(result.time) - Date.now() });
     });
-    this.#onOnline();
+    this.#signingIn?.resolve();
+    this.#signingIn = undefined;
     for (const subscription of this.#subscriptions) if (subscription.number === undefined) this.#resume(subscription);
     for (const [id, call] of this.#calls) if (!call.sent || call.repeatable) this.#send(id, call);
+    this.#onOnline();
   }
 
   // --- messages
@@ -294,6 +309,41 @@ export class Gateway {
       if (single && envelope.seq !== undefined) params.after = `${envelope.epoch}-${envelope.seq}`;
       listener.event?.(envelope);
     }
+  }
+}
+
+// The ticket for the next connection.
+async function ticketFor(base, { token, ticket }) {
+  if (token === undefined) return ticket;
+  for (const mode of kModes) {
+    const response = await fetch(new URL('stream-ticket', base), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ agents: '*', mode }),
+      cache: 'no-store',
+    });
+    if (response.status === 403 && mode !== kModes.at(-1)) continue;
+    if (response.status === 401) throw Object.assign(new Error('The daemon does not accept this token.'), { status: 401 });
+    if (!response.ok) throw Object.assign(new Error(`The daemon answers ${response.status}.`), { status: response.status });
+    return (await response.json()).ticket;
+  }
+}
+
+function dial(base, ticket) {
+  const url = new URL('ws', base);
+  url.protocol = url.protocol.replace('http', 'ws');
+  return new WebSocket(url, ['reeve.v1', `reeve.ticket.${ticket}`]);
+}
+
+// A WebSocket that fails does not tell why, so the daemon is asked. Returns its refusal for people; nothing if the ticket is
+// valid, or the daemon does not say.
+async function refusalOf(base, ticket) {
+  try {
+    const response = await fetch(new URL('ws/ticket', base), { headers: { 'x-reeve-ticket': ticket }, cache: 'no-store' });
+    if (response.status !== 401) return undefined;
+    return 'This link was used before, or it is too old. The command “reeve open” makes another one.';
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,8 +4,10 @@
 // call in progress, the activity, and who stopped an agent are in no answer, and come from the events.
 //
 // `publish(message)` gets {kind: 'town', fresh, agents: [agent], lives: [[id, live]], gone: [id], questions?, decided?} at
-// most every kPublishMs. `live` is {last, tone, call, spark: [[bucket, events]…], stoppedBy}.
+// most every kPublishMs. `live` is {last, tone, call, spark: [[bucket, events]…], stoppedBy, at}; `at` is the cursor of the last
+// event that it has.
 
+import { kBuckets, kBucketMs } from './activity.js';
 import { lastLine, describeCall } from './words.js';
 
 const kPublishMs = 100;
@@ -15,14 +17,16 @@ const kFew = 40; // beyond that many changed agents, all are listed
 const kSampleMs = 5000; // between two samples of memory
 const kSamplePerAgentMs = 10; // longer for large towns
 const kDecided = 50; // decisions that are remembered
-export const kBucketMs = 2000; // of the activity
-const kBuckets = 30;
+const kLooks = 16; // that are made at once at the logs of agents
+const kLookBack = 20; // events
 const kTail = 400; // characters of a streamed text that are kept for its last line
 
 const kTypes = [
   'agent.*', 'run.*', 'message.*', 'approval.*', 'elicitation.*', 'assistant.*', 'reasoning.message', 'tool.started',
   'tool.completed', 'tool.failed', 'usage.updated', 'title.updated', 'file.edited', 'user.message', 'workspace.*',
 ];
+// These tell which call is in progress, and who stopped the agent.
+const kTurns = ['tool.started', 'tool.completed', 'tool.failed', 'run.*', 'agent.starting', 'agent.stopping', 'agent.exited'];
 const kChanges = /^(agent\.(?!output|error)|run\.|message\.|approval\.|elicitation\.|title\.|workspace\.)/;
 
 export class Town {
@@ -31,17 +35,22 @@ export class Town {
   #agents = new Map(); // id → the daemon's object
   #lives = new Map(); // id → live
   #questions = [];
+  #asked = new Map(); // keyOf(question) → each question whose outcome is not known
   #decided = [];
   #known = false; // the list has been seen since the sign-in
-  #changed = { agents: new Set(), lives: new Set(), gone: new Set(), questions: false, decided: false };
+  #changed = nothing();
   #timer; // of the next message
   #dirty = new Set();
   #looking; // the timer of the next look, or true during one
   #slow = new Map(); // id → the timer of its next look for tokens
   #asking = false;
   #askAgain = false;
+  #readOutcomes = false; // questions may have been decided while the daemon was away
   #sampling;
-  #seen = new Set(); // agents whose last lines were asked for
+  #seen = new Set(); // agents whose logs were looked at
+  #toLookBack = new Set(); // agents whose logs will be
+  #lookingBack = new Map(); // id → the events that come during a look at the log
+  #before; // id → the cursor of each agent before the daemon was away
   #unsubscribe;
 
   constructor(gateway, publish) {
@@ -49,14 +58,15 @@ export class Town {
     this.#publish = publish;
   }
 
-  // At each new connection.
+  // At each new connection. The logs have what happened meanwhile.
   begin() {
+    this.#before ??= new Map([...this.#agents].map(([id, { cursor }]) => [id, cursor]));
     this.#unsubscribe ??= this.#gateway.subscribe(
       { agent: '*', types: kTypes, coalesce: true },
       { event: (envelope) => this.#take(envelope), end: () => {} },
     );
-    this.#list();
-    this.#ask();
+    this.#list().then((done) => done && this.#catchUp());
+    this.#ask({ away: true });
   }
 
   // After a sign-out.
@@ -67,7 +77,17 @@ export class Town {
     this.#agents.clear();
     this.#lives.clear();
     this.#seen.clear();
+    this.#toLookBack.clear();
+    this.#lookingBack.clear();
+    this.#before = undefined;
+    for (const timer of this.#slow.values()) clearTimeout(timer);
+    this.#slow.clear();
+    this.#dirty.clear();
+    clearTimeout(this.#looking);
+    this.#looking = undefined;
+    this.#changed = nothing();
     this.#questions = [];
+    this.#asked.clear();
     this.#decided = [];
     this.#known = false;
     this.#publish(this.picture());
@@ -87,23 +107,28 @@ export class Town {
     };
   }
 
+  // The agents of these questions.
+  agentsOf(questions) {
+    return [...new Set(questions.map(({ agent }) => agent))].map((id) => this.#agents.get(id)).filter(Boolean);
+  }
+
   // A tab shows these agents: their last lines from before this connection are wanted, too.
   look(ids) {
     for (const id of ids) {
       if (this.#seen.has(id) || !this.#agents.has(id)) continue;
       this.#seen.add(id);
-      this.#gateway
-        .call('events.since', { id, tail: 20 })
-        .then(({ events }) => this.#lookBack(id, events))
-        .catch(() => this.#seen.delete(id));
+      this.#toLookBack.add(id);
     }
+    this.#lookBackAtSome();
   }
 
   // --- the daemon's answers
 
+  // Returns whether all agents are known as they are now.
   async #list() {
     clearTimeout(this.#sampling);
     try {
+      const before = [...this.#agents.keys()]; // an agent may be made while later pages are fetched
       const present = new Set();
       let page_token;
       do {
@@ -114,16 +139,18 @@ export class Town {
         }
         page_token = page.next_page_token || undefined;
       } while (page_token !== undefined);
-      for (const id of this.#agents.keys()) if (!present.has(id)) this.#remove(id);
+      for (const id of before) if (!present.has(id)) this.#remove(id);
       if (!this.#known) {
         this.#known = true;
         this.#changed.questions = true;
         this.#tell();
       }
     } catch {
-      return; // the next connection lists again
+      return false; // the next connection lists again
     }
+    clearTimeout(this.#sampling); // of a list that ended meanwhile
     this.#sampling = setTimeout(() => this.#list(), kSampleMs + this.#agents.size * kSamplePerAgentMs);
+    return true;
   }
 
   #setAgent(agent) {
@@ -143,6 +170,7 @@ export class Town {
     if (!this.#agents.delete(id)) return;
     this.#lives.delete(id);
     this.#seen.delete(id);
+    for (const [key, { agent }] of this.#asked) if (agent === id) this.#asked.delete(key);
     this.#changed.agents.delete(id);
     this.#changed.lives.delete(id);
     this.#changed.gone.add(id);
@@ -171,13 +199,18 @@ export class Town {
     }
   }
 
-  async #ask() {
+  async #ask({ away = false } = {}) {
+    this.#readOutcomes ||= away;
     if (this.#asking) return void (this.#askAgain = true);
     this.#asking = true;
     do {
       this.#askAgain = false;
       try {
         const { approvals } = await this.#gateway.call('approvals.list');
+        const open = new Map(approvals.map((question) => [keyOf(question), question]));
+        if (this.#readOutcomes) for (const [key, question] of this.#asked) if (!open.has(key)) this.#readOutcome(question);
+        this.#readOutcomes = false;
+        for (const [key, question] of open) this.#asked.set(key, question);
         if (JSON.stringify(approvals) === JSON.stringify(this.#questions)) continue;
         // A question never comes before its agent, so that everyone calls it by its title.
         const unknown = new Set(approvals.map(({ agent }) => agent).filter((id) => !this.#agents.has(id)));
@@ -199,7 +232,8 @@ export class Town {
     if (!envelope.pending) {
       const live = this.#live(id);
       count(live.spark);
-      follow(live, envelope);
+      if (!isOlder(cursorOf(envelope), live.at, { same: true })) follow(live, envelope);
+      this.#lookingBack.get(id)?.push(envelope);
       this.#changed.lives.add(id);
       this.#tell();
     }
@@ -216,21 +250,69 @@ export class Town {
 
   #remember({ agent, time, data }) {
     if (data.by === 'policy') return; // no person was asked
-    const question = this.#questions.find((question) => question.agent === agent && question.id === data.id);
+    const question = this.#asked.get(keyOf({ agent, id: data.id }));
+    this.#asked.delete(keyOf({ agent, id: data.id }));
     this.#decided = [{ agent, time, question, ...data }, ...this.#decided].slice(0, kDecided);
-    this.#questions = this.#questions.filter((other) => other !== question);
+    this.#questions = this.#questions.filter((other) => other.agent !== agent || other.id !== data.id);
     this.#changed.questions = true;
     this.#changed.decided = true;
   }
 
-  #lookBack(id, events) {
-    const live = this.#live(id);
-    if (live.last !== undefined) return; // something newer has come
-    const past = { spark: live.spark };
-    for (const envelope of events) follow(past, envelope);
-    Object.assign(live, { ...past, ...live, last: past.last, tone: past.tone });
-    this.#changed.lives.add(id);
-    this.#tell();
+  // The outcome of a question that was decided while the daemon was away.
+  async #readOutcome(question) {
+    const { agent: id } = question;
+    try {
+      const types = ['approval.resolved', 'elicitation.resolved'];
+      const { events } = await this.#gateway.call('events.since', { id, types, tail: kLookBack });
+      const outcome = events.findLast(({ data, time }) => data.id === question.id && time >= question.requested_at);
+      if (outcome && this.#asked.has(keyOf(question))) this.#remember(outcome);
+      this.#tell();
+    } catch {
+      // the log has gone, with its agent
+    }
+  }
+
+  // Agents whose logs grew while the daemon was away.
+  #catchUp() {
+    if (!this.#before) return;
+    for (const [id, cursor] of this.#before) if (this.#agents.get(id)?.cursor !== cursor) this.#seen.delete(id);
+    const ids = [...this.#before.keys()];
+    this.#before = undefined;
+    this.look(ids);
+  }
+
+  #lookBackAtSome() {
+    for (const id of this.#toLookBack) {
+      if (this.#lookingBack.size >= kLooks) return;
+      if (this.#lookingBack.has(id)) continue;
+      this.#toLookBack.delete(id);
+      this.#lookBack(id);
+    }
+  }
+
+  async #lookBack(id) {
+    const meanwhile = [];
+    this.#lookingBack.set(id, meanwhile);
+    try {
+      const read = (more) => this.#gateway.call('events.since', { id, tail: kLookBack, ...more });
+      const [last, turns] = await Promise.all([read({}), read({ types: kTurns })]);
+      if (this.#lookingBack.get(id) !== meanwhile) return; // someone has signed out
+      if (this.#agents.has(id)) {
+        const live = { spark: this.#live(id).spark };
+        const past = [...turns.events, ...last.events].sort((a, b) => a.epoch - b.epoch || a.seq - b.seq);
+        for (const envelope of [...past, ...meanwhile]) {
+          if (!isOlder(cursorOf(envelope), live.at, { same: true })) follow(live, envelope);
+        }
+        this.#lives.set(id, live);
+        this.#changed.lives.add(id);
+        this.#changed.agents.add(id); // how it looks may depend on its log
+        this.#tell();
+      }
+    } catch {
+      this.#seen.delete(id);
+    }
+    if (this.#lookingBack.get(id) === meanwhile) this.#lookingBack.delete(id);
+    this.#lookBackAtSome();
   }
 
   #live(id) {
@@ -243,7 +325,7 @@ export class Town {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       const { agents, lives, gone, questions, decided } = this.#changed;
-      this.#changed = { agents: new Set(), lives: new Set(), gone: new Set(), questions: false, decided: false };
+      this.#changed = nothing();
       this.#publish({
         kind: 'town',
         known: this.#known,
@@ -257,8 +339,14 @@ export class Town {
   }
 }
 
+const nothing = () => ({ agents: new Set(), lives: new Set(), gone: new Set(), questions: false, decided: false });
+const cursorOf = ({ epoch, seq }) => `${epoch}-${seq}`;
+const keyOf = ({ agent, id }) => `${agent}/${id}`;
+
 // Applies an event to the live part of an agent.
-function follow(live, { type, data, time }) {
+function follow(live, envelope) {
+  const { type, data, time } = envelope;
+  live.at = cursorOf(envelope);
   const line = lastLine(type, data, live);
   if (line) {
     live.last = line.text;
@@ -281,9 +369,9 @@ function count(spark) {
 }
 
 // Compares two cursors, EPOCH-SEQ. An agent that was purged and made anew begins again in a later epoch.
-function isOlder(cursor, than) {
+function isOlder(cursor, than, { same = false } = {}) {
   if (!cursor || !than) return false;
   const [epoch, seq] = cursor.split('-').map(Number);
   const [otherEpoch, otherSeq] = than.split('-').map(Number);
-  return epoch < otherEpoch || (epoch === otherEpoch && seq < otherSeq);
+  return epoch < otherEpoch || (epoch === otherEpoch && (seq < otherSeq || (same && seq === otherSeq)));
 }

@@ -27,12 +27,16 @@ function withoutMarks(text) {
   return text.replace(/^(?:[#>*+-]+\s+|\d+\.\s+|```\S*)/, '').replace(/(\*\*|__|`)(.+?)\1/g, '$2');
 }
 
+const kTelling = [
+  'command', 'cmd', 'pattern', 'query', 'url', 'file_path', 'filePath', 'filepath', 'path', 'description', 'prompt', 'title',
+];
+
 // The argument of a call that tells most about it.
 export function gistOf(input) {
   if (input === undefined || input === null) return '';
   if (typeof input === 'string') return input;
   if (typeof input !== 'object') return String(input);
-  for (const name of ['command', 'cmd', 'file_path', 'filePath', 'path', 'url', 'query', 'pattern', 'description', 'prompt', 'title']) {
+  for (const name of kTelling) {
     const value = input[name];
     if (typeof value === 'string' && value) return value;
     if (Array.isArray(value) && value.length > 0) return value.join(' ');
