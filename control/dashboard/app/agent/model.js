@@ -6,7 +6,7 @@
 // however much of the log was read, `seq` and `last` are its first and last event, and `version` grows with each change.
 // `items` is in the order of the log.
 
-import { editsOf } from './diff.js';
+import { editsOf } from '../parts/input.js';
 
 const kMaxText = 512 << 10; // most characters of one item; its beginning is cut
 const kBlockLines = 200; // most lines of output in one item
