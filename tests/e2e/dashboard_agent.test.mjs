@@ -127,6 +127,21 @@ test('output of a hostile agent is inert', async (t) => {
   await shot(page, 'hostile-phone');
 });
 
+test('texts that take parsers long are shown as they are', async (t) => {
+  const daemon = await Daemon.start(t);
+  const slow = ['_a'.repeat(30_000), '> '.repeat(10_000), `\`\`\`js\n${'a'.repeat(50_000)}\n\`\`\``];
+  await makeTalker(daemon, 'slow', [
+    ...slow.map((text, i) => said(text, `m${i}`)),
+    said('```js\nconst end = 1;\n```', 'm9'),
+    { type: 'assistant.delta', message_id: 'x', text: '**grows**\n\n```js\nconst more = 2;\n' },
+  ]);
+  const { page, complained } = await open(t, daemon, 'slow');
+  await log(page).locator('.growing strong').waitFor();
+  assert.deepEqual(await log(page).locator('.as-written').allTextContents(), slow);
+  assert.deepEqual(await log(page).locator('.hljs-keyword').allTextContents(), ['const'], 'only finished code has colours');
+  assert.deepEqual(complained, []);
+});
+
 test('a long log opens at its end with little, and is read as it is looked at', async (t) => {
   const daemon = await Daemon.start(t);
   const kLines = 200_000;

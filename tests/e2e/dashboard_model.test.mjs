@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { filesOf, rowsOf } from '../../control/dashboard/app/agent/diff.js';
+import { kGrowMs, mayFormat, mayHighlight, Pace } from '../../control/dashboard/app/agent/limits.js';
 import { kPageBytes, LogWindow, matches, searchLog } from '../../control/dashboard/app/agent/log.js';
 import { kStateTypes, Model, stateOf } from '../../control/dashboard/app/agent/model.js';
 import { ansiLine, ansiLines, plainText } from '../../control/dashboard/app/agent/text.js';
@@ -276,6 +277,33 @@ test('hidden marks are visible, and huge lines are cut', () => {
   assert.equal(plainText('a\u202Eb\u2066c\u0000d'), 'a⟪U+202E⟫b⟪U+2066⟫c␀d');
   const [line] = ansiLines('x'.repeat(5000), 100);
   assert.deepEqual([line.parts[0].text.length, line.more], [100, 4900]);
+});
+
+test('texts that take parsers long are not parsed', () => {
+  for (const text of ['a', '- *one* [two](x)\n  - `three`\n\n> four\n', 'word '.repeat(300), '1. one\n'.repeat(200), '# a\n\nb\n'.repeat(500)]) {
+    assert.ok(mayFormat(text), text.slice(0, 20));
+  }
+  for (const text of ['_a'.repeat(30_000), '_a\n'.repeat(5000), '> '.repeat(900), '- '.repeat(30), '1. '.repeat(30), 'x'.repeat(2001), 'a\n'.repeat(20_000), '[\n'.repeat(2000)]) {
+    assert.ok(!mayFormat(text), text.slice(0, 20));
+  }
+  assert.ok(mayHighlight('let a;\n'.repeat(1000)));
+  for (const code of ['a'.repeat(501), `b\n${'a'.repeat(501)}\n`, 'a\n'.repeat(5000)]) assert.ok(!mayHighlight(code));
+});
+
+test('a text that grows with each frame is drawn a few times, and whole in the end', () => {
+  let now = 0;
+  let wake = Infinity;
+  const pace = new Pace(() => now);
+  const drawn = new Set();
+  let text = '';
+  for (; now < 20 * kGrowMs; now += 1) {
+    text += 'x';
+    const shown = pace.take(text, false, (ms) => (wake = now + ms));
+    drawn.add(shown);
+    assert.ok(shown === text || wake <= now + kGrowMs, 'nothing would draw the newest text');
+  }
+  assert.ok(drawn.size <= 21, `${drawn.size} texts`);
+  assert.equal(pace.take(`${text}!`, true, () => assert.fail('it is done')), `${text}!`);
 });
 
 // A daemon's log in memory, with the answers of events.since (control/api/API.md).

@@ -1,8 +1,9 @@
 // Pieces of the items of a log: coloured text, Markdown and diffs.
 
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import { rowsOf } from './diff.js';
+import { mayFormat, Pace } from './limits.js';
 import { partsOf, toHtml } from './markdown.js';
 import { ansiLines, kLongLine, plainText } from './text.js';
 
@@ -104,18 +105,29 @@ export function OutputLines({ lines, version }) {
 
 // --- Markdown
 
-function MarkdownPart({ text }) {
-  const html = useMemo(() => toHtml(text), [text]);
+function MarkdownPart({ text, done }) {
+  const html = useMemo(() => toHtml(text, done), [text, done]);
   return <div class="block" dangerouslySetInnerHTML={{ __html: html }} />;
 }
 
-// While a text grows only its last part is drawn anew.
+// While a text grows only its last part is drawn anew, and not with each frame.
 export function Markdown({ text, done }) {
-  const parts = useMemo(() => (done && text.length < 40_000 ? [text] : partsOf(text)), [text, done]);
+  const [, draw] = useState(0);
+  const [pace] = useState(() => new Pace(() => performance.now()));
+  const timer = useRef();
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const later = (ms) => {
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      draw((n) => n + 1);
+    }, ms);
+  };
+  const shown = pace.take(text, done, later);
+  const parts = useMemo(() => (done && mayFormat(shown) ? [shown] : partsOf(shown)), [shown, done]);
   return (
     <div class="markdown">
       {parts.map((part, i) => (
-        <MarkdownPart key={i} text={part} />
+        <MarkdownPart key={i} text={part} done={done || i < parts.length - 1} />
       ))}
     </div>
   );
