@@ -49,6 +49,29 @@ test('deltas are joined, and the whole message replaces them', () => {
   assert.deepEqual([whole.text, whole.done], ['Hello.', true]);
 });
 
+test('messages without an id, and calls of two runs with one id, are items of their own', () => {
+  const items = itemsOf([
+    ['assistant.message', { text: 'one' }],
+    ['assistant.delta', { text: 't' }],
+    ['assistant.delta', { text: 'wo' }],
+    ['assistant.message', { text: 'two.' }],
+    ['assistant.message', { text: 'three' }],
+    ['tool.completed', { call_id: '1', name: 'bash', output: 'a' }],
+    ['tool.completed', { call_id: '1', name: 'bash', output: 'b' }, 'r2'],
+  ]);
+  assert.deepEqual(items.map(({ text, output }) => text ?? output), ['one', 'two.', 'three', 'a', 'b']);
+  assert.equal(new Set(items.map(({ key }) => key)).size, 5);
+});
+
+test('a message that begins does not take another item away', () => {
+  const items = itemsOf([
+    ['message.queued', { message_id: 'm', session: 's' }], // within a sub-agent
+    ['agent.output', { stream: 'stdout', text: 'stays' }],
+    ['user.message', { message_id: 'm', text: 'go' }],
+  ]);
+  assert.deepEqual(items.map(({ kind }) => kind), ['subagent', 'output', 'user']);
+});
+
 test('a call is one card with its edits and its decision', () => {
   const input = { file_path: '/w/a.txt', old_string: 'two', new_string: '2' };
   const items = itemsOf([
@@ -145,7 +168,7 @@ test('the recordings of all kinds become items, in whatever parts they are read'
     assert.ok(items.every(({ kind }) => kind !== 'other'), `${name} has an event that has no item`);
     const ended = new Set(events.filter(({ type }) => type === 'tool.completed').map(({ data }) => data.call_id));
     const cards = (list) => list.flatMap((item) => (item.kind === 'tool' ? [item] : item.children ? cards(item.children) : []));
-    for (const card of cards(items)) if (ended.has(card.key.slice(5))) assert.notEqual(card.outcome, 'running', name);
+    for (const card of cards(items)) if (ended.has(card.key.slice('tool r1 '.length))) assert.notEqual(card.outcome, 'running', name);
     // A window that begins later has no item twice, and the same keys.
     const late = modelOf(events.slice(events.length >> 1));
     assert.equal(new Set(late.items.map(({ key }) => key)).size, late.items.length, name);
@@ -440,6 +463,32 @@ test('a moment of the past ends the window, and the way back is the end', async 
   assert.equal(assertWithoutHole(window)[1], 7000);
   await window.toEnd();
   assert.equal(assertWithoutHole(window)[1], 20_003);
+});
+
+test('a gap is reported once, with its reason', async () => {
+  const lines = log(Array.from({ length: 9 }, (_, i) => ['agent.output', { stream: 'stdout', text: `line ${i + 1}` }]));
+  const gap = { from: '1-2', to: '1-5', reason: 'lost' };
+  const call = async (method, { before }) =>
+    before
+      ? { events: lines.slice(0, 2), first: 1, cursor: '1-2', more: false, gap: null }
+      : { events: lines.slice(5), first: 6, cursor: '1-9', more: false, gap };
+  const window = new LogWindow({ call, subscribe: () => () => {} }, 'a1', () => {});
+  await window.toEvent(2);
+  const gaps = window.model.items.filter(({ kind }) => kind === 'gap');
+  assert.deepEqual(gaps.map(({ from, to, reason }) => ({ from, to, reason })), [gap]);
+});
+
+test('the way to the beginning ends what is being read, and an event that is there leaves nothing to read', async () => {
+  const fake = new FakeLog(3000);
+  const window = new LogWindow(fake, 'a1', () => {});
+  await window.toEnd();
+  await window.toEvent(100);
+  const [running] = [window.newer(), window.toStart()];
+  await Promise.all([running, window.toStart()]);
+  assert.equal(window.busy, undefined);
+  await window.newer();
+  assert.equal(window.busy, undefined);
+  assertWithoutHole(window);
 });
 
 test('an event that overlaps with a page is read from the log', async () => {
