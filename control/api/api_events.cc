@@ -15,6 +15,7 @@ using Type = Parameter::Type;
 constexpr int64_t kDefaultEvents = 1'000;
 constexpr int64_t kMaxEvents = 10'000;
 constexpr int64_t kLeastPageBytes = 1'024;
+constexpr size_t kMaxTextBytes = 256;
 constexpr int64_t kMaxWaitMs = 50'000;
 
 void Events(ApiContext& api, const Call& call, Reply reply) {
@@ -24,6 +25,8 @@ void Events(ApiContext& api, const Call& call, Reply reply) {
   if (after && tail) return reply.Refuse({"invalid_request", "tail: cannot be combined with after"});
   if (before && (after || tail))
     return reply.Refuse({"invalid_request", "before: cannot be combined with after or tail"});
+  if (call.String("text").size() > kMaxTextBytes)
+    return reply.Refuse({"invalid_request", "text: must have at most 256 bytes"});
   EventPages::Range range;
   range.after = after;
   range.tail = static_cast<uint64_t>(tail.value_or(0));
@@ -136,7 +139,7 @@ std::vector<Operation> EventOperations() {
             Query("max_bytes", Type::kInteger, "The size of a page in bytes; 8 MiB if absent.")
                 .Between(kLeastPageBytes, int64_t{EventPages::kMaxPageBytes}),
             Query("types", Type::kTypes, "Only these types."),
-            Query("text", Type::kString, "Only events whose data contains this, in upper or lower case.")},
+            Query("text", Type::kString, "Only events whose data contains this, at most 256 bytes.")},
        .answers = {{200, "EventPage"}},
        .run = Events,
        .tool = {.name = "read_events",

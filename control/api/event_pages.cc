@@ -1,7 +1,7 @@
 #include "control/api/event_pages.h"
 
 #include <algorithm>
-#include <functional>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -16,42 +16,35 @@ namespace reeve {
 
 namespace {
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+void MakeLower(std::string& text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 // Finds a text in events as they are written, without a difference between upper and lower case of ASCII.
 class TextFilter {
  public:
-  explicit TextFilter(const std::string& text) : pattern_(Escaped(text)) {
-    if (!pattern_.empty()) searcher_.emplace(pattern_.begin(), pattern_.end());
-  }
-  TextFilter(const TextFilter&) = delete;
-  TextFilter& operator=(const TextFilter&) = delete;
+  explicit TextFilter(const std::string& text) : pattern_(Escaped(text)) {}
 
-  [[nodiscard]] bool Matches(std::string_view envelope) const {
-    if (!searcher_) return true;
+  [[nodiscard]] bool Matches(std::string_view envelope) {
+    if (pattern_.empty()) return true;
     const size_t data = envelope.find(R"("data":)");
     if (data == std::string_view::npos) return false;
-    envelope.remove_prefix(data);
-    return std::search(envelope.begin(), envelope.end(), *searcher_) != envelope.end();
+    lower_ = envelope.substr(data);
+    MakeLower(lower_);
+    return ::memmem(lower_.data(), lower_.size(), pattern_.data(), pattern_.size()) != nullptr;
   }
 
  private:
-  struct Hash {
-    size_t operator()(char c) const { return static_cast<unsigned char>(Lower(c)); }
-  };
-  struct Same {
-    bool operator()(char a, char b) const { return Lower(a) == Lower(b); }
-  };
-
   // As JSON has it, without the quotation marks.
   static std::string Escaped(const std::string& text) {
     std::string json;
     AppendJsonString(json, text);
+    MakeLower(json);
     return json.substr(1, json.size() - 2);
   }
 
   const std::string pattern_;
-  std::optional<std::boyer_moore_horspool_searcher<std::string::const_iterator, Hash, Same>> searcher_;
+  std::string lower_;  // of the present event
 };
 
 }  // namespace
@@ -65,14 +58,14 @@ struct EventPages::Page {
   Status FindBefore(EventLog& log);
   void Scan();
   void ScanBefore();
-  [[nodiscard]] bool Matches(const FrameView& frame) const {
+  [[nodiscard]] bool Matches(const FrameView& frame) {
     return range.types.Matches(frame.type) && text.Matches(frame.envelope);
   }
   [[nodiscard]] Response Answer() const;
 
   const std::string agent;
   const Range range;
-  const TextFilter text;
+  TextFilter text;
   Reply reply;
 
   EventLog::Start start;
@@ -142,7 +135,7 @@ void EventPages::Page::ScanBefore() {
   size_t bytes = 0;
   if (last < first) return;
   auto end = files.Scan(start.position, [&](const FrameView& frame, std::string_view) {
-    if (frame.id.seq > last) return false;
+    if (frame.id.seq > last || reply.gone()) return false;
     cursor = frame.id;
     if (!Matches(frame)) return true;
     found.emplace_back(frame.id.seq, frame.envelope);
@@ -167,7 +160,7 @@ void EventPages::Page::Scan() {
   uint64_t read = 0;
   auto end = files.Scan(start.position, [&](const FrameView& frame, std::string_view bytes) {
     hole = frame.id.seq > cursor.seq + 1;
-    if (hole) return false;
+    if (hole || reply.gone()) return false;
     cursor = frame.id;
     read += bytes.size();
     if (Matches(frame)) {

