@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -216,7 +217,7 @@ std::string Bytes(size_t size) {
 
 TEST(WebSocketCases, Framing) {
   std::vector<Case> cases;
-  for (const size_t size : {0, 125, 126, 127, 128, 65'535, 65'536}) {
+  for (const size_t size : std::initializer_list<size_t>{0, 125, 126, 127, 128, 65'535, 65'536}) {
     cases.push_back({"1.1: a text of " + std::to_string(size), {Text(Bytes(size))}, 1});
     cases.push_back({"1.1: in pieces, " + std::to_string(size), Chop(Text(Bytes(size)), 997), 1});
     cases.push_back(
@@ -412,11 +413,11 @@ TEST(WebSocketCases, Limits) {
   std::vector<Case> cases;
   for (const size_t size : {size_t{64} << 10, size_t{256} << 10, most}) {
     cases.push_back({"9.1: " + std::to_string(size), {Text(text.substr(0, size))}, 1});
-    for (const size_t part : {64, 256, 1024, 4096, 65'536})
+    for (const size_t part : std::initializer_list<size_t>{64, 256, 1024, 4096, 65'536})
       cases.push_back({"9.3: fragments of " + std::to_string(part),
                        {Join(Fragments(std::string_view(text).substr(0, size), part))},
                        1});
-    for (const size_t part : {64, 1024})
+    for (const size_t part : std::initializer_list<size_t>{64, 1024})
       cases.push_back({"9.5: pieces of " + std::to_string(part), Chop(Text(text.substr(0, size)), part), 1});
   }
   cases.push_back({"10.1.1", Fragments(std::string_view(text).substr(0, 65'536), 1300), 1});

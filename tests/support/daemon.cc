@@ -590,6 +590,17 @@ size_t Daemon::OpenDescriptors() const {
   return count;
 }
 
+size_t Daemon::OpenSockets() const {
+  std::error_code error;
+  size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid()) + "/fd", error)) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry, gone).string().starts_with("socket:")) ++count;
+  }
+  return count;
+}
+
 size_t Daemon::ResidentBytes() const {
   std::ifstream file("/proc/" + std::to_string(pid()) + "/statm");
   size_t total = 0;

@@ -221,6 +221,7 @@ class Daemon {
   [[nodiscard]] std::string TicketUrl(const std::string& agent, std::string_view body = "{}") const;
 
   [[nodiscard]] size_t OpenDescriptors() const;  // of the daemon's process
+  [[nodiscard]] size_t OpenSockets() const;      // those of them that are sockets
   [[nodiscard]] size_t ResidentBytes() const;
 
  private:
