@@ -262,7 +262,7 @@ test('every text of an input is on the card', () => {
   const object = (depth) => JSON.parse(`{${Array.from({ length: random(14) }, () => `${JSON.stringify(oneOf(names))}:${JSON.stringify(value(depth))}`).join()}}`);
   const textsIn = (of) => (typeof of === 'string' ? [of] : typeof of === 'object' && of ? Object.values(of).flatMap(textsIn) : []);
   let edits = 0;
-  for (let i = 0; i < 20_000; ++i) {
+  for (let i = 0; i < 2_000; ++i) {
     words = [];
     const tool = oneOf(['edit', 'write', 'bash', 'other', undefined]);
     const input = random(20) ? object(0) : value(0);
@@ -270,7 +270,7 @@ test('every text of an input is on the card', () => {
     edits += editsOf(tool, input).length;
     for (const word of textsIn(input).join('\n').match(/word\d+\./g) ?? []) assert.ok(card.includes(word), `${tool} ${JSON.stringify(input)} without ${word}`);
   }
-  assert.ok(edits > 1000, `only ${edits} edits`);
+  assert.ok(edits > 100, `only ${edits} edits`);
 });
 
 test('a unified diff has numbers, and lines that look like headers stay lines', () => {
