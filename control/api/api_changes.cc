@@ -40,7 +40,7 @@ std::string ChangesJson(const Changes::Found& found) {
 }
 
 void ReadChanges(ApiContext& api, const Call& call, Reply reply) {
-  api.town.changes().Read(call.agent().Folder(),
+  api.town.changes().Read(call.agent().id(), call.agent().WorkspaceRoot(),
                           [reply = Shared(std::move(reply))](const Result<Changes::Found>& found) {
                             if (!found) return reply->Refuse(found.error());
                             reply->Send(Response::Json(200, ChangesJson(*found)));
@@ -54,7 +54,7 @@ Operation ChangesOperation() {
           .access = Access::kView,
           .method = "GET",
           .path = "/agents/{id}/changes",
-          .text = "Compares the files in the agent's repository with its last commit.",
+          .text = "Compares the agent's files with the last commit of their repository.",
           .parameters = {PathAgent()},
           .answers = {{200, "Changes"}},
           .errors = {"repository_not_found", "changes_unavailable"},

@@ -111,8 +111,8 @@ class Agent {
   [[nodiscard]] std::string ToJson() const;
   // {rss_bytes, cpu_ms} of its process, read from /proc now. Empty without a process.
   [[nodiscard]] std::string ResourcesJson() const;
-  // The folder in which its process works, absolute.
-  [[nodiscard]] std::string Folder() const { return workspace_.Folder(); }
+  // Its clone, or the folder in which its process works: where its changes are. Absolute.
+  [[nodiscard]] std::string WorkspaceRoot() const { return workspace_.Root(); }
   // Its live processes, and those as {processes: […]}; read from /proc now.
   [[nodiscard]] std::vector<ProcessId> Processes() const { return process_.Tree(); }
   [[nodiscard]] std::string ProcessesJson() const;

@@ -32,6 +32,8 @@ class AgentWorkspace {
 
   // The folder of the process, absolute. Without a clone and `cwd`: the home of the daemon's user.
   [[nodiscard]] std::string Folder() const;
+  // Its clone, or its folder: where its changes are.
+  [[nodiscard]] std::string Root() const { return clone_ ? clone_->path() : Folder(); }
   // The folder is ready, so the process can be started.
   [[nodiscard]] bool there() const { return !clone_ || clone_->there(); }
   [[nodiscard]] bool preparing() const { return clone_ && clone_->preparing(); }

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "orchestrator/workspace/agent_repository.h"
 #include "process/confined_files.h"
 #include "process/loop.h"
 #include "process/random.h"
@@ -15,8 +16,6 @@ namespace {
 constexpr size_t kMaxNameBytes = size_t{1} << 20;  // of the names of changed files
 // Larger files count as binary, so that git neither reads nor compares them.
 constexpr const char* kBigFile = "core.bigFileThreshold=1m";
-// git-rev-parse(1) runs no program that a repository names, so the repository may be anybody's.
-constexpr const char* kAnyOwner = "safe.directory=*";
 // git knows it without an object; gitglossary(7), "tree object".
 constexpr std::string_view kEmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
@@ -60,16 +59,25 @@ std::vector<Changes::File> ParseFiles(std::string_view out) {
   return files;
 }
 
+// For GIT_ALTERNATE_OBJECT_DIRECTORIES, whose entries are separated by ':'; git(1).
+std::string QuotedEntry(const std::string& path) {
+  std::string quoted = "\"";
+  for (const char c : path) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c == '\n' ? std::string("\\n") : std::string(1, c);
+  }
+  return quoted + "\"";
+}
+
 }  // namespace
 
 struct Changes::Reading {
+  std::string agent;
   std::string folder;
   std::vector<Done> waiting;
   int64_t until_ms = 0;
   uint64_t run = 0;
-  std::string top;         // the folder of the repository's files
-  std::string objects;     // the folder of its objects
-  std::string excludes;    // its own file of ignored names
+  AgentRepository theirs;
   std::string repository;  // ours
   Found found;
 
@@ -79,25 +87,34 @@ struct Changes::Reading {
   // A command in our repository.
   [[nodiscard]] Git::Command Ours(std::vector<std::string> arguments) const {
     Git::Command command;
-    command.arguments = {"-c", kBigFile, "-c", "core.excludesFile=" + excludes, "-c", "core.quotePath=false"};
+    command.arguments = {"-c", kBigFile,
+                         "-c", "core.excludesFile=" + theirs.common + "/info/exclude",
+                         "-c", "core.quotePath=false"};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
-    command.folder = top;
-    command.env = {"GIT_DIR=" + repository, "GIT_WORK_TREE=" + top, "GIT_INDEX_FILE=" + repository + "/index",
-                   "GIT_ALTERNATE_OBJECT_DIRECTORIES=" + objects, "GIT_LITERAL_PATHSPECS=1"};
+    command.folder = theirs.top;
+    command.env = {"GIT_DIR=" + repository, "GIT_WORK_TREE=" + theirs.top,
+                   "GIT_INDEX_FILE=" + repository + "/index",
+                   "GIT_ALTERNATE_OBJECT_DIRECTORIES=" + QuotedEntry(theirs.common + "/objects")};
     return command;
+  }
+  // The same, restricted to the files that are the agent's.
+  [[nodiscard]] Git::Command OursWithin(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.end(), theirs.pathspec.begin(), theirs.pathspec.end());
+    return Ours(std::move(arguments));
   }
 };
 
 Changes::~Changes() {
-  for (auto& [folder, reading] : std::exchange(readings_, {})) {
+  for (auto& [agent, reading] : std::exchange(readings_, {})) {
     if (reading->run != 0) context_.git.Cancel(reading->run);
   }
 }
 
-void Changes::Read(const std::string& folder, Done done) {
-  auto& reading = readings_[folder];
+void Changes::Read(const std::string& agent, const std::string& folder, Done done) {
+  auto& reading = readings_[agent];
   if (reading) return reading->waiting.push_back(std::move(done));
   reading = std::make_shared<Reading>();
+  reading->agent = agent;
   reading->folder = folder;
   reading->waiting.push_back(std::move(done));
   reading->until_ms = context_.loop.NowMs() + kTimeoutMs;
@@ -105,47 +122,42 @@ void Changes::Read(const std::string& folder, Done done) {
 }
 
 void Changes::FindRepository(const Shared& reading) {
-  Git::Command command;
-  command.arguments = {
-      "-c",      kAnyOwner,    "rev-parse",   "--path-format=absolute", "--show-toplevel", "--git-path",
-      "objects", "--git-path", "info/exclude"};
-  command.folder = reading->folder;
-  command.max_output = kMaxNameBytes;
-  Run(reading, std::move(command), [this, reading](const std::string& out) {
-    const std::vector<std::string_view> lines = Parts(out, '\n');
-    if (lines.size() != 3)
-      return End(reading, Error{"changes_unavailable", "a path of the repository contains a line break"});
-    reading->top = lines[0];
-    reading->objects = lines[1];
-    reading->excludes = lines[2];
-    ReadHead(reading);
-  });
+  reading->repository = context_.folder + "/" + std::string(kHalfWritten) + RandomHex(8);
+  auto made = std::make_shared<Status>();
+  context_.loop.Offload(
+      [made, reading, folder = context_.folder] {
+        auto found = FindAgentRepository(reading->folder, folder + "/..", folder + "/" + reading->agent);
+        *made = found ? MakeBareRepository(reading->repository) : found.error();
+        if (found) reading->theirs = *found;
+      },
+      alive_.Guard([this, reading, made] {
+        if (!*made) return End(reading, made->error());
+        ReadHead(reading);
+      }));
 }
 
-// Prints nothing if there is no commit yet, and "HEAD" in the second line if no branch is checked out.
+// Prints nothing more if there is no commit yet, and "HEAD" in the last line if no branch is checked out.
 void Changes::ReadHead(const Shared& reading) {
   Git::Command command;
-  command.arguments = {"-c", kAnyOwner, "rev-parse", "--revs-only", "HEAD", "--symbolic-full-name", "HEAD"};
-  command.folder = reading->top;
+  command.arguments = {"rev-parse", "--show-object-format", "--revs-only",
+                       "HEAD",      "--symbolic-full-name", "HEAD"};
+  command.folder = reading->theirs.top;
+  command.env = {"GIT_DIR=" + reading->theirs.git_dir, "GIT_WORK_TREE=" + reading->theirs.top};
   Run(reading, std::move(command), [this, reading](const std::string& out) {
     const std::vector<std::string_view> lines = Parts(out, '\n');
     constexpr std::string_view kHeads = "refs/heads/";
-    if (!lines.empty()) reading->found.commit = lines[0];
-    if (lines.size() > 1 && lines[1].starts_with(kHeads))
-      reading->found.branch = lines[1].substr(kHeads.size());
-    reading->repository = context_.folder + "/" + std::string(kHalfWritten) + RandomHex(8);
-    auto made = std::make_shared<Status>();
-    context_.loop.Offload([made, path = reading->repository] { *made = MakeBareRepository(path); },
-                          alive_.Guard([this, reading, made] {
-                            if (!*made) return End(reading, made->error());
-                            ReadIndex(reading);
-                          }));
+    if (lines.empty() || lines[0] != "sha1")
+      return End(reading, Error{"changes_unavailable", "repositories with SHA-256 are not supported"});
+    if (lines.size() > 1) reading->found.commit = lines[1];
+    if (lines.size() > 2 && lines[2].starts_with(kHeads))
+      reading->found.branch = lines[2].substr(kHeads.size());
+    ReadIndex(reading);
   });
 }
 
 void Changes::ReadIndex(const Shared& reading) {
   Run(reading, reading->Ours({"read-tree", reading->base()}), [this, reading](const std::string&) {
-    Git::Command list = reading->Ours({"ls-files", "-z", "--others", "--exclude-standard"});
+    Git::Command list = reading->OursWithin({"ls-files", "-z", "--others", "--exclude-standard"});
     list.max_output = kMaxNameBytes;
     list.cut = true;
     Run(reading, std::move(list),
@@ -174,6 +186,7 @@ void Changes::AddUntracked(const Shared& reading, const std::string& names) {
   if (input.empty()) return refresh("");
   Git::Command add = reading->Ours(
       {"add", "--intent-to-add", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"});
+  add.env.emplace_back("GIT_LITERAL_PATHSPECS=1");
   add.input = std::move(input);
   Run(reading, std::move(add), refresh);
 }
@@ -187,8 +200,8 @@ void Changes::Compare(const Shared& reading) {
     all.insert(all.end() - 1, options.begin(), options.end());
     return all;
   };
-  Git::Command list = reading->Ours(with({"--raw", "--numstat", "-z"}));
-  Git::Command text = reading->Ours(with({"--patch"}));
+  Git::Command list = reading->OursWithin(with({"--raw", "--numstat", "-z"}));
+  Git::Command text = reading->OursWithin(with({"--patch"}));
   list.max_output = 2 * kMaxNameBytes;
   text.max_output = kMaxDiffBytes;
   list.cut = text.cut = true;
@@ -210,21 +223,22 @@ void Changes::Compare(const Shared& reading) {
 
 void Changes::Run(const Shared& reading, Git::Command command, Next next) {
   command.until_ms = reading->until_ms;
-  command.done = [this, alive = alive_.Watch(), reading,
+  command.done = [this, alive = alive_.Watch(), reading, name = command.Name(),
                   next = std::move(next)](const Result<std::string>& out) {
     if (alive.expired()) return;
     reading->run = 0;
     if (out) return next(*out);
-    const bool none =
-        reading->top.empty() && out.error().message.find("not a git repository") != std::string::npos;
-    End(reading, none ? Error{"repository_not_found", "the agent's folder is in no git repository"}
-                      : Error{"changes_unavailable", out.error().message});
+    // git repeats lines of files that it cannot read, which may be links to anywhere.
+    std::string why = out.error().message;
+    if (out.error().code == "workspace_failed")
+      why = Git::Program().empty() ? "git is not installed" : name + " failed";
+    End(reading, Error{"changes_unavailable", why});
   };
   reading->run = context_.git.Run(std::move(command));
 }
 
 void Changes::End(const Shared& reading, const Result<Found>& result) {
-  readings_.erase(reading->folder);
+  readings_.erase(reading->agent);
   if (!reading->repository.empty()) context_.discard(reading->repository);
   for (const Done& done : reading->waiting) done(result);
 }

@@ -1,8 +1,9 @@
 // Changes: what differs between an agent's files and the last commit of the repository that they are in:
 // its own clone, or whatever repository its folder belongs to. Nothing in the repository is changed, and no
 // program that it names is run: git reads the files with a repository of ours, which borrows its objects.
+// Files outside of the agent's folder are not looked at, nor are the daemon's own.
 //
-// Requests for a folder that is being read share its answer. Owned by the Town; on the loop's thread.
+// Requests for an agent that is being read share its answer. Owned by the Town; on the loop's thread.
 // Destroying it cancels pending callbacks; the context outlives it.
 #pragma once
 
@@ -46,9 +47,9 @@ class Changes {
   Changes(const Changes&) = delete;
   Changes& operator=(const Changes&) = delete;
 
-  // Never calls `done` within the call. Errors: "repository_not_found", "changes_unavailable" with git's
-  // reason.
-  void Read(const std::string& folder, Done done);
+  // `folder` is the agent's clone, or the folder in which it works. Never calls `done` within the call.
+  // Errors: "repository_not_found", "changes_unavailable".
+  void Read(const std::string& agent, const std::string& folder, Done done);
 
  private:
   struct Reading;
@@ -63,7 +64,7 @@ class Changes {
   void End(const Shared& reading, const Result<Found>& result);
 
   Workspace::WorkspaceContext& context_;
-  std::map<std::string, Shared> readings_;  // by folder
+  std::map<std::string, Shared> readings_;  // by agent
   Lifetime alive_;
 };
 

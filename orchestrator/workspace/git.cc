@@ -98,6 +98,12 @@ std::string CredentialsIn(const std::string& path) {
 
 }  // namespace
 
+std::string Git::Command::Name() const {
+  size_t at = 0;
+  while (at + 2 < arguments.size() && arguments[at] == "-c") at += 2;
+  return "git " + arguments[at];
+}
+
 struct Git::Running {
   Running(Loop& loop, std::function<void()> on_deadline) : deadline(loop, std::move(on_deadline)) {}
 
@@ -122,7 +128,7 @@ struct Git::Running {
   }
 
   [[nodiscard]] bool full() const { return out.size() > command.max_output; }
-  [[nodiscard]] std::string what() const { return "git " + command.arguments[0]; }
+  [[nodiscard]] std::string what() const { return command.Name(); }
 
   Command command;
   std::unique_ptr<Child> child;  // null: the command waits for its turn

@@ -53,6 +53,8 @@ class Git {
     // Called once, never within Run(), with the command's stdout, or with Error "workspace_timeout",
     // "workspace_failed" (with the last lines of stderr), "cancelled".
     std::function<void(Result<std::string>)> done;
+
+    [[nodiscard]] std::string Name() const;  // for people: "git fetch"
   };
 
   Git(ChildContext context, Options options);

@@ -60,7 +60,7 @@ echo old > kept && echo ignored > .gitignore && git add -A && git commit -qm one
 using FileMap = std::map<std::string, std::string>;
 
 TEST_F(AgentChanges, AreThoseSinceTheLastCommit) {
-  Create("a1", "/repo/sub");
+  Create("a1", "/repo");
   EXPECT_EQ(Files(Ask("a1")), FileMap());
   Shell(
       R"(cd repo && printf 'one\nzwei\ndrei\n' > file && rm sub/gone && mkdir new && echo hello > 'new/a b' &&
@@ -100,6 +100,81 @@ TEST_F(AgentChanges, OutsideOfARepositoryAreAnError) {
   const HttpAnswer answer = daemon.Get("/agents/plain/changes");
   EXPECT_EQ(answer.status, 404);
   EXPECT_EQ(answer.Field("code"), "repository_not_found");
+}
+
+TEST_F(AgentChanges, AreThoseInTheAgentsFolder) {
+  Shell(
+      "cd repo && mkdir 'sub/*' && echo 1 > 'sub/*/in' && echo 2 >> sub/gone && echo 3 >> file && echo 4 > out");
+  Create("a1", "/repo/sub");
+  EXPECT_EQ(Files(Ask("a1")), (FileMap{{"sub/*/in", "added +1 -0"}, {"sub/gone", "modified +1 -0"}}));
+  Create("a2", "/repo/sub/*");
+  EXPECT_EQ(Files(Ask("a2")), (FileMap{{"sub/*/in", "added +1 -0"}}));
+}
+
+// The agent may have written anything into .git, and those who may look at its changes may not read other
+// files.
+TEST_F(AgentChanges, ShowNothingThatTheRepositoryPointsTo) {
+  Shell(R"(mkdir secret && cd secret && git init -q && echo password > committed && git add -A &&
+git commit -qm secret && echo password > new; cd ..
+for name in worktree link gitdir commondir refs packed head; do git clone -q repo $name; done
+git -C worktree config core.worktree $PWD/secret; echo 1 > worktree/mine
+mv link/.git moved; ln -s ../secret/.git link/.git
+rm -r gitdir/.git; echo "gitdir: $PWD/secret/.git" > gitdir/.git
+echo $PWD/secret/.git > commondir/.git/commondir
+for name in refs packed head; do echo $PWD/secret/.git/objects > $name/.git/objects/info/alternates; done
+rm -r refs/.git/refs; ln -s $PWD/secret/.git/refs refs/.git/refs
+git -C secret pack-refs --all; rm -rf packed/.git/refs/heads/*; ln -sf $PWD/secret/.git/packed-refs packed/.git/packed-refs
+git -C secret rev-parse HEAD > hash; rm head/.git/HEAD; ln -s $PWD/hash head/.git/HEAD)");
+  Create("worktree", "/worktree");
+  EXPECT_EQ(Files(Ask("worktree")), (FileMap{{"mine", "added +1 -0"}}));
+  for (const char* name : {"link", "gitdir", "commondir", "refs", "packed", "head"}) {
+    Create(name, std::string("/") + name);
+    const HttpAnswer answer = daemon.Get(std::string("/agents/") + name + "/changes");
+    EXPECT_EQ(answer.status, 502) << name << answer.body;
+    EXPECT_EQ(answer.Field("code"), "changes_unavailable") << name;
+    EXPECT_EQ(answer.body.find("password"), std::string::npos) << answer.body;
+  }
+}
+
+// git prints lines that it does not understand, and the files may be links.
+TEST_F(AgentChanges, RepeatNoLineOfAFileInAnError) {
+  Shell(
+      "echo password > secret; cd repo/.git; ln -s ../../../../secret objects/info/alternates;"
+      "printf '%040d\\n' 1 > refs/heads/trunk");
+  Create("a1", "/repo");
+  const HttpAnswer answer = daemon.Get("/agents/a1/changes");
+  EXPECT_EQ(answer.status, 502) << answer.body;
+  EXPECT_NE(answer.body.find("git read-tree failed"), std::string::npos) << answer.body;
+  EXPECT_EQ(answer.body.find("password"), std::string::npos) << answer.body;
+}
+
+TEST_F(AgentChanges, LeaveOutTheDaemonsData) {
+  Shell("git init -q home; touch home/seen");
+  Daemon::Options options;
+  options.data_dir = dir.path() + "/home/data";
+  const Daemon other(options);
+  const auto ask = [&](const char* id, const std::string& folder) {
+    other.Create(R"({"id":")" + std::string(id) + R"(","kind":"process","command":["true"],"cwd":")" +
+                 dir.path() + folder + "\"}");
+    other.WaitFor(id);
+    return other.Get("/agents/" + std::string(id) + "/changes");
+  };
+  EXPECT_EQ(Files(ask("above", "/home")), (FileMap{{"seen", "added +0 -0"}}));
+  EXPECT_EQ(ask("within", "/home/data").status, 502);
+}
+
+TEST_F(AgentChanges, AreFoundBelowFoldersWithAnyName) {
+  Shell(R"(git clone -q repo 'a:b"c\d' && cd 'a:b"c\d' && echo zwei >> file)");
+  Create("a1", R"(/a:b\"c\\d)");
+  EXPECT_EQ(Files(Ask("a1")), (FileMap{{"file", "modified +1 -0"}}));
+}
+
+TEST_F(AgentChanges, OfARepositoryWithSha256AreRefused) {
+  Shell("git init -q --object-format=sha256 wide");
+  Create("a1", "/wide");
+  const HttpAnswer answer = daemon.Get("/agents/a1/changes");
+  EXPECT_EQ(answer.status, 502);
+  EXPECT_NE(answer.body.find("SHA-256"), std::string::npos) << answer.body;
 }
 
 TEST_F(AgentChanges, AreBounded) {

@@ -150,7 +150,7 @@ TEST_F(GitsAtOnce, AreSoManyAndTheOthersWaitInTheirOrder) {
   git.Cancel(runs[0]);  // makes room for one
   ASSERT_TRUE(RunUntil(loop, [&] { return Began("next"); }));
   EXPECT_FALSE(Began("last"));
-  EXPECT_THAT(ended, testing::ElementsAre("cancelled: git -c: cancelled"));
+  EXPECT_THAT(ended, testing::ElementsAre("cancelled: git script: cancelled"));
   WriteFile(dir.path() + "/go", "");
   ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == runs.size(); }));
   EXPECT_THAT(ended, testing::Contains("last\n"));
@@ -167,8 +167,8 @@ TEST_F(GitsAtOnce, OneThatWaitsCanBeCancelledAndCanBeTooLate) {
   EXPECT_TRUE(ended.empty()) << "not within the call";
   ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == 2; }));
   EXPECT_THAT(ended,
-              testing::ElementsAre("cancelled: git -c: cancelled",
-                                   "workspace_timeout: git -c: too many other commands ran before it"));
+              testing::ElementsAre("cancelled: git script: cancelled",
+                                   "workspace_timeout: git script: too many other commands ran before it"));
   WriteFile(dir.path() + "/go", "");
   ASSERT_TRUE(RunUntil(loop, [&] { return ended.size() == runs.size(); }));
   EXPECT_FALSE(Began("late"));
@@ -181,7 +181,7 @@ TEST_F(GitsAtOnce, ALastMomentHoldsForOneThatRunsToo) {
   command.until_ms = loop.NowMs() + 300;
   Ask(std::move(command));
   ASSERT_TRUE(RunUntil(loop, [&] { return !ended.empty(); }));
-  EXPECT_THAT(ended[0], HasSubstr("workspace_timeout: git -c: did not finish within "));
+  EXPECT_THAT(ended[0], HasSubstr("workspace_timeout: git script: did not finish within "));
 }
 
 TEST_F(GitTest, WhatItSaysIsBounded) {
