@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { lookOf } from '../../control/dashboard/app/looks.js';
+import { plainText } from '../../control/dashboard/app/agent/text.js';
 import { visible } from '../../control/dashboard/app/parts/text.js';
 import { commandOf, FieldError, fieldOf, formOf, kEmpty, lineOf, needsShell, specOf } from '../../control/dashboard/app/start/spec.js';
 import { groupings, rowsOf } from '../../control/dashboard/app/town/list.js';
@@ -93,6 +94,10 @@ test('ends of agents look different', () => {
 test('text of agents stays text of one line, without codes and hidden marks', () => {
   assert.equal(plain('\u001b[31mred\u001b[0m \u001b]0;title\u0007x\u202ey\tz'), 'red x y z');
   assert.equal(visible('a\u202eb\u001b[0m\tc\nd\u200b'), 'a⟨U+202E⟩b␛[0m\tc\nd⟨U+200B⟩');
+  for (const mark of ['\u00ad', '\u200b', '\u200d', '\u2060', '\u2066', '\ufeff', '\u{e0041}']) {
+    for (const shown of [plain(`a${mark}b`), plainText(`a${mark}b`), visible(`a${mark}b`)]) assert.ok(!shown.includes(mark), shown);
+  }
+  assert.equal(plainText('\u{e0041}'), '⟪U+E0041⟫');
   assert.deepEqual(lastLine('agent.output', { text: 'one\ntwo\n\n' }, {}), { text: 'two', tone: 'output' });
   assert.deepEqual(lastLine('assistant.message', { text: '# Title\n- **bold** `code`' }, {}), { text: 'bold code', tone: 'said' });
   assert.equal(plain('x'.repeat(100_000)).length, 300);

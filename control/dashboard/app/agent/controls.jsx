@@ -1,4 +1,4 @@
-// What a person can do with an agent: its commands, and the box for messages.
+// The commands of an agent, and the box for messages.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 

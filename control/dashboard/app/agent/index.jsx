@@ -98,6 +98,11 @@ export function AgentView({ id, query }) {
   const [marks, setMarks] = useState(0);
   const [, redraw] = useState(0);
   const box = useRef();
+  const shownId = useRef(); // the agent of this view; nothing once it is closed
+  useEffect(() => {
+    shownId.current = id;
+    return () => (shownId.current = undefined);
+  }, [id]);
 
   useEffect(() => void findKinds().then((list) => setKind(list.find(({ name }) => name === agent?.kind))), [agent?.kind]);
   useEffect(() => void (!log.following && left === 0 && setLeft(log.head)), [version]);
@@ -123,6 +128,7 @@ export function AgentView({ id, query }) {
   const findRun = async ({ run_id: run }) => {
     for (let before = Number.MAX_SAFE_INTEGER, more = true; more; ) {
       const page = await call('events.since', { id, before, types: ['run.started'], limit: 1000 });
+      if (shownId.current !== id) return; // the reader has left
       const found = page.events.find((event) => event.run === run);
       if (found) return show(found.seq);
       ({ first: before, more } = page);

@@ -13,11 +13,11 @@ import { Counts, Diff, Markdown, OutputLines, Terminal } from './pieces.jsx';
 import { plainText } from './text.js';
 import { describeAgent, describeNote, kDecisions, took } from './words.js';
 
-const opened = new Map(); // key of an item → whether the reader has unfolded it; survives the item's being read again
+const opened = new Map(); // agent and key of an item → whether the reader has unfolded it; survives the item's being read again
 const kMostOpened = 2000;
 
 export class Item extends Component {
-  // What was read again from the same events is the same.
+  // An item that was read again from the same events is the same.
   shouldComponentUpdate({ item, id, marked }) {
     const { seq, last, version } = this.drawn;
     return item.seq !== seq || item.last !== last || item.version !== version || marked !== this.props.marked || id !== this.props.id;
@@ -70,13 +70,13 @@ function textOf(item) {
 
 // Something that is folded, unless the reader has opened it. `open` is for those who have not touched it.
 function Fold({ name, open = false, class: className, summary, children }) {
-  const [shown, setShown] = useState(opened.get(name) ?? open);
-  const current = opened.has(name) ? shown : open;
+  const [, redraw] = useState(0);
+  const current = opened.get(name) ?? open;
   const toggle = (event) => {
     event.preventDefault();
     if (opened.size > kMostOpened) opened.clear();
     opened.set(name, !current);
-    setShown(!current);
+    redraw((n) => n + 1);
   };
   return (
     <details class={className} open={current}>
@@ -104,11 +104,11 @@ function Assistant({ item }) {
   );
 }
 
-function Reasoning({ item }) {
+function Reasoning({ item, id }) {
   const ms = item.done && item.until ? Date.parse(item.until) - Date.parse(item.time) : undefined;
   const words = !item.done ? 'Thinking…' : ms >= 1000 ? `Thought for ${took(ms)}` : 'Thought';
   return (
-    <Fold name={item.key} class="thought" summary={<span class="words">{words}</span>}>
+    <Fold name={`${id} ${item.key}`} class="thought" summary={<span class="words">{words}</span>}>
       <Markdown text={item.text} done={item.done} />
     </Fold>
   );
@@ -117,7 +117,7 @@ function Reasoning({ item }) {
 const kOutcomes = { running: 'running', completed: 'done', failed: 'failed', unfinished: 'cut' };
 const kOutcomeWords = { running: 'running', completed: 'completed', failed: 'failed', unfinished: 'not finished' };
 
-function Tool({ item }) {
+function Tool({ item, id }) {
   const { tool, input, output, outcome, error, edits = [], decision, by } = item;
   const changes = edits.length > 0;
   const counted = edits.reduce((sum, { additions = 0, deletions = 0 }) => [sum[0] + additions, sum[1] + deletions], [0, 0]);
@@ -135,7 +135,7 @@ function Tool({ item }) {
     </>
   );
   return (
-    <Fold name={item.key} open={changes && counted[0] + counted[1] <= 40} class={`card ${outcome}`} summary={summary}>
+    <Fold name={`${id} ${item.key}`} open={changes && counted[0] + counted[1] <= 40} class={`card ${outcome}`} summary={summary}>
       {changes
         ? edits.map(({ path, diff }) => (
             <figure key={path} class="edited">
@@ -151,7 +151,7 @@ function Tool({ item }) {
   );
 }
 
-function Edit({ item: { key, edit } }) {
+function Edit({ item: { key, edit }, id }) {
   const summary = (
     <>
       <Icon name="done" />
@@ -161,7 +161,7 @@ function Edit({ item: { key, edit } }) {
     </>
   );
   return (
-    <Fold name={key} open={edit.diff.length < 3000} class="card" summary={summary}>
+    <Fold name={`${id} ${key}`} open={edit.diff.length < 3000} class="card" summary={summary}>
       <Diff edit={edit} />
     </Fold>
   );
@@ -248,7 +248,7 @@ function Subagent({ item, id }) {
     </>
   );
   return (
-    <Fold name={item.key} open={!item.done} class="card nested" summary={summary}>
+    <Fold name={`${id} ${item.key}`} open={!item.done} class="card nested" summary={summary}>
       {item.children.map((child) => (
         <Item key={child.key} item={child} id={id} />
       ))}

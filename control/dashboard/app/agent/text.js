@@ -1,17 +1,17 @@
 // Text from agents, made safe to look at: escape sequences become colours or nothing, marks that change the direction of
 // text become visible, and huge lines are cut. Nothing here makes HTML.
 
+import { kInvisible } from '../parts/text.js';
+
 export const kLongLine = 2000; // characters of a line that are shown without asking
 
-// Marks that reorder text (Unicode Standard Annex 9), and others that nobody sees.
-const kHidden = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069\uFEFF]/g;
 // eslint-disable-next-line no-control-regex
 const kControls = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]/g;
 
 // Text without marks that could make it look like another text.
 export function plainText(text) {
   return String(text)
-    .replace(kHidden, (mark) => `⟪U+${mark.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟫`)
+    .replace(kInvisible, (mark) => `⟪U+${mark.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}⟫`)
     .replace(/\r\n?/g, '\n')
     .replace(kControls, (code) => (code < ' ' ? String.fromCharCode(0x2400 + code.charCodeAt(0)) : '␡'));
 }

@@ -81,7 +81,7 @@ export function Transcript({ log, version, id, marked, marks, onMoved }) {
     readNear();
   };
 
-  // Who unfolds something reads it.
+  // A reader who unfolds something reads it.
   const pressed = ({ target }) => {
     if (!target.closest('summary, .unfold button, .change button')) return;
     log.following = false;

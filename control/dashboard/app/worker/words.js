@@ -1,5 +1,7 @@
 // Words for events and calls in one line, for lists. All of it is plain text, without control characters.
 
+import { kInvisible } from '../parts/text.js';
+
 const kLongest = 300;
 
 // Text of an agent as one line of plain text: its escape sequences are dropped, and other control characters and marks
@@ -8,7 +10,8 @@ export function plain(text) {
   return String(text ?? '')
     .slice(0, 4 * kLongest)
     .replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)/g, '')
-    .replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+/g, ' ')
+    .replace(kInvisible, ' ')
+    .replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
     .trim()
     .slice(0, kLongest);
 }
