@@ -272,7 +272,7 @@ test('time travel shows the agent as it was', async (t) => {
 
 test('an approval is shown as a diff and decided, in two tabs at once', async (t) => {
   const daemon = await Daemon.start(t);
-  const cwd = makeRepository(daemon);
+  const cwd = makeRepository(t);
   const input = { file_path: path.join(cwd, 'area.js'), old_string: 'width + height', new_string: 'width * height' };
   await makeAsker(daemon, 'asker', [['Edit', input], ['Bash', { command: 'make' }]], { cwd });
   const { page, context } = await open(t, daemon, 'asker', { viewport: kPhone });
@@ -376,7 +376,7 @@ test('sends, schedules and withdraws messages; stops and starts', async (t) => {
 
 test('shows changed files, runs and processes, and ends a process', async (t) => {
   const daemon = await Daemon.start(t);
-  const cwd = makeRepository(daemon);
+  const cwd = makeRepository(t);
   const command = ['sh', '-c', 'sleep 1000 & wait; echo over; exec cat'];
   await daemon.call('POST', '/agents', { id: 'a1', kind: 'process', command, cwd, restart: { policy: 'never' } });
   const { page, complained } = await open(t, daemon, 'a1');
@@ -425,7 +425,7 @@ test('continues without a hole when the daemon crashed, and when it was away', a
 
 test('axe finds nothing serious', async (t) => {
   const daemon = await Daemon.start(t);
-  const cwd = makeRepository(daemon);
+  const cwd = makeRepository(t);
   await makeTalker(daemon, 'worker', [...kWork, 'a \u001b[33mline\u001b[0m of output'], { cwd });
   await makeAsker(daemon, 'asker', [['Bash', { command: 'make' }]]);
   for (const colorScheme of ['light', 'dark']) {

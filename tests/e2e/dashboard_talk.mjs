@@ -1,7 +1,8 @@
 // Agents for the tests of the dashboard: one that says what a file has, one that asks for permissions, and a repository.
 
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { reeveBinary } from './harness.mjs';
@@ -49,10 +50,10 @@ export async function makeAsker(daemon, id, calls, spec = {}) {
   await daemon.untilState(id, 'needs_input');
 }
 
-// A repository with one commit, and changes since.
-export function makeRepository(daemon) {
-  const dir = path.join(daemon.dir, 'repository');
-  mkdirSync(dir);
+// A repository with one commit, and changes since. It is not in the daemon's data, whose changes nobody sees.
+export function makeRepository(t) {
+  const dir = mkdtempSync(path.join(tmpdir(), 'reeve-repository-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
   const git = (...words) =>
     execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@a', ...words], { cwd: dir, env: { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null' } });
   const source = ['export function area(width, height) {', '  return width + height;', '}', ''];
