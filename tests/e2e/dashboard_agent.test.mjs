@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
@@ -284,10 +285,10 @@ test('an approval is shown as a diff and decided, in two tabs at once', async (t
   }
   await shot(page, 'asks-phone');
   // Both answer; one decision wins, and each tab shows it.
-  await Promise.all([
-    page.getByRole('button', { name: 'Allow once' }).dispatchEvent('click'),
-    other.getByRole('button', { name: 'Deny', exact: true }).dispatchEvent('click'),
-  ]);
+  const button = (tab, name) =>
+    tab.locator('.asks [data-question]', { hasText: 'width * height' }).getByRole('button', { name, exact: true }).elementHandle();
+  const [allow, deny] = [await button(page, 'Allow once'), await button(other, 'Deny')];
+  await Promise.all([allow.dispatchEvent('click'), deny.dispatchEvent('click')]);
   for (const tab of [page, other]) await tab.locator('.asks').getByText('make').waitFor();
   const resolved = (await daemon.events('asker')).filter(({ type }) => type === 'approval.resolved');
   assert.equal(resolved.length, 1);
@@ -478,8 +479,10 @@ for (const kind of ['claude', 'codex', 'kilo']) {
   test(`a turn of a real ${kind}: asked, allowed on a phone, streamed, and seen in the changes`, { skip: skipped(kind) }, async (t) => {
     const model = await Model.start(t);
     const daemon = await Daemon.start(t);
-    const cwd = await createAgent(daemon, kind, 'real', model.port);
+    const cwd = mkdtempSync(path.join(tmpdir(), 'reeve-repository-'));
+    t.after(() => rmSync(cwd, { recursive: true, force: true }));
     execFileSync('git', ['init', '-q'], { cwd });
+    await createAgent(daemon, kind, 'real', model.port, { cwd });
     await daemon.untilState('real', 'idle', 'exited');
     const { page, complained } = await open(t, daemon, 'real', { viewport: kPhone });
     const command = 'echo from the tool > made.txt; cat made.txt';
