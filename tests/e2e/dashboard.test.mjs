@@ -234,6 +234,17 @@ test('is used by keys alone: search, filter, group, open, back, help', async (t)
   await page.keyboard.press('j');
   await page.keyboard.press('k');
   assert.equal(await page.locator('[data-chosen]').getAttribute('data-agent'), 'gamma');
+  // The focus goes along at once, not with the next frame: Enter would open another agent.
+  const focused = await page.evaluate(async () => {
+    const seen = [];
+    for (const key of ['j', 'k']) {
+      document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+      for (let i = 0; i < 20; ++i) await undefined;
+      seen.push(document.activeElement.closest('[data-agent]')?.dataset.chosen !== undefined);
+    }
+    return seen;
+  });
+  assert.deepEqual(focused, [true, true]);
   await page.keyboard.press('Enter');
   await until('the agent', () => page.url().endsWith('#/agents/gamma'));
   await page.keyboard.press('t');

@@ -4,7 +4,7 @@ import './town.css';
 
 import { signal } from '@preact/signals';
 import { memo } from 'preact/compat';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import { look, mayCreate, now } from '../connection.js';
 import { bytes, clock, count, duration, money, second } from '../format.js';
@@ -31,7 +31,7 @@ export function Town() {
   version.value;
   const searchBox = useRef();
   const list = useRef();
-  const [reveal, setReveal] = useState();
+  const [picked, setPicked] = useState({}); // {id}: the keyboard went there
   const narrow = useNarrow();
   const all = [...agents.values()];
   const ways = groupings(all);
@@ -44,9 +44,15 @@ export function Town() {
 
   const choose = (id) => {
     chosen.value = id;
-    setReveal(id);
-    requestAnimationFrame(() => list.current?.querySelector('[data-chosen] a')?.focus({ preventScroll: true }));
+    setPicked({ id });
   };
+  // With the row itself: Enter would open the one that still has the focus.
+  useLayoutEffect(() => {
+    if (picked.id === undefined) return;
+    const link = list.current?.querySelector('[data-chosen] a');
+    if (link) link.focus({ preventScroll: true });
+    else if (list.current?.contains(document.activeElement)) document.activeElement.blur();
+  }, [picked]);
   const move = (by) => {
     const ids = rows.filter(({ agent }) => agent).map(({ agent }) => agent.id);
     if (ids.length === 0) return false;
@@ -137,7 +143,7 @@ export function Town() {
             rows={rows}
             heightOf={heightOf}
             keyOf={keyOf}
-            reveal={reveal}
+            reveal={picked.id}
             onShown={(shown) => look(shown.filter(({ agent }) => agent).map(({ agent }) => agent.id))}
           >
             {(row) =>
